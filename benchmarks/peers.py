@@ -1,0 +1,294 @@
+"""The libraries that are measured, each as one small class: how it does every operation.
+
+An operation is written as an expression, as one would for `timeit`: the harness compiles it into its loop,
+so that no call of the harness stands between the loop and the library. The names in it come from
+`namespace()` and from the harness: `name` and `target` are str paths, `data` is the bytes to write.
+For an asynchronous peer the expression is what stands behind `await`. An operation that a library does
+not have is left out.
+"""
+
+from typing import Any
+
+
+class Peer:
+    """One library. Subclasses say how it does each operation."""
+
+    name: str
+    distribution: str | None = None
+    """The distribution on the package index; None for the standard library."""
+    asynchronous = True
+    path: str | None = None
+    """The part of the expressions that makes a path object, for the row where it is kept."""
+    note = ""
+    """Where the library does other work than pathlib for the same call."""
+
+    read_bytes: str | None = None
+    read_text: str | None = None
+    write_bytes: str | None = None
+    stat: str | None = None
+    exists: str | None = None
+    mkdir: str | None = None
+    rmdir: str | None = None
+    unlink: str | None = None
+    rename: str | None = None
+
+    def namespace(self) -> dict[str, Any]:
+        """Import the library and return the names that the expressions use."""
+        raise NotImplementedError
+
+    def expression(self, operation: str, *, keep_path: bool = False) -> str | None:
+        """The expression for an operation; with `keep_path` one that uses the path object `path`."""
+        expression: str | None = getattr(self, operation)
+        if keep_path and expression is not None and self.path is not None:
+            return expression.replace(self.path, "path")
+        return expression
+
+
+class Pathlib(Peer):
+    name = "pathlib"
+    asynchronous = False
+    path = "Path(name)"
+
+    read_bytes = "Path(name).read_bytes()"
+    read_text = "Path(name).read_text(encoding='utf-8')"
+    write_bytes = "Path(name).write_bytes(data)"
+    stat = "Path(name).stat()"
+    exists = "Path(name).exists()"
+    mkdir = "Path(name).mkdir()"
+    rmdir = "Path(name).rmdir()"
+    unlink = "Path(name).unlink()"
+    rename = "Path(name).rename(target)"
+
+    def namespace(self) -> dict[str, Any]:
+        from pathlib import Path
+
+        return {"Path": Path}
+
+
+class Rapfiles(Peer):
+    name = "rapfiles"
+    distribution = "rapfiles"
+    path = "AsyncPath(name)"
+
+    read_bytes = "AsyncPath(name).read_bytes()"
+    read_text = "AsyncPath(name).read_text(encoding='utf-8')"
+    write_bytes = "AsyncPath(name).write_bytes(data)"
+    stat = "AsyncPath(name).stat()"
+    exists = "AsyncPath(name).exists()"
+    mkdir = "AsyncPath(name).mkdir()"
+    rmdir = "AsyncPath(name).rmdir()"
+    unlink = "AsyncPath(name).unlink()"
+    rename = "AsyncPath(name).rename(target)"
+
+    def namespace(self) -> dict[str, Any]:
+        from rapfiles import AsyncPath
+
+        return {"AsyncPath": AsyncPath}
+
+
+class ToThread(Peer):
+    name = "to_thread"
+    path = "Path(name)"
+
+    read_bytes = "to_thread(Path(name).read_bytes)"
+    read_text = "to_thread(Path(name).read_text, encoding='utf-8')"
+    write_bytes = "to_thread(Path(name).write_bytes, data)"
+    stat = "to_thread(Path(name).stat)"
+    exists = "to_thread(Path(name).exists)"
+    mkdir = "to_thread(Path(name).mkdir)"
+    rmdir = "to_thread(Path(name).rmdir)"
+    unlink = "to_thread(Path(name).unlink)"
+    rename = "to_thread(Path(name).rename, target)"
+
+    def namespace(self) -> dict[str, Any]:
+        from asyncio import to_thread
+        from pathlib import Path
+
+        return {"to_thread": to_thread, "Path": Path}
+
+
+class Aiofiles(Peer):
+    name = "aiofiles"
+    distribution = "aiofiles"
+
+    read_bytes = "read_bytes(name)"
+    read_text = "read_text(name)"
+    write_bytes = "write_bytes(name, data)"
+    stat = "aiofiles.os.stat(name)"
+    exists = "aiofiles.os.path.exists(name)"
+    mkdir = "aiofiles.os.mkdir(name)"
+    rmdir = "aiofiles.os.rmdir(name)"
+    unlink = "aiofiles.os.unlink(name)"
+    rename = "aiofiles.os.rename(name, target)"
+
+    def namespace(self) -> dict[str, Any]:
+        import aiofiles
+        import aiofiles.os
+
+        return {"aiofiles": aiofiles, **_whole_files(aiofiles.open)}
+
+
+class AnyioPath(Peer):
+    name = "anyio"
+    distribution = "anyio"
+    path = "Path(name)"
+
+    read_bytes = "Path(name).read_bytes()"
+    read_text = "Path(name).read_text(encoding='utf-8')"
+    write_bytes = "Path(name).write_bytes(data)"
+    stat = "Path(name).stat()"
+    exists = "Path(name).exists()"
+    mkdir = "Path(name).mkdir()"
+    rmdir = "Path(name).rmdir()"
+    unlink = "Path(name).unlink()"
+    rename = "Path(name).rename(target)"
+
+    def namespace(self) -> dict[str, Any]:
+        from anyio import Path
+
+        return {"Path": Path}
+
+
+class Aiofile(Peer):
+    name = "aiofile"
+    distribution = "aiofile"
+    note = "close() of a file opened for writing also syncs it to the device"
+
+    read_bytes = "read_bytes(name)"
+    read_text = "read_text(name)"
+    write_bytes = "write_bytes(name, data)"
+
+    def namespace(self) -> dict[str, Any]:
+        from aiofile import async_open
+
+        return _whole_files(async_open)
+
+
+class Aerofs(Peer):
+    name = "aerofs"
+    distribution = "aerofs"
+
+    read_bytes = "read_bytes(name)"
+    read_text = "read_text(name)"
+    write_bytes = "write_bytes(name, data)"
+    stat = "aerofs.os.stat(name)"
+    exists = "aerofs.os.path.exists(name)"
+    mkdir = "aerofs.os.mkdir(name)"
+    rmdir = "aerofs.os.rmdir(name)"
+    unlink = "aerofs.os.unlink(name)"
+    rename = "aerofs.os.rename(name, target)"
+
+    def namespace(self) -> dict[str, Any]:
+        import aerofs
+        import aerofs.os
+
+        return {"aerofs": aerofs, **_whole_files(aerofs.open)}
+
+
+class Ayafileio(Peer):
+    name = "ayafileio"
+    distribution = "ayafileio"
+    note = "its whole-file functions open the file on the event loop's thread"
+
+    read_bytes = "ayafileio.read_bytes(name)"
+    read_text = "ayafileio.read_text(name, encoding='utf-8')"
+    write_bytes = "ayafileio.write_bytes(name, data)"
+
+    def namespace(self) -> dict[str, Any]:
+        import ayafileio
+
+        return {"ayafileio": ayafileio}
+
+
+class AyafileioAopen(Peer):
+    name = "ayafileio.aopen"
+    distribution = "ayafileio"
+
+    read_bytes = "read_bytes(name)"
+    read_text = "read_text(name)"
+    write_bytes = "write_bytes(name, data)"
+
+    def namespace(self) -> dict[str, Any]:
+        import ayafileio
+
+        return _whole_files(ayafileio.aopen)
+
+
+class Obstore(Peer):
+    name = "obstore"
+    distribution = "obstore"
+    note = "writes to a temporary file and renames it; returns its own buffer type, not bytes"
+
+    read_bytes = "read_bytes(name)"
+    write_bytes = "store.put_async(name, data)"
+    stat = "store.head_async(name)"
+    unlink = "store.delete_async(name)"
+    rename = "store.rename_async(name, target)"
+
+    def namespace(self) -> dict[str, Any]:
+        from obstore.store import LocalStore
+
+        store = LocalStore()
+
+        async def read_bytes(name: str) -> Any:
+            return await (await store.get_async(name)).bytes_async()
+
+        return {"store": store, "read_bytes": read_bytes}
+
+
+class Opendal(Peer):
+    name = "opendal"
+    distribution = "opendal"
+    note = "makes missing parents too when it makes a directory"
+
+    read_bytes = "operator.read(name)"
+    write_bytes = "operator.write(name, data)"
+    stat = "operator.stat(name)"
+    exists = "operator.exists(name)"
+    mkdir = "operator.create_dir(name + '/')"
+    rmdir = "operator.delete(name + '/')"
+    unlink = "operator.delete(name)"
+    rename = "operator.rename(name, target)"
+
+    def namespace(self) -> dict[str, Any]:
+        from opendal import AsyncOperator
+
+        return {"operator": AsyncOperator("fs", root="/")}
+
+
+def _whole_files(open_file: Any) -> dict[str, Any]:
+    """The three whole-file operations of a library that only has open()."""
+
+    async def read_bytes(name: str) -> bytes:
+        async with open_file(name, "rb") as file:
+            return await file.read()
+
+    async def read_text(name: str) -> str:
+        async with open_file(name, "r", encoding="utf-8") as file:
+            return await file.read()
+
+    async def write_bytes(name: str, data: bytes) -> None:
+        async with open_file(name, "wb") as file:
+            await file.write(data)
+
+    return {"read_bytes": read_bytes, "read_text": read_text, "write_bytes": write_bytes}
+
+
+BASE = Pathlib.name
+OURS = Rapfiles.name
+PEERS: dict[str, Peer] = {
+    peer.name: peer
+    for peer in (
+        Pathlib(),
+        Rapfiles(),
+        ToThread(),
+        Aiofiles(),
+        AnyioPath(),
+        Aiofile(),
+        Aerofs(),
+        Ayafileio(),
+        AyafileioAopen(),
+        Obstore(),
+        Opendal(),
+    )
+}

@@ -1,0 +1,225 @@
+"""The works that are measured: one for each row of the table, with the ratio that AsyncPath has to keep.
+
+A work says which operation runs, over which names, and what has to exist before. Setting up, checking and
+clearing away happen outside the measured time.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+Names = Sequence[str] | Sequence[tuple[str, str]]
+Shape = Literal["sequential", "concurrent", "single"]
+
+SMALL = 4096
+_LINE = "The quick brown fox jumps over the lazy dog; 0123456789.\n"
+CONTENT = (_LINE * (SMALL // len(_LINE) + 1)).encode()[:SMALL]
+SEQUENTIAL_FILES = 64
+"""How many files a sequential work reads in turn."""
+MOST_ENTRIES = 2_000
+"""The most directory entries that a work makes for one turn."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """One row of the table."""
+
+    key: str
+    title: str
+    operation: str
+    """The attribute of the peer that does it."""
+    most: float
+    """The ratio to synchronous pathlib that AsyncPath may not exceed, in wall time."""
+    shape: Shape = "sequential"
+    keep_path: bool = False
+    count: int = 0
+    """Files under one gather; 0 where the number follows from the clock."""
+    most_cpu: float | None = None
+    """The same bound for the processor time of all threads, where one is set."""
+    most_memory: float | None = None
+    """The bound for the peak memory, as a ratio to the size of the file."""
+    below: str | None = None
+    """A peer that AsyncPath has to beat here, apart from the bound."""
+
+    @property
+    def consuming(self) -> bool:
+        """Whether a run uses up what was prepared, so that each needs a set of names of its own."""
+        return self.operation in _ENTRIES
+
+    @property
+    def arguments(self) -> str:
+        """The loop variables of the expression."""
+        return "name, target" if self.operation == "rename" else "name"
+
+
+WORKS: dict[str, Work] = {
+    work.key: work
+    for work in (
+        Work("read_bytes", "read_bytes 4 KiB, new path object each time", "read_bytes", 0.65),
+        Work("read_bytes_kept", "read_bytes 4 KiB, one path object kept", "read_bytes", 0.4, keep_path=True),
+        Work("read_text", "read_text 4 KiB", "read_text", 0.6),
+        Work("stat", "stat", "stat", 0.95),
+        Work("exists", "exists", "exists", 0.95),
+        Work(
+            "read_bytes_gather",
+            "read_bytes 4 KiB, {count:,} files under one gather",
+            "read_bytes",
+            0.85,
+            shape="concurrent",
+            count=2_000,
+            most_cpu=1.3,
+        ),
+        Work("write_bytes", "write_bytes 4 KiB", "write_bytes", 1.5),
+        Work(
+            "write_bytes_gather",
+            "write_bytes 4 KiB, {count:,} files under one gather",
+            "write_bytes",
+            1.1,
+            shape="concurrent",
+            count=1_000,
+        ),
+        Work("mkdir", "mkdir", "mkdir", 2.0, below="to_thread"),
+        Work("rmdir", "rmdir", "rmdir", 2.0, below="to_thread"),
+        Work("unlink", "unlink", "unlink", 2.0, below="to_thread"),
+        Work("rename", "rename", "rename", 2.0, below="to_thread"),
+        Work("read_bytes_large", "read_bytes {large}", "read_bytes", 0.8, shape="single", most_memory=1.05),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much of everything a run does."""
+
+    rounds: int
+    turn: float
+    """Seconds that one turn of one peer should take."""
+    lag: float
+    """Seconds for which the loop's lag is watched, for each peer and work."""
+    large: int
+    """Bytes of the large file."""
+    gather: int
+    """The most files under one gather."""
+
+    def fit(self, work: Work) -> Work:
+        """The work at this scale, its title filled in."""
+        count = min(work.count, self.gather)
+        mebibytes = f"{self.large >> 20} MiB"
+        return replace(work, count=count, title=work.title.format(count=count, large=mebibytes))
+
+
+FULL = Scale(rounds=15, turn=0.03, lag=0.3, large=256 << 20, gather=2_000)
+QUICK = Scale(rounds=1, turn=0.002, lag=0.01, large=8 << 20, gather=100)
+
+
+class Files:
+    """The files under the benchmark's directory: those that all peers read, and a corner for each peer."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        self.large = os.path.join(directory, "large")
+
+    def create(self, scale: Scale) -> None:
+        """Make the files that are read, all of them in the page cache and on the device."""
+        shared = os.path.join(self.directory, "shared")
+        os.mkdir(shared)
+        for name in self.shared(max(scale.gather, SEQUENTIAL_FILES)):
+            with open(name, "wb") as file:
+                file.write(CONTENT)
+        block = CONTENT * 256
+        with open(self.large, "wb") as file:
+            for _ in range(scale.large // len(block)):
+                file.write(block)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def shared(self, count: int) -> list[str]:
+        """The first so many of the small files that are read."""
+        return [os.path.join(self.directory, "shared", f"{index:06}") for index in range(count)]
+
+    def names(self, work: Work, owner: str, count: int) -> Names:
+        """The names that a run over `count` operations goes through; `prepare` makes what they need."""
+        if work.shape == "single":
+            return [self.large] * count
+        if not work.consuming:
+            available = self.shared(work.count or SEQUENTIAL_FILES)
+            return [available[index % len(available)] for index in range(count)]
+        corner = os.path.join(self.directory, owner)
+        names = [os.path.join(corner, f"{index:06}") for index in range(count)]
+        if work.operation == "rename":
+            return [(name, f"{name}.renamed") for name in names]
+        return names
+
+    def prepare(self, work: Work, owner: str, names: Names) -> None:
+        """Make the corner of `owner` as the work needs it: the entries that it consumes and nothing else."""
+        if not work.consuming:
+            return
+        corner = os.path.join(self.directory, owner)
+        shutil.rmtree(corner, ignore_errors=True)
+        os.mkdir(corner)
+        make = _ENTRIES[work.operation]
+        if make is not None:
+            for name in names:
+                make(name if isinstance(name, str) else name[0])
+
+    def clear(self, owner: str) -> None:
+        """Remove the corner of `owner`."""
+        shutil.rmtree(os.path.join(self.directory, owner), ignore_errors=True)
+
+
+def verify(work: Work, names: Names, result: Any) -> None:
+    """Raise AssertionError unless the operation on the first name returned, or left behind, what it should.
+
+    A library that is quick because it does less does not belong in the table.
+    """
+    name, target = names[0] if isinstance(names[0], tuple) else (names[0], "")
+    done: bool
+    match work.operation:
+        case "read_bytes" if work.shape == "single":
+            with open(name, "rb") as file:
+                done = memoryview(result) == file.read()
+        case "read_bytes":
+            done = bytes(result) == CONTENT
+        case "read_text":
+            done = result == CONTENT.decode()
+        case "stat":
+            done = _size(result) == SMALL
+        case "exists":
+            done = result is True
+        case "write_bytes":
+            with open(name, "rb") as file:
+                done = file.read() == CONTENT
+        case "mkdir":
+            done = os.path.isdir(name)
+        case "rmdir" | "unlink":
+            done = not os.path.lexists(name)
+        case "rename":
+            done = os.path.exists(target) and not os.path.lexists(name)
+        case other:
+            raise AssertionError(f"no check for {other}")
+    if not done:
+        raise AssertionError(f"{work.operation} did not do its work: {result!r:.200}")
+
+
+def _size(result: Any) -> int | None:
+    """The size in whatever a library returns from stat."""
+    if isinstance(result, dict):
+        return result["size"]
+    return getattr(result, "st_size", None) or getattr(result, "content_length", None)
+
+
+def _empty_file(name: str) -> None:
+    with open(name, "wb"):
+        pass
+
+
+_ENTRIES: dict[str, Callable[[str], None] | None] = {
+    "write_bytes": None,
+    "mkdir": None,
+    "rmdir": os.mkdir,
+    "unlink": _empty_file,
+    "rename": _empty_file,
+}
+"""What has to exist under each name before an operation that consumes it; None for nothing."""

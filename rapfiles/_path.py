@@ -1,0 +1,1111 @@
+"""`AsyncPath`: pathlib's path with awaitable input and output."""
+
+# pyright: reportUnnecessaryIsInstance=false, reportUnnecessaryComparison=false
+# The annotations promise what the checks of arguments check.
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from io import text_encoding
+from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK
+from typing import TYPE_CHECKING, Final, Literal, Self, SupportsIndex
+
+import rapfiles._native as _native
+
+from ._arguments import StrPath, account, attribute_name, c_integer, in_one_piece, path_text, permissions
+from ._iterdir import DirectoryIterator
+from ._lexical import LexicalPath
+from ._text import decode, native_codec
+from ._text import read as read_with_python
+from ._text import write as write_with_python
+from ._times import nanoseconds
+from ._unsupported import unsupported
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from typing_extensions import Buffer
+
+__all__ = ["AsyncPath"]
+
+# What depends on the version of pathlib that this class stands beside.
+_RULES: Final = sys.version_info[1]
+_TOLERANT: Final = sys.version_info >= (3, 14)  # predicates answer every error with False
+_MODERN_MOUNT: Final = sys.version_info >= (3, 12) or sys.platform == "win32"
+_RETURNS_TARGET: Final = sys.version_info >= (3, 14)  # rename and replace do, if it is a path
+_LINKS_TO_TARGET_OF_LINK: Final = sys.platform == "darwin" or (
+    sys.version_info >= (3, 14) and sys.platform != "win32"
+)
+_CHMOD_ON_LINKS: Final = sys.version_info >= (3, 13) or sys.platform != "win32"
+
+_ANY_TYPE: Final = 0
+_WINDOWS_LOOP: Final = 1921
+_ALLOW_MISSING: Final = getattr(os.path, "ALLOW_MISSING", object())
+_ALL_BUT_LAST: Final = getattr(os.path, "ALL_BUT_LAST", object())
+
+
+class AsyncPath(LexicalPath):
+    """A path of this platform whose input and output is awaited.
+
+    What is not input or output is the running interpreter's own `pathlib.PurePath`, of which this is a
+    subclass: joining, parts, matching, comparison, hashing and pickling. Methods have pathlib's names,
+    parameters, results and errors. What a newer pathlib has and the running one lacks is here as well.
+
+    Any number of tasks may use one path at once. Awaiting works in tasks of asyncio (and uvloop) and trio;
+    elsewhere it raises RuntimeError. Nothing that waits for a device, a network or another process runs on
+    the event loop's thread.
+
+    **Cancelling** an operation ends the wait at once. An operation that no worker has begun is dropped, and
+    so has no effect; one that has begun finishes in the background, and whatever it opened is closed. What
+    that may leave on the disk is told at each method that changes something; reading leaves nothing.
+
+    **Errors** are those of pathlib: OSError and its subclasses with `errno`, `strerror`, `filename` and,
+    where there are two paths, `filename2`; ValueError for paths with a null character.
+
+    ```python
+    path = AsyncPath(directory, "greeting.txt")
+    await path.write_text("hello\\n")
+    assert await path.read_text() == "hello\\n"
+    assert [child.name async for child in directory.iterdir()] == ["greeting.txt"]
+    ```
+    """
+
+    __slots__ = ()
+
+    # Whole files.
+
+    async def read_bytes(self) -> bytes:
+        """Read the whole file.
+
+        Returns:
+            Its content. Files that claim to be empty, such as those of `/proc`, are read to their end as
+            well.
+
+        Raises:
+            OSError: The file cannot be opened or read; IsADirectoryError for a directory.
+
+        ```python
+        await (directory / "data").write_bytes(b"abc")
+        assert await (directory / "data").read_bytes() == b"abc"
+        ```
+        """
+        return await _native.read_bytes(self)
+
+    async def read_text(
+        self, encoding: str | None = None, errors: str | None = None, newline: str | None = None
+    ) -> str:
+        """Read the whole file as text.
+
+        UTF-8, ASCII and Latin-1 are decoded by the worker. Other codecs, and error handlers other than
+        `"strict"`, are Python's own and run on the event loop's thread, in slices with turns for other tasks
+        between them. An error handler of the application's sees the content in one piece.
+
+        Args:
+            encoding: As for `open`; by default the locale's, or UTF-8 in UTF-8 mode.
+            errors: As for `open`; by default `"strict"`.
+            newline: As for `open`: `None` turns every line end into `"\\n"`; otherwise the text is untouched.
+
+        Returns:
+            The text.
+
+        Raises:
+            OSError: The file cannot be opened or read.
+            UnicodeDecodeError: The content is not valid in that encoding.
+            LookupError: There is no such text encoding. Raised before the file is opened.
+            ValueError: `newline` is none of `None`, `""`, `"\\n"`, `"\\r"` and `"\\r\\n"`.
+
+        ```python
+        await (directory / "menu").write_bytes("crème\\r\\nbrûlée\\r\\n".encode())
+        assert await (directory / "menu").read_text(encoding="utf-8") == "crème\\nbrûlée\\n"
+        ```
+        """
+        encoding = text_encoding(encoding)
+        codec = native_codec(encoding, errors, newline)
+        if codec is None:
+            return await read_with_python(self, encoding, errors, newline)
+        content = await _native.read_text(self, codec, newline)
+        if isinstance(content, str):
+            return content
+        return await decode(content, encoding, errors, newline)
+
+    async def write_bytes(self, data: Buffer) -> int:
+        """Write the whole file: create it, or replace its content.
+
+        When this returns, the operating system has all of it. The file is not replaced at one stroke: others
+        can see it empty or half written, and so can everybody after an error, such as a full disk.
+
+        If cancelled, the file may be untouched, or replaced, or be replaced a little later; never half
+        written for that reason. `data` must not be changed before this returns or, after cancelling, before
+        the file is written.
+
+        Args:
+            data: Anything bytes-like that lies in memory in one piece.
+
+        Returns:
+            The number of bytes.
+
+        Raises:
+            OSError: The file cannot be opened or written.
+            TypeError: `data` is not bytes-like. The file is not touched.
+            BufferError: `data` is not in one piece. The file is not touched.
+
+        ```python
+        assert await (directory / "data").write_bytes(b"abc") == 3
+        ```
+        """
+        in_one_piece(data)
+        return await _native.write_bytes(self, data, False, 0)
+
+    async def write_text(
+        self,
+        data: str,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> int:
+        """Write the whole file as text: create it, or replace its content.
+
+        What is said of `write_bytes` about others' view of the file, errors and cancelling holds here as
+        well; what is said of `read_text` about encodings, too.
+
+        Args:
+            data: The text.
+            encoding: As for `open`; by default the locale's, or UTF-8 in UTF-8 mode.
+            errors: As for `open`; by default `"strict"`.
+            newline: As for `open`: what is written for `"\\n"`; by default the platform's line end.
+
+        Returns:
+            The number of characters in `data`.
+
+        Raises:
+            OSError: The file cannot be opened or written.
+            UnicodeEncodeError: The encoding does not have some character. As with pathlib, the file is empty
+                then.
+            LookupError: There is no such text encoding. The file is not touched.
+            TypeError: `data` is not a str. The file is not touched.
+            ValueError: `newline` is none of `None`, `""`, `"\\n"`, `"\\r"` and `"\\r\\n"`. The file is not
+                touched.
+
+        ```python
+        assert await (directory / "menu").write_text("crème\\n", encoding="utf-8") == 6
+        ```
+        """
+        if not isinstance(data, str):
+            raise TypeError(f"data must be str, not {type(data).__name__}")
+        encoding = text_encoding(encoding)
+        codec = native_codec(encoding, errors, newline)
+        if codec is None or await _native.write_text(self, data, codec, newline, False) is None:
+            await write_with_python(self, data, encoding, errors, newline, append=False)
+        return len(data)
+
+    async def append_bytes(self, data: Buffer) -> int:
+        """Write at the end of the file; create it if there is none.
+
+        The operating system moves to the end with each write, so appending of several tasks or processes does
+        not overwrite anything. If cancelled, `data` may be appended or not, or be appended a little later.
+
+        Args:
+            data: Anything bytes-like that lies in memory in one piece.
+
+        Returns:
+            The number of bytes in `data`.
+
+        Raises:
+            OSError: The file cannot be opened or written. Some of `data` may have been appended.
+            TypeError: `data` is not bytes-like. The file is not touched.
+            BufferError: `data` is not in one piece. The file is not touched.
+
+        ```python
+        log = directory / "log"
+        await log.append_bytes(b"one\\n")
+        await log.append_bytes(b"two\\n")
+        assert await log.read_bytes() == b"one\\ntwo\\n"
+        ```
+        """
+        in_one_piece(data)
+        return await _native.write_bytes(self, data, True, 0)
+
+    async def append_text(
+        self,
+        data: str,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> int:
+        """Write text at the end of the file; create it if there is none.
+
+        As with a file opened for appending, a byte order mark is written only at the start of an empty file.
+        If cancelled, `data` may be appended or not, or be appended a little later.
+
+        Args:
+            data: The text.
+            encoding: As for `open`; by default the locale's, or UTF-8 in UTF-8 mode.
+            errors: As for `open`; by default `"strict"`.
+            newline: As for `open`: what is written for `"\\n"`; by default the platform's line end.
+
+        Returns:
+            The number of characters in `data`.
+
+        Raises:
+            OSError: The file cannot be opened or written. Some of `data` may have been appended.
+            UnicodeEncodeError: The encoding does not have some character. Nothing is appended then.
+            LookupError: There is no such text encoding. The file is not touched.
+            TypeError: `data` is not a str. The file is not touched.
+            ValueError: `newline` is none of `None`, `""`, `"\\n"`, `"\\r"` and `"\\r\\n"`. The file is not
+                touched.
+
+        ```python
+        log = directory / "log"
+        await log.append_text("one\\n")
+        await log.append_text("two\\n")
+        assert await log.read_text() == "one\\ntwo\\n"
+        ```
+        """
+        if not isinstance(data, str):
+            raise TypeError(f"data must be str, not {type(data).__name__}")
+        encoding = text_encoding(encoding)
+        codec = native_codec(encoding, errors, newline)
+        if codec is None or await _native.write_text(self, data, codec, newline, True) is None:
+            await write_with_python(self, data, encoding, errors, newline, append=True)
+        return len(data)
+
+    async def truncate(self, length: SupportsIndex) -> None:
+        """Cut the file to a length, or extend it with zeros.
+
+        If cancelled, it may be done or not, or be done a little later.
+
+        Args:
+            length: The new length in bytes.
+
+        Raises:
+            OSError: The file does not exist, cannot be written, or `length` is negative.
+
+        ```python
+        await (directory / "data").write_bytes(b"abc")
+        await (directory / "data").truncate(1)
+        assert await (directory / "data").read_bytes() == b"a"
+        ```
+        """
+        await _native.truncate(self, c_integer("length", length, bits=64))
+
+    # What there is.
+
+    async def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
+        """What `os.stat` tells about the file.
+
+        Args:
+            follow_symlinks: Whether a symbolic link stands for what it leads to.
+
+        Returns:
+            The same object that `os.stat` returns, with all fields of this platform.
+
+        Raises:
+            OSError: There is no such file, or it cannot be reached.
+
+        ```python
+        await (directory / "data").write_bytes(b"abc")
+        assert (await (directory / "data").stat()).st_size == 3
+        ```
+        """
+        if follow_symlinks is not True:
+            follow_symlinks = bool(follow_symlinks)
+        return await _native.stat(self, follow_symlinks)
+
+    async def lstat(self) -> os.stat_result:
+        """What `os.stat` tells about the file; about the link itself where it is a symbolic link.
+
+        Returns:
+            The same object that `os.lstat` returns.
+
+        Raises:
+            OSError: There is no such file, or it cannot be reached.
+
+        ```python
+        await (directory / "link").symlink_to("nowhere")
+        assert (await (directory / "link").lstat()).st_size == len("nowhere")
+        ```
+        """
+        return await _native.stat(self, False)
+
+    async def exists(self, *, follow_symlinks: bool = True) -> bool:
+        """Whether the path exists.
+
+        Args:
+            follow_symlinks: Whether a symbolic link stands for what it leads to. With `False`, a link that
+                leads nowhere exists.
+
+        Returns:
+            `False` also for paths that no file system can have, such as those with a null character.
+
+        Raises:
+            OSError: Before Python 3.14, as pathlib: it cannot be known, for example for lack of permission.
+                Since 3.14 the answer is `False` then. The same holds for the other predicates.
+
+        ```python
+        assert await directory.exists()
+        assert not await (directory / "missing").exists()
+        ```
+        """
+        if follow_symlinks is not True:
+            follow_symlinks = bool(follow_symlinks)
+        return await _native.is_type(self, _ANY_TYPE, follow_symlinks, _TOLERANT)
+
+    async def is_file(self, *, follow_symlinks: bool = True) -> bool:
+        """Whether the path is a regular file.
+
+        Args:
+            follow_symlinks: Whether a symbolic link stands for what it leads to.
+
+        Returns:
+            `False` also where nothing exists.
+
+        ```python
+        assert not await directory.is_file()
+        ```
+        """
+        if follow_symlinks is not True:
+            follow_symlinks = bool(follow_symlinks)
+        return await _native.is_type(self, S_IFREG, follow_symlinks, _TOLERANT)
+
+    async def is_dir(self, *, follow_symlinks: bool = True) -> bool:
+        """Whether the path is a directory.
+
+        Args:
+            follow_symlinks: Whether a symbolic link stands for what it leads to.
+
+        Returns:
+            `False` also where nothing exists.
+
+        ```python
+        assert await directory.is_dir()
+        ```
+        """
+        if follow_symlinks is not True:
+            follow_symlinks = bool(follow_symlinks)
+        return await _native.is_type(self, S_IFDIR, follow_symlinks, _TOLERANT)
+
+    async def is_symlink(self) -> bool:
+        """Whether the path is a symbolic link, wherever it leads.
+
+        ```python
+        await (directory / "link").symlink_to("nowhere")
+        assert await (directory / "link").is_symlink()
+        ```
+        """
+        return await _native.is_type(self, S_IFLNK, False, _TOLERANT)
+
+    async def is_junction(self) -> bool:
+        """Whether the path is a Windows junction; elsewhere there are none.
+
+        ```python
+        assert not await directory.is_junction()
+        ```
+        """
+        return await _native.is_junction(self)
+
+    async def is_mount(self) -> bool:
+        """Whether the path is a mount point, or on Windows the root of a volume.
+
+        Since Python 3.12, as with pathlib, a symbolic link is none, and every error means `False`.
+
+        ```python
+        assert await AsyncPath(directory.anchor).is_mount()
+        ```
+        """
+        return await _native.is_mount(self, _MODERN_MOUNT)
+
+    async def is_socket(self) -> bool:
+        """Whether the path is a Unix socket, or a symbolic link to one.
+
+        ```python
+        assert not await directory.is_socket()
+        ```
+        """
+        return await _native.is_type(self, S_IFSOCK, True, _TOLERANT)
+
+    async def is_fifo(self) -> bool:
+        """Whether the path is a named pipe, or a symbolic link to one.
+
+        ```python
+        assert not await directory.is_fifo()
+        ```
+        """
+        return await _native.is_type(self, S_IFIFO, True, _TOLERANT)
+
+    async def is_block_device(self) -> bool:
+        """Whether the path is a block device, or a symbolic link to one.
+
+        ```python
+        assert not await directory.is_block_device()
+        ```
+        """
+        return await _native.is_type(self, S_IFBLK, True, _TOLERANT)
+
+    async def is_char_device(self) -> bool:
+        """Whether the path is a character device, or a symbolic link to one.
+
+        ```python
+        assert not await directory.is_char_device()
+        ```
+        """
+        return await _native.is_type(self, S_IFCHR, True, _TOLERANT)
+
+    async def samefile(self, other_path: StrPath) -> bool:
+        """Whether this path and another one lead to the same file.
+
+        Args:
+            other_path: A path of any kind, or a str.
+
+        Raises:
+            OSError: One of them does not exist or cannot be reached.
+
+        ```python
+        assert await directory.samefile(directory / "." / ".")
+        ```
+        """
+        if not isinstance(other_path, LexicalPath):
+            other_path = self.with_segments(path_text("other_path", other_path))
+        return await _native.samefile(self, other_path)
+
+    async def owner(self, *, follow_symlinks: bool = True) -> str:
+        """The name of the user whom the file belongs to.
+
+        Args:
+            follow_symlinks: Whether a symbolic link stands for what it leads to.
+
+        Raises:
+            OSError: There is no such file, or it cannot be reached.
+            KeyError: The user database has no name for the number.
+            UnsupportedOperation: On Windows. Before Python 3.13, a plain NotImplementedError.
+
+        ```python
+        import getpass
+
+        assert await directory.owner() == getpass.getuser()
+        ```
+        """
+        if sys.platform == "win32":
+            raise unsupported(self, "owner()")
+        return await _native.owner(self, bool(follow_symlinks))
+
+    async def group(self, *, follow_symlinks: bool = True) -> str:
+        """The name of the group that the file belongs to.
+
+        Args:
+            follow_symlinks: Whether a symbolic link stands for what it leads to.
+
+        Raises:
+            OSError: There is no such file, or it cannot be reached.
+            KeyError: The group database has no name for the number.
+            UnsupportedOperation: On Windows. Before Python 3.13, a plain NotImplementedError.
+
+        ```python
+        import grp
+
+        number = (await directory.stat()).st_gid
+        assert await directory.group() == grp.getgrgid(number).gr_name
+        ```
+        """
+        if sys.platform == "win32":
+            raise unsupported(self, "group()")
+        return await _native.group(self, bool(follow_symlinks))
+
+    async def access(
+        self, mode: SupportsIndex, *, effective_ids: bool = False, follow_symlinks: bool = True
+    ) -> bool:
+        """Whether this process may access the file so, as `os.access` tells.
+
+        The answer may be outdated when it arrives. To open a file, rather open it and catch the error.
+
+        Args:
+            mode: `os.F_OK`, or a combination of `os.R_OK`, `os.W_OK` and `os.X_OK`.
+            effective_ids: Whether the effective user and group count, not the real ones.
+            follow_symlinks: Whether a symbolic link stands for what it leads to.
+
+        Returns:
+            `False` also where nothing exists.
+
+        Raises:
+            NotImplementedError: On Windows, where there are neither effective ids nor a way not to follow.
+
+        ```python
+        import os
+
+        assert await directory.access(os.R_OK | os.X_OK)
+        ```
+        """
+        if sys.platform == "win32":
+            if effective_ids:
+                raise NotImplementedError("access: effective_ids unavailable on this platform")
+            if not follow_symlinks:
+                raise NotImplementedError("access: follow_symlinks unavailable on this platform")
+        return await _native.access(self, c_integer("mode", mode), bool(effective_ids), bool(follow_symlinks))
+
+    # Directories.
+
+    def iterdir(self) -> AsyncIterator[Self]:
+        """Iterate over the children of the directory, in arbitrary order, without `.` and `..`.
+
+        The directory is read in one go when the first child is asked for. The iterator holds nothing open, so
+        it may be left at any time.
+
+        Returns:
+            An asynchronous iterator of paths: this path joined with each name.
+
+        Raises:
+            OSError: When the first child is asked for: this is not a directory, or it cannot be read.
+
+        ```python
+        await (directory / "a").touch()
+        await (directory / "b").touch()
+        assert sorted([child.name async for child in directory.iterdir()]) == ["a", "b"]
+        ```
+        """
+        return DirectoryIterator(self)
+
+    async def mkdir(
+        self,
+        mode: SupportsIndex = 0o777,
+        parents: bool = False,
+        exist_ok: bool = False,
+        *,
+        parent_mode: SupportsIndex | None = None,
+    ) -> None:
+        """Create a directory.
+
+        If cancelled, any of the directories may have been created, or be created a little later.
+
+        Args:
+            mode: Its permissions, from which the umask is taken away.
+            parents: Whether missing parents are created as well.
+            exist_ok: Whether a directory that exists already is as good.
+            parent_mode: The permissions of parents that are created, less the umask; by default `0o777`.
+
+        Raises:
+            FileExistsError: The path exists and, with `exist_ok`, is not a directory.
+            FileNotFoundError: A parent is missing.
+            OSError: It cannot be created for another reason.
+
+        ```python
+        await (directory / "a" / "b").mkdir(parents=True, exist_ok=True)
+        assert await (directory / "a" / "b").is_dir()
+        ```
+        """
+        await _native.mkdir(
+            self,
+            permissions("mode", mode),
+            bool(parents),
+            bool(exist_ok),
+            None if parent_mode is None else permissions("parent_mode", parent_mode),
+            _TOLERANT,
+        )
+
+    async def rmdir(self) -> None:
+        """Remove an empty directory.
+
+        If cancelled, it may be removed or not, or be removed a little later.
+
+        Raises:
+            OSError: It does not exist, is not a directory or not empty, or cannot be removed.
+
+        ```python
+        await (directory / "empty").mkdir()
+        await (directory / "empty").rmdir()
+        assert not await (directory / "empty").exists()
+        ```
+        """
+        await _native.rmdir(self)
+
+    # Entries of directories.
+
+    async def touch(self, mode: SupportsIndex = 0o666, exist_ok: bool = True) -> None:
+        """Create an empty file, or set the times of one that exists to now.
+
+        If cancelled, it may be done or not, or be done a little later.
+
+        Args:
+            mode: The permissions of a file that is created, from which the umask is taken away.
+            exist_ok: Whether the path may exist.
+
+        Raises:
+            FileExistsError: The path exists, and `exist_ok` is `False`.
+            OSError: The file cannot be created.
+
+        ```python
+        await (directory / "flag").touch()
+        assert await (directory / "flag").read_bytes() == b""
+        ```
+        """
+        await _native.touch(self, permissions("mode", mode), bool(exist_ok))
+
+    async def unlink(self, missing_ok: bool = False) -> None:
+        """Remove a file or a link.
+
+        If cancelled, it may be removed or not, or be removed a little later.
+
+        Args:
+            missing_ok: Whether it is fine if there is no such file.
+
+        Raises:
+            FileNotFoundError: There is no such file, and `missing_ok` is `False`.
+            OSError: It is a directory or cannot be removed.
+
+        ```python
+        await (directory / "flag").touch()
+        await (directory / "flag").unlink()
+        await (directory / "flag").unlink(missing_ok=True)
+        ```
+        """
+        await _native.unlink(self, bool(missing_ok))
+
+    async def rename(self, target: StrPath) -> Self:
+        """Rename the file or directory.
+
+        On POSIX a file at `target` is replaced; on Windows that is an error. If cancelled, it may be renamed
+        or not, or be renamed a little later.
+
+        Args:
+            target: The new path. A relative one is relative to the working directory, not to this path.
+
+        Returns:
+            The new path.
+
+        Raises:
+            OSError: It cannot be renamed, for example because `target` is on another file system.
+
+        ```python
+        await (directory / "old").touch()
+        new = await (directory / "old").rename(directory / "new")
+        assert await new.exists()
+        ```
+        """
+        await _native.rename(self, path_text("target", target))
+        return self._renamed(target)
+
+    async def replace(self, target: StrPath) -> Self:
+        """Rename the file or directory, in place of a file or an empty directory at `target` if there is one.
+
+        On one file system this happens at one stroke: others see either the old or the new file. If
+        cancelled, it may be renamed or not, or be renamed a little later.
+
+        Args:
+            target: The new path. A relative one is relative to the working directory, not to this path.
+
+        Returns:
+            The new path.
+
+        Raises:
+            OSError: It cannot be renamed, for example because `target` is on another file system.
+
+        ```python
+        await (directory / "draft").write_text("second")
+        await (directory / "text").write_text("first")
+        text = await (directory / "draft").replace(directory / "text")
+        assert await text.read_text() == "second"
+        ```
+        """
+        await _native.replace(self, path_text("target", target))
+        return self._renamed(target)
+
+    def _renamed(self, target: StrPath) -> Self:
+        if _RETURNS_TARGET and isinstance(target, AsyncPath):
+            return target  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
+        return self.with_segments(target)
+
+    async def symlink_to(self, target: StrPath, target_is_directory: bool = False) -> None:
+        """Make this path a symbolic link.
+
+        If cancelled, the link may exist or not, or be created a little later.
+
+        Args:
+            target: Where it leads, taken as it is. A relative target is relative to the directory of the
+                link.
+            target_is_directory: On Windows, whether the target is a directory; elsewhere of no effect.
+
+        Raises:
+            FileExistsError: This path exists.
+            OSError: The link cannot be created.
+
+        ```python
+        await (directory / "data").write_bytes(b"abc")
+        await (directory / "link").symlink_to("data")
+        assert await (directory / "link").read_bytes() == b"abc"
+        ```
+        """
+        await _native.symlink(path_text("target", target), self, bool(target_is_directory))
+
+    async def hardlink_to(self, target: StrPath) -> None:
+        """Make this path another name of a file that exists.
+
+        Where `target` is a symbolic link, the new name is, as with pathlib, one of the link itself, or since
+        Python 3.14 of the file that the link leads to. If cancelled, it may exist or not, or be created a
+        little later.
+
+        Args:
+            target: The file. A relative path is relative to the working directory.
+
+        Raises:
+            FileExistsError: This path exists.
+            OSError: The link cannot be created.
+
+        ```python
+        await (directory / "data").write_bytes(b"abc")
+        await (directory / "name").hardlink_to(directory / "data")
+        assert await (directory / "name").samefile(directory / "data")
+        ```
+        """
+        await _native.link(path_text("target", target), self, _LINKS_TO_TARGET_OF_LINK)
+
+    async def readlink(self) -> Self:
+        """Where the symbolic link leads.
+
+        Returns:
+            Its target as it stands there. A relative one is relative to the directory of the link.
+
+        Raises:
+            OSError: This is not a symbolic link, or it cannot be reached.
+
+        ```python
+        await (directory / "link").symlink_to("data")
+        assert await (directory / "link").readlink() == AsyncPath("data")
+        ```
+        """
+        return self.with_segments(await _native.readlink(self))
+
+    # Attributes of files.
+
+    async def chmod(self, mode: SupportsIndex, *, follow_symlinks: bool = True) -> None:
+        """Change the permissions, as `os.chmod` does.
+
+        If cancelled, they may be changed or not, or be changed a little later.
+
+        Args:
+            mode: The permissions, such as `0o644`.
+            follow_symlinks: Whether a symbolic link stands for what it leads to.
+
+        Raises:
+            OSError: There is no such file, or it belongs to somebody else.
+            NotImplementedError: The permissions of a symbolic link itself cannot be changed on this platform.
+
+        ```python
+        await (directory / "secret").touch()
+        await (directory / "secret").chmod(0o600)
+        assert (await (directory / "secret").stat()).st_mode & 0o777 == 0o600
+        ```
+        """
+        number = permissions("mode", mode)
+        if follow_symlinks:
+            await _native.chmod(self, number, True)
+            return
+        unavailable = NotImplementedError("chmod: follow_symlinks unavailable on this platform")
+        if not _CHMOD_ON_LINKS:
+            raise unavailable
+        try:
+            await _native.chmod(self, number, False)
+        except OSError as error:
+            if error.errno in {errno.ENOTSUP, errno.EOPNOTSUPP}:
+                raise unavailable from None
+            raise
+
+    async def lchmod(self, mode: SupportsIndex) -> None:
+        """Change the permissions; those of the link itself where it is a symbolic link.
+
+        If cancelled, they may be changed or not, or be changed a little later.
+
+        Args:
+            mode: The permissions, such as `0o644`.
+
+        Raises:
+            OSError: There is no such file, or it belongs to somebody else.
+            NotImplementedError: The permissions of a symbolic link itself cannot be changed on this platform.
+
+        ```python
+        await (directory / "secret").touch()
+        await (directory / "secret").lchmod(0o600)
+        assert (await (directory / "secret").stat()).st_mode & 0o777 == 0o600
+        ```
+        """
+        await self.chmod(mode, follow_symlinks=False)
+
+    async def utime(
+        self,
+        times: tuple[float, float] | None = None,
+        *,
+        ns: tuple[int, int] | None = None,
+        follow_symlinks: bool = True,
+    ) -> None:
+        """Set the times of last access and last modification; without `times` and `ns`, to now.
+
+        If cancelled, they may be set or not, or be set a little later.
+
+        Args:
+            times: Both in seconds since 1970.
+            ns: Both in nanoseconds since 1970.
+            follow_symlinks: Whether a symbolic link stands for what it leads to.
+
+        Raises:
+            OSError: There is no such file, or it belongs to somebody else.
+            ValueError: Both `times` and `ns` are given.
+            OverflowError: A time is too far from 1970.
+
+        ```python
+        await directory.utime((0, 1.5))
+        assert (await directory.stat()).st_mtime == 1.5
+        ```
+        """
+        await _native.utime(self, nanoseconds(times, ns), bool(follow_symlinks))
+
+    if sys.platform != "win32":
+
+        async def chown(
+            self,
+            user: SupportsIndex | str = -1,
+            group: SupportsIndex | str = -1,
+            *,
+            follow_symlinks: bool = True,
+        ) -> None:
+            """Change the user and the group that the file belongs to.
+
+            If cancelled, it may be done or not, or be done a little later. Not on Windows.
+
+            Args:
+                user: By number or by name; -1 leaves it as it is.
+                group: By number or by name; -1 leaves it as it is.
+                follow_symlinks: Whether a symbolic link stands for what it leads to.
+
+            Raises:
+                OSError: There is no such file, or this process may not do that.
+                LookupError: There is no such user or group.
+
+            ```python
+            import os
+
+            await directory.chown(os.getuid(), os.getgid())
+            ```
+            """
+            await _native.chown(self, account("user", user), account("group", group), bool(follow_symlinks))
+
+        async def statvfs(self) -> os.statvfs_result:
+            """What `os.statvfs` tells about the file system: its size, what is free, its limits. Not on
+            Windows.
+
+            Raises:
+                OSError: There is no such path, or it cannot be reached.
+
+            ```python
+            status = await directory.statvfs()
+            free = status.f_bavail * status.f_frsize
+            assert free >= 0
+            ```
+            """
+            return await _native.statvfs(self)
+
+    if sys.platform == "linux":
+
+        async def getxattr(self, attribute: StrPath | bytes, *, follow_symlinks: bool = True) -> bytes:
+            """The value of an extended attribute. Only on Linux.
+
+            Args:
+                attribute: Its name, such as `"user.checksum"`.
+                follow_symlinks: Whether a symbolic link stands for what it leads to.
+
+            Raises:
+                OSError: There is no such file or attribute, or the file system has no extended attributes.
+
+            ```python
+            await directory.setxattr("user.colour", b"red")
+            assert await directory.getxattr("user.colour") == b"red"
+            ```
+            """
+            return await _native.getxattr(self, attribute_name(attribute), bool(follow_symlinks))
+
+        async def setxattr(
+            self,
+            attribute: StrPath | bytes,
+            value: Buffer,
+            flags: SupportsIndex = 0,
+            *,
+            follow_symlinks: bool = True,
+        ) -> None:
+            """Set an extended attribute. Only on Linux.
+
+            If cancelled, it may be set or not, or be set a little later.
+
+            Args:
+                attribute: Its name, such as `"user.checksum"`.
+                value: Anything bytes-like.
+                flags: `os.XATTR_CREATE` where it must not exist, `os.XATTR_REPLACE` where it must.
+                follow_symlinks: Whether a symbolic link stands for what it leads to.
+
+            Raises:
+                OSError: There is no such file, or the file system does not take the attribute.
+                TypeError: `value` is not bytes-like.
+
+            ```python
+            await directory.setxattr("user.colour", b"red")
+            assert "user.colour" in await directory.listxattr()
+            ```
+            """
+            try:
+                in_one_piece(value)
+            except TypeError:
+                raise TypeError(f"value must be bytes-like, not {type(value).__name__}") from None
+            number = c_integer("flags", flags)
+            await _native.setxattr(self, attribute_name(attribute), value, number, bool(follow_symlinks))
+
+        async def listxattr(self, *, follow_symlinks: bool = True) -> list[str]:
+            """The names of the extended attributes. Only on Linux.
+
+            Args:
+                follow_symlinks: Whether a symbolic link stands for what it leads to.
+
+            Raises:
+                OSError: There is no such file, or the file system has no extended attributes.
+
+            ```python
+            assert "user.colour" not in await directory.listxattr()
+            ```
+            """
+            return await _native.listxattr(self, bool(follow_symlinks))
+
+        async def removexattr(self, attribute: StrPath | bytes, *, follow_symlinks: bool = True) -> None:
+            """Remove an extended attribute. Only on Linux.
+
+            If cancelled, it may be removed or not, or be removed a little later.
+
+            Args:
+                attribute: Its name, such as `"user.checksum"`.
+                follow_symlinks: Whether a symbolic link stands for what it leads to.
+
+            Raises:
+                OSError: There is no such file or attribute, or the file system has no extended attributes.
+
+            ```python
+            await directory.setxattr("user.colour", b"red")
+            await directory.removexattr("user.colour")
+            assert "user.colour" not in await directory.listxattr()
+            ```
+            """
+            await _native.removexattr(self, attribute_name(attribute), bool(follow_symlinks))
+
+    # Other ways to say the path.
+
+    async def resolve(self, strict: bool = False) -> Self:
+        """The same path, absolute and without symbolic links and `..`.
+
+        Args:
+            strict: Whether every component must exist. Otherwise, what follows the first that does not is
+                taken as it is.
+
+        Raises:
+            OSError: With `strict`, a component does not exist or cannot be reached.
+            RuntimeError: Before Python 3.13, as pathlib: symbolic links lead in a circle. Since 3.13, that is
+                an OSError with `strict`, and the rest of the path is taken as it is without.
+
+        ```python
+        await (directory / "link").symlink_to(directory)
+        assert await (directory / "link" / "..").resolve() == (await directory.resolve()).parent
+        ```
+        """
+        strictness: bool | Literal["missing"]
+        if strict is _ALLOW_MISSING:
+            strictness = "missing"
+        elif strict is _ALL_BUT_LAST:
+            raise unsupported(self, "resolve(strict=os.path.ALL_BUT_LAST)")
+        else:
+            strictness = bool(strict)
+        try:
+            return self.with_segments(await _native.resolve(self, strictness, _RULES))
+        except OSError as error:
+            loop = error.errno == errno.ELOOP or getattr(error, "winerror", None) == _WINDOWS_LOOP
+            if loop and _RULES < 13:
+                raise RuntimeError(f"Symlink loop from {error.filename!r}") from error
+            raise
+
+    async def absolute(self) -> Self:
+        """The same path, absolute: joined to the working directory. Links and `..` stay as they are.
+
+        Returns:
+            This very path if it is absolute already.
+
+        Raises:
+            FileNotFoundError: The working directory has been removed.
+
+        ```python
+        assert await AsyncPath("a/../b").absolute() == await AsyncPath.cwd() / "a" / ".." / "b"
+        ```
+        """
+        if self.is_absolute():
+            return self
+        # Both ask the kernel, or on Windows the process, not a disk. Windows has a working directory for each
+        # drive.
+        base = os.path.abspath(self.drive) if self.drive else os.getcwd()  # noqa: ASYNC240
+        return self.with_segments(base, self)
+
+    async def expanduser(self) -> Self:
+        """The same path with `~` or `~user` at its start replaced by the user's home directory.
+
+        Returns:
+            This very path if it begins with neither.
+
+        Raises:
+            RuntimeError: There is no such user, or the home directory is not known.
+
+        ```python
+        assert await AsyncPath("~/notes").expanduser() == await AsyncPath.home() / "notes"
+        ```
+        """
+        if self.anchor or not self.parts or not self.parts[0].startswith("~"):
+            return self
+        home = await _home(self.parts[0])
+        if home.startswith("~"):
+            raise RuntimeError("Could not determine home directory.")
+        return self.with_segments(home, *self.parts[1:])
+
+    @classmethod
+    async def cwd(cls) -> Self:
+        """The working directory of this process.
+
+        Raises:
+            FileNotFoundError: It has been removed.
+
+        ```python
+        import os
+
+        assert str(await AsyncPath.cwd()) == os.getcwd()
+        ```
+        """
+        return cls(os.getcwd())
+
+    @classmethod
+    async def home(cls) -> Self:
+        """The home directory of the user who runs this process, from the environment or the user database.
+
+        Raises:
+            RuntimeError: It is not known.
+
+        ```python
+        import os
+
+        assert str(await AsyncPath.home()) == os.path.expanduser("~")
+        ```
+        """
+        home = await _home("~")
+        if home == "~" or (_RULES < 14 and home.startswith("~")):
+            raise RuntimeError("Could not determine home directory.")
+        return cls(home)
+
+
+# A pickle names the class by its public place, wherever it is defined.
+AsyncPath.__module__ = "rapfiles"
+
+
+async def _home(tilde: str) -> str:
+    """What `os.path.expanduser` makes of `~` or `~user`."""
+    if sys.platform == "win32" or (tilde == "~" and "HOME" in os.environ):
+        return os.path.expanduser(tilde)  # noqa: ASYNC240 - looks at the environment only
+    # The user database may be on a network.
+    home = await _native.home_directory(tilde[1:] or None)
+    return tilde if home is None else home.rstrip("/") or "/"

@@ -1,0 +1,278 @@
+"""Text that the native module does not handle: every other codec, and every other way to handle errors.
+
+Python's own codecs do the work, with the results of `io.open(...).read()` and `.write(...)` to the last
+detail. They hold the interpreter lock, so large content goes through them in slices, and other tasks get
+their turn in between.
+"""
+
+# pyright: reportUnnecessaryIsInstance=false, reportUnnecessaryComparison=false
+# The annotations promise what the checks of arguments check.
+
+from __future__ import annotations
+
+import codecs
+import io
+import os
+from locale import getencoding
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, TypeVar
+
+import rapfiles._native as _native
+
+if TYPE_CHECKING:
+    from ._arguments import StrPath
+
+Codec: TypeAlias = Literal["utf-8", "ascii", "latin-1"]
+
+
+T = TypeVar("T", covariant=True)
+
+
+class _Factory(Protocol[T]):
+    def __call__(self, errors: str, /) -> T: ...
+
+
+class _Decoder(Protocol):
+    def decode(self, data: bytes, final: bool, /) -> str: ...
+
+
+_SLICE: Final = 1 << 16
+"""Bytes or characters that are decoded or encoded in one go: about a millisecond of work at most."""
+
+_JOIN: Final = 1 << 20
+
+_NEWLINES: Final = (None, "", "\n", "\r", "\r\n")
+
+_CODECS: Final[dict[str, Codec]] = {"utf-8": "utf-8", "ascii": "ascii", "iso8859-1": "latin-1"}
+"""The codecs that the native module has, by the name under which Python registers them."""
+
+_native_codecs: Final[dict[str, Codec]] = dict.fromkeys(("utf-8", "UTF-8", "utf8"), "utf-8")
+"""The same by the names that were asked for so far."""
+
+_MOST_NAMES: Final = 64
+
+# These do not continue where they left off, whatever their incremental interface promises.
+_DECODED_WHOLE: Final = frozenset({"punycode", "undefined"})
+_ENCODED_WHOLE: Final = frozenset({"punycode", "undefined", "utf-7", "idna"})
+
+# Any other error handler is the application's, and may look at what is before and after the error.
+_HANDLERS_OF_PYTHON: Final = frozenset(
+    {
+        "strict",
+        "ignore",
+        "replace",
+        "backslashreplace",
+        "namereplace",
+        "surrogateescape",
+        "surrogatepass",
+        "xmlcharrefreplace",
+    }
+)
+
+
+def native_codec(encoding: str, errors: str | None, newline: str | None) -> Codec | None:
+    """The native module's name for a codec that it has, or `None` for what `read` and `write` must look at.
+
+    `encoding` is what `io.text_encoding` returned.
+    """
+    if (errors is None or errors == "strict") and newline in _NEWLINES and isinstance(encoding, str):
+        return _native_codecs.get(getencoding() if encoding == "locale" else encoding)
+    return None
+
+
+async def read(path: StrPath, encoding: str, errors: str | None, newline: str | None) -> str:
+    """Read a file with a codec that the native module does not have, or does not know by this name."""
+    _check(encoding, errors, newline, io.BufferedReader)
+    codec = _native_codec_of(encoding, errors)
+    content = await (_native.read_bytes(path) if codec is None else _native.read_text(path, codec, newline))
+    return content if isinstance(content, str) else await decode(content, encoding, errors, newline)
+
+
+async def write(
+    path: StrPath, text: str, encoding: str, errors: str | None, newline: str | None, append: bool
+) -> None:
+    """Write a file with a codec that the native module does not have, or text that it cannot encode."""
+    _check(encoding, errors, newline, io.BufferedWriter)
+    codec = _native_codec_of(encoding, errors)
+    if codec is not None and await _native.write_text(path, text, codec, newline, append) is not None:
+        return
+    try:
+        content = await encode(text, encoding, errors, newline)
+    except Exception:
+        # A text file is opened before anything is encoded, so that is what happened to it.
+        await _native.write_bytes(path, b"", append, 0)
+        raise
+    bom = _bom_length(text[:1], encoding, errors) if append else 0
+    await _native.write_bytes(path, content, append, bom)
+
+
+async def decode(
+    content: bytes, encoding: str, errors: str | None, newline: str | None, *, slice_size: int = _SLICE
+) -> str:
+    """Decode the whole content of a file as a text file does.
+
+    Args:
+        content: All bytes of the file.
+        encoding: What `io.text_encoding` returned.
+        errors: The name of an error handler; `None` means `"strict"`.
+        newline: As for `open`.
+        slice_size: Bytes that are decoded before other tasks may have their turn.
+
+    Raises:
+        UnicodeDecodeError: As if the content had been decoded in one go.
+    """
+    information = codecs.lookup(_resolved(encoding))
+    handler = "strict" if errors is None else errors
+    decoder: _Decoder = _incremental(information.incrementaldecoder)(handler)
+    if not newline:
+        decoder = io.IncrementalNewlineDecoder(decoder, translate=newline is None)  # type: ignore[arg-type]
+        # pyright: ignore[reportArgumentType]
+    size = len(content)
+    if size <= slice_size or information.name in _DECODED_WHOLE or handler not in _HANDLERS_OF_PYTHON:
+        return decoder.decode(content, True)
+
+    text = ""
+    parts: list[str] = []
+    held = 0
+    for start in range(0, size, slice_size):
+        end = min(start + slice_size, size)
+        try:
+            part = decoder.decode(content[start:end], end == size)
+        except UnicodeDecodeError as error:
+            raise _in_whole_content(error, content, end, information.name) from None
+        parts.append(part)
+        held += len(part)
+        if held >= max(_JOIN, len(text) >> 5):
+            # The interpreter extends a string that nobody else refers to in place. Joining everything at the
+            # end would hold the loop for as long as it takes to copy the whole text.
+            text += "".join(parts)
+            parts.clear()
+            held = 0
+        await _native.checkpoint()
+    text += "".join(parts)
+    return text
+
+
+async def encode(
+    text: str, encoding: str, errors: str | None, newline: str | None, *, slice_size: int = _SLICE
+) -> bytes | bytearray:
+    """Encode a text as a text file does that is written from its start.
+
+    Args:
+        text: The whole text.
+        encoding: What `io.text_encoding` returned.
+        errors: The name of an error handler; `None` means `"strict"`.
+        newline: As for `open`.
+        slice_size: Characters that are encoded before other tasks may have their turn.
+
+    Raises:
+        UnicodeEncodeError: As if the text had been encoded in one go.
+    """
+    information = codecs.lookup(_resolved(encoding))
+    handler = "strict" if errors is None else errors
+    new_encoder = _incremental(information.incrementalencoder)
+    encoder = new_encoder(handler)
+    line_end = os.linesep if newline is None else newline
+    size = len(text)
+    if size <= slice_size or information.name in _ENCODED_WHOLE or handler not in _HANDLERS_OF_PYTHON:
+        return encoder.encode(_with_line_ends(text, line_end))
+
+    content = bytearray()
+    translated = 0
+    for start in range(0, size, slice_size):
+        part = _with_line_ends(text[start : start + slice_size], line_end)
+        translated += len(part)
+        try:
+            content += encoder.encode(part)
+        except UnicodeEncodeError as error:
+            whole = _with_line_ends(text, line_end)
+            at = translated - len(error.object) + error.start
+            raise _in_whole_text(error, whole, at, new_encoder(handler), slice_size) from None
+        await _native.checkpoint()
+    return content
+
+
+def _check(
+    encoding: str,
+    errors: str | None,
+    newline: str | None,
+    buffer: type[io.BufferedReader | io.BufferedWriter],
+) -> None:
+    """Refuse what `open` refuses, before the file is touched."""
+    for name, value in (("encoding", encoding), ("errors", errors), ("newline", newline)):
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"open() argument {name!r} must be str or None, not {type(value).__name__}")
+    # Opening nothing as text makes the interpreter check the rest by its own rules.
+    io.TextIOWrapper(buffer(io.BytesIO()), encoding, errors, newline)  # pyright: ignore[reportArgumentType]
+
+
+def _native_codec_of(encoding: str, errors: str | None) -> Codec | None:
+    """The native module's name for a codec, by any of its names; each name is remembered."""
+    if errors not in {None, "strict"}:
+        return None
+    name = _resolved(encoding)
+    codec = _CODECS.get(codecs.lookup(name).name)
+    if codec is not None and len(_native_codecs) < _MOST_NAMES:
+        _native_codecs[name] = codec
+    return codec
+
+
+def _resolved(encoding: str) -> str:
+    return getencoding() if encoding == "locale" else encoding
+
+
+def _incremental(factory: _Factory[T] | None) -> _Factory[T]:
+    """What a text file takes a codec's incremental decoder or encoder from."""
+    if factory is None:
+        raise LookupError("the codec cannot be used for files, because it does not work incrementally")
+    return factory
+
+
+def _with_line_ends(text: str, line_end: str) -> str:
+    return text if line_end in {"", "\n"} else text.replace("\n", line_end)
+
+
+def _in_whole_content(error: UnicodeDecodeError, content: bytes, end: int, codec: str) -> UnicodeDecodeError:
+    """The error that decoding the whole content would have raised, from the one in the slice before `end`.
+
+    A decoder's complaint is about the slice and what it kept from the ones before.
+    """
+    whole = content
+    start = end - len(error.object)
+    if codec == "utf-8-sig" and content.startswith(codecs.BOM_UTF8):
+        # This decoder takes the mark off before it decodes.
+        whole = content[len(codecs.BOM_UTF8) :]
+        start -= len(codecs.BOM_UTF8)
+    return UnicodeDecodeError(error.encoding, whole, start + error.start, start + error.end, error.reason)
+
+
+def _in_whole_text(
+    error: UnicodeEncodeError, text: str, start: int, encoder: codecs.IncrementalEncoder, window: int
+) -> UnicodeEncodeError:
+    """The error that encoding the whole text would have raised, whose first unencodable character is at
+    `start`.
+
+    It spans all unencodable characters in a row, which the slice may have cut, and names the codec as
+    `encoder`, which is fresh, does.
+    """
+    initial = encoder.getstate()
+    while True:
+        try:
+            encoder.encode(text[start : start + window])
+        except UnicodeEncodeError as found:
+            if found.end < window or start + window >= len(text):
+                return UnicodeEncodeError(found.encoding, text, start, start + found.end, found.reason)
+        else:
+            return UnicodeEncodeError(
+                error.encoding, text, start, start + error.end - error.start, error.reason
+            )
+        encoder.setstate(initial)
+        window *= 2
+
+
+def _bom_length(first: str, encoding: str, errors: str | None) -> int:
+    """The length of the mark before the text that is left out when appending to a file with content."""
+    new_encoder = _incremental(codecs.lookup(_resolved(encoding)).incrementalencoder)
+    handler = "strict" if errors is None else errors
+    within = new_encoder(handler)
+    within.setstate(0)
+    return max(0, len(new_encoder(handler).encode(first)) - len(within.encode(first)))

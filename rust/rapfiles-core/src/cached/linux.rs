@@ -1,0 +1,414 @@
+//! Tier 0 on Linux: `openat2(2)` with `RESOLVE_CACHED`, `statx(2)` without synchronisation, `preadv2(2)` with `RWF_NOWAIT`.
+
+use std::ffi::CStr;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use super::Attempt;
+use super::known::{KnownFile, KnownFiles};
+use super::mounts::{self, MountNumber, Mounts, SLOW};
+use crate::error::{About, Error, Subject};
+use crate::metadata::{self, Metadata, Timestamp};
+use crate::operation::Operation;
+use crate::outcome::{FileSystem, Outcome};
+use crate::platform::{NativePath, metadata_of_fd, parent};
+use crate::pool::Lane;
+use crate::text::{Newline, decode};
+
+/// The largest file that is read on the loop: about 20 µs of copying.
+const LARGEST: u64 = 128 << 10;
+/// The largest text with characters beyond ASCII that is decoded on the loop.
+const LARGEST_TEXT: usize = 32 << 10;
+/// How many parents are looked at for one that is in the cache.
+const MOST_PARENTS: usize = 16;
+
+/// `STATX_MNT_ID` (Linux 5.8) and `STATX_MNT_ID_UNIQUE` (6.8), in `linux/stat.h`.
+const MOUNT_NUMBER: u32 = 0x1000;
+const UNIQUE_MOUNT_NUMBER: u32 = 0x4000;
+
+#[derive(Debug)]
+pub(crate) struct Cached {
+    mounts: Mounts,
+    known: KnownFiles,
+    /// The kernel, or a sandbox, does not have `openat2`.
+    absent: AtomicBool,
+}
+
+/// Why there is no answer.
+enum No {
+    /// The caches do not have it, or it would be too long: a worker shall do it, in this lane.
+    HandOff(Lane),
+    /// The path is not in the cache: where it leads is not known.
+    NotCached,
+}
+
+/// An entry that was found in the cache.
+struct Found {
+    fd: OwnedFd,
+    metadata: Metadata,
+    mount: MountNumber,
+}
+
+impl Found {
+    fn lane(&self) -> Lane {
+        if self.metadata.is_regular_file() || self.metadata.is_directory() || self.metadata.is_symlink() {
+            Lane::Mount(self.metadata.device)
+        } else {
+            Lane::Special
+        }
+    }
+}
+
+impl Cached {
+    pub(crate) fn new() -> Self {
+        Self { mounts: Mounts::default(), known: KnownFiles::new(), absent: AtomicBool::new(false) }
+    }
+
+    /// Answers an operation, if that needs no waiting.
+    pub(crate) fn attempt(&self, operation: &Operation) -> Attempt {
+        if self.absent.load(Ordering::Relaxed) {
+            return Attempt::HandOff(Lane::Unknown);
+        }
+        let answer = match operation {
+            Operation::Read { path } => self.read(path).map(|bytes| bytes.map(Outcome::Bytes)),
+            Operation::ReadText { path, codec, newline } => self.read(path).and_then(|content| {
+                let Ok(content) = content else { return Ok(content.map(Outcome::Bytes)) };
+                if content.len() > LARGEST_TEXT && (*newline == Newline::Universal || !content.is_ascii()) {
+                    return Err(No::HandOff(Lane::Unknown));
+                }
+                Ok(Ok(match decode(content, *codec, *newline) {
+                    Ok(text) => Outcome::Text(text),
+                    Err(content) => Outcome::Undecodable(content),
+                }))
+            }),
+            Operation::Stat { path, follow } => self
+                .stat(path, *follow)
+                .map(|metadata| metadata.map(|metadata| Outcome::Metadata(Box::new(metadata)))),
+            Operation::IsType { path, file_type, follow, tolerant } => {
+                self.stat(path, *follow).map(|metadata| match metadata {
+                    Ok(metadata) => Ok(Outcome::Flag(file_type.includes(metadata.file_type()))),
+                    Err(error) => metadata::absent(error, *tolerant).map(Outcome::Flag),
+                })
+            }
+            Operation::SameFile { path, other } => self.same_file(path, other),
+            Operation::IsJunction { .. } => Ok(Ok(Outcome::Flag(false))),
+            other => Err(other.path().map_or(No::HandOff(Lane::Unknown), |_| No::NotCached)),
+        };
+        match answer {
+            Ok(answer) => Attempt::Answered(answer),
+            Err(No::HandOff(lane)) => Attempt::HandOff(lane),
+            Err(No::NotCached) => {
+                Attempt::HandOff(operation.path().map_or(Lane::Unknown, |path| self.lane_of(path)))
+            }
+        }
+    }
+
+    /// The lane of the nearest thing on the way to a path that is in the cache.
+    fn lane_of(&self, path: &NativePath) -> Lane {
+        let mut ancestor;
+        let mut current = path;
+        for _ in 0..MOST_PARENTS {
+            if let Ok(Ok(found)) = self.find(current, true) {
+                return found.lane();
+            }
+            let Some(parent) = parent(current) else { break };
+            ancestor = parent;
+            current = &ancestor;
+        }
+        Lane::Unknown
+    }
+
+    /// Looks a path up in the cache. A definite answer of the kernel that there is none is an answer, too.
+    fn find(&self, path: &NativePath, follow: bool) -> Result<Result<Found, Error>, No> {
+        // With O_PATH, because opening a FIFO or a device has side effects.
+        let flags = libc::O_PATH | if follow { 0 } else { libc::O_NOFOLLOW };
+        let fd = match open_cached(path.as_c_str(), flags) {
+            Ok(fd) => fd,
+            Err(code @ (libc::ENOENT | libc::ENOTDIR | libc::ELOOP)) => {
+                return Ok(Err(Error::Os { code, subject: Subject::Path }));
+            }
+            Err(code) => {
+                // EPERM is what a sandbox says to calls that it does not know.
+                if matches!(code, libc::ENOSYS | libc::EINVAL | libc::EPERM | libc::E2BIG) {
+                    self.absent.store(true, Ordering::Relaxed);
+                }
+                return Err(No::NotCached);
+            }
+        };
+        match statx(&fd) {
+            Some((metadata, mount)) => Ok(Ok(Found { fd, metadata, mount })),
+            None => Err(No::NotCached),
+        }
+    }
+
+    /// Whether tier 0 may be used on what was found.
+    fn usable(&self, found: &Found, now: Instant) -> bool {
+        self.mounts.may_be_used(found.mount, now, || mounts::is_local(found.mount))
+    }
+
+    /// Looks at the clock after an attempt on a mount.
+    fn finished(&self, mount: MountNumber, began: Instant) {
+        let now = Instant::now();
+        if now.duration_since(began) > SLOW {
+            self.mounts.slow(mount, now);
+        }
+    }
+
+    fn stat(&self, path: &NativePath, follow: bool) -> Result<Result<Metadata, Error>, No> {
+        let began = Instant::now();
+        let found = match self.find(path, follow)? {
+            Ok(found) => found,
+            Err(error) => return Ok(Err(error)),
+        };
+        if !self.usable(&found, began) {
+            return Err(No::HandOff(found.lane()));
+        }
+        let Found { fd, metadata, mount } = found;
+        drop(fd);
+        self.finished(mount, began);
+        Ok(Ok(metadata))
+    }
+
+    fn same_file(&self, path: &NativePath, other: &NativePath) -> Result<Result<Outcome, Error>, No> {
+        // An error names one of two paths; a worker tells which.
+        let Ok(first) = self.stat(path, true)? else { return Err(No::NotCached) };
+        match self.stat(other, true)? {
+            Ok(second) => Ok(Ok(Outcome::Flag(first.is_same_file(&second)))),
+            Err(_) => Err(No::NotCached),
+        }
+    }
+
+    fn read(&self, path: &NativePath) -> Result<Result<Vec<u8>, Error>, No> {
+        let began = Instant::now();
+        let bytes = path.to_bytes();
+        if let Some(known) = self.known.get(bytes, began)
+            && self.mounts.may_be_used(known.mount, began, || mounts::is_local(known.mount))
+            && let Some(content) = read_known(path.as_c_str(), known)
+        {
+            self.known.insert(bytes, known, began);
+            self.finished(known.mount, began);
+            return Ok(Ok(content));
+        }
+        let found = match self.find(path, true)? {
+            Ok(found) => found,
+            Err(error) => return Ok(Err(error)),
+        };
+        if !self.usable(&found, began) || !found.metadata.is_regular_file() || found.metadata.size > LARGEST {
+            return Err(No::HandOff(found.lane()));
+        }
+        let Metadata { device, inode, size, .. } = found.metadata;
+        let (lane, mount) = (found.lane(), found.mount);
+        drop(found);
+        let Some(content) = read_regular(path.as_c_str(), size) else { return Err(No::HandOff(lane)) };
+        self.known.insert(bytes, KnownFile { device, inode, mount }, began);
+        self.finished(mount, began);
+        Ok(Ok(content))
+    }
+}
+
+/// Reads a path that has just been seen to lead to a small regular file.
+fn read_regular(path: &CStr, size: u64) -> Option<Vec<u8>> {
+    let fd = open_cached(path, libc::O_RDONLY | libc::O_NONBLOCK).ok()?;
+    read_all_now(&fd, size)
+}
+
+/// Reads a path that led to this regular file a moment ago, if it still does.
+fn read_known(path: &CStr, known: KnownFile) -> Option<Vec<u8>> {
+    let fd = open_cached(path, libc::O_RDONLY | libc::O_NONBLOCK).ok()?;
+    // Not through statx: on a local file system nothing has to be synchronised.
+    let metadata = metadata_of_fd(fd.as_raw_fd()).ok()?;
+    let same = metadata.inode == known.inode && metadata.device == known.device;
+    if !same || !metadata.is_regular_file() || metadata.size > LARGEST {
+        return None;
+    }
+    read_all_now(&fd, metadata.size)
+}
+
+/// The whole content of an open file of this size, if all of it is in the page cache.
+fn read_all_now(fd: &OwnedFd, size: u64) -> Option<Vec<u8>> {
+    let size = size as usize;
+    // One byte more, to see whether the file has grown.
+    let mut content: Vec<u8> = Vec::with_capacity(size + 1);
+    let part = libc::iovec { iov_base: content.as_mut_ptr().cast(), iov_len: size + 1 };
+    // SAFETY: the vector has that much room.
+    let read = unsafe { libc::preadv2(fd.as_raw_fd(), &raw const part, 1, 0, libc::RWF_NOWAIT) };
+    if usize::try_from(read).ok()? != size {
+        return None;
+    }
+    // SAFETY: the kernel has written that many bytes.
+    unsafe { content.set_len(size) };
+    Some(content)
+}
+
+fn open_cached(path: &CStr, flags: libc::c_int) -> Result<OwnedFd, i32> {
+    // SAFETY: all zeros is a valid `open_how`.
+    let mut how: libc::open_how = unsafe { MaybeUninit::zeroed().assume_init() };
+    how.flags = (flags | libc::O_CLOEXEC) as u64;
+    how.resolve = libc::RESOLVE_CACHED;
+    // SAFETY: the path is a C string, and `how` is as large as it says.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_openat2,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            &raw const how,
+            size_of::<libc::open_how>(),
+        )
+    };
+    if fd < 0 {
+        return Err(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO));
+    }
+    // SAFETY: the descriptor is new and nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// The metadata that the kernel has at hand, and the mount.
+fn statx(fd: &OwnedFd) -> Option<(Metadata, MountNumber)> {
+    let mut stat = MaybeUninit::<libc::statx>::uninit();
+    // SAFETY: the path is an empty C string, and `stat` has room for the result.
+    let result = unsafe {
+        libc::statx(
+            fd.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC,
+            libc::STATX_BASIC_STATS | MOUNT_NUMBER | UNIQUE_MOUNT_NUMBER,
+            stat.as_mut_ptr(),
+        )
+    };
+    if result != 0 {
+        return None;
+    }
+    // SAFETY: the call succeeded, so it has filled the struct.
+    let stat = unsafe { stat.assume_init() };
+    if stat.stx_mask & libc::STATX_BASIC_STATS != libc::STATX_BASIC_STATS {
+        return None;
+    }
+    let device = libc::makedev(stat.stx_dev_major, stat.stx_dev_minor);
+    let mount = if stat.stx_mask & (MOUNT_NUMBER | UNIQUE_MOUNT_NUMBER) == 0 {
+        // Before Linux 5.8 the device has to do.
+        MountNumber { number: device, unique: false }
+    } else {
+        MountNumber { number: stat.stx_mnt_id, unique: stat.stx_mask & UNIQUE_MOUNT_NUMBER != 0 }
+    };
+    let time = |time: libc::statx_timestamp| Timestamp { seconds: time.tv_sec, nanoseconds: time.tv_nsec };
+    let metadata = Metadata {
+        mode: u32::from(stat.stx_mode),
+        inode: u128::from(stat.stx_ino),
+        device,
+        links: u64::from(stat.stx_nlink),
+        user: stat.stx_uid,
+        group: stat.stx_gid,
+        size: stat.stx_size,
+        accessed: time(stat.stx_atime),
+        modified: time(stat.stx_mtime),
+        changed: time(stat.stx_ctime),
+        block_size: u64::from(stat.stx_blksize),
+        blocks: stat.stx_blocks,
+        special_device: libc::makedev(stat.stx_rdev_major, stat.stx_rdev_minor),
+        ..Metadata::default()
+    };
+    Some((metadata, mount))
+}
+
+/// The magic number of the file system that a descriptor is on. May ask a server or another process.
+fn file_system_of(fd: i32) -> Option<i64> {
+    let mut stat = MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: the descriptor is open, and `stat` has room for the result.
+    if unsafe { libc::fstatfs(fd, stat.as_mut_ptr()) } != 0 {
+        return None;
+    }
+    // SAFETY: the call succeeded, so it has filled the struct.
+    let magic = unsafe { stat.assume_init() }.f_type;
+    // Numbers with the highest bit set are negative where the field is 32 bits wide.
+    #[allow(clippy::unnecessary_cast, reason = "the width differs between C libraries")]
+    Some(i64::from(magic as u32))
+}
+
+/// What the engine can use on the file system of a path. Runs in a worker.
+pub(crate) fn inspect(path: &NativePath) -> Result<Outcome, Error> {
+    let fd = {
+        // SAFETY: the path is a C string.
+        let fd = unsafe { libc::open(path.as_ptr(), libc::O_PATH | libc::O_CLOEXEC) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error()).about_path();
+        }
+        // SAFETY: the descriptor is new and nobody else's.
+        unsafe { OwnedFd::from_raw_fd(fd) }
+    };
+    let magic = file_system_of(fd.as_raw_fd()).unwrap_or_default();
+    let local = mounts::is_local_magic(magic);
+    let name = mounts::name(magic);
+    let obstacle = match open_cached(c"/", libc::O_PATH) {
+        Err(libc::ENOSYS) => Some("this kernel has no openat2 (it came with Linux 5.6)".to_owned()),
+        Err(libc::EINVAL) => {
+            Some("this kernel's openat2 has no RESOLVE_CACHED (it came with Linux 5.12)".to_owned())
+        }
+        Err(libc::EPERM) => Some("a sandbox does not allow openat2".to_owned()),
+        _ if !local => Some(format!("{name} may wait for a network or another process")),
+        _ => None,
+    };
+    Ok(Outcome::FileSystem(Box::new(FileSystem { name, local, obstacle })))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::ffi::OsStrExt;
+    use std::path::Path;
+
+    use super::*;
+
+    fn native(path: &Path) -> NativePath {
+        NativePath::from_vec(path.as_os_str().as_bytes().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_file_in_the_cache_is_read_without_a_worker() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        fs::write(&file, b"content").unwrap();
+        fs::read(&file).unwrap();
+        let operation = Operation::Read { path: native(&file) };
+        match Cached::new().attempt(&operation) {
+            Attempt::Answered(Ok(Outcome::Bytes(bytes))) => assert_eq!(bytes, b"content"),
+            // The file system of the temporary directory, or the kernel, may not be one for tier 0.
+            Attempt::HandOff(_) => assert!(!matches!(
+                inspect(&native(directory.path())),
+                Ok(Outcome::FileSystem(system)) if system.name == "ext4" && system.obstacle.is_none()
+            )),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_regular_file_is_left_to_a_worker() {
+        let directory = tempfile::tempdir().unwrap();
+        let fifo = directory.path().join("fifo");
+        // SAFETY: the path is a C string.
+        assert_eq!(unsafe { libc::mkfifo(native(&fifo).as_ptr(), 0o600) }, 0);
+        let operation = Operation::Read { path: native(&fifo) };
+        assert!(matches!(Cached::new().attempt(&operation), Attempt::HandOff(Lane::Special)));
+        let operation = Operation::Read { path: native(directory.path()) };
+        assert!(matches!(Cached::new().attempt(&operation), Attempt::HandOff(_)));
+        let operation = Operation::Read { path: native(Path::new("/proc/self/status")) };
+        assert!(matches!(Cached::new().attempt(&operation), Attempt::HandOff(_)));
+    }
+
+    #[test]
+    fn what_is_new_waits_in_the_lane_of_its_parent() {
+        let directory = tempfile::tempdir().unwrap();
+        let device = {
+            use std::os::unix::fs::MetadataExt;
+            fs::metadata(directory.path()).unwrap().dev()
+        };
+        let path = native(&directory.path().join("new").join("deeper"));
+        let operation = Operation::Touch { path, mode: 0o666, exist_ok: true };
+        match Cached::new().attempt(&operation) {
+            Attempt::HandOff(lane) => assert!(lane == Lane::Mount(device) || lane == Lane::Unknown),
+            other => panic!("{other:?}"),
+        }
+    }
+}

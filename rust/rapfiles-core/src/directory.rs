@@ -1,0 +1,125 @@
+//! Directories: making, removing and listing them.
+
+use crate::error::{About, Error, Subject};
+use crate::outcome::Outcome;
+use crate::platform::{self, NativePath};
+use crate::resolve;
+use crate::ticket::Ticket;
+use crate::{metadata, metadata::FileType};
+
+/// The mode of directories that nobody gave a mode.
+const DEFAULT_MODE: u32 = 0o777;
+
+/// The parameters of `mkdir`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MakeDirectory {
+    pub(crate) mode: u32,
+    pub(crate) parents: bool,
+    pub(crate) exist_ok: bool,
+    pub(crate) parent_mode: Option<u32>,
+    /// Whether every error of the question "is it a directory?" means no.
+    pub(crate) tolerant: bool,
+}
+
+/// Makes a directory, and its parents where they are asked for and missing.
+///
+/// The order of the calls is pathlib's, so that whatever another process does meanwhile has the same effect.
+pub(crate) fn make(path: &NativePath, request: MakeDirectory) -> Result<Outcome, Error> {
+    let mut missing: Vec<NativePath> = Vec::new();
+    let mut current = path.clone();
+    // Down to the first parent that can be made …
+    loop {
+        match make_one(
+            &current,
+            mode_of(path, &current, request),
+            exists_ok(path, &current, request),
+            request,
+        ) {
+            Ok(()) => break,
+            Err(code) if code == platform::NOT_FOUND && request.parents => match resolve::parent(&current) {
+                Some(parent) => missing.push(std::mem::replace(&mut current, parent)),
+                None => return Err(refused(path, current, code)),
+            },
+            Err(code) => return Err(refused(path, current, code)),
+        }
+    }
+    // … and back up.
+    while let Some(next) = missing.pop() {
+        make_one(&next, mode_of(path, &next, request), exists_ok(path, &next, request), request)
+            .map_err(|code| refused(path, next, code))?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn mode_of(path: &NativePath, current: &NativePath, request: MakeDirectory) -> u32 {
+    if current == path { request.mode } else { request.parent_mode.unwrap_or(DEFAULT_MODE) }
+}
+
+fn exists_ok(path: &NativePath, current: &NativePath, request: MakeDirectory) -> bool {
+    current != path || request.exist_ok
+}
+
+fn make_one(path: &NativePath, mode: u32, exist_ok: bool, request: MakeDirectory) -> Result<(), i32> {
+    let Err(error) = platform::make_directory(path, mode) else { return Ok(()) };
+    let code = Error::new(&error, Subject::Path).code().unwrap_or(platform::EIO);
+    if code == platform::NOT_FOUND || !exist_ok {
+        return Err(code);
+    }
+    match metadata::is_type(path, FileType::DIRECTORY, true, request.tolerant) {
+        Ok(Outcome::Flag(true)) => Ok(()),
+        Ok(_) => Err(code),
+        Err(error) => Err(error.code().unwrap_or(code)),
+    }
+}
+
+fn refused(path: &NativePath, current: NativePath, code: i32) -> Error {
+    let subject = if current == *path { Subject::Path } else { Subject::Other(current) };
+    Error::Os { code, subject }
+}
+
+/// Removes an empty directory.
+pub(crate) fn remove(path: &NativePath) -> Result<Outcome, Error> {
+    platform::remove_directory(path).about_path()?;
+    Ok(Outcome::Done)
+}
+
+/// The names in a directory, in the order in which the file system gave them.
+///
+/// All are read in one job before the first is handed out, as pathlib does it: renaming or removing entries while the
+/// names are iterated over changes nothing about them.
+#[derive(Debug, Default)]
+pub struct DirectoryListing {
+    /// The names, one after the other, in the platform's own encoding.
+    names: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl DirectoryListing {
+    /// The number of names.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether the directory is empty.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The name at a position, encoded as [`std::ffi::OsStr::as_encoded_bytes`] does.
+    pub fn name(&self, index: usize) -> Option<&[u8]> {
+        let end = *self.ends.get(index)?;
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        Some(&self.names[start..end])
+    }
+
+    pub(crate) fn push(&mut self, name: &[u8]) {
+        self.names.extend_from_slice(name);
+        self.ends.push(self.names.len());
+    }
+}
+
+/// The names in a directory.
+pub(crate) fn list(path: &NativePath, ticket: &Ticket) -> Result<Outcome, Error> {
+    let listing = platform::list_directory(path, &|| ticket.is_cancelled()).about_path()?;
+    Ok(Outcome::Listing(listing))
+}

@@ -1,0 +1,149 @@
+//! The engine: the one place where an operation goes in.
+
+use std::fs::File;
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::time::Instant;
+
+use crate::cached::{Attempt, Cached};
+use crate::configuration::Configuration;
+use crate::counters::Counters;
+use crate::error::Error;
+use crate::fill::{Fill, TextFill};
+use crate::operation::Operation;
+use crate::outcome::Outcome;
+use crate::pool::{Job, Lane, Pool, Reception, Work};
+use crate::ticket::Ticket;
+use crate::timing::LONGEST_LOOK;
+
+/// What became of an operation that was put into the engine.
+#[derive(Debug)]
+pub enum Answer {
+    /// It is done.
+    Ready(Result<Outcome, Error>),
+    /// A worker has it, under the ticket that was given.
+    Pending,
+}
+
+/// The engine of this process.
+#[derive(Debug)]
+pub struct Engine {
+    cached: Cached,
+    pool: Arc<Pool>,
+}
+
+static ENGINE: AtomicPtr<Engine> = AtomicPtr::new(ptr::null_mut());
+
+impl Engine {
+    /// An engine of its own, beside the process's: for tests and benchmarks.
+    pub fn new(configuration: Configuration) -> Self {
+        Self { cached: Cached::new(), pool: Pool::new(configuration) }
+    }
+
+    /// The engine of this process, made on first use. A forked child gets a new one, because a thread does not
+    /// survive `fork(2)` and a lock may have been held during it.
+    pub fn current() -> &'static Self {
+        let engine = ENGINE.load(Ordering::Acquire);
+        // SAFETY: the pointer is null or came from `Box::leak`, so what it points to is never freed.
+        if let Some(engine) = unsafe { engine.as_ref() } {
+            return engine;
+        }
+        Self::start()
+    }
+
+    #[cold]
+    fn start() -> &'static Self {
+        crate::platform::at_fork(|| ENGINE.store(ptr::null_mut(), Ordering::Release));
+        let new = Box::into_raw(Box::new(Self::new(Configuration::from_environment())));
+        match ENGINE.compare_exchange(ptr::null_mut(), new, Ordering::AcqRel, Ordering::Acquire) {
+            // SAFETY: `new` was made here and has just been published for ever.
+            Ok(_) => unsafe { &*new },
+            Err(winner) => {
+                // SAFETY: another thread was first, so `new` was never shared; `winner` is published for ever.
+                unsafe {
+                    drop(Box::from_raw(new));
+                    &*winner
+                }
+            }
+        }
+    }
+
+    /// Tier 0: the answer, if the kernel has it at hand. Never waits.
+    pub fn attempt(&self, operation: &Operation) -> Result<Result<Outcome, Error>, Lane> {
+        match self.cached.attempt(operation) {
+            Attempt::Answered(outcome) => {
+                self.pool.totals.cached.increment();
+                Ok(outcome)
+            }
+            Attempt::HandOff(lane) => Err(lane),
+        }
+    }
+
+    /// Tier 1: hands an operation to a worker. Where it is likely to pay, looks for the answer for a few microseconds
+    /// before it returns.
+    pub fn submit(&self, operation: Operation, lane: Lane, ticket: &Arc<Ticket>) -> Answer {
+        let kind = operation.kind();
+        let job = Job { ticket: Arc::clone(ticket), work: Work::Operation(operation) };
+        let reception = self.pool.submit(lane, job);
+        if reception == Reception::Immediate
+            && self.pool.timing.worth_looking(kind)
+            && let Some(outcome) = look_for(ticket)
+        {
+            self.pool.totals.unsuspended.increment();
+            return Answer::Ready(outcome);
+        }
+        Answer::Pending
+    }
+
+    /// Has workers fill a buffer from a file that [`Outcome::Large`] brought.
+    pub fn fill(&self, fill: Fill, ticket: &Arc<Ticket>) {
+        let lane = fill.lane();
+        let fill = Arc::new(fill);
+        for _ in 0..fill.plan(self.pool.configuration().usable_cpus) {
+            let work = Work::Fill(Arc::clone(&fill));
+            self.pool.submit(lane, Job { ticket: Arc::clone(ticket), work });
+        }
+    }
+
+    /// Has a worker fill a string from decoded text.
+    pub fn fill_text(&self, text: TextFill, ticket: &Arc<Ticket>) {
+        self.pool.submit(Lane::Unknown, Job { ticket: Arc::clone(ticket), work: Work::FillText(text) });
+    }
+
+    /// Closes a file in another thread.
+    pub(crate) fn close(&self, file: File) {
+        self.pool.close(file);
+    }
+
+    /// What the engine may use.
+    pub fn configuration(&self) -> Configuration {
+        self.pool.configuration()
+    }
+
+    /// Changes the most workers that run at once.
+    pub fn set_max_workers(&self, max_workers: usize) {
+        self.pool.set_max_workers(max_workers);
+    }
+
+    /// What the engine has done and is doing.
+    pub fn counters(&self) -> Counters {
+        self.pool.counters()
+    }
+}
+
+/// Spins until the outcome is there, for [`LONGEST_LOOK`] at most.
+fn look_for(ticket: &Ticket) -> Option<Result<Outcome, Error>> {
+    let until = Instant::now() + LONGEST_LOOK;
+    loop {
+        for _ in 0..32 {
+            if ticket.is_done() {
+                return ticket.take();
+            }
+            std::hint::spin_loop();
+        }
+        if Instant::now() >= until {
+            return None;
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Entries of directories: touching, renaming and unlinking them.
+
+use crate::error::{About, Error, Subject};
+use crate::metadata::Timestamp;
+use crate::outcome::Outcome;
+use crate::platform::{self, NativePath};
+
+/// Creates a file, or sets the times of one that exists to now.
+pub(crate) fn touch(path: &NativePath, mode: u32, exist_ok: bool) -> Result<Outcome, Error> {
+    // First the times, as pathlib does it: that works on a directory too, and needs no permission to open.
+    if exist_ok && platform::set_times(path, None, true).is_ok() {
+        return Ok(Outcome::Done);
+    }
+    let file = platform::create(path, mode, !exist_ok).about_path()?;
+    platform::close(file).about(Subject::Nothing)?;
+    Ok(Outcome::Done)
+}
+
+/// Sets the access and modification time; `None` for now.
+pub(crate) fn set_times(
+    path: &NativePath,
+    times: Option<(Timestamp, Timestamp)>,
+    follow: bool,
+) -> Result<Outcome, Error> {
+    platform::set_times(path, times, follow).about_path()?;
+    Ok(Outcome::Done)
+}
+
+/// Renames. `replace`: over an existing file on every platform.
+pub(crate) fn rename(path: &NativePath, target: &NativePath, replace: bool) -> Result<Outcome, Error> {
+    platform::rename(path, target, replace).about(Subject::Both)?;
+    Ok(Outcome::Done)
+}
+
+/// Removes a file or a link.
+pub(crate) fn unlink(path: &NativePath, missing_ok: bool) -> Result<Outcome, Error> {
+    match platform::unlink(path).about_path() {
+        Err(error) if missing_ok && error.code() == Some(platform::NOT_FOUND) => Ok(Outcome::Done),
+        Err(error) => Err(error),
+        Ok(()) => Ok(Outcome::Done),
+    }
+}

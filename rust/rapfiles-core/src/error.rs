@@ -1,0 +1,89 @@
+//! Why an operation failed, and which of its paths the failure is about.
+
+use std::io;
+
+use crate::platform::NativePath;
+
+/// Which path an operating-system error names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// The error names no path (reading and writing an open file).
+    Nothing,
+    /// The path that the operation was asked about.
+    Path,
+    /// Both paths of an operation that has two, in their order.
+    Both,
+    /// The second path of an operation that has two.
+    Second,
+    /// Another path, such as a missing parent directory.
+    Other(NativePath),
+}
+
+/// Why an operation failed.
+#[derive(Debug)]
+pub enum Error {
+    /// The operating system refused: its error code and what it is about.
+    Os {
+        /// `errno` on POSIX, the Windows error code there.
+        code: i32,
+        /// The path that the error names.
+        subject: Subject,
+    },
+    /// No user or group has this number.
+    UnknownId {
+        /// Whether the number is a group's.
+        group: bool,
+        /// The number that was looked up.
+        id: u32,
+    },
+    /// No user or group has this name.
+    UnknownName {
+        /// Whether the name is a group's.
+        group: bool,
+        /// The name that was looked up.
+        name: String,
+    },
+    /// The operation does not exist on this platform.
+    Unsupported(&'static str),
+    /// The worker panicked: a defect of this library.
+    Panic(String),
+}
+
+impl Error {
+    /// The error of a system call, naming `subject`.
+    pub fn new(error: &io::Error, subject: Subject) -> Self {
+        Self::Os { code: code_of(error), subject }
+    }
+
+    /// The operating system's error code, if it has one.
+    pub fn code(&self) -> Option<i32> {
+        match self {
+            Self::Os { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+}
+
+fn code_of(error: &io::Error) -> i32 {
+    // Errors that the standard library makes itself, such as "failed to write whole buffer", have no code.
+    error.raw_os_error().unwrap_or(crate::platform::EIO)
+}
+
+/// Names the path that an `io::Error` is about.
+pub(crate) trait About<T> {
+    fn about(self, subject: Subject) -> Result<T, Error>;
+
+    /// The error names the operation's own path.
+    fn about_path(self) -> Result<T, Error>
+    where
+        Self: Sized,
+    {
+        self.about(Subject::Path)
+    }
+}
+
+impl<T> About<T> for io::Result<T> {
+    fn about(self, subject: Subject) -> Result<T, Error> {
+        self.map_err(|error| Error::new(&error, subject))
+    }
+}

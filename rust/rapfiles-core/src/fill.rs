@@ -1,0 +1,161 @@
+//! Filling a buffer that the caller has made, so that a big result is never copied.
+
+use std::any::Any;
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::error::{About, Error, Subject};
+use crate::outcome::Outcome;
+use crate::platform;
+use crate::pool::Lane;
+use crate::read::LargeFile;
+use crate::text::Text;
+use crate::ticket::Ticket;
+
+/// What keeps a buffer alive while workers use it.
+pub type KeepAlive = Box<dyn Any + Send + Sync>;
+
+/// How much of a file one worker reads before it looks for the next part.
+const PART: usize = 4 << 20;
+/// The most workers that fill one buffer.
+const MAX_WORKERS: usize = 4;
+
+/// A buffer, of which each byte is written by one worker at most.
+struct Buffer {
+    start: *mut u8,
+    length: usize,
+    _keep_alive: KeepAlive,
+}
+
+// SAFETY: the buffer stays where it is for as long as `_keep_alive` exists, nobody else looks at it until the
+// operation is done (the contract of `Fill::new` and `TextFill::new`), and workers write to disjoint parts of it.
+unsafe impl Send for Buffer {}
+// SAFETY: as above.
+unsafe impl Sync for Buffer {}
+
+/// A buffer to be filled from a file, in parts that several workers read at once.
+pub struct Fill {
+    file: LargeFile,
+    buffer: Buffer,
+    next: AtomicUsize,
+    workers: AtomicUsize,
+    /// Where the file ended early, if it did.
+    end: AtomicUsize,
+    failure: Mutex<Option<Error>>,
+}
+
+impl Fill {
+    /// A fill of the `file.size()` bytes at `start`.
+    ///
+    /// # Safety
+    /// `start` must be valid for writes of `file.size()` bytes for as long as `keep_alive` exists, and nobody may
+    /// read or write them until the operation is done or has been cancelled for good.
+    pub unsafe fn new(file: LargeFile, start: *mut u8, keep_alive: KeepAlive) -> Self {
+        let length = file.size();
+        platform::expect_large_use(start, length);
+        Self {
+            file,
+            buffer: Buffer { start, length, _keep_alive: keep_alive },
+            next: AtomicUsize::new(0),
+            workers: AtomicUsize::new(0),
+            end: AtomicUsize::new(length),
+            failure: Mutex::new(None),
+        }
+    }
+
+    /// How many workers it takes; each of them must call [`Fill::run`].
+    pub(crate) fn plan(&self, usable_cpus: usize) -> usize {
+        let workers = self.buffer.length.div_ceil(PART).clamp(1, usable_cpus.clamp(1, MAX_WORKERS));
+        self.workers.store(workers, Ordering::Relaxed);
+        workers
+    }
+
+    pub(crate) fn lane(&self) -> Lane {
+        self.file.lane()
+    }
+
+    /// Reads parts until there are none left. The worker that leaves last gets the outcome.
+    pub(crate) fn run(&self, ticket: &Ticket) -> Option<Result<Outcome, Error>> {
+        while !ticket.is_cancelled() {
+            let from = self.next.fetch_add(PART, Ordering::Relaxed);
+            if from >= self.end.load(Ordering::Relaxed) {
+                break;
+            }
+            let to = (from + PART).min(self.buffer.length);
+            if let Err(error) = self.read(from, to) {
+                self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                break;
+            }
+        }
+        (self.workers.fetch_sub(1, Ordering::AcqRel) == 1).then(|| self.outcome())
+    }
+
+    fn read(&self, from: usize, to: usize) -> Result<(), Error> {
+        let file = self.file.file()?;
+        let mut at = from;
+        while at < to {
+            // SAFETY: `from..to` is within the buffer and was handed to this worker alone.
+            let part = unsafe { std::slice::from_raw_parts_mut(self.buffer.start.add(at), to - at) };
+            match platform::read_at(file, part, at as u64) {
+                Ok(0) => {
+                    self.end.fetch_min(at, Ordering::Relaxed);
+                    return Ok(());
+                }
+                Ok(read) => at += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Error::new(&error, Subject::Nothing)),
+            }
+        }
+        Ok(())
+    }
+
+    fn outcome(&self) -> Result<Outcome, Error> {
+        if let Some(error) = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(error);
+        }
+        let length = self.end.load(Ordering::Relaxed);
+        let mut tail = Vec::new();
+        if length == self.buffer.length {
+            platform::read_to_end(self.file.file()?, &mut tail, Some(length as u64))
+                .about(Subject::Nothing)?;
+        }
+        Ok(Outcome::Filled { length, tail })
+    }
+}
+
+impl fmt::Debug for Fill {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Fill").field("length", &self.buffer.length).finish_non_exhaustive()
+    }
+}
+
+/// A string to be filled from decoded text.
+pub struct TextFill {
+    text: Text,
+    buffer: Buffer,
+}
+
+impl TextFill {
+    /// A fill of the `text.chars()` characters at `start`, each `text.width()` bytes wide.
+    ///
+    /// # Safety
+    /// As for [`Fill::new`], for `text.chars() * text.width()` bytes aligned for characters of that width.
+    pub unsafe fn new(text: Text, start: *mut u8, keep_alive: KeepAlive) -> Self {
+        let length = text.chars() * text.width();
+        platform::expect_large_use(start, length);
+        Self { text, buffer: Buffer { start, length, _keep_alive: keep_alive } }
+    }
+
+    pub(crate) fn run(&mut self) {
+        // SAFETY: the contract of `new`; this is the only worker that has the buffer.
+        unsafe { self.text.write_to(self.buffer.start) };
+    }
+}
+
+impl fmt::Debug for TextFill {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("TextFill").field("length", &self.buffer.length).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,54 @@
+//! The engine of rapfiles: file operations as plain data, without any Python in it.
+//!
+//! An [`Operation`] is first tried without blocking ([`cached`], tier 0: calls that the kernel itself promises
+//! not to wait in). What cannot be answered so is handed to a worker ([`Pool`], tier 1). The worker puts the
+//! finished [`Ticket`] on the [`Port`] of the loop that asked, which wakes that loop once for a whole burst.
+
+mod access;
+mod attributes;
+mod budget;
+mod cached;
+mod configuration;
+mod counters;
+mod directory;
+mod engine;
+mod entry;
+mod error;
+mod fill;
+mod home;
+mod link;
+mod metadata;
+mod operation;
+mod outcome;
+mod ownership;
+mod platform;
+mod pool;
+mod port;
+mod read;
+mod resolve;
+mod text;
+mod ticket;
+mod timing;
+mod write;
+
+pub use attributes::AttributeName;
+pub use budget::Budget;
+pub use configuration::Configuration;
+pub use counters::Counters;
+pub use directory::DirectoryListing;
+pub use engine::{Answer, Engine};
+pub use error::{Error, Subject};
+pub use fill::{Fill, KeepAlive, TextFill};
+pub use link::TargetKind;
+pub use metadata::{FileType, Metadata, MountRules, Timestamp};
+pub use operation::Operation;
+pub use outcome::{FileSystem, FileSystemLimits, Outcome};
+pub use ownership::Account;
+pub use platform::{EventSignal, NativePath};
+pub use pool::Lane;
+pub use port::{Port, Wake};
+pub use read::LargeFile;
+pub use resolve::Strictness;
+pub use text::{Codec, Newline, Text, TextSource};
+pub use ticket::Ticket;
+pub use write::Data;

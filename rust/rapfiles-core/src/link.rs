@@ -1,0 +1,31 @@
+//! Symbolic and hard links.
+
+use crate::error::{About, Error, Subject};
+use crate::outcome::Outcome;
+use crate::platform::{self, NativePath};
+
+/// What a symbolic link leads to. Only Windows makes a difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TargetKind {
+    /// A file, or the caller does not know.
+    File,
+    /// A directory.
+    Directory,
+}
+
+/// Creates a symbolic link at `path`.
+pub(crate) fn symlink(target: &NativePath, path: &NativePath, kind: TargetKind) -> Result<Outcome, Error> {
+    platform::symlink(target, path, kind).about(Subject::Both)?;
+    Ok(Outcome::Done)
+}
+
+/// Creates a hard link at `path`. `follow`: to what `target` leads to, where it is a symbolic link.
+pub(crate) fn link(target: &NativePath, path: &NativePath, follow: bool) -> Result<Outcome, Error> {
+    platform::link(target, path, follow).about(Subject::Both)?;
+    Ok(Outcome::Done)
+}
+
+/// Where a symbolic link leads.
+pub(crate) fn read(path: &NativePath) -> Result<Outcome, Error> {
+    Ok(Outcome::Path(platform::read_link(path).about_path()?))
+}

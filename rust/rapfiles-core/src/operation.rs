@@ -1,0 +1,237 @@
+//! The operations, as plain data.
+
+use std::ffi::OsString;
+
+use crate::access::AccessMode;
+use crate::attributes::AttributeName;
+use crate::error::Error;
+use crate::link::TargetKind;
+use crate::metadata::{FileType, MountRules, Timestamp};
+use crate::outcome::Outcome;
+use crate::ownership::Account;
+use crate::platform::NativePath;
+use crate::resolve::Strictness;
+use crate::text::{Codec, Newline, TextSource};
+use crate::ticket::Ticket;
+use crate::write::Data;
+use crate::{
+    access, attributes, cached, directory, entry, home, link, metadata, ownership, read, resolve, write,
+};
+
+/// One operation, with everything that a worker needs to run it.
+#[derive(Debug)]
+#[allow(
+    missing_docs,
+    reason = "each variant is documented, and its fields are the parameters of the method it serves"
+)]
+pub enum Operation {
+    /// The whole content of a file.
+    Read { path: NativePath },
+    /// The whole content of a file, decoded.
+    ReadText { path: NativePath, codec: Codec, newline: Newline },
+    /// Replace or extend a file's content. `bom`: leading bytes that are left out when extending a file that is not empty.
+    Write { path: NativePath, data: Data, append: bool, bom: usize },
+    /// Replace or extend a file's content with encoded text.
+    WriteText { path: NativePath, text: TextSource, codec: Codec, newline: Newline, append: bool },
+    /// What `stat(2)` or `lstat(2)` tells.
+    Stat { path: NativePath, follow: bool },
+    /// Whether there is an entry of this type. `tolerant`: every error means no.
+    IsType { path: NativePath, file_type: FileType, follow: bool, tolerant: bool },
+    /// Whether the path is where a file system is mounted.
+    IsMount { path: NativePath, rules: MountRules },
+    /// Whether the path is a Windows junction.
+    IsJunction { path: NativePath },
+    /// Whether two paths lead to the same file.
+    SameFile { path: NativePath, other: NativePath },
+    /// The name of the user that a file belongs to.
+    Owner { path: NativePath, follow: bool },
+    /// The name of the group that a file belongs to.
+    Group { path: NativePath, follow: bool },
+    /// Whether a file may be accessed so.
+    Access { path: NativePath, mode: AccessMode, effective_ids: bool, follow: bool },
+    /// What `statvfs(3)` tells.
+    Limits { path: NativePath },
+    /// Change the mode.
+    ChangeMode { path: NativePath, mode: u32, follow: bool },
+    /// Change the owner and the group.
+    ChangeOwner { path: NativePath, user: Account, group: Account, follow: bool },
+    /// Set the access and modification time; `None` for now.
+    SetTimes { path: NativePath, times: Option<(Timestamp, Timestamp)>, follow: bool },
+    /// Cut or extend a file to a length.
+    Truncate { path: NativePath, length: i64 },
+    /// The value of an extended attribute.
+    GetAttribute { path: NativePath, name: AttributeName, follow: bool },
+    /// Set an extended attribute.
+    SetAttribute { path: NativePath, name: AttributeName, value: Data, flags: i32, follow: bool },
+    /// The names of the extended attributes.
+    ListAttributes { path: NativePath, follow: bool },
+    /// Remove an extended attribute.
+    RemoveAttribute { path: NativePath, name: AttributeName, follow: bool },
+    /// Create a file, or set the times of one that exists to now.
+    Touch { path: NativePath, mode: u32, exist_ok: bool },
+    /// Create a directory.
+    MakeDirectory {
+        path: NativePath,
+        mode: u32,
+        parents: bool,
+        exist_ok: bool,
+        parent_mode: Option<u32>,
+        tolerant: bool,
+    },
+    /// Remove an empty directory.
+    RemoveDirectory { path: NativePath },
+    /// Remove a file or a link.
+    Unlink { path: NativePath, missing_ok: bool },
+    /// Rename. `replace`: over an existing file on every platform.
+    Rename { path: NativePath, target: NativePath, replace: bool },
+    /// Create a symbolic link at `path`.
+    Symlink { target: NativePath, path: NativePath, kind: TargetKind },
+    /// Create a hard link at `path`.
+    Link { target: NativePath, path: NativePath, follow: bool },
+    /// Where a symbolic link leads.
+    ReadLink { path: NativePath },
+    /// The names in a directory.
+    ListDirectory { path: NativePath },
+    /// The path without symbolic links.
+    Resolve { path: NativePath, strictness: Strictness, rules: u32 },
+    /// The home directory of a user; `None` for the one who runs this process.
+    Home { user: Option<OsString> },
+    /// What the engine can use on the file system of a path.
+    Inspect { path: NativePath },
+    /// Panics: for the tests that show what a defect of this library does.
+    Panic,
+}
+
+impl Operation {
+    /// Runs in a worker; may take as long as the file system does.
+    pub(crate) fn run(self, ticket: &Ticket) -> Result<Outcome, Error> {
+        match self {
+            Self::Read { path } => read::read(&path),
+            Self::ReadText { path, codec, newline } => read::read_text(&path, codec, newline),
+            Self::Write { path, data, append, bom } => write::write(&path, &data, append, bom),
+            Self::WriteText { path, text, codec, newline, append } => {
+                write::write_text(&path, &text, codec, newline, append)
+            }
+            Self::Stat { path, follow } => metadata::stat(&path, follow),
+            Self::IsType { path, file_type, follow, tolerant } => {
+                metadata::is_type(&path, file_type, follow, tolerant)
+            }
+            Self::IsMount { path, rules } => metadata::is_mount(&path, rules),
+            Self::IsJunction { path } => metadata::is_junction(&path),
+            Self::SameFile { path, other } => metadata::same_file(&path, &other),
+            Self::Owner { path, follow } => ownership::owner(&path, follow),
+            Self::Group { path, follow } => ownership::group(&path, follow),
+            Self::Access { path, mode, effective_ids, follow } => {
+                access::access(&path, mode, effective_ids, follow)
+            }
+            Self::Limits { path } => metadata::limits(&path),
+            Self::ChangeMode { path, mode, follow } => access::change_mode(&path, mode, follow),
+            Self::ChangeOwner { path, user, group, follow } => {
+                ownership::change_owner(&path, user, group, follow)
+            }
+            Self::SetTimes { path, times, follow } => entry::set_times(&path, times, follow),
+            Self::Truncate { path, length } => write::truncate(&path, length),
+            Self::GetAttribute { path, name, follow } => attributes::get(&path, &name, follow),
+            Self::SetAttribute { path, name, value, flags, follow } => {
+                attributes::set(&path, &name, &value, flags, follow)
+            }
+            Self::ListAttributes { path, follow } => attributes::list(&path, follow),
+            Self::RemoveAttribute { path, name, follow } => attributes::remove(&path, &name, follow),
+            Self::Touch { path, mode, exist_ok } => entry::touch(&path, mode, exist_ok),
+            Self::MakeDirectory { path, mode, parents, exist_ok, parent_mode, tolerant } => {
+                let request = directory::MakeDirectory { mode, parents, exist_ok, parent_mode, tolerant };
+                directory::make(&path, request)
+            }
+            Self::RemoveDirectory { path } => directory::remove(&path),
+            Self::Unlink { path, missing_ok } => entry::unlink(&path, missing_ok),
+            Self::Rename { path, target, replace } => entry::rename(&path, &target, replace),
+            Self::Symlink { target, path, kind } => link::symlink(&target, &path, kind),
+            Self::Link { target, path, follow } => link::link(&target, &path, follow),
+            Self::ReadLink { path } => link::read(&path),
+            Self::ListDirectory { path } => directory::list(&path, ticket),
+            Self::Resolve { path, strictness, rules } => resolve::resolve(&path, strictness, rules),
+            Self::Home { user } => home::home(user),
+            Self::Inspect { path } => cached::inspect(&path),
+            Self::Panic => panic!("a panic was asked for"),
+        }
+    }
+
+    /// The path whose file system the operation waits for.
+    pub(crate) fn path(&self) -> Option<&NativePath> {
+        match self {
+            Self::Read { path }
+            | Self::ReadText { path, .. }
+            | Self::Write { path, .. }
+            | Self::WriteText { path, .. }
+            | Self::Stat { path, .. }
+            | Self::IsType { path, .. }
+            | Self::IsMount { path, .. }
+            | Self::IsJunction { path }
+            | Self::SameFile { path, .. }
+            | Self::Owner { path, .. }
+            | Self::Group { path, .. }
+            | Self::Access { path, .. }
+            | Self::Limits { path }
+            | Self::ChangeMode { path, .. }
+            | Self::ChangeOwner { path, .. }
+            | Self::SetTimes { path, .. }
+            | Self::Truncate { path, .. }
+            | Self::GetAttribute { path, .. }
+            | Self::SetAttribute { path, .. }
+            | Self::ListAttributes { path, .. }
+            | Self::RemoveAttribute { path, .. }
+            | Self::Touch { path, .. }
+            | Self::MakeDirectory { path, .. }
+            | Self::RemoveDirectory { path }
+            | Self::Unlink { path, .. }
+            | Self::Rename { path, .. }
+            | Self::Symlink { path, .. }
+            | Self::Link { path, .. }
+            | Self::ReadLink { path }
+            | Self::ListDirectory { path }
+            | Self::Resolve { path, .. }
+            | Self::Inspect { path } => Some(path),
+            Self::Home { .. } | Self::Panic => None,
+        }
+    }
+
+    /// A small number for the kind of operation, by which [`crate::timing`] tells them apart.
+    pub(crate) fn kind(&self) -> usize {
+        match self {
+            Self::Read { .. } => 0,
+            Self::ReadText { .. } => 1,
+            Self::Write { .. } => 2,
+            Self::WriteText { .. } => 3,
+            Self::Stat { .. } => 4,
+            Self::IsType { .. } => 5,
+            Self::IsMount { .. } => 6,
+            Self::IsJunction { .. } => 7,
+            Self::SameFile { .. } => 8,
+            Self::Owner { .. } => 9,
+            Self::Group { .. } => 10,
+            Self::Access { .. } => 11,
+            Self::Limits { .. } => 12,
+            Self::ChangeMode { .. } => 13,
+            Self::ChangeOwner { .. } => 14,
+            Self::SetTimes { .. } => 15,
+            Self::Truncate { .. } => 16,
+            Self::GetAttribute { .. } => 17,
+            Self::SetAttribute { .. } => 18,
+            Self::ListAttributes { .. } => 19,
+            Self::RemoveAttribute { .. } => 20,
+            Self::Touch { .. } => 21,
+            Self::MakeDirectory { .. } => 22,
+            Self::RemoveDirectory { .. } => 23,
+            Self::Unlink { .. } => 24,
+            Self::Rename { .. } => 25,
+            Self::Symlink { .. } => 26,
+            Self::Link { .. } => 27,
+            Self::ReadLink { .. } => 28,
+            Self::ListDirectory { .. } => 29,
+            Self::Resolve { .. } => 30,
+            Self::Home { .. } => 31,
+            Self::Inspect { .. } => 32,
+            Self::Panic => 33,
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Whom a file belongs to.
+
+use crate::error::{About, Error};
+use crate::outcome::Outcome;
+use crate::platform::{self, NativePath};
+
+/// A user or a group, by number or by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Account {
+    /// Its number; the highest one means that nothing is to be changed.
+    Id(u32),
+    /// Its name.
+    Name(String),
+}
+
+impl Account {
+    fn id(self, group: bool) -> Result<u32, Error> {
+        match self {
+            Self::Id(id) => Ok(id),
+            Self::Name(name) => platform::account_id(&name, group).ok_or(Error::UnknownName { group, name }),
+        }
+    }
+}
+
+/// The name of the user that a file belongs to.
+pub(crate) fn owner(path: &NativePath, follow: bool) -> Result<Outcome, Error> {
+    let metadata = platform::metadata(path, follow).about_path()?;
+    name(metadata.user, false)
+}
+
+/// The name of the group that a file belongs to.
+pub(crate) fn group(path: &NativePath, follow: bool) -> Result<Outcome, Error> {
+    let metadata = platform::metadata(path, follow).about_path()?;
+    name(metadata.group, true)
+}
+
+fn name(id: u32, group: bool) -> Result<Outcome, Error> {
+    platform::account_name(id, group).map(Outcome::Path).ok_or(Error::UnknownId { group, id })
+}
+
+/// Changes the owner and the group.
+pub(crate) fn change_owner(
+    path: &NativePath,
+    user: Account,
+    group: Account,
+    follow: bool,
+) -> Result<Outcome, Error> {
+    let (user, group) = (user.id(false)?, group.id(true)?);
+    platform::change_owner(path, user, group, follow).about_path()?;
+    Ok(Outcome::Done)
+}

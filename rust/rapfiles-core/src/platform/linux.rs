@@ -1,0 +1,101 @@
+//! The system calls that are Linux's own.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{FromRawFd, OwnedFd};
+
+use super::{NativePath, checked};
+use crate::metadata::{Metadata, Timestamp};
+
+/// The size of a transparent huge page on most machines.
+const HUGE_PAGE: usize = 2 << 20;
+
+/// Runs a call that fills a `struct stat`.
+pub(crate) fn fill_metadata(call: impl FnOnce(*mut libc::stat) -> io::Result<i32>) -> io::Result<Metadata> {
+    let mut stat = MaybeUninit::<libc::stat>::uninit();
+    call(stat.as_mut_ptr())?;
+    // SAFETY: the call succeeded, so it has filled the struct.
+    let stat = unsafe { stat.assume_init() };
+    let time = |seconds, nanoseconds| Timestamp { seconds, nanoseconds: nanoseconds as u32 };
+    // The widths of these fields differ between architectures.
+    #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
+    Ok(Metadata {
+        mode: stat.st_mode as u32,
+        inode: u128::from(stat.st_ino),
+        device: stat.st_dev as u64,
+        links: stat.st_nlink as u64,
+        user: stat.st_uid,
+        group: stat.st_gid,
+        size: stat.st_size as u64,
+        accessed: time(stat.st_atime as i64, stat.st_atime_nsec),
+        modified: time(stat.st_mtime as i64, stat.st_mtime_nsec),
+        changed: time(stat.st_ctime as i64, stat.st_ctime_nsec),
+        block_size: stat.st_blksize as u64,
+        blocks: stat.st_blocks as u64,
+        special_device: stat.st_rdev as u64,
+        ..Metadata::default()
+    })
+}
+
+pub(crate) fn errno_location() -> *mut i32 {
+    // SAFETY: always valid.
+    unsafe { libc::__errno_location() }
+}
+
+pub(crate) fn get_attribute_into(
+    path: &NativePath,
+    name: &NativePath,
+    room: &mut [u8],
+    follow: bool,
+) -> io::Result<usize> {
+    let call = if follow { libc::getxattr } else { libc::lgetxattr };
+    // SAFETY: both are C strings, and the room is as long as it says.
+    let length =
+        checked(|| unsafe { call(path.as_ptr(), name.as_ptr(), room.as_mut_ptr().cast(), room.len()) })?;
+    Ok(length as usize)
+}
+
+pub(crate) fn list_attributes_into(path: &NativePath, room: &mut [u8], follow: bool) -> io::Result<usize> {
+    let call = if follow { libc::listxattr } else { libc::llistxattr };
+    // SAFETY: the path is a C string, and the room is as long as it says.
+    let length = checked(|| unsafe { call(path.as_ptr(), room.as_mut_ptr().cast(), room.len()) })?;
+    Ok(length as usize)
+}
+
+pub(crate) fn set_attribute(
+    path: &NativePath,
+    name: &NativePath,
+    value: &[u8],
+    flags: i32,
+    follow: bool,
+) -> io::Result<()> {
+    let call = if follow { libc::setxattr } else { libc::lsetxattr };
+    // SAFETY: both are C strings, and the value is as long as it says.
+    checked(|| unsafe { call(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), flags) })
+        .map(drop)
+}
+
+pub(crate) fn remove_attribute(path: &NativePath, name: &NativePath, follow: bool) -> io::Result<()> {
+    let call = if follow { libc::removexattr } else { libc::lremovexattr };
+    // SAFETY: both are C strings.
+    checked(|| unsafe { call(path.as_ptr(), name.as_ptr()) }).map(drop)
+}
+
+/// An eventfd is both ends.
+pub(crate) fn create_event() -> io::Result<(OwnedFd, Option<OwnedFd>)> {
+    // SAFETY: no memory is involved.
+    let fd = checked(|| unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
+    // SAFETY: the descriptor is new and nobody else's.
+    Ok((unsafe { OwnedFd::from_raw_fd(fd) }, None))
+}
+
+/// Tells the kernel that a big buffer is about to be filled, so that it comes in few large pages.
+pub(crate) fn expect_large_use(start: *mut u8, length: usize) {
+    let first = start.align_offset(HUGE_PAGE);
+    let Some(length) = length.checked_sub(first).map(|rest| rest / HUGE_PAGE * HUGE_PAGE).filter(|l| *l > 0)
+    else {
+        return;
+    };
+    // SAFETY: the range is within the caller's buffer, and the advice changes no content.
+    unsafe { libc::madvise(start.add(first).cast(), length, libc::MADV_HUGEPAGE) };
+}

@@ -1,0 +1,25 @@
+//! The system calls, one file for each platform, all of the same shape.
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "macos")]
+mod macos;
+#[cfg(unix)]
+mod realpath;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(target_os = "linux")]
+pub(crate) use linux::*;
+#[cfg(target_os = "macos")]
+pub(crate) use macos::*;
+#[cfg(unix)]
+pub use unix::{EventSignal, NativePath};
+#[cfg(windows)]
+pub(crate) use windows::*;
+#[cfg(windows)]
+pub use windows::{EventSignal, NativePath};
+#[cfg(unix)]
+pub(crate) use {realpath::*, unix::*};

@@ -1,0 +1,550 @@
+//! The system calls that all POSIX platforms share.
+
+use std::ffi::{CStr, CString, NulError, OsString};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{create_event, fill_metadata, get_attribute_into, list_attributes_into, resolve};
+use crate::directory::DirectoryListing;
+use crate::link::TargetKind;
+use crate::metadata::{Metadata, Timestamp};
+use crate::outcome::FileSystemLimits;
+use crate::resolve::Strictness;
+
+pub(crate) use libc::EIO;
+pub(crate) const NOT_FOUND: i32 = libc::ENOENT;
+pub(crate) const IS_A_DIRECTORY: i32 = libc::EISDIR;
+pub(crate) const OUT_OF_MEMORY: i32 = libc::ENOMEM;
+
+/// A path as system calls want it: bytes with a NUL behind them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NativePath(CString);
+
+impl NativePath {
+    /// The path with these bytes.
+    ///
+    /// # Errors
+    /// When there is a NUL among them.
+    pub fn from_vec(bytes: Vec<u8>) -> Result<Self, NulError> {
+        CString::new(bytes).map(Self)
+    }
+
+    /// The bytes, without the NUL.
+    pub fn to_bytes(&self) -> &[u8] {
+        self.0.to_bytes()
+    }
+
+    /// The path as the platform's string.
+    pub fn to_os_string(&self) -> OsString {
+        OsString::from_vec(self.to_bytes().to_vec())
+    }
+
+    pub(crate) fn as_c_str(&self) -> &CStr {
+        &self.0
+    }
+
+    pub(crate) fn as_ptr(&self) -> *const libc::c_char {
+        self.0.as_ptr()
+    }
+}
+
+/// The lexical parent of a path that pathlib has normalised.
+pub(crate) fn parent(path: &NativePath) -> Option<NativePath> {
+    let bytes = path.to_bytes();
+    let parent: &[u8] = match bytes.iter().rposition(|byte| *byte == b'/') {
+        _ if bytes == b"." || bytes == b"/" || bytes == b"//" => return None,
+        None => b".",
+        Some(1) if bytes.starts_with(b"//") => b"//",
+        Some(0) => b"/",
+        Some(slash) => &bytes[..slash],
+    };
+    NativePath::from_vec(parent.to_vec()).ok()
+}
+
+/// Whether an error code means to a predicate that there is nothing.
+pub(crate) fn means_missing(code: i32) -> bool {
+    matches!(code, libc::ENOENT | libc::ENOTDIR | libc::EBADF | libc::ELOOP)
+}
+
+/// The result of a system call that gives -1 on failure; interrupted ones are repeated.
+pub(crate) fn checked<T: PartialEq + From<i8>>(mut call: impl FnMut() -> T) -> io::Result<T> {
+    loop {
+        let result = call();
+        if result != T::from(-1) {
+            return Ok(result);
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
+fn open(path: &NativePath, flags: libc::c_int, mode: u32) -> io::Result<File> {
+    // SAFETY: the path is a C string.
+    let fd =
+        checked(|| unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC, libc::c_uint::from(mode)) })?;
+    // SAFETY: the descriptor is new and nobody else's.
+    Ok(unsafe { File::from_raw_fd(fd) })
+}
+
+pub(crate) fn open_to_read(path: &NativePath) -> io::Result<File> {
+    open(path, libc::O_RDONLY, 0)
+}
+
+pub(crate) fn open_to_replace(path: &NativePath) -> io::Result<File> {
+    open(path, libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC, 0o666)
+}
+
+pub(crate) fn open_to_append(path: &NativePath) -> io::Result<File> {
+    open(path, libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND, 0o666)
+}
+
+pub(crate) fn create(path: &NativePath, mode: u32, exclusive: bool) -> io::Result<File> {
+    let exclusive = if exclusive { libc::O_EXCL } else { 0 };
+    open(path, libc::O_WRONLY | libc::O_CREAT | exclusive, mode)
+}
+
+/// Closes a file and says whether that succeeded, which dropping it does not.
+pub(crate) fn close(file: File) -> io::Result<()> {
+    // SAFETY: the descriptor is ours, and nobody uses it afterwards.
+    let closed = unsafe { libc::close(file.into_raw_fd()) };
+    match io::Error::last_os_error() {
+        _ if closed == 0 => Ok(()),
+        // The descriptor is gone all the same; closing it again might close somebody else's.
+        error if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+        error => Err(error),
+    }
+}
+
+/// Appends everything up to the end of the file; from the current position, or from `offset` on.
+pub(crate) fn read_to_end(file: &File, content: &mut Vec<u8>, offset: Option<u64>) -> io::Result<()> {
+    const ROOM: usize = 16 << 10;
+    let mut at = offset;
+    loop {
+        if content.capacity() == content.len() {
+            content
+                .try_reserve(ROOM.max(content.len() / 2))
+                .map_err(|_| io::Error::from_raw_os_error(libc::ENOMEM))?;
+        }
+        let room = content.spare_capacity_mut();
+        let (start, length) = (room.as_mut_ptr().cast(), room.len());
+        let read = checked(|| match at {
+            // SAFETY: the spare room is ours to be written to.
+            Some(offset) => unsafe { libc::pread(file.as_raw_fd(), start, length, offset as libc::off_t) },
+            // SAFETY: as above.
+            None => unsafe { libc::read(file.as_raw_fd(), start, length) },
+        })? as usize;
+        if read == 0 {
+            return Ok(());
+        }
+        // SAFETY: the kernel has written that many bytes behind the content.
+        unsafe { content.set_len(content.len() + read) };
+        at = at.map(|offset| offset + read as u64);
+    }
+}
+
+/// Reads once at an offset.
+pub(crate) fn read_at(file: &File, part: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, part, offset)
+}
+
+/// Writes everything, however often the kernel takes only a part.
+pub(crate) fn write_all(mut file: &File, bytes: &[u8]) -> io::Result<()> {
+    io::Write::write_all(&mut file, bytes)
+}
+
+/// The length of an open file, if it has one.
+pub(crate) fn length_of(file: &File) -> io::Result<u64> {
+    Ok(metadata_of(file)?.size)
+}
+
+pub(crate) fn truncate(path: &NativePath, length: i64) -> io::Result<()> {
+    // SAFETY: the path is a C string.
+    checked(|| unsafe { libc::truncate(path.as_ptr(), length as libc::off_t) }).map(drop)
+}
+
+/// `stat(2)` or `lstat(2)`.
+pub(crate) fn metadata(path: &NativePath, follow: bool) -> io::Result<Metadata> {
+    let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
+    fill_metadata(|stat| {
+        // SAFETY: the path is a C string and `stat` has room for the result.
+        checked(|| unsafe { libc::fstatat(libc::AT_FDCWD, path.as_ptr(), stat, flags) })
+    })
+}
+
+/// `fstat(2)`.
+pub(crate) fn metadata_of(file: &File) -> io::Result<Metadata> {
+    metadata_of_fd(file.as_raw_fd())
+}
+
+/// `fstat(2)`.
+pub(crate) fn metadata_of_fd(fd: i32) -> io::Result<Metadata> {
+    fill_metadata(|stat| {
+        // SAFETY: `stat` has room for the result.
+        checked(|| unsafe { libc::fstat(fd, stat) })
+    })
+}
+
+/// `os.path.ismount`.
+pub(crate) fn is_mount(path: &NativePath) -> io::Result<bool> {
+    let here = metadata(path, false)?;
+    if here.is_symlink() {
+        return Ok(false);
+    }
+    let mut above = path.to_bytes().to_vec();
+    above.extend_from_slice(b"/..");
+    let above = resolve(&NativePath::from_vec(above)?, Strictness::Lenient, u32::MAX)
+        .map_err(|_| io::Error::from_raw_os_error(libc::ENOENT))?;
+    let above = metadata(&NativePath::from_vec(above.into_vec())?, false)?;
+    Ok(here.device != above.device || here.inode == above.inode)
+}
+
+/// Junctions are a thing of Windows.
+pub(crate) fn is_junction(_path: &NativePath) -> bool {
+    false
+}
+
+pub(crate) fn limits(path: &NativePath) -> io::Result<FileSystemLimits> {
+    // SAFETY: all zeros is a valid `statvfs`.
+    let mut limits: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the path is a C string and `limits` has room for the result.
+    checked(|| unsafe { libc::statvfs(path.as_ptr(), &raw mut limits) })?;
+    // The widths of these fields differ between platforms.
+    #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
+    Ok(FileSystemLimits {
+        block_size: limits.f_bsize as u64,
+        fragment_size: limits.f_frsize as u64,
+        blocks: limits.f_blocks as u64,
+        blocks_free: limits.f_bfree as u64,
+        blocks_available: limits.f_bavail as u64,
+        files: limits.f_files as u64,
+        files_free: limits.f_ffree as u64,
+        files_available: limits.f_favail as u64,
+        flags: limits.f_flag as u64,
+        name_max: limits.f_namemax as u64,
+        id: limits.f_fsid as u64,
+    })
+}
+
+pub(crate) fn access(path: &NativePath, mode: i32, effective_ids: bool, follow: bool) -> io::Result<()> {
+    let effective = if effective_ids { libc::AT_EACCESS } else { 0 };
+    let nofollow = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
+    // SAFETY: the path is a C string.
+    checked(|| unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), mode, effective | nofollow) })
+        .map(drop)
+}
+
+pub(crate) fn change_mode(path: &NativePath, mode: u32, follow: bool) -> io::Result<()> {
+    let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
+    // SAFETY: the path is a C string.
+    checked(|| unsafe { libc::fchmodat(libc::AT_FDCWD, path.as_ptr(), mode as libc::mode_t, flags) })
+        .map(drop)
+}
+
+pub(crate) fn change_owner(path: &NativePath, user: u32, group: u32, follow: bool) -> io::Result<()> {
+    let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
+    // SAFETY: the path is a C string.
+    checked(|| unsafe { libc::fchownat(libc::AT_FDCWD, path.as_ptr(), user, group, flags) }).map(drop)
+}
+
+pub(crate) fn set_times(
+    path: &NativePath,
+    times: Option<(Timestamp, Timestamp)>,
+    follow: bool,
+) -> io::Result<()> {
+    let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
+    let times = times.map(|(accessed, modified)| {
+        [accessed, modified].map(|time| libc::timespec {
+            tv_sec: time.seconds as libc::time_t,
+            tv_nsec: time.nanoseconds as libc::c_long,
+        })
+    });
+    let times = times.as_ref().map_or(ptr::null(), |times| times.as_ptr());
+    // SAFETY: the path is a C string; `times` is null, for now, or two points in time.
+    checked(|| unsafe { libc::utimensat(libc::AT_FDCWD, path.as_ptr(), times, flags) }).map(drop)
+}
+
+pub(crate) fn make_directory(path: &NativePath, mode: u32) -> io::Result<()> {
+    // SAFETY: the path is a C string.
+    checked(|| unsafe { libc::mkdir(path.as_ptr(), mode as libc::mode_t) }).map(drop)
+}
+
+pub(crate) fn remove_directory(path: &NativePath) -> io::Result<()> {
+    // SAFETY: the path is a C string.
+    checked(|| unsafe { libc::rmdir(path.as_ptr()) }).map(drop)
+}
+
+pub(crate) fn unlink(path: &NativePath) -> io::Result<()> {
+    // SAFETY: the path is a C string.
+    checked(|| unsafe { libc::unlink(path.as_ptr()) }).map(drop)
+}
+
+/// POSIX's rename always replaces.
+pub(crate) fn rename(path: &NativePath, target: &NativePath, _replace: bool) -> io::Result<()> {
+    // SAFETY: both paths are C strings.
+    checked(|| unsafe { libc::rename(path.as_ptr(), target.as_ptr()) }).map(drop)
+}
+
+pub(crate) fn symlink(target: &NativePath, path: &NativePath, _kind: TargetKind) -> io::Result<()> {
+    // SAFETY: both paths are C strings.
+    checked(|| unsafe { libc::symlink(target.as_ptr(), path.as_ptr()) }).map(drop)
+}
+
+pub(crate) fn link(target: &NativePath, path: &NativePath, follow: bool) -> io::Result<()> {
+    let flags = if follow { libc::AT_SYMLINK_FOLLOW } else { 0 };
+    // SAFETY: both paths are C strings.
+    checked(|| unsafe { libc::linkat(libc::AT_FDCWD, target.as_ptr(), libc::AT_FDCWD, path.as_ptr(), flags) })
+        .map(drop)
+}
+
+pub(crate) fn read_link(path: &NativePath) -> io::Result<OsString> {
+    let mut target: Vec<u8> = Vec::with_capacity(256);
+    loop {
+        let (start, room) = (target.as_mut_ptr().cast(), target.capacity());
+        // SAFETY: the path is a C string, and the vector has so much room.
+        let length = checked(|| unsafe { libc::readlink(path.as_ptr(), start, room) })? as usize;
+        if length < room {
+            // SAFETY: the kernel has written that many bytes.
+            unsafe { target.set_len(length) };
+            return Ok(OsString::from_vec(target));
+        }
+        // It may have been cut off.
+        target.reserve(room * 2);
+    }
+}
+
+/// The names in a directory, without `.` and `..`. `stop` is asked between the reads.
+pub(crate) fn list_directory(path: &NativePath, stop: &dyn Fn() -> bool) -> io::Result<DirectoryListing> {
+    /// How many names are read before it is asked whether anybody still wants them.
+    const BETWEEN_LOOKS: usize = 1024;
+    // SAFETY: the path is a C string.
+    let stream = unsafe { libc::opendir(path.as_ptr()) };
+    if stream.is_null() {
+        return Err(io::Error::last_os_error());
+    }
+    let stream = Stream(stream);
+    let mut listing = DirectoryListing::default();
+    loop {
+        clear_errno();
+        // SAFETY: the stream is open, and only this thread reads it.
+        let entry = unsafe { libc::readdir(stream.0) };
+        if entry.is_null() {
+            let error = io::Error::last_os_error();
+            return if error.raw_os_error() == Some(0) { Ok(listing) } else { Err(error) };
+        }
+        // SAFETY: the entry is valid until the next read, and its name is a C string.
+        let name = unsafe { CStr::from_ptr((*entry).d_name.as_ptr()) }.to_bytes();
+        if name != b"." && name != b".." {
+            listing.push(name);
+        }
+        if listing.len() % BETWEEN_LOOKS == 0 && stop() {
+            return Ok(DirectoryListing::default());
+        }
+    }
+}
+
+struct Stream(*mut libc::DIR);
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // SAFETY: the stream is open and nobody else's.
+        unsafe { libc::closedir(self.0) };
+    }
+}
+
+fn clear_errno() {
+    // SAFETY: the location is this thread's own.
+    unsafe { *super::errno_location() = 0 };
+}
+
+pub(crate) fn get_attribute(path: &NativePath, name: &NativePath, follow: bool) -> io::Result<Vec<u8>> {
+    sized(|room| get_attribute_into(path, name, room, follow))
+}
+
+pub(crate) fn list_attributes(path: &NativePath, follow: bool) -> io::Result<Vec<OsString>> {
+    let names = sized(|room| list_attributes_into(path, room, follow))?;
+    let names = names.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    Ok(names.map(|name| OsString::from_vec(name.to_vec())).collect())
+}
+
+/// Calls with more and more room until it is enough.
+fn sized(mut call: impl FnMut(&mut [u8]) -> io::Result<usize>) -> io::Result<Vec<u8>> {
+    /// The most that an extended attribute may have on Linux.
+    const MOST: usize = 64 << 10;
+    let mut room = vec![0; 256];
+    loop {
+        match call(&mut room) {
+            Ok(length) => {
+                room.truncate(length);
+                return Ok(room);
+            }
+            Err(error) if error.raw_os_error() == Some(libc::ERANGE) && room.len() < MOST => {
+                room = vec![0; MOST]
+            }
+            Err(error) if error.raw_os_error() == Some(libc::ERANGE) => {
+                // Larger ones exist elsewhere; ask for the size.
+                let length = call(&mut [])?;
+                room = vec![0; length.max(room.len() * 2)];
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The name of the user or group with this number.
+pub(crate) fn account_name(id: u32, group: bool) -> Option<OsString> {
+    if group {
+        // SAFETY: the room is as long as it says.
+        look_up(
+            |entry, start, length, found| unsafe { libc::getgrgid_r(id, entry, start, length, found) },
+            |entry: &libc::group| entry.gr_name,
+        )
+    } else {
+        // SAFETY: as above.
+        look_up(
+            |entry, start, length, found| unsafe { libc::getpwuid_r(id, entry, start, length, found) },
+            |entry: &libc::passwd| entry.pw_name,
+        )
+    }
+}
+
+/// The number of the user or group with this name.
+pub(crate) fn account_id(name: &str, group: bool) -> Option<u32> {
+    let name = CString::new(name).ok()?;
+    let mut id = None;
+    if group {
+        // SAFETY: the name is a C string, and the room is as long as it says.
+        look_up(
+            |entry, start, length, found| unsafe {
+                libc::getgrnam_r(name.as_ptr(), entry, start, length, found)
+            },
+            |entry: &libc::group| {
+                id = Some(entry.gr_gid);
+                entry.gr_name
+            },
+        );
+    } else {
+        // SAFETY: as above.
+        look_up(
+            |entry, start, length, found| unsafe {
+                libc::getpwnam_r(name.as_ptr(), entry, start, length, found)
+            },
+            |entry: &libc::passwd| {
+                id = Some(entry.pw_uid);
+                entry.pw_name
+            },
+        );
+    }
+    id
+}
+
+/// The home directory of a user, or of the one who runs this process.
+pub(crate) fn home_directory(user: Option<OsString>) -> Option<OsString> {
+    let home = |entry: &libc::passwd| entry.pw_dir;
+    match user {
+        Some(user) => {
+            let user = CString::new(user.into_vec()).ok()?;
+            // SAFETY: the name is a C string, and the room is as long as it says.
+            look_up(
+                |entry, start, length, found| unsafe {
+                    libc::getpwnam_r(user.as_ptr(), entry, start, length, found)
+                },
+                home,
+            )
+        }
+        None => {
+            // SAFETY: the room is as long as it says.
+            look_up(
+                |entry, start, length, found| unsafe {
+                    libc::getpwuid_r(libc::getuid(), entry, start, length, found)
+                },
+                home,
+            )
+        }
+    }
+}
+
+/// Looks an entry up in the user database, with as much room as it needs.
+fn look_up<Entry>(
+    call: impl Fn(*mut Entry, *mut libc::c_char, usize, *mut *mut Entry) -> libc::c_int,
+    field: impl FnOnce(&Entry) -> *mut libc::c_char,
+) -> Option<OsString> {
+    let mut room: Vec<libc::c_char> = vec![0; 1024];
+    loop {
+        // SAFETY: the entries are structs of pointers and numbers, for which all zeros is valid.
+        let mut entry: Entry = unsafe { std::mem::zeroed() };
+        let mut found = ptr::null_mut();
+        match call(&raw mut entry, room.as_mut_ptr(), room.len(), &raw mut found) {
+            libc::ERANGE => room.resize(room.len() * 2, 0),
+            libc::EINTR => {}
+            _ if found.is_null() => return None,
+            _ => {
+                let text = field(&entry);
+                // SAFETY: the fields of an entry that was found are C strings within the room.
+                return Some(OsString::from_vec(unsafe { CStr::from_ptr(text) }.to_bytes().to_vec()));
+            }
+        }
+    }
+}
+
+/// Runs `then` in every child that this process forks. It must only do what is safe in a signal handler.
+pub(crate) fn at_fork(then: fn()) {
+    static THEN: AtomicBool = AtomicBool::new(false);
+    static HANDLER: std::sync::OnceLock<fn()> = std::sync::OnceLock::new();
+    extern "C" fn in_child() {
+        if let Some(then) = HANDLER.get() {
+            then();
+        }
+    }
+    if THEN.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let _ = HANDLER.set(then);
+    // SAFETY: the handler is a function for the life of the process and calls what is safe in a signal handler.
+    unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+}
+
+/// A descriptor that becomes readable when it is signalled, for a loop to watch.
+#[derive(Debug)]
+pub struct EventSignal {
+    readable: OwnedFd,
+    /// The other end, where the platform needs two.
+    writable: Option<OwnedFd>,
+}
+
+impl EventSignal {
+    /// A descriptor that is not signalled.
+    ///
+    /// # Errors
+    /// When the process has no descriptor left.
+    pub fn new() -> io::Result<Self> {
+        let (readable, writable) = create_event()?;
+        Ok(Self { readable, writable })
+    }
+
+    /// The descriptor for the loop to watch.
+    pub fn fd(&self) -> i32 {
+        self.readable.as_raw_fd()
+    }
+
+    /// Makes the descriptor readable.
+    pub fn raise(&self) {
+        let one = 1_u64.to_ne_bytes();
+        let fd = self.writable.as_ref().unwrap_or(&self.readable).as_raw_fd();
+        // Fails only when it is readable already.
+        // SAFETY: the eight bytes are there to be read.
+        let _ = checked(|| unsafe { libc::write(fd, one.as_ptr().cast(), one.len()) });
+    }
+
+    /// Makes the descriptor unreadable.
+    pub fn clear(&self) {
+        let mut room = [0_u8; 256];
+        // SAFETY: the room is there to be written to.
+        let _ = checked(|| unsafe { libc::read(self.fd(), room.as_mut_ptr().cast(), room.len()) });
+    }
+}

@@ -1,0 +1,501 @@
+//! Tier 1, the hand-off: worker threads of Tokio's blocking pool, and the queue that feeds them.
+//!
+//! Waking a thread costs 30–60 µs on a virtual machine and most operations 1–20 µs, so the pool avoids wake-ups:
+//! a worker that finished a job lingers for the next one before it sleeps, and a burst of short jobs is left to as
+//! many workers as there are processors. Jobs that wait for a device need more: whenever jobs are queued behind
+//! busy workers, one *standby* worker looks every so often whether the queue moves, and joins in when it does not;
+//! the next standby then does the same, until the pool has as many workers as it may.
+//!
+//! Jobs queue in lanes, one for each mount, and a lane may hold only a part of the workers, so that a dead mount
+//! leaves room for all others.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::configuration::Configuration;
+use crate::counters::{Counters, Totals};
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::fill::{Fill, TextFill};
+use crate::operation::Operation;
+use crate::outcome::Outcome;
+use crate::ticket::Ticket;
+use crate::timing::Timing;
+
+/// How long a worker looks for the next job before it sleeps.
+const LINGER: Duration = Duration::from_micros(50);
+/// How long a sleeping worker waits for a job before its thread ends.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// How often a standby worker looks at the queue; doubled up to the longest while it may not join in.
+const STANDBY_TICK: Duration = Duration::from_micros(250);
+const LONGEST_STANDBY_TICK: Duration = Duration::from_millis(10);
+/// A worker that has been in one job for so long waits for a device and does not need a processor.
+const WAITING_AFTER: Duration = Duration::from_millis(2);
+/// A worker that has been in one job for so long is stuck, and another one may take its place.
+const STUCK_AFTER: Duration = Duration::from_millis(500);
+/// Threads beyond `max_workers` that may stand in for stuck workers.
+const STAND_INS: usize = 4096;
+
+/// Jobs that wait for the same thing, normally a mount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// Nothing is known of the path.
+    Unknown,
+    /// Files of the mount or device with this number.
+    Mount(u64),
+    /// FIFOs, sockets and devices, which may wait for another process.
+    Special,
+}
+
+/// What a worker is to do.
+#[derive(Debug)]
+pub(crate) enum Work {
+    Operation(Operation),
+    Fill(Arc<Fill>),
+    FillText(TextFill),
+}
+
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) ticket: Arc<Ticket>,
+    pub(crate) work: Work,
+}
+
+/// Whether a submitted job can be expected to be taken up at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reception {
+    /// A lingering worker takes it, and nothing else is under way.
+    Immediate,
+    Queued,
+}
+
+#[derive(Debug)]
+struct LaneState {
+    lane: Lane,
+    jobs: VecDeque<Job>,
+    running: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lanes: Vec<LaneState>,
+    /// The lane to look at first, so that all get their turn.
+    next_lane: usize,
+    queued: usize,
+    running: usize,
+    /// Jobs taken up so far: how a standby sees whether the queue moves.
+    taken: u64,
+    /// Workers that look for a job without sleeping: one at most.
+    lingering: usize,
+    /// Workers asleep until a job comes.
+    parked: usize,
+    /// Workers that have been woken or started and are not there yet.
+    coming: usize,
+    /// There is a standby worker, or one is coming.
+    standby: bool,
+    /// The next sleeping worker to wake is to be the standby.
+    standby_wanted: bool,
+    /// The standby could not take up anything when it last looked.
+    standby_blocked: bool,
+    threads: usize,
+    /// When each busy worker began its job.
+    began: Vec<(u64, Instant)>,
+    next_worker: u64,
+}
+
+/// Worker threads and the queue that feeds them.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    state: Mutex<State>,
+    work: Condvar,
+    standby: Condvar,
+    /// The number of queued jobs, for a lingering worker to look at without the lock.
+    queued: AtomicUsize,
+    max_workers: AtomicUsize,
+    /// Whether lingering has paid lately.
+    linger_pays: AtomicBool,
+    configuration: Configuration,
+    runtime: OnceLock<tokio::runtime::Runtime>,
+    pub(crate) totals: Totals,
+    pub(crate) timing: Timing,
+}
+
+thread_local! {
+    static IN_WORKER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Closes a file that was only read, in a worker: even that may wait for a server or another process.
+pub(crate) fn close(file: File) {
+    if !IN_WORKER.get() {
+        Engine::current().close(file);
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Role {
+    Worker,
+    Standby,
+}
+
+impl Pool {
+    pub(crate) fn new(configuration: Configuration) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(State::default()),
+            work: Condvar::new(),
+            standby: Condvar::new(),
+            queued: AtomicUsize::new(0),
+            max_workers: AtomicUsize::new(configuration.max_workers),
+            linger_pays: AtomicBool::new(true),
+            configuration,
+            runtime: OnceLock::new(),
+            totals: Totals::default(),
+            timing: Timing::new(),
+        })
+    }
+
+    pub(crate) fn configuration(&self) -> Configuration {
+        Configuration { max_workers: self.max_workers.load(Ordering::Relaxed), ..self.configuration }
+    }
+
+    /// Changes the most workers that run at once. Workers beyond it leave when they have nothing to do.
+    pub(crate) fn set_max_workers(self: &Arc<Self>, max_workers: usize) {
+        self.max_workers.store(max_workers.max(1), Ordering::Relaxed);
+        let mut state = self.lock();
+        self.call_for_help(&mut state);
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        let (queued, running, threads) = {
+            let state = self.lock();
+            (state.queued, state.running, state.threads)
+        };
+        Counters {
+            cached: self.totals.cached.get(),
+            submitted: self.totals.submitted.get(),
+            unsuspended: self.totals.unsuspended.get(),
+            completed: self.totals.completed.get(),
+            cancelled: self.totals.cancelled.get(),
+            wakeups: self.totals.wakeups.get(),
+            panics: self.totals.panics.get(),
+            queued: queued as u64,
+            in_flight: running as u64,
+            workers: threads as u64,
+            idle_workers: threads.saturating_sub(running) as u64,
+        }
+    }
+
+    /// Queues a job.
+    pub(crate) fn submit(self: &Arc<Self>, lane: Lane, job: Job) -> Reception {
+        self.totals.submitted.increment();
+        let mut state = self.lock();
+        state.push(lane, job);
+        self.queued.store(state.queued, Ordering::Release);
+        if state.lingering >= state.queued {
+            return if state.running == 0 { Reception::Immediate } else { Reception::Queued };
+        }
+        self.call_for_help(&mut state);
+        Reception::Queued
+    }
+
+    /// Closes a file in another thread.
+    pub(crate) fn close(&self, file: File) {
+        self.runtime().spawn_blocking(move || drop(file));
+    }
+
+    /// Sees to it that queued jobs are taken up: by a worker while processors are free, by a standby otherwise.
+    fn call_for_help(self: &Arc<Self>, state: &mut State) {
+        if state.queued == 0 {
+            return;
+        }
+        let max_workers = self.max_workers.load(Ordering::Relaxed);
+        let processors = self.configuration.usable_cpus;
+        let mut active = state.running + state.coming + state.lingering;
+        if active >= processors {
+            active -= state.busy_for(WAITING_AFTER).min(state.running);
+        }
+        if active < processors && state.running + state.coming < max_workers {
+            state.coming += 1;
+            if state.parked >= state.coming {
+                self.work.notify_one();
+            } else if !self.start_thread(state, Role::Worker) {
+                state.coming = state.coming.saturating_sub(1);
+            }
+        } else if !state.standby {
+            state.standby = true;
+            if state.parked > state.coming {
+                state.standby_wanted = true;
+                self.work.notify_one();
+            } else if !self.start_thread(state, Role::Standby) {
+                state.standby = false;
+            }
+        } else if state.standby_blocked {
+            self.standby.notify_one();
+        }
+    }
+
+    /// Starts a worker thread; `false` when the system has none to give, and whoever is running takes the queue on.
+    fn start_thread(self: &Arc<Self>, state: &mut State, role: Role) -> bool {
+        let pool = Arc::clone(self);
+        let started = catch_unwind(AssertUnwindSafe(|| {
+            self.runtime().spawn_blocking(move || pool.work(role));
+        }));
+        state.threads += usize::from(started.is_ok());
+        started.is_ok()
+    }
+
+    fn runtime(&self) -> &tokio::runtime::Runtime {
+        // Only the blocking pool of this runtime is used: it has no thread of its own and is never driven. It is never
+        // dropped either, so that the end of the process does not wait for a worker that is stuck.
+        self.runtime.get_or_init(|| {
+            tokio::runtime::Builder::new_current_thread()
+                .max_blocking_threads(self.configuration.max_workers + STAND_INS)
+                .thread_keep_alive(Duration::from_millis(100))
+                .thread_name("rapfiles")
+                .build()
+                .expect("a runtime without drivers needs nothing from the system")
+        })
+    }
+
+    fn work(self: &Arc<Self>, role: Role) {
+        IN_WORKER.set(true);
+        let mut state = self.lock();
+        let identity = state.next_worker;
+        state.next_worker += 1;
+        match role {
+            Role::Worker => state.coming = state.coming.saturating_sub(1),
+            Role::Standby => state.standby_wanted = true,
+        }
+        loop {
+            let (back, next) = self.next_job(state);
+            state = back;
+            let Some((lane, job)) = next else {
+                state.threads -= 1;
+                return;
+            };
+            // More work than workers: somebody else may have to come.
+            if state.lingering == 0 {
+                self.call_for_help(&mut state);
+            }
+            state.began.push((identity, Instant::now()));
+            drop(state);
+            self.run(job);
+            state = self.lock();
+            state.finished(lane, identity);
+        }
+    }
+
+    /// The next job for a worker, or `None` when its thread should end.
+    fn next_job<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+    ) -> (MutexGuard<'a, State>, Option<(Lane, Job)>) {
+        loop {
+            if std::mem::take(&mut state.standby_wanted) {
+                let (back, job) = self.stand_by(state);
+                state = back;
+                if job.is_some() {
+                    return (state, job);
+                }
+            }
+            if let Some(job) = self.take(&mut state) {
+                return (state, Some(job));
+            }
+            if state.lingering == 0 && self.configuration.may_spin() {
+                state.lingering += 1;
+                drop(state);
+                self.linger();
+                state = self.lock();
+                state.lingering -= 1;
+                if let Some(job) = self.take(&mut state) {
+                    return (state, Some(job));
+                }
+            }
+            state.parked += 1;
+            let (back, waited) =
+                self.work.wait_timeout(state, KEEP_ALIVE).unwrap_or_else(PoisonError::into_inner);
+            state = back;
+            state.parked -= 1;
+            if state.coming > 0 {
+                state.coming -= 1;
+            } else if waited.timed_out() && state.queued == 0 && !state.standby_wanted {
+                return (state, None);
+            }
+        }
+    }
+
+    /// Looks for a job for a few tens of microseconds.
+    fn linger(&self) {
+        // Where no job came in time, the next lingering is a short look only, so that a process that uses the library
+        // now and then does not burn a processor each time.
+        let patience = if self.linger_pays.load(Ordering::Relaxed) { LINGER } else { LINGER / 4 };
+        let until = Instant::now() + patience;
+        loop {
+            for _ in 0..32 {
+                if self.queued.load(Ordering::Acquire) > 0 {
+                    self.linger_pays.store(true, Ordering::Relaxed);
+                    return;
+                }
+                std::hint::spin_loop();
+            }
+            if Instant::now() >= until {
+                self.linger_pays.store(false, Ordering::Relaxed);
+                return;
+            }
+        }
+    }
+
+    /// Watches the queue; returns with a job when it does not move, without one when there is nothing to watch.
+    fn stand_by<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+    ) -> (MutexGuard<'a, State>, Option<(Lane, Job)>) {
+        let mut tick = STANDBY_TICK;
+        loop {
+            let taken = state.taken;
+            state = self.standby.wait_timeout(state, tick).unwrap_or_else(PoisonError::into_inner).0;
+            let job = if state.queued == 0 {
+                None
+            } else {
+                // Where each busy worker has taken a job since the last look, the queue moves.
+                let busy = state.running.min(self.configuration.usable_cpus) as u64;
+                if state.taken - taken >= busy.max(1) {
+                    continue;
+                }
+                let Some(job) = self.take(&mut state) else {
+                    state.standby_blocked = true;
+                    tick = (tick * 2).min(LONGEST_STANDBY_TICK);
+                    continue;
+                };
+                Some(job)
+            };
+            state.standby = false;
+            state.standby_blocked = false;
+            return (state, job);
+        }
+    }
+
+    /// Takes up a job, if there is one that may run now.
+    fn take(&self, state: &mut State) -> Option<(Lane, Job)> {
+        if state.queued == 0 {
+            return None;
+        }
+        let configuration = self.configuration();
+        if state.running >= configuration.max_workers {
+            let stuck = state.busy_for(STUCK_AFTER);
+            if state.running - stuck.min(state.running) >= configuration.max_workers {
+                return None;
+            }
+        }
+        let job = state.pop(configuration.max_workers_per_lane());
+        self.queued.store(state.queued, Ordering::Release);
+        job
+    }
+
+    fn run(&self, job: Job) {
+        let Job { ticket, work } = job;
+        if !ticket.start() {
+            self.totals.cancelled.increment();
+            return;
+        }
+        let woke = match work {
+            Work::Operation(operation) => {
+                let kind = operation.kind();
+                let began = Instant::now();
+                let outcome = self.guard(|| operation.run(&ticket));
+                self.timing.note(kind, began.elapsed());
+                ticket.finish(outcome)
+            }
+            Work::Fill(fill) => {
+                let outcome = self.guard(|| Ok(fill.run(&ticket)));
+                match outcome {
+                    Ok(None) => false,
+                    Ok(Some(outcome)) => ticket.finish(outcome),
+                    Err(error) => ticket.finish(Err(error)),
+                }
+            }
+            Work::FillText(mut text) => {
+                let outcome = self.guard(|| {
+                    text.run();
+                    Ok(Outcome::TextFilled(text))
+                });
+                ticket.finish(outcome)
+            }
+        };
+        self.totals.completed.increment();
+        if woke {
+            self.totals.wakeups.increment();
+        }
+    }
+
+    /// A panic becomes an error of the one operation that it happened in.
+    fn guard<T>(&self, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+            self.totals.panics.increment();
+            let message = panic
+                .downcast_ref::<&str>()
+                .map(ToString::to_string)
+                .or_else(|| panic.downcast_ref::<String>().cloned())
+                .unwrap_or_default();
+            Err(Error::Panic(message))
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn push(&mut self, lane: Lane, job: Job) {
+        let found = self.lanes.iter().position(|state| state.lane == lane);
+        let index = found.unwrap_or_else(|| {
+            self.lanes.push(LaneState { lane, jobs: VecDeque::new(), running: 0 });
+            self.lanes.len() - 1
+        });
+        self.lanes[index].jobs.push_back(job);
+        self.queued += 1;
+    }
+
+    /// How many workers have been in one job for so long.
+    fn busy_for(&self, time: Duration) -> usize {
+        let now = Instant::now();
+        self.began.iter().filter(|(_, began)| now.duration_since(*began) >= time).count()
+    }
+
+    /// The next job of the next lane that may run one more.
+    fn pop(&mut self, max_workers_per_lane: usize) -> Option<(Lane, Job)> {
+        let lanes = self.lanes.len();
+        for step in 0..lanes {
+            let index = (self.next_lane + step) % lanes;
+            let state = &mut self.lanes[index];
+            if state.running >= max_workers_per_lane {
+                continue;
+            }
+            let Some(job) = state.jobs.pop_front() else { continue };
+            state.running += 1;
+            let lane = state.lane;
+            self.next_lane = index + 1;
+            self.queued -= 1;
+            self.running += 1;
+            self.taken += 1;
+            return Some((lane, job));
+        }
+        None
+    }
+
+    fn finished(&mut self, lane: Lane, identity: u64) {
+        self.running -= 1;
+        self.began.retain(|(worker, _)| *worker != identity);
+        let Some(index) = self.lanes.iter().position(|state| state.lane == lane) else { return };
+        let state = &mut self.lanes[index];
+        state.running -= 1;
+        if state.running == 0 && state.jobs.is_empty() {
+            self.lanes.swap_remove(index);
+        }
+    }
+}

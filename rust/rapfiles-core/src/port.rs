@@ -1,0 +1,54 @@
+//! Where finished operations come back to a loop: a queue, and one wake-up for everything that is in it.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::ticket::Ticket;
+
+/// How a port makes its loop call [`Port::drain`].
+pub trait Wake: Send + Sync {
+    /// Called by workers, once for a burst of completions.
+    fn wake(&self);
+
+    /// Called on the loop thread before the queue is emptied.
+    fn acknowledge(&self) {}
+}
+
+/// The completions of one loop thread.
+pub struct Port {
+    completions: Mutex<Vec<Arc<Ticket>>>,
+    wake: Arc<dyn Wake>,
+}
+
+impl Port {
+    /// An empty port.
+    pub fn new(wake: Arc<dyn Wake>) -> Arc<Self> {
+        Arc::new(Self { completions: Mutex::new(Vec::new()), wake })
+    }
+
+    /// Queues a finished operation; `true` when that woke the loop, which only the first one of a burst does.
+    pub(crate) fn announce(&self, ticket: Arc<Ticket>) -> bool {
+        let first = {
+            let mut completions = self.completions.lock().unwrap_or_else(PoisonError::into_inner);
+            completions.push(ticket);
+            completions.len() == 1
+        };
+        if first {
+            self.wake.wake();
+        }
+        first
+    }
+
+    /// Takes everything that has been queued. Call on the loop thread, after a wake-up.
+    pub fn drain(&self) -> Vec<Arc<Ticket>> {
+        // In this order: what is queued after the acknowledgement either is taken here or wakes again.
+        self.wake.acknowledge();
+        std::mem::take(&mut *self.completions.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl fmt::Debug for Port {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Port").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,118 @@
+//! Reading whole files.
+
+use std::fs::File;
+use std::io;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::error::{About, Error, Subject};
+use crate::outcome::Outcome;
+use crate::platform::{self, NativePath};
+use crate::pool::{self, Lane};
+use crate::text::{Codec, Newline, decode};
+
+/// Above this size, the content goes straight into the caller's buffer: copying it on the loop would take too long.
+pub(crate) const LARGE: u64 = 256 << 10;
+
+/// The most large files that stay open while the caller makes room for them.
+const MOST_OPEN: usize = 16;
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+
+/// A file that has been opened and sized.
+///
+/// It stays open while the caller makes room for its content, so that it is one and the same file that is sized and
+/// read. When many are read at once, most are opened again instead: descriptors are scarce.
+#[derive(Debug)]
+pub struct LargeFile {
+    path: NativePath,
+    file: OnceLock<File>,
+    size: usize,
+    device: u64,
+    counted: bool,
+}
+
+impl LargeFile {
+    fn new(path: &NativePath, file: File, size: usize, device: u64) -> Self {
+        let counted = OPEN
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < MOST_OPEN).then_some(open + 1))
+            .is_ok();
+        let file = if counted { OnceLock::from(file) } else { OnceLock::new() };
+        Self { path: path.clone(), file, size, device, counted }
+    }
+
+    /// The size when it was opened, in bytes.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The open file. Call in a worker.
+    pub(crate) fn file(&self) -> Result<&File, Error> {
+        if let Some(file) = self.file.get() {
+            return Ok(file);
+        }
+        let (file, _) = open(&self.path)?;
+        // Where another worker was first, its file is the one.
+        Ok(self.file.get_or_init(|| file))
+    }
+
+    pub(crate) fn lane(&self) -> Lane {
+        Lane::Mount(self.device)
+    }
+}
+
+impl Drop for LargeFile {
+    fn drop(&mut self) {
+        if self.counted {
+            OPEN.fetch_sub(1, Ordering::Relaxed);
+        }
+        if let Some(file) = self.file.take() {
+            pool::close(file);
+        }
+    }
+}
+
+/// Opens a file for reading; a directory is refused as `open()` does it in Python.
+fn open(path: &NativePath) -> Result<(File, crate::metadata::Metadata), Error> {
+    let file = platform::open_to_read(path).about_path()?;
+    let metadata = platform::metadata_of(&file).about_path()?;
+    if metadata.is_directory() {
+        return Err(Error::Os { code: platform::IS_A_DIRECTORY, subject: Subject::Path });
+    }
+    Ok((file, metadata))
+}
+
+/// The whole content of a file.
+pub(crate) fn read(path: &NativePath) -> Result<Outcome, Error> {
+    let (file, metadata) = open(path)?;
+    if metadata.is_regular_file()
+        && metadata.size > LARGE
+        && let Ok(size) = usize::try_from(metadata.size)
+    {
+        return Ok(Outcome::Large(LargeFile::new(path, file, size, metadata.device)));
+    }
+    read_rest(&file, metadata.size).map(Outcome::Bytes)
+}
+
+/// The whole content of a file, decoded.
+pub(crate) fn read_text(path: &NativePath, codec: Codec, newline: Newline) -> Result<Outcome, Error> {
+    let (file, metadata) = open(path)?;
+    let content = read_rest(&file, metadata.size)?;
+    drop(file);
+    Ok(match decode(content, codec, newline) {
+        Ok(text) => Outcome::Text(text),
+        Err(content) => Outcome::Undecodable(content),
+    })
+}
+
+fn read_rest(file: &File, size: u64) -> Result<Vec<u8>, Error> {
+    let mut content = Vec::new();
+    // One byte more than the size, so that the read that finds the end needs no more room. A size that cannot be
+    // allocated is an error, not an abort.
+    let room = usize::try_from(size).ok().and_then(|size| size.checked_add(1));
+    room.ok_or(())
+        .and_then(|room| content.try_reserve_exact(room).map_err(drop))
+        .map_err(|()| io::Error::from_raw_os_error(platform::OUT_OF_MEMORY))
+        .and_then(|()| platform::read_to_end(file, &mut content, None))
+        .about(Subject::Nothing)?;
+    Ok(content)
+}

@@ -1,0 +1,332 @@
+//! Text: UTF-8, ASCII and Latin-1 to and from Python's three string layouts, with newline translation.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::write::Data;
+
+/// An encoding that needs no Python.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    /// UTF-8, without surrogates.
+    Utf8,
+    /// ASCII.
+    Ascii,
+    /// ISO 8859-1: each byte is the code point.
+    Latin1,
+}
+
+/// What becomes of line ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Newline {
+    /// Left as they are.
+    Untouched,
+    /// Reading: `\r` and `\r\n` become `\n`.
+    Universal,
+    /// Writing: `\n` becomes `\r`.
+    CarriageReturn,
+    /// Writing: `\n` becomes `\r\n`.
+    CarriageReturnLineFeed,
+}
+
+impl Newline {
+    fn written(self) -> Option<&'static [u8]> {
+        match self {
+            Self::Untouched | Self::Universal => None,
+            Self::CarriageReturn => Some(b"\r"),
+            Self::CarriageReturnLineFeed => Some(b"\r\n"),
+        }
+    }
+}
+
+/// Decoded text: its content still encoded, but valid and measured.
+#[derive(Debug)]
+pub struct Text {
+    content: Vec<u8>,
+    latin1: bool,
+    chars: usize,
+    highest: Highest,
+}
+
+/// The least of Python's string layouts that holds a text, by its highest code point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Highest {
+    Ascii,
+    Latin1,
+    Ucs2,
+    Ucs4,
+}
+
+impl Text {
+    /// The number of characters.
+    pub fn chars(&self) -> usize {
+        self.chars
+    }
+
+    /// An upper bound of the code points, as `PyUnicode_New` wants it.
+    pub fn highest(&self) -> u32 {
+        match self.highest {
+            Highest::Ascii => 0x7f,
+            Highest::Latin1 => 0xff,
+            Highest::Ucs2 => 0xffff,
+            Highest::Ucs4 => 0x0010_ffff,
+        }
+    }
+
+    /// The width of a character in Python's layout, in bytes.
+    pub fn width(&self) -> usize {
+        match self.highest {
+            Highest::Ascii | Highest::Latin1 => 1,
+            Highest::Ucs2 => 2,
+            Highest::Ucs4 => 4,
+        }
+    }
+
+    /// Whether laying it out is a plain copy.
+    pub fn is_plain(&self) -> bool {
+        self.latin1 || self.highest == Highest::Ascii
+    }
+
+    /// Lays the characters out at `start`.
+    ///
+    /// # Safety
+    /// `start` must be valid for writes of `chars() * width()` bytes and aligned for characters of that width.
+    pub unsafe fn write_to(&self, start: *mut u8) {
+        if self.is_plain() {
+            // SAFETY: the caller's promise; one byte for each character.
+            unsafe { std::ptr::copy_nonoverlapping(self.content.as_ptr(), start, self.content.len()) };
+            return;
+        }
+        // SAFETY: `decode` has validated the content, and nothing changes it.
+        let text = unsafe { std::str::from_utf8_unchecked(&self.content) };
+        // SAFETY: the caller's promise, for the width of the layout.
+        unsafe {
+            match self.highest {
+                Highest::Ascii | Highest::Latin1 => lay_out(text, start, |char| char as u8),
+                Highest::Ucs2 => lay_out(text, start.cast::<u16>(), |char| char as u16),
+                Highest::Ucs4 => lay_out(text, start.cast::<u32>(), |char| char as u32),
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `to` must be valid for writes of as many items as the text has characters.
+unsafe fn lay_out<T>(text: &str, mut to: *mut T, convert: impl Fn(char) -> T) {
+    for char in text.chars() {
+        // SAFETY: one item for each character.
+        unsafe {
+            to.write(convert(char));
+            to = to.add(1);
+        }
+    }
+}
+
+/// Decodes a file's content; gives it back where the codec does not decode it.
+pub(crate) fn decode(content: Vec<u8>, codec: Codec, newline: Newline) -> Result<Text, Vec<u8>> {
+    let ascii = content.is_ascii();
+    let valid = match codec {
+        Codec::Utf8 => ascii || std::str::from_utf8(&content).is_ok(),
+        Codec::Ascii => ascii,
+        Codec::Latin1 => true,
+    };
+    if !valid {
+        return Err(content);
+    }
+    let content = if newline == Newline::Universal { universal(content) } else { content };
+    let latin1 = codec == Codec::Latin1 && !ascii;
+    let (chars, highest) = if ascii {
+        (content.len(), Highest::Ascii)
+    } else if latin1 {
+        (content.len(), Highest::Latin1)
+    } else {
+        measure(&content)
+    };
+    Ok(Text { content, latin1, chars, highest })
+}
+
+/// The number of characters in valid UTF-8, and the layout that holds them.
+fn measure(content: &[u8]) -> (usize, Highest) {
+    let mut chars = 0;
+    let mut highest = 0;
+    for &byte in content {
+        // Every byte but a continuation begins a character, and the first bytes are ordered as their code points are.
+        chars += usize::from(byte & 0xc0 != 0x80);
+        highest = highest.max(byte);
+    }
+    let highest = match highest {
+        0..=0x7f => Highest::Ascii,
+        0x80..=0xc3 => Highest::Latin1,
+        0xc4..=0xef => Highest::Ucs2,
+        _ => Highest::Ucs4,
+    };
+    (chars, highest)
+}
+
+/// `\r\n` and `\r` become `\n`, in place.
+fn universal(mut content: Vec<u8>) -> Vec<u8> {
+    let Some(first) = memchr::memchr(b'\r', &content) else { return content };
+    let (mut from, mut to) = (first, first);
+    while from < content.len() {
+        content[to] = b'\n';
+        to += 1;
+        from += if content.get(from + 1) == Some(&b'\n') { 2 } else { 1 };
+        let next = memchr::memchr(b'\r', &content[from..]).map_or(content.len(), |at| from + at);
+        content.copy_within(from..next, to);
+        to += next - from;
+        from = next;
+    }
+    content.truncate(to);
+    content
+}
+
+/// A string to be encoded, in one of Python's layouts.
+pub struct TextSource {
+    data: Data,
+    width: usize,
+    ascii: bool,
+}
+
+impl TextSource {
+    /// The characters in `data`, each `width` (1, 2 or 4) bytes wide in the order of the machine, aligned for it.
+    pub fn new(data: Data, width: usize, ascii: bool) -> Self {
+        Self { data, width, ascii }
+    }
+
+    /// The number of characters.
+    pub(crate) fn chars(&self) -> usize {
+        self.data.bytes().len() / self.width
+    }
+
+    /// The encoded text, or `None` where the codec has no room for a character.
+    pub(crate) fn encode(&self, codec: Codec, newline: Newline) -> Option<Cow<'_, [u8]>> {
+        let bytes = self.data.bytes();
+        let encoded = if self.ascii || (codec == Codec::Latin1 && self.width == 1) {
+            Cow::Borrowed(bytes)
+        } else {
+            let mut encoded = Vec::new();
+            encoded.try_reserve(bytes.len()).ok()?;
+            for code in self.codes() {
+                match codec {
+                    Codec::Utf8 => {
+                        let char = char::from_u32(code)?;
+                        encoded.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+                    }
+                    Codec::Ascii if code < 0x80 => encoded.push(code as u8),
+                    Codec::Latin1 if code < 0x100 => encoded.push(code as u8),
+                    Codec::Ascii | Codec::Latin1 => return None,
+                }
+            }
+            Cow::Owned(encoded)
+        };
+        Some(match newline.written() {
+            Some(newline) => Cow::Owned(replace_line_feeds(&encoded, newline)),
+            None => encoded,
+        })
+    }
+
+    fn codes(&self) -> impl Iterator<Item = u32> + '_ {
+        let width = self.width;
+        self.data.bytes().chunks_exact(width).map(move |char| match *char {
+            [a] => u32::from(a),
+            [a, b] => u32::from(u16::from_ne_bytes([a, b])),
+            [a, b, c, d] => u32::from_ne_bytes([a, b, c, d]),
+            _ => unreachable!("a character is 1, 2 or 4 bytes wide"),
+        })
+    }
+}
+
+impl fmt::Debug for TextSource {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("TextSource").field(&self.data).finish()
+    }
+}
+
+fn replace_line_feeds(encoded: &[u8], newline: &[u8]) -> Vec<u8> {
+    let mut replaced = Vec::with_capacity(encoded.len() + encoded.len() / 16);
+    let mut from = 0;
+    for at in memchr::memchr_iter(b'\n', encoded) {
+        replaced.extend_from_slice(&encoded[from..at]);
+        replaced.extend_from_slice(newline);
+        from = at + 1;
+    }
+    replaced.extend_from_slice(&encoded[from..]);
+    replaced
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn utf8(content: &[u8], newline: Newline) -> Text {
+        decode(content.to_vec(), Codec::Utf8, newline).expect("valid")
+    }
+
+    #[test]
+    fn every_kind_of_line_end_becomes_a_line_feed() {
+        for (from, to) in [
+            ("", ""),
+            ("\r", "\n"),
+            ("\r\n", "\n"),
+            ("\n\r", "\n\n"),
+            ("\r\r\n", "\n\n"),
+            ("a\rb\r\nc\nd", "a\nb\nc\nd"),
+            ("é\r\nü", "é\nü"),
+        ] {
+            assert_eq!(utf8(from.as_bytes(), Newline::Universal).content, to.as_bytes(), "{from:?}");
+        }
+    }
+
+    #[test]
+    fn texts_are_measured_by_their_highest_character() {
+        for (text, highest, width) in [
+            ("abc", 0x7f, 1),
+            ("aé", 0xff, 1),
+            ("ÿ", 0xff, 1),
+            ("Ā", 0xffff, 2),
+            ("€", 0xffff, 2),
+            ("😀", 0x10_ffff, 4),
+        ] {
+            let decoded = utf8(text.as_bytes(), Newline::Untouched);
+            assert_eq!(decoded.chars(), text.chars().count());
+            assert_eq!(decoded.highest(), highest, "{text}");
+            assert_eq!(decoded.width(), width, "{text}");
+        }
+    }
+
+    #[test]
+    fn characters_are_laid_out_in_the_width_of_the_text() {
+        let text = "aé€😀";
+        let decoded = utf8(text.as_bytes(), Newline::Untouched);
+        let mut layout = vec![0_u32; decoded.chars()];
+        // SAFETY: the layout has room for each character, four bytes wide.
+        unsafe { decoded.write_to(layout.as_mut_ptr().cast()) };
+        assert_eq!(layout, text.chars().map(u32::from).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_a_codec_does_not_decode_comes_back() {
+        assert!(decode(vec![0xff], Codec::Utf8, Newline::Universal).is_err());
+        assert!(decode(vec![0xed, 0xa0, 0x80], Codec::Utf8, Newline::Universal).is_err());
+        assert!(decode(vec![0x80], Codec::Ascii, Newline::Universal).is_err());
+        assert!(decode(vec![0x80], Codec::Latin1, Newline::Universal).is_ok());
+    }
+
+    #[test]
+    fn what_a_codec_does_not_encode_is_refused() {
+        let source = |code: u32| TextSource::new(Data::Owned(code.to_ne_bytes().to_vec()), 4, false);
+        assert_eq!(source(0x20ac).encode(Codec::Utf8, Newline::Untouched).unwrap(), "€".as_bytes());
+        assert!(source(0xd800).encode(Codec::Utf8, Newline::Untouched).is_none());
+        assert!(source(0x20ac).encode(Codec::Latin1, Newline::Untouched).is_none());
+        assert!(source(0xe9).encode(Codec::Ascii, Newline::Untouched).is_none());
+        assert_eq!(*source(0xe9).encode(Codec::Latin1, Newline::Untouched).unwrap(), [0xe9]);
+    }
+
+    #[test]
+    fn line_feeds_are_replaced_when_writing() {
+        let source = TextSource::new(Data::Owned(b"a\nb\n".to_vec()), 1, true);
+        assert_eq!(*source.encode(Codec::Utf8, Newline::CarriageReturnLineFeed).unwrap(), *b"a\r\nb\r\n");
+        assert_eq!(*source.encode(Codec::Utf8, Newline::CarriageReturn).unwrap(), *b"a\rb\r");
+        assert_eq!(*source.encode(Codec::Utf8, Newline::Untouched).unwrap(), *b"a\nb\n");
+    }
+}

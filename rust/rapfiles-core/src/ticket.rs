@@ -1,0 +1,76 @@
+//! One submitted operation, shared between the loop that waits for it and the worker that runs it.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::Error;
+use crate::outcome::Outcome;
+use crate::port::Port;
+
+const STARTED: u8 = 1;
+const DONE: u8 = 2;
+/// The loop's task has suspended and must be woken.
+const AWAITED: u8 = 4;
+const CANCELLED: u8 = 8;
+
+/// One submitted operation: its progress, and its outcome when there is one.
+#[derive(Debug)]
+pub struct Ticket {
+    progress: AtomicU8,
+    outcome: Mutex<Option<Result<Outcome, Error>>>,
+    port: Arc<Port>,
+    token: u64,
+}
+
+impl Ticket {
+    /// A ticket whose completion is announced on `port` under `token`.
+    pub fn new(port: Arc<Port>, token: u64) -> Arc<Self> {
+        Arc::new(Self { progress: AtomicU8::new(0), outcome: Mutex::new(None), port, token })
+    }
+
+    /// What the port announces the completion under.
+    pub fn token(&self) -> u64 {
+        self.token
+    }
+
+    /// Whether there is an outcome.
+    pub fn is_done(&self) -> bool {
+        self.progress.load(Ordering::Acquire) & DONE != 0
+    }
+
+    /// Asks for a completion on the port; `false` when the outcome is there already and none will come.
+    pub fn expect(&self) -> bool {
+        self.progress.fetch_or(AWAITED, Ordering::AcqRel) & DONE == 0
+    }
+
+    /// Nobody wants the outcome any more: a job that has not started is dropped, a later outcome too.
+    pub fn cancel(&self) {
+        self.progress.fetch_or(CANCELLED, Ordering::AcqRel);
+    }
+
+    /// Whether nobody wants the outcome any more.
+    pub fn is_cancelled(&self) -> bool {
+        self.progress.load(Ordering::Relaxed) & CANCELLED != 0
+    }
+
+    /// Takes the outcome, which is there once.
+    pub fn take(&self) -> Option<Result<Outcome, Error>> {
+        self.outcome.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// A worker takes up the job; `false` when it was cancelled before.
+    pub(crate) fn start(&self) -> bool {
+        self.progress.fetch_or(STARTED, Ordering::AcqRel) & CANCELLED == 0
+    }
+
+    /// A worker leaves the outcome, and wakes the loop if its task has suspended; `true` when it did.
+    pub(crate) fn finish(self: &Arc<Self>, outcome: Result<Outcome, Error>) -> bool {
+        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+        let before = self.progress.fetch_or(DONE, Ordering::AcqRel);
+        if before & CANCELLED != 0 {
+            drop(self.take());
+            return false;
+        }
+        before & AWAITED != 0 && self.port.announce(Arc::clone(self))
+    }
+}

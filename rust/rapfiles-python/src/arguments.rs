@@ -1,0 +1,205 @@
+//! Arguments: how Python's paths, buffers and strings become the engine's.
+
+use std::ffi::OsString;
+
+use pyo3::exceptions::{PyTypeError, PyUnicodeEncodeError, PyValueError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::string::PyStringData;
+use pyo3::types::{PyBytes, PyMemoryView, PyString};
+use rapfiles_core::{Codec, Data, NativePath, Newline, TextSource};
+
+/// Buffers up to this size are copied, so that the caller may change them at once; larger ones are kept in place.
+const COPIED: usize = 64 << 10;
+
+/// A path as the caller gave it.
+pub(crate) struct PathArgument<'py> {
+    text: Bound<'py, PyString>,
+}
+
+impl<'a, 'py> FromPyObject<'a, 'py> for PathArgument<'py> {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(text) = object.cast_exact::<PyString>() {
+            return Ok(Self { text: text.to_owned() });
+        }
+        // SAFETY: the object is alive, and the result is a new reference or null with an exception set.
+        let path = unsafe { Bound::from_owned_ptr_or_err(object.py(), ffi::PyOS_FSPath(object.as_ptr())) }?;
+        match path.cast_into::<PyString>() {
+            Ok(text) => Ok(Self { text }),
+            Err(error) => Err(PyTypeError::new_err(format!(
+                "a path must be str or an os.PathLike object that gives str, not {}",
+                error.into_inner().get_type().name()?
+            ))),
+        }
+    }
+}
+
+impl<'py> PathArgument<'py> {
+    /// The path as the engine takes it. `function` is the name that a complaint of NUL characters begins with.
+    pub(crate) fn native(&self, function: &str) -> PyResult<NativePath> {
+        native_path(&self.text, function)
+    }
+
+    /// The text for the `filename` of an error.
+    pub(crate) fn name(self) -> Py<PyString> {
+        self.text.unbind()
+    }
+}
+
+/// A name that the engine takes like a path.
+pub(crate) fn native_path(text: &Bound<'_, PyString>, function: &str) -> PyResult<NativePath> {
+    from_os_string(text, encoded(text)?, function)
+}
+
+#[cfg(unix)]
+fn encoded(text: &Bound<'_, PyString>) -> PyResult<Vec<u8>> {
+    let py = text.py();
+    if file_system_encoding_is_utf8(py)? {
+        match text.to_str() {
+            Ok(text) => return Ok(text.as_bytes().to_vec()),
+            // Names that are not valid UTF-8 come as surrogates.
+            Err(error) if error.is_instance_of::<PyUnicodeEncodeError>(py) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    // SAFETY: the text is a str, and the result is a new reference or null with an exception set.
+    let bytes = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyUnicode_EncodeFSDefault(text.as_ptr())) }?;
+    Ok(bytes.cast_into::<PyBytes>()?.as_bytes().to_vec())
+}
+
+#[cfg(unix)]
+fn file_system_encoding_is_utf8(py: Python<'_>) -> PyResult<bool> {
+    static UTF8: PyOnceLock<bool> = PyOnceLock::new();
+    UTF8.get_or_try_init(py, || {
+        let encoding: String = py.import("sys")?.call_method0("getfilesystemencoding")?.extract()?;
+        Ok(encoding.eq_ignore_ascii_case("utf-8"))
+    })
+    .copied()
+}
+
+#[cfg(unix)]
+fn from_os_string(text: &Bound<'_, PyString>, encoded: Vec<u8>, function: &str) -> PyResult<NativePath> {
+    NativePath::from_vec(encoded).map_err(|_| null_character(text.py(), function))
+}
+
+#[cfg(windows)]
+fn encoded(text: &Bound<'_, PyString>) -> PyResult<OsString> {
+    text.extract()
+}
+
+#[cfg(windows)]
+fn from_os_string(text: &Bound<'_, PyString>, encoded: OsString, function: &str) -> PyResult<NativePath> {
+    NativePath::from_os_string(encoded).map_err(|_| null_character(text.py(), function))
+}
+
+/// The complaint of the running Python.
+fn null_character(py: Python<'_>, function: &str) -> PyErr {
+    if py.version_info() >= (3, 13) && function != "open" {
+        PyValueError::new_err(format!("{function}: embedded null character in path"))
+    } else {
+        PyValueError::new_err("embedded null byte")
+    }
+}
+
+/// The name of an extended attribute, `str` or `bytes`.
+pub(crate) fn attribute_name(name: &Bound<'_, PyAny>, function: &str) -> PyResult<NativePath> {
+    if let Ok(name) = name.cast::<PyString>() {
+        return native_path(name, function);
+    }
+    match name.cast::<PyBytes>() {
+        #[cfg(unix)]
+        Ok(bytes) => {
+            NativePath::from_vec(bytes.as_bytes().to_vec()).map_err(|_| null_character(name.py(), function))
+        }
+        #[cfg(windows)]
+        Ok(_) => Err(PyTypeError::new_err("attribute must be str")),
+        Err(_) => Err(PyTypeError::new_err(format!(
+            "attribute must be str or bytes, not {}",
+            name.get_type().name()?
+        ))),
+    }
+}
+
+/// Bytes to be written, from any object with a contiguous buffer.
+pub(crate) fn data(object: &Bound<'_, PyAny>) -> PyResult<Data> {
+    if let Ok(bytes) = object.cast::<PyBytes>() {
+        let content = bytes.as_bytes();
+        if content.len() <= COPIED {
+            return Ok(Data::Owned(content.to_vec()));
+        }
+        // SAFETY: a bytes object never changes, and the reference keeps it alive.
+        return Ok(unsafe {
+            Data::shared(content.as_ptr(), content.len(), Box::new(bytes.clone().unbind()))
+        });
+    }
+    // The view keeps the buffer where it is, and being an object of its own it can be let go of in any thread.
+    let view = PyMemoryView::from(object)?;
+    let mut buffer = ffi::Py_buffer::new();
+    // SAFETY: the buffer is filled by the call, or an exception is set.
+    if unsafe { ffi::PyObject_GetBuffer(view.as_ptr(), &raw mut buffer, ffi::PyBUF_SIMPLE) } != 0 {
+        return Err(PyErr::fetch(object.py()));
+    }
+    let (start, length) = (buffer.buf as *const u8, buffer.len as usize);
+    // SAFETY: it was got just now. The view still holds on to what it shows.
+    unsafe { ffi::PyBuffer_Release(&raw mut buffer) };
+    if length == 0 {
+        return Ok(Data::Owned(Vec::new()));
+    }
+    if length <= COPIED {
+        // SAFETY: the view keeps the bytes there.
+        return Ok(Data::Owned(unsafe { std::slice::from_raw_parts(start, length) }.to_vec()));
+    }
+    // SAFETY: the view keeps the bytes there.
+    Ok(unsafe { Data::shared(start, length, Box::new(view.unbind())) })
+}
+
+/// The characters of a string, where they are.
+pub(crate) fn text_source(text: &Bound<'_, PyString>) -> PyResult<TextSource> {
+    // SAFETY: the characters are only read, and strings do not change.
+    let (start, length, width, ascii) = match unsafe { text.data() }? {
+        PyStringData::Ucs1(chars) => (chars.as_ptr(), chars.len(), 1, chars.is_ascii()),
+        PyStringData::Ucs2(chars) => (chars.as_ptr().cast(), chars.len() * 2, 2, false),
+        PyStringData::Ucs4(chars) => (chars.as_ptr().cast(), chars.len() * 4, 4, false),
+    };
+    let data = if length <= COPIED {
+        // SAFETY: the string is alive.
+        Data::Owned(unsafe { std::slice::from_raw_parts(start, length) }.to_vec())
+    } else {
+        // SAFETY: a string never changes, and the reference keeps it alive.
+        unsafe { Data::shared(start, length, Box::new(text.clone().unbind())) }
+    };
+    Ok(TextSource::new(data, width, ascii))
+}
+
+/// The codec that the Python package has chosen.
+pub(crate) fn codec(name: &str) -> PyResult<Codec> {
+    match name {
+        "utf-8" => Ok(Codec::Utf8),
+        "ascii" => Ok(Codec::Ascii),
+        "latin-1" => Ok(Codec::Latin1),
+        _ => Err(PyValueError::new_err(format!("not a native codec: {name}"))),
+    }
+}
+
+/// What `newline` means to `open()` when reading.
+pub(crate) fn newline_read(newline: Option<&str>) -> Newline {
+    if newline.is_none() { Newline::Universal } else { Newline::Untouched }
+}
+
+/// What `newline` means to `open()` when writing.
+pub(crate) fn newline_written(newline: Option<&str>) -> Newline {
+    match newline {
+        Some("\r") => Newline::CarriageReturn,
+        Some("\r\n") => Newline::CarriageReturnLineFeed,
+        None if cfg!(windows) => Newline::CarriageReturnLineFeed,
+        _ => Newline::Untouched,
+    }
+}
+
+/// A string as the platform's.
+pub(crate) fn os_string(text: &Bound<'_, PyString>) -> PyResult<OsString> {
+    text.extract()
+}

@@ -1,0 +1,65 @@
+//! The engine's own functions: configuration, counters, and what it can use on a file system.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use rapfiles_core::Engine;
+
+use crate::arguments::PathArgument;
+use crate::errors::Names;
+use crate::operation::{Operation, submit};
+
+/// Changes the most workers that run at once.
+#[pyfunction]
+#[pyo3(signature = (max_workers, /))]
+pub(crate) fn configure(max_workers: usize) -> PyResult<()> {
+    if max_workers == 0 {
+        return Err(PyValueError::new_err("max_workers must be at least 1"));
+    }
+    Engine::current().set_max_workers(max_workers);
+    Ok(())
+}
+
+/// What the engine may use of the machine.
+#[pyfunction]
+pub(crate) fn configuration(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let configuration = Engine::current().configuration();
+    let facts = PyDict::new(py);
+    facts.set_item("max_workers", configuration.max_workers)?;
+    facts.set_item("usable_cpus", configuration.usable_cpus)?;
+    facts.set_item("spin", usize::from(configuration.may_spin()))?;
+    Ok(facts)
+}
+
+/// What the engine has done and is doing.
+#[pyfunction]
+pub(crate) fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let counters = Engine::current().counters();
+    let facts = PyDict::new(py);
+    facts.set_item("cached", counters.cached)?;
+    facts.set_item("submitted", counters.submitted)?;
+    facts.set_item("unsuspended", counters.unsuspended)?;
+    facts.set_item("completed", counters.completed)?;
+    facts.set_item("cancelled", counters.cancelled)?;
+    facts.set_item("wakeups", counters.wakeups)?;
+    facts.set_item("panics", counters.panics)?;
+    facts.set_item("queued", counters.queued)?;
+    facts.set_item("in_flight", counters.in_flight)?;
+    facts.set_item("workers", counters.workers)?;
+    facts.set_item("idle_workers", counters.idle_workers)?;
+    Ok(facts)
+}
+
+/// What the engine can use on the file system of a path.
+#[pyfunction]
+#[pyo3(signature = (path, /))]
+pub(crate) fn inspect(py: Python<'_>, path: PathArgument<'_>) -> PyResult<Operation> {
+    let operation = rapfiles_core::Operation::Inspect { path: path.native("inspect")? };
+    submit(py, operation, Names::one(path.name()))
+}
+
+/// Panics in a worker, for the tests.
+#[pyfunction]
+pub(crate) fn panic_in_worker(py: Python<'_>) -> PyResult<Operation> {
+    submit(py, rapfiles_core::Operation::Panic, Names::none())
+}

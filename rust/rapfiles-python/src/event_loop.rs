@@ -1,0 +1,276 @@
+//! Event loops: the port of each loop thread, and how asyncio and trio are woken through it.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::mem::ManuallyDrop;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pyo3::exceptions::{PyNotImplementedError, PyRuntimeError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyCFunction, PyDict, PyWeakrefReference};
+use rapfiles_core::{Budget, Engine, EventSignal, Port, Ticket, Wake};
+
+/// The framework whose task is running.
+pub(crate) enum Framework<'py> {
+    /// asyncio or one of its drop-in loops, such as uvloop: the running loop.
+    Asyncio(Bound<'py, PyAny>),
+    /// trio.
+    Trio,
+}
+
+/// Who is to be told that an operation is done.
+pub(crate) enum Waiter {
+    /// A future of an asyncio loop.
+    Future(Py<PyAny>),
+    /// A callable.
+    Call(Py<PyAny>),
+}
+
+/// How a worker makes the loop drain the port.
+struct Alarm {
+    event: Option<EventSignal>,
+    /// `call_soon_threadsafe` of a loop that cannot watch a descriptor, such as Windows' proactor.
+    call: Mutex<Option<Py<PyAny>>>,
+}
+
+impl Wake for Alarm {
+    fn wake(&self) {
+        let call = self.call.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&*call, &self.event) {
+            // When the interpreter is about to go there is nobody left to be told.
+            (Some(call), _) => drop(Python::try_attach(|py| {
+                // A loop that has been closed meanwhile does not want to know.
+                if let Ok(drain) = drain_function(py) {
+                    let _ = call.call1(py, (drain,));
+                }
+            })),
+            (None, Some(event)) => event.raise(),
+            (None, None) => {}
+        }
+    }
+
+    fn acknowledge(&self) {
+        if let Some(event) = &self.event {
+            event.clear();
+        }
+    }
+}
+
+/// What one thread needs that runs event loops, one after the other or one within the other.
+struct LoopThread {
+    /// The engine that the port belongs to: another one after a fork.
+    engine: &'static Engine,
+    port: Arc<Port>,
+    alarm: Arc<Alarm>,
+    waiters: HashMap<u64, Waiter>,
+    budget: Budget,
+    /// The asyncio loop that drains the port, by weak reference.
+    watched: Option<Py<PyAny>>,
+    /// The token of the trio run that drains the port.
+    trio_run: Option<Py<PyAny>>,
+}
+
+thread_local! {
+    // Never dropped: workers may outlast the thread, and the interpreter may not.
+    static THREAD: RefCell<Option<ManuallyDrop<LoopThread>>> = const { RefCell::new(None) };
+}
+
+impl LoopThread {
+    fn new(engine: &'static Engine) -> Self {
+        // Without a descriptor to spare there is still `call_soon_threadsafe`.
+        let alarm = Arc::new(Alarm { event: EventSignal::new().ok(), call: Mutex::new(None) });
+        Self {
+            engine,
+            port: Port::new(Arc::clone(&alarm) as Arc<dyn Wake>),
+            alarm,
+            waiters: HashMap::new(),
+            budget: Budget::new(),
+            watched: None,
+            trio_run: None,
+        }
+    }
+}
+
+/// Runs something with this thread's loop state, which is made anew after a fork. Nothing in it may call Python.
+fn with_thread<T>(work: impl FnOnce(&mut LoopThread) -> T) -> T {
+    let engine = Engine::current();
+    THREAD.with_borrow_mut(|thread| {
+        if thread.as_ref().is_none_or(|thread| !std::ptr::eq(thread.engine, engine)) {
+            // What a forked child has inherited is left as it is: it shares the parent's descriptor.
+            *thread = Some(ManuallyDrop::new(LoopThread::new(engine)));
+        }
+        work(thread.as_mut().expect("made just now"))
+    })
+}
+
+/// The framework whose task is running.
+pub(crate) fn framework(py: Python<'_>) -> PyResult<Framework<'_>> {
+    if in_trio_task(py)? {
+        return Ok(Framework::Trio);
+    }
+    static RUNNING_LOOP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let running_loop = RUNNING_LOOP
+        .get_or_try_init(py, || py.import("asyncio")?.getattr("_get_running_loop").map(Bound::unbind))?;
+    let event_loop = running_loop.bind(py).call0()?;
+    if event_loop.is_none() {
+        return Err(PyRuntimeError::new_err(
+            "no running event loop: rapfiles operations must be awaited in a task of asyncio or trio",
+        ));
+    }
+    Ok(Framework::Asyncio(event_loop))
+}
+
+/// Whether a trio task is running. Where trio has not been imported, none is.
+fn in_trio_task(py: Python<'_>) -> PyResult<bool> {
+    static MODULES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+    static IN_TRIO_TASK: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let modules = MODULES.get_or_try_init(py, || {
+        py.import("sys")?.getattr("modules")?.cast_into::<PyDict>().map(Bound::unbind).map_err(PyErr::from)
+    })?;
+    if !modules.bind(py).contains(intern!(py, "trio"))? {
+        return Ok(false);
+    }
+    let in_trio_task = match IN_TRIO_TASK.get(py) {
+        Some(in_trio_task) => in_trio_task,
+        None => {
+            // It may be half imported, by this or another thread.
+            let Ok(lowlevel) = py.import("trio.lowlevel") else {
+                return Ok(false);
+            };
+            let Ok(function) = lowlevel.getattr("in_trio_task") else {
+                return Ok(false);
+            };
+            IN_TRIO_TASK.get_or_init(py, || function.unbind())
+        }
+    };
+    in_trio_task.bind(py).call0()?.is_truthy()
+}
+
+/// A ticket of this thread's port.
+pub(crate) fn new_ticket() -> Arc<Ticket> {
+    // Unique in the process, so that no thread takes another one's for its own.
+    static NEXT_TOKEN: AtomicU64 = AtomicU64::new(0);
+    let token = NEXT_TOKEN.fetch_add(1, Ordering::Relaxed);
+    with_thread(|thread| Ticket::new(Arc::clone(&thread.port), token))
+}
+
+/// Counts an operation that completed without suspending; `true` when the task must give the others a turn.
+pub(crate) fn spend_budget() -> bool {
+    with_thread(|thread| thread.budget.spend())
+}
+
+/// The task suspends: the others have their turn.
+pub(crate) fn refill_budget() {
+    with_thread(|thread| thread.budget.refill());
+}
+
+/// Says who is to be told of a ticket's completion.
+pub(crate) fn add_waiter(ticket: &Ticket, waiter: Waiter) {
+    with_thread(|thread| thread.waiters.insert(ticket.token(), waiter));
+}
+
+/// Nobody is to be told any more.
+pub(crate) fn remove_waiter(ticket: &Ticket) {
+    // The waiter may be dropped, and run Python code, only after the thread's state has been let go of.
+    drop(with_thread(|thread| thread.waiters.remove(&ticket.token())));
+}
+
+/// Sees to it that an asyncio loop drains the port.
+pub(crate) fn watch(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = event_loop.py();
+    let watched = with_thread(|thread| thread.watched.as_ref().map(|watched| watched.clone_ref(py)));
+    if let Some(watched) = watched
+        && is_loop(watched.bind(py), event_loop)?
+    {
+        return Ok(());
+    }
+    let alarm = with_thread(|thread| Arc::clone(&thread.alarm));
+    let call = match &alarm.event {
+        Some(event) => {
+            let drain = drain_function(py)?;
+            match event_loop.call_method1(intern!(py, "add_reader"), (event.fd(), drain)) {
+                Ok(_) => None,
+                Err(error) if error.is_instance_of::<PyNotImplementedError>(py) => Some(()),
+                Err(error) => return Err(error),
+            }
+        }
+        None => Some(()),
+    };
+    let call = match call {
+        Some(()) => Some(event_loop.getattr(intern!(py, "call_soon_threadsafe"))?.unbind()),
+        None => None,
+    };
+    let before = std::mem::replace(&mut *alarm.call.lock().unwrap_or_else(PoisonError::into_inner), call);
+    drop(before);
+    // A loop that takes no weak references is kept alive until this thread runs another one.
+    let reference = match PyWeakrefReference::new(event_loop) {
+        Ok(reference) => reference.into_any().unbind(),
+        Err(_) => event_loop.clone().unbind(),
+    };
+    let before = with_thread(|thread| thread.watched.replace(reference));
+    drop(before);
+    Ok(())
+}
+
+fn is_loop(watched: &Bound<'_, PyAny>, event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
+    match watched.cast::<PyWeakrefReference>() {
+        Ok(reference) => Ok(reference.call0()?.is(event_loop)),
+        Err(_) => Ok(watched.is(event_loop)),
+    }
+}
+
+/// Sees to it that the current trio run drains the port.
+pub(crate) fn watch_trio(py: Python<'_>) -> PyResult<()> {
+    let token = py.import("trio.lowlevel")?.call_method0("current_trio_token")?;
+    let run = with_thread(|thread| thread.trio_run.as_ref().map(|run| run.clone_ref(py)));
+    if run.is_some_and(|run| run.bind(py).is(&token)) {
+        return Ok(());
+    }
+    let fd = with_thread(|thread| thread.alarm.event.as_ref().map(EventSignal::fd));
+    let Some(fd) = fd else {
+        return Err(PyRuntimeError::new_err("no file descriptor left to wake the loop with"));
+    };
+    py.import("rapfiles._trio")?.call_method1("start", (fd, drain_function(py)?))?;
+    let alarm = with_thread(|thread| Arc::clone(&thread.alarm));
+    drop(alarm.call.lock().unwrap_or_else(PoisonError::into_inner).take());
+    let before = with_thread(|thread| thread.trio_run.replace(token.unbind()));
+    drop(before);
+    Ok(())
+}
+
+/// Tells everybody whose operation is done. Called by the loop, on its thread.
+#[pyfunction]
+fn drain(py: Python<'_>) -> PyResult<()> {
+    let port = with_thread(|thread| Arc::clone(&thread.port));
+    for ticket in port.drain() {
+        let waiter = with_thread(|thread| thread.waiters.remove(&ticket.token()));
+        match waiter {
+            Some(Waiter::Future(future)) => resolve(future.bind(py))?,
+            Some(Waiter::Call(call)) => drop(call.call0(py)?),
+            // Cancelled meanwhile.
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+fn resolve(future: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = future.py();
+    if future.call_method0(intern!(py, "done"))?.is_truthy()? {
+        return Ok(());
+    }
+    match future.call_method1(intern!(py, "set_result"), (py.None(),)) {
+        // The future belongs to another loop of this thread, which has been closed: nobody waits for it.
+        Err(error) if error.is_instance_of::<PyRuntimeError>(py) => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+fn drain_function(py: Python<'_>) -> PyResult<Bound<'_, PyCFunction>> {
+    static DRAIN: PyOnceLock<Py<PyCFunction>> = PyOnceLock::new();
+    let function = DRAIN.get_or_try_init(py, || wrap_pyfunction!(drain, py).map(Bound::unbind))?;
+    Ok(function.bind(py).clone())
+}

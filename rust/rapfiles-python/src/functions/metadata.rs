@@ -1,0 +1,92 @@
+//! What `stat(2)` and its relatives tell.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyBool;
+use rapfiles_core::Operation as Request;
+use rapfiles_core::{FileType, MountRules};
+
+use crate::arguments::PathArgument;
+use crate::errors::Names;
+use crate::operation::{Operation, submit};
+
+use crate::operation::answered;
+
+/// What `stat(2)` or `lstat(2)` tells.
+#[pyfunction]
+#[pyo3(signature = (path, follow_symlinks, /))]
+pub(crate) fn stat(py: Python<'_>, path: PathArgument<'_>, follow_symlinks: bool) -> PyResult<Operation> {
+    let function = if follow_symlinks { "stat" } else { "lstat" };
+    let request = Request::Stat { path: path.native(function)?, follow: follow_symlinks };
+    submit(py, request, Names::one(path.name()))
+}
+
+/// Whether there is an entry of a type.
+#[pyfunction]
+#[pyo3(signature = (path, file_type, follow_symlinks, tolerant, /))]
+pub(crate) fn is_type(
+    py: Python<'_>,
+    path: PathArgument<'_>,
+    file_type: u32,
+    follow_symlinks: bool,
+    tolerant: bool,
+) -> PyResult<Operation> {
+    let native = match path.native("stat") {
+        Ok(native) => native,
+        Err(error) => return no(py, error),
+    };
+    let request =
+        Request::IsType { path: native, file_type: FileType(file_type), follow: follow_symlinks, tolerant };
+    submit(py, request, Names::one(path.name()))
+}
+
+/// Whether a file system is mounted there.
+#[pyfunction]
+#[pyo3(signature = (path, modern, /))]
+pub(crate) fn is_mount(py: Python<'_>, path: PathArgument<'_>, modern: bool) -> PyResult<Operation> {
+    let native = match path.native("lstat") {
+        Ok(native) => native,
+        Err(error) => return no(py, error),
+    };
+    let rules = if modern { MountRules::OsPath } else { MountRules::Pathlib };
+    submit(py, Request::IsMount { path: native, rules }, Names::one(path.name()))
+}
+
+/// Whether the path is a Windows junction.
+#[pyfunction]
+#[pyo3(signature = (path, /))]
+pub(crate) fn is_junction(py: Python<'_>, path: PathArgument<'_>) -> PyResult<Operation> {
+    let native = match path.native("lstat") {
+        Ok(native) => native,
+        Err(error) => return no(py, error),
+    };
+    submit(py, Request::IsJunction { path: native }, Names::one(path.name()))
+}
+
+/// Whether two paths lead to the same file.
+#[pyfunction]
+#[pyo3(signature = (path, other, /))]
+pub(crate) fn samefile(
+    py: Python<'_>,
+    path: PathArgument<'_>,
+    other: PathArgument<'_>,
+) -> PyResult<Operation> {
+    let request = Request::SameFile { path: path.native("stat")?, other: other.native("stat")? };
+    submit(py, request, Names::two(path.name(), other.name()))
+}
+
+/// What `statvfs(3)` tells.
+#[pyfunction]
+#[pyo3(signature = (path, /))]
+pub(crate) fn statvfs(py: Python<'_>, path: PathArgument<'_>) -> PyResult<Operation> {
+    let request = Request::Limits { path: path.native("statvfs")? };
+    submit(py, request, Names::one(path.name()))
+}
+
+/// To a predicate, a path that cannot exist does not.
+fn no(py: Python<'_>, error: PyErr) -> PyResult<Operation> {
+    if !error.is_instance_of::<PyValueError>(py) {
+        return Err(error);
+    }
+    answered(py, Ok(PyBool::new(py, false).to_owned().into_any().unbind()))
+}

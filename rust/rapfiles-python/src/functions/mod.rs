@@ -1,0 +1,11 @@
+//! One function for each operation, in the rooms of their nouns.
+
+pub(crate) mod attributes;
+pub(crate) mod directory;
+pub(crate) mod entry;
+pub(crate) mod link;
+pub(crate) mod metadata;
+pub(crate) mod ownership;
+pub(crate) mod read;
+pub(crate) mod resolve;
+pub(crate) mod write;

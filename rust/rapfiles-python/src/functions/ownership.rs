@@ -1,0 +1,102 @@
+//! Whom a file belongs to, and who may do what with it.
+
+use pyo3::exceptions::{PyOverflowError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyInt, PyString};
+use rapfiles_core::Account;
+use rapfiles_core::Operation as Request;
+
+use crate::arguments::PathArgument;
+use crate::errors::Names;
+use crate::operation::{Operation, submit};
+
+/// The name of the user that a file belongs to.
+#[pyfunction]
+#[pyo3(signature = (path, follow_symlinks, /))]
+pub(crate) fn owner(py: Python<'_>, path: PathArgument<'_>, follow_symlinks: bool) -> PyResult<Operation> {
+    let request = Request::Owner { path: path.native("stat")?, follow: follow_symlinks };
+    submit(py, request, Names::one(path.name()))
+}
+
+/// The name of the group that a file belongs to.
+#[pyfunction]
+#[pyo3(signature = (path, follow_symlinks, /))]
+pub(crate) fn group(py: Python<'_>, path: PathArgument<'_>, follow_symlinks: bool) -> PyResult<Operation> {
+    let request = Request::Group { path: path.native("stat")?, follow: follow_symlinks };
+    submit(py, request, Names::one(path.name()))
+}
+
+/// Whether a file may be accessed so.
+#[pyfunction]
+#[pyo3(signature = (path, mode, effective_ids, follow_symlinks, /))]
+pub(crate) fn access(
+    py: Python<'_>,
+    path: PathArgument<'_>,
+    mode: i32,
+    effective_ids: bool,
+    follow_symlinks: bool,
+) -> PyResult<Operation> {
+    let request =
+        Request::Access { path: path.native("access")?, mode, effective_ids, follow: follow_symlinks };
+    submit(py, request, Names::one(path.name()))
+}
+
+/// Changes the mode.
+#[pyfunction]
+#[pyo3(signature = (path, mode, follow_symlinks, /))]
+pub(crate) fn chmod(
+    py: Python<'_>,
+    path: PathArgument<'_>,
+    mode: i64,
+    follow_symlinks: bool,
+) -> PyResult<Operation> {
+    // As os.chmod takes it: a C int, whose sign does not matter to the kernel.
+    let mode = i32::try_from(mode).map_err(|_| PyOverflowError::new_err("mode is too large for a C int"))?;
+    let request = Request::ChangeMode {
+        path: path.native("chmod")?,
+        mode: mode.cast_unsigned(),
+        follow: follow_symlinks,
+    };
+    submit(py, request, Names::one(path.name()))
+}
+
+/// Changes the owner and the group.
+#[pyfunction]
+#[pyo3(signature = (path, user, group, follow_symlinks, /))]
+pub(crate) fn chown(
+    py: Python<'_>,
+    path: PathArgument<'_>,
+    user: &Bound<'_, PyAny>,
+    group: &Bound<'_, PyAny>,
+    follow_symlinks: bool,
+) -> PyResult<Operation> {
+    let request = Request::ChangeOwner {
+        path: path.native("chown")?,
+        user: account(user, "user", "uid")?,
+        group: account(group, "group", "gid")?,
+        follow: follow_symlinks,
+    };
+    submit(py, request, Names::one(path.name()))
+}
+
+fn account(account: &Bound<'_, PyAny>, argument: &str, number: &str) -> PyResult<Account> {
+    if let Ok(name) = account.cast::<PyString>() {
+        return Ok(Account::Name(name.to_str()?.to_owned()));
+    }
+    let id = account.cast::<PyInt>().map_err(|_| {
+        let kind = account.get_type();
+        PyTypeError::new_err(format!(
+            "{argument} must be int or str, not {}",
+            kind.name().map_or_else(|_| String::new(), |name| name.to_string())
+        ))
+    })?;
+    let id: i64 = id.extract().map_err(|_| PyOverflowError::new_err(format!("{number} is out of range")))?;
+    match id {
+        // -1 leaves it as it is: the highest number, to the kernel.
+        -1 => Ok(Account::Id(u32::MAX)),
+        id if id < 0 => Err(PyOverflowError::new_err(format!("{number} is less than minimum"))),
+        id => u32::try_from(id)
+            .map(Account::Id)
+            .map_err(|_| PyOverflowError::new_err(format!("{number} is greater than maximum"))),
+    }
+}

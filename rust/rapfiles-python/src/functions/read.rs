@@ -1,0 +1,31 @@
+//! Reading whole files.
+
+use pyo3::prelude::*;
+use rapfiles_core::Operation as Request;
+
+use crate::arguments::{self, PathArgument};
+use crate::errors::Names;
+use crate::operation::{Operation, submit};
+
+/// The content of a file.
+#[pyfunction]
+#[pyo3(signature = (path, /))]
+pub(crate) fn read_bytes(py: Python<'_>, path: PathArgument<'_>) -> PyResult<Operation> {
+    let request = Request::Read { path: path.native("open")? };
+    submit(py, request, Names::one(path.name()))
+}
+
+/// The content of a file, decoded; as bytes where the codec does not decode it.
+#[pyfunction]
+#[pyo3(signature = (path, codec, newline, /))]
+pub(crate) fn read_text(
+    py: Python<'_>,
+    path: PathArgument<'_>,
+    codec: &str,
+    newline: Option<&str>,
+) -> PyResult<Operation> {
+    let codec = arguments::codec(codec)?;
+    let newline = arguments::newline_read(newline);
+    let request = Request::ReadText { path: path.native("open")?, codec, newline };
+    submit(py, request, Names::one(path.name()))
+}

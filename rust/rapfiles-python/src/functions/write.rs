@@ -1,0 +1,42 @@
+//! Writing whole files.
+
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+use rapfiles_core::Operation as Request;
+
+use crate::arguments::{self, PathArgument};
+use crate::errors::Names;
+use crate::operation::{Operation, submit};
+
+/// Replaces or extends a file's content.
+#[pyfunction]
+#[pyo3(signature = (path, data, append, bom, /))]
+pub(crate) fn write_bytes(
+    py: Python<'_>,
+    path: PathArgument<'_>,
+    data: &Bound<'_, PyAny>,
+    append: bool,
+    bom: usize,
+) -> PyResult<Operation> {
+    let data = arguments::data(data)?;
+    let request = Request::Write { path: path.native("open")?, data, append, bom };
+    submit(py, request, Names::one(path.name()))
+}
+
+/// Replaces or extends a file's content with encoded text; `None` where the codec does not encode it.
+#[pyfunction]
+#[pyo3(signature = (path, data, codec, newline, append, /))]
+pub(crate) fn write_text(
+    py: Python<'_>,
+    path: PathArgument<'_>,
+    data: &Bound<'_, PyString>,
+    codec: &str,
+    newline: Option<&str>,
+    append: bool,
+) -> PyResult<Operation> {
+    let text = arguments::text_source(data)?;
+    let codec = arguments::codec(codec)?;
+    let newline = arguments::newline_written(newline);
+    let request = Request::WriteText { path: path.native("open")?, text, codec, newline, append };
+    submit(py, request, Names::one(path.name()))
+}

@@ -1,0 +1,53 @@
+//! The binding: extract arguments, submit, convert. Every decision is the engine's or the Python package's.
+
+mod arguments;
+mod engine;
+mod errors;
+mod event_loop;
+mod functions;
+mod listing;
+mod operation;
+mod results;
+mod stat_result;
+
+/// The native module of rapfiles; private.
+#[pyo3::pymodule(gil_used = false)]
+mod _native {
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use crate::engine::{configuration, configure, inspect, panic_in_worker, stats};
+    #[pymodule_export]
+    use crate::functions::attributes::{getxattr, listxattr, removexattr, setxattr};
+    #[pymodule_export]
+    use crate::functions::directory::{list_directory, mkdir, rmdir};
+    #[pymodule_export]
+    use crate::functions::entry::{rename, replace, touch, truncate, unlink, utime};
+    #[pymodule_export]
+    use crate::functions::link::{link, readlink, symlink};
+    #[pymodule_export]
+    use crate::functions::metadata::{is_junction, is_mount, is_type, samefile, stat, statvfs};
+    #[pymodule_export]
+    use crate::functions::ownership::{access, chmod, chown, group, owner};
+    #[pymodule_export]
+    use crate::functions::read::{read_bytes, read_text};
+    #[pymodule_export]
+    use crate::functions::resolve::{home_directory, resolve};
+    #[pymodule_export]
+    use crate::functions::write::{write_bytes, write_text};
+    #[pymodule_export]
+    use crate::listing::DirectoryListing;
+    #[pymodule_export]
+    use crate::operation::{Operation, checkpoint};
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::operation::set_send_slot(module.py());
+        module.add("__version__", python_version())
+    }
+
+    /// Cargo's version as PEP 440 spells it.
+    fn python_version() -> String {
+        env!("CARGO_PKG_VERSION").replace("-alpha.", "a").replace("-beta.", "b").replace("-rc.", "rc")
+    }
+}

@@ -1,0 +1,141 @@
+//! Results: how the engine's outcomes become Python objects.
+
+use std::ffi::OsStr;
+
+use pyo3::exceptions::PyMemoryError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyList, PyString};
+use rapfiles_core::{FileSystem, FileSystemLimits, Fill, LargeFile, Outcome, Text, TextFill};
+
+use crate::listing::DirectoryListing;
+use crate::stat_result;
+
+/// Text up to this size is laid out on the loop, where that is a plain copy.
+const PLAIN_TEXT: usize = 256 << 10;
+/// Text up to this size is laid out on the loop where each character has to be looked at.
+const OTHER_TEXT: usize = 32 << 10;
+
+/// What became of an outcome.
+pub(crate) enum Converted {
+    /// The Python object.
+    Value(Py<PyAny>),
+    /// There is room now; a worker has to fill it.
+    Fill(Fill, Py<PyAny>),
+    /// There is room now; a worker has to lay the text out.
+    FillText(TextFill, Py<PyAny>),
+}
+
+/// Makes a Python object of an outcome. `room` is what the steps before have made for it.
+pub(crate) fn convert(py: Python<'_>, outcome: Outcome, room: Option<Py<PyAny>>) -> PyResult<Converted> {
+    let value = match outcome {
+        Outcome::Done => py.None(),
+        Outcome::Flag(flag) => PyBool::new(py, flag).to_owned().into_any().unbind(),
+        Outcome::Count(count) => PyInt::new(py, count).into_any().unbind(),
+        Outcome::Bytes(bytes) | Outcome::Undecodable(bytes) => PyBytes::new(py, &bytes).into_any().unbind(),
+        Outcome::Large(file) => return large(py, file),
+        Outcome::Filled { length, tail } => filled(py, room, length, &tail)?,
+        Outcome::Text(content) => return text(py, content),
+        Outcome::TextFilled(fill) => {
+            // The fill holds a reference to the string too, and is let go of here.
+            drop(fill);
+            room.unwrap_or_else(|| py.None())
+        }
+        Outcome::Unencodable => py.None(),
+        Outcome::Metadata(metadata) => stat_result::build(py, &metadata)?,
+        Outcome::Limits(limits) => statvfs_result(py, &limits)?,
+        Outcome::Path(text) => path(py, &text)?.into_any().unbind(),
+        Outcome::MaybePath(None) => py.None(),
+        Outcome::MaybePath(Some(text)) => path(py, &text)?.into_any().unbind(),
+        Outcome::Names(names) => {
+            let names = names.iter().map(|name| path(py, name)).collect::<PyResult<Vec<_>>>()?;
+            PyList::new(py, names)?.into_any().unbind()
+        }
+        Outcome::Listing(listing) => Py::new(py, DirectoryListing::new(listing))?.into_any(),
+        Outcome::FileSystem(system) => file_system(py, &system)?,
+    };
+    Ok(Converted::Value(value))
+}
+
+/// A path or a name as Python spells it, whatever bytes are in it.
+pub(crate) fn path<'py>(py: Python<'py>, path: &OsStr) -> PyResult<Bound<'py, PyString>> {
+    path.into_pyobject(py).map_err(PyErr::from)
+}
+
+/// Makes room for a large file, and has it filled.
+fn large(py: Python<'_>, file: LargeFile) -> PyResult<Converted> {
+    let size = file.size();
+    let length = ffi::Py_ssize_t::try_from(size).map_err(|_| PyMemoryError::new_err(()))?;
+    // SAFETY: without a start, the call makes a bytes object whose content nobody has set yet.
+    let room = unsafe {
+        Bound::from_owned_ptr_or_err(py, ffi::PyBytes_FromStringAndSize(std::ptr::null(), length))
+    }?;
+    // SAFETY: it is a bytes object.
+    let start = unsafe { ffi::PyBytes_AsString(room.as_ptr()) }.cast::<u8>();
+    let room = room.unbind();
+    // SAFETY: the object was made just now and is shown to nobody before the fill is done; the reference that the fill
+    // gets keeps it alive even when everybody else has let go of it.
+    let fill = unsafe { Fill::new(file, start, Box::new(room.clone_ref(py))) };
+    Ok(Converted::Fill(fill, room))
+}
+
+fn filled(py: Python<'_>, room: Option<Py<PyAny>>, length: usize, tail: &[u8]) -> PyResult<Py<PyAny>> {
+    let Some(room) = room else {
+        return Ok(py.None());
+    };
+    let content = room.bind(py).cast::<PyBytes>()?.as_bytes();
+    if content.len() == length && tail.is_empty() {
+        return Ok(room);
+    }
+    // The file has shrunk or grown while it was read.
+    let mut changed = content[..length].to_vec();
+    changed.extend_from_slice(tail);
+    Ok(PyBytes::new(py, &changed).into_any().unbind())
+}
+
+fn text(py: Python<'_>, text: Text) -> PyResult<Converted> {
+    let length = ffi::Py_ssize_t::try_from(text.chars()).map_err(|_| PyMemoryError::new_err(()))?;
+    // SAFETY: the call makes a string whose content nobody has set yet.
+    let room = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyUnicode_New(length, text.highest())) }?;
+    if length == 0 {
+        return Ok(Converted::Value(room.unbind()));
+    }
+    // SAFETY: it is a string in the compact form.
+    let start = unsafe { ffi::PyUnicode_DATA(room.as_ptr()) }.cast::<u8>();
+    let limit = if text.is_plain() { PLAIN_TEXT } else { OTHER_TEXT };
+    if text.chars() <= limit {
+        // SAFETY: `PyUnicode_New` has made room for that many characters of the width that the highest one needs.
+        unsafe { text.write_to(start) };
+        return Ok(Converted::Value(room.unbind()));
+    }
+    let room = room.unbind();
+    // SAFETY: as above; the string is shown to nobody before the fill is done, and the reference keeps it alive.
+    let fill = unsafe { TextFill::new(text, start, Box::new(room.clone_ref(py))) };
+    Ok(Converted::FillText(fill, room))
+}
+
+fn statvfs_result(py: Python<'_>, limits: &FileSystemLimits) -> PyResult<Py<PyAny>> {
+    let fields = (
+        limits.block_size,
+        limits.fragment_size,
+        limits.blocks,
+        limits.blocks_free,
+        limits.blocks_available,
+        limits.files,
+        limits.files_free,
+        limits.files_available,
+        limits.flags,
+        limits.name_max,
+        limits.id,
+    );
+    Ok(py.import("os")?.getattr("statvfs_result")?.call1((fields,))?.unbind())
+}
+
+fn file_system(py: Python<'_>, system: &FileSystem) -> PyResult<Py<PyAny>> {
+    let facts = PyDict::new(py);
+    facts.set_item("file_system", &system.name)?;
+    facts.set_item("local", system.local)?;
+    facts.set_item("cached", system.obstacle.is_none())?;
+    facts.set_item("reason", system.obstacle.as_deref())?;
+    Ok(facts.into_any().unbind())
+}

@@ -1,0 +1,158 @@
+//! `os.stat_result`: the real one, field by field, whatever fields this platform's has.
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyFloat, PyInt, PyType};
+use rapfiles_core::{Metadata, Timestamp};
+
+/// What belongs at one position of the structure.
+#[derive(Debug, Clone, Copy)]
+enum Field {
+    Mode,
+    Inode,
+    Device,
+    Links,
+    User,
+    Group,
+    Size,
+    Seconds(Time),
+    Float(Time),
+    Nanoseconds(Time),
+    BlockSize,
+    Blocks,
+    SpecialDevice,
+    Flags,
+    Generation,
+    FileAttributes,
+    ReparseTag,
+    Other,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Time {
+    Accessed,
+    Modified,
+    Changed,
+    Born,
+}
+
+impl Field {
+    fn named(name: &str) -> Self {
+        match name {
+            "st_mode" => Self::Mode,
+            "st_ino" => Self::Inode,
+            "st_dev" => Self::Device,
+            "st_nlink" => Self::Links,
+            "st_uid" => Self::User,
+            "st_gid" => Self::Group,
+            "st_size" => Self::Size,
+            "st_atime" => Self::Float(Time::Accessed),
+            "st_mtime" => Self::Float(Time::Modified),
+            "st_ctime" => Self::Float(Time::Changed),
+            "st_birthtime" => Self::Float(Time::Born),
+            "st_atime_ns" => Self::Nanoseconds(Time::Accessed),
+            "st_mtime_ns" => Self::Nanoseconds(Time::Modified),
+            "st_ctime_ns" => Self::Nanoseconds(Time::Changed),
+            "st_birthtime_ns" => Self::Nanoseconds(Time::Born),
+            "st_blksize" => Self::BlockSize,
+            "st_blocks" => Self::Blocks,
+            "st_rdev" => Self::SpecialDevice,
+            "st_flags" => Self::Flags,
+            "st_gen" => Self::Generation,
+            "st_file_attributes" => Self::FileAttributes,
+            "st_reparse_tag" => Self::ReparseTag,
+            _ => Self::Other,
+        }
+    }
+}
+
+struct Layout {
+    kind: Py<PyType>,
+    fields: Vec<Field>,
+}
+
+static LAYOUT: PyOnceLock<Layout> = PyOnceLock::new();
+
+/// The positions of this Python's structure. The type tells its named fields in order; between the seven of `stat(2)`
+/// that come first and the others are three without a name, the times in whole seconds.
+fn layout(py: Python<'_>) -> PyResult<&'static Layout> {
+    LAYOUT.get_or_try_init(py, || {
+        let kind = py.import("os")?.getattr("stat_result")?.cast_into::<PyType>()?;
+        let descriptor = py.import("types")?.getattr("MemberDescriptorType")?;
+        let members = kind.getattr("__dict__")?.call_method0("items")?;
+        let mut fields = Vec::new();
+        for member in members.try_iter()? {
+            let (name, value): (String, Bound<'_, PyAny>) = member?.extract()?;
+            if value.is_instance(&descriptor)? {
+                fields.push(Field::named(&name));
+            }
+        }
+        let seconds = [Time::Accessed, Time::Modified, Time::Changed].map(Field::Seconds);
+        fields.splice(7..7, seconds);
+        Ok(Layout { kind: kind.unbind(), fields })
+    })
+}
+
+/// A real `os.stat_result`.
+pub(crate) fn build(py: Python<'_>, metadata: &Metadata) -> PyResult<Py<PyAny>> {
+    let layout = layout(py)?;
+    let kind = layout.kind.bind(py).as_type_ptr();
+    // SAFETY: the type is a struct sequence, and the result is a new reference or null with an exception set.
+    let result = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyStructSequence_New(kind)) }?;
+    for (position, field) in layout.fields.iter().enumerate() {
+        let value = value(py, *field, metadata)?;
+        // SAFETY: the sequence is new, the position is one of its own, and the reference is handed over.
+        unsafe {
+            ffi::PyStructSequence_SetItem(result.as_ptr(), position as ffi::Py_ssize_t, value.into_ptr())
+        };
+    }
+    Ok(result.unbind())
+}
+
+fn value<'py>(py: Python<'py>, field: Field, metadata: &Metadata) -> PyResult<Bound<'py, PyAny>> {
+    let integer = |value: u64| PyInt::new(py, value).into_any();
+    Ok(match field {
+        Field::Mode => integer(metadata.mode.into()),
+        Field::Inode => match u64::try_from(metadata.inode) {
+            Ok(inode) => integer(inode),
+            Err(_) => metadata.inode.into_pyobject(py)?.into_any(),
+        },
+        Field::Device => integer(metadata.device),
+        Field::Links => integer(metadata.links),
+        Field::User => integer(metadata.user.into()),
+        Field::Group => integer(metadata.group.into()),
+        Field::Size => integer(metadata.size),
+        Field::Seconds(time) => PyInt::new(py, point(time, metadata).seconds).into_any(),
+        Field::Float(time) => {
+            let Timestamp { seconds, nanoseconds } = point(time, metadata);
+            PyFloat::new(py, seconds as f64 + 1e-9 * f64::from(nanoseconds)).into_any()
+        }
+        Field::Nanoseconds(time) => {
+            let Timestamp { seconds, nanoseconds } = point(time, metadata);
+            match seconds.checked_mul(1_000_000_000).and_then(|total| total.checked_add(nanoseconds.into())) {
+                Some(total) => PyInt::new(py, total).into_any(),
+                None => (i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds))
+                    .into_pyobject(py)?
+                    .into_any(),
+            }
+        }
+        Field::BlockSize => integer(metadata.block_size),
+        Field::Blocks => integer(metadata.blocks),
+        Field::SpecialDevice => integer(metadata.special_device),
+        Field::Flags => integer(metadata.flags.into()),
+        Field::Generation => integer(metadata.generation.into()),
+        Field::FileAttributes => integer(metadata.file_attributes.into()),
+        Field::ReparseTag => integer(metadata.reparse_tag.into()),
+        Field::Other => py.None().into_bound(py),
+    })
+}
+
+fn point(time: Time, metadata: &Metadata) -> Timestamp {
+    match time {
+        Time::Accessed => metadata.accessed,
+        Time::Modified => metadata.modified,
+        Time::Changed => metadata.changed,
+        Time::Born => metadata.born.unwrap_or_default(),
+    }
+}

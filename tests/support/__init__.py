@@ -1,0 +1,1 @@
+"""What the tests share: event loops, trees of files, mounts, child processes, measurements and the oracle."""

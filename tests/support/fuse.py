@@ -1,0 +1,101 @@
+"""Builds the slow disk of `fuse/slow.c` and mounts it: a real file system that takes its time."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+SOURCE = Path(__file__).parent.parent / "fuse" / "slow.c"
+BUILD = SOURCE.parent / "build"
+DELAY_MS = 300
+
+
+def missing() -> str | None:
+    """Why FUSE cannot be used here, or None when it can."""
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        return "/dev/fuse cannot be opened"
+    for program in ("cc", "pkg-config", "fusermount3"):
+        if shutil.which(program) is None:
+            return f"{program} is not installed"
+    if subprocess.run(["pkg-config", "--exists", "fuse3"], check=False).returncode != 0:
+        return "libfuse3-dev is not installed"
+    return None
+
+
+@cache
+def _program() -> Path:
+    """The compiled program, built anew when the source is newer."""
+    program = BUILD / "slow"
+    if program.exists() and program.stat().st_mtime_ns > SOURCE.stat().st_mtime_ns:
+        return program
+    BUILD.mkdir(exist_ok=True)
+    flags = subprocess.check_output(["pkg-config", "--cflags", "--libs", "fuse3"], text=True).split()
+    # Several test runs may build at once: each makes its own file and moves it into place.
+    fresh = BUILD / f"slow.{os.getpid()}"
+    subprocess.run(
+        ["cc", "-O1", "-Wall", "-Wextra", "-Werror", str(SOURCE), "-o", str(fresh), *flags], check=True
+    )
+    fresh.replace(program)
+    return program
+
+
+def _library_options() -> list[str]:
+    """libfuse 3.12 brought a limit of ten threads, but a test wants all of its requests side by side."""
+    version = subprocess.check_output(["pkg-config", "--modversion", "fuse3"], text=True)
+    major, minor = (int(part) for part in version.split(".")[:2])
+    return ["max_threads=1000", "max_idle_threads=1000"] if (major, minor) >= (3, 12) else []
+
+
+@dataclass(frozen=True)
+class SlowDisk:
+    """A mounted slow disk.
+
+    `root` is where it is mounted; `backing` is the folder behind it, to build and inspect trees at full
+    speed; while the file `gate` exists, requests on names that start with "held" wait.
+    """
+
+    root: Path
+    backing: Path
+    gate: Path
+
+    def close_gate(self) -> None:
+        """From now on requests on names that start with "held" wait."""
+        self.gate.touch()
+
+    def open_gate(self) -> None:
+        """Let them go on."""
+        self.gate.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def mounted(folder: Path, delay_ms: int = DELAY_MS) -> Iterator[SlowDisk]:
+    """Mount a slow disk in `folder` for as long as the block lasts."""
+    disk = SlowDisk(folder / "mount", folder / "backing", folder / "gate")
+    disk.root.mkdir(parents=True)
+    disk.backing.mkdir()
+    options = [f"delay={delay_ms}", f"gate={disk.gate}", "auto_unmount", *_library_options()]
+    if os.geteuid() == 0:
+        options.append("allow_other")
+    command = [str(_program()), str(disk.backing), str(disk.root), "-f", "-o", ",".join(options)]
+    log = folder / "log"
+    with log.open("w") as output:
+        daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+    try:
+        while not os.path.ismount(disk.root):
+            if daemon.poll() is not None:
+                raise RuntimeError(f"{command} ended with {daemon.returncode}: {log.read_text()}")
+        yield disk
+    finally:
+        # Nothing may be left waiting for this disk: the gate opens, the mount goes at once (lazily, should it
+        # be in use), and the end of the program fails what is still under way.
+        disk.open_gate()
+        subprocess.run(["fusermount3", "-u", "-z", "-q", str(disk.root)], check=False)
+        try:
+            daemon.wait(10)
+        except subprocess.TimeoutExpired:
+            daemon.kill()
+            daemon.wait()

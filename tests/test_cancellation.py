@@ -1,0 +1,209 @@
+"""Cancelling at random moments leaks nothing, says nothing, and leaves behind only what is documented."""
+
+import asyncio
+import os
+import random
+import warnings
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import anyio
+import pytest
+
+import rapfiles
+from rapfiles import AsyncPath
+from support.engine import idle, under_way
+from support.fifo import Fifo
+from support.loops import LOOPS, Loop, settle_garbage
+
+TOTAL = int(os.environ.get("RAPFILES_CANCELLATIONS", "100000"))
+BATCH = 100
+CONTENT = b"content" * 100
+
+
+def _descriptors() -> dict[str, str]:
+    """The open files of this process: what each descriptor is."""
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found[name] = os.readlink(f"/proc/self/fd/{name}")
+        except FileNotFoundError:  # the descriptor with which this folder was listed
+            continue
+    return found
+
+
+@contextmanager
+def _nothing_leaks() -> Iterator[None]:
+    """No descriptor stays open, and no warning is given, also when the garbage is collected."""
+    settle_garbage()
+    before = _descriptors()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+        settle_garbage()
+    assert [str(warning.message) for warning in caught] == []
+    assert _descriptors() == before
+
+
+def _operations(folder: Path) -> list[Callable[[], Awaitable[object]]]:
+    """Operations of each kind: cached, small, large, in Python's codecs, making and removing entries."""
+    small, large, text = (AsyncPath(folder, name) for name in ("small", "large", "text"))
+    written, appended = AsyncPath(folder, "written"), AsyncPath(folder, "appended")
+    made, renamed, back = (AsyncPath(folder, name) for name in ("made", "here", "there"))
+
+    async def list_folder() -> list[AsyncPath]:
+        return [entry async for entry in AsyncPath(folder).iterdir()]
+
+    return [
+        small.read_bytes,
+        small.read_bytes,
+        small.stat,
+        small.exists,
+        large.read_bytes,
+        lambda: large.read_text("latin-1"),
+        lambda: text.read_text("utf-8"),
+        lambda: text.read_text("cp1252"),
+        lambda: written.write_bytes(CONTENT),
+        lambda: written.write_text(CONTENT.decode(), "utf-8"),
+        lambda: appended.append_bytes(b"+"),
+        made.mkdir,
+        made.rmdir,
+        lambda: made.mkdir(exist_ok=True),
+        lambda: renamed.rename(back),
+        lambda: back.rename(renamed),
+        lambda: written.touch(),
+        lambda: written.chmod(0o600),
+        lambda: AsyncPath(folder, "link").resolve(),
+        list_folder,
+    ]
+
+
+def _build(folder: Path) -> None:
+    (folder / "small").write_bytes(CONTENT)
+    (folder / "large").write_bytes(b"l" * (1 << 20))
+    (folder / "text").write_text("text\n" * 100)
+    (folder / "here").write_bytes(b"moves")
+    (folder / "appended").touch()
+    (folder / "link").symlink_to("small")
+
+
+def _check_leftovers(folder: Path) -> None:
+    """Every cancelled operation happened or did not; a cancelled write may have stopped in between."""
+    names = set(os.listdir(folder))
+    assert {"small", "large", "text", "appended", "link"} <= names
+    assert names <= {"small", "large", "text", "appended", "link", "written", "made", "here", "there"}
+    assert ("here" in names) != ("there" in names)
+    assert (folder / ("here" if "here" in names else "there")).read_bytes() == b"moves"
+    assert (folder / "small").read_bytes() == CONTENT
+    assert (folder / "large").read_bytes() == b"l" * (1 << 20)
+    if "written" in names:
+        assert CONTENT.startswith((folder / "written").read_bytes())
+    appended = (folder / "appended").read_bytes()
+    assert appended == b"+" * len(appended)
+
+
+async def _one(operation: Callable[[], Awaitable[object]]) -> None:
+    with suppress(OSError):  # the others make and remove the same entries
+        await operation()
+
+
+async def _asyncio_batch(operations: list[Callable[[], Awaitable[object]]], generator: random.Random) -> None:
+    tasks = [asyncio.ensure_future(_one(generator.choice(operations))) for _ in range(BATCH)]
+    generator.shuffle(tasks)
+    while tasks:
+        # From a burst before anything has started to one each turn of the loop.
+        for _ in range(generator.choice([1, 2, 5, 20])):
+            if tasks:
+                task = tasks.pop()
+                task.cancel()
+                if generator.random() < 0.1:
+                    task.cancel()
+        await asyncio.sleep(0 if generator.random() < 0.9 else 0.0005)
+
+
+async def _trio_batch(operations: list[Callable[[], Awaitable[object]]], generator: random.Random) -> None:
+    scopes: list[anyio.CancelScope] = []
+
+    async def scoped(operation: Callable[[], Awaitable[object]], scope: anyio.CancelScope) -> None:
+        with scope:
+            await _one(operation)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(BATCH):
+            scopes.append(anyio.CancelScope())
+            group.start_soon(scoped, generator.choice(operations), scopes[-1])
+        generator.shuffle(scopes)
+        while scopes:
+            for _ in range(generator.choice([1, 2, 5, 20])):
+                if scopes:
+                    scopes.pop().cancel()
+            await anyio.sleep(0 if generator.random() < 0.9 else 0.0005)
+
+
+def test_cancelling_at_random_moments(tmp_path: Path, loop: Loop, capfd: pytest.CaptureFixture[str]) -> None:
+    _build(tmp_path)
+    operations = _operations(tmp_path)
+    generator = random.Random(loop.name)
+    batch = _trio_batch if loop.library == "trio" else _asyncio_batch
+    loop.run(operations[0])  # what is opened once for good is open now
+
+    async def main() -> None:
+        for _ in range(TOTAL // len(LOOPS) // BATCH):
+            await batch(operations, generator)
+        await idle()
+
+    with _nothing_leaks():
+        loop.run(main)
+    _check_leftovers(tmp_path)
+    assert capfd.readouterr() == ("", "")
+
+
+async def test_a_queued_operation_is_dropped(tmp_path: Path) -> None:
+    """What no worker has begun when it is cancelled never happens."""
+    with Fifo(tmp_path / "fifo") as fifo:
+        before = rapfiles.stats()
+        async with anyio.create_task_group() as group:
+            # Far more than there are workers, so that the last ones wait in the queue.
+            for _ in range(1000):
+                group.start_soon(AsyncPath(fifo.path).read_bytes)
+            await under_way(1000)
+            group.cancel_scope.cancel()
+        fifo.release()
+        await idle()
+    after = rapfiles.stats()
+    assert after.cancelled - before.cancelled > 0
+    assert after.cancelled - before.cancelled + after.completed - before.completed == 1000
+
+
+async def test_a_running_operation_finishes_in_the_background(tmp_path: Path) -> None:
+    """A cancelled read that is stuck in open() closes what it gets, when it gets it."""
+    before = _descriptors()
+    with Fifo(tmp_path / "fifo") as fifo:
+        async with anyio.create_task_group() as group:
+            group.start_soon(AsyncPath(fifo.path).read_bytes)
+            await under_way(1)
+            group.cancel_scope.cancel()
+        fifo.release()
+        await idle()
+    assert _descriptors() == before
+
+
+async def test_cancelled_before_it_begins(tmp_path: Path) -> None:
+    """asyncio delivers a cancellation when a task first suspends, trio before that: all or nothing."""
+    path = AsyncPath(tmp_path, "file")
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await path.write_bytes(b"x")
+    await idle()
+    assert not (tmp_path / "file").exists() or (tmp_path / "file").read_bytes() == b"x"
+
+
+async def test_time_out(tmp_path: Path) -> None:
+    with Fifo(tmp_path / "fifo") as fifo:
+        with pytest.raises(TimeoutError):
+            with anyio.fail_after(0.05):
+                await AsyncPath(fifo.path).read_bytes()
+        (tmp_path / "other").write_bytes(b"other")
+        assert await AsyncPath(tmp_path, "other").read_bytes() == b"other"
+    await idle()

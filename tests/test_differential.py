@@ -1,0 +1,109 @@
+"""AsyncPath answers as the running interpreter's pathlib: each method, each kind of path, also at random."""
+
+import json
+import os
+import random
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path, PurePath
+
+import pytest
+
+from rapfiles import AsyncPath
+from support import differential, ground, process
+from support.loops import SELECTOR, Loop
+
+# Another seed plays other sequences; a failure says which one it was.
+SEED = int(os.environ.get("RAPFILES_SEED", "2"))
+
+# Methods that pathlib and AsyncPath both have and that other tests compare, or that need no disk.
+COMPARED_ELSEWHERE = {
+    "cwd": "test_resolve.py",
+    "home": "test_resolve.py",
+}
+
+
+def _report(differences: list[str]) -> None:
+    assert not differences, f"{len(differences)} differences, seed {SEED}:\n" + "\n".join(differences[:20])
+
+
+def _tree(folder: Path) -> Iterator[ground.Tree]:
+    root = folder / "tree"
+    root.mkdir()
+    yield ground.build_varied(root)
+    ground.open_up(root)
+
+
+@pytest.fixture
+def varied(directory: Path) -> Iterator[ground.Tree]:
+    """The tree with everything, on each kind of file system."""
+    yield from _tree(directory)
+
+
+def _others(tree: ground.Tree) -> list[str]:
+    return ["small", f"{tree.root}/small", "to-file", "dir", "missing", "loop", "small/inside", "", "nul\0"]
+
+
+def test_every_shared_method_is_compared() -> None:
+    """A method that is new in either class announces itself here."""
+    shared = {
+        name
+        for name in dir(Path)
+        if not name.startswith("_")
+        and callable(getattr(Path, name))
+        and not hasattr(PurePath, name)
+        and hasattr(AsyncPath, name)
+    }
+    reading = {step.method for step in differential.reading_calls(["x"])}
+    assert shared == reading | differential.CHANGING | set(COMPARED_ELSEWHERE)
+
+
+def test_reading_on_every_loop(tree: ground.Tree, loop: Loop) -> None:
+    calls = differential.reading_calls(_others(tree))
+    _report(loop.run(differential.compare_reading, tree, differential.spellings(tree), calls))
+
+
+def test_reading_random_paths(tree: ground.Tree, loop: Loop) -> None:
+    paths = differential.random_paths(tree, 1000, random.Random(SEED))
+    calls = [step for step in differential.reading_calls(["small"]) if step.method != "read_text"]
+    _report(loop.run(differential.compare_reading, tree, paths, calls))
+
+
+def test_reading_on_every_file_system(varied: ground.Tree) -> None:
+    calls = differential.reading_calls(_others(varied))
+    _report(SELECTOR.run(differential.compare_reading, varied, differential.spellings(varied), calls))
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Path:
+    """A folder with files of someone else, for those who are not root."""
+    return ground.build_foreign(tmp_path / "foreign")
+
+
+def test_changing_on_every_loop(tmp_path: Path, foreign: Path, loop: Loop) -> None:
+    _report(loop.run(differential.compare_changing, SEED, 150, tmp_path, foreign))
+
+
+def test_changing_on_every_file_system(directory: Path, foreign: Path) -> None:
+    _report(SELECTOR.run(differential.compare_changing, SEED + 1, 60, directory, foreign))
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root can become another user; the other tests ran as this one"
+)
+def test_as_another_user() -> None:
+    # pytest's own folders are closed to others.
+    folder = Path(tempfile.mkdtemp(prefix="rapfiles-"))
+    try:
+        folder.chmod(0o755)
+        (folder / "of-root").mkdir()
+        (folder / "own").mkdir()
+        os.chown(folder / "own", 65534, 65534)
+        ground.build_foreign(folder / "of-root" / "foreign")
+        program = "from support.nobody import main; main()"
+        ended = process.run(program, str(folder), str(SEED), "60", HOME=str(folder / "own"), timeout=300)
+        assert (ended.code, ended.errors) == (0, "")
+        _report(json.loads(ended.output))
+    finally:
+        shutil.rmtree(folder)

@@ -1,0 +1,136 @@
+"""A process that ends in the middle of its work ends at once, with the right code, in silence."""
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from support import process
+from support.fifo import Fifo
+from support.loops import LOOPS
+
+# Each way to end is tried this often; the loops take turns.
+ROUNDS = int(os.environ.get("RAPFILES_EXIT_ROUNDS", "50"))
+
+# Half of the operations are stuck for good, the others are under way or done when the process ends.
+_PROGRAM = """
+import signal, sys
+import anyio
+from rapfiles import AsyncPath
+from support.engine import under_way
+from support.loops import LOOPS
+
+way, name, fifo, folder = sys.argv[1:]
+loop = {loop.name: loop for loop in LOOPS}[name]
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+async def work(number):
+    path = AsyncPath(folder, str(number))
+    if number % 2:
+        await AsyncPath(fifo).read_bytes()
+    while True:
+        await path.write_bytes(b"content")
+        await path.read_bytes()
+        await path.unlink()
+
+async def main():
+    async with anyio.create_task_group() as group:
+        for number in range(100):
+            group.start_soon(work, number)
+        await under_way(50)
+        print("ready", flush=True)
+        if way == "return":
+            group.cancel_scope.cancel()
+        elif way == "exit":
+            sys.exit(7)
+        elif way == "exception":
+            raise ZeroDivisionError("on purpose")
+
+def plain_main():
+    # What the loop's own Ctrl-C handling makes of it, seen from outside.
+    try:
+        loop.run(main)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BaseExceptionGroup as group:
+        # A task group wraps what ends it; asyncio.run() and trio.run() pass it on.
+        found = group.exceptions[0]
+        while isinstance(found, BaseExceptionGroup):
+            found = found.exceptions[0]
+        if isinstance(found, KeyboardInterrupt):
+            sys.exit(130)
+        found.__context__ = found.__cause__ = None
+        raise found from None
+
+plain_main()
+"""
+
+CODES = {"return": 0, "exit": 7, "exception": 1, "interrupt": 130}
+
+
+@pytest.mark.parametrize("way", CODES)
+def test_exit_in_the_middle_of_work(way: str, tmp_path: Path) -> None:
+    def once(number: int) -> process.Ended:
+        loop = LOOPS[number % len(LOOPS)]
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        ended = process.run(
+            _PROGRAM, way, loop.name, str(fifo.path), str(folder), interrupt=way == "interrupt"
+        )
+        assert ended.code == CODES[way], (loop.name, ended)
+        assert ended.seconds < 2, (loop.name, ended)
+        if way == "exception":
+            assert ended.errors.startswith("Traceback (most recent call last):\n"), (loop.name, ended)
+            assert ended.errors.endswith("ZeroDivisionError: on purpose\n"), (loop.name, ended)
+            assert ended.errors.count("Traceback") == 1, (loop.name, ended)
+        else:
+            assert ended.errors == "", (loop.name, ended)
+        return ended
+
+    with Fifo(tmp_path / "fifo") as fifo, ThreadPoolExecutor(2) as pool:
+        assert len(list(pool.map(once, range(ROUNDS)))) == ROUNDS
+
+
+_PLAIN = """
+import asyncio, sys
+from rapfiles import AsyncPath
+from support.engine import under_way
+
+async def main():
+    tasks = [asyncio.ensure_future(AsyncPath(sys.argv[1]).read_bytes()) for _ in range(100)]
+    await under_way(50)
+    print("ready", flush=True)
+    {ending}
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("ending", "code", "last"),
+    [
+        ("return", 0, ""),
+        ("sys.exit(7)", 7, ""),
+        ("raise ZeroDivisionError", 1, "ZeroDivisionError"),
+        ("await asyncio.sleep(60)", -signal.SIGINT, "KeyboardInterrupt"),
+        ("import os; os._exit(3)", 3, ""),
+        ("import os; os.kill(os.getpid(), 15); await asyncio.sleep(60)", -signal.SIGTERM, ""),
+    ],
+)
+def test_exit_of_a_program_that_takes_no_care(ending: str, code: int, last: str, tmp_path: Path) -> None:
+    """The same with nothing but asyncio.run(): what is on stderr is the interpreter's own traceback."""
+    with Fifo(tmp_path / "fifo") as fifo:
+        program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        program += _PLAIN.format(ending=ending)
+        ended = process.run(program, str(fifo.path), interrupt=last == "KeyboardInterrupt")
+    assert ended.code == code
+    assert ended.seconds < 2
+    if last:
+        assert ended.errors.rstrip().endswith(last)
+        assert not any(
+            word in ended.errors for word in ("rapfiles._native", "panicked", "never retrieved", "ignored")
+        )
+    else:
+        assert ended.errors == ""

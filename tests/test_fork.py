@@ -1,0 +1,139 @@
+"""A forked child's first operation works, whatever its parent was doing; so does a spawned child's."""
+
+from pathlib import Path
+
+import pytest
+
+from support import process
+from support.fifo import Fifo
+
+# The parent is warm: its workers run, its loop has a port, and with `busy` operations are stuck in flight.
+_PREAMBLE = """
+import asyncio, multiprocessing, os, sys, warnings
+from concurrent.futures import ProcessPoolExecutor
+import trio, uvloop
+from rapfiles import AsyncPath
+from support.engine import under_way
+from support.loops import LOOPS
+
+# A process with threads forks at its own risk, says Python 3.12; that it works here is the point.
+warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+folder, fifo, busy = sys.argv[1], sys.argv[2], sys.argv[3] == "busy"
+
+async def use(name):
+    # Answered from the cache, and by workers.
+    path = AsyncPath(folder, name)
+    assert await AsyncPath(folder, "warm").read_bytes() == b"warm"
+    await path.write_bytes(b"content")
+    assert await path.read_bytes() == b"content"
+    assert "warm" in [entry.name async for entry in AsyncPath(folder).iterdir()]
+    await asyncio.gather(*(path.stat() for _ in range(100))) if name.startswith("gather") else None
+    await path.unlink()
+    return os.getpid()
+
+def use_in_child(name):
+    return asyncio.run(use(name))
+
+async def warm():
+    await AsyncPath(folder, "warm").write_bytes(b"warm")
+    tasks = [asyncio.ensure_future(AsyncPath(fifo).read_bytes()) for _ in range(100 if busy else 0)]
+    await under_way(len(tasks))
+    return tasks
+"""
+
+_FORK = (
+    _PREAMBLE
+    + """
+def fork_and_wait(loop, number):
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            loop.run(use, f"gather-{number}" if loop.library == "asyncio" else f"{number}")
+            code = 0
+        finally:
+            sys.stdout.flush()
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+
+async def main():
+    tasks = await warm()
+    print("ready", flush=True)
+    for number in range(10):
+        for loop in LOOPS:
+            # The child may not run a loop inside the one that it was forked from.
+            await asyncio.to_thread(fork_and_wait, loop, number)
+        # The parent goes on as if nothing had been.
+        assert await use("gather-parent") == os.getpid()
+    for task in tasks:
+        assert not task.done()
+
+asyncio.run(main())
+
+# Outside any loop, the ordinary case: the parent's loop is gone, its engine is warm.
+for loop in LOOPS:
+    fork_and_wait(loop, "after")
+asyncio.run(use("gather-last"))
+"""
+)
+
+_MULTIPROCESSING = (
+    _PREAMBLE
+    + """
+async def main():
+    await warm()
+    print("ready", flush=True)
+    context = multiprocessing.get_context("fork")
+    with context.Pool(3) as pool:
+        children = set(await asyncio.to_thread(pool.map, use_in_child, [f"gather-{n}" for n in range(30)]))
+    assert os.getpid() not in children
+    process = context.Process(target=use_in_child, args=("process",))
+    process.start()
+    await asyncio.to_thread(process.join)
+    assert process.exitcode == 0
+    with ProcessPoolExecutor(2, mp_context=context) as pool:
+        loop = asyncio.get_running_loop()
+        assert await loop.run_in_executor(pool, use_in_child, "executor") != os.getpid()
+    await use("parent")
+
+asyncio.run(main())
+"""
+)
+
+# Spawned children import the program again, so it is a file.
+_FRESH = """
+import asyncio, multiprocessing, os, sys
+from rapfiles import AsyncPath
+
+async def read(name):
+    await AsyncPath(name).touch()
+    return await AsyncPath(name).read_bytes()
+
+def read_in_child(name):
+    return asyncio.run(read(name))
+
+if __name__ == "__main__":
+    assert asyncio.run(read(sys.argv[2])) == b"warm"
+    with multiprocessing.get_context(sys.argv[1]).Pool(2) as pool:
+        assert pool.map(read_in_child, [sys.argv[2]] * 10) == [b"warm"] * 10
+"""
+
+
+@pytest.mark.parametrize("state", ["warm", "busy"])
+@pytest.mark.parametrize("program", [_FORK, _MULTIPROCESSING], ids=["os.fork", "multiprocessing"])
+def test_fork(program: str, state: str, tmp_path: Path) -> None:
+    with Fifo(tmp_path / "fifo") as fifo:
+        ended = process.run(program, str(tmp_path), str(fifo.path), state, timeout=120)
+    assert (ended.code, ended.errors) == (0, "")
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_fresh_interpreter(method: str, tmp_path: Path) -> None:
+    (tmp_path / "warm").write_bytes(b"warm")
+    program = tmp_path / "program.py"
+    program.write_text(_FRESH)
+    runner = "import os, sys; print('ready', flush=True); os.environ['PYTHONPATH'] = os.pathsep.join(sys.path)"
+    runner += f"; sys.argv[1:] = [{method!r}, {str(tmp_path / 'warm')!r}]"
+    runner += f"; os.execv(sys.executable, [sys.executable, {str(program)!r}, *sys.argv[1:]])"
+    ended = process.run(runner, timeout=120)
+    assert (ended.code, ended.errors) == (0, "")

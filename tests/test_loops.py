@@ -1,0 +1,218 @@
+"""Loops come and go, in any thread, by the hundred; an operation works on each of them and nowhere else."""
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+import trio
+
+from rapfiles import AsyncPath
+from support import process
+from support.fifo import Fifo
+from support.loops import ASYNCIO_LOOPS, LOOPS, Loop
+
+
+async def _use(folder: Path, name: str = "file") -> None:
+    """Operations of every tier: answered from the cache, by workers, and several at once."""
+    path = AsyncPath(folder, name)
+    await path.write_bytes(b"content")
+    assert await path.read_bytes() == b"content"
+    async with anyio.create_task_group() as group:
+        for number in range(5):
+            group.start_soon((path.parent / f"{name}-{number}").mkdir)
+    for number in range(5):
+        await (path.parent / f"{name}-{number}").rmdir()
+    await path.unlink()
+
+
+def test_two_hundred_runs(tmp_path: Path, loop: Loop) -> None:
+    for _ in range(200):
+        loop.run(_use, tmp_path)
+
+
+def test_different_loops_in_turn(tmp_path: Path) -> None:
+    for _ in range(20):
+        for loop in LOOPS:
+            loop.run(_use, tmp_path)
+
+
+def test_eight_loops_in_eight_threads(tmp_path: Path, loop: Loop) -> None:
+    start = threading.Barrier(8)
+
+    async def main(number: int) -> None:
+        start.wait()
+        for _ in range(50):
+            await _use(tmp_path, f"thread-{number}")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: loop.run(main, number), range(8)))
+
+
+def test_every_loop_in_a_thread_of_its_own_at_once(tmp_path: Path) -> None:
+    start = threading.Barrier(len(LOOPS))
+
+    async def main(number: int) -> None:
+        start.wait()
+        for _ in range(50):
+            await _use(tmp_path, f"thread-{number}")
+
+    with ThreadPoolExecutor(len(LOOPS)) as pool:
+        list(pool.map(lambda number: LOOPS[number].run(main, number), range(len(LOOPS))))
+
+
+_CLOSED = """
+import asyncio, gc, sys
+from rapfiles import AsyncPath
+from support.engine import idle, under_way
+from support.fifo import Fifo
+from support.loops import LOOPS
+from pathlib import Path
+
+loop = {loop.name: loop for loop in LOOPS}[sys.argv[1]]
+folder = Path(sys.argv[2])
+
+async def leave(fifo, how):
+    for number in range(100):
+        path = AsyncPath(fifo.path) if number % 2 else AsyncPath(folder, f"{number}")
+        tasks.append(asyncio.ensure_future(path.read_bytes() if number % 2 else path.write_bytes(b"x")))
+    await under_way(50)
+
+print("ready", flush=True)
+for number in range(20):
+    tasks = []
+    with Fifo(folder / f"fifo-{number}") as fifo:
+        # Closed as a careful program does it: with the tasks cancelled.
+        loop.run(leave, fifo, "")
+        # What is still stuck answers to a loop that is closed; the next loop does not hear of it.
+        fifo.release()
+        loop.run(idle)
+        tasks.clear()
+        gc.collect()
+"""
+
+
+@pytest.mark.loops("asyncio")
+def test_a_loop_closed_with_work_in_flight_is_silent(tmp_path: Path, loop: Loop) -> None:
+    ended = process.run(_CLOSED, loop.name, str(tmp_path))
+    assert (ended.code, ended.output, ended.errors) == (0, "", "")
+
+
+_ABANDONED = """
+import asyncio, sys
+from rapfiles import AsyncPath
+from support.engine import idle, under_way
+from support.fifo import Fifo
+from support.loops import LOOPS
+from pathlib import Path
+
+kind = {loop.name: loop for loop in LOOPS}[sys.argv[1]]
+print("ready", flush=True)
+with Fifo(Path(sys.argv[2], "fifo")) as fifo:
+    loop = kind.factory()
+    task = loop.create_task(AsyncPath(fifo.path).read_bytes())
+    loop.run_until_complete(under_way(1))
+    loop.close()
+    # asyncio complains of a task that is destroyed while it waits; that is the program's fault, not ours.
+    task._log_destroy_pending = False
+    fifo.release()
+    kind.run(idle)
+del task
+kind.run(AsyncPath(sys.argv[2]).exists)
+"""
+
+
+@pytest.mark.loops("asyncio")
+def test_a_loop_closed_without_any_care_is_silent(tmp_path: Path, loop: Loop) -> None:
+    ended = process.run(_ABANDONED, loop.name, str(tmp_path))
+    assert (ended.code, ended.output, ended.errors) == (0, "", "")
+
+
+@pytest.mark.loops("asyncio")
+def test_two_loops_taking_turns_in_one_thread(tmp_path: Path, loop: Loop) -> None:
+    """Each keeps what it has in flight while the other one runs."""
+    assert loop.factory is not None
+    first, second = loop.factory(), ASYNCIO_LOOPS[-1].factory()  # type: ignore[misc]
+    try:
+        with Fifo(tmp_path / "fifo") as fifo:
+            stuck = [each.create_task(AsyncPath(fifo.path).read_bytes()) for each in (first, second)]
+            for number in range(50):
+                for each in (first, second):
+                    each.run_until_complete(_use(tmp_path, f"turn-{number}"))
+            assert not any(task.done() for task in stuck)
+            fifo.release()
+            for each, task in zip((second, first), reversed(stuck), strict=True):
+                assert each.run_until_complete(task) == b""
+    finally:
+        first.close()
+        second.close()
+
+
+def test_outside_any_loop(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    operation = AsyncPath(tmp_path, "file").read_bytes()
+    with pytest.raises(RuntimeError, match="event loop"):
+        operation.send(None)
+
+
+def test_outside_any_loop_after_a_loop(tmp_path: Path, loop: Loop) -> None:
+    loop.run(_use, tmp_path)
+    operation = AsyncPath(tmp_path, "new").mkdir()
+    with pytest.raises(RuntimeError, match="event loop"):
+        operation.send(None)
+    assert not (tmp_path / "new").exists()
+
+
+def test_trio_as_a_guest_of_asyncio(tmp_path: Path) -> None:
+    """Both libraries run in one thread, in turn, each with operations of its own in flight."""
+
+    async def trio_main() -> str:
+        for number in range(50):
+            await _use(tmp_path, f"guest-{number}")
+        return "guest"
+
+    async def main() -> Any:
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[Any] = loop.create_future()
+        trio.lowlevel.start_guest_run(
+            trio_main,
+            run_sync_soon_threadsafe=loop.call_soon_threadsafe,
+            done_callback=ended.set_result,
+            host_uses_signal_set_wakeup_fd=True,
+        )
+        number = 0
+        while not ended.done():
+            await _use(tmp_path, f"host-{number}")
+            number += 1
+        assert number > 1
+        return (await ended).unwrap()
+
+    assert asyncio.run(main()) == "guest"
+
+
+@pytest.mark.loops("asyncio")
+async def test_awaited_in_every_way(tmp_path: Path) -> None:
+    """Directly, as a task, in gather, in wait_for, shielded, and from a callback's task."""
+    (tmp_path / "file").write_bytes(b"x")
+    path = AsyncPath(tmp_path, "file")
+    assert await path.read_bytes() == b"x"
+    assert await asyncio.create_task(path.read_bytes()) == b"x"
+    assert await asyncio.gather(path.read_bytes(), path.exists()) == [b"x", True]
+    assert await asyncio.wait_for(path.read_bytes(), 10) == b"x"
+    assert await asyncio.shield(path.read_bytes()) == b"x"
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        tasks = [group.create_task(path.write_bytes(b"y")) for _ in range(10)]
+    assert [task.result() for task in tasks] == [1] * 10
+    made: asyncio.Future[asyncio.Task[bytes]] = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(lambda: made.set_result(asyncio.ensure_future(path.read_bytes())))
+    assert await (await made) == b"y"
+
+
+async def test_an_operation_is_awaited_once(tmp_path: Path) -> None:
+    operation = AsyncPath(tmp_path).exists()
+    assert await operation
+    with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
+        await operation

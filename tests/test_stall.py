@@ -1,0 +1,206 @@
+"""No operation holds up the loop: neither on a disk of 300 ms per request, nor on a FIFO nobody opens."""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+import anyio
+import pytest
+
+import rapfiles
+from rapfiles import AsyncPath
+from support import lag, process
+from support.engine import under_way
+from support.fifo import Fifo
+from support.fuse import SlowDisk
+from support.loops import SELECTOR
+from support.operations import OPERATIONS, Operation, build
+
+STUCK = 64
+
+
+@pytest.fixture
+def slow_folder(slow_disk: SlowDisk, tmp_path: Path) -> Path:
+    """What every operation needs, built behind the slow disk's back; the folder is on the slow disk."""
+    backing = slow_disk.backing / tmp_path.name
+    backing.mkdir()
+    build(backing)
+    return slow_disk.root / tmp_path.name
+
+
+def test_every_operation_is_tried() -> None:
+    """A new method of AsyncPath must be added to the list, or here with a reason."""
+    awaitable = {
+        name
+        for name in dir(AsyncPath)
+        if not name.startswith("_")
+        and (
+            inspect.iscoroutinefunction(inspect.getattr_static(AsyncPath, name))
+            or inspect.isasyncgenfunction(inspect.getattr_static(AsyncPath, name))
+        )
+    }
+    tried = {operation.name for operation in OPERATIONS}
+    # lchmod is chmod, which Linux has no link-changing form of; the others look at no path on a disk.
+    assert awaitable - tried <= {"lchmod", "is_junction", "absolute", "cwd", "home", "expanduser"}
+
+
+# These read the kernel's word about a path without asking the disk, or fail before they would.
+@pytest.mark.parametrize("operation", OPERATIONS, ids=str)
+def test_each_operation_on_a_slow_disk(operation: Operation, slow_folder: Path) -> None:
+    """Alone on the loop, when the submitter may look for its answer before it suspends."""
+
+    async def main() -> float:
+        before = rapfiles.stats().cached
+        worst = await lag.worst_beside(lambda: _in_spite_of_errors(operation.start(slow_folder)))
+        assert rapfiles.stats().cached == before
+        return worst
+
+    assert SELECTOR.run(main) < lag.ALLOWED
+
+
+async def test_all_operations_at_once_on_a_slow_disk(slow_folder: Path) -> None:
+    async def work() -> None:
+        async with anyio.create_task_group() as group:
+            for operation in OPERATIONS:
+                group.start_soon(_in_spite_of_errors, operation.start(slow_folder))
+
+    before = rapfiles.stats().cached
+    assert await lag.worst_beside(work) < lag.ALLOWED
+    assert rapfiles.stats().cached == before
+
+
+async def _in_spite_of_errors(operation: Awaitable[object]) -> None:
+    """A second attempt finds what the first made or removed; how long the loop waits is all that counts."""
+    with suppress(OSError):
+        await operation
+
+
+OPENING: dict[str, Callable[[AsyncPath], Awaitable[object]]] = {
+    "read_bytes": lambda path: path.read_bytes(),
+    "read_text": lambda path: path.read_text("utf-8"),
+    "read_text_in_python": lambda path: path.read_text("cp1252"),
+    "write_bytes": lambda path: path.write_bytes(b"x"),
+    "write_text": lambda path: path.write_text("x", "utf-8"),
+    "append_bytes": lambda path: path.append_bytes(b"x"),
+    "append_text": lambda path: path.append_text("x", "utf-8"),
+}
+
+
+@pytest.mark.parametrize("name", OPENING)
+async def test_opening_a_fifo(name: str, tmp_path: Path) -> None:
+    before = rapfiles.stats().cached
+    with Fifo(tmp_path / "fifo") as fifo:
+
+        async def work() -> None:
+            with anyio.move_on_after(0.1):
+                await OPENING[name](AsyncPath(fifo.path))
+                pytest.fail("nobody opened the FIFO")
+
+        assert await lag.worst_beside(work) < lag.ALLOWED
+    assert rapfiles.stats().cached == before
+
+
+async def test_everything_else_on_a_fifo(tmp_path: Path) -> None:
+    with Fifo(tmp_path / "fifo") as fifo:
+
+        async def work() -> None:
+            path = AsyncPath(fifo.path)
+            assert await path.is_fifo()
+            assert not await path.is_file()
+            await path.stat()
+            await path.chmod(0o600)
+            await path.touch()
+            with pytest.raises(OSError, match="Invalid argument"):
+                await path.truncate(0)
+            with pytest.raises(NotADirectoryError):
+                [_ async for _ in path.iterdir()]
+
+        assert await lag.worst_beside(work) < lag.ALLOWED
+
+
+async def _work_elsewhere(folder: Path) -> None:
+    """Operations of every tier: answered from the cache, and by workers."""
+    for number in range(20):
+        path = AsyncPath(folder, f"elsewhere-{number}")
+        await path.mkdir()
+        await (path / "file").write_bytes(b"content")
+        assert await (path / "file").read_bytes() == b"content"
+        assert [entry.name async for entry in path.iterdir()] == ["file"]
+        assert (await path.stat()).st_nlink == 2
+        await (path / "file").unlink()
+        await path.rmdir()
+
+
+async def _stay_stuck(
+    works: list[Callable[[], Awaitable[object]]], folder: Path, release: Callable[[], None]
+) -> None:
+    """Start all of `works`, which end only after `release`, and show that work elsewhere ends before them."""
+    ended = 0
+
+    async def one(work: Callable[[], Awaitable[object]]) -> None:
+        nonlocal ended
+        await work()
+        ended += 1
+
+    async with anyio.create_task_group() as group:
+        try:
+            for work in works:
+                group.start_soon(one, work)
+            await under_way(len(works))
+            await _work_elsewhere(folder)
+            assert ended == 0
+        finally:
+            release()
+    assert ended == len(works)
+
+
+async def test_stuck_on_a_fifo_does_not_delay_the_others(tmp_path: Path) -> None:
+    with Fifo(tmp_path / "fifo") as fifo:
+        path = AsyncPath(fifo.path)
+        await _stay_stuck([path.read_bytes] * STUCK, tmp_path, fifo.release)
+
+
+async def test_far_more_stuck_than_workers(tmp_path: Path) -> None:
+    """More operations than the engine has workers: a dead disk does not take all of them."""
+    with Fifo(tmp_path / "fifo") as fifo:
+        path = AsyncPath(fifo.path)
+        await _stay_stuck([path.read_bytes] * 1000, tmp_path, fifo.release)
+
+
+async def test_stuck_on_a_slow_disk_does_not_delay_the_others(slow_disk: SlowDisk, tmp_path: Path) -> None:
+    for number in range(STUCK):
+        (slow_disk.backing / f"held-{number}").write_bytes(b"x")
+    slow_disk.close_gate()
+    works = [AsyncPath(slow_disk.root, f"held-{number}").read_bytes for number in range(STUCK)]
+    await _stay_stuck(works, tmp_path, slow_disk.open_gate)
+
+
+_EXIT = """
+import asyncio, sys
+from rapfiles import AsyncPath
+from support.engine import under_way
+
+async def main():
+    tasks = [asyncio.ensure_future(AsyncPath(path).read_bytes()) for path in sys.argv[1:]]
+    await under_way(len(tasks))
+    print("ready", flush=True)
+
+asyncio.run(main())
+"""
+
+
+def test_stuck_on_a_fifo_does_not_delay_exit(tmp_path: Path) -> None:
+    with Fifo(tmp_path / "fifo") as fifo:
+        ended = process.run(_EXIT, *[str(fifo.path)] * STUCK)
+    assert (ended.code, ended.errors) == (0, "")
+    assert ended.seconds < 2
+
+
+def test_stuck_on_a_slow_disk_does_not_delay_exit(slow_disk: SlowDisk) -> None:
+    paths = [slow_disk.root / f"exit-{number}" for number in range(STUCK)]
+    for path in paths:
+        (slow_disk.backing / path.name).write_bytes(b"x")
+    ended = process.run(_EXIT, *map(str, paths))
+    assert (ended.code, ended.errors) == (0, "")
+    assert ended.seconds < 2
