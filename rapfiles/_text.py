@@ -13,6 +13,7 @@ from __future__ import annotations
 import codecs
 import io
 import os
+import sys
 from locale import getencoding
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, TypeVar
 
@@ -50,9 +51,15 @@ _native_codecs: Final[dict[str, Codec]] = dict.fromkeys(("utf-8", "UTF-8", "utf8
 
 _MOST_NAMES: Final = 64
 
-# These do not continue where they left off, whatever their incremental interface promises.
-_DECODED_WHOLE: Final = frozenset({"punycode", "undefined"})
-_ENCODED_WHOLE: Final = frozenset({"punycode", "undefined", "utf-7", "idna"})
+# In slices, these yield something else, or other errors, whatever their incremental interface promises.
+_DECODED_WHOLE: Final = frozenset({"idna", "punycode", "undefined"})
+_ENCODED_WHOLE: Final = frozenset({"hz", "idna", "punycode", "undefined", "utf-7"})
+
+_MARKS: Final = {
+    "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
+    "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
+}
+"""The codecs that cannot decode without a byte order mark."""
 
 # Any other error handler is the application's, and may look at what is before and after the error.
 _HANDLERS_OF_PYTHON: Final = frozenset(
@@ -95,14 +102,16 @@ async def write(
     codec = _native_codec_of(encoding, errors)
     if codec is not None and await _native.write_text(path, text, codec, newline, append) is not None:
         return
+    mark = _mark_length(text[:1], encoding, errors) if append else 0
     try:
-        content = await encode(text, encoding, errors, newline)
+        # A negative mark is an escape sequence that some codecs begin with unless the file is empty.
+        within = mark < 0 and await _has_content(path)
+        content = await encode(text, encoding, errors, newline, within=within)
     except Exception:
         # A text file is opened before anything is encoded, so that is what happened to it.
         await _native.write_bytes(path, b"", append, 0)
         raise
-    bom = _bom_length(text[:1], encoding, errors) if append else 0
-    await _native.write_bytes(path, content, append, bom)
+    await _native.write_bytes(path, content, append, max(mark, 0))
 
 
 async def decode(
@@ -122,11 +131,14 @@ async def decode(
     """
     information = codecs.lookup(_resolved(encoding))
     handler = "strict" if errors is None else errors
+    size = len(content)
+    unmarked = size > slice_size and not content.startswith(_MARKS.get(information.name, b""))
+    if unmarked:
+        # The codec would complain of the missing mark, but of anything else that is wrong before.
+        information = codecs.lookup(f"{information.name}-{sys.byteorder[0]}e")
     decoder: _Decoder = _incremental(information.incrementaldecoder)(handler)
     if not newline:
-        decoder = io.IncrementalNewlineDecoder(decoder, translate=newline is None)  # type: ignore[arg-type]
-        # pyright: ignore[reportArgumentType]
-    size = len(content)
+        decoder = _universal(decoder, translate=newline is None)
     if size <= slice_size or information.name in _DECODED_WHOLE or handler not in _HANDLERS_OF_PYTHON:
         return decoder.decode(content, True)
 
@@ -148,20 +160,30 @@ async def decode(
             parts.clear()
             held = 0
         await _native.checkpoint()
+    if unmarked:
+        return await decode(content[:4], encoding, errors, newline, slice_size=4)
     text += "".join(parts)
     return text
 
 
 async def encode(
-    text: str, encoding: str, errors: str | None, newline: str | None, *, slice_size: int = _SLICE
+    text: str,
+    encoding: str,
+    errors: str | None,
+    newline: str | None,
+    *,
+    within: bool = False,
+    slice_size: int = _SLICE,
 ) -> bytes | bytearray:
-    """Encode a text as a text file does that is written from its start.
+    """Encode a text as a text file does.
 
     Args:
         text: The whole text.
         encoding: What `io.text_encoding` returned.
         errors: The name of an error handler; `None` means `"strict"`.
         newline: As for `open`.
+        within: Whether the text follows other content. Otherwise it begins with a byte order mark, if the codec
+            has one.
         slice_size: Characters that are encoded before other tasks may have their turn.
 
     Raises:
@@ -171,6 +193,8 @@ async def encode(
     handler = "strict" if errors is None else errors
     new_encoder = _incremental(information.incrementalencoder)
     encoder = new_encoder(handler)
+    if within:
+        encoder.setstate(0)
     line_end = os.linesep if newline is None else newline
     size = len(text)
     if size <= slice_size or information.name in _ENCODED_WHOLE or handler not in _HANDLERS_OF_PYTHON:
@@ -227,6 +251,11 @@ def _incremental(factory: _Factory[T] | None) -> _Factory[T]:
     return factory
 
 
+def _universal(decoder: _Decoder, translate: bool) -> _Decoder:
+    """A decoder that knows every kind of line end, and may make each a line feed."""
+    return io.IncrementalNewlineDecoder(decoder, translate)  # type: ignore[arg-type]  # pyright: ignore
+
+
 def _with_line_ends(text: str, line_end: str) -> str:
     return text if line_end in {"", "\n"} else text.replace("\n", line_end)
 
@@ -246,33 +275,52 @@ def _in_whole_content(error: UnicodeDecodeError, content: bytes, end: int, codec
 
 
 def _in_whole_text(
-    error: UnicodeEncodeError, text: str, start: int, encoder: codecs.IncrementalEncoder, window: int
+    error: UnicodeEncodeError, text: str, at: int, encoder: codecs.IncrementalEncoder, window: int
 ) -> UnicodeEncodeError:
-    """The error that encoding the whole text would have raised, whose first unencodable character is at
-    `start`.
+    """The error that encoding the whole text would have raised, from the one for the character `at` a place.
 
-    It spans all unencodable characters in a row, which the slice may have cut, and names the codec as
-    `encoder`, which is fresh, does.
+    It spans all unencodable characters in a row, which slices may have cut, and names the codec as `encoder`,
+    which is fresh, does.
     """
     initial = encoder.getstate()
-    while True:
-        try:
-            encoder.encode(text[start : start + window])
-        except UnicodeEncodeError as found:
-            if found.end < window or start + window >= len(text):
-                return UnicodeEncodeError(found.encoding, text, start, start + found.end, found.reason)
-        else:
-            return UnicodeEncodeError(
-                error.encoding, text, start, start + error.end - error.start, error.reason
-            )
+
+    def complaint(part: str) -> UnicodeEncodeError | None:
         encoder.setstate(initial)
+        try:
+            encoder.encode(part)
+        except UnicodeEncodeError as found:
+            return found
+        return None
+
+    # What comes before may have been encoded by the error handler, which does so for all in a row or for none.
+    handler, encoder.errors = encoder.errors, "strict"
+    while at > 0 and complaint(text[at - 1]):
+        at -= 1
+    encoder.errors = handler
+    found = complaint(text[at : at + window])
+    while found is not None and found.end == window < len(text) - at:
         window *= 2
+        found = complaint(text[at : at + window])
+    if found is None:
+        return UnicodeEncodeError(error.encoding, text, at, at + error.end - error.start, error.reason)
+    return UnicodeEncodeError(found.encoding, text, at + found.start, at + found.end, found.reason)
 
 
-def _bom_length(first: str, encoding: str, errors: str | None) -> int:
-    """The length of the mark before the text that is left out when appending to a file with content."""
+def _mark_length(first: str, encoding: str, errors: str | None) -> int:
+    """How much longer a text that begins with `first` becomes at the start of a file than within it."""
     new_encoder = _incremental(codecs.lookup(_resolved(encoding)).incrementalencoder)
     handler = "strict" if errors is None else errors
     within = new_encoder(handler)
     within.setstate(0)
-    return max(0, len(new_encoder(handler).encode(first)) - len(within.encode(first)))
+    try:
+        return len(new_encoder(handler).encode(first)) - len(within.encode(first))
+    except Exception:
+        # Encoding the text fails as well, and that is where it is reported.
+        return 0
+
+
+async def _has_content(path: StrPath) -> bool:
+    try:
+        return (await _native.stat(path, True)).st_size > 0
+    except OSError:
+        return False

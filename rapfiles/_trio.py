@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -18,23 +18,30 @@ if TYPE_CHECKING:
     from ._native import Operation
 
 
-async def wait(operation: Operation) -> None:
-    """Suspend the current task until the operation is done or cancelled. Always a checkpoint.
+async def wait(operation: Operation) -> Any:
+    """Suspend the current task until the operation is done, and return or raise what came of it.
+
+    Always a checkpoint. Cancelling the task cancels the operation.
 
     Args:
-        operation: The operation; it is submitted here, so that a task that is cancelled already submits
+        operation: The operation. It is submitted only here, so that a task that is cancelled already submits
             nothing.
     """
     await trio.lowlevel.checkpoint_if_cancelled()
-    if not operation.submit(partial(trio.lowlevel.reschedule, trio.lowlevel.current_task())):
-        await trio.lowlevel.cancel_shielded_checkpoint()
-        return
+    wake = partial(trio.lowlevel.reschedule, trio.lowlevel.current_task())
 
     def abort(_raise_cancel: object) -> trio.lowlevel.Abort:
         operation.cancel()
         return trio.lowlevel.Abort.SUCCEEDED
 
-    await trio.lowlevel.wait_task_rescheduled(abort)
+    suspended = False
+    # A large file takes several rounds, because room for its content is made in this thread.
+    while operation.submit(wake):
+        await trio.lowlevel.wait_task_rescheduled(abort)
+        suspended = True
+    if not suspended:
+        await trio.lowlevel.cancel_shielded_checkpoint()
+    return operation.result()
 
 
 def start(descriptor: int, drain: Callable[[], object]) -> None:

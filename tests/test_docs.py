@@ -17,6 +17,8 @@ import pytest
 import rapfiles
 
 ROOT = Path(__file__).resolve().parents[1]
+# Where this process found the package: an installed wheel or the checkout.
+PACKAGE = Path(rapfiles.__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^(?P<indent> *)```python *\n(?P<source>.*?)^(?P=indent)``` *$", re.MULTILINE | re.DOTALL)
 PRINTED = re.compile(r"^ *#> ?(?P<line>.*)$", re.MULTILINE)
@@ -104,6 +106,7 @@ def test_example(example: Example, tmp_path: Path) -> None:
         [sys.executable, "-W", "error", "-c", RUN, example.place, example.prelude],
         input="\n" * (example.line - 1) + example.source,
         cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PACKAGE)},
         capture_output=True,
         encoding="utf-8",
         timeout=60,

@@ -12,6 +12,7 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fs::File;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -79,6 +80,19 @@ struct LaneState {
     lane: Lane,
     jobs: VecDeque<Job>,
     running: usize,
+    /// With so many jobs queued, those that were cancelled are looked for.
+    purge_at: usize,
+}
+
+/// Queues up to this length are left alone.
+const SHORT_QUEUE: usize = 64;
+
+/// A worker that is in a job.
+#[derive(Debug)]
+struct Busy {
+    worker: u64,
+    lane: Lane,
+    since: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -103,8 +117,7 @@ struct State {
     /// The standby could not take up anything when it last looked.
     standby_blocked: bool,
     threads: usize,
-    /// When each busy worker began its job.
-    began: Vec<(u64, Instant)>,
+    busy: Vec<Busy>,
     next_worker: u64,
 }
 
@@ -120,7 +133,7 @@ pub(crate) struct Pool {
     /// Whether lingering has paid lately.
     linger_pays: AtomicBool,
     configuration: Configuration,
-    runtime: OnceLock<tokio::runtime::Runtime>,
+    runtime: OnceLock<ManuallyDrop<tokio::runtime::Runtime>>,
     pub(crate) totals: Totals,
     pub(crate) timing: Timing,
 }
@@ -193,7 +206,9 @@ impl Pool {
     pub(crate) fn submit(self: &Arc<Self>, lane: Lane, job: Job) -> Reception {
         self.totals.submitted.increment();
         let mut state = self.lock();
-        state.push(lane, job);
+        for _ in 0..state.push(lane, job) {
+            self.totals.cancelled.increment();
+        }
         self.queued.store(state.queued, Ordering::Release);
         if state.lingering >= state.queued {
             return if state.running == 0 { Reception::Immediate } else { Reception::Queued };
@@ -252,12 +267,13 @@ impl Pool {
         // Only the blocking pool of this runtime is used: it has no thread of its own and is never driven. It is never
         // dropped either, so that the end of the process does not wait for a worker that is stuck.
         self.runtime.get_or_init(|| {
-            tokio::runtime::Builder::new_current_thread()
+            let runtime = tokio::runtime::Builder::new_current_thread()
                 .max_blocking_threads(self.configuration.max_workers + STAND_INS)
                 .thread_keep_alive(Duration::from_millis(100))
                 .thread_name("rapfiles")
                 .build()
-                .expect("a runtime without drivers needs nothing from the system")
+                .expect("a runtime without drivers needs nothing from the system");
+            ManuallyDrop::new(runtime)
         })
     }
 
@@ -281,7 +297,7 @@ impl Pool {
             if state.lingering == 0 {
                 self.call_for_help(&mut state);
             }
-            state.began.push((identity, Instant::now()));
+            state.busy.push(Busy { worker: identity, lane, since: Instant::now() });
             drop(state);
             self.run(job);
             state = self.lock();
@@ -451,20 +467,45 @@ impl Pool {
 }
 
 impl State {
-    fn push(&mut self, lane: Lane, job: Job) {
+    /// Queues a job; tells how many cancelled ones were dropped to make room.
+    fn push(&mut self, lane: Lane, job: Job) -> usize {
         let found = self.lanes.iter().position(|state| state.lane == lane);
         let index = found.unwrap_or_else(|| {
-            self.lanes.push(LaneState { lane, jobs: VecDeque::new(), running: 0 });
+            self.lanes.push(LaneState { lane, jobs: VecDeque::new(), running: 0, purge_at: SHORT_QUEUE });
             self.lanes.len() - 1
         });
-        self.lanes[index].jobs.push_back(job);
-        self.queued += 1;
+        let lane = &mut self.lanes[index];
+        let before = lane.jobs.len();
+        if before >= lane.purge_at {
+            // A lane whose workers are stuck may never come to the jobs that nobody wants any more.
+            lane.jobs.retain(|job| !job.ticket.is_cancelled());
+            lane.purge_at = SHORT_QUEUE.max(lane.jobs.len() * 2);
+        }
+        let dropped = before - lane.jobs.len();
+        lane.jobs.push_back(job);
+        self.queued = self.queued + 1 - dropped;
+        dropped
     }
 
     /// How many workers have been in one job for so long.
     fn busy_for(&self, time: Duration) -> usize {
         let now = Instant::now();
-        self.began.iter().filter(|(_, began)| now.duration_since(*began) >= time).count()
+        self.busy.iter().filter(|busy| now.duration_since(busy.since) >= time).count()
+    }
+
+    /// Whether a lane may have one more worker.
+    ///
+    /// Stuck workers count, because a dead mount would take all there are; but not those that wait for special files:
+    /// one FIFO's reader waits for a writer, which may be behind it in the queue.
+    fn has_room(&self, lane: &LaneState, max_workers_per_lane: usize) -> bool {
+        if lane.running < max_workers_per_lane {
+            return true;
+        }
+        let now = Instant::now();
+        let stuck =
+            |busy: &&Busy| busy.lane == Lane::Special && now.duration_since(busy.since) >= STUCK_AFTER;
+        lane.lane == Lane::Special
+            && lane.running - self.busy.iter().filter(stuck).count() < max_workers_per_lane
     }
 
     /// The next job of the next lane that may run one more.
@@ -472,10 +513,10 @@ impl State {
         let lanes = self.lanes.len();
         for step in 0..lanes {
             let index = (self.next_lane + step) % lanes;
-            let state = &mut self.lanes[index];
-            if state.running >= max_workers_per_lane {
+            if !self.has_room(&self.lanes[index], max_workers_per_lane) {
                 continue;
             }
+            let state = &mut self.lanes[index];
             let Some(job) = state.jobs.pop_front() else { continue };
             state.running += 1;
             let lane = state.lane;
@@ -490,7 +531,7 @@ impl State {
 
     fn finished(&mut self, lane: Lane, identity: u64) {
         self.running -= 1;
-        self.began.retain(|(worker, _)| *worker != identity);
+        self.busy.retain(|busy| busy.worker != identity);
         let Some(index) = self.lanes.iter().position(|state| state.lane == lane) else { return };
         let state = &mut self.lanes[index];
         state.running -= 1;

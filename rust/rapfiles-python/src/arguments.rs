@@ -59,7 +59,12 @@ fn encoded(text: &Bound<'_, PyString>) -> PyResult<Vec<u8>> {
     let py = text.py();
     if file_system_encoding_is_utf8(py)? {
         match text.to_str() {
-            Ok(text) => return Ok(text.as_bytes().to_vec()),
+            Ok(text) => {
+                // With room for the NUL that a system call wants behind it.
+                let mut bytes = Vec::with_capacity(text.len() + 1);
+                bytes.extend_from_slice(text.as_bytes());
+                return Ok(bytes);
+            }
             // Names that are not valid UTF-8 come as surrogates.
             Err(error) if error.is_instance_of::<PyUnicodeEncodeError>(py) => {}
             Err(error) => return Err(error),

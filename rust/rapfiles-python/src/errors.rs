@@ -66,7 +66,12 @@ fn os_error(py: Python<'_>, code: i32, subject: &Subject, names: &Names) -> PyRe
         kind.call1((0, windows_message(py, code)?, first, code, second))
     } else {
         let message = py.import(intern!(py, "os"))?.call_method1(intern!(py, "strerror"), (code,))?;
-        kind.call1((code, message, first, py.None(), second))
+        // No more arguments than the interpreter itself would give: they are kept, and show in `repr()`.
+        match (first, second) {
+            (None, _) => kind.call1((code, message)),
+            (Some(first), None) => kind.call1((code, message, first)),
+            (Some(first), Some(second)) => kind.call1((code, message, first, py.None(), second)),
+        }
     }?;
     Ok(PyErr::from_value(exception))
 }

@@ -30,6 +30,10 @@ struct Place {
     seen: Instant,
 }
 
+/// Where a path is kept: its hash.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PlaceOfPath(u64);
+
 /// The files that were seen a moment ago, each in the one place that the hash of its path gives it.
 #[derive(Debug)]
 pub(super) struct KnownFiles {
@@ -43,26 +47,37 @@ impl KnownFiles {
         Self { hasher: RandomState::new(), places: Mutex::new(Vec::new()) }
     }
 
-    /// The file that a path led to a moment ago.
-    pub(super) fn get(&self, path: &[u8], now: Instant) -> Option<KnownFile> {
-        let hash = self.hash(path)?;
-        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = (*places.get(hash as usize % PLACES)?)?;
-        (place.path == hash && now.saturating_duration_since(place.seen) < MOMENT).then_some(place.file)
+    /// The place of a path; `None` for one that is not kept.
+    pub(super) fn place(&self, path: &[u8]) -> Option<PlaceOfPath> {
+        path.starts_with(b"/").then(|| PlaceOfPath(self.hasher.hash_one(path)))
+    }
+
+    /// The file that a path led to a moment ago. It is known for another moment from now on.
+    pub(super) fn get(&self, path: PlaceOfPath, now: Instant) -> Option<KnownFile> {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = places.get_mut(path.0 as usize % PLACES)?.as_mut()?;
+        let known = place.path == path.0 && now.saturating_duration_since(place.seen) < MOMENT;
+        known.then(|| {
+            place.seen = now;
+            place.file
+        })
     }
 
     /// Remembers the file that a path leads to.
-    pub(super) fn insert(&self, path: &[u8], file: KnownFile, now: Instant) {
-        let Some(hash) = self.hash(path) else { return };
+    pub(super) fn insert(&self, path: PlaceOfPath, file: KnownFile, now: Instant) {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         if places.is_empty() {
             places.resize(PLACES, None);
         }
-        places[hash as usize % PLACES] = Some(Place { path: hash, file, seen: now });
+        places[path.0 as usize % PLACES] = Some(Place { path: path.0, file, seen: now });
     }
 
-    fn hash(&self, path: &[u8]) -> Option<u64> {
-        path.starts_with(b"/").then(|| self.hasher.hash_one(path))
+    /// Forgets what a path led to.
+    pub(super) fn forget(&self, path: PlaceOfPath) {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = places.get_mut(path.0 as usize % PLACES) {
+            *place = None;
+        }
     }
 }
 
@@ -74,18 +89,17 @@ mod tests {
     fn a_file_is_known_for_a_moment() {
         let known = KnownFiles::new();
         let now = Instant::now();
-        let file = KnownFile { inode: 7, ..KnownFile::default() };
-        known.insert(b"/a", file, now);
-        assert_eq!(known.get(b"/a", now).map(|file| file.inode), Some(7));
-        assert!(known.get(b"/b", now).is_none());
-        assert!(known.get(b"/a", now + MOMENT).is_none());
+        let (here, there) = (known.place(b"/a").unwrap(), known.place(b"/b").unwrap());
+        known.insert(here, KnownFile { inode: 7, ..KnownFile::default() }, now);
+        assert_eq!(known.get(here, now).map(|file| file.inode), Some(7));
+        assert!(known.get(there, now).is_none());
+        assert!(known.get(here, now + MOMENT).is_none());
+        known.forget(here);
+        assert!(known.get(here, now).is_none());
     }
 
     #[test]
     fn relative_paths_are_not_kept() {
-        let known = KnownFiles::new();
-        let now = Instant::now();
-        known.insert(b"a", KnownFile::default(), now);
-        assert!(known.get(b"a", now).is_none());
+        assert!(KnownFiles::new().place(b"a").is_none());
     }
 }

@@ -183,14 +183,16 @@ impl Cached {
 
     fn read(&self, path: &NativePath) -> Result<Result<Vec<u8>, Error>, No> {
         let began = Instant::now();
-        let bytes = path.to_bytes();
-        if let Some(known) = self.known.get(bytes, began)
+        let place = self.known.place(path.to_bytes());
+        if let Some(place) = place
+            && let Some(known) = self.known.get(place, began)
             && self.mounts.may_be_used(known.mount, began, || mounts::is_local(known.mount))
-            && let Some(content) = read_known(path.as_c_str(), known)
         {
-            self.known.insert(bytes, known, began);
-            self.finished(known.mount, began);
-            return Ok(Ok(content));
+            if let Some(content) = read_known(path.as_c_str(), known) {
+                self.finished(known.mount, began);
+                return Ok(Ok(content));
+            }
+            self.known.forget(place);
         }
         let found = match self.find(path, true)? {
             Ok(found) => found,
@@ -203,7 +205,9 @@ impl Cached {
         let (lane, mount) = (found.lane(), found.mount);
         drop(found);
         let Some(content) = read_regular(path.as_c_str(), size) else { return Err(No::HandOff(lane)) };
-        self.known.insert(bytes, KnownFile { device, inode, mount }, began);
+        if let Some(place) = place {
+            self.known.insert(place, KnownFile { device, inode, mount }, began);
+        }
         self.finished(mount, began);
         Ok(Ok(content))
     }

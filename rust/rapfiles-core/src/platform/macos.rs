@@ -1,1 +1,107 @@
+//! The system calls that are macOS's own.
 
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::ptr;
+
+use super::{NativePath, checked};
+use crate::metadata::{Metadata, Timestamp};
+
+/// Runs a call that fills a `struct stat`.
+pub(crate) fn fill_metadata(call: impl FnOnce(*mut libc::stat) -> io::Result<i32>) -> io::Result<Metadata> {
+    let mut stat = MaybeUninit::<libc::stat>::uninit();
+    call(stat.as_mut_ptr())?;
+    // SAFETY: the call succeeded, so it has filled the struct.
+    let stat = unsafe { stat.assume_init() };
+    let time = |seconds, nanoseconds| Timestamp { seconds, nanoseconds: nanoseconds as u32 };
+    Ok(Metadata {
+        mode: u32::from(stat.st_mode),
+        inode: u128::from(stat.st_ino),
+        device: stat.st_dev as u64,
+        links: u64::from(stat.st_nlink),
+        user: stat.st_uid,
+        group: stat.st_gid,
+        size: stat.st_size as u64,
+        accessed: time(stat.st_atime, stat.st_atime_nsec),
+        modified: time(stat.st_mtime, stat.st_mtime_nsec),
+        changed: time(stat.st_ctime, stat.st_ctime_nsec),
+        born: Some(time(stat.st_birthtime, stat.st_birthtime_nsec)),
+        block_size: stat.st_blksize as u64,
+        blocks: stat.st_blocks as u64,
+        special_device: stat.st_rdev as u64,
+        flags: stat.st_flags,
+        generation: stat.st_gen,
+        ..Metadata::default()
+    })
+}
+
+pub(crate) fn errno_location() -> *mut i32 {
+    // SAFETY: always valid.
+    unsafe { libc::__error() }
+}
+
+pub(crate) fn get_attribute_into(
+    path: &NativePath,
+    name: &NativePath,
+    room: &mut [u8],
+    follow: bool,
+) -> io::Result<usize> {
+    let get = |start: *mut libc::c_void, length| {
+        let options = follow_option(follow);
+        // SAFETY: both are C strings, and the room is null, for the length alone, or as long as it says.
+        checked(|| unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), start, length, 0, options) })
+            .map(|length| length as usize)
+    };
+    // The length comes first: a resource fork is cut off where the room ends, without an error.
+    let length = get(ptr::null_mut(), 0)?;
+    match room.len() {
+        0 => Ok(length),
+        room if room < length => Err(io::Error::from_raw_os_error(libc::ERANGE)),
+        _ => get(room.as_mut_ptr().cast(), room.len()),
+    }
+}
+
+pub(crate) fn list_attributes_into(path: &NativePath, room: &mut [u8], follow: bool) -> io::Result<usize> {
+    // Only a null pointer asks for the length alone.
+    let start = if room.is_empty() { ptr::null_mut() } else { room.as_mut_ptr().cast() };
+    // SAFETY: the path is a C string, and the room is null or as long as it says.
+    let length =
+        checked(|| unsafe { libc::listxattr(path.as_ptr(), start, room.len(), follow_option(follow)) })?;
+    Ok(length as usize)
+}
+
+pub(crate) fn set_attribute(
+    path: &NativePath,
+    name: &NativePath,
+    value: &[u8],
+    flags: i32,
+    follow: bool,
+) -> io::Result<()> {
+    let (start, length, options) = (value.as_ptr().cast(), value.len(), flags | follow_option(follow));
+    // SAFETY: both are C strings, and the value is as long as it says.
+    checked(|| unsafe { libc::setxattr(path.as_ptr(), name.as_ptr(), start, length, 0, options) }).map(drop)
+}
+
+pub(crate) fn remove_attribute(path: &NativePath, name: &NativePath, follow: bool) -> io::Result<()> {
+    // SAFETY: both are C strings.
+    checked(|| unsafe { libc::removexattr(path.as_ptr(), name.as_ptr(), follow_option(follow)) }).map(drop)
+}
+
+fn follow_option(follow: bool) -> libc::c_int {
+    if follow { 0 } else { libc::XATTR_NOFOLLOW }
+}
+
+/// A pipe, which has two ends.
+pub(crate) fn create_event() -> io::Result<(OwnedFd, Option<OwnedFd>)> {
+    let (readable, writable) = io::pipe()?;
+    let (readable, writable) = (OwnedFd::from(readable), OwnedFd::from(writable));
+    for end in [&readable, &writable] {
+        // SAFETY: no memory is involved.
+        checked(|| unsafe { libc::fcntl(end.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) })?;
+    }
+    Ok((readable, Some(writable)))
+}
+
+/// There is nothing to tell the kernel: large pages have to be asked for when memory is allocated.
+pub(crate) fn expect_large_use(_start: *mut u8, _length: usize) {}
