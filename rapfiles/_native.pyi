@@ -1,9 +1,10 @@
 """Signatures of the native module: one function for each operation, each returning an awaitable."""
 
 import os
-from collections.abc import Awaitable, Buffer, Generator
-from pathlib import PurePath
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Literal, TypeAlias, final
+
+from typing_extensions import Buffer
 
 _Path: TypeAlias = str | os.PathLike[str]
 _Codec: TypeAlias = Literal["utf-8", "ascii", "latin-1"]
@@ -20,8 +21,10 @@ class Operation:
     def send(self, value: Any, /) -> Any: ...
     def throw(self, type: Any, value: Any = None, traceback: Any = None, /) -> Any: ...
     def close(self) -> None: ...
-    # What a trio task needs to wait for the worker (see _trio.py).
-    def submit(self, wake: Any, /) -> bool: ...
+    # What a trio task needs to wait for the worker (see _trio.py). `submit` is false when the answer is there; else
+    # `wake` will be called once, in the same thread, when it is time to call `submit` again.
+    def submit(self, wake: Callable[[], object], /) -> bool: ...
+    def result(self) -> Any: ...
     def cancel(self) -> None: ...
 
 @final

@@ -132,14 +132,15 @@ async def decode(
     information = codecs.lookup(_resolved(encoding))
     handler = "strict" if errors is None else errors
     size = len(content)
-    unmarked = size > slice_size and not content.startswith(_MARKS.get(information.name, b""))
+    sliced = size > slice_size and information.name not in _DECODED_WHOLE and handler in _HANDLERS_OF_PYTHON
+    unmarked = sliced and not content.startswith(_MARKS.get(information.name, b""))
     if unmarked:
         # The codec would complain of the missing mark, but of anything else that is wrong before.
         information = codecs.lookup(f"{information.name}-{sys.byteorder[0]}e")
     decoder: _Decoder = _incremental(information.incrementaldecoder)(handler)
     if not newline:
         decoder = _universal(decoder, translate=newline is None)
-    if size <= slice_size or information.name in _DECODED_WHOLE or handler not in _HANDLERS_OF_PYTHON:
+    if not sliced:
         return decoder.decode(content, True)
 
     text = ""
@@ -292,10 +293,11 @@ def _in_whole_text(
             return found
         return None
 
-    # What comes before may have been encoded by the error handler, which does so for all in a row or for none.
+    # What comes before may have been left to the error handler, which takes all in a row or none.
     handler, encoder.errors = encoder.errors, "strict"
     while at > 0 and complaint(text[at - 1]):
         at -= 1
+        window += 1
     encoder.errors = handler
     found = complaint(text[at : at + window])
     while found is not None and found.end == window < len(text) - at:

@@ -1,4 +1,4 @@
-"""Text in every encoding is read and written exactly as `open` does it, with turns for other tasks in between."""
+"""Text in every encoding is read and written as `open` does it, and other tasks get their turn."""
 
 import asyncio
 import codecs
@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import rapfiles
 from rapfiles import AsyncPath, _text
 
 
@@ -103,7 +104,9 @@ def valid_or_not(encoding: str) -> st.SearchStrategy[bytes]:
     return st.lists(piece, max_size=5).map(b"".join)
 
 
-several = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+several = settings(
+    max_examples=int(os.environ.get("N", 25)), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 
 
 @pytest.mark.parametrize("encoding", CODECS)
@@ -342,7 +345,8 @@ def test_the_default_encoding_is_warned_of_where_it_is_used(tmp_path: Path) -> N
     script = tmp_path / "script.py"
     script.write_text(WARNING, "utf-8")
     command = [sys.executable, "-X", "warn_default_encoding", script, tmp_path / "file"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
+    environment = os.environ | {"PYTHONPATH": str(Path(rapfiles.__file__).parents[1])}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.splitlines() == [f"EncodingWarning True {line}" for line in (8, 9, 10)]
 
 
@@ -351,10 +355,12 @@ def test_the_default_encoding_is_warned_of_where_it_is_used(tmp_path: Path) -> N
 )
 def test_the_locale_decides(settings: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"caf\xc3\xa9")
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("LC_", "LANG", "PYTHONUTF8"))
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG", "PYTHON"))
+    }
+    environment = kept | {
+        "PYTHONPATH": str(Path(rapfiles.__file__).parents[1]),
+        "PYTHONCOERCECLOCALE": "0",
     }
     program = (
         "import asyncio, pathlib, sys; from rapfiles import AsyncPath\n"
@@ -370,8 +376,7 @@ def test_the_locale_decides(settings: dict[str, str], tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        env=environment | settings | {"PYTHONCOERCECLOCALE": "0"},
-        cwd=Path(__file__).parents[1],
+        env=environment | settings,
     )
     theirs, ours, theirs_of_locale, ours_of_locale = done.stdout.splitlines()
     assert ours == theirs

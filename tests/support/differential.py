@@ -8,7 +8,7 @@ import inspect
 import os
 import random
 import stat
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import anyio
 
@@ -107,7 +107,8 @@ def reading_calls(others: list[str]) -> list[Call]:
 
 def _is_fifo(path: str) -> bool:
     try:
-        return stat.S_ISFIFO(os.stat(path).st_mode)
+        # As pathlib spells it: the kernel takes "fifo/." for a folder, pathlib for the FIFO.
+        return stat.S_ISFIFO(os.stat(PurePath(path)).st_mode)
     except (OSError, ValueError):
         return False
 

@@ -42,15 +42,15 @@ def run(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, **variables},
-        text=True,
+        bufsize=0,  # what is behind the first line is left to communicate()
     ) as process:
         assert process.stdout is not None
         try:
-            first = process.stdout.readline()
+            first = process.stdout.readline().decode()
             ready = time.monotonic()
             if interrupt:
                 process.send_signal(signal.SIGINT)
-            output, errors = process.communicate(timeout=timeout)
+            output, errors = (text.decode() for text in process.communicate(timeout=timeout))
         except BaseException:
             process.kill()
             raise

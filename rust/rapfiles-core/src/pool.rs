@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,8 +28,15 @@ use crate::outcome::Outcome;
 use crate::ticket::Ticket;
 use crate::timing::Timing;
 
-/// How long a worker looks for the next job before it sleeps.
-const LINGER: Duration = Duration::from_micros(50);
+/// How long a worker looks for the next job before it sleeps: a little more than it takes a loop to be woken, go on
+/// with its task and submit the next operation.
+const LINGER: Duration = Duration::from_micros(100);
+/// How long it does so after lingering has not paid several times in a row.
+const SHORT_LINGER: Duration = Duration::from_micros(10);
+/// So many times may lingering be in vain.
+const IN_VAIN: u32 = 4;
+/// Every so many times a worker lingers for the whole time all the same, to see whether it pays again.
+const TRY_AGAIN: u32 = 16;
 /// How long a sleeping worker waits for a job before its thread ends.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// How often a standby worker looks at the queue; doubled up to the longest while it may not join in.
@@ -130,8 +137,8 @@ pub(crate) struct Pool {
     /// The number of queued jobs, for a lingering worker to look at without the lock.
     queued: AtomicUsize,
     max_workers: AtomicUsize,
-    /// Whether lingering has paid lately.
-    linger_pays: AtomicBool,
+    /// How often lingering has been in vain since it last paid.
+    in_vain: AtomicU32,
     configuration: Configuration,
     runtime: OnceLock<ManuallyDrop<tokio::runtime::Runtime>>,
     pub(crate) totals: Totals,
@@ -163,7 +170,7 @@ impl Pool {
             standby: Condvar::new(),
             queued: AtomicUsize::new(0),
             max_workers: AtomicUsize::new(configuration.max_workers),
-            linger_pays: AtomicBool::new(true),
+            in_vain: AtomicU32::new(0),
             configuration,
             runtime: OnceLock::new(),
             totals: Totals::default(),
@@ -346,20 +353,21 @@ impl Pool {
 
     /// Looks for a job for a few tens of microseconds.
     fn linger(&self) {
-        // Where no job came in time, the next lingering is a short look only, so that a process that uses the library
-        // now and then does not burn a processor each time.
-        let patience = if self.linger_pays.load(Ordering::Relaxed) { LINGER } else { LINGER / 4 };
+        // A process that uses the library now and then must not burn a processor each time.
+        let in_vain = self.in_vain.load(Ordering::Relaxed);
+        let patience =
+            if in_vain < IN_VAIN || in_vain.is_multiple_of(TRY_AGAIN) { LINGER } else { SHORT_LINGER };
         let until = Instant::now() + patience;
         loop {
             for _ in 0..32 {
                 if self.queued.load(Ordering::Acquire) > 0 {
-                    self.linger_pays.store(true, Ordering::Relaxed);
+                    self.in_vain.store(0, Ordering::Relaxed);
                     return;
                 }
                 std::hint::spin_loop();
             }
             if Instant::now() >= until {
-                self.linger_pays.store(false, Ordering::Relaxed);
+                self.in_vain.store(in_vain.wrapping_add(1), Ordering::Relaxed);
                 return;
             }
         }

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use super::Attempt;
 use super::known::{KnownFile, KnownFiles};
-use super::mounts::{self, MountNumber, Mounts, SLOW};
+use super::mounts::{self, MountNumber, Mounts};
 use crate::error::{About, Error, Subject};
 use crate::metadata::{self, Metadata, Timestamp};
 use crate::operation::Operation;
@@ -144,31 +144,18 @@ impl Cached {
         }
     }
 
-    /// Whether tier 0 may be used on what was found.
-    fn usable(&self, found: &Found, now: Instant) -> bool {
-        self.mounts.may_be_used(found.mount, now, || mounts::is_local(found.mount))
-    }
-
-    /// Looks at the clock after an attempt on a mount.
-    fn finished(&self, mount: MountNumber, began: Instant) {
-        let now = Instant::now();
-        if now.duration_since(began) > SLOW {
-            self.mounts.slow(mount, now);
-        }
-    }
-
     fn stat(&self, path: &NativePath, follow: bool) -> Result<Result<Metadata, Error>, No> {
         let began = Instant::now();
         let found = match self.find(path, follow)? {
             Ok(found) => found,
             Err(error) => return Ok(Err(error)),
         };
-        if !self.usable(&found, began) {
+        let Some(permit) = self.mounts.permit(found.mount, began) else {
             return Err(No::HandOff(found.lane()));
-        }
-        let Found { fd, metadata, mount } = found;
+        };
+        let Found { fd, metadata, .. } = found;
         drop(fd);
-        self.finished(mount, began);
+        self.mounts.ended(permit);
         Ok(Ok(metadata))
     }
 
@@ -186,29 +173,34 @@ impl Cached {
         let place = self.known.place(path.to_bytes());
         if let Some(place) = place
             && let Some(known) = self.known.get(place, began)
-            && self.mounts.may_be_used(known.mount, began, || mounts::is_local(known.mount))
+            && let Some(permit) = self.mounts.permit(known.mount, began)
         {
-            if let Some(content) = read_known(path.as_c_str(), known) {
-                self.finished(known.mount, began);
-                return Ok(Ok(content));
+            let content = read_known(path.as_c_str(), known);
+            self.mounts.ended(permit);
+            match content {
+                Some(content) => return Ok(Ok(content)),
+                None => self.known.forget(place),
             }
-            self.known.forget(place);
         }
         let found = match self.find(path, true)? {
             Ok(found) => found,
             Err(error) => return Ok(Err(error)),
         };
-        if !self.usable(&found, began) || !found.metadata.is_regular_file() || found.metadata.size > LARGEST {
+        let Metadata { device, inode, size, .. } = found.metadata;
+        if !found.metadata.is_regular_file() || size > LARGEST {
             return Err(No::HandOff(found.lane()));
         }
-        let Metadata { device, inode, size, .. } = found.metadata;
+        let Some(permit) = self.mounts.permit(found.mount, began) else {
+            return Err(No::HandOff(found.lane()));
+        };
         let (lane, mount) = (found.lane(), found.mount);
         drop(found);
-        let Some(content) = read_regular(path.as_c_str(), size) else { return Err(No::HandOff(lane)) };
+        let content = read_regular(path.as_c_str(), size);
+        self.mounts.ended(permit);
+        let Some(content) = content else { return Err(No::HandOff(lane)) };
         if let Some(place) = place {
             self.known.insert(place, KnownFile { device, inode, mount }, began);
         }
-        self.finished(mount, began);
         Ok(Ok(content))
     }
 }

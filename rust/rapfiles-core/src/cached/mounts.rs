@@ -4,8 +4,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// An attempt that takes longer has waited for something, or the thread had to wait for a processor.
-pub(super) const SLOW: Duration = Duration::from_millis(1);
-/// How long a mount is left to the workers after the first slow attempt; doubled with each further one.
+const SLOW: Duration = Duration::from_millis(1);
+/// After a slow attempt, so many more are watched to see which of the two it is.
+const WATCHED: u32 = 64;
+/// How long a mount is left to the workers after the first attempt that waited; doubled with each further one.
 const FIRST_REST: Duration = Duration::from_millis(100);
 const LONGEST_REST: Duration = Duration::from_secs(30);
 /// Without slow attempts for so long, a mount is trusted as at first.
@@ -26,8 +28,10 @@ pub(super) struct MountNumber {
 #[derive(Debug, Clone, Copy)]
 struct Mount {
     number: MountNumber,
-    local: bool,
+    /// Not known before it has been looked at.
+    local: Option<bool>,
     known_since: Instant,
+    watched: u32,
     rest: Duration,
     rests_until: Option<Instant>,
 }
@@ -37,38 +41,94 @@ struct Mount {
 pub(super) struct Mounts(Mutex<Vec<Mount>>);
 
 impl Mounts {
-    /// Whether tier 0 may be used on a mount. `is_local` is asked when the mount is not known.
-    pub(super) fn may_be_used(
+    /// Permission to use tier 0 on a mount; `None` where it is not local, or has to rest.
+    pub(super) fn permit(&self, number: MountNumber, now: Instant) -> Option<Permit> {
+        self.permit_if(number, now, || is_local(number))
+    }
+
+    fn permit_if(
         &self,
         number: MountNumber,
         now: Instant,
         is_local: impl FnOnce() -> bool,
-    ) -> bool {
+    ) -> Option<Permit> {
         let mut mounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(mount) = mounts.iter_mut().find(|mount| mount.number == number) {
-            if !number.unique && now.duration_since(mount.known_since) > REUSABLE_NUMBER {
-                mount.local = is_local();
-                mount.known_since = now;
+        let index = mounts.iter().position(|mount| mount.number == number).unwrap_or_else(|| {
+            if mounts.len() == REMEMBERED {
+                mounts.remove(0);
             }
-            return mount.local && mount.rests_until.is_none_or(|until| now >= until);
+            let mount = Mount {
+                number,
+                local: None,
+                known_since: now,
+                watched: 0,
+                rest: Duration::ZERO,
+                rests_until: None,
+            };
+            mounts.push(mount);
+            mounts.len() - 1
+        });
+        let mount = &mut mounts[index];
+        let stale = !number.unique && now.saturating_duration_since(mount.known_since) > REUSABLE_NUMBER;
+        let local = match mount.local {
+            Some(local) if !stale => local,
+            _ => {
+                mount.known_since = now;
+                *mount.local.insert(is_local())
+            }
+        };
+        if !local || mount.rests_until.is_some_and(|until| now < until) {
+            return None;
         }
-        if mounts.len() == REMEMBERED {
-            mounts.remove(0);
-        }
-        let local = is_local();
-        mounts.push(Mount { number, local, known_since: now, rest: Duration::ZERO, rests_until: None });
-        local
+        Some(Permit { number, began: now, waits: (mount.watched > 0).then(waits_of_this_thread) })
     }
 
-    /// Notes that an attempt on a mount was slow.
-    pub(super) fn slow(&self, number: MountNumber, now: Instant) {
+    /// Ends an attempt, and looks whether it has waited.
+    pub(super) fn ended(&self, permit: Permit) {
+        let now = Instant::now();
+        let slow = now.saturating_duration_since(permit.began) > SLOW;
+        if !slow && permit.waits.is_none() {
+            return;
+        }
+        let waited = slow && permit.waits.is_some_and(|before| waits_of_this_thread() > before);
         let mut mounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(mount) = mounts.iter_mut().find(|mount| mount.number == number) else { return };
-        let forgiven =
-            mount.rests_until.is_none_or(|until| now.saturating_duration_since(until) > FORGIVEN_AFTER);
-        mount.rest = if forgiven { FIRST_REST } else { (mount.rest * 2).min(LONGEST_REST) };
-        mount.rests_until = Some(now + mount.rest);
+        let Some(mount) = mounts.iter_mut().find(|mount| mount.number == permit.number) else { return };
+        if waited {
+            mount.rest_after(now);
+        } else if permit.waits.is_none() {
+            mount.watched = WATCHED;
+        } else {
+            mount.watched = mount.watched.saturating_sub(1);
+        }
     }
+}
+
+/// An attempt that is under way.
+#[derive(Debug)]
+pub(super) struct Permit {
+    number: MountNumber,
+    began: Instant,
+    /// How often this thread had waited before, where the mount is watched.
+    waits: Option<i64>,
+}
+
+impl Mount {
+    fn rest_after(&mut self, now: Instant) {
+        let forgiven =
+            self.rests_until.is_none_or(|until| now.saturating_duration_since(until) > FORGIVEN_AFTER);
+        self.rest = if forgiven { FIRST_REST } else { (self.rest * 2).min(LONGEST_REST) };
+        self.rests_until = Some(now + self.rest);
+    }
+}
+
+/// How often this thread has given up its processor to wait for something (`getrusage(2)`).
+fn waits_of_this_thread() -> i64 {
+    // SAFETY: all zeros is a valid `rusage`: it is made of numbers only.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: `usage` has room for the result.
+    unsafe { libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage) };
+    #[allow(clippy::useless_conversion, reason = "the width differs between architectures")]
+    i64::from(usage.ru_nvcsw)
 }
 
 /// File systems that need neither a network nor another process, by the magic number of `statfs(2)`.
@@ -194,17 +254,41 @@ mod tests {
     const NUMBER: MountNumber = MountNumber { number: 7, unique: true };
 
     #[test]
-    fn a_slow_mount_rests_longer_and_longer_and_comes_back() {
+    fn a_mount_that_waited_rests_longer_and_longer_and_comes_back() {
         let mounts = Mounts::default();
         let start = Instant::now();
-        assert!(mounts.may_be_used(NUMBER, start, || true));
-        mounts.slow(NUMBER, start);
-        assert!(!mounts.may_be_used(NUMBER, start, || true));
+        let rest = |at| mounts.0.lock().unwrap()[0].rest_after(at);
+        let permitted = |at| mounts.permit_if(NUMBER, at, || true).is_some();
+        assert!(permitted(start));
+        rest(start);
+        assert!(!permitted(start));
         let back = start + FIRST_REST;
-        assert!(mounts.may_be_used(NUMBER, back, || true));
-        mounts.slow(NUMBER, back);
-        assert!(!mounts.may_be_used(NUMBER, back + FIRST_REST, || true));
-        assert!(mounts.may_be_used(NUMBER, back + FIRST_REST * 2, || true));
+        assert!(permitted(back));
+        rest(back);
+        assert!(!permitted(back + FIRST_REST));
+        assert!(permitted(back + FIRST_REST * 2));
+    }
+
+    #[test]
+    fn a_slow_attempt_is_held_against_a_mount_only_if_it_waited() {
+        let mounts = Mounts::default();
+        let attempt = |work: &dyn Fn()| {
+            let permit = mounts.permit_if(NUMBER, Instant::now(), || true);
+            work();
+            permit.map(|permit| mounts.ended(permit)).is_some()
+        };
+        let busy = || {
+            let began = Instant::now();
+            while began.elapsed() <= SLOW {}
+        };
+        let waiting = || std::thread::sleep(SLOW * 2);
+        // The first slow attempt only makes the mount watched …
+        assert!(attempt(&waiting));
+        // … a slow one without waiting is a matter of the processor …
+        assert!(attempt(&busy));
+        assert!(attempt(&waiting));
+        // … and one that waited is a matter of the mount.
+        assert!(!attempt(&|| {}));
     }
 
     #[test]
@@ -212,9 +296,9 @@ mod tests {
         let mounts = Mounts::default();
         let number = MountNumber { unique: false, ..NUMBER };
         let start = Instant::now();
-        assert!(mounts.may_be_used(number, start, || true));
-        assert!(mounts.may_be_used(number, start, || false));
-        assert!(!mounts.may_be_used(number, start + REUSABLE_NUMBER * 2, || false));
+        assert!(mounts.permit_if(number, start, || true).is_some());
+        assert!(mounts.permit_if(number, start, || false).is_some());
+        assert!(mounts.permit_if(number, start + REUSABLE_NUMBER * 2, || false).is_none());
     }
 
     #[test]
@@ -230,7 +314,7 @@ mod tests {
     fn many_mounts_do_not_fill_the_memory() {
         let mounts = Mounts::default();
         for number in 0..1000 {
-            mounts.may_be_used(MountNumber { number, unique: true }, Instant::now(), || true);
+            mounts.permit_if(MountNumber { number, unique: true }, Instant::now(), || true);
         }
         assert_eq!(mounts.0.lock().unwrap().len(), REMEMBERED);
     }

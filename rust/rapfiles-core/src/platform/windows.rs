@@ -1,1 +1,36 @@
+//! The system calls of Windows, with the meaning that CPython gives them.
 
+mod access;
+mod directory;
+mod entry;
+mod errors;
+mod event;
+mod file;
+mod handle;
+mod lexical;
+mod link;
+mod metadata;
+mod mount;
+mod native_path;
+mod resolve;
+mod unsupported;
+
+pub(crate) use access::{access, change_mode, set_times};
+pub(crate) use directory::{list_directory, make_directory, remove_directory};
+pub(crate) use entry::{rename, unlink};
+pub(crate) use errors::{EIO, IS_A_DIRECTORY, OUT_OF_MEMORY, is_not_found, means_missing};
+pub use event::EventSignal;
+pub(crate) use file::{
+    close, create, length_of, open_to_append, open_to_read, open_to_replace, read_at, read_to_end, truncate,
+    write_all,
+};
+pub(crate) use link::{link, read_link, symlink};
+pub(crate) use metadata::{is_junction, metadata, metadata_of};
+pub(crate) use mount::is_mount;
+pub use native_path::NativePath;
+pub(crate) use native_path::parent;
+pub(crate) use resolve::resolve;
+pub(crate) use unsupported::{
+    account_id, account_name, at_fork, change_owner, expect_large_use, get_attribute, home_directory, limits,
+    list_attributes, remove_attribute, set_attribute,
+};

@@ -1,0 +1,98 @@
+//! Files: opening them as the C library does for Python, reading and writing.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::windows::fs::FileExt;
+use std::os::windows::io::IntoRawHandle;
+
+use windows_sys::Win32::Foundation::{CloseHandle, ERROR_INVALID_PARAMETER, GENERIC_READ, GENERIC_WRITE};
+use windows_sys::Win32::Storage::FileSystem::{
+    CREATE_ALWAYS, CREATE_NEW, FILE_APPEND_DATA, FILE_ATTRIBUTE_NORMAL, FILE_ATTRIBUTE_READONLY,
+    FILE_GENERIC_WRITE, FILE_SHARE_READ, FILE_SHARE_WRITE, FILE_WRITE_DATA, OPEN_ALWAYS, OPEN_EXISTING,
+};
+
+use super::errors::{OUT_OF_MEMORY, checked, error};
+use super::{NativePath, handle, metadata_of};
+
+const OWNER_MAY_WRITE: u32 = 0o200;
+
+fn open(path: &NativePath, access: u32, disposition: u32, attributes: u32) -> io::Result<File> {
+    handle::open(path, access, FILE_SHARE_READ | FILE_SHARE_WRITE, disposition, attributes).map(File::from)
+}
+
+pub(crate) fn open_to_read(path: &NativePath) -> io::Result<File> {
+    open(path, GENERIC_READ, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL)
+}
+
+pub(crate) fn open_to_replace(path: &NativePath) -> io::Result<File> {
+    open(path, GENERIC_WRITE, CREATE_ALWAYS, FILE_ATTRIBUTE_NORMAL)
+}
+
+/// Without the right to write anywhere else, each write goes to the end.
+pub(crate) fn open_to_append(path: &NativePath) -> io::Result<File> {
+    const { assert!(FILE_GENERIC_WRITE & FILE_APPEND_DATA != 0) };
+    open(path, FILE_GENERIC_WRITE & !FILE_WRITE_DATA, OPEN_ALWAYS, FILE_ATTRIBUTE_NORMAL)
+}
+
+/// The only part of a mode that Windows knows is whether the owner may write.
+pub(crate) fn create(path: &NativePath, mode: u32, exclusive: bool) -> io::Result<File> {
+    let disposition = if exclusive { CREATE_NEW } else { OPEN_ALWAYS };
+    let attributes =
+        if mode & OWNER_MAY_WRITE == 0 { FILE_ATTRIBUTE_READONLY } else { FILE_ATTRIBUTE_NORMAL };
+    open(path, GENERIC_WRITE, disposition, attributes)
+}
+
+/// Closes a file and says whether that succeeded, which dropping it does not.
+pub(crate) fn close(file: File) -> io::Result<()> {
+    // SAFETY: the handle is ours, and nobody uses it afterwards.
+    checked(unsafe { CloseHandle(file.into_raw_handle()) })
+}
+
+/// Appends everything up to the end of the file; from the current position, or from `offset` on.
+pub(crate) fn read_to_end(mut file: &File, content: &mut Vec<u8>, offset: Option<u64>) -> io::Result<()> {
+    const ROOM: usize = 16 << 10;
+    let (start, mut end) = (content.len(), content.len());
+    let outcome = loop {
+        if content.len() == end {
+            if content.capacity() == end && content.try_reserve(ROOM.max(end / 2)).is_err() {
+                break Err(io::Error::from_raw_os_error(OUT_OF_MEMORY));
+            }
+            content.resize(content.capacity(), 0);
+        }
+        let room = &mut content[end..];
+        let read = match offset {
+            Some(offset) => file.seek_read(room, offset + (end - start) as u64),
+            None => file.read(room),
+        };
+        match read {
+            Ok(0) => break Ok(()),
+            Ok(read) => end += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => break Err(error),
+        }
+    };
+    content.truncate(end);
+    outcome
+}
+
+/// Reads once at an offset.
+pub(crate) fn read_at(file: &File, part: &mut [u8], offset: u64) -> io::Result<usize> {
+    file.seek_read(part, offset)
+}
+
+/// Writes everything, however often the kernel takes only a part.
+pub(crate) fn write_all(mut file: &File, bytes: &[u8]) -> io::Result<()> {
+    file.write_all(bytes)
+}
+
+/// The length of an open file, if it has one.
+pub(crate) fn length_of(file: &File) -> io::Result<u64> {
+    Ok(metadata_of(file)?.size)
+}
+
+pub(crate) fn truncate(path: &NativePath, length: i64) -> io::Result<()> {
+    let length = u64::try_from(length).map_err(|_| error(ERROR_INVALID_PARAMETER))?;
+    let file = open(path, GENERIC_WRITE, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL)?;
+    file.set_len(length)?;
+    close(file)
+}

@@ -1,0 +1,261 @@
+//! Metadata: `os.stat` as CPython makes it from Windows' own facts.
+
+use std::fs::File;
+use std::io;
+use std::os::windows::io::{AsHandle, AsRawHandle, BorrowedHandle};
+
+use windows_sys::Win32::Foundation::{
+    ERROR_ACCESS_DENIED, ERROR_BAD_NET_NAME, ERROR_CANT_ACCESS_FILE, ERROR_FILE_NOT_FOUND,
+    ERROR_INVALID_FUNCTION, ERROR_INVALID_PARAMETER, ERROR_NOT_READY, ERROR_NOT_SUPPORTED,
+    ERROR_PATH_NOT_FOUND, ERROR_SHARING_VIOLATION, FILETIME, GENERIC_READ,
+};
+use windows_sys::Win32::Storage::FileSystem::{
+    BY_HANDLE_FILE_INFORMATION, FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_READONLY,
+    FILE_ATTRIBUTE_REPARSE_POINT, FILE_ATTRIBUTE_TAG_INFO, FILE_ID_INFO, FILE_READ_ATTRIBUTES,
+    FILE_SHARE_READ, FILE_SHARE_WRITE, FILE_TYPE_CHAR, FILE_TYPE_DISK, FILE_TYPE_PIPE, FILE_TYPE_UNKNOWN,
+    GetFileAttributesW, GetFileInformationByHandle, GetFileType, INVALID_FILE_ATTRIBUTES, WIN32_FIND_DATAW,
+};
+use windows_sys::Win32::System::SystemServices::{IO_REPARSE_TAG_MOUNT_POINT, IO_REPARSE_TAG_SYMLINK};
+
+use super::NativePath;
+use super::directory::find;
+use super::errors::{checked, code};
+use super::handle::{information, open_to_look};
+use super::lexical::without_separators_behind;
+use crate::metadata::{FileType, Metadata, Timestamp};
+
+const FIFO: u32 = 0o010_000;
+const CHARACTER_DEVICE: u32 = 0o020_000;
+const BLOCK_DEVICE: u32 = 0o060_000;
+/// The bits of a mode that do not hold the type.
+const PERMISSIONS: u32 = 0o7777;
+const EVERYBODY_MAY_RUN: u32 = 0o111;
+/// Set in the tags of reparse points that stand for another file or directory.
+const NAME_SURROGATE: u32 = 0x2000_0000;
+/// The files that Windows runs.
+const PROGRAMS: [&[u8; 4]; 4] = [b".exe", b".bat", b".cmd", b".com"];
+
+/// `os.stat` or `os.lstat`.
+pub(crate) fn metadata(path: &NativePath, follow: bool) -> io::Result<Metadata> {
+    let error = match open_to_look(path, FILE_READ_ATTRIBUTES, 0, follow) {
+        Ok(handle) => return described(path, handle.as_handle(), follow, false),
+        Err(error) => error,
+    };
+    match code(&error) {
+        // It may not be opened, but its directory may tell of it. Paging files are never shared.
+        ERROR_ACCESS_DENIED | ERROR_SHARING_VIOLATION => told_by_directory(path, follow, error),
+        // Devices such as the console have to be opened for something.
+        ERROR_INVALID_PARAMETER => {
+            let share = FILE_SHARE_READ | FILE_SHARE_WRITE;
+            let handle = open_to_look(path, FILE_READ_ATTRIBUTES | GENERIC_READ, share, follow)
+                .map_err(|_| error)?;
+            described(path, handle.as_handle(), follow, false)
+        }
+        // A reparse point that no file system feels responsible for.
+        ERROR_CANT_ACCESS_FILE if follow => {
+            let handle = open_to_look(path, FILE_READ_ATTRIBUTES, 0, false)?;
+            described(path, handle.as_handle(), false, true)
+        }
+        _ => Err(error),
+    }
+}
+
+/// `os.fstat`.
+pub(crate) fn metadata_of(file: &File) -> io::Result<Metadata> {
+    let handle = file.as_handle();
+    match file_type(handle)? {
+        FILE_TYPE_DISK => of_disk(handle, 0),
+        other => Ok(device(None, other)),
+    }
+}
+
+/// Whether there is a junction.
+pub(crate) fn is_junction(path: &NativePath) -> bool {
+    metadata(path, false).is_ok_and(|metadata| metadata.reparse_tag == IO_REPARSE_TAG_MOUNT_POINT)
+}
+
+/// `unhandled`: it was tried in vain to go where a reparse point leads.
+fn described(
+    path: &NativePath,
+    handle: BorrowedHandle<'_>,
+    follow: bool,
+    unhandled: bool,
+) -> io::Result<Metadata> {
+    let file_type = file_type(handle)?;
+    if file_type != FILE_TYPE_DISK {
+        return Ok(device(Some(path), file_type));
+    }
+    let tag = if follow { 0 } else { reparse_tag(handle)? };
+    if tag != 0 {
+        let stands_for_another = tag & NAME_SURROGATE != 0;
+        if stands_for_another && unhandled {
+            return Err(super::errors::error(ERROR_CANT_ACCESS_FILE));
+        }
+        // What is not a link is a file in some special form, and looked at as such.
+        if !stands_for_another && !unhandled {
+            return metadata(path, true);
+        }
+    }
+    let mut metadata = of_disk(handle, tag)?;
+    add_permission_to_run(&mut metadata, path);
+    Ok(metadata)
+}
+
+fn file_type(handle: BorrowedHandle<'_>) -> io::Result<u32> {
+    // SAFETY: the handle is open.
+    let file_type = unsafe { GetFileType(handle.as_raw_handle()) };
+    match io::Error::last_os_error() {
+        error if file_type == FILE_TYPE_UNKNOWN && error.raw_os_error() != Some(0) => Err(error),
+        _ => Ok(file_type),
+    }
+}
+
+/// The tag of a reparse point, zero for everything else.
+fn reparse_tag(handle: BorrowedHandle<'_>) -> io::Result<u32> {
+    match information::<FILE_ATTRIBUTE_TAG_INFO>(handle) {
+        Ok(found) if found.FileAttributes & FILE_ATTRIBUTE_REPARSE_POINT != 0 => Ok(found.ReparseTag),
+        Ok(_) => Ok(0),
+        Err(error) if is_refused_by_device(&error) => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
+/// Devices and some file systems do not answer every question.
+fn is_refused_by_device(error: &io::Error) -> bool {
+    matches!(code(error), ERROR_INVALID_PARAMETER | ERROR_INVALID_FUNCTION | ERROR_NOT_SUPPORTED)
+}
+
+/// What is not on a disk.
+fn device(path: Option<&NativePath>, file_type: u32) -> Metadata {
+    let is_directory = path.is_some_and(|path| {
+        // SAFETY: the path ends with a NUL.
+        let attributes = unsafe { GetFileAttributesW(path.as_ptr()) };
+        attributes != INVALID_FILE_ATTRIBUTES && attributes & FILE_ATTRIBUTE_DIRECTORY != 0
+    });
+    let mode = match file_type {
+        _ if is_directory => FileType::DIRECTORY.0,
+        FILE_TYPE_CHAR => CHARACTER_DEVICE,
+        FILE_TYPE_PIPE => FIFO,
+        _ => 0,
+    };
+    Metadata { mode, ..Metadata::default() }
+}
+
+fn of_disk(handle: BorrowedHandle<'_>, tag: u32) -> io::Result<Metadata> {
+    let mut found = BY_HANDLE_FILE_INFORMATION::default();
+    // SAFETY: the handle is open, and there is room for the result.
+    match checked(unsafe { GetFileInformationByHandle(handle.as_raw_handle(), &raw mut found) }) {
+        Ok(()) => {}
+        // A whole volume or disk.
+        Err(error) if is_refused_by_device(&error) => {
+            return Ok(Metadata { mode: BLOCK_DEVICE, ..Metadata::default() });
+        }
+        Err(error) => return Err(error),
+    }
+    // Some file systems have only the shorter numbers.
+    let long = information::<FILE_ID_INFO>(handle).ok();
+    let inode = long.map_or(0, |long| u128::from_le_bytes(long.FileId.Identifier));
+    let short_inode = joined(found.nFileIndexHigh, found.nFileIndexLow);
+    let times = (found.ftCreationTime, found.ftLastAccessTime, found.ftLastWriteTime);
+    Ok(Metadata {
+        inode: if inode == 0 { short_inode.into() } else { inode },
+        device: long.map_or(found.dwVolumeSerialNumber.into(), |long| long.VolumeSerialNumber),
+        links: found.nNumberOfLinks.into(),
+        size: joined(found.nFileSizeHigh, found.nFileSizeLow),
+        ..of_attributes(found.dwFileAttributes, tag, times)
+    })
+}
+
+/// What can be known without opening: no links, no inode.
+fn told_by_directory(path: &NativePath, follow: bool, refusal: io::Error) -> io::Result<Metadata> {
+    let entry = match NativePath::from_wide(without_separators_behind(path.units()).to_vec()) {
+        Some(entry) if !matches!(entry.units(), [] | [_, 0x3a]) => entry,
+        _ => return Err(refusal),
+    };
+    let (_search, found) = find(&entry).map_err(|error| match code(&error) {
+        ERROR_FILE_NOT_FOUND | ERROR_PATH_NOT_FOUND | ERROR_NOT_READY | ERROR_BAD_NET_NAME => error,
+        _ => io::Error::from_raw_os_error(code(&refusal).cast_signed()),
+    })?;
+    let tag = tag_of(&found);
+    if tag != 0 && (follow || tag & NAME_SURROGATE == 0) {
+        return Err(refusal);
+    }
+    let times = (found.ftCreationTime, found.ftLastAccessTime, found.ftLastWriteTime);
+    let mut metadata = Metadata {
+        size: joined(found.nFileSizeHigh, found.nFileSizeLow),
+        ..of_attributes(found.dwFileAttributes, tag, times)
+    };
+    add_permission_to_run(&mut metadata, path);
+    Ok(metadata)
+}
+
+/// The tag of the reparse point that was found, zero for everything else.
+pub(super) fn tag_of(found: &WIN32_FIND_DATAW) -> u32 {
+    if found.dwFileAttributes & FILE_ATTRIBUTE_REPARSE_POINT == 0 { 0 } else { found.dwReserved0 }
+}
+
+fn of_attributes(attributes: u32, tag: u32, times: (FILETIME, FILETIME, FILETIME)) -> Metadata {
+    let (born, accessed, modified) = times;
+    let file_type = if tag == IO_REPARSE_TAG_SYMLINK {
+        FileType::SYMLINK
+    } else if attributes & FILE_ATTRIBUTE_DIRECTORY != 0 {
+        FileType::DIRECTORY
+    } else {
+        FileType::REGULAR
+    };
+    let run = if attributes & FILE_ATTRIBUTE_DIRECTORY != 0 { EVERYBODY_MAY_RUN } else { 0 };
+    let write = if attributes & FILE_ATTRIBUTE_READONLY != 0 { 0 } else { 0o222 };
+    Metadata {
+        mode: file_type.0 | 0o444 | write | run,
+        accessed: timestamp(accessed),
+        modified: timestamp(modified),
+        // Python has always given the time of creation under this name.
+        changed: timestamp(born),
+        born: Some(timestamp(born)),
+        file_attributes: attributes,
+        reparse_tag: tag,
+        ..Metadata::default()
+    }
+}
+
+fn add_permission_to_run(metadata: &mut Metadata, path: &NativePath) {
+    let is_program = path.units().last_chunk::<4>().is_some_and(|end| {
+        let end = end.map(|unit| u8::try_from(unit).unwrap_or(0).to_ascii_lowercase());
+        PROGRAMS.contains(&&end)
+    });
+    let has_permissions = metadata.mode & PERMISSIONS != 0;
+    if is_program && has_permissions && metadata.file_attributes & FILE_ATTRIBUTE_DIRECTORY == 0 {
+        metadata.mode |= EVERYBODY_MAY_RUN;
+    }
+}
+
+fn joined(high: u32, low: u32) -> u64 {
+    u64::from(high) << 32 | u64::from(low)
+}
+
+/// Ticks of 100 nanoseconds in a second.
+pub(super) const TICKS: i64 = 10_000_000;
+/// Seconds from 1601, where Windows begins to count, to 1970.
+pub(super) const SECONDS_TO_1970: i64 = 11_644_473_600;
+
+fn timestamp(time: FILETIME) -> Timestamp {
+    let ticks = joined(time.dwHighDateTime, time.dwLowDateTime).cast_signed();
+    Timestamp {
+        seconds: ticks.div_euclid(TICKS) - SECONDS_TO_1970,
+        nanoseconds: ticks.rem_euclid(TICKS) as u32 * 100,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_epochs_agree() {
+        let ticks = (SECONDS_TO_1970 * TICKS + 12).cast_unsigned();
+        let time = FILETIME { dwHighDateTime: (ticks >> 32) as u32, dwLowDateTime: ticks as u32 };
+        assert_eq!(timestamp(time), Timestamp { seconds: 0, nanoseconds: 1200 });
+        let time = FILETIME { dwHighDateTime: 0, dwLowDateTime: 0 };
+        assert_eq!(timestamp(time), Timestamp { seconds: -SECONDS_TO_1970, nanoseconds: 0 });
+    }
+}
