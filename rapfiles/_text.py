@@ -162,7 +162,10 @@ async def decode(
             held = 0
         await _native.checkpoint()
     if unmarked:
-        return await decode(content[:4], encoding, errors, newline, slice_size=4)
+        try:
+            return await decode(content[:4], encoding, errors, newline, slice_size=4)
+        except UnicodeDecodeError as error:
+            raise _in_whole_content(error, content, 4, information.name) from None
     text += "".join(parts)
     return text
 
@@ -183,8 +186,8 @@ async def encode(
         encoding: What `io.text_encoding` returned.
         errors: The name of an error handler; `None` means `"strict"`.
         newline: As for `open`.
-        within: Whether the text follows other content. Otherwise it begins with a byte order mark, if the codec
-            has one.
+        within: Whether the text follows other content. Otherwise it begins with a byte order mark, if the
+            codec has one.
         slice_size: Characters that are encoded before other tasks may have their turn.
 
     Raises:

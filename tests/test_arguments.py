@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rapfiles import AsyncPath, configuration, configure, stats
-from support import ground
+from support import ground, oracle
 
 Refused = tuple[str, Callable[[Any], Awaitable[object]]]
 
@@ -82,6 +82,36 @@ async def test_a_bad_argument_is_named(name: str, refused: Any, tmp_path: Path) 
     status = (tmp_path / "file").stat()
     assert (status.st_mtime, status.st_size, status.st_mode) == (1, 7, (tmp_path / "file").stat().st_mode)
     assert ground.snapshot(tmp_path).keys() == {"", "file", "hard links"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"encoding": "no-such-encoding"},
+        {"encoding": "nul\0"},
+        {"encoding": "hex"},
+        {"newline": "x"},
+        {"encoding": "utf-8", "newline": "\n\r"},
+        {"encoding": "latin-1", "newline": "\n\n"},
+    ],
+    ids=str,
+)
+async def test_what_open_refuses(arguments: dict[str, str], tmp_path: Path) -> None:
+    """The error is that of pathlib, which by then has emptied the file that it should write."""
+    (tmp_path / "theirs").write_bytes(b"content")
+    expected = oracle.of_call(lambda: (tmp_path / "theirs").open("w", **arguments))
+    (tmp_path / "ours").write_bytes(b"content")
+    path = AsyncPath(tmp_path, "ours")
+    missing = AsyncPath(tmp_path, "missing")
+    before = stats()
+    for refused in (path, missing):
+        assert await oracle.of_await(lambda at=refused: at.read_text(**arguments)) == expected
+        assert await oracle.of_await(lambda at=refused: at.write_text("x", **arguments)) == expected
+        assert await oracle.of_await(lambda at=refused: at.append_text("x", **arguments)) == expected
+    after = stats()
+    assert (after.cached, after.submitted) == (before.cached, before.submitted)
+    assert (tmp_path / "ours").read_bytes() == b"content"
+    assert not (tmp_path / "missing").exists()
 
 
 @pytest.mark.parametrize("bad", [None, 3, b"bytes", object(), 1.5])

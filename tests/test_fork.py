@@ -132,7 +132,9 @@ def test_fresh_interpreter(method: str, tmp_path: Path) -> None:
     (tmp_path / "warm").write_bytes(b"warm")
     program = tmp_path / "program.py"
     program.write_text(_FRESH)
-    runner = "import os, sys; print('ready', flush=True); os.environ['PYTHONPATH'] = os.pathsep.join(sys.path)"
+    runner = (
+        "import os, sys; print('ready', flush=True); os.environ['PYTHONPATH'] = os.pathsep.join(sys.path)"
+    )
     runner += f"; sys.argv[1:] = [{method!r}, {str(tmp_path / 'warm')!r}]"
     runner += f"; os.execv(sys.executable, [sys.executable, {str(program)!r}, *sys.argv[1:]])"
     ended = process.run(runner, timeout=120)

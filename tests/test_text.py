@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from encodings.aliases import aliases
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -104,9 +105,7 @@ def valid_or_not(encoding: str) -> st.SearchStrategy[bytes]:
     return st.lists(piece, max_size=5).map(b"".join)
 
 
-several = settings(
-    max_examples=int(os.environ.get("N", 25)), deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+several = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.parametrize("encoding", CODECS)
@@ -227,25 +226,31 @@ READINGS: list[tuple[bytes, str | None, str | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("content", "encoding", "errors"), READINGS)
-@pytest.mark.parametrize("newline", [*NEWLINES, "x", "\n\r"])
-async def test_read_text(
-    content: bytes, encoding: str | None, errors: str | None, newline: str | None, tmp_path: Path
-) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(content)
-
-    def read() -> str:
-        with open(path, encoding=encoding, errors=errors, newline=newline) as file:
-            return file.read()
-
-    expected = outcome(read)
+async def result_of(awaitable: Awaitable[Any]) -> Any:
+    """What is awaited, or all about what it raises."""
     try:
-        actual = await AsyncPath(path).read_text(encoding, errors, newline)
+        result = await awaitable
     except Exception as error:
         raised = error
-        actual = outcome(lambda: (_ for _ in ()).throw(raised))
-    assert actual == expected
+        return outcome(lambda: raise_(raised))
+    return result
+
+
+def raise_(error: Exception) -> None:
+    raise error
+
+
+@pytest.mark.parametrize(("content", "encoding", "errors"), READINGS)
+async def test_read_text(content: bytes, encoding: str | None, errors: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    for newline in [*NEWLINES, "x", "\n\r"]:
+
+        def read(newline: str | None = newline) -> str:
+            with open(path, encoding=encoding, errors=errors, newline=newline) as file:
+                return file.read()
+
+        assert await result_of(AsyncPath(path).read_text(encoding, errors, newline)) == outcome(read)
 
 
 TEXTS = ["", "abc\r\n\n", "crème\n", "あ\n", "😀", "\ud800", "a\udc80b"]
@@ -272,49 +277,38 @@ WRITINGS = [
 
 
 @pytest.mark.parametrize(("encoding", "errors"), WRITINGS)
-@pytest.mark.parametrize("newline", [*NEWLINES, "x"])
-@pytest.mark.parametrize("before", [None, b"", b"before"])
 @pytest.mark.parametrize("mode", ["w", "a"])
-async def test_write_text(
-    encoding: str | None,
-    errors: str | None,
-    newline: str | None,
-    before: bytes | None,
-    mode: str,
-    tmp_path: Path,
-) -> None:
-    for text in TEXTS:
-        paths = tmp_path / "theirs", tmp_path / "ours"
-        for path in paths:
+async def test_write_text(encoding: str | None, errors: str | None, mode: str, tmp_path: Path) -> None:
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    method = AsyncPath(ours).write_text if mode == "w" else AsyncPath(ours).append_text
+    for text, newline, before in product(TEXTS, [*NEWLINES, "x"], [None, b"", b"before"]):
+        for path in theirs, ours:
             path.unlink(missing_ok=True)
             if before is not None:
                 path.write_bytes(before)
-        theirs, ours = paths
 
-        def write(theirs: Path = theirs, text: str = text) -> int:
+        def write(text: str = text, newline: str | None = newline) -> int:
             with open(theirs, mode, encoding=encoding, errors=errors, newline=newline) as file:
                 return file.write(text)
 
         expected = outcome(write)
-        method = AsyncPath(ours).write_text if mode == "w" else AsyncPath(ours).append_text
-        try:
-            actual = await method(text, encoding, errors, newline)
-        except Exception as error:
-            raised = error
-            actual = outcome(lambda raised=raised: (_ for _ in ()).throw(raised))
-        if expected[0:1] == (UnicodeEncodeError,) if isinstance(expected, tuple) else False:
-            # A file that is appended to names UTF-16 by its byte order once it has a mark.
-            expected = expected[:1] + expected[2:]
-            actual = actual[:1] + actual[2:]
+        actual = await result_of(method(text, encoding, errors, newline))
+        if isinstance(expected, tuple) and expected[0] is UnicodeEncodeError and before:
+            # Where there is a mark already, `open` names UTF-16 by its byte order.
+            expected, actual = (expected[0], *expected[2:]), (actual[0], *actual[2:])
         assert actual == expected
-        refused = isinstance(expected, tuple) and (
-            (expected[0] is LookupError and "handler" not in expected[1]) or "newline" in str(expected[1])
-        )
-        if refused:
+        if is_refused(expected):
             # pathlib has opened and emptied the file before it looks at the other arguments.
             assert (ours.read_bytes() if ours.exists() else None) == before
         else:
             assert ours.read_bytes() == theirs.read_bytes()
+
+
+def is_refused(outcome: Any) -> bool:
+    """Whether an argument was at fault, not the text."""
+    return isinstance(outcome, tuple) and (
+        (outcome[0] is LookupError and "handler" not in outcome[1]) or "newline" in str(outcome[1])
+    )
 
 
 async def test_a_missing_directory_comes_before_what_cannot_be_encoded(tmp_path: Path) -> None:

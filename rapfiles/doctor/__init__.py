@@ -1,11 +1,15 @@
 """`python -m rapfiles doctor`: the library shown at work on the user's own files.
 
-- `command`: the arguments, the deadline, Ctrl-C and the exit code.
+- `command`: the arguments, the output and the exit code.
+- `supervision`: waits for the report, for so long and no longer.
+- `progress`: the line that tells what is going on.
+- `child`: the process in which the examination runs.
 - `sample`: the bounded walk that finds files to read.
 - `ways`: the ways to do an operation that are compared.
 - `examination`: the measurement, in interleaved rounds.
-- `stall`: whether AsyncPath held up the loop, or just the machine was busy.
+- `passes`: what is measured at a time.
 - `ticker`: the lag of an event loop.
+- `stall`: whether AsyncPath held up the loop, or the machine was busy.
 - `findings`: everything that was found out.
 - `report`: the findings as text and as JSON.
 """

@@ -233,6 +233,7 @@ class Examination:
             result = f"no answer within {patience:.0f} s" if patience == _PATIENCE else "the time was up"
         except Exception as error:
             result = f"{type(error).__name__}: {error}"
+            self.findings.measurements[operation][way.name].raised = True
         self.under_way = None
         self.findings.measurements[operation][way.name].note_lag(ticker.worst, ticker.worst_of_loop)
         return result, ticker.worst_of_loop

@@ -24,6 +24,8 @@ class Measurement:
     """The same without the time in which the loop's thread waited for a processor."""
     failure: str | None = None
     """Why there are no figures, or not all of them."""
+    raised: bool = False
+    """Whether it failed with an exception that says nothing about the file, but about the library."""
 
     def percentile(self, percent: int) -> float | None:
         """The time that so many per cent of the sequential operations do not exceed."""
@@ -92,9 +94,7 @@ class Findings:
     @property
     def broken(self) -> bool:
         """Whether AsyncPath failed at something that works synchronously."""
-        return any(
-            ways[OURS].failure is not None and ways[SYNCHRONOUS].times for ways in self.measurements.values()
-        )
+        return any(ways[OURS].raised and ways[SYNCHRONOUS].times for ways in self.measurements.values())
 
     def ratio(self, operation: str, way: str, mode: str) -> float | None:
         """The median over the rounds of this way / the synchronous way in the same round."""

@@ -148,7 +148,7 @@ def _table(findings: Findings, micro: str) -> Iterator[str]:
         yield _line(row, widths)
     for operation, way, measurement in _rows(findings):
         if measurement.failure is not None:
-            yield f"{operation} in the way {way}: {printable(measurement.failure)}"
+            yield f"{operation}, {way}: {printable(measurement.failure)}"
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

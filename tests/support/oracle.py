@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -19,6 +19,8 @@ class Call:
     method: str
     text: str
     arguments: Callable[[AnyPath], tuple[tuple[Any, ...], dict[str, Any]]]
+    # The argument is wrong for every path: AsyncPath says so before it looks at the path, pathlib maybe not.
+    refused: bool = False
 
     def __str__(self) -> str:
         return f"{self.method}({self.text})"
@@ -28,6 +30,11 @@ def call(method: str, *args: Any, **keywords: Any) -> Call:
     """A call whose arguments are the same for both classes."""
     text = ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in keywords.items())])
     return Call(method, text[:80], lambda _: (args, keywords))
+
+
+def refused(method: str, *args: Any, **keywords: Any) -> Call:
+    """A call whose arguments are wrong whatever the path."""
+    return replace(call(method, *args, **keywords), refused=True)
 
 
 def call_with_path(method: str, argument: str, *args: Any) -> Call:

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::Instant;
 
-use crate::cached::{Attempt, Cached};
+use crate::cached::{Attempt, Cached, Room};
 use crate::configuration::Configuration;
 use crate::counters::Counters;
 use crate::error::Error;
@@ -69,12 +69,17 @@ impl Engine {
         }
     }
 
-    /// Tier 0: the answer, if the kernel has it at hand. Never waits.
-    pub fn attempt(&self, operation: &Operation) -> Result<Result<Outcome, Error>, Lane> {
-        match self.cached.attempt(operation) {
-            Attempt::Answered(outcome) => {
+    /// Tier 0: the answer and the time, if the kernel has it at hand; else the lane to submit the operation in. Never
+    /// waits.
+    pub fn attempt(
+        &self,
+        operation: &Operation,
+        room: &mut dyn Room,
+    ) -> Result<(Result<Outcome, Error>, Instant), Lane> {
+        match self.cached.attempt(operation, room) {
+            Attempt::Answered(outcome, now) => {
                 self.pool.totals.cached.increment();
-                Ok(outcome)
+                Ok((outcome, now))
             }
             Attempt::HandOff(lane) => Err(lane),
         }

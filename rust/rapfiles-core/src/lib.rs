@@ -33,6 +33,7 @@ mod write;
 
 pub use attributes::AttributeName;
 pub use budget::Budget;
+pub use cached::Room;
 pub use configuration::Configuration;
 pub use counters::Counters;
 pub use directory::DirectoryListing;

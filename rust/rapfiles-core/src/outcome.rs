@@ -57,6 +57,8 @@ pub enum Outcome {
     Count(u64),
     /// Content.
     Bytes(Vec<u8>),
+    /// The content is in the room that the caller has made for it.
+    InRoom,
     /// A file that is open and sized, too large to be read before the caller has made room for it.
     Large(LargeFile),
     /// A caller's buffer was filled with `length` bytes; `tail` is what the file has grown by since it was sized.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use pyo3::exceptions::{PyNotImplementedError, PyRuntimeError};
 use pyo3::intern;
@@ -158,8 +159,8 @@ pub(crate) fn new_ticket() -> Arc<Ticket> {
 }
 
 /// Counts an operation that completed without suspending; `true` when the task must give the others a turn.
-pub(crate) fn spend_budget() -> bool {
-    with_thread(|thread| thread.budget.spend())
+pub(crate) fn spend_budget(now: Instant) -> bool {
+    with_thread(|thread| thread.budget.spend(now))
 }
 
 /// The task suspends: the others have their turn.

@@ -1,6 +1,7 @@
 //! Awaitables: the one place where a pending operation becomes something that a task can await.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyStopIteration, PyTypeError};
 use pyo3::prelude::*;
@@ -10,7 +11,7 @@ use rapfiles_core::{Answer, Engine, Error, Outcome, Ticket};
 
 use crate::errors::{self, Names};
 use crate::event_loop::{self, Framework, Waiter};
-use crate::results::{self, Converted};
+use crate::results::{self, BytesRoom, Converted};
 
 /// A submitted operation: await it once.
 #[pyclass(frozen, freelist = 64, module = "rapfiles._native")]
@@ -58,7 +59,7 @@ pub(crate) fn submit(
         Framework::Trio => Operation::new(State::Unsubmitted(Box::new(operation)), names, true),
         Framework::Asyncio(event_loop) => {
             let state = match enter(py, operation, &names) {
-                Entered::Ready(answer) => State::answered(answer),
+                Entered::Ready(answer, now) => State::answered(answer, now),
                 Entered::Pending(ticket, room) => {
                     State::Submitted { ticket, room, event_loop: Some(event_loop.unbind()) }
                 }
@@ -72,7 +73,9 @@ pub(crate) fn submit(
 pub(crate) fn answered(py: Python<'_>, answer: PyResult<Py<PyAny>>) -> PyResult<Operation> {
     Ok(match event_loop::framework(py)? {
         Framework::Trio => Operation::new(State::Ready(answer), Names::none(), true),
-        Framework::Asyncio(_) => Operation::new(State::answered(answer), Names::none(), false),
+        Framework::Asyncio(_) => {
+            Operation::new(State::answered(answer, Instant::now()), Names::none(), false)
+        }
     })
 }
 
@@ -83,30 +86,31 @@ pub(crate) fn checkpoint(py: Python<'_>) -> PyResult<Operation> {
 }
 
 impl State {
-    fn answered(answer: PyResult<Py<PyAny>>) -> Self {
-        if event_loop::spend_budget() { Self::Yielding(answer) } else { Self::Ready(answer) }
+    fn answered(answer: PyResult<Py<PyAny>>, now: Instant) -> Self {
+        if event_loop::spend_budget(now) { Self::Yielding(answer) } else { Self::Ready(answer) }
     }
 }
 
 /// What became of an operation that was put into the engine, or of its next part.
 enum Entered {
-    Ready(PyResult<Py<PyAny>>),
+    /// The answer, and when it was there.
+    Ready(PyResult<Py<PyAny>>, Instant),
     Pending(Arc<Ticket>, Option<Py<PyAny>>),
 }
 
 fn enter(py: Python<'_>, operation: rapfiles_core::Operation, names: &Names) -> Entered {
     let engine = Engine::current();
-    let outcome = match engine.attempt(&operation) {
-        Ok(outcome) => outcome,
+    let mut room = BytesRoom::new(py);
+    match engine.attempt(&operation, &mut room) {
+        Ok((outcome, now)) => proceed(py, outcome, room.into_bytes(), names, now),
         Err(lane) => {
             let ticket = event_loop::new_ticket();
             match engine.submit(operation, lane, &ticket) {
-                Answer::Ready(outcome) => outcome,
-                Answer::Pending => return Entered::Pending(ticket, None),
+                Answer::Ready(outcome) => proceed(py, outcome, None, names, Instant::now()),
+                Answer::Pending => Entered::Pending(ticket, None),
             }
         }
-    };
-    proceed(py, outcome, None, names)
+    }
 }
 
 /// Makes the answer of an outcome, or submits what is still to be done for it.
@@ -115,13 +119,14 @@ fn proceed(
     outcome: Result<Outcome, Error>,
     room: Option<Py<PyAny>>,
     names: &Names,
+    now: Instant,
 ) -> Entered {
     let outcome = match outcome {
         Ok(outcome) => outcome,
-        Err(error) => return Entered::Ready(Err(errors::exception(py, error, names))),
+        Err(error) => return Entered::Ready(Err(errors::exception(py, error, names)), now),
     };
     match results::convert(py, outcome, room) {
-        Ok(Converted::Value(value)) => Entered::Ready(Ok(value)),
+        Ok(Converted::Value(value)) => Entered::Ready(Ok(value), now),
         Ok(Converted::Fill(fill, room)) => {
             let ticket = event_loop::new_ticket();
             Engine::current().fill(fill, &ticket);
@@ -132,7 +137,7 @@ fn proceed(
             Engine::current().fill_text(fill, &ticket);
             Entered::Pending(ticket, Some(room))
         }
-        Err(error) => Entered::Ready(Err(error)),
+        Err(error) => Entered::Ready(Err(error), now),
     }
 }
 
@@ -156,7 +161,7 @@ impl Operation {
                         return Ok(Step::Suspend(future));
                     }
                     state = match self.resume(py, &ticket, room)? {
-                        Entered::Ready(answer) => State::Ready(answer),
+                        Entered::Ready(answer, _) => State::Ready(answer),
                         Entered::Pending(ticket, room) => {
                             State::Submitted { ticket, room, event_loop: Some(event_loop) }
                         }
@@ -176,7 +181,7 @@ impl Operation {
 
     fn resume(&self, py: Python<'_>, ticket: &Ticket, room: Option<Py<PyAny>>) -> PyResult<Entered> {
         let outcome = ticket.take().ok_or_else(|| PyRuntimeError::new_err("this operation was cancelled"))?;
-        Ok(proceed(py, outcome, room, &self.names))
+        Ok(proceed(py, outcome, room, &self.names, Instant::now()))
     }
 
     /// Nobody waits for the answer any more.
@@ -308,7 +313,7 @@ impl Operation {
                 }
             };
             state = match entered {
-                Entered::Ready(answer) => State::Ready(answer),
+                Entered::Ready(answer, _) => State::Ready(answer),
                 Entered::Pending(ticket, room) => State::Submitted { ticket, room, event_loop: None },
             };
         }

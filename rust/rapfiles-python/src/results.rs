@@ -1,12 +1,13 @@
 //! Results: how the engine's outcomes become Python objects.
 
 use std::ffi::OsStr;
+use std::ptr::NonNull;
 
 use pyo3::exceptions::PyMemoryError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyList, PyString};
-use rapfiles_core::{FileSystem, FileSystemLimits, Fill, LargeFile, Outcome, Text, TextFill};
+use rapfiles_core::{FileSystem, FileSystemLimits, Fill, LargeFile, Outcome, Room, Text, TextFill};
 
 use crate::listing::DirectoryListing;
 use crate::stat_result;
@@ -26,6 +27,42 @@ pub(crate) enum Converted {
     FillText(TextFill, Py<PyAny>),
 }
 
+/// A bytes object for the content of a small file.
+pub(crate) struct BytesRoom<'py> {
+    py: Python<'py>,
+    bytes: Option<Bound<'py, PyAny>>,
+}
+
+impl<'py> BytesRoom<'py> {
+    pub(crate) fn new(py: Python<'py>) -> Self {
+        Self { py, bytes: None }
+    }
+
+    pub(crate) fn into_bytes(self) -> Option<Py<PyAny>> {
+        self.bytes.map(Bound::unbind)
+    }
+}
+
+// SAFETY: a bytes object has room for its size and for a NUL behind that, and this one is kept and not shown to anybody.
+// An attempt that overwrites the NUL fails, and the object is not used.
+unsafe impl Room for BytesRoom<'_> {
+    fn make(&mut self, size: usize) -> Option<NonNull<u8>> {
+        // There is but one empty bytes object, and it must not be written to.
+        let length = ffi::Py_ssize_t::try_from(size).ok().filter(|length| *length > 0)?;
+        let bytes = uninitialised_bytes(self.py, length).ok()?;
+        // SAFETY: it is a bytes object.
+        let start = unsafe { ffi::PyBytes_AsString(bytes.as_ptr()) };
+        self.bytes = Some(bytes);
+        NonNull::new(start.cast())
+    }
+}
+
+/// A bytes object whose content nobody has set yet.
+fn uninitialised_bytes(py: Python<'_>, length: ffi::Py_ssize_t) -> PyResult<Bound<'_, PyAny>> {
+    // SAFETY: the call returns a new reference, or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyBytes_FromStringAndSize(std::ptr::null(), length)) }
+}
+
 /// Makes a Python object of an outcome. `room` is what the steps before have made for it.
 pub(crate) fn convert(py: Python<'_>, outcome: Outcome, room: Option<Py<PyAny>>) -> PyResult<Converted> {
     let value = match outcome {
@@ -33,6 +70,7 @@ pub(crate) fn convert(py: Python<'_>, outcome: Outcome, room: Option<Py<PyAny>>)
         Outcome::Flag(flag) => PyBool::new(py, flag).to_owned().into_any().unbind(),
         Outcome::Count(count) => PyInt::new(py, count).into_any().unbind(),
         Outcome::Bytes(bytes) | Outcome::Undecodable(bytes) => PyBytes::new(py, &bytes).into_any().unbind(),
+        Outcome::InRoom => room.unwrap_or_else(|| py.None()),
         Outcome::Large(file) => return large(py, file),
         Outcome::Filled { length, tail } => filled(py, room, length, &tail)?,
         Outcome::Text(content) => return text(py, content),
@@ -66,10 +104,7 @@ pub(crate) fn path<'py>(py: Python<'py>, path: &OsStr) -> PyResult<Bound<'py, Py
 fn large(py: Python<'_>, file: LargeFile) -> PyResult<Converted> {
     let size = file.size();
     let length = ffi::Py_ssize_t::try_from(size).map_err(|_| PyMemoryError::new_err(()))?;
-    // SAFETY: without a start, the call makes a bytes object whose content nobody has set yet.
-    let room = unsafe {
-        Bound::from_owned_ptr_or_err(py, ffi::PyBytes_FromStringAndSize(std::ptr::null(), length))
-    }?;
+    let room = uninitialised_bytes(py, length)?;
     // SAFETY: it is a bytes object.
     let start = unsafe { ffi::PyBytes_AsString(room.as_ptr()) }.cast::<u8>();
     let room = room.unbind();

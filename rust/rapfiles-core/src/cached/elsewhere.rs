@@ -1,6 +1,6 @@
 //! No kernel but Linux's makes the promise that tier 0 is built on, so everything is handed to a worker.
 
-use super::Attempt;
+use super::{Attempt, Room};
 use crate::error::{About, Error};
 use crate::operation::Operation;
 use crate::outcome::{FileSystem, Outcome};
@@ -15,7 +15,7 @@ impl Cached {
         Self
     }
 
-    pub(crate) fn attempt(&self, _operation: &Operation) -> Attempt {
+    pub(crate) fn attempt(&self, _operation: &Operation, _room: &mut dyn Room) -> Attempt {
         Attempt::HandOff(Lane::Unknown)
     }
 }

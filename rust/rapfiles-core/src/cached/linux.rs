@@ -7,16 +7,16 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use super::Attempt;
 use super::known::{KnownFile, KnownFiles};
 use super::mounts::{self, MountNumber, Mounts};
+use super::{Attempt, Room};
 use crate::error::{About, Error, Subject};
 use crate::metadata::{self, Metadata, Timestamp};
 use crate::operation::Operation;
 use crate::outcome::{FileSystem, Outcome};
 use crate::platform::{NativePath, metadata_of_fd, parent};
 use crate::pool::Lane;
-use crate::text::{Newline, decode};
+use crate::text::{Codec, Newline, decode};
 
 /// The largest file that is read on the loop: about 20 µs of copying.
 const LARGEST: u64 = 128 << 10;
@@ -68,37 +68,30 @@ impl Cached {
     }
 
     /// Answers an operation, if that needs no waiting.
-    pub(crate) fn attempt(&self, operation: &Operation) -> Attempt {
+    pub(crate) fn attempt(&self, operation: &Operation, room: &mut dyn Room) -> Attempt {
         if self.absent.load(Ordering::Relaxed) {
             return Attempt::HandOff(Lane::Unknown);
         }
         let answer = match operation {
-            Operation::Read { path } => self.read(path).map(|bytes| bytes.map(Outcome::Bytes)),
-            Operation::ReadText { path, codec, newline } => self.read(path).and_then(|content| {
-                let Ok(content) = content else { return Ok(content.map(Outcome::Bytes)) };
-                if content.len() > LARGEST_TEXT && (*newline == Newline::Universal || !content.is_ascii()) {
-                    return Err(No::HandOff(Lane::Unknown));
-                }
-                Ok(Ok(match decode(content, *codec, *newline) {
-                    Ok(text) => Outcome::Text(text),
-                    Err(content) => Outcome::Undecodable(content),
-                }))
-            }),
+            Operation::Read { path } => self.read(path, Some(room)),
+            Operation::ReadText { path, codec, newline } => {
+                self.read(path, None).and_then(|(answer, now)| Ok((decoded(answer, *codec, *newline)?, now)))
+            }
             Operation::Stat { path, follow } => self
                 .stat(path, *follow)
-                .map(|metadata| metadata.map(|metadata| Outcome::Metadata(Box::new(metadata)))),
+                .map(|(answer, now)| (answer.map(|metadata| Outcome::Metadata(Box::new(metadata))), now)),
             Operation::IsType { path, file_type, follow, tolerant } => {
-                self.stat(path, *follow).map(|metadata| match metadata {
-                    Ok(metadata) => Ok(Outcome::Flag(file_type.includes(metadata.file_type()))),
-                    Err(error) => metadata::absent(error, *tolerant).map(Outcome::Flag),
+                self.stat(path, *follow).map(|(answer, now)| match answer {
+                    Ok(metadata) => (Ok(Outcome::Flag(file_type.includes(metadata.file_type()))), now),
+                    Err(error) => (metadata::absent(error, *tolerant).map(Outcome::Flag), now),
                 })
             }
             Operation::SameFile { path, other } => self.same_file(path, other),
-            Operation::IsJunction { .. } => Ok(Ok(Outcome::Flag(false))),
-            other => Err(other.path().map_or(No::HandOff(Lane::Unknown), |_| No::NotCached)),
+            Operation::IsJunction { .. } => Ok((Ok(Outcome::Flag(false)), Instant::now())),
+            _ => Err(No::NotCached),
         };
         match answer {
-            Ok(answer) => Attempt::Answered(answer),
+            Ok((answer, now)) => Attempt::Answered(answer, now),
             Err(No::HandOff(lane)) => Attempt::HandOff(lane),
             Err(No::NotCached) => {
                 Attempt::HandOff(operation.path().map_or(Lane::Unknown, |path| self.lane_of(path)))
@@ -144,47 +137,45 @@ impl Cached {
         }
     }
 
-    fn stat(&self, path: &NativePath, follow: bool) -> Result<Result<Metadata, Error>, No> {
+    fn stat(&self, path: &NativePath, follow: bool) -> Answer<Metadata> {
         let began = Instant::now();
         let found = match self.find(path, follow)? {
             Ok(found) => found,
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return Ok((Err(error), began)),
         };
         let Some(permit) = self.mounts.permit(found.mount, began) else {
             return Err(No::HandOff(found.lane()));
         };
         let Found { fd, metadata, .. } = found;
         drop(fd);
-        self.mounts.ended(permit);
-        Ok(Ok(metadata))
+        Ok((Ok(metadata), self.mounts.ended(permit)))
     }
 
-    fn same_file(&self, path: &NativePath, other: &NativePath) -> Result<Result<Outcome, Error>, No> {
+    fn same_file(&self, path: &NativePath, other: &NativePath) -> Answer<Outcome> {
         // An error names one of two paths; a worker tells which.
-        let Ok(first) = self.stat(path, true)? else { return Err(No::NotCached) };
-        match self.stat(other, true)? {
-            Ok(second) => Ok(Ok(Outcome::Flag(first.is_same_file(&second)))),
-            Err(_) => Err(No::NotCached),
-        }
+        let (Ok(first), _) = self.stat(path, true)? else { return Err(No::NotCached) };
+        let (Ok(second), now) = self.stat(other, true)? else { return Err(No::NotCached) };
+        Ok((Ok(Outcome::Flag(first.is_same_file(&second))), now))
     }
 
-    fn read(&self, path: &NativePath) -> Result<Result<Vec<u8>, Error>, No> {
+    fn read(&self, path: &NativePath, mut room: Option<&mut dyn Room>) -> Answer<Outcome> {
         let began = Instant::now();
         let place = self.known.place(path.to_bytes());
         if let Some(place) = place
             && let Some(known) = self.known.get(place, began)
             && let Some(permit) = self.mounts.permit(known.mount, began)
         {
-            let content = read_known(path.as_c_str(), known);
-            self.mounts.ended(permit);
+            let room = room.as_mut().map(|room| &mut **room as &mut dyn Room);
+            let content = read_known(path.as_c_str(), known, room);
+            let now = self.mounts.ended(permit);
             match content {
-                Some(content) => return Ok(Ok(content)),
+                Some(content) => return Ok((Ok(content), now)),
                 None => self.known.forget(place),
             }
         }
         let found = match self.find(path, true)? {
             Ok(found) => found,
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return Ok((Err(error), began)),
         };
         let Metadata { device, inode, size, .. } = found.metadata;
         if !found.metadata.is_regular_file() || size > LARGEST {
@@ -195,48 +186,74 @@ impl Cached {
         };
         let (lane, mount) = (found.lane(), found.mount);
         drop(found);
-        let content = read_regular(path.as_c_str(), size);
-        self.mounts.ended(permit);
+        let content = open_to_read(path.as_c_str()).and_then(|fd| read_all_now(&fd, size, room));
+        let now = self.mounts.ended(permit);
         let Some(content) = content else { return Err(No::HandOff(lane)) };
         if let Some(place) = place {
             self.known.insert(place, KnownFile { device, inode, mount }, began);
         }
-        Ok(Ok(content))
+        Ok((Ok(content), now))
     }
 }
 
-/// Reads a path that has just been seen to lead to a small regular file.
-fn read_regular(path: &CStr, size: u64) -> Option<Vec<u8>> {
-    let fd = open_cached(path, libc::O_RDONLY | libc::O_NONBLOCK).ok()?;
-    read_all_now(&fd, size)
+/// What the kernel had at hand, and when that was there.
+type Answer<T> = Result<(Result<T, Error>, Instant), No>;
+
+/// Decodes the content of a small file, unless that would take too long for the loop.
+fn decoded(
+    content: Result<Outcome, Error>,
+    codec: Codec,
+    newline: Newline,
+) -> Result<Result<Outcome, Error>, No> {
+    let Ok(Outcome::Bytes(content)) = content else { return Ok(content) };
+    let plain = || content.is_ascii() && memchr::memchr(b'\r', &content).is_none();
+    if content.len() > LARGEST_TEXT && !plain() {
+        return Err(No::NotCached);
+    }
+    Ok(Ok(match decode(content, codec, newline) {
+        Ok(text) => Outcome::Text(text),
+        Err(content) => Outcome::Undecodable(content),
+    }))
 }
 
 /// Reads a path that led to this regular file a moment ago, if it still does.
-fn read_known(path: &CStr, known: KnownFile) -> Option<Vec<u8>> {
-    let fd = open_cached(path, libc::O_RDONLY | libc::O_NONBLOCK).ok()?;
+fn read_known(path: &CStr, known: KnownFile, room: Option<&mut dyn Room>) -> Option<Outcome> {
+    let fd = open_to_read(path)?;
     // Not through statx: on a local file system nothing has to be synchronised.
     let metadata = metadata_of_fd(fd.as_raw_fd()).ok()?;
     let same = metadata.inode == known.inode && metadata.device == known.device;
     if !same || !metadata.is_regular_file() || metadata.size > LARGEST {
         return None;
     }
-    read_all_now(&fd, metadata.size)
+    read_all_now(&fd, metadata.size, room)
+}
+
+fn open_to_read(path: &CStr) -> Option<OwnedFd> {
+    open_cached(path, libc::O_RDONLY | libc::O_NONBLOCK).ok()
 }
 
 /// The whole content of an open file of this size, if all of it is in the page cache.
-fn read_all_now(fd: &OwnedFd, size: u64) -> Option<Vec<u8>> {
+fn read_all_now(fd: &OwnedFd, size: u64, room: Option<&mut dyn Room>) -> Option<Outcome> {
     let size = size as usize;
-    // One byte more, to see whether the file has grown.
+    if let Some(start) = room.and_then(|room| room.make(size)) {
+        return (read_now(fd, start.as_ptr(), size + 1)? == size).then_some(Outcome::InRoom);
+    }
     let mut content: Vec<u8> = Vec::with_capacity(size + 1);
-    let part = libc::iovec { iov_base: content.as_mut_ptr().cast(), iov_len: size + 1 };
-    // SAFETY: the vector has that much room.
-    let read = unsafe { libc::preadv2(fd.as_raw_fd(), &raw const part, 1, 0, libc::RWF_NOWAIT) };
-    if usize::try_from(read).ok()? != size {
+    if read_now(fd, content.as_mut_ptr(), size + 1)? != size {
         return None;
     }
     // SAFETY: the kernel has written that many bytes.
     unsafe { content.set_len(size) };
-    Some(content)
+    Some(Outcome::Bytes(content))
+}
+
+/// Reads from the start of a file what is in the page cache. Asked for one byte more than the file has, this tells
+/// whether it has grown.
+fn read_now(fd: &OwnedFd, start: *mut u8, length: usize) -> Option<usize> {
+    let part = libc::iovec { iov_base: start.cast(), iov_len: length };
+    // SAFETY: the caller has made room for that many bytes.
+    let read = unsafe { libc::preadv2(fd.as_raw_fd(), &raw const part, 1, 0, libc::RWF_NOWAIT) };
+    usize::try_from(read).ok()
 }
 
 fn open_cached(path: &CStr, flags: libc::c_int) -> Result<OwnedFd, i32> {
@@ -357,6 +374,15 @@ mod tests {
 
     use super::*;
 
+    struct NoRoom;
+
+    // SAFETY: makes none.
+    unsafe impl Room for NoRoom {
+        fn make(&mut self, _size: usize) -> Option<std::ptr::NonNull<u8>> {
+            None
+        }
+    }
+
     fn native(path: &Path) -> NativePath {
         NativePath::from_vec(path.as_os_str().as_bytes().to_vec()).unwrap()
     }
@@ -368,8 +394,8 @@ mod tests {
         fs::write(&file, b"content").unwrap();
         fs::read(&file).unwrap();
         let operation = Operation::Read { path: native(&file) };
-        match Cached::new().attempt(&operation) {
-            Attempt::Answered(Ok(Outcome::Bytes(bytes))) => assert_eq!(bytes, b"content"),
+        match Cached::new().attempt(&operation, &mut NoRoom) {
+            Attempt::Answered(Ok(Outcome::Bytes(bytes)), _) => assert_eq!(bytes, b"content"),
             // The file system of the temporary directory, or the kernel, may not be one for tier 0.
             Attempt::HandOff(_) => assert!(!matches!(
                 inspect(&native(directory.path())),
@@ -386,11 +412,11 @@ mod tests {
         // SAFETY: the path is a C string.
         assert_eq!(unsafe { libc::mkfifo(native(&fifo).as_ptr(), 0o600) }, 0);
         let operation = Operation::Read { path: native(&fifo) };
-        assert!(matches!(Cached::new().attempt(&operation), Attempt::HandOff(Lane::Special)));
+        assert!(matches!(Cached::new().attempt(&operation, &mut NoRoom), Attempt::HandOff(Lane::Special)));
         let operation = Operation::Read { path: native(directory.path()) };
-        assert!(matches!(Cached::new().attempt(&operation), Attempt::HandOff(_)));
+        assert!(matches!(Cached::new().attempt(&operation, &mut NoRoom), Attempt::HandOff(_)));
         let operation = Operation::Read { path: native(Path::new("/proc/self/status")) };
-        assert!(matches!(Cached::new().attempt(&operation), Attempt::HandOff(_)));
+        assert!(matches!(Cached::new().attempt(&operation, &mut NoRoom), Attempt::HandOff(_)));
     }
 
     #[test]
@@ -402,7 +428,7 @@ mod tests {
         };
         let path = native(&directory.path().join("new").join("deeper"));
         let operation = Operation::Touch { path, mode: 0o666, exist_ok: true };
-        match Cached::new().attempt(&operation) {
+        match Cached::new().attempt(&operation, &mut NoRoom) {
             Attempt::HandOff(lane) => assert!(lane == Lane::Mount(device) || lane == Lane::Unknown),
             other => panic!("{other:?}"),
         }

@@ -14,15 +14,27 @@ pub(crate) use elsewhere::{Cached, inspect};
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{Cached, inspect};
 
+use std::ptr::NonNull;
+use std::time::Instant;
+
 use crate::error::Error;
 use crate::outcome::Outcome;
 use crate::pool::Lane;
 
+/// Where the caller wants the content of a small file to be read to, so that it need not be copied.
+///
+/// # Safety
+/// What `make` returns must be valid for writes of `size` bytes and of one more until the attempt has ended.
+pub unsafe trait Room {
+    /// Makes room for so many bytes and one more; `None` where the content is better brought in a vector.
+    fn make(&mut self, size: usize) -> Option<NonNull<u8>>;
+}
+
 /// What came of the attempt to answer at once.
 #[derive(Debug)]
 pub(crate) enum Attempt {
-    /// The answer.
-    Answered(Result<Outcome, Error>),
+    /// The answer, and when it was there.
+    Answered(Result<Outcome, Error>, Instant),
     /// A worker has to do it, in this lane.
     HandOff(Lane),
 }

@@ -83,13 +83,17 @@ impl Mounts {
         Some(Permit { number, began: now, waits: (mount.watched > 0).then(waits_of_this_thread) })
     }
 
-    /// Ends an attempt, and looks whether it has waited.
-    pub(super) fn ended(&self, permit: Permit) {
+    /// Ends an attempt, and looks whether it has waited. Returns the time.
+    pub(super) fn ended(&self, permit: Permit) -> Instant {
         let now = Instant::now();
         let slow = now.saturating_duration_since(permit.began) > SLOW;
-        if !slow && permit.waits.is_none() {
-            return;
+        if slow || permit.waits.is_some() {
+            self.judge(&permit, slow, now);
         }
+        now
+    }
+
+    fn judge(&self, permit: &Permit, slow: bool, now: Instant) {
         let waited = slow && permit.waits.is_some_and(|before| waits_of_this_thread() > before);
         let mut mounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(mount) = mounts.iter_mut().find(|mount| mount.number == permit.number) else { return };

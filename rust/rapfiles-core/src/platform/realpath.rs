@@ -96,15 +96,15 @@ pub(crate) fn resolve(path: &NativePath, strictness: Strictness, rules: u32) -> 
         }
         let next = resolution.joined(&name);
         let native = NativePath::from_vec(next.clone()).map_err(|_| refused(libc::EINVAL, &next))?;
-        let target = match target_of(&native, &next, &resolution, strict && rules >= FILES_HAVE_NO_PARENT) {
-            Ok(target) => target,
-            Err(error) if kept(&error, strictness) => None,
+        let is_link = match is_link(&native, &next, &resolution, strict && rules >= FILES_HAVE_NO_PARENT) {
+            Ok(is_link) => is_link,
+            Err(error) if kept(&error, strictness) => false,
             Err(error) => return Err(error),
         };
-        let Some(target) = target else {
+        if !is_link {
             resolution.path = next;
             continue;
-        };
+        }
         match seen.get(&next) {
             Some(Some(resolved)) => resolution.path = resolved.clone(),
             Some(None) => {
@@ -118,6 +118,15 @@ pub(crate) fn resolve(path: &NativePath, strictness: Strictness, rules: u32) -> 
                 }
             }
             None => {
+                let target = match read_link(&native).map_err(|error| of_path(&error, &next)) {
+                    Ok(target) => target.into_vec(),
+                    // Before Python 3.13, what goes wrong here is raised in any case.
+                    Err(error) if absolute_throughout && kept(&error, strictness) => {
+                        resolution.path = next;
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
                 seen.insert(next.clone(), None);
                 if target.first() == Some(&b'/') {
                     resolution.path = b"/".to_vec();
@@ -130,22 +139,22 @@ pub(crate) fn resolve(path: &NativePath, strictness: Strictness, rules: u32) -> 
     finish(resolution.path, rules, strict)
 }
 
-/// Where the link at `path` leads; `None` if it is not a link.
-fn target_of(
+/// Whether there is a link at `path`.
+fn is_link(
     path: &NativePath,
     bytes: &[u8],
     resolution: &Resolution,
     files_have_no_parent: bool,
-) -> Result<Option<Vec<u8>>, Error> {
-    let of_path = |error: std::io::Error| refused(error.raw_os_error().unwrap_or(libc::EIO), bytes);
-    let metadata = metadata(path, false).map_err(of_path)?;
-    if !metadata.is_symlink() {
-        if files_have_no_parent && resolution.names > 0 && !metadata.is_directory() {
-            return Err(refused(libc::ENOTDIR, bytes));
-        }
-        return Ok(None);
+) -> Result<bool, Error> {
+    let metadata = metadata(path, false).map_err(|error| of_path(&error, bytes))?;
+    if files_have_no_parent && resolution.names > 0 && !metadata.is_symlink() && !metadata.is_directory() {
+        return Err(refused(libc::ENOTDIR, bytes));
     }
-    read_link(path).map(|target| Some(target.into_vec())).map_err(of_path)
+    Ok(metadata.is_symlink())
+}
+
+fn of_path(error: &std::io::Error, path: &[u8]) -> Error {
+    refused(error.raw_os_error().unwrap_or(libc::EIO), path)
 }
 
 /// Whether an error means that the rest of the path is kept as it is.

@@ -1,7 +1,7 @@
 //! Handles of open files and directories, and what the system knows of them.
 
 use std::io;
-use std::os::windows::io::{AsRawHandle, BorrowedHandle, FromRawHandle, HandleOrInvalid, OwnedHandle};
+use std::os::windows::io::{AsRawHandle, BorrowedHandle, HandleOrInvalid, OwnedHandle};
 use std::ptr;
 
 use windows_sys::Win32::Storage::FileSystem::{
@@ -23,8 +23,7 @@ pub(super) fn open(
 ) -> io::Result<OwnedHandle> {
     let (security, template) = (ptr::null(), ptr::null_mut());
     // SAFETY: the path ends with a NUL, and the other pointers may be null.
-    let handle =
-        unsafe { CreateFileW(path.as_ptr(), access, share, security, disposition, flags, template) };
+    let handle = unsafe { CreateFileW(path.as_ptr(), access, share, security, disposition, flags, template) };
     // SAFETY: the handle is invalid, or new and nobody else's.
     let handle = unsafe { HandleOrInvalid::from_raw_handle(handle) };
     OwnedHandle::try_from(handle).map_err(|_| io::Error::last_os_error())

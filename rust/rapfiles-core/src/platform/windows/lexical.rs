@@ -25,8 +25,9 @@ pub(super) struct Parts<'a> {
 
 /// `ntpath.splitroot`.
 pub(super) fn split_root(path: &[u16]) -> Parts<'_> {
-    let separator_from =
-        |start: usize| path.iter().skip(start).position(|unit| is_separator(*unit)).map(|found| start + found);
+    let separator_from = |start: usize| {
+        path.iter().skip(start).position(|unit| is_separator(*unit)).map(|found| start + found)
+    };
     let separator_at = |index: usize| path.get(index).is_some_and(|unit| is_separator(*unit));
     let drive = if separator_at(0) {
         if separator_at(1) {

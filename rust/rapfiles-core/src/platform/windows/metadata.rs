@@ -27,8 +27,8 @@ use crate::metadata::{FileType, Metadata, Timestamp};
 const FIFO: u32 = 0o010_000;
 const CHARACTER_DEVICE: u32 = 0o020_000;
 const BLOCK_DEVICE: u32 = 0o060_000;
-/// The bits of a mode that do not hold the type.
-const PERMISSIONS: u32 = 0o7777;
+const EVERYBODY_MAY_READ: u32 = 0o444;
+const EVERYBODY_MAY_WRITE: u32 = 0o222;
 const EVERYBODY_MAY_RUN: u32 = 0o111;
 /// Set in the tags of reparse points that stand for another file or directory.
 const NAME_SURROGATE: u32 = 0x2000_0000;
@@ -47,8 +47,8 @@ pub(crate) fn metadata(path: &NativePath, follow: bool) -> io::Result<Metadata> 
         // Devices such as the console have to be opened for something.
         ERROR_INVALID_PARAMETER => {
             let share = FILE_SHARE_READ | FILE_SHARE_WRITE;
-            let handle = open_to_look(path, FILE_READ_ATTRIBUTES | GENERIC_READ, share, follow)
-                .map_err(|_| error)?;
+            let handle =
+                open_to_look(path, FILE_READ_ATTRIBUTES | GENERIC_READ, share, follow).map_err(|_| error)?;
             described(path, handle.as_handle(), follow, false)
         }
         // A reparse point that no file system feels responsible for.
@@ -64,7 +64,7 @@ pub(crate) fn metadata(path: &NativePath, follow: bool) -> io::Result<Metadata> 
 pub(crate) fn metadata_of(file: &File) -> io::Result<Metadata> {
     let handle = file.as_handle();
     match file_type(handle)? {
-        FILE_TYPE_DISK => of_disk(handle, 0),
+        FILE_TYPE_DISK => of_disk(None, handle, 0),
         other => Ok(device(None, other)),
     }
 }
@@ -96,9 +96,7 @@ fn described(
             return metadata(path, true);
         }
     }
-    let mut metadata = of_disk(handle, tag)?;
-    add_permission_to_run(&mut metadata, path);
-    Ok(metadata)
+    of_disk(Some(path), handle, tag)
 }
 
 fn file_type(handle: BorrowedHandle<'_>) -> io::Result<u32> {
@@ -141,7 +139,7 @@ fn device(path: Option<&NativePath>, file_type: u32) -> Metadata {
     Metadata { mode, ..Metadata::default() }
 }
 
-fn of_disk(handle: BorrowedHandle<'_>, tag: u32) -> io::Result<Metadata> {
+fn of_disk(path: Option<&NativePath>, handle: BorrowedHandle<'_>, tag: u32) -> io::Result<Metadata> {
     let mut found = BY_HANDLE_FILE_INFORMATION::default();
     // SAFETY: the handle is open, and there is room for the result.
     match checked(unsafe { GetFileInformationByHandle(handle.as_raw_handle(), &raw mut found) }) {
@@ -162,31 +160,36 @@ fn of_disk(handle: BorrowedHandle<'_>, tag: u32) -> io::Result<Metadata> {
         device: long.map_or(found.dwVolumeSerialNumber.into(), |long| long.VolumeSerialNumber),
         links: found.nNumberOfLinks.into(),
         size: joined(found.nFileSizeHigh, found.nFileSizeLow),
-        ..of_attributes(found.dwFileAttributes, tag, times)
+        ..of_attributes(path, found.dwFileAttributes, tag, times)
     })
 }
 
 /// What can be known without opening: no links, no inode.
 fn told_by_directory(path: &NativePath, follow: bool, refusal: io::Error) -> io::Result<Metadata> {
-    let entry = match NativePath::from_wide(without_separators_behind(path.units()).to_vec()) {
-        Some(entry) if !matches!(entry.units(), [] | [_, 0x3a]) => entry,
-        _ => return Err(refusal),
+    const COLON: u16 = b':' as u16;
+    let entry = match without_separators_behind(path.units()) {
+        // A drive is in no directory.
+        [] | [_, COLON] => return Err(refusal),
+        entry => NativePath::from_wide(entry.to_vec()).unwrap_or_else(|| path.clone()),
     };
-    let (_search, found) = find(&entry).map_err(|error| match code(&error) {
-        ERROR_FILE_NOT_FOUND | ERROR_PATH_NOT_FOUND | ERROR_NOT_READY | ERROR_BAD_NET_NAME => error,
-        _ => io::Error::from_raw_os_error(code(&refusal).cast_signed()),
-    })?;
+    let found = match find(&entry) {
+        Ok((_, found)) => found,
+        Err(error) => {
+            return Err(match code(&error) {
+                ERROR_FILE_NOT_FOUND | ERROR_PATH_NOT_FOUND | ERROR_NOT_READY | ERROR_BAD_NET_NAME => error,
+                _ => refusal,
+            });
+        }
+    };
     let tag = tag_of(&found);
     if tag != 0 && (follow || tag & NAME_SURROGATE == 0) {
         return Err(refusal);
     }
     let times = (found.ftCreationTime, found.ftLastAccessTime, found.ftLastWriteTime);
-    let mut metadata = Metadata {
+    Ok(Metadata {
         size: joined(found.nFileSizeHigh, found.nFileSizeLow),
-        ..of_attributes(found.dwFileAttributes, tag, times)
-    };
-    add_permission_to_run(&mut metadata, path);
-    Ok(metadata)
+        ..of_attributes(Some(path), found.dwFileAttributes, tag, times)
+    })
 }
 
 /// The tag of the reparse point that was found, zero for everything else.
@@ -194,19 +197,23 @@ pub(super) fn tag_of(found: &WIN32_FIND_DATAW) -> u32 {
     if found.dwFileAttributes & FILE_ATTRIBUTE_REPARSE_POINT == 0 { 0 } else { found.dwReserved0 }
 }
 
-fn of_attributes(attributes: u32, tag: u32, times: (FILETIME, FILETIME, FILETIME)) -> Metadata {
+fn of_attributes(
+    path: Option<&NativePath>,
+    attributes: u32,
+    tag: u32,
+    times: (FILETIME, FILETIME, FILETIME),
+) -> Metadata {
     let (born, accessed, modified) = times;
-    let file_type = if tag == IO_REPARSE_TAG_SYMLINK {
-        FileType::SYMLINK
-    } else if attributes & FILE_ATTRIBUTE_DIRECTORY != 0 {
-        FileType::DIRECTORY
-    } else {
-        FileType::REGULAR
+    let is_directory = attributes & FILE_ATTRIBUTE_DIRECTORY != 0;
+    let file_type = match tag {
+        IO_REPARSE_TAG_SYMLINK => FileType::SYMLINK,
+        _ if is_directory => FileType::DIRECTORY,
+        _ => FileType::REGULAR,
     };
-    let run = if attributes & FILE_ATTRIBUTE_DIRECTORY != 0 { EVERYBODY_MAY_RUN } else { 0 };
-    let write = if attributes & FILE_ATTRIBUTE_READONLY != 0 { 0 } else { 0o222 };
+    let write = if attributes & FILE_ATTRIBUTE_READONLY == 0 { EVERYBODY_MAY_WRITE } else { 0 };
+    let run = if is_directory || path.is_some_and(is_program) { EVERYBODY_MAY_RUN } else { 0 };
     Metadata {
-        mode: file_type.0 | 0o444 | write | run,
+        mode: file_type.0 | EVERYBODY_MAY_READ | write | run,
         accessed: timestamp(accessed),
         modified: timestamp(modified),
         // Python has always given the time of creation under this name.
@@ -218,15 +225,12 @@ fn of_attributes(attributes: u32, tag: u32, times: (FILETIME, FILETIME, FILETIME
     }
 }
 
-fn add_permission_to_run(metadata: &mut Metadata, path: &NativePath) {
-    let is_program = path.units().last_chunk::<4>().is_some_and(|end| {
+/// Whether the name ends as the names of programs do.
+fn is_program(path: &NativePath) -> bool {
+    path.units().last_chunk().is_some_and(|end: &[u16; 4]| {
         let end = end.map(|unit| u8::try_from(unit).unwrap_or(0).to_ascii_lowercase());
         PROGRAMS.contains(&&end)
-    });
-    let has_permissions = metadata.mode & PERMISSIONS != 0;
-    if is_program && has_permissions && metadata.file_attributes & FILE_ATTRIBUTE_DIRECTORY == 0 {
-        metadata.mode |= EVERYBODY_MAY_RUN;
-    }
+    })
 }
 
 fn joined(high: u32, low: u32) -> u64 {

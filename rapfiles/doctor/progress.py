@@ -1,0 +1,26 @@
+"""What is going on, in one line of the terminal that is overwritten."""
+
+import sys
+
+
+class Progress:
+    """Shows messages on standard error if that is a terminal, without escape codes; nothing otherwise."""
+
+    def __init__(self) -> None:
+        self._shown = sys.stderr.isatty()
+        self._width = 0
+
+    def __call__(self, message: str) -> None:
+        """Show a message in place of the last one."""
+        if self._shown:
+            text = message[:70]
+            sys.stderr.write(f"\r{text:<{self._width}}")
+            sys.stderr.flush()
+            self._width = len(text)
+
+    def clear(self) -> None:
+        """Remove the line."""
+        if self._shown and self._width:
+            sys.stderr.write(f"\r{'':<{self._width}}\r")
+            sys.stderr.flush()
+            self._width = 0

@@ -1,0 +1,150 @@
+//! Directories: making, removing and listing them.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::windows::ffi::OsStringExt;
+use std::ptr;
+
+use windows_sys::Win32::Foundation::{
+    ERROR_FILE_NOT_FOUND, ERROR_NO_MORE_FILES, HANDLE, INVALID_HANDLE_VALUE, LocalFree,
+};
+use windows_sys::Win32::Security::Authorization::{
+    ConvertStringSecurityDescriptorToSecurityDescriptorW, SDDL_REVISION_1,
+};
+use windows_sys::Win32::Security::SECURITY_ATTRIBUTES;
+use windows_sys::Win32::Storage::FileSystem::{
+    CreateDirectoryW, FIND_FIRST_EX_LARGE_FETCH, FindClose, FindExInfoBasic, FindExSearchNameMatch,
+    FindFirstFileExW, FindNextFileW, RemoveDirectoryW, WIN32_FIND_DATAW,
+};
+use windows_sys::w;
+
+use super::NativePath;
+use super::errors::{checked, code};
+use super::lexical::is_separator;
+use crate::directory::DirectoryListing;
+
+/// The mode that gives a directory to its owner alone, the only one that Windows' Python knows.
+const OWNER_ONLY: u32 = 0o700;
+
+pub(crate) fn make_directory(path: &NativePath, mode: u32) -> io::Result<()> {
+    if mode != OWNER_ONLY {
+        // SAFETY: the path ends with a NUL, and without attributes the parent's are inherited.
+        return checked(unsafe { CreateDirectoryW(path.as_ptr(), ptr::null()) });
+    }
+    let descriptor = Descriptor::owner_only()?;
+    let attributes = SECURITY_ATTRIBUTES {
+        nLength: size_of::<SECURITY_ATTRIBUTES>() as u32,
+        lpSecurityDescriptor: descriptor.0,
+        bInheritHandle: 0,
+    };
+    // SAFETY: the path ends with a NUL, and the descriptor lives until it has been used.
+    checked(unsafe { CreateDirectoryW(path.as_ptr(), &raw const attributes) })
+}
+
+/// A security descriptor that the system has allocated.
+struct Descriptor(*mut std::ffi::c_void);
+
+impl Descriptor {
+    /// Full control for the system, the administrators and the owner, and nothing for anybody else.
+    fn owner_only() -> io::Result<Self> {
+        let rules = w!("D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;OW)");
+        let mut descriptor = ptr::null_mut();
+        // SAFETY: the rules end with a NUL, and there is room for the pointer.
+        checked(unsafe {
+            ConvertStringSecurityDescriptorToSecurityDescriptorW(
+                rules,
+                SDDL_REVISION_1,
+                &raw mut descriptor,
+                ptr::null_mut(),
+            )
+        })?;
+        Ok(Self(descriptor))
+    }
+}
+
+impl Drop for Descriptor {
+    fn drop(&mut self) {
+        // SAFETY: the system has allocated it so, and nobody uses it afterwards.
+        unsafe { LocalFree(self.0) };
+    }
+}
+
+pub(crate) fn remove_directory(path: &NativePath) -> io::Result<()> {
+    // SAFETY: the path ends with a NUL.
+    checked(unsafe { RemoveDirectoryW(path.as_ptr()) })
+}
+
+/// The names in a directory, without `.` and `..`. `stop` is asked between the reads.
+pub(crate) fn list_directory(path: &NativePath, stop: &dyn Fn() -> bool) -> io::Result<DirectoryListing> {
+    /// How many names are read before it is asked whether anybody still wants them.
+    const BETWEEN_LOOKS: usize = 1024;
+    let mut listing = DirectoryListing::default();
+    let (search, mut found) = match find(&everything_in(path)) {
+        Ok(found) => found,
+        // A root has no entry for itself, so it may be empty.
+        Err(error) if code(&error) == ERROR_FILE_NOT_FOUND => return Ok(listing),
+        Err(error) => return Err(error),
+    };
+    loop {
+        let name = name_of(&found);
+        let name = name.as_encoded_bytes();
+        if name != b"." && name != b".." {
+            listing.push(name);
+        }
+        if listing.len() % BETWEEN_LOOKS == 0 && stop() {
+            return Ok(DirectoryListing::default());
+        }
+        // SAFETY: the search is open, and there is room for the result.
+        match checked(unsafe { FindNextFileW(search.0, &raw mut found) }) {
+            Ok(()) => {}
+            Err(error) if code(&error) == ERROR_NO_MORE_FILES => return Ok(listing),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The pattern that matches every name in a directory.
+fn everything_in(path: &NativePath) -> NativePath {
+    let mut pattern = path.units().to_vec();
+    if pattern.last().is_some_and(|unit| !is_separator(*unit) && *unit != u16::from(b':')) {
+        pattern.push(u16::from(b'\\'));
+    }
+    pattern.push(u16::from(b'*'));
+    NativePath::from_wide(pattern).unwrap_or_else(|| path.clone())
+}
+
+/// The name of an entry.
+pub(super) fn name_of(found: &WIN32_FIND_DATAW) -> OsString {
+    let name = found.cFileName.split(|unit| *unit == 0).next().unwrap_or_default();
+    OsString::from_wide(name)
+}
+
+/// A search through a directory.
+pub(super) struct Search(HANDLE);
+
+impl Drop for Search {
+    fn drop(&mut self) {
+        // SAFETY: the search is open and nobody else's.
+        unsafe { FindClose(self.0) };
+    }
+}
+
+/// Begins a search; gives its first entry too.
+pub(super) fn find(pattern: &NativePath) -> io::Result<(Search, WIN32_FIND_DATAW)> {
+    let mut found = WIN32_FIND_DATAW::default();
+    // SAFETY: the pattern ends with a NUL, there is room for a result of this kind, and there is no filter.
+    let search = unsafe {
+        FindFirstFileExW(
+            pattern.as_ptr(),
+            FindExInfoBasic,
+            (&raw mut found).cast(),
+            FindExSearchNameMatch,
+            ptr::null(),
+            FIND_FIRST_EX_LARGE_FETCH,
+        )
+    };
+    if search == INVALID_HANDLE_VALUE {
+        return Err(io::Error::last_os_error());
+    }
+    Ok((Search(search), found))
+}

@@ -1,0 +1,153 @@
+//! Symbolic and hard links.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::windows::ffi::OsStringExt;
+use std::os::windows::io::AsRawHandle;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use windows_sys::Win32::Foundation::{
+    ERROR_INVALID_PARAMETER, ERROR_INVALID_REPARSE_DATA, ERROR_REPARSE_TAG_INVALID,
+};
+use windows_sys::Win32::Storage::FileSystem::{
+    CreateHardLinkW, CreateSymbolicLinkW, FILE_ATTRIBUTE_DIRECTORY, GetFileAttributesW,
+    INVALID_FILE_ATTRIBUTES, MAXIMUM_REPARSE_DATA_BUFFER_SIZE, SYMBOLIC_LINK_FLAG_ALLOW_UNPRIVILEGED_CREATE,
+    SYMBOLIC_LINK_FLAG_DIRECTORY,
+};
+use windows_sys::Win32::System::IO::DeviceIoControl;
+use windows_sys::Win32::System::Ioctl::FSCTL_GET_REPARSE_POINT;
+use windows_sys::Win32::System::SystemServices::{IO_REPARSE_TAG_MOUNT_POINT, IO_REPARSE_TAG_SYMLINK};
+
+use super::NativePath;
+use super::errors::{checked, code, error};
+use super::handle::open_to_look;
+use super::lexical::{join, split};
+use crate::link::TargetKind;
+
+pub(crate) fn symlink(target: &NativePath, path: &NativePath, kind: TargetKind) -> io::Result<()> {
+    /// Cleared on systems that do not know the flag, which came with Windows 10.
+    static UNPRIVILEGED: AtomicBool = AtomicBool::new(true);
+    let directory = kind == TargetKind::Directory || is_directory(target, path);
+    let flags = if directory { SYMBOLIC_LINK_FLAG_DIRECTORY } else { 0 };
+    if !UNPRIVILEGED.load(Ordering::Relaxed) {
+        return create_symlink(target, path, flags);
+    }
+    match create_symlink(target, path, flags | SYMBOLIC_LINK_FLAG_ALLOW_UNPRIVILEGED_CREATE) {
+        Err(error) if code(&error) == ERROR_INVALID_PARAMETER => {
+            let outcome = create_symlink(target, path, flags);
+            if outcome.as_ref().map_or_else(|error| code(error) != ERROR_INVALID_PARAMETER, |()| true) {
+                UNPRIVILEGED.store(false, Ordering::Relaxed);
+            }
+            outcome
+        }
+        outcome => outcome,
+    }
+}
+
+fn create_symlink(target: &NativePath, path: &NativePath, flags: u32) -> io::Result<()> {
+    // SAFETY: both paths end with a NUL.
+    let created = unsafe { CreateSymbolicLinkW(path.as_ptr(), target.as_ptr(), flags) };
+    if created { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Whether a link at `path` would lead to a directory.
+fn is_directory(target: &NativePath, path: &NativePath) -> bool {
+    let (parent, _) = split(path.units());
+    NativePath::from_wide(join(&parent, target.units())).is_some_and(|target| {
+        // SAFETY: the path ends with a NUL.
+        let attributes = unsafe { GetFileAttributesW(target.as_ptr()) };
+        attributes != INVALID_FILE_ATTRIBUTES && attributes & FILE_ATTRIBUTE_DIRECTORY != 0
+    })
+}
+
+/// Windows links to a symbolic link itself, never to what it leads to.
+pub(crate) fn link(target: &NativePath, path: &NativePath, _follow: bool) -> io::Result<()> {
+    // SAFETY: both paths end with a NUL.
+    checked(unsafe { CreateHardLinkW(path.as_ptr(), target.as_ptr(), ptr::null()) })
+}
+
+/// Where a symbolic link or a junction leads.
+pub(crate) fn read_link(path: &NativePath) -> io::Result<OsString> {
+    target_of(path).map(|target| OsString::from_wide(&target))
+}
+
+/// Where a symbolic link or a junction leads.
+pub(super) fn target_of(path: &NativePath) -> io::Result<Vec<u16>> {
+    let handle = open_to_look(path, 0, 0, false)?;
+    let mut room = vec![0_u8; MAXIMUM_REPARSE_DATA_BUFFER_SIZE as usize];
+    let mut length = 0;
+    // SAFETY: the handle is open, the room is as long as it says, and nothing is overlapped.
+    checked(unsafe {
+        DeviceIoControl(
+            handle.as_raw_handle(),
+            FSCTL_GET_REPARSE_POINT,
+            ptr::null(),
+            0,
+            room.as_mut_ptr().cast(),
+            MAXIMUM_REPARSE_DATA_BUFFER_SIZE,
+            &raw mut length,
+            ptr::null_mut(),
+        )
+    })?;
+    room.truncate(length as usize);
+    parsed(&room)
+}
+
+/// The target in a `REPARSE_DATA_BUFFER`.
+fn parsed(data: &[u8]) -> io::Result<Vec<u16>> {
+    let broken = || error(ERROR_INVALID_REPARSE_DATA);
+    // Behind the tag and two lengths come the position and the length of the target's name, then those of the name
+    // to be shown; a symbolic link has flags before the names begin.
+    let names = match u32::from_le_bytes(*data.first_chunk().ok_or_else(broken)?) {
+        IO_REPARSE_TAG_SYMLINK => data.get(20..),
+        IO_REPARSE_TAG_MOUNT_POINT => data.get(16..),
+        _ => return Err(error(ERROR_REPARSE_TAG_INVALID)),
+    };
+    let number = |at: usize| {
+        let bytes = data.get(at..)?.first_chunk()?;
+        Some(usize::from(u16::from_le_bytes(*bytes)))
+    };
+    let name = number(8)
+        .zip(number(10))
+        .and_then(|(start, length)| names?.get(start..start + length))
+        .ok_or_else(broken)?;
+    let mut target: Vec<u16> =
+        name.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
+    // The kernel's spelling of the prefix becomes everybody else's.
+    const KERNEL_PREFIX: [u16; 4] = [b'\\' as u16, b'?' as u16, b'?' as u16, b'\\' as u16];
+    if target.len() > KERNEL_PREFIX.len() && target.starts_with(&KERNEL_PREFIX) {
+        target[1] = u16::from(b'\\');
+    }
+    Ok(target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The data of a reparse point, as the kernel lays it out: the target, and the name to be shown behind it.
+    fn data(tag: u32, flags: &[u8], target: &str) -> Vec<u8> {
+        let name: Vec<u8> = target.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let length = (name.len() as u16).to_le_bytes();
+        [&tag.to_le_bytes(), &[0; 4], &[0; 2], &length, &length, &length, flags, &name, &name].concat()
+    }
+
+    #[test]
+    fn links_and_junctions_are_read() {
+        let link = data(IO_REPARSE_TAG_SYMLINK, &[1, 0, 0, 0], r"..\target");
+        assert_eq!(String::from_utf16(&parsed(&link).unwrap()).unwrap(), r"..\target");
+        let junction = data(IO_REPARSE_TAG_MOUNT_POINT, &[], r"\??\C:\target");
+        assert_eq!(String::from_utf16(&parsed(&junction).unwrap()).unwrap(), r"\\?\C:\target");
+    }
+
+    #[test]
+    fn other_and_broken_data_is_refused() {
+        let other = data(0x8000_001b, &[], "program");
+        assert_eq!(parsed(&other).unwrap_err().raw_os_error(), Some(4393));
+        let link = data(IO_REPARSE_TAG_SYMLINK, &[1, 0, 0, 0], "target");
+        for length in 0..20 + 2 * "target".len() {
+            assert!(parsed(&link[..length]).is_err(), "{length}");
+        }
+    }
+}
