@@ -162,10 +162,11 @@ async def decode(
             held = 0
         await _native.checkpoint()
     if unmarked:
+        head = content[:4]
         try:
-            return await decode(content[:4], encoding, errors, newline, slice_size=4)
+            return await decode(head, encoding, errors, newline)
         except UnicodeDecodeError as error:
-            raise _in_whole_content(error, content, 4, information.name) from None
+            raise _in_whole_content(error, content, len(head), information.name) from None
     text += "".join(parts)
     return text
 

@@ -76,11 +76,11 @@ def test_reading_on_every_file_system(varied: ground.Tree) -> None:
 
 
 def test_changing_on_every_loop(tmp_path: Path, loop: Loop) -> None:
-    _report(loop.run(differential.compare_changing, SEED, 150, tmp_path, None))
+    _report(loop.run(differential.compare_changing, SEED, 75, tmp_path, None))
 
 
 def test_changing_on_every_file_system(directory: Path) -> None:
-    _report(SELECTOR.run(differential.compare_changing, SEED + 1, 60, directory, None))
+    _report(SELECTOR.run(differential.compare_changing, SEED + 1, 40, directory, None))
 
 
 @pytest.mark.skipif(

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -42,12 +42,22 @@ else:
 # What the examples in docstrings need not say again.
 DOCSTRING_PRELUDE = "from rapfiles import AsyncPath; directory = AsyncPath(__import__('os').getcwd())"
 
-# What an example mentions, and whether it is to be had here.
-NEEDS = {
-    "mkfifo": hasattr(os, "mkfifo"),
-    "statvfs": hasattr(os, "statvfs"),
-    "xattr": hasattr(os, "getxattr"),
-    "uvloop": importlib.util.find_spec("uvloop") is not None,
+
+def keeps_attributes(folder: Path) -> bool:
+    try:
+        os.setxattr(folder, "user.rapfiles", b"")
+        os.removexattr(folder, "user.rapfiles")
+    except (AttributeError, OSError):
+        return False
+    return True
+
+
+# What an example mentions, and whether it is to be had in the folder where the example runs.
+NEEDS: dict[str, Callable[[Path], bool]] = {
+    "mkfifo": lambda _: hasattr(os, "mkfifo"),
+    "statvfs": lambda _: hasattr(os, "statvfs"),
+    "xattr": keeps_attributes,
+    "uvloop": lambda _: importlib.util.find_spec("uvloop") is not None,
 }
 
 
@@ -100,8 +110,8 @@ EXAMPLES = [*page_examples(), *dict.fromkeys(docstring_examples())]
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.id)
 def test_example(example: Example, tmp_path: Path) -> None:
     for need, available in NEEDS.items():
-        if need in example.source and not available:
-            pytest.skip(f"{need} is not available on this platform")
+        if need in example.source and not available(tmp_path):
+            pytest.skip(f"no {need} on this platform or file system")
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", RUN, example.place, example.prelude],
         input="\n" * (example.line - 1) + example.source,

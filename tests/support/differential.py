@@ -335,7 +335,9 @@ def _place(argument: object, root: str) -> object:
     return placed if isinstance(argument, str) else type(argument)(placed)  # type: ignore[call-arg]
 
 
-async def play(steps: list[tuple[str, Call]], folder: Path, foreign: Path | None, relative: bool) -> list[str]:
+async def play(
+    steps: list[tuple[str, Call]], folder: Path, foreign: Path | None, relative: bool
+) -> list[str]:
     """Play the steps on two equal trees, one with each class; the differences in answers and trees, in words.
 
     With `relative` the paths are relative to the current folder, which is then the tree's root. `foreign` is a
@@ -354,9 +356,9 @@ async def play(steps: list[tuple[str, Call]], folder: Path, foreign: Path | None
             with contextlib.chdir(twins[0]):
                 if step.method in OPENING | {"touch"} and _is_fifo(left + name):
                     continue
-                expected = by_pathlib(left + name, _at_root(step, left), os.fspath(twins[0]))
+                expected = by_pathlib(left + name, _at_root(step, left), os.fspath(twins[0].parent))
             with contextlib.chdir(twins[1]):
-                actual = await _in_time(right + name, _at_root(step, right), os.fspath(twins[1]))
+                actual = await _in_time(right + name, _at_root(step, right), os.fspath(twins[1].parent))
             if step.method == "iterdir" and isinstance(expected, tuple) and expected[0] == "returns":
                 expected, actual = (_sorted(each) for each in (expected, actual))
             if actual != expected:

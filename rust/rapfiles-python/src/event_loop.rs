@@ -2,8 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::mem::ManuallyDrop;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -33,23 +32,44 @@ pub(crate) enum Waiter {
 /// How a worker makes the loop drain the port.
 struct Alarm {
     event: Option<EventSignal>,
-    /// `call_soon_threadsafe` of a loop that cannot watch a descriptor, such as Windows' proactor.
+    /// `call_soon_threadsafe` of a loop that cannot watch a descriptor, such as Windows' proactor. Locked only by threads
+    /// that are attached to the interpreter.
     call: Mutex<Option<Py<PyAny>>>,
+    /// Whether there is one.
+    calls: AtomicBool,
+}
+
+impl Alarm {
+    fn new() -> Self {
+        // Without a descriptor to spare there is still `call_soon_threadsafe`.
+        Self { event: EventSignal::new().ok(), call: Mutex::new(None), calls: AtomicBool::new(false) }
+    }
+
+    /// Sets the callable that wakes the loop in place of the descriptor.
+    fn set_call(&self, call: Option<Py<PyAny>>) {
+        self.calls.store(call.is_some(), Ordering::Release);
+        let before = std::mem::replace(&mut *self.call.lock().unwrap_or_else(PoisonError::into_inner), call);
+        drop(before);
+    }
+
+    fn call(&self, py: Python<'_>) -> PyResult<()> {
+        let call =
+            self.call.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|call| call.clone_ref(py));
+        if let Some(call) = call {
+            call.call1(py, (drain_function(py)?,))?;
+        }
+        Ok(())
+    }
 }
 
 impl Wake for Alarm {
     fn wake(&self) {
-        let call = self.call.lock().unwrap_or_else(PoisonError::into_inner);
-        match (&*call, &self.event) {
-            // When the interpreter is about to go there is nobody left to be told.
-            (Some(call), _) => drop(Python::try_attach(|py| {
-                // A loop that has been closed meanwhile does not want to know.
-                if let Ok(drain) = drain_function(py) {
-                    let _ = call.call1(py, (drain,));
-                }
-            })),
-            (None, Some(event)) => event.raise(),
-            (None, None) => {}
+        if self.calls.load(Ordering::Acquire) {
+            // When the interpreter is about to go there is nobody left to be told, and a loop that has been closed does
+            // not want to know.
+            let _ = Python::try_attach(|py| self.call(py));
+        } else if let Some(event) = &self.event {
+            event.raise();
         }
     }
 
@@ -75,14 +95,12 @@ struct LoopThread {
 }
 
 thread_local! {
-    // Never dropped: workers may outlast the thread, and the interpreter may not.
-    static THREAD: RefCell<Option<ManuallyDrop<LoopThread>>> = const { RefCell::new(None) };
+    static THREAD: RefCell<Option<LoopThread>> = const { RefCell::new(None) };
 }
 
 impl LoopThread {
     fn new(engine: &'static Engine) -> Self {
-        // Without a descriptor to spare there is still `call_soon_threadsafe`.
-        let alarm = Arc::new(Alarm { event: EventSignal::new().ok(), call: Mutex::new(None) });
+        let alarm = Arc::new(Alarm::new());
         Self {
             engine,
             port: Port::new(Arc::clone(&alarm) as Arc<dyn Wake>),
@@ -100,8 +118,8 @@ fn with_thread<T>(work: impl FnOnce(&mut LoopThread) -> T) -> T {
     let engine = Engine::current();
     THREAD.with_borrow_mut(|thread| {
         if thread.as_ref().is_none_or(|thread| !std::ptr::eq(thread.engine, engine)) {
-            // What a forked child has inherited is left as it is: it shares the parent's descriptor.
-            *thread = Some(ManuallyDrop::new(LoopThread::new(engine)));
+            // What a forked child has inherited is left as it is: a worker of the parent may have held its locks.
+            std::mem::forget(thread.replace(LoopThread::new(engine)));
         }
         work(thread.as_mut().expect("made just now"))
     })
@@ -189,23 +207,19 @@ pub(crate) fn watch(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
         return Ok(());
     }
     let alarm = with_thread(|thread| Arc::clone(&thread.alarm));
-    let call = match &alarm.event {
+    let watches = match &alarm.event {
         Some(event) => {
-            let drain = drain_function(py)?;
-            match event_loop.call_method1(intern!(py, "add_reader"), (event.fd(), drain)) {
-                Ok(_) => None,
-                Err(error) if error.is_instance_of::<PyNotImplementedError>(py) => Some(()),
+            match event_loop.call_method1(intern!(py, "add_reader"), (event.fd(), drain_function(py)?)) {
+                Ok(_) => true,
+                Err(error) if error.is_instance_of::<PyNotImplementedError>(py) => false,
                 Err(error) => return Err(error),
             }
         }
-        None => Some(()),
+        None => false,
     };
-    let call = match call {
-        Some(()) => Some(event_loop.getattr(intern!(py, "call_soon_threadsafe"))?.unbind()),
-        None => None,
-    };
-    let before = std::mem::replace(&mut *alarm.call.lock().unwrap_or_else(PoisonError::into_inner), call);
-    drop(before);
+    let call =
+        if watches { None } else { Some(event_loop.getattr(intern!(py, "call_soon_threadsafe"))?.unbind()) };
+    alarm.set_call(call);
     // A loop that takes no weak references is kept alive until this thread runs another one.
     let reference = match PyWeakrefReference::new(event_loop) {
         Ok(reference) => reference.into_any().unbind(),
@@ -236,7 +250,7 @@ pub(crate) fn watch_trio(py: Python<'_>) -> PyResult<()> {
     };
     py.import("rapfiles._trio")?.call_method1("start", (fd, drain_function(py)?))?;
     let alarm = with_thread(|thread| Arc::clone(&thread.alarm));
-    drop(alarm.call.lock().unwrap_or_else(PoisonError::into_inner).take());
+    alarm.set_call(None);
     let before = with_thread(|thread| thread.trio_run.replace(token.unbind()));
     drop(before);
     Ok(())
@@ -246,16 +260,19 @@ pub(crate) fn watch_trio(py: Python<'_>) -> PyResult<()> {
 #[pyfunction]
 fn drain(py: Python<'_>) -> PyResult<()> {
     let port = with_thread(|thread| Arc::clone(&thread.port));
+    let mut failure = None;
     for ticket in port.drain() {
         let waiter = with_thread(|thread| thread.waiters.remove(&ticket.token()));
-        match waiter {
-            Some(Waiter::Future(future)) => resolve(future.bind(py))?,
-            Some(Waiter::Call(call)) => drop(call.call0(py)?),
+        let told = match waiter {
+            Some(Waiter::Future(future)) => resolve(future.bind(py)),
+            Some(Waiter::Call(call)) => call.call0(py).map(drop),
             // Cancelled meanwhile.
-            None => {}
-        }
+            None => Ok(()),
+        };
+        // The others must be told all the same.
+        failure = failure.or(told.err());
     }
-    Ok(())
+    failure.map_or(Ok(()), Err)
 }
 
 fn resolve(future: &Bound<'_, PyAny>) -> PyResult<()> {

@@ -130,7 +130,10 @@ mod tests {
     fn data(tag: u32, flags: &[u8], target: &str) -> Vec<u8> {
         let name: Vec<u8> = target.encode_utf16().flat_map(u16::to_le_bytes).collect();
         let length = (name.len() as u16).to_le_bytes();
-        [&tag.to_le_bytes(), &[0; 4], &[0; 2], &length, &length, &length, flags, &name, &name].concat()
+        let mut data = [tag.to_le_bytes(), [0; 4]].concat();
+        data.extend([[0; 2], length, length, length].concat());
+        data.extend([flags, &name, &name].concat());
+        data
     }
 
     #[test]
