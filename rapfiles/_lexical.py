@@ -113,20 +113,18 @@ class LexicalPath(SegmentsPath):
                     raise ValueError(f"'..' segment in {str(start)!r} cannot be walked")
             raise ValueError(f"{str(self)!r} and {str(start)!r} have different anchors")
 
-    if sys.version_info >= (3, 14):
+    def as_uri(self) -> str:
+        """The path as a `file:` URI.
 
-        def as_uri(self) -> str:
-            """The path as a `file:` URI.
+        Raises:
+            ValueError: The path is relative.
 
-            Raises:
-                ValueError: The path is relative.
-
-            ```python
-            assert AsyncPath("/a b").as_uri() == "file:///a%20b"
-            ```
-            """
-            # PurePath's method is deprecated in favour of Path's.
-            return Path(self).as_uri()
+        ```python
+        assert AsyncPath("/a b").as_uri() == "file:///a%20b"
+        ```
+        """
+        # PurePath's own method is deprecated in favour of Path's, from which it differs since Python 3.14.
+        return Path(self).as_uri()
 
     @classmethod
     def from_uri(cls, uri: str) -> Self:

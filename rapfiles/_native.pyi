@@ -9,6 +9,51 @@ from typing_extensions import Buffer
 _Path: TypeAlias = str | os.PathLike[str]
 _Codec: TypeAlias = Literal["utf-8", "ascii", "latin-1"]
 
+__all__ = [
+    "DirectoryListing",
+    "Operation",
+    "__version__",
+    "access",
+    "checkpoint",
+    "chmod",
+    "chown",
+    "configuration",
+    "configure",
+    "getxattr",
+    "group",
+    "home_directory",
+    "inspect",
+    "is_junction",
+    "is_mount",
+    "is_type",
+    "link",
+    "list_directory",
+    "listxattr",
+    "mkdir",
+    "owner",
+    "panic_in_worker",
+    "read_bytes",
+    "read_text",
+    "readlink",
+    "removexattr",
+    "rename",
+    "replace",
+    "resolve",
+    "rmdir",
+    "samefile",
+    "setxattr",
+    "stat",
+    "stats",
+    "statvfs",
+    "symlink",
+    "touch",
+    "truncate",
+    "unlink",
+    "utime",
+    "write_bytes",
+    "write_text",
+]
+
 __version__: str
 
 @final

@@ -25,7 +25,7 @@ COMPARED_ELSEWHERE = {
 
 
 def _report(differences: list[str]) -> None:
-    assert not differences, f"{len(differences)} differences, seed {SEED}:\n" + "\n".join(differences[:20])
+    assert not differences, f"{len(differences)} differences, seed {SEED}:\n" + "\n".join(differences[:8])
 
 
 def _tree(folder: Path) -> Iterator[ground.Tree]:

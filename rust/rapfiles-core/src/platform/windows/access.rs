@@ -88,7 +88,60 @@ fn file_time(time: Timestamp) -> io::Result<FILETIME> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use super::super::metadata;
     use super::*;
+
+    #[test]
+    fn a_read_only_file_may_not_be_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        fs::write(&file, b"").unwrap();
+        let native = NativePath::from(&*file);
+        assert!(access(&native, WRITE, false, true).is_ok());
+        for follow in [true, false] {
+            change_mode(&native, 0o444, follow).unwrap();
+            assert!(fs::metadata(&file).unwrap().permissions().readonly());
+            assert!(access(&native, 0, false, true).is_ok());
+            assert!(access(&native, WRITE, false, true).is_err());
+            change_mode(&native, 0o666, follow).unwrap();
+            assert!(access(&native, WRITE, false, true).is_ok());
+        }
+        let missing = NativePath::from(&*directory.path().join("missing"));
+        assert_eq!(access(&missing, 0, false, true).unwrap_err().raw_os_error(), Some(2));
+        assert_eq!(change_mode(&missing, 0, true).unwrap_err().raw_os_error(), Some(2));
+    }
+
+    #[test]
+    fn the_attributes_that_were_there_stay() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        fs::write(&file, b"").unwrap();
+        let native = NativePath::from(&*file);
+        let before = metadata(&native, true).unwrap();
+        change_mode(&native, 0o444, true).unwrap();
+        change_mode(&native, 0o666, true).unwrap();
+        let after = metadata(&native, true).unwrap();
+        assert_eq!(after.file_attributes, before.file_attributes);
+        assert_eq!((after.modified, after.born), (before.modified, before.born));
+    }
+
+    #[test]
+    fn times_are_set_to_a_tenth_of_a_microsecond() {
+        let directory = tempfile::tempdir().unwrap();
+        let native = NativePath::from(directory.path());
+        let accessed = Timestamp { seconds: 1_000_000_000, nanoseconds: 123_456_700 };
+        let modified = Timestamp { seconds: 1_000, nanoseconds: 999_999_900 };
+        set_times(&native, Some((accessed, modified)), true).unwrap();
+        let found = metadata(&native, true).unwrap();
+        assert_eq!((found.accessed, found.modified), (accessed, modified));
+        let before = std::time::SystemTime::now();
+        set_times(&native, None, true).unwrap();
+        let now = fs::metadata(directory.path()).unwrap().modified().unwrap();
+        // The clock of files may tick less often than the other.
+        assert!(now + std::time::Duration::from_secs(1) > before, "{now:?} {before:?}");
+    }
 
     #[test]
     fn times_that_windows_cannot_count_are_refused() {

@@ -148,3 +148,56 @@ pub(super) fn find(pattern: &NativePath) -> io::Result<(Search, WIN32_FIND_DATAW
     }
     Ok((Search(search), found))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+
+    use super::*;
+
+    fn names(path: &std::path::Path) -> io::Result<BTreeSet<Vec<u8>>> {
+        let listing = list_directory(&NativePath::from(path), &|| false)?;
+        Ok((0..listing.len()).map(|index| listing.name(index).unwrap().to_vec()).collect())
+    }
+
+    #[test]
+    fn every_name_is_listed_once() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(names(directory.path()).unwrap().is_empty());
+        let expected: BTreeSet<String> = (0..2_500).map(|number| format!("{number}-ä")).collect();
+        for name in &expected {
+            fs::write(directory.path().join(name), b"").unwrap();
+        }
+        let found = names(directory.path()).unwrap();
+        assert_eq!(found, expected.into_iter().map(String::into_bytes).collect());
+        assert!(list_directory(&NativePath::from(directory.path()), &|| true).unwrap().is_empty());
+    }
+
+    #[test]
+    fn only_directories_are_listed() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        fs::write(&file, b"").unwrap();
+        assert_eq!(names(&file).unwrap_err().raw_os_error(), Some(267));
+        assert_eq!(names(&directory.path().join("missing")).unwrap_err().raw_os_error(), Some(3));
+    }
+
+    #[test]
+    fn directories_come_and_go() {
+        let directory = tempfile::tempdir().unwrap();
+        for mode in [0o777, OWNER_ONLY] {
+            let new = directory.path().join("new");
+            let native = NativePath::from(&*new);
+            make_directory(&native, mode).unwrap();
+            assert!(fs::metadata(&new).unwrap().is_dir());
+            assert_eq!(make_directory(&native, mode).unwrap_err().raw_os_error(), Some(183));
+            fs::write(new.join("file"), b"").unwrap();
+            assert_eq!(remove_directory(&native).unwrap_err().raw_os_error(), Some(145));
+            fs::remove_file(new.join("file")).unwrap();
+            remove_directory(&native).unwrap();
+            let deeper = NativePath::from(&*new.join("deeper"));
+            assert_eq!(make_directory(&deeper, mode).unwrap_err().raw_os_error(), Some(3));
+        }
+    }
+}

@@ -39,3 +39,43 @@ pub(crate) fn rename(path: &NativePath, target: &NativePath, replace: bool) -> i
     // SAFETY: both paths end with a NUL.
     checked(unsafe { MoveFileExW(path.as_ptr(), target.as_ptr(), flags) })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn neither_directories_nor_read_only_files_are_unlinked() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, native) = {
+            let file = directory.path().join("file");
+            let native = NativePath::from(&*file);
+            (file, native)
+        };
+        fs::write(&file, b"").unwrap();
+        super::super::change_mode(&native, 0o444, true).unwrap();
+        assert_eq!(unlink(&native).unwrap_err().raw_os_error(), Some(5));
+        assert!(file.exists());
+        super::super::change_mode(&native, 0o666, true).unwrap();
+        unlink(&native).unwrap();
+        assert!(!file.exists());
+        assert_eq!(unlink(&native).unwrap_err().raw_os_error(), Some(2));
+        assert_eq!(unlink(&NativePath::from(directory.path())).unwrap_err().raw_os_error(), Some(5));
+    }
+
+    #[test]
+    fn only_replacing_renames_over_a_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let [old, new] = ["old", "new"].map(|name| directory.path().join(name));
+        fs::write(&old, b"old").unwrap();
+        fs::write(&new, b"new").unwrap();
+        let (from, to) = (NativePath::from(&*old), NativePath::from(&*new));
+        assert_eq!(rename(&from, &to, false).unwrap_err().raw_os_error(), Some(183));
+        rename(&from, &to, true).unwrap();
+        assert_eq!(fs::read(&new).unwrap(), b"old");
+        rename(&to, &from, false).unwrap();
+        assert_eq!(fs::read(&old).unwrap(), b"old");
+    }
+}

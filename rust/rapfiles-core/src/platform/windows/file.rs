@@ -96,3 +96,76 @@ pub(crate) fn truncate(path: &NativePath, length: i64) -> io::Result<()> {
     file.set_len(length)?;
     close(file)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let native = NativePath::from(&*path);
+        for (content, length) in [(&b"first"[..], 5), (&b"second"[..], 11)] {
+            let file = open_to_append(&native).unwrap();
+            write_all(&file, content).unwrap();
+            assert_eq!(length_of(&file).unwrap(), length);
+            close(file).unwrap();
+        }
+        assert_eq!(fs::read(&path).unwrap(), b"firstsecond");
+        let long = vec![b'x'; 100_000];
+        let file = open_to_replace(&native).unwrap();
+        write_all(&file, &long).unwrap();
+        close(file).unwrap();
+
+        let file = open_to_read(&native).unwrap();
+        let mut content = b"before".to_vec();
+        read_to_end(&file, &mut content, None).unwrap();
+        assert_eq!(content, [&b"before"[..], &long].concat());
+        let mut tail = Vec::new();
+        read_to_end(&file, &mut tail, Some(99_990)).unwrap();
+        assert_eq!(tail, vec![b'x'; 10]);
+        let mut part = [0; 4];
+        assert_eq!(read_at(&file, &mut part, 99_998).unwrap(), 2);
+        assert_eq!(read_at(&file, &mut part, 100_000).unwrap(), 0);
+    }
+
+    #[test]
+    fn files_are_cut_and_extended() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let native = NativePath::from(&*path);
+        fs::write(&path, b"content").unwrap();
+        truncate(&native, 3).unwrap();
+        truncate(&native, 5).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"con\0\0");
+        assert_eq!(truncate(&native, -1).unwrap_err().raw_os_error(), Some(87));
+        let missing = NativePath::from(&*directory.path().join("missing"));
+        assert_eq!(truncate(&missing, 0).unwrap_err().raw_os_error(), Some(2));
+    }
+
+    #[test]
+    fn a_file_is_created_once_and_as_its_mode_says() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let native = NativePath::from(&*path);
+        close(create(&native, 0o444, true).unwrap()).unwrap();
+        assert!(fs::metadata(&path).unwrap().permissions().readonly());
+        assert_eq!(create(&native, 0o666, true).unwrap_err().raw_os_error(), Some(80));
+        super::super::change_mode(&native, 0o666, true).unwrap();
+        fs::write(&path, b"content").unwrap();
+        close(create(&native, 0o666, false).unwrap()).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"content");
+    }
+
+    #[test]
+    fn a_directory_is_not_opened_as_a_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let native = NativePath::from(directory.path());
+        let expected = Some(super::super::IS_A_DIRECTORY);
+        assert_eq!(open_to_read(&native).unwrap_err().raw_os_error(), expected);
+        assert_eq!(open_to_append(&native).unwrap_err().raw_os_error(), expected);
+    }
+}

@@ -124,7 +124,55 @@ fn parsed(data: &[u8]) -> io::Result<Vec<u16>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use super::super::{metadata, unlink};
     use super::*;
+
+    /// What Windows says to those who may not make links.
+    const PRIVILEGE_NOT_HELD: i32 = 1314;
+
+    #[test]
+    fn links_lead_where_they_say() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("target")).unwrap();
+        fs::write(directory.path().join("target").join("file"), b"").unwrap();
+        let link = directory.path().join("link");
+        let (from, to) = (NativePath::from(&*link), NativePath::from(std::path::Path::new("target")));
+        match symlink(&to, &from, TargetKind::File) {
+            Err(error) if error.raw_os_error() == Some(PRIVILEGE_NOT_HELD) => {
+                return eprintln!("skipped: this user may not make symbolic links");
+            }
+            outcome => outcome.unwrap(),
+        }
+        assert_eq!(read_link(&from).unwrap(), "target");
+        assert!(metadata(&from, false).unwrap().is_symlink());
+        // That it leads to a directory was found out without being told.
+        assert!(metadata(&from, true).unwrap().is_directory());
+        assert!(link.join("file").exists());
+        unlink(&from).unwrap();
+        assert!(metadata(&from, false).is_err());
+        assert!(directory.path().join("target").join("file").exists());
+    }
+
+    #[test]
+    fn what_is_not_a_link_cannot_be_read_as_one() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(read_link(&NativePath::from(directory.path())).unwrap_err().raw_os_error(), Some(4390));
+        let missing = NativePath::from(&*directory.path().join("missing"));
+        assert_eq!(read_link(&missing).unwrap_err().raw_os_error(), Some(2));
+    }
+
+    #[test]
+    fn a_hard_link_is_the_same_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let [first, second] = ["first", "second"].map(|name| directory.path().join(name));
+        fs::write(&first, b"content").unwrap();
+        let (first, native) = (NativePath::from(&*first), NativePath::from(&*second));
+        link(&first, &native, false).unwrap();
+        assert_eq!(fs::read(&second).unwrap(), b"content");
+        assert_eq!(link(&first, &native, false).unwrap_err().raw_os_error(), Some(183));
+    }
 
     /// The data of a reparse point, as the kernel lays it out: the target, and the name to be shown behind it.
     fn data(tag: u32, flags: &[u8], target: &str) -> Vec<u8> {

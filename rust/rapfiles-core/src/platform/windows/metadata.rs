@@ -252,7 +252,77 @@ fn timestamp(time: FILETIME) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::windows::fs::MetadataExt;
+    use std::path::Path;
+
     use super::*;
+
+    fn looked_at(path: &Path, follow: bool) -> io::Result<Metadata> {
+        metadata(&NativePath::from(path), follow)
+    }
+
+    #[test]
+    fn a_file_is_what_the_standard_library_says() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        fs::write(&file, b"content").unwrap();
+        let expected = fs::metadata(&file).unwrap();
+        for found in
+            [looked_at(&file, true), looked_at(&file, false), metadata_of(&File::open(&file).unwrap())]
+        {
+            let found = found.unwrap();
+            assert_eq!((found.mode, found.size, found.links), (0o100_666, 7, 1));
+            assert_eq!(found.file_attributes, expected.file_attributes());
+            let ticks = (found.modified.seconds + SECONDS_TO_1970) * TICKS;
+            assert_eq!(
+                ticks + i64::from(found.modified.nanoseconds / 100),
+                expected.last_write_time() as i64
+            );
+            assert_ne!(found.inode, 0);
+        }
+        let again = directory.path().join("again");
+        fs::hard_link(&file, &again).unwrap();
+        let (first, second) = (looked_at(&file, true).unwrap(), looked_at(&again, true).unwrap());
+        assert_eq!((first.links, second.links), (2, 2));
+        assert!(first.is_same_file(&second));
+        assert!(!first.is_same_file(&looked_at(directory.path(), true).unwrap()));
+    }
+
+    #[test]
+    fn modes_are_made_of_attributes_and_names() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(looked_at(directory.path(), true).unwrap().mode, 0o040_777);
+        for (name, mode) in
+            [("a.txt", 0o100_666), ("a.exe", 0o100_777), ("a.Cmd", 0o100_777), ("com", 0o100_666)]
+        {
+            let file = directory.path().join(name);
+            fs::write(&file, b"").unwrap();
+            assert_eq!(looked_at(&file, true).unwrap().mode, mode, "{name}");
+        }
+        let file = directory.path().join("a.txt");
+        let mut permissions = fs::metadata(&file).unwrap().permissions();
+        permissions.set_readonly(true);
+        fs::set_permissions(&file, permissions).unwrap();
+        assert_eq!(looked_at(&file, true).unwrap().mode, 0o100_444);
+        super::super::change_mode(&NativePath::from(&*file), 0o600, true).unwrap();
+        assert!(!fs::metadata(&file).unwrap().permissions().readonly());
+    }
+
+    #[test]
+    fn what_is_missing_is_told_apart() {
+        let directory = tempfile::tempdir().unwrap();
+        let missing = directory.path().join("missing");
+        assert_eq!(looked_at(&missing, true).unwrap_err().raw_os_error(), Some(2));
+        assert_eq!(looked_at(&missing.join("deeper"), true).unwrap_err().raw_os_error(), Some(3));
+        assert!(!is_junction(&NativePath::from(&*missing)));
+        assert!(!is_junction(&NativePath::from(directory.path())));
+    }
+
+    #[test]
+    fn the_null_device_is_a_character_device() {
+        assert_eq!(looked_at(Path::new(r"\\.\NUL"), true).unwrap().mode, CHARACTER_DEVICE);
+    }
 
     #[test]
     fn the_epochs_agree() {

@@ -63,3 +63,24 @@ fn volume_of(path: &[u16]) -> io::Result<Vec<u16>> {
 fn native(path: &[u16]) -> io::Result<NativePath> {
     NativePath::from_wide(path.to_vec()).ok_or_else(|| error(ERROR_INVALID_NAME))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Component, Path};
+
+    use super::*;
+
+    #[test]
+    fn the_root_of_a_drive_is_a_mount_point() {
+        let directory = tempfile::tempdir().unwrap();
+        let Some(Component::Prefix(drive)) = directory.path().components().next() else {
+            panic!("the temporary directory is on a drive");
+        };
+        let root = Path::new(drive.as_os_str()).join(r"\");
+        assert!(is_mount(&NativePath::from(&*root)).unwrap());
+        assert!(is_mount(&NativePath::from(Path::new(r"\"))).unwrap());
+        assert!(!is_mount(&NativePath::from(directory.path())).unwrap());
+        assert!(is_mount(&NativePath::from(Path::new(r"\\server\share\"))).unwrap());
+        assert!(!is_mount(&NativePath::from(Path::new(r"\\server\share\directory"))).unwrap());
+    }
+}

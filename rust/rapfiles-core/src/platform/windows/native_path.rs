@@ -58,8 +58,22 @@ fn parent_of(path: &[u16]) -> Option<Vec<u16>> {
 }
 
 #[cfg(test)]
+impl From<&std::path::Path> for NativePath {
+    fn from(path: &std::path::Path) -> Self {
+        Self::from_os_string(path.into()).expect("paths of tests have no NUL")
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_nul_is_refused_and_the_text_given_back() {
+        assert_eq!(NativePath::from_os_string("a\0b".into()), Err("a\0b".into()));
+        let text = OsString::from_wide(&[0xd800, 0x61]);
+        assert_eq!(NativePath::from_os_string(text.clone()).map(|path| path.to_os_string()), Ok(text));
+    }
 
     fn parent_text(path: &str) -> Option<String> {
         parent_of(&path.encode_utf16().collect::<Vec<_>>()).map(|parent| String::from_utf16(&parent).unwrap())

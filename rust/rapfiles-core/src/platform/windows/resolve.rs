@@ -257,3 +257,60 @@ pub(super) fn working_directory() -> io::Result<Vec<u16>> {
 fn wide(text: &str) -> Vec<u16> {
     text.encode_utf16().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    /// The newest rules.
+    const NEWEST: u32 = u32::MAX;
+
+    fn resolved(path: &Path, strictness: Strictness) -> Result<PathBuf, Error> {
+        resolve(&NativePath::from(path), strictness, NEWEST).map(PathBuf::from)
+    }
+
+    /// What the standard library resolves it to, which always has the prefix.
+    fn expected(path: &Path) -> PathBuf {
+        let path = fs::canonicalize(path).unwrap().into_os_string().into_string().unwrap();
+        PathBuf::from(path.strip_prefix(PREFIX).unwrap())
+    }
+
+    #[test]
+    fn what_exists_is_resolved_without_a_prefix() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("File");
+        fs::write(&file, b"").unwrap();
+        for strictness in [Strictness::Lenient, Strictness::AllowMissing, Strictness::Strict] {
+            assert_eq!(resolved(&file, strictness).unwrap(), expected(&file));
+            let roundabout = directory.path().join("missing").join("..").join("FILE");
+            assert_eq!(resolved(&roundabout, strictness).unwrap(), expected(&file));
+        }
+        assert_eq!(resolved(Path::new("."), Strictness::Strict).unwrap(), expected(Path::new(".")));
+    }
+
+    #[test]
+    fn what_is_missing_is_kept_or_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let missing = directory.path().join("missing").join("deeper");
+        let kept = expected(directory.path()).join("missing").join("deeper");
+        assert_eq!(resolved(&missing, Strictness::Lenient).unwrap(), kept);
+        assert_eq!(resolved(&missing, Strictness::AllowMissing).unwrap(), kept);
+        match resolved(&missing, Strictness::Strict) {
+            Err(Error::Os { code: 3, subject: Subject::Other(path) }) => {
+                assert_eq!(PathBuf::from(path.to_os_string()), missing);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn devices_and_prefixes_stay_what_they_are() {
+        assert_eq!(resolved(Path::new("NuL"), Strictness::Strict).unwrap(), Path::new(r"\\.\NUL"));
+        let directory = tempfile::tempdir().unwrap();
+        let path = fs::canonicalize(directory.path()).unwrap();
+        assert_eq!(resolved(&path, Strictness::Strict).unwrap(), path);
+    }
+}
