@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,8 @@ from .works import FULL, QUICK, WORKS
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, and print the tables or the JSON."""
+    # Ended from outside it clears up too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = _parser().parse_args(arguments)
     scale = QUICK if options.quick else FULL
     if options.rounds is not None:

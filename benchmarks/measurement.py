@@ -13,8 +13,6 @@ from .peers import BASE, OURS, PEERS
 from .processes import Floor, WorkerError, WorkerProcess
 from .works import CONTENT, Files, Scale, Work
 
-RELEASE_AFTER = 0.3
-"""Seconds that the FIFO of the stall test stays without a writer."""
 STALL = 0.1
 """A lag in seconds from which a library counts as stalling the loop, in that test and on a slow mount."""
 _SLOW_OPERATIONS = ("read_bytes", "stat", "exists", "write_bytes")
@@ -195,7 +193,7 @@ class Run:
             if PEERS[peer].asynchronous and PEERS[peer].read_bytes is not None:
                 self._progress(f"stall test: {peer}")
                 try:
-                    lag = worker.ask("fifo", 20, peer=peer, release_after=RELEASE_AFTER)["lag"]
+                    lag = worker.ask("fifo", 20, peer=peer, release_after=self._scale.blocked)["lag"]
                 except WorkerError as error:
                     self.results.failures.setdefault("stall test", {})[peer] = str(error)
                 else:

@@ -11,6 +11,9 @@ from .peers import BASE, OURS, PEERS
 from .processes import Floor
 from .works import Work
 
+_SLOW_CREATION = 150e-6
+"""Seconds for the creation of an entry from which the file system drowns everything else."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -203,6 +206,13 @@ def _notes(results: Results) -> str:
         for peer, reason in failures.items()
     ]
     notes += [f"- {peer}: {PEERS[peer].note}." for peer in results.versions if PEERS[peer].note]
+    slowest = max((results.typical(work, BASE) or 0.0 for work in ("mkdir", "write_bytes")), default=0.0)
+    if slowest > _SLOW_CREATION:
+        notes.append(
+            f"- Creating an entry takes {slowest * 1e6:.0f} µs here even synchronously, so the rows that "
+            "create or write say little about the libraries. ext4 without a journal is like that after many "
+            "deletions. Take a directory on another file system with --directory."
+        )
     versions = ", ".join(
         f"{peer} {version}" for peer, version in results.versions.items() if PEERS[peer].distribution
     )

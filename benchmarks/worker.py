@@ -121,10 +121,12 @@ class Worker:
             self._loops[peer] = Loops(PEERS[peer])
         except ImportError as error:
             return {"missing": str(error)}
+        if distribution is None:
+            return {"version": sys.version.split()[0]}
         try:
-            return {"version": version(distribution) if distribution else sys.version.split()[0]}
-        except PackageNotFoundError:
-            return {"version": "unknown"}
+            return {"version": version(distribution)}
+        except PackageNotFoundError:  # built in place, not installed
+            return {"version": getattr(sys.modules[distribution], "__version__", "unknown")}
 
     def verify(self, peer: str, work: str) -> dict[str, Any]:
         """Run an operation once and check what it did."""
@@ -142,8 +144,8 @@ class Worker:
             return {"count": it.count}
         count, most = 16, MOST_ENTRIES if it.consuming else 20_000
         while True:
-            seconds = self.turn(peer, work, count)["seconds"]
-            wanted = int(count * self._scale.turn / max(seconds, 1e-9))
+            each = self.turn(peer, work, count)["seconds"]
+            wanted = int(self._scale.turn / max(each, 1e-9))
             if count >= most or wanted <= count * 2:
                 return {"count": max(16, min(most, wanted))}
             count = min(most, wanted, count * 20)
@@ -163,7 +165,7 @@ class Worker:
         finally:
             gc.enable()
         self._files.clear(peer)
-        _settle()
+        self._settle()
         return {"seconds": seconds / count, "cpu": cpu / count, "count": count}
 
     def lag(self, peer: str, work: str, count: int) -> dict[str, Any]:
@@ -177,7 +179,7 @@ class Worker:
             gc.collect()
             worst = max(worst, self._runner.run(_watch(run, names)))
         self._files.clear(peer)
-        _settle()
+        self._settle()
         return {"lag": worst}
 
     def idle_lag(self) -> dict[str, Any]:
@@ -227,6 +229,14 @@ class Worker:
 
         return self._runner.run(watch())
 
+    def _settle(self) -> None:
+        """Wait until the library's own threads are quiet, so that they do not run in the next peer's turn."""
+        for _ in range(100 if self._scale.settle else 0):
+            before = time.process_time()
+            time.sleep(0.005)
+            if time.process_time() - before < 0.000_5:
+                return
+
     def _work(self, key: str) -> Work:
         return self._scale.fit(WORKS[key])
 
@@ -248,15 +258,6 @@ async def _watch(run: _Run, names: Names) -> float:
     async with Ticker() as ticker:
         await run(names, time.perf_counter)
     return ticker.worst
-
-
-def _settle() -> None:
-    """Wait until the library's own threads are quiet, so that they do not run in the next peer's turn."""
-    for _ in range(100):
-        before = time.process_time()
-        time.sleep(0.005)
-        if time.process_time() - before < 0.000_5:
-            return
 
 
 def _release(path: str, after: float) -> None:

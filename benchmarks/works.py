@@ -102,6 +102,10 @@ class Scale:
     """Bytes of the large file."""
     gather: int
     """The most files under one gather."""
+    settle: bool
+    """Whether to wait after each turn until the library's threads are quiet."""
+    blocked: float
+    """Seconds for which the stall test blocks."""
 
     def fit(self, work: Work) -> Work:
         """The work at this scale, its title filled in."""
@@ -110,8 +114,8 @@ class Scale:
         return replace(work, count=count, title=work.title.format(count=count, large=mebibytes))
 
 
-FULL = Scale(rounds=15, turn=0.03, lag=0.3, large=256 << 20, gather=2_000)
-QUICK = Scale(rounds=1, turn=0.002, lag=0.01, large=8 << 20, gather=100)
+FULL = Scale(rounds=15, turn=0.03, lag=0.3, large=256 << 20, gather=2_000, settle=True, blocked=0.3)
+QUICK = Scale(rounds=1, turn=0.002, lag=0.005, large=4 << 20, gather=50, settle=False, blocked=0.15)
 
 
 class Files:

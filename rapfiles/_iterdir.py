@@ -86,18 +86,21 @@ def _child_of(directory: P) -> Callable[[str], P]:
     Joining would parse the directory's path again for each child, so the text is put together here, and the
     path is given what parsing would find out, where this version of pathlib has room for it.
     """
-    if sys.version_info < (3, 12) and directory._made_by_pathlib:  # pyright: ignore[reportPrivateUsage]
-        from_parts: Any = getattr(directory, "_from_parsed_parts", None)
-        if from_parts is not None:
-            drive, root, parts = directory.drive, directory.root, directory.parts
-            return lambda name: from_parts(drive, root, [*parts, name])
-
     text = str(directory)
     # The child of `.` has no `./` before it, and that of a root needs no separator.
     prefix = "" if text == "." else text + os.sep if directory.name else text
-    if sys.version_info < (3, 12) or not _KEEPS_TEXT or type(directory).with_segments is not _with_segments:
-        return lambda name: directory.with_segments(prefix + name)
-    return partial(_child_with_text, type(directory), prefix)
+    if sys.version_info >= (3, 12):
+        if _KEEPS_TEXT and type(directory).with_segments is SegmentsPath.with_segments:
+            return partial(_child_with_text, type(directory), prefix)
+    elif _KEEPS_TEXT and directory._made_by_pathlib:  # pyright: ignore[reportPrivateUsage]
+        from_parts: Any = getattr(directory, "_from_parsed_parts", None)
+        if from_parts is not None:
+            drive, root, parts = directory.drive, directory.root, list(directory.parts)
+            return partial(_child_with_parts, partial(from_parts, drive, root), parts, prefix)
+    return lambda name: directory.with_segments(prefix + name)
+
+
+_KEEPS_TEXT = hasattr(PureFlavour, "_str")
 
 
 def _child_with_text(new: Any, prefix: str, name: str) -> Any:
@@ -106,5 +109,7 @@ def _child_with_text(new: Any, prefix: str, name: str) -> Any:
     return path
 
 
-_KEEPS_TEXT = hasattr(PureFlavour, "_str")
-_with_segments = SegmentsPath.with_segments
+def _child_with_parts(new: Any, parts: list[str], prefix: str, name: str) -> Any:
+    path = new([*parts, name])
+    path._str = prefix + name
+    return path

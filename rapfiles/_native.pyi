@@ -22,6 +22,7 @@ __all__ = [
     "getxattr",
     "group",
     "home_directory",
+    "init_path",
     "inspect",
     "is_junction",
     "is_mount",
@@ -30,6 +31,7 @@ __all__ = [
     "list_directory",
     "listxattr",
     "mkdir",
+    "new_path",
     "owner",
     "panic_in_worker",
     "read_bytes",
@@ -131,6 +133,10 @@ def list_directory(path: _Path, /) -> Awaitable[DirectoryListing]: ...
 # Resolution. `rules` is the minor version of the Python whose realpath is followed; `strict` also takes "missing".
 def resolve(path: _Path, strict: bool | Literal["missing"], rules: int, /) -> Awaitable[str]: ...
 def home_directory(user: str | None, /) -> Awaitable[str | None]: ...
+
+# What pathlib.PurePath does to an ordinary path, faster: for Python 3.11.
+def new_path(class_: type[Any], /, *segments: Any) -> Any: ...
+def init_path(*segments: Any) -> None: ...
 
 # The engine.
 def checkpoint() -> Awaitable[None]: ...

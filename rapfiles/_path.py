@@ -1037,6 +1037,7 @@ class AsyncPath(LexicalPath):
         assert await AsyncPath("a/../b").absolute() == await AsyncPath.cwd() / "a" / ".." / "b"
         ```
         """
+        await _native.checkpoint()
         if self.is_absolute():
             return self
         # Both ask the kernel, or on Windows the process, not a disk. Windows has a working directory for each
@@ -1058,6 +1059,7 @@ class AsyncPath(LexicalPath):
         ```
         """
         if self.anchor or not self.parts or not self.parts[0].startswith("~"):
+            await _native.checkpoint()
             return self
         home = await _home(self.parts[0])
         if home.startswith("~"):
@@ -1077,6 +1079,7 @@ class AsyncPath(LexicalPath):
         assert str(await AsyncPath.cwd()) == os.getcwd()
         ```
         """
+        await _native.checkpoint()
         return cls(os.getcwd())
 
     @classmethod
@@ -1105,6 +1108,7 @@ AsyncPath.__module__ = "rapfiles"
 async def _home(tilde: str) -> str:
     """What `os.path.expanduser` makes of `~` or `~user`."""
     if sys.platform == "win32" or (tilde == "~" and "HOME" in os.environ):
+        await _native.checkpoint()
         return os.path.expanduser(tilde)  # noqa: ASYNC240 - looks at the environment only
     # The user database may be on a network.
     home = await _native.home_directory(tilde[1:] or None)

@@ -26,11 +26,13 @@ else:
     from pathlib import PurePath
     from typing import Any, ClassVar, Self, overload
 
+    import rapfiles._native as _native
+
     if TYPE_CHECKING:
         from ._arguments import StrPath
 
     _text = PurePath.__str__
-    _new = PurePath.__new__
+    _new = _native.new_path
     # `super()` would take longer than the check whether it is needed.
     _joinpath = PurePath.joinpath
     _truediv = PurePath.__truediv__
@@ -79,14 +81,22 @@ else:
             super().__init_subclass__(**keywords)
             initialised = cls.__init__ is not SegmentsPath.__init__
             if initialised and cls.__new__ is _new:
-                cls.__new__ = staticmethod(_new_without_keywords)  # type: ignore[assignment]
+                # Not by an assignment, which type checkers would take for a declaration.
+                type.__setattr__(cls, "__new__", staticmethod(_new_without_keywords))
             cls._made_by_pathlib = (
                 not initialised and cls.__new__ is _new and cls.with_segments is SegmentsPath.with_segments
             )
 
-        # So that a subclass's `__init__` may call `super().__init__(*args)`, as it must since Python 3.12.
-        def __init__(self, *args: StrPath) -> None:
-            pass
+        if TYPE_CHECKING:
+
+            def __init__(self, *args: StrPath) -> None: ...
+
+        else:
+            # What pathlib's own does, only faster.
+            __new__ = _new
+            # So that a subclass's `__init__` may call `super().__init__(*args)`, as it must since Python 3.12. Being
+            # a builtin function, it is called without `self`.
+            __init__ = _native.init_path
 
         def with_segments(self, *pathsegments: StrPath) -> Self:
             """Make a new path of the same class from any number of path-like objects.

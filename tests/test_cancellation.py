@@ -103,54 +103,59 @@ def _check_leftovers(folder: Path) -> None:
     assert appended == b"+" * len(appended)
 
 
-async def _one(operation: Callable[[], Awaitable[object]]) -> None:
-    with suppress(OSError):  # the others make and remove the same entries
-        await operation()
+class _Counted:
+    """Runs operations and counts those that were cancelled while they were awaited."""
 
+    def __init__(self, folder: Path, generator: random.Random) -> None:
+        self.cancelled = 0
+        self._operations = _operations(folder)
+        self._generator = generator
 
-async def _asyncio_batch(operations: list[Callable[[], Awaitable[object]]], generator: random.Random) -> None:
-    tasks = [asyncio.ensure_future(_one(generator.choice(operations))) for _ in range(BATCH)]
-    generator.shuffle(tasks)
-    while tasks:
-        # From a burst before anything has started to one each turn of the loop.
-        for _ in range(generator.choice([1, 2, 5, 20])):
-            if tasks:
-                task = tasks.pop()
-                task.cancel()
-                if generator.random() < 0.1:
-                    task.cancel()
-        await asyncio.sleep(0 if generator.random() < 0.9 else 0.0005)
+    async def run(self) -> None:
+        try:
+            with suppress(OSError):  # the others make and remove the same entries
+                await self._generator.choice(self._operations)()
+        except anyio.get_cancelled_exc_class():
+            self.cancelled += 1
+            raise
 
+    async def asyncio_batch(self) -> None:
+        tasks = [asyncio.ensure_future(self.run()) for _ in range(BATCH)]
+        await self._cancel_all([task.cancel for task in tasks])
 
-async def _trio_batch(operations: list[Callable[[], Awaitable[object]]], generator: random.Random) -> None:
-    scopes: list[anyio.CancelScope] = []
+    async def trio_batch(self) -> None:
+        scopes = [anyio.CancelScope() for _ in range(BATCH)]
 
-    async def scoped(operation: Callable[[], Awaitable[object]], scope: anyio.CancelScope) -> None:
-        with scope:
-            await _one(operation)
+        async def scoped(scope: anyio.CancelScope) -> None:
+            with scope:
+                await self.run()
 
-    async with anyio.create_task_group() as group:
-        for _ in range(BATCH):
-            scopes.append(anyio.CancelScope())
-            group.start_soon(scoped, generator.choice(operations), scopes[-1])
-        generator.shuffle(scopes)
-        while scopes:
-            for _ in range(generator.choice([1, 2, 5, 20])):
-                if scopes:
-                    scopes.pop().cancel()
-            await anyio.sleep(0 if generator.random() < 0.9 else 0.0005)
+        async with anyio.create_task_group() as group:
+            for scope in scopes:
+                group.start_soon(scoped, scope)
+            await self._cancel_all([scope.cancel for scope in scopes])
+
+    async def _cancel_all(self, cancels: list[Callable[[], object]]) -> None:
+        """Cancel one after the other, in bursts, over some turns of the loop; some of them twice."""
+        self._generator.shuffle(cancels)
+        while cancels:
+            for _ in range(min(len(cancels), self._generator.choice([1, 2, 5, 20]))):
+                cancel = cancels.pop()
+                cancel()
+                if self._generator.random() < 0.1:
+                    cancel()
+            await anyio.sleep(0 if self._generator.random() < 0.9 else 0.0005)
 
 
 def test_cancelling_at_random_moments(tmp_path: Path, loop: Loop, capfd: pytest.CaptureFixture[str]) -> None:
     _build(tmp_path)
-    operations = _operations(tmp_path)
-    generator = random.Random(loop.name)
-    batch = _trio_batch if loop.library == "trio" else _asyncio_batch
-    loop.run(operations[0])  # what is opened once for good is open now
+    counted = _Counted(tmp_path, random.Random(loop.name))
+    batch = counted.trio_batch if loop.library == "trio" else counted.asyncio_batch
+    loop.run(counted.run)  # what is opened once for good is open now
 
     async def main() -> None:
-        for _ in range(TOTAL // len(LOOPS) // BATCH):
-            await batch(operations, generator)
+        while counted.cancelled < TOTAL // len(LOOPS):
+            await batch()
         await idle()
 
     with _nothing_leaks():

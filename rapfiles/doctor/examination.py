@@ -46,7 +46,7 @@ class Examination:
     ) -> None:
         """Prepare an examination of the files of `sample` that ends when the monotonic clock reads `end`."""
         measurements = {operation: {way.name: Measurement() for way in ways} for operation in OPERATIONS}
-        self.findings = Findings(sample, versions, measurements)
+        self.findings: Findings = Findings(sample, versions, measurements)
         self.under_way: tuple[str, str] | None = None
         """The operation that is being measured, and the way."""
         self._ways = {way.name: way for way in ways}
@@ -163,7 +163,8 @@ class Examination:
             measurement = self.findings.measurements[operation][way.name]
             if measurement.failure is not None or monotonic() > self._end:
                 continue
-            if way.blocking and self.findings.measurements[operation][OURS].failure is not None:
+            ours = self.findings.measurements[operation][OURS]
+            if way.blocking and ours.failure is not None and not ours.raised:
                 # Where AsyncPath got no answer, a blocking call could never return.
                 measurement.failure = "not tried"
                 continue

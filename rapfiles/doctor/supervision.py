@@ -11,8 +11,12 @@ from typing import IO, Any, NamedTuple
 
 FINE, AT_FAULT, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 """The exit codes."""
-DEADLINE = 19.0
+DEADLINE = 18.0
 """Seconds from the start after which the report is not waited for any more."""
+
+
+_left_alone: list["subprocess.Popen[bytes]"] = []
+"""Children that may never end, kept because their pipes cannot be closed while threads read from them."""
 
 
 class Outcome(NamedTuple):
@@ -75,11 +79,17 @@ def examine(
         return Outcome("", "the examination did not answer in time: its whole process was held up", AT_FAULT)
     finally:
         child.kill()
-        # Not waited for any further; the init process takes over.
         try:
             child.wait(0.2)
         except subprocess.TimeoutExpired:
+            # Not waited for any further; when it ends, the init process takes over.
             child.returncode = -1
+            _left_alone.append(child)
+        else:
+            for reader in readers:
+                reader.join()
+            child.stdout.close()
+            child.stderr.close()
 
 
 def _read_messages(stream: IO[bytes], messages: "queue.SimpleQueue[dict[str, Any]]") -> None:

@@ -24,14 +24,14 @@ class Ticker:
     """
 
     def __init__(self) -> None:
-        self.worst = 0.0
+        self.worst: float = 0.0
         """The worst lag so far, in seconds."""
-        self.worst_of_loop = 0.0
+        self.worst_of_loop: float = 0.0
         """The same without the time in which this thread could run, but other processes had the processors.
 
         Equal to `worst` where the system does not tell.
         """
-        self.ticks = 0
+        self.ticks: int = 0
         """How often it ticked."""
         self._last = perf_counter()
         self._stopping = False

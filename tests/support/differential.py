@@ -342,7 +342,7 @@ async def play(
 ) -> list[str]:
     """Play the steps on two equal trees, one with each class; the differences in answers and trees, in words.
 
-    With `relative` the paths are relative to the current folder, which is then the tree's root. `foreign` is a
+    With `relative` the paths are relative to the current folder, then the tree's root. `foreign` is a
     folder that this user may not change; both trees have a link to it.
     """
     differences = []
@@ -355,6 +355,8 @@ async def play(
                 os.symlink(foreign, root / "foreign")
         left, right = ("" if relative else f"{root}/" for root in twins)
         for name, step in steps:
+            if not all(os.access(root, os.X_OK) for root in twins):
+                break  # a step has closed the root itself
             with contextlib.chdir(twins[0]):
                 if step.method in OPENING | {"touch"} and _is_fifo(left + name):
                     continue

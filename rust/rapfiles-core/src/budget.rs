@@ -2,17 +2,21 @@
 
 use std::time::{Duration, Instant};
 
-/// Operations that may complete without suspending in one turn of the loop.
+/// Operations that may complete without suspending before the first task of a turn has to suspend.
 const OPERATIONS: u32 = 128;
-/// Time that may pass in such operations, and between them, in one turn of the loop.
+/// With each task that had to suspend in a turn the next ones get half as many, down to these.
+const FEWEST: u32 = 4;
+/// Time that may pass in such operations, and between them.
 const TIME: Duration = Duration::from_millis(2);
 
-/// What one loop thread may still do before it has to suspend for real.
+/// What one loop thread may still do before a task has to suspend for real.
 ///
 /// An operation that completes without suspending would starve every other task in a tight loop. Tokio's
-/// cooperative budget is the model: count, and yield when it is used up.
+/// cooperative budget is the model: count, and yield when it is used up. It is shared by all tasks of a thread, because
+/// in a turn of the loop one runs after the other.
 #[derive(Debug)]
 pub struct Budget {
+    size: u32,
     spent: u32,
     since: Option<Instant>,
 }
@@ -20,21 +24,21 @@ pub struct Budget {
 impl Budget {
     /// A full budget.
     pub const fn new() -> Self {
-        Self { spent: 0, since: None }
+        Self { size: OPERATIONS, spent: 0, since: None }
     }
 
     /// Counts one operation that completed without suspending; `true` when the caller must suspend now.
     pub fn spend(&mut self, now: Instant) -> bool {
         let since = *self.since.get_or_insert(now);
         self.spent += 1;
-        let exhausted = self.spent >= OPERATIONS || now.saturating_duration_since(since) >= TIME;
+        let exhausted = self.spent >= self.size || now.saturating_duration_since(since) >= TIME;
         if exhausted {
-            self.refill();
+            *self = Self { size: (self.size / 2).max(FEWEST), ..Self::new() };
         }
         exhausted
     }
 
-    /// The loop had a turn: start afresh.
+    /// The loop has gone on to its next turn: start afresh.
     pub fn refill(&mut self) {
         *self = Self::new();
     }
@@ -50,21 +54,33 @@ impl Default for Budget {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_tight_loop_must_suspend_again_and_again() {
-        let mut budget = Budget::new();
-        let suspended = (0..10 * OPERATIONS).filter(|_| budget.spend(Instant::now())).count();
-        assert!(suspended >= 10);
+    /// How many operations fit in until the next task has to suspend.
+    fn run(budget: &mut Budget) -> usize {
+        let now = Instant::now();
+        (1..).find(|_| budget.spend(now)).unwrap()
     }
 
     #[test]
-    fn a_turn_of_the_loop_refills_it() {
+    fn a_tight_loop_must_suspend_again_and_again() {
         let mut budget = Budget::new();
-        for _ in 0..OPERATIONS - 1 {
-            budget.spend(Instant::now());
+        for _ in 0..10 {
+            assert_eq!(run(&mut budget), OPERATIONS as usize);
+            budget.refill();
         }
-        budget.refill();
-        assert_eq!(budget.spent, 0);
-        assert!(budget.since.is_none());
+    }
+
+    #[test]
+    fn many_tasks_share_one_turn() {
+        let mut budget = Budget::new();
+        let turn: usize = (0..20).map(|_| run(&mut budget)).sum();
+        assert!(turn < 3 * OPERATIONS as usize);
+    }
+
+    #[test]
+    fn time_counts_too() {
+        let mut budget = Budget::new();
+        let now = Instant::now();
+        assert!(!budget.spend(now));
+        assert!(budget.spend(now + TIME));
     }
 }

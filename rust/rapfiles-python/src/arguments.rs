@@ -10,6 +10,8 @@ use pyo3::types::string::PyStringData;
 use pyo3::types::{PyBytes, PyMemoryView, PyString};
 use rapfiles_core::{Codec, Data, NativePath, Newline, TextSource};
 
+use crate::pure_path;
+
 /// Buffers up to this size are copied, so that the caller may change them at once; larger ones are kept in place.
 const COPIED: usize = 64 << 10;
 
@@ -24,6 +26,9 @@ impl<'a, 'py> FromPyObject<'a, 'py> for PathArgument<'py> {
     fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
         if let Ok(text) = object.cast_exact::<PyString>() {
             return Ok(Self { text: text.to_owned() });
+        }
+        if let Some(text) = pure_path::text(&object) {
+            return Ok(Self { text });
         }
         // SAFETY: the object is alive, and the result is a new reference or null with an exception set.
         let path = unsafe { Bound::from_owned_ptr_or_err(object.py(), ffi::PyOS_FSPath(object.as_ptr())) }?;

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pyo3::exceptions::{PyNotImplementedError, PyRuntimeError};
 use pyo3::intern;
@@ -12,6 +12,9 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyCFunction, PyDict, PyWeakrefReference};
 use rapfiles_core::{Budget, Engine, EventSignal, Port, Ticket, Wake};
+
+/// After so long, a loop that was asked to refill the budget is taken not to run any more.
+const REFILL_IN_VAIN: Duration = Duration::from_millis(100);
 
 /// The framework whose task is running.
 pub(crate) enum Framework<'py> {
@@ -88,6 +91,8 @@ struct LoopThread {
     alarm: Arc<Alarm>,
     waiters: HashMap<u64, Waiter>,
     budget: Budget,
+    /// When a loop was last asked to refill the budget in its next turn.
+    refill_asked: Option<Instant>,
     /// The asyncio loop that drains the port, by weak reference.
     watched: Option<Py<PyAny>>,
     /// The token of the trio run that drains the port.
@@ -107,6 +112,7 @@ impl LoopThread {
             alarm,
             waiters: HashMap::new(),
             budget: Budget::new(),
+            refill_asked: None,
             watched: None,
             trio_run: None,
         }
@@ -177,13 +183,33 @@ pub(crate) fn new_ticket() -> Arc<Ticket> {
 }
 
 /// Counts an operation that completed without suspending; `true` when the task must give the others a turn.
-pub(crate) fn spend_budget(now: Instant) -> bool {
-    with_thread(|thread| thread.budget.spend(now))
+pub(crate) fn spend_budget(event_loop: &Bound<'_, PyAny>, now: Instant) -> PyResult<bool> {
+    let (exhausted, refilled_soon) = with_thread(|thread| {
+        let exhausted = thread.budget.spend(now);
+        // A loop that was closed never came to it.
+        let recently = |asked| now.saturating_duration_since(asked) < REFILL_IN_VAIN;
+        let refilled_soon = thread.refill_asked.is_some_and(recently);
+        if exhausted && !refilled_soon {
+            thread.refill_asked = Some(now);
+        }
+        (exhausted, refilled_soon)
+    });
+    if exhausted && !refilled_soon {
+        static REFILL: PyOnceLock<Py<PyCFunction>> = PyOnceLock::new();
+        let py = event_loop.py();
+        let refill = REFILL.get_or_try_init(py, || wrap_pyfunction!(refill_budget, py).map(Bound::unbind))?;
+        event_loop.call_method1(intern!(py, "call_soon"), (refill,))?;
+    }
+    Ok(exhausted)
 }
 
-/// The task suspends: the others have their turn.
-pub(crate) fn refill_budget() {
-    with_thread(|thread| thread.budget.refill());
+/// The loop has gone on to its next turn.
+#[pyfunction]
+fn refill_budget() {
+    with_thread(|thread| {
+        thread.budget.refill();
+        thread.refill_asked = None;
+    });
 }
 
 /// Says who is to be told of a ticket's completion.

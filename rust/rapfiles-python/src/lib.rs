@@ -7,6 +7,7 @@ mod event_loop;
 mod functions;
 mod listing;
 mod operation;
+mod pure_path;
 mod results;
 mod stat_result;
 
@@ -39,6 +40,8 @@ mod _native {
     use crate::listing::DirectoryListing;
     #[pymodule_export]
     use crate::operation::{Operation, checkpoint};
+    #[pymodule_export]
+    use crate::pure_path::{init_path, new_path};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -59,7 +59,7 @@ pub(crate) fn submit(
         Framework::Trio => Operation::new(State::Unsubmitted(Box::new(operation)), names, true),
         Framework::Asyncio(event_loop) => {
             let state = match enter(py, operation, &names) {
-                Entered::Ready(answer, now) => State::answered(answer, now),
+                Entered::Ready(answer, now) => State::answered(&event_loop, answer, now)?,
                 Entered::Pending(ticket, room) => {
                     State::Submitted { ticket, room, event_loop: Some(event_loop.unbind()) }
                 }
@@ -73,8 +73,8 @@ pub(crate) fn submit(
 pub(crate) fn answered(py: Python<'_>, answer: PyResult<Py<PyAny>>) -> PyResult<Operation> {
     Ok(match event_loop::framework(py)? {
         Framework::Trio => Operation::new(State::Ready(answer), Names::none(), true),
-        Framework::Asyncio(_) => {
-            Operation::new(State::answered(answer, Instant::now()), Names::none(), false)
+        Framework::Asyncio(event_loop) => {
+            Operation::new(State::answered(&event_loop, answer, Instant::now())?, Names::none(), false)
         }
     })
 }
@@ -86,8 +86,9 @@ pub(crate) fn checkpoint(py: Python<'_>) -> PyResult<Operation> {
 }
 
 impl State {
-    fn answered(answer: PyResult<Py<PyAny>>, now: Instant) -> Self {
-        if event_loop::spend_budget(now) { Self::Yielding(answer) } else { Self::Ready(answer) }
+    fn answered(event_loop: &Bound<'_, PyAny>, answer: PyResult<Py<PyAny>>, now: Instant) -> PyResult<Self> {
+        let exhausted = event_loop::spend_budget(event_loop, now)?;
+        Ok(if exhausted { Self::Yielding(answer) } else { Self::Ready(answer) })
     }
 }
 
@@ -218,7 +219,6 @@ impl Drop for Operation {
 fn suspend(event_loop: &Bound<'_, PyAny>, ticket: &Ticket) -> PyResult<Py<PyAny>> {
     let py = event_loop.py();
     event_loop::watch(event_loop)?;
-    event_loop::refill_budget();
     let future = event_loop.call_method0(intern!(py, "create_future"))?;
     future.setattr(intern!(py, "_asyncio_future_blocking"), true)?;
     event_loop::add_waiter(ticket, Waiter::Future(future.clone().unbind()));

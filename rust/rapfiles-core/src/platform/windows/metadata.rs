@@ -53,7 +53,7 @@ pub(crate) fn metadata(path: &NativePath, follow: bool) -> io::Result<Metadata> 
         }
         // A reparse point that no file system feels responsible for.
         ERROR_CANT_ACCESS_FILE if follow => {
-            let handle = open_to_look(path, FILE_READ_ATTRIBUTES, 0, false)?;
+            let handle = open_to_look(path, FILE_READ_ATTRIBUTES, 0, false).map_err(|_| error)?;
             described(path, handle.as_handle(), false, true)
         }
         _ => Err(error),

@@ -116,7 +116,7 @@ pub(crate) fn resolve(path: &NativePath, strictness: Strictness, rules: u32) -> 
         }
         Err(failure) => return Err(failure.into()),
     };
-    let resolved = if had_prefix { resolved } else { without_prefix(resolved, first_failure, strictness)? };
+    let resolved = if had_prefix { resolved } else { without_prefix(resolved, first_failure) };
     let resolved = OsString::from_wide(&resolved);
     if rules <= LAST_TO_LOOK_FOR_LOOPS && strictness == Strictness::Lenient {
         refuse_loop(&resolved)?;
@@ -216,21 +216,19 @@ fn final_path(path: &[u16]) -> Result<Vec<u16>, Failure> {
 }
 
 /// Takes the prefix away that the system has added, if the path means the same without it.
-fn without_prefix(path: Vec<u16>, first_failure: u32, strictness: Strictness) -> Result<Vec<u16>, Failure> {
+fn without_prefix(path: Vec<u16>, first_failure: u32) -> Vec<u16> {
     let short = if let Some(share) = path.strip_prefix(wide(UNC_PREFIX).as_slice()) {
         [&wide(r"\\"), share].concat()
     } else if let Some(rest) = path.strip_prefix(wide(PREFIX).as_slice()) {
         rest.to_vec()
     } else {
-        return Ok(path);
+        return path;
     };
     match final_path(&short) {
-        Ok(resolved) if resolved == path => Ok(short),
-        Ok(_) => Ok(path),
+        Ok(resolved) if resolved == path => short,
         // It did not exist before either.
-        Err(failure) if failure.is_kept(strictness) && failure.code == first_failure => Ok(short),
-        Err(failure) if failure.is_kept(strictness) => Ok(path),
-        Err(failure) => Err(failure),
+        Err(failure) if failure.code == first_failure => short,
+        _ => path,
     }
 }
 

@@ -1,0 +1,239 @@
+//! The lexical half of a path where pathlib is slow: making a path of a string, and its text.
+//!
+//! In Python 3.11 these run a dozen Python functions and an exception, which takes as long as the system calls of an
+//! operation; later versions put the same work off until the text is asked for. What they do to an ordinary POSIX path
+//! is done here, on the attributes that they use. Whatever is not ordinary is left to pathlib, and so is everything in a
+//! version whose attributes are not the expected ones.
+
+use std::sync::{Mutex, PoisonError};
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyList, PyString, PyTuple, PyType};
+use pyo3::{ffi, intern};
+
+/// Where `PurePath` keeps what it knows of a path.
+struct Slots {
+    pure_path: Py<PyType>,
+    /// The text, once it has been asked for.
+    text: Offset,
+    source: Source,
+    /// The class that was last found to inherit how its text is made.
+    plain: Mutex<Option<Py<PyType>>>,
+}
+
+/// What the text is made of.
+enum Source {
+    /// Python 3.11: the path is parsed at once.
+    Parsed { drive: Offset, root: Offset, parts: Offset },
+    /// Python 3.12 and later: the arguments are kept.
+    Arguments(Offset),
+}
+
+type Offset = ffi::Py_ssize_t;
+
+static SLOTS: PyOnceLock<Option<Slots>> = PyOnceLock::new();
+
+/// The places of the running Python's `PurePath`; `None` where they are not as expected.
+fn slots(py: Python<'_>) -> Option<&'static Slots> {
+    SLOTS.get_or_init(py, || Slots::find(py).ok().flatten()).as_ref()
+}
+
+/// The text of a path object; `None` where it has to be asked itself.
+pub(crate) fn text<'py>(object: &Bound<'py, PyAny>) -> Option<Bound<'py, PyString>> {
+    let slots = slots(object.py())?;
+    if !slots.is_plain(&object.get_type()) {
+        return None;
+    }
+    // SAFETY: the object is an instance of `PurePath`, whose slots are at these places.
+    let slot = |offset| unsafe { slot(object, offset) };
+    if let Some(text) = slot(slots.text) {
+        return text.cast_into().ok();
+    }
+    let text = match slots.source {
+        Source::Parsed { drive, root, parts } => parsed_text(&slot(drive)?, &slot(root)?, &slot(parts)?)?,
+        Source::Arguments(arguments) => {
+            let arguments = slot(arguments)?.cast_into::<PyList>().ok()?;
+            let text = arguments.get_item(0).ok()?.cast_into_exact::<PyString>().ok()?;
+            if arguments.len() != 1 || ordinary(&text)?.text != text.to_str().ok()? {
+                return None;
+            }
+            text
+        }
+    };
+    object.setattr(intern!(object.py(), "_str"), &text).ok()?;
+    Some(text)
+}
+
+/// What `PurePosixPath._format_parsed_parts` makes of a path with a drive, a root and parts.
+fn parsed_text<'py>(
+    drive: &Bound<'py, PyAny>,
+    root: &Bound<'py, PyAny>,
+    parts: &Bound<'py, PyAny>,
+) -> Option<Bound<'py, PyString>> {
+    let py = root.py();
+    let parts = parts.cast::<PyList>().ok()?;
+    if !drive.is_truthy().ok()? && !root.is_truthy().ok()? {
+        let text = join(parts)?;
+        return Some(if text.is_empty().ok()? { intern!(py, ".").clone() } else { text });
+    }
+    let anchor = drive.add(root).ok()?;
+    anchor.add(join(&parts.get_slice(1, parts.len()))?).ok()?.cast_into().ok()
+}
+
+fn join<'py>(parts: &Bound<'py, PyList>) -> Option<Bound<'py, PyString>> {
+    let py = parts.py();
+    // SAFETY: the separator is a str, and the result is a new reference or null with an exception set.
+    let text = unsafe { ffi::PyUnicode_Join(intern!(py, "/").as_ptr(), parts.as_ptr()) };
+    // SAFETY: as above.
+    unsafe { Bound::from_owned_ptr_or_err(py, text) }.ok()?.cast_into().ok()
+}
+
+/// `PurePath.__new__` of Python 3.11.
+#[pyfunction]
+#[pyo3(signature = (class, /, *segments))]
+pub(crate) fn new_path<'py>(
+    class: &Bound<'py, PyType>,
+    segments: &Bound<'py, PyTuple>,
+) -> PyResult<Bound<'py, PyAny>> {
+    static NEW: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let py = class.py();
+    if let Some(path) = ordinary_path(class, segments) {
+        return Ok(path);
+    }
+    let new = NEW.get_or_try_init(py, || {
+        py.import("pathlib")?.getattr("PurePath")?.getattr("__new__").map(Bound::unbind)
+    })?;
+    let arguments = std::iter::once(class.clone().into_any()).chain(segments.iter());
+    new.bind(py).call1(PyTuple::new(py, arguments.collect::<Vec<_>>())?)
+}
+
+/// `PurePath.__init__`, which has nothing to do in Python 3.11.
+#[pyfunction]
+#[pyo3(signature = (*segments))]
+pub(crate) fn init_path(segments: &Bound<'_, PyTuple>) {
+    let _ = segments;
+}
+
+/// A path of a single string that says it as pathlib would, made without pathlib.
+fn ordinary_path<'py>(
+    class: &Bound<'py, PyType>,
+    segments: &Bound<'py, PyTuple>,
+) -> Option<Bound<'py, PyAny>> {
+    let py = class.py();
+    let slots = slots(py)?;
+    let Source::Parsed { drive, root, parts } = slots.source else { return None };
+    if segments.len() != 1 || !slots.is_plain(class) {
+        return None;
+    }
+    let text = segments.get_item(0).ok()?.cast_into_exact::<PyString>().ok()?;
+    let Ordinary { text: content, absolute } = ordinary(&text)?;
+    let names = content.split('/').skip(usize::from(absolute)).filter(|name| !name.is_empty());
+    let anchor = absolute.then(|| intern!(py, "/").clone());
+    let list = PyList::new(
+        py,
+        anchor.into_iter().chain(names.map(|name| PyString::intern(py, name))).collect::<Vec<_>>(),
+    );
+    let empty = intern!(py, "");
+    // SAFETY: the class is one that inherits from `object` through `PurePath`, neither of which wants arguments of
+    // `object.__new__`; the object is new, so its slots are empty, and each takes over a reference.
+    unsafe {
+        let new = ffi::PyBaseObject_Type.tp_new?;
+        let object = new(class.as_type_ptr(), PyTuple::empty(py).as_ptr(), std::ptr::null_mut());
+        let object = Bound::from_owned_ptr_or_err(py, object).ok()?;
+        *place(&object, drive) = empty.clone().into_ptr();
+        *place(&object, root) =
+            if absolute { intern!(py, "/").clone().into_ptr() } else { empty.clone().into_ptr() };
+        *place(&object, parts) = list.ok()?.into_ptr();
+        *place(&object, slots.text) = text.into_ptr();
+        Some(object)
+    }
+}
+
+/// A path that is written as pathlib would write it.
+struct Ordinary<'a> {
+    text: &'a str,
+    absolute: bool,
+}
+
+/// The path if it is written as pathlib would write it: no name is empty or a dot.
+fn ordinary<'a>(text: &'a Bound<'_, PyString>) -> Option<Ordinary<'a>> {
+    // Names that are not valid UTF-8 are not ordinary.
+    let text = text.to_str().ok()?;
+    let names = text.strip_prefix('/').unwrap_or(text);
+    let absolute = names.len() < text.len();
+    let ordinary =
+        (absolute && names.is_empty()) || names.split('/').all(|name| !name.is_empty() && name != ".");
+    ordinary.then_some(Ordinary { text, absolute })
+}
+
+/// # Safety
+/// The object must have a slot at this offset.
+unsafe fn place(object: &Bound<'_, PyAny>, offset: Offset) -> *mut *mut ffi::PyObject {
+    // SAFETY: the caller's promise.
+    unsafe { object.as_ptr().cast::<u8>().offset(offset).cast() }
+}
+
+/// # Safety
+/// The object must have a slot at this offset.
+unsafe fn slot<'py>(object: &Bound<'py, PyAny>, offset: Offset) -> Option<Bound<'py, PyAny>> {
+    // SAFETY: the caller's promise; a slot holds a reference or null.
+    unsafe { Bound::from_borrowed_ptr_or_opt(object.py(), *place(object, offset)) }
+}
+
+impl Slots {
+    fn find(py: Python<'_>) -> PyResult<Option<Self>> {
+        // Without the interpreter's lock, a slot may change while it is looked at.
+        if cfg!(windows) || py.import("sys")?.getattr("abiflags")?.contains("t")? {
+            return Ok(None);
+        }
+        let pure_path = py.import("pathlib")?.getattr("PurePath")?.cast_into::<PyType>()?;
+        let offset = |name: &str| pure_path.getattr(name).ok().and_then(|descriptor| offset(&descriptor));
+        let source = if py.version_info() >= (3, 12) {
+            offset("_raw_paths").map(Source::Arguments)
+        } else {
+            match (offset("_drv"), offset("_root"), offset("_parts")) {
+                (Some(drive), Some(root), Some(parts)) => Some(Source::Parsed { drive, root, parts }),
+                _ => None,
+            }
+        };
+        let (Some(text), Some(source)) = (offset("_str"), source) else { return Ok(None) };
+        Ok(Some(Self { pure_path: pure_path.unbind(), text, source, plain: Mutex::new(None) }))
+    }
+
+    /// Whether a class makes the text of its paths as `PurePath` does.
+    fn is_plain(&self, class: &Bound<'_, PyType>) -> bool {
+        let plain = self.plain.lock().unwrap_or_else(PoisonError::into_inner);
+        if plain.as_ref().is_some_and(|plain| plain.is(class)) {
+            return true;
+        }
+        // Looking at a class may run Python code.
+        drop(plain);
+        let pure_path = self.pure_path.bind(class.py());
+        let inherits =
+            |name: &str| -> PyResult<bool> { Ok(class.getattr(name)?.is(&pure_path.getattr(name)?)) };
+        let usual = class.is_subclass(pure_path).unwrap_or(false)
+            && inherits("__fspath__").unwrap_or(false)
+            && inherits("__str__").unwrap_or(false);
+        if usual {
+            let mut plain = self.plain.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = plain.replace(class.clone().unbind());
+            drop(plain);
+            drop(before);
+        }
+        usual
+    }
+}
+
+/// The place of a slot in an instance, if this is the descriptor of one.
+fn offset(descriptor: &Bound<'_, PyAny>) -> Option<Offset> {
+    // SAFETY: the type object of slots' descriptors is always there.
+    let is_member = unsafe { ffi::Py_TYPE(descriptor.as_ptr()) == &raw mut ffi::PyMemberDescr_Type };
+    if !is_member {
+        return None;
+    }
+    let descriptor = descriptor.as_ptr().cast::<ffi::PyMemberDescrObject>();
+    // SAFETY: the type was looked at, and a descriptor points to its definition for as long as its class exists.
+    let member = unsafe { &*(*descriptor).d_member };
+    (member.type_code == ffi::Py_T_OBJECT_EX).then_some(member.offset)
+}

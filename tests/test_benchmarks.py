@@ -1,0 +1,172 @@
+"""The benchmarks run from beginning to end and report everything they promise. Nothing judges a speed."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_ROOT = Path(__file__).parent.parent
+_WORKS = {
+    "read_bytes",
+    "read_bytes_kept",
+    "read_text",
+    "stat",
+    "exists",
+    "read_bytes_gather",
+    "write_bytes",
+    "write_bytes_gather",
+    "mkdir",
+    "rmdir",
+    "unlink",
+    "rename",
+    "read_bytes_large",
+}
+# Peer, and the module that it needs; then the works that it has no operation for.
+_PEERS = {
+    "to_thread": ("asyncio", set()),
+    "aiofiles": ("aiofiles", set()),
+    "anyio": ("anyio", set()),
+    "aiofile": ("aiofile", {"stat", "exists", "mkdir", "rmdir", "unlink", "rename"}),
+    "aerofs": ("aerofs", set()),
+    "ayafileio": ("ayafileio", {"stat", "exists", "mkdir", "rmdir", "unlink", "rename"}),
+    "ayafileio.aopen": ("ayafileio", {"stat", "exists", "mkdir", "rmdir", "unlink", "rename"}),
+    "obstore": ("obstore", {"read_text", "exists", "mkdir", "rmdir"}),
+    "opendal": ("opendal", {"read_text"}),
+}
+
+pytestmark = pytest.mark.skipif(
+    not (_ROOT / "benchmarks").is_dir(), reason="the benchmarks are part of the checkout, not of the package"
+)
+
+
+def _benchmarks(*arguments: str, first: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command; modules in the folder `first` are found before all others."""
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks", *arguments],
+        cwd=_ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": str(first) if first else ""},
+        timeout=300,
+        check=False,
+    )
+
+
+def _positive(figure: Any) -> bool:
+    return isinstance(figure, float) and math.isfinite(figure) and figure > 0
+
+
+def test_everything_once(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    ended = _benchmarks("--quick", "--directory", str(tmp_path), "--json", str(report))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    found = json.loads(report.read_text())
+    assert list(tmp_path.iterdir()) == [report], "files are left over"
+
+    installed = {peer for peer, (module, _) in _PEERS.items() if find_spec(module) is not None}
+    assert set(found["missing"]) - {"floor"} == set(_PEERS) - installed
+    assert found["failures"] == {}
+    assert set(found["versions"]) == installed | {"pathlib", "rapfiles"}
+    assert set(found["works"]) == _WORKS
+    for name, work in found["works"].items():
+        able = {peer for peer in installed if name not in _PEERS[peer][1]}
+        assert set(work["peers"]) - {"floor"} == able | {"pathlib", "rapfiles"}
+        assert ("floor" in work["peers"]) == ("floor" not in found["missing"])
+        for peer, figures in work["peers"].items():
+            assert _positive(figures["microseconds"]), (name, peer)
+            assert _positive(figures["ratio"]), (name, peer)
+            assert len(figures["seconds_by_round"]) == found["rounds"]
+            if peer not in ("floor", "pathlib"):
+                assert figures["lag_milliseconds"] >= 0
+            if peer != "floor":
+                assert all(map(_positive, figures["processor_seconds_by_round"]))
+        assert work["peers"]["pathlib"]["ratio"] == 1
+        assert work["fastest_peer"] in able
+
+    # Each bound of the table, and each comparison with a peer, has a figure.
+    against_pathlib = {
+        (bound["work"], bound["figure"]) for bound in found["bounds"] if bound["against"] == "pathlib"
+    }
+    assert against_pathlib == {(work, "wall time") for work in _WORKS} | {
+        ("read_bytes_gather", "processor time, all threads")
+    }
+    assert {bound["work"] for bound in found["bounds"] if bound["figure"] == "peak memory"} == {
+        "read_bytes_large"
+    }
+    assert {bound["work"] for bound in found["bounds"] if bound["below"]} == _WORKS
+    for bound in found["bounds"]:
+        assert _positive(bound["ratio"]), bound
+        kept = bound["ratio"] < bound["bound"] if bound["below"] else bound["ratio"] <= bound["bound"]
+        assert bound["passed"] is kept
+
+    assert set(found["peak_memory_bytes"]) == installed | {"pathlib", "rapfiles"}
+    assert set(found["stalls"]) == installed | {"rapfiles"}
+    # The FIFO tells a library that opens files on the loop from one that does not.
+    assert not found["stalls"]["to_thread"]["stalls"]
+    assert not found["stalls"]["rapfiles"]["stalls"]
+    if "ayafileio" in installed:
+        assert found["stalls"]["ayafileio"]["stalls"]
+
+    for title in (
+        "AsyncPath against its bounds",
+        "Microseconds per operation",
+        "Worst lag of the event loop",
+        "Whether a call that waits holds up the event loop",
+        "Peak memory",
+    ):
+        assert f"\n## {title}" in ended.stdout
+    assert "figures mean nothing" in ended.stdout
+
+
+def test_a_choice_on_uvloop_beside_a_missing_library(tmp_path: Path) -> None:
+    """A library that cannot be imported is reported, and the rest is measured."""
+    pytest.importorskip("uvloop", reason="uvloop does not exist for this platform")
+    (tmp_path / "aiofiles.py").write_text("raise ImportError('blocked')")
+    files, slow = tmp_path / "files", tmp_path / "slow"
+    files.mkdir()
+    slow.mkdir()
+    ended = _benchmarks(
+        "--quick",
+        *("--rounds", "2", "--only", "stat,mkdir", "--peers", "aiofiles,to_thread", "--loop", "uvloop"),
+        *("--directory", str(files), "--slow-dir", str(slow), "--json"),
+        first=tmp_path,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    found = json.loads(ended.stdout)
+    assert (found["loop"], found["rounds"]) == ("uvloop", 2)
+    assert found["missing"].get("aiofiles") == "blocked"
+    assert list(found["works"]) == ["stat", "mkdir"]
+    for work in found["works"].values():
+        assert set(work["peers"]) - {"floor"} == {"pathlib", "rapfiles", "to_thread"}
+    for peer in ("rapfiles", "to_thread"):
+        assert set(found["stalls"][peer]["slow_lag_milliseconds"]) == {
+            "read_bytes",
+            "stat",
+            "exists",
+            "write_bytes",
+        }
+    assert list(files.iterdir()) == []
+    assert list(slow.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--only", "flying"],
+        ["--peers", "nobody"],
+        ["--rounds", "0"],
+        ["--directory", "/missing"],
+        ["--loop", "x"],
+    ],
+)
+def test_bad_usage(arguments: list[str]) -> None:
+    ended = _benchmarks(*arguments)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert f"argument {arguments[0]}: " in ended.stderr
