@@ -88,7 +88,7 @@ static int locate(char *buffer, const char *path)
 static void *slow_init(struct fuse_conn_info *connection, struct fuse_config *config)
 {
 	/* Look-ups in one folder arrive side by side, as they do on a network file system. */
-	connection->want |= connection->capable & FUSE_CAP_PARALLEL_DIROPS;
+	connection->want |= FUSE_CAP_PARALLEL_DIROPS; fprintf(stderr, "%x %x\n", connection->capable, connection->want);
 	config->use_ino = 1;
 	config->hard_remove = 1;
 	config->entry_timeout = 0;

@@ -36,7 +36,7 @@ pub(crate) fn make(path: &NativePath, request: MakeDirectory) -> Result<Outcome,
             request,
         ) {
             Ok(()) => break,
-            Err(code) if code == platform::NOT_FOUND && request.parents => match resolve::parent(&current) {
+            Err(code) if platform::is_not_found(code) && request.parents => match resolve::parent(&current) {
                 Some(parent) => missing.push(std::mem::replace(&mut current, parent)),
                 None => return Err(refused(path, current, code)),
             },
@@ -62,7 +62,7 @@ fn exists_ok(path: &NativePath, current: &NativePath, request: MakeDirectory) ->
 fn make_one(path: &NativePath, mode: u32, exist_ok: bool, request: MakeDirectory) -> Result<(), i32> {
     let Err(error) = platform::make_directory(path, mode) else { return Ok(()) };
     let code = Error::new(&error, Subject::Path).code().unwrap_or(platform::EIO);
-    if code == platform::NOT_FOUND || !exist_ok {
+    if platform::is_not_found(code) || !exist_ok {
         return Err(code);
     }
     match metadata::is_type(path, FileType::DIRECTORY, true, request.tolerant) {

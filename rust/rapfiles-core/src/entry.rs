@@ -35,7 +35,7 @@ pub(crate) fn rename(path: &NativePath, target: &NativePath, replace: bool) -> R
 /// Removes a file or a link.
 pub(crate) fn unlink(path: &NativePath, missing_ok: bool) -> Result<Outcome, Error> {
     match platform::unlink(path).about_path() {
-        Err(error) if missing_ok && error.code() == Some(platform::NOT_FOUND) => Ok(Outcome::Done),
+        Err(error) if missing_ok && error.code().is_some_and(platform::is_not_found) => Ok(Outcome::Done),
         Err(error) => Err(error),
         Ok(()) => Ok(Outcome::Done),
     }

@@ -157,6 +157,7 @@ impl Operation {
     }
 
     /// The path whose file system the operation waits for.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux has a tier 0"))]
     pub(crate) fn path(&self) -> Option<&NativePath> {
         match self {
             Self::Read { path }

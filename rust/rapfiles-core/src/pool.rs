@@ -426,32 +426,24 @@ impl Pool {
             self.totals.cancelled.increment();
             return;
         }
-        let woke = match work {
+        let outcome = match work {
             Work::Operation(operation) => {
                 let kind = operation.kind();
                 let began = Instant::now();
                 let outcome = self.guard(|| operation.run(&ticket));
                 self.timing.note(kind, began.elapsed());
-                ticket.finish(outcome)
+                Some(outcome)
             }
-            Work::Fill(fill) => {
-                let outcome = self.guard(|| Ok(fill.run(&ticket)));
-                match outcome {
-                    Ok(None) => false,
-                    Ok(Some(outcome)) => ticket.finish(outcome),
-                    Err(error) => ticket.finish(Err(error)),
-                }
-            }
-            Work::FillText(mut text) => {
-                let outcome = self.guard(|| {
-                    text.run();
-                    Ok(Outcome::TextFilled(text))
-                });
-                ticket.finish(outcome)
-            }
+            // Only the last of the workers that fill a buffer has an outcome.
+            Work::Fill(fill) => self.guard(|| Ok(fill.run(&ticket))).unwrap_or_else(|panic| Some(Err(panic))),
+            Work::FillText(mut text) => Some(self.guard(|| {
+                text.run();
+                Ok(Outcome::TextFilled(text))
+            })),
         };
+        // Counted before anybody can know that it is done.
         self.totals.completed.increment();
-        if woke {
+        if outcome.is_some_and(|outcome| ticket.finish(outcome)) {
             self.totals.wakeups.increment();
         }
     }

@@ -2,9 +2,12 @@
 
 use std::ffi::OsString;
 
-use pyo3::exceptions::{PyTypeError, PyUnicodeEncodeError, PyValueError};
+#[cfg(unix)]
+use pyo3::exceptions::PyUnicodeEncodeError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
+#[cfg(unix)]
 use pyo3::sync::PyOnceLock;
 use pyo3::types::string::PyStringData;
 use pyo3::types::{PyBytes, PyMemoryView, PyString};
@@ -45,7 +48,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for PathArgument<'py> {
 impl<'py> PathArgument<'py> {
     /// The path as the engine takes it. `function` is the name that a complaint of NUL characters begins with.
     pub(crate) fn native(&self, function: &str) -> PyResult<NativePath> {
-        native_path(&self.text, function)
+        native_path(&self.text, function, "path")
     }
 
     /// The text for the `filename` of an error.
@@ -55,8 +58,8 @@ impl<'py> PathArgument<'py> {
 }
 
 /// A name that the engine takes like a path.
-pub(crate) fn native_path(text: &Bound<'_, PyString>, function: &str) -> PyResult<NativePath> {
-    from_os_string(text, encoded(text)?, function)
+fn native_path(text: &Bound<'_, PyString>, function: &str, argument: &str) -> PyResult<NativePath> {
+    from_os_string(text, encoded(text)?, function, argument)
 }
 
 #[cfg(unix)]
@@ -91,8 +94,13 @@ fn file_system_encoding_is_utf8(py: Python<'_>) -> PyResult<bool> {
 }
 
 #[cfg(unix)]
-fn from_os_string(text: &Bound<'_, PyString>, encoded: Vec<u8>, function: &str) -> PyResult<NativePath> {
-    NativePath::from_vec(encoded).map_err(|_| null_character(text.py(), function))
+fn from_os_string(
+    text: &Bound<'_, PyString>,
+    encoded: Vec<u8>,
+    function: &str,
+    argument: &str,
+) -> PyResult<NativePath> {
+    NativePath::from_vec(encoded).map_err(|_| null_character(text.py(), function, argument))
 }
 
 #[cfg(windows)]
@@ -101,29 +109,38 @@ fn encoded(text: &Bound<'_, PyString>) -> PyResult<OsString> {
 }
 
 #[cfg(windows)]
-fn from_os_string(text: &Bound<'_, PyString>, encoded: OsString, function: &str) -> PyResult<NativePath> {
-    NativePath::from_os_string(encoded).map_err(|_| null_character(text.py(), function))
+fn from_os_string(
+    text: &Bound<'_, PyString>,
+    encoded: OsString,
+    function: &str,
+    argument: &str,
+) -> PyResult<NativePath> {
+    NativePath::from_os_string(encoded).map_err(|_| null_character(text.py(), function, argument))
 }
 
-/// The complaint of the running Python.
-fn null_character(py: Python<'_>, function: &str) -> PyErr {
-    if py.version_info() >= (3, 13) && function != "open" {
-        PyValueError::new_err(format!("{function}: embedded null character in path"))
-    } else {
-        PyValueError::new_err("embedded null byte")
+/// The complaint of the running Python. `function` and `argument` are what it speaks of.
+fn null_character(py: Python<'_>, function: &str, argument: &str) -> PyErr {
+    // Windows' has always had characters in its paths, the others' since 3.13.
+    let characters = cfg!(windows) || py.version_info() >= (3, 13);
+    match function {
+        "open" if cfg!(windows) => PyValueError::new_err("embedded null character"),
+        "open" => PyValueError::new_err("embedded null byte"),
+        _ if characters => {
+            PyValueError::new_err(format!("{function}: embedded null character in {argument}"))
+        }
+        _ => PyValueError::new_err("embedded null byte"),
     }
 }
 
 /// The name of an extended attribute, `str` or `bytes`.
 pub(crate) fn attribute_name(name: &Bound<'_, PyAny>, function: &str) -> PyResult<NativePath> {
     if let Ok(name) = name.cast::<PyString>() {
-        return native_path(name, function);
+        return native_path(name, function, "attribute");
     }
     match name.cast::<PyBytes>() {
         #[cfg(unix)]
-        Ok(bytes) => {
-            NativePath::from_vec(bytes.as_bytes().to_vec()).map_err(|_| null_character(name.py(), function))
-        }
+        Ok(bytes) => NativePath::from_vec(bytes.as_bytes().to_vec())
+            .map_err(|_| null_character(name.py(), function, "attribute")),
         #[cfg(windows)]
         Ok(_) => Err(PyTypeError::new_err("attribute must be str")),
         Err(_) => Err(PyTypeError::new_err(format!(

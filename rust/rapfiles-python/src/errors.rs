@@ -12,19 +12,26 @@ use crate::results;
 pub(crate) struct Names {
     path: Option<Py<PyString>>,
     second: Option<Py<PyString>>,
+    /// The synchronous call goes through the C library, whose errors have no Windows code.
+    c_library: bool,
 }
 
 impl Names {
     pub(crate) fn none() -> Self {
-        Self { path: None, second: None }
+        Self { path: None, second: None, c_library: false }
     }
 
     pub(crate) fn one(path: Py<PyString>) -> Self {
-        Self { path: Some(path), second: None }
+        Self { path: Some(path), ..Self::none() }
+    }
+
+    /// For what opens a file.
+    pub(crate) fn opened(path: Py<PyString>) -> Self {
+        Self { c_library: true, ..Self::one(path) }
     }
 
     pub(crate) fn two(path: Py<PyString>, second: Py<PyString>) -> Self {
-        Self { path: Some(path), second: Some(second) }
+        Self { second: Some(second), ..Self::one(path) }
     }
 }
 
@@ -40,7 +47,9 @@ pub(crate) fn exception(py: Python<'_>, error: Error, names: &Names) -> PyErr {
         }
         Error::UnknownName { group, name } => {
             let kind = if group { "group" } else { "user" };
-            PyLookupError::new_err(format!("no such {kind}: {name:?}"))
+            let name = PyString::new(py, &name);
+            let name = name.repr().map_or_else(|_| String::new(), |name| name.to_string());
+            PyLookupError::new_err(format!("no such {kind}: {name}"))
         }
         Error::Unsupported(what) => PyNotImplementedError::new_err(what),
         Error::Panic(message) => {
@@ -61,29 +70,51 @@ fn os_error(py: Python<'_>, code: i32, subject: &Subject, names: &Names) -> PyRe
         Subject::Both => names.second.as_ref().map(|name| name.clone_ref(py)),
         _ => None,
     };
-    let kind = py.get_type::<PyOSError>();
-    let exception = if cfg!(windows) {
-        kind.call1((0, windows_message(py, code)?, first, code, second))
+    if cfg!(windows) {
+        windows_error(py, code, first, second, names.c_library)
     } else {
-        let message = py.import(intern!(py, "os"))?.call_method1(intern!(py, "strerror"), (code,))?;
-        // No more arguments than the interpreter itself would give: they are kept, and show in `repr()`.
-        match (first, second) {
-            (None, _) => kind.call1((code, message)),
-            (Some(first), None) => kind.call1((code, message, first)),
-            (Some(first), Some(second)) => kind.call1((code, message, first, py.None(), second)),
-        }
+        posix_error(py, code, first, second)
+    }
+}
+
+fn posix_error(
+    py: Python<'_>,
+    code: i32,
+    first: Option<Py<PyString>>,
+    second: Option<Py<PyString>>,
+) -> PyResult<PyErr> {
+    let kind = py.get_type::<PyOSError>();
+    let message = py.import(intern!(py, "os"))?.call_method1(intern!(py, "strerror"), (code,))?;
+    // No more arguments than the interpreter itself would give: they are kept, and show in `repr()`.
+    let exception = match (first, second) {
+        (None, _) => kind.call1((code, message)),
+        (Some(first), None) => kind.call1((code, message, first)),
+        (Some(first), Some(second)) => kind.call1((code, message, first, py.None(), second)),
     }?;
     Ok(PyErr::from_value(exception))
 }
 
-#[cfg(windows)]
-fn windows_message(py: Python<'_>, code: i32) -> PyResult<Bound<'_, PyAny>> {
-    py.import(intern!(py, "ctypes"))?.call_method1(intern!(py, "FormatError"), (code,))
-}
-
-#[cfg(not(windows))]
-fn windows_message(py: Python<'_>, _code: i32) -> PyResult<Bound<'_, PyAny>> {
-    Ok(py.None().into_bound(py))
+fn windows_error(
+    py: Python<'_>,
+    code: i32,
+    first: Option<Py<PyString>>,
+    second: Option<Py<PyString>>,
+    c_library: bool,
+) -> PyResult<PyErr> {
+    let kind = py.get_type::<PyOSError>();
+    if c_library {
+        // The interpreter knows which errno a Windows code stands for.
+        let errno = kind.call1((0, "", py.None(), code))?.getattr(intern!(py, "errno"))?.extract()?;
+        return posix_error(py, errno, first, second);
+    }
+    let message = py.import(intern!(py, "ctypes"))?.call_method1(intern!(py, "FormatError"), (code,))?;
+    let message: String = message.extract()?;
+    // The interpreter's own messages end without a full stop.
+    let message = match message.trim_end_matches(|last: char| last <= ' ' || last == '.') {
+        "<no description>" => format!("Windows Error 0x{code:x}"),
+        message => message.to_owned(),
+    };
+    Ok(PyErr::from_value(kind.call1((0, message, first, code, second))?))
 }
 
 fn text(py: Python<'_>, path: &NativePath) -> PyResult<Py<PyString>> {

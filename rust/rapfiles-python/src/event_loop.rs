@@ -35,8 +35,8 @@ pub(crate) enum Waiter {
 /// How a worker makes the loop drain the port.
 struct Alarm {
     event: Option<EventSignal>,
-    /// `call_soon_threadsafe` of a loop that cannot watch a descriptor, such as Windows' proactor. Locked only by threads
-    /// that are attached to the interpreter.
+    /// `call_soon_threadsafe` of a loop that cannot watch a descriptor, such as Windows' proactor, or trio's
+    /// `run_sync_soon` there. Locked only by threads that are attached to the interpreter.
     call: Mutex<Option<Py<PyAny>>>,
     /// Whether there is one.
     calls: AtomicBool,
@@ -251,7 +251,11 @@ pub(crate) fn watch(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
         Ok(reference) => reference.into_any().unbind(),
         Err(_) => event_loop.clone().unbind(),
     };
-    let before = with_thread(|thread| thread.watched.replace(reference));
+    let before = with_thread(|thread| {
+        // A trio run that watches nothing has lost its call.
+        let run = if thread.alarm.event.is_none() { thread.trio_run.take() } else { None };
+        (thread.watched.replace(reference), run)
+    });
     drop(before);
     Ok(())
 }
@@ -270,14 +274,17 @@ pub(crate) fn watch_trio(py: Python<'_>) -> PyResult<()> {
     if run.is_some_and(|run| run.bind(py).is(&token)) {
         return Ok(());
     }
-    let fd = with_thread(|thread| thread.alarm.event.as_ref().map(EventSignal::fd));
-    let Some(fd) = fd else {
-        return Err(PyRuntimeError::new_err("no file descriptor left to wake the loop with"));
-    };
-    py.import("rapfiles._trio")?.call_method1("start", (fd, drain_function(py)?))?;
     let alarm = with_thread(|thread| Arc::clone(&thread.alarm));
-    alarm.set_call(None);
-    let before = with_thread(|thread| thread.trio_run.replace(token.unbind()));
+    let call = match &alarm.event {
+        Some(event) => {
+            py.import("rapfiles._trio")?.call_method1("start", (event.fd(), drain_function(py)?))?;
+            None
+        }
+        None => Some(token.getattr(intern!(py, "run_sync_soon"))?.unbind()),
+    };
+    alarm.set_call(call);
+    // An asyncio loop that this thread goes back to has to set its own call again.
+    let before = with_thread(|thread| (thread.trio_run.replace(token.unbind()), thread.watched.take()));
     drop(before);
     Ok(())
 }

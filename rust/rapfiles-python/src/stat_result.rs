@@ -11,7 +11,9 @@ use rapfiles_core::{Metadata, Timestamp};
 enum Field {
     Mode,
     Inode,
+    ShortInode,
     Device,
+    ShortDevice,
     Links,
     User,
     Group,
@@ -81,11 +83,17 @@ fn layout(py: Python<'_>) -> PyResult<&'static Layout> {
         let kind = py.import("os")?.getattr("stat_result")?.cast_into::<PyType>()?;
         let descriptor = py.import("types")?.getattr("MemberDescriptorType")?;
         let members = kind.getattr("__dict__")?.call_method0("items")?;
+        let short_numbers = cfg!(windows) && py.version_info() < (3, 12);
         let mut fields = Vec::new();
         for member in members.try_iter()? {
             let (name, value): (String, Bound<'_, PyAny>) = member?.extract()?;
             if value.is_instance(&descriptor)? {
-                fields.push(Field::named(&name));
+                fields.push(match Field::named(&name) {
+                    // Windows' numbers were shorter up to Python 3.11.
+                    Field::Inode if short_numbers => Field::ShortInode,
+                    Field::Device if short_numbers => Field::ShortDevice,
+                    field => field,
+                });
             }
         }
         let seconds = [Time::Accessed, Time::Modified, Time::Changed].map(Field::Seconds);
@@ -118,7 +126,9 @@ fn value<'py>(py: Python<'py>, field: Field, metadata: &Metadata) -> PyResult<Bo
             Ok(inode) => integer(inode),
             Err(_) => metadata.inode.into_pyobject(py)?.into_any(),
         },
+        Field::ShortInode => integer(metadata.inode as u64),
         Field::Device => integer(metadata.device),
+        Field::ShortDevice => integer(u64::from(metadata.device as u32)),
         Field::Links => integer(metadata.links),
         Field::User => integer(metadata.user.into()),
         Field::Group => integer(metadata.group.into()),

@@ -34,6 +34,7 @@ pub unsafe trait Room {
 #[derive(Debug)]
 pub(crate) enum Attempt {
     /// The answer, and when it was there.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux has a tier 0"))]
     Answered(Result<Outcome, Error>, Instant),
     /// A worker has to do it, in this lane.
     HandOff(Lane),

@@ -6,6 +6,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 
 use super::{NativePath, checked};
 use crate::metadata::{Metadata, Timestamp};
+use crate::outcome::FileSystemLimits;
 
 /// The size of a transparent huge page on most machines.
 const HUGE_PAGE: usize = 2 << 20;
@@ -34,6 +35,28 @@ pub(crate) fn fill_metadata(call: impl FnOnce(*mut libc::stat) -> io::Result<i32
         blocks: stat.st_blocks as u64,
         special_device: stat.st_rdev as u64,
         ..Metadata::default()
+    })
+}
+
+pub(crate) fn limits(path: &NativePath) -> io::Result<FileSystemLimits> {
+    // SAFETY: all zeros is a valid `statvfs`.
+    let mut limits: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the path is a C string and `limits` has room for the result.
+    checked(|| unsafe { libc::statvfs(path.as_ptr(), &raw mut limits) })?;
+    // The widths of these fields differ between platforms.
+    #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
+    Ok(FileSystemLimits {
+        block_size: limits.f_bsize as u64,
+        fragment_size: limits.f_frsize as u64,
+        blocks: limits.f_blocks as u64,
+        blocks_free: limits.f_bfree as u64,
+        blocks_available: limits.f_bavail as u64,
+        files: limits.f_files as u64,
+        files_free: limits.f_ffree as u64,
+        files_available: limits.f_favail as u64,
+        flags: limits.f_flag as u64,
+        name_max: limits.f_namemax as u64,
+        id: limits.f_fsid as u64,
     })
 }
 

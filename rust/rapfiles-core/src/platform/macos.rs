@@ -7,6 +7,10 @@ use std::ptr;
 
 use super::{NativePath, checked};
 use crate::metadata::{Metadata, Timestamp};
+use crate::outcome::FileSystemLimits;
+
+/// The longest name of a file, in bytes.
+const NAME_MAX: u64 = 255;
 
 /// Runs a call that fills a `struct stat`.
 pub(crate) fn fill_metadata(call: impl FnOnce(*mut libc::stat) -> io::Result<i32>) -> io::Result<Metadata> {
@@ -33,6 +37,33 @@ pub(crate) fn fill_metadata(call: impl FnOnce(*mut libc::stat) -> io::Result<i32
         flags: stat.st_flags,
         generation: stat.st_gen,
         ..Metadata::default()
+    })
+}
+
+/// From `statfs(2)`: the counts of macOS' `statvfs` are 32 bits wide, too few for large disks.
+pub(crate) fn limits(path: &NativePath) -> io::Result<FileSystemLimits> {
+    let mut found = MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: the path is a C string and `found` has room for the result.
+    checked(|| unsafe { libc::statfs(path.as_ptr(), found.as_mut_ptr()) })?;
+    // SAFETY: the call succeeded, so it has filled the struct.
+    let found = unsafe { found.assume_init() };
+    let flag = |mounted: libc::c_int, flag: u64| {
+        if found.f_flags & mounted as u32 == 0 { 0 } else { flag }
+    };
+    // SAFETY: the number is the first 32 bits of a plain structure of two.
+    let id = unsafe { (&raw const found.f_fsid).cast::<u32>().read_unaligned() };
+    Ok(FileSystemLimits {
+        block_size: found.f_iosize as u64,
+        fragment_size: found.f_bsize.into(),
+        blocks: found.f_blocks,
+        blocks_free: found.f_bfree,
+        blocks_available: found.f_bavail,
+        files: found.f_files,
+        files_free: found.f_ffree,
+        files_available: found.f_ffree,
+        flags: flag(libc::MNT_RDONLY, libc::ST_RDONLY) | flag(libc::MNT_NOSUID, libc::ST_NOSUID),
+        name_max: NAME_MAX,
+        id: id.into(),
     })
 }
 

@@ -12,11 +12,9 @@ use super::{create_event, fill_metadata, get_attribute_into, list_attributes_int
 use crate::directory::DirectoryListing;
 use crate::link::TargetKind;
 use crate::metadata::{Metadata, Timestamp};
-use crate::outcome::FileSystemLimits;
 use crate::resolve::Strictness;
 
 pub(crate) use libc::EIO;
-pub(crate) const NOT_FOUND: i32 = libc::ENOENT;
 pub(crate) const IS_A_DIRECTORY: i32 = libc::EISDIR;
 pub(crate) const OUT_OF_MEMORY: i32 = libc::ENOMEM;
 
@@ -43,6 +41,7 @@ impl NativePath {
         OsString::from_vec(self.to_bytes().to_vec())
     }
 
+    #[cfg(target_os = "linux")]
     pub(crate) fn as_c_str(&self) -> &CStr {
         &self.0
     }
@@ -63,6 +62,11 @@ pub(crate) fn parent(path: &NativePath) -> Option<NativePath> {
         Some(slash) => &bytes[..slash],
     };
     NativePath::from_vec(parent.to_vec()).ok()
+}
+
+/// Whether an error code is one that Python raises as `FileNotFoundError`.
+pub(crate) fn is_not_found(code: i32) -> bool {
+    code == libc::ENOENT
 }
 
 /// Whether an error code means to a predicate that there is nothing.
@@ -209,28 +213,6 @@ pub(crate) fn is_junction(_path: &NativePath) -> bool {
     false
 }
 
-pub(crate) fn limits(path: &NativePath) -> io::Result<FileSystemLimits> {
-    // SAFETY: all zeros is a valid `statvfs`.
-    let mut limits: libc::statvfs = unsafe { std::mem::zeroed() };
-    // SAFETY: the path is a C string and `limits` has room for the result.
-    checked(|| unsafe { libc::statvfs(path.as_ptr(), &raw mut limits) })?;
-    // The widths of these fields differ between platforms.
-    #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
-    Ok(FileSystemLimits {
-        block_size: limits.f_bsize as u64,
-        fragment_size: limits.f_frsize as u64,
-        blocks: limits.f_blocks as u64,
-        blocks_free: limits.f_bfree as u64,
-        blocks_available: limits.f_bavail as u64,
-        files: limits.f_files as u64,
-        files_free: limits.f_ffree as u64,
-        files_available: limits.f_favail as u64,
-        flags: limits.f_flag as u64,
-        name_max: limits.f_namemax as u64,
-        id: limits.f_fsid as u64,
-    })
-}
-
 pub(crate) fn access(path: &NativePath, mode: i32, effective_ids: bool, follow: bool) -> io::Result<()> {
     let effective = if effective_ids { libc::AT_EACCESS } else { 0 };
     let nofollow = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
@@ -260,7 +242,8 @@ pub(crate) fn set_times(
     let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
     let times = times.map(|(accessed, modified)| {
         [accessed, modified].map(|time| libc::timespec {
-            tv_sec: time.seconds as libc::time_t,
+            // The alias for the type is deprecated where its width is to change.
+            tv_sec: time.seconds as _,
             tv_nsec: time.nanoseconds as libc::c_long,
         })
     });

@@ -21,7 +21,7 @@ pub(crate) fn touch(
     // Which call would complain of a NUL depends on what is tried first.
     let function = if exist_ok { "utime" } else { "open" };
     let request = Request::Touch { path: path.native(function)?, mode, exist_ok };
-    submit(py, request, Names::one(path.name()))
+    submit(py, request, Names::opened(path.name()))
 }
 
 /// Sets the access and modification time, in nanoseconds.
@@ -48,7 +48,7 @@ pub(crate) fn utime(
 #[pyo3(signature = (path, length, /))]
 pub(crate) fn truncate(py: Python<'_>, path: PathArgument<'_>, length: i64) -> PyResult<Operation> {
     let request = Request::Truncate { path: path.native("truncate")?, length };
-    submit(py, request, Names::one(path.name()))
+    submit(py, request, Names::opened(path.name()))
 }
 
 /// Renames.

@@ -12,7 +12,7 @@ use crate::operation::{Operation, submit};
 #[pyo3(signature = (path, /))]
 pub(crate) fn read_bytes(py: Python<'_>, path: PathArgument<'_>) -> PyResult<Operation> {
     let request = Request::Read { path: path.native("open")? };
-    submit(py, request, Names::one(path.name()))
+    submit(py, request, Names::opened(path.name()))
 }
 
 /// The content of a file, decoded; as bytes where the codec does not decode it.
@@ -27,5 +27,5 @@ pub(crate) fn read_text(
     let codec = arguments::codec(codec)?;
     let newline = arguments::newline_read(newline);
     let request = Request::ReadText { path: path.native("open")?, codec, newline };
-    submit(py, request, Names::one(path.name()))
+    submit(py, request, Names::opened(path.name()))
 }

@@ -20,7 +20,7 @@ pub(crate) fn write_bytes(
 ) -> PyResult<Operation> {
     let data = arguments::data(data)?;
     let request = Request::Write { path: path.native("open")?, data, append, bom };
-    submit(py, request, Names::one(path.name()))
+    submit(py, request, Names::opened(path.name()))
 }
 
 /// Replaces or extends a file's content with encoded text; `None` where the codec does not encode it.
@@ -38,5 +38,5 @@ pub(crate) fn write_text(
     let codec = arguments::codec(codec)?;
     let newline = arguments::newline_written(newline);
     let request = Request::WriteText { path: path.native("open")?, text, codec, newline, append };
-    submit(py, request, Names::one(path.name()))
+    submit(py, request, Names::opened(path.name()))
 }
