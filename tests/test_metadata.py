@@ -205,9 +205,13 @@ async def test_utime(arguments: dict[str, object], tmp_path: Path) -> None:
         os.utime(tmp_path / f"{name}-link", (77, 77), follow_symlinks=False)
     await AsyncPath(tmp_path, "ours-link").utime(**arguments)
     os.utime(tmp_path / "theirs-link", **arguments)
+    changed = "" if arguments.get("follow_symlinks", True) else "-link"
     for suffix in ("", "-link"):
         ours, theirs = os.lstat(tmp_path / f"ours{suffix}"), os.lstat(tmp_path / f"theirs{suffix}")
-        assert (ours.st_atime_ns, ours.st_mtime_ns) == (theirs.st_atime_ns, theirs.st_mtime_ns)
+        assert ours.st_mtime_ns == theirs.st_mtime_ns
+        # A link that is followed has been read, and its access time is now.
+        if suffix == changed:
+            assert ours.st_atime_ns == theirs.st_atime_ns
 
 
 async def test_utime_without_times_is_now(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """No operation holds up the loop: neither on a disk of 300 ms per request, nor on a FIFO nobody opens."""
 
 import inspect
-from collections.abc import Awaitable, Callable
+import os
+import shutil
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,15 +22,6 @@ from support.operations import OPERATIONS, Operation, build
 STUCK = 64
 
 
-@pytest.fixture
-def slow_folder(slow_disk: SlowDisk, tmp_path: Path) -> Path:
-    """What every operation needs, built behind the slow disk's back; the folder is on the slow disk."""
-    backing = slow_disk.backing / tmp_path.name
-    backing.mkdir()
-    build(backing)
-    return slow_disk.root / tmp_path.name
-
-
 def test_every_operation_is_tried() -> None:
     """A new method of AsyncPath must be added to the list, or here with a reason."""
     awaitable = {
@@ -45,25 +38,43 @@ def test_every_operation_is_tried() -> None:
     assert awaitable - tried <= {"lchmod", "is_junction", "absolute", "cwd", "home", "expanduser"}
 
 
-# These read the kernel's word about a path without asking the disk, or fail before they would.
+@pytest.fixture
+def stage(slow_disk: SlowDisk) -> Iterator[SlowDisk]:
+    """The slow disk, empty; it is filled and cleared behind its back, at full speed."""
+    yield slow_disk
+    for entry in slow_disk.backing.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
 @pytest.mark.parametrize("operation", OPERATIONS, ids=str)
-def test_each_operation_on_a_slow_disk(operation: Operation, slow_folder: Path) -> None:
+def test_each_operation_on_a_slow_disk(operation: Operation, stage: SlowDisk) -> None:
     """Alone on the loop, when the submitter may look for its answer before it suspends."""
+    build(stage.backing)
 
     async def main() -> float:
         before = rapfiles.stats().cached
-        worst = await lag.worst_beside(lambda: _in_spite_of_errors(operation.start(slow_folder)))
+        worst = await lag.worst_beside(lambda: _in_spite_of_errors(operation.start(stage.root)))
         assert rapfiles.stats().cached == before
         return worst
 
     assert SELECTOR.run(main) < lag.ALLOWED
 
 
-async def test_all_operations_at_once_on_a_slow_disk(slow_folder: Path) -> None:
+async def test_all_operations_at_once_on_a_slow_disk(stage: SlowDisk) -> None:
+    # Each in a folder of its own: the kernel lets changes into a folder one by one.
+    for operation in OPERATIONS:
+        (stage.backing / operation.name).mkdir()
+        build(stage.backing / operation.name)
+    # The same is true for the first look-ups of names; this makes all of them known.
+    os.listdir(stage.root)
+
     async def work() -> None:
         async with anyio.create_task_group() as group:
             for operation in OPERATIONS:
-                group.start_soon(_in_spite_of_errors, operation.start(slow_folder))
+                group.start_soon(_in_spite_of_errors, operation.start(stage.root / operation.name))
 
     before = rapfiles.stats().cached
     assert await lag.worst_beside(work) < lag.ALLOWED
@@ -168,12 +179,13 @@ async def test_far_more_stuck_than_workers(tmp_path: Path) -> None:
         await _stay_stuck([path.read_bytes] * 1000, tmp_path, fifo.release)
 
 
-async def test_stuck_on_a_slow_disk_does_not_delay_the_others(slow_disk: SlowDisk, tmp_path: Path) -> None:
+async def test_stuck_on_a_dead_disk_does_not_delay_the_others(prompt_disk: SlowDisk, tmp_path: Path) -> None:
+    """One that answers nothing until the test says so."""
     for number in range(STUCK):
-        (slow_disk.backing / f"held-{number}").write_bytes(b"x")
-    slow_disk.close_gate()
-    works = [AsyncPath(slow_disk.root, f"held-{number}").read_bytes for number in range(STUCK)]
-    await _stay_stuck(works, tmp_path, slow_disk.open_gate)
+        (prompt_disk.backing / f"held-{number}").write_bytes(b"x")
+    prompt_disk.close_gate()
+    works = [AsyncPath(prompt_disk.root, f"held-{number}").read_bytes for number in range(STUCK)]
+    await _stay_stuck(works, tmp_path, prompt_disk.open_gate)
 
 
 _EXIT = """
@@ -197,10 +209,10 @@ def test_stuck_on_a_fifo_does_not_delay_exit(tmp_path: Path) -> None:
     assert ended.seconds < 2
 
 
-def test_stuck_on_a_slow_disk_does_not_delay_exit(slow_disk: SlowDisk) -> None:
-    paths = [slow_disk.root / f"exit-{number}" for number in range(STUCK)]
+def test_stuck_on_a_slow_disk_does_not_delay_exit(stage: SlowDisk) -> None:
+    paths = [stage.root / f"exit-{number}" for number in range(STUCK)]
     for path in paths:
-        (slow_disk.backing / path.name).write_bytes(b"x")
+        (stage.backing / path.name).write_bytes(b"x")
     ended = process.run(_EXIT, *map(str, paths))
     assert (ended.code, ended.errors) == (0, "")
     assert ended.seconds < 2

@@ -3,8 +3,8 @@
  *
  *     slow BACKING MOUNTPOINT [-o delay=MS] [-o gate=FILE] [FUSE options]
  *
- * Every request first sleeps `delay` milliseconds (300 unless told). A request on a name that starts with "held" waits
- * for as long as the file `gate` exists, so that a test can decide when it ends. A request on a name that starts with
+ * Every request first sleeps `delay` milliseconds (300 unless told). A request on a name that starts with "held", but
+ * for that of its attributes, waits for as long as the file `gate` exists, so that a test can decide when it ends. A request on a name that starts with
  * "eio-" fails with EIO when the name goes on with the request's own name: opening "eio-open.txt" fails, reading
  * "eio-read" does, and so on. Nothing is cached: each look-up of each component of a path arrives here.
  */
@@ -58,7 +58,7 @@ static int arrive(const char *request, const char *path)
 	const char *name = strrchr(path, '/') + 1;
 
 	sleep_milliseconds(options.delay);
-	if (options.gate && starts_with(name, "held"))
+	if (options.gate && starts_with(name, "held") && strcmp(request, "getattr") != 0)
 		while (access(options.gate, F_OK) == 0)
 			sleep_milliseconds(5);
 	if (starts_with(name, "eio-") && starts_with(name + strlen("eio-"), request))
@@ -87,8 +87,8 @@ static int locate(char *buffer, const char *path)
 
 static void *slow_init(struct fuse_conn_info *connection, struct fuse_config *config)
 {
-	/* Look-ups in one folder arrive side by side, as they do on a network file system. */
-	connection->want |= FUSE_CAP_PARALLEL_DIROPS; fprintf(stderr, "%x %x\n", connection->capable, connection->want);
+	/* Look-ups of new names in one folder arrive side by side, once libfuse (before 3.17) tells the kernel so. */
+	connection->want |= connection->capable & FUSE_CAP_PARALLEL_DIROPS;
 	config->use_ino = 1;
 	config->hard_remove = 1;
 	config->entry_timeout = 0;
@@ -281,14 +281,19 @@ static int slow_readdir(const char *path, void *buffer, fuse_fill_dir_t fill, of
 	DIR *directory = (DIR *)(uintptr_t)file->fh;
 	struct dirent *entry;
 
-	(void)offset;
-	(void)flags;
 	BEGIN("readdir");
-	rewinddir(directory);
+	if (offset == 0)
+		rewinddir(directory);
+	else
+		seekdir(directory, offset);
 	while ((entry = readdir(directory)) != NULL) {
 		struct stat status = { .st_ino = entry->d_ino, .st_mode = (mode_t)entry->d_type << 12 };
-		if (fill(buffer, entry->d_name, &status, 0, 0))
-			return -ENOMEM;
+		enum fuse_fill_dir_flags known = 0;
+		if (flags & FUSE_READDIR_PLUS &&
+		    fstatat(dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0)
+			known = FUSE_FILL_DIR_PLUS;
+		if (fill(buffer, entry->d_name, &status, telldir(directory), known))
+			break; /* the buffer is full */
 	}
 	return 0;
 }

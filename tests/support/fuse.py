@@ -55,7 +55,7 @@ class SlowDisk:
     """A mounted slow disk.
 
     `root` is where it is mounted; `backing` is the folder behind it, to build and inspect trees at full
-    speed; while the file `gate` exists, requests on names that start with "held" wait.
+    speed; while the file `gate` exists, opening names that start with "held" waits.
     """
 
     root: Path
@@ -63,7 +63,7 @@ class SlowDisk:
     gate: Path
 
     def close_gate(self) -> None:
-        """From now on requests on names that start with "held" wait."""
+        """From now on opening names that start with "held" waits."""
         self.gate.touch()
 
     def open_gate(self) -> None:

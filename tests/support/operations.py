@@ -101,7 +101,7 @@ CHANGING = [
     Operation("touch", "touched", lambda path: path.touch()),
     Operation("touch_new", "created", lambda path: path.touch(exist_ok=False)),
     Operation("mkdir", "made", lambda path: path.mkdir()),
-    Operation("mkdir_parents", "made-deep/deeper/deepest", lambda path: path.mkdir(parents=True)),
+    Operation("mkdir_parents", "made-deep/deeper", lambda path: path.mkdir(parents=True)),
     Operation("rmdir", "removed", lambda path: path.rmdir()),
     Operation("unlink", "unlinked", lambda path: path.unlink()),
     Operation("rename", "renamed", lambda path: path.rename(path.with_name("renamed-to"))),
