@@ -3,8 +3,9 @@
 use std::any::Any;
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::error::{About, Error, Subject};
 use crate::outcome::Outcome;
@@ -18,7 +19,10 @@ use crate::ticket::Ticket;
 pub type KeepAlive = Box<dyn Any + Send + Sync>;
 
 /// How much of a file one worker reads before it looks for the next part.
-const PART: usize = 4 << 20;
+const PART: usize = 2 << 20;
+/// A part that takes longer would have come faster in small pages. So it is where a virtual machine gives its free huge
+/// pages back to the host, and has to ask for each of them again.
+const SLOW_PART: Duration = Duration::from_micros(1_500);
 /// The most workers that fill one buffer.
 const MAX_WORKERS: usize = 4;
 
@@ -41,6 +45,8 @@ pub struct Fill {
     buffer: Buffer,
     next: AtomicUsize,
     workers: AtomicUsize,
+    /// Whether the rest of the buffer comes in large pages.
+    large_pages: AtomicBool,
     /// Where the file ended early, if it did.
     end: AtomicUsize,
     failure: Mutex<Option<Error>>,
@@ -60,6 +66,7 @@ impl Fill {
             buffer: Buffer { start, length, _keep_alive: keep_alive },
             next: AtomicUsize::new(0),
             workers: AtomicUsize::new(0),
+            large_pages: AtomicBool::new(true),
             end: AtomicUsize::new(length),
             failure: Mutex::new(None),
         }
@@ -84,7 +91,12 @@ impl Fill {
                 break;
             }
             let to = (from + PART).min(self.buffer.length);
-            if let Err(error) = self.read(from, to) {
+            let began = Instant::now();
+            let read = self.read(from, to);
+            if began.elapsed() > SLOW_PART && self.large_pages.swap(false, Ordering::Relaxed) {
+                self.use_small_pages();
+            }
+            if let Err(error) = read {
                 self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                 break;
             }
@@ -109,6 +121,14 @@ impl Fill {
             }
         }
         Ok(())
+    }
+
+    /// What has not been read yet comes in small pages.
+    fn use_small_pages(&self) {
+        let from = self.next.load(Ordering::Relaxed).min(self.buffer.length);
+        // SAFETY: `from` is within the buffer.
+        let start = unsafe { self.buffer.start.add(from) };
+        platform::expect_small_use(start, self.buffer.length - from);
     }
 
     fn outcome(&self) -> Result<Outcome, Error> {

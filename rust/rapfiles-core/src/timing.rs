@@ -7,8 +7,10 @@ use std::time::Duration;
 pub(crate) const LONGEST_LOOK: Duration = Duration::from_micros(50);
 /// Kinds that take longer than this on average are not worth looking for.
 const WORTHWHILE: u32 = 45_000;
-/// A single slow run must not be remembered for ever, so what enters the average is bounded.
-const SLOWEST_COUNTED: u32 = 1_000_000;
+/// The mean goes no higher, so that it comes down again soon.
+const SLOWEST: u32 = 400_000;
+/// Where the mean is not known yet, a run counts for so many nanoseconds at most.
+const FIRST_STEPS: u32 = 20_000;
 /// Room for every kind of operation.
 const KINDS: usize = 64;
 
@@ -23,10 +25,12 @@ impl Timing {
 
     /// Notes that an operation of this kind took `elapsed` in a worker.
     pub(crate) fn note(&self, kind: usize, elapsed: Duration) {
-        let sample = elapsed.as_nanos().min(u128::from(SLOWEST_COUNTED)) as u32;
         let mean = &self.0[kind];
         // Two workers may overwrite each other's note; a lost sample does no harm to a mean.
         let old = mean.load(Ordering::Relaxed);
+        // A single run, in which the worker may have had to wait for a processor, must not change much.
+        let most = old.saturating_mul(2).saturating_add(FIRST_STEPS).min(SLOWEST);
+        let sample = u32::try_from(elapsed.as_nanos()).unwrap_or(most).min(most);
         mean.store(old - old / 4 + sample / 4, Ordering::Relaxed);
     }
 
@@ -45,6 +49,10 @@ mod tests {
         let timing = Timing::new();
         assert!(timing.worth_looking(3));
         timing.note(3, Duration::from_secs(1));
+        assert!(timing.worth_looking(3), "once is not enough");
+        for _ in 0..16 {
+            timing.note(3, Duration::from_secs(1));
+        }
         assert!(!timing.worth_looking(3));
         for _ in 0..32 {
             timing.note(3, Duration::from_micros(5));

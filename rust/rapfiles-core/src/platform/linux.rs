@@ -114,11 +114,20 @@ pub(crate) fn create_event() -> io::Result<(OwnedFd, Option<OwnedFd>)> {
 
 /// Tells the kernel that a big buffer is about to be filled, so that it comes in few large pages.
 pub(crate) fn expect_large_use(start: *mut u8, length: usize) {
+    advise(start, length, libc::MADV_HUGEPAGE);
+}
+
+/// Takes that back for a part of it.
+pub(crate) fn expect_small_use(start: *mut u8, length: usize) {
+    advise(start, length, libc::MADV_NOHUGEPAGE);
+}
+
+fn advise(start: *mut u8, length: usize, advice: i32) {
     let first = start.align_offset(HUGE_PAGE);
     let Some(length) = length.checked_sub(first).map(|rest| rest / HUGE_PAGE * HUGE_PAGE).filter(|l| *l > 0)
     else {
         return;
     };
     // SAFETY: the range is within the caller's buffer, and the advice changes no content.
-    unsafe { libc::madvise(start.add(first).cast(), length, libc::MADV_HUGEPAGE) };
+    unsafe { libc::madvise(start.add(first).cast(), length, advice) };
 }

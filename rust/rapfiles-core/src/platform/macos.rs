@@ -136,3 +136,6 @@ pub(crate) fn create_event() -> io::Result<(OwnedFd, Option<OwnedFd>)> {
 
 /// There is nothing to tell the kernel: large pages have to be asked for when memory is allocated.
 pub(crate) fn expect_large_use(_start: *mut u8, _length: usize) {}
+
+/// There is nothing to take back either.
+pub(crate) fn expect_small_use(_start: *mut u8, _length: usize) {}

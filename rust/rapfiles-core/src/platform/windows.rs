@@ -31,6 +31,6 @@ pub use native_path::NativePath;
 pub(crate) use native_path::parent;
 pub(crate) use resolve::resolve;
 pub(crate) use unsupported::{
-    account_id, account_name, at_fork, change_owner, expect_large_use, get_attribute, home_directory, limits,
-    list_attributes, remove_attribute, set_attribute,
+    account_id, account_name, at_fork, change_owner, expect_large_use, expect_small_use, get_attribute,
+    home_directory, limits, list_attributes, remove_attribute, set_attribute,
 };

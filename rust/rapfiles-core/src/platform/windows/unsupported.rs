@@ -64,3 +64,6 @@ pub(crate) fn at_fork(_then: fn()) {}
 
 /// There is nothing to tell the kernel.
 pub(crate) fn expect_large_use(_start: *mut u8, _length: usize) {}
+
+/// There is nothing to take back either.
+pub(crate) fn expect_small_use(_start: *mut u8, _length: usize) {}
