@@ -797,7 +797,8 @@ class AsyncPath(LexicalPath):
         """
         number = permissions("mode", mode)
         if follow_symlinks:
-            await _native.chmod(self, number, True)
+            # Before Python 3.13, Windows' own chmod never follows links.
+            await _native.chmod(self, number, _CHMOD_ON_LINKS)
             return
         unavailable = NotImplementedError("chmod: follow_symlinks unavailable on this platform")
         if not _CHMOD_ON_LINKS:

@@ -1,12 +1,16 @@
 """Operations that never suspend would starve other tasks: in a tight loop of them, all get their turns."""
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import anyio
 import pytest
+import trio.testing
 
 from rapfiles import AsyncPath
+from support import lag
+from support.operations import OPERATIONS, Operation, build
 
 
 async def _turns_beside(work: Callable[[], Awaitable[None]]) -> int:
@@ -54,21 +58,54 @@ async def test_a_tight_loop_of_cached_operations(name: str, tmp_path: Path) -> N
     assert await _turns_beside(work) >= 10
 
 
-async def test_many_tasks_in_tight_loops(tmp_path: Path) -> None:
-    """However many tasks share the budget of one turn, the others get theirs."""
-    (tmp_path / "file").write_bytes(b"content")
-    path = AsyncPath(tmp_path, "file")
+async def _many_tasks_in_tight_loops(folder: Path, tasks: int) -> None:
+    (folder / "file").write_bytes(b"content")
+    path = AsyncPath(folder, "file")
 
     async def loop() -> None:
-        for _ in range(300):
+        for _ in range(20_000 // tasks):
             await path.read_bytes()
 
-    async def work() -> None:
-        async with anyio.create_task_group() as group:
-            for _ in range(20):
-                group.start_soon(loop)
+    async with anyio.create_task_group() as group:
+        for _ in range(tasks):
+            group.start_soon(loop)
 
-    assert await _turns_beside(work) >= 10
+
+@pytest.mark.parametrize(("tasks", "turns"), [(20, 40), (200, 15)])
+async def test_many_tasks_in_tight_loops(tasks: int, turns: int, tmp_path: Path) -> None:
+    """However many tasks share the budget of one turn, the others get theirs."""
+    assert await _turns_beside(lambda: _many_tasks_in_tight_loops(tmp_path, tasks)) >= turns
+
+
+async def test_many_tasks_in_tight_loops_do_not_lag(tmp_path: Path) -> None:
+    assert await lag.worst_beside(lambda: _many_tasks_in_tight_loops(tmp_path, 100)) < lag.ALLOWED
+
+
+@pytest.mark.loops("trio")
+@pytest.mark.parametrize("operation", OPERATIONS, ids=str)
+async def test_every_operation_is_a_checkpoint_of_trio(operation: Operation, tmp_path: Path) -> None:
+    """Successful or not, it gives others a turn and can be cancelled: a rule of trio's."""
+    build(tmp_path)
+    with trio.testing.assert_checkpoints():
+        await operation.start(tmp_path)
+    with trio.testing.assert_checkpoints(), contextlib.suppress(OSError):
+        await operation.start(tmp_path / "missing")
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await operation.start(tmp_path / "missing")
+        pytest.fail("the operation could not be cancelled")
+
+
+@pytest.mark.loops("trio")
+async def test_what_asks_no_disk_is_a_checkpoint_too() -> None:
+    for operation in (AsyncPath.cwd, AsyncPath.home, AsyncPath("x").absolute, AsyncPath("/x").absolute):
+        with trio.testing.assert_checkpoints():
+            await operation()
+    for path in (AsyncPath("x"), AsyncPath("~"), AsyncPath("~root")):
+        with trio.testing.assert_checkpoints():
+            await path.expanduser()
+    with trio.testing.assert_checkpoints():
+        await AsyncPath("x").is_junction()
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +129,6 @@ async def test_listing_a_crowded_folder(crowded: Path) -> None:
 
 
 async def test_a_loop_over_a_crowded_folder_does_not_lag(crowded: Path) -> None:
-    from support import lag
-
     async def work() -> None:
         async for entry in AsyncPath(crowded).iterdir():
             assert entry.name

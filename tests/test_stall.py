@@ -13,7 +13,7 @@ import pytest
 import rapfiles
 from rapfiles import AsyncPath
 from support import lag, process
-from support.engine import under_way
+from support.engine import idle, queue_empty, under_way
 from support.fifo import Fifo
 from support.fuse import SlowDisk
 from support.loops import SELECTOR
@@ -177,6 +177,36 @@ async def test_far_more_stuck_than_workers(tmp_path: Path) -> None:
     with Fifo(tmp_path / "fifo") as fifo:
         path = AsyncPath(fifo.path)
         await _stay_stuck([path.read_bytes] * 1000, tmp_path, fifo.release)
+
+
+async def test_readers_and_writers_of_fifos_find_each_other(tmp_path: Path) -> None:
+    """More readers than there are workers wait for writers that come after them."""
+    for number in range(100):
+        os.mkfifo(tmp_path / str(number))
+    read: list[bytes] = []
+
+    async def one(number: int) -> None:
+        read.append(await AsyncPath(tmp_path, str(number)).read_bytes())
+
+    async with anyio.create_task_group() as group:
+        for number in range(100):
+            group.start_soon(one, number)
+        await under_way(100)
+        for number in range(100):
+            group.start_soon(AsyncPath(tmp_path, str(number)).write_bytes, b"%d" % number)
+    assert sorted(read, key=int) == [b"%d" % number for number in range(100)]
+
+
+async def test_what_is_cancelled_does_not_pile_up_behind_a_dead_disk(tmp_path: Path) -> None:
+    """Operations that gave up leave the queue even if no worker ever comes back."""
+    with Fifo(tmp_path / "fifo") as fifo:
+        async with anyio.create_task_group() as group:
+            for _ in range(1000):
+                group.start_soon(AsyncPath(fifo.path).read_bytes)
+            await under_way(1000)
+            group.cancel_scope.cancel()
+        await queue_empty()
+    await idle()
 
 
 async def test_stuck_on_a_dead_disk_does_not_delay_the_others(prompt_disk: SlowDisk, tmp_path: Path) -> None:

@@ -13,6 +13,11 @@ async def under_way(count: int) -> None:
     await _until(lambda: _jobs() >= count, f"{count} jobs under way")
 
 
+async def queue_empty() -> None:
+    """Wait until no job waits for a worker; those that workers have may still be stuck."""
+    await _until(lambda: rapfiles.stats().queued == 0, "empty queue")
+
+
 async def idle() -> None:
     """Wait until there is no job left: what a cancelled operation still does has happened."""
     await _until(lambda: _jobs() == 0, "an idle engine")
