@@ -48,7 +48,12 @@ impl<'a, 'py> FromPyObject<'a, 'py> for PathArgument<'py> {
 impl<'py> PathArgument<'py> {
     /// The path as the engine takes it. `function` is the name that a complaint of NUL characters begins with.
     pub(crate) fn native(&self, function: &str) -> PyResult<NativePath> {
-        native_path(&self.text, function, "path")
+        self.native_as(function, "path")
+    }
+
+    /// As [`Self::native`], where the function has another name for the argument.
+    pub(crate) fn native_as(&self, function: &str, argument: &str) -> PyResult<NativePath> {
+        native_path(&self.text, function, argument)
     }
 
     /// The text for the `filename` of an error.

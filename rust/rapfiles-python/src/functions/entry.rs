@@ -59,8 +59,11 @@ pub(crate) fn rename(
     path: PathArgument<'_>,
     target: PathArgument<'_>,
 ) -> PyResult<Operation> {
-    let request =
-        Request::Rename { path: path.native("rename")?, target: target.native("rename")?, replace: false };
+    let request = Request::Rename {
+        path: path.native_as("rename", "src")?,
+        target: target.native_as("rename", "dst")?,
+        replace: false,
+    };
     submit(py, request, Names::two(path.name(), target.name()))
 }
 
@@ -72,8 +75,11 @@ pub(crate) fn replace(
     path: PathArgument<'_>,
     target: PathArgument<'_>,
 ) -> PyResult<Operation> {
-    let request =
-        Request::Rename { path: path.native("replace")?, target: target.native("replace")?, replace: true };
+    let request = Request::Rename {
+        path: path.native_as("replace", "src")?,
+        target: target.native_as("replace", "dst")?,
+        replace: true,
+    };
     submit(py, request, Names::two(path.name(), target.name()))
 }
 

@@ -18,7 +18,11 @@ pub(crate) fn symlink(
     target_is_directory: bool,
 ) -> PyResult<Operation> {
     let kind = if target_is_directory { TargetKind::Directory } else { TargetKind::File };
-    let request = Request::Symlink { target: target.native("symlink")?, path: path.native("symlink")?, kind };
+    let request = Request::Symlink {
+        target: target.native_as("symlink", "src")?,
+        path: path.native_as("symlink", "dst")?,
+        kind,
+    };
     submit(py, request, Names::two(target.name(), path.name()))
 }
 
@@ -31,8 +35,11 @@ pub(crate) fn link(
     path: PathArgument<'_>,
     follow_symlinks: bool,
 ) -> PyResult<Operation> {
-    let request =
-        Request::Link { target: target.native("link")?, path: path.native("link")?, follow: follow_symlinks };
+    let request = Request::Link {
+        target: target.native_as("link", "src")?,
+        path: path.native_as("link", "dst")?,
+        follow: follow_symlinks,
+    };
     submit(py, request, Names::two(target.name(), path.name()))
 }
 
