@@ -13,7 +13,8 @@ use crate::error::Error;
 use crate::fill::{Fill, TextFill};
 use crate::operation::Operation;
 use crate::outcome::Outcome;
-use crate::pool::{Job, Lane, Pool, Reception, Work};
+use crate::pool::{Pool, Reception};
+use crate::queue::{Job, Lane, Work};
 use crate::ticket::Ticket;
 use crate::timing::LONGEST_LOOK;
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::error::{About, Error, Subject};
 use crate::outcome::Outcome;
 use crate::platform;
-use crate::pool::Lane;
+use crate::queue::Lane;
 use crate::read::LargeFile;
 use crate::text::Text;
 use crate::ticket::Ticket;

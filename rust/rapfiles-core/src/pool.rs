@@ -1,16 +1,12 @@
-//! Tier 1, the hand-off: worker threads of Tokio's blocking pool, and the queue that feeds them.
+//! Tier 1, the hand-off: worker threads of Tokio's blocking pool, and who of them is awake.
 //!
 //! Waking a thread costs 30–60 µs on a virtual machine and most operations 1–20 µs, so the pool avoids wake-ups:
 //! a worker that finished a job lingers for the next one before it sleeps, and a burst of short jobs is left to as
 //! many workers as there are processors. Jobs that wait for a device need more: whenever jobs are queued behind
 //! busy workers, one *standby* worker looks every so often whether the queue moves, and joins in when it does not;
 //! the next standby then does the same, until the pool has as many workers as it may.
-//!
-//! Jobs queue in lanes, one for each mount, and a lane may hold only a part of the workers, so that a dead mount
-//! leaves room for all others.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::fs::File;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,10 +18,8 @@ use crate::configuration::Configuration;
 use crate::counters::{Counters, Totals};
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::fill::{Fill, TextFill};
-use crate::operation::Operation;
 use crate::outcome::Outcome;
-use crate::ticket::Ticket;
+use crate::queue::{Job, Lane, Queue, Work};
 use crate::timing::Timing;
 
 /// How long a worker looks for the next job before it sleeps: a little more than it takes a loop to be woken, go on
@@ -49,31 +43,6 @@ const STUCK_AFTER: Duration = Duration::from_millis(500);
 /// Threads beyond `max_workers` that may stand in for stuck workers.
 const STAND_INS: usize = 4096;
 
-/// Jobs that wait for the same thing, normally a mount.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Lane {
-    /// Nothing is known of the path.
-    Unknown,
-    /// Files of the mount or device with this number.
-    Mount(u64),
-    /// FIFOs, sockets and devices, which may wait for another process.
-    Special,
-}
-
-/// What a worker is to do.
-#[derive(Debug)]
-pub(crate) enum Work {
-    Operation(Operation),
-    Fill(Arc<Fill>),
-    FillText(TextFill),
-}
-
-#[derive(Debug)]
-pub(crate) struct Job {
-    pub(crate) ticket: Arc<Ticket>,
-    pub(crate) work: Work,
-}
-
 /// Whether a submitted job can be expected to be taken up at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reception {
@@ -82,35 +51,9 @@ pub(crate) enum Reception {
     Queued,
 }
 
-#[derive(Debug)]
-struct LaneState {
-    lane: Lane,
-    jobs: VecDeque<Job>,
-    running: usize,
-    /// With so many jobs queued, those that were cancelled are looked for.
-    purge_at: usize,
-}
-
-/// Queues up to this length are left alone.
-const SHORT_QUEUE: usize = 64;
-
-/// A worker that is in a job.
-#[derive(Debug)]
-struct Busy {
-    worker: u64,
-    lane: Lane,
-    since: Instant,
-}
-
 #[derive(Debug, Default)]
 struct State {
-    lanes: Vec<LaneState>,
-    /// The lane to look at first, so that all get their turn.
-    next_lane: usize,
-    queued: usize,
-    running: usize,
-    /// Jobs taken up so far: how a standby sees whether the queue moves.
-    taken: u64,
+    queue: Queue,
     /// Workers that look for a job without sleeping: one at most.
     lingering: usize,
     /// Workers asleep until a job comes.
@@ -124,11 +67,10 @@ struct State {
     /// The standby could not take up anything when it last looked.
     standby_blocked: bool,
     threads: usize,
-    busy: Vec<Busy>,
     next_worker: u64,
 }
 
-/// Worker threads and the queue that feeds them.
+/// Worker threads, and the queue that feeds them.
 #[derive(Debug)]
 pub(crate) struct Pool {
     state: Mutex<State>,
@@ -192,7 +134,7 @@ impl Pool {
     pub(crate) fn counters(&self) -> Counters {
         let (queued, running, threads) = {
             let state = self.lock();
-            (state.queued, state.running, state.threads)
+            (state.queue.len(), state.queue.running(), state.threads)
         };
         Counters {
             cached: self.totals.cached.get(),
@@ -213,12 +155,12 @@ impl Pool {
     pub(crate) fn submit(self: &Arc<Self>, lane: Lane, job: Job) -> Reception {
         self.totals.submitted.increment();
         let mut state = self.lock();
-        for _ in 0..state.push(lane, job) {
+        for _ in 0..state.queue.push(lane, job) {
             self.totals.cancelled.increment();
         }
-        self.queued.store(state.queued, Ordering::Release);
-        if state.lingering >= state.queued {
-            return if state.running == 0 { Reception::Immediate } else { Reception::Queued };
+        self.queued.store(state.queue.len(), Ordering::Release);
+        if state.lingering >= state.queue.len() {
+            return if state.queue.running() == 0 { Reception::Immediate } else { Reception::Queued };
         }
         self.call_for_help(&mut state);
         Reception::Queued
@@ -231,16 +173,16 @@ impl Pool {
 
     /// Sees to it that queued jobs are taken up: by a worker while processors are free, by a standby otherwise.
     fn call_for_help(self: &Arc<Self>, state: &mut State) {
-        if state.queued == 0 {
+        if state.queue.is_empty() {
             return;
         }
         let max_workers = self.max_workers.load(Ordering::Relaxed);
         let processors = self.configuration.usable_cpus;
-        let mut active = state.running + state.coming + state.lingering;
+        let mut active = state.queue.running() + state.coming + state.lingering;
         if active >= processors {
-            active -= state.busy_for(WAITING_AFTER).min(state.running);
+            active -= state.queue.busy_for(WAITING_AFTER).min(state.queue.running());
         }
-        if active < processors && state.running + state.coming < max_workers {
+        if active < processors && state.queue.running() + state.coming < max_workers {
             state.coming += 1;
             if state.parked >= state.coming {
                 self.work.notify_one();
@@ -304,11 +246,11 @@ impl Pool {
             if state.lingering == 0 {
                 self.call_for_help(&mut state);
             }
-            state.busy.push(Busy { worker: identity, lane, since: Instant::now() });
+            state.queue.begin(identity, lane);
             drop(state);
             self.run(job);
             state = self.lock();
-            state.finished(lane, identity);
+            state.queue.finish(identity, lane);
         }
     }
 
@@ -345,7 +287,7 @@ impl Pool {
             state.parked -= 1;
             if state.coming > 0 {
                 state.coming -= 1;
-            } else if waited.timed_out() && state.queued == 0 && !state.standby_wanted {
+            } else if waited.timed_out() && state.queue.is_empty() && !state.standby_wanted {
                 return (state, None);
             }
         }
@@ -380,14 +322,14 @@ impl Pool {
     ) -> (MutexGuard<'a, State>, Option<(Lane, Job)>) {
         let mut tick = STANDBY_TICK;
         loop {
-            let taken = state.taken;
+            let taken = state.queue.taken();
             state = self.standby.wait_timeout(state, tick).unwrap_or_else(PoisonError::into_inner).0;
-            let job = if state.queued == 0 {
+            let job = if state.queue.is_empty() {
                 None
             } else {
                 // Where each busy worker has taken a job since the last look, the queue moves.
-                let busy = state.running.min(self.configuration.usable_cpus) as u64;
-                if state.taken - taken >= busy.max(1) {
+                let busy = state.queue.running().min(self.configuration.usable_cpus) as u64;
+                if state.queue.taken() - taken >= busy.max(1) {
                     continue;
                 }
                 let Some(job) = self.take(&mut state) else {
@@ -405,18 +347,18 @@ impl Pool {
 
     /// Takes up a job, if there is one that may run now.
     fn take(&self, state: &mut State) -> Option<(Lane, Job)> {
-        if state.queued == 0 {
+        if state.queue.is_empty() {
             return None;
         }
         let configuration = self.configuration();
-        if state.running >= configuration.max_workers {
-            let stuck = state.busy_for(STUCK_AFTER);
-            if state.running - stuck.min(state.running) >= configuration.max_workers {
+        if state.queue.running() >= configuration.max_workers {
+            let stuck = state.queue.busy_for(STUCK_AFTER);
+            if state.queue.running() - stuck.min(state.queue.running()) >= configuration.max_workers {
                 return None;
             }
         }
-        let job = state.pop(configuration.max_workers_per_lane());
-        self.queued.store(state.queued, Ordering::Release);
+        let job = state.queue.pop(configuration.max_workers_per_lane(), STUCK_AFTER);
+        self.queued.store(state.queue.len(), Ordering::Release);
         job
     }
 
@@ -463,80 +405,5 @@ impl Pool {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    /// Queues a job; tells how many cancelled ones were dropped to make room.
-    fn push(&mut self, lane: Lane, job: Job) -> usize {
-        let found = self.lanes.iter().position(|state| state.lane == lane);
-        let index = found.unwrap_or_else(|| {
-            self.lanes.push(LaneState { lane, jobs: VecDeque::new(), running: 0, purge_at: SHORT_QUEUE });
-            self.lanes.len() - 1
-        });
-        let lane = &mut self.lanes[index];
-        let before = lane.jobs.len();
-        if before >= lane.purge_at {
-            // A lane whose workers are stuck may never come to the jobs that nobody wants any more.
-            lane.jobs.retain(|job| !job.ticket.is_cancelled());
-            lane.purge_at = SHORT_QUEUE.max(lane.jobs.len() * 2);
-        }
-        let dropped = before - lane.jobs.len();
-        lane.jobs.push_back(job);
-        self.queued = self.queued + 1 - dropped;
-        dropped
-    }
-
-    /// How many workers have been in one job for so long.
-    fn busy_for(&self, time: Duration) -> usize {
-        let now = Instant::now();
-        self.busy.iter().filter(|busy| now.duration_since(busy.since) >= time).count()
-    }
-
-    /// Whether a lane may have one more worker.
-    ///
-    /// Stuck workers count, because a dead mount would take all there are; but not those that wait for special files:
-    /// one FIFO's reader waits for a writer, which may be behind it in the queue.
-    fn has_room(&self, lane: &LaneState, max_workers_per_lane: usize) -> bool {
-        if lane.running < max_workers_per_lane {
-            return true;
-        }
-        let now = Instant::now();
-        let stuck =
-            |busy: &&Busy| busy.lane == Lane::Special && now.duration_since(busy.since) >= STUCK_AFTER;
-        lane.lane == Lane::Special
-            && lane.running - self.busy.iter().filter(stuck).count() < max_workers_per_lane
-    }
-
-    /// The next job of the next lane that may run one more.
-    fn pop(&mut self, max_workers_per_lane: usize) -> Option<(Lane, Job)> {
-        let lanes = self.lanes.len();
-        for step in 0..lanes {
-            let index = (self.next_lane + step) % lanes;
-            if !self.has_room(&self.lanes[index], max_workers_per_lane) {
-                continue;
-            }
-            let state = &mut self.lanes[index];
-            let Some(job) = state.jobs.pop_front() else { continue };
-            state.running += 1;
-            let lane = state.lane;
-            self.next_lane = index + 1;
-            self.queued -= 1;
-            self.running += 1;
-            self.taken += 1;
-            return Some((lane, job));
-        }
-        None
-    }
-
-    fn finished(&mut self, lane: Lane, identity: u64) {
-        self.running -= 1;
-        self.busy.retain(|busy| busy.worker != identity);
-        let Some(index) = self.lanes.iter().position(|state| state.lane == lane) else { return };
-        let state = &mut self.lanes[index];
-        state.running -= 1;
-        if state.running == 0 && state.jobs.is_empty() {
-            self.lanes.swap_remove(index);
-        }
     }
 }

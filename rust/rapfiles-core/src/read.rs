@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::error::{About, Error, Subject};
 use crate::outcome::Outcome;
 use crate::platform::{self, NativePath};
-use crate::pool::{self, Lane};
+use crate::pool;
+use crate::queue::Lane;
 use crate::text::{Codec, Newline, decode};
 
 /// Above this size, the content goes straight into the caller's buffer: copying it on the loop would take too long.

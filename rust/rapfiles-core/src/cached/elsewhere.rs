@@ -5,7 +5,7 @@ use crate::error::{About, Error};
 use crate::operation::Operation;
 use crate::outcome::{FileSystem, Outcome};
 use crate::platform::{self, NativePath};
-use crate::pool::Lane;
+use crate::queue::Lane;
 
 #[derive(Debug)]
 pub(crate) struct Cached;

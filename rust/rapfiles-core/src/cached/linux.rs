@@ -15,7 +15,7 @@ use crate::metadata::{self, Metadata, Timestamp};
 use crate::operation::Operation;
 use crate::outcome::{FileSystem, Outcome};
 use crate::platform::{NativePath, metadata_of_fd, parent};
-use crate::pool::Lane;
+use crate::queue::Lane;
 use crate::text::{Codec, Newline, decode};
 
 /// The largest file that is read on the loop: about 20 µs of copying.

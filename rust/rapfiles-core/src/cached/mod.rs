@@ -19,7 +19,7 @@ use std::time::Instant;
 
 use crate::error::Error;
 use crate::outcome::Outcome;
-use crate::pool::Lane;
+use crate::queue::Lane;
 
 /// Where the caller wants the content of a small file to be read to, so that it need not be copied.
 ///

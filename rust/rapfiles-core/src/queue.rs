@@ -1,0 +1,170 @@
+//! The queue that feeds the workers, and which of them is busy with what.
+//!
+//! Jobs queue in lanes, one for each mount, and a lane may hold only a part of the workers, so that a dead mount
+//! leaves room for all others.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::fill::{Fill, TextFill};
+use crate::operation::Operation;
+use crate::ticket::Ticket;
+
+/// Jobs that wait for the same thing, normally a mount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// Nothing is known of the path.
+    Unknown,
+    /// Files of the mount or device with this number.
+    Mount(u64),
+    /// FIFOs, sockets and devices, which may wait for another process.
+    Special,
+}
+
+/// What a worker is to do.
+#[derive(Debug)]
+pub(crate) enum Work {
+    Operation(Operation),
+    Fill(Arc<Fill>),
+    FillText(TextFill),
+}
+
+/// A piece of work, and who wants it.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) ticket: Arc<Ticket>,
+    pub(crate) work: Work,
+}
+
+#[derive(Debug)]
+struct LaneState {
+    lane: Lane,
+    jobs: VecDeque<Job>,
+    running: usize,
+    /// With so many jobs queued, those that were cancelled are looked for.
+    purge_at: usize,
+}
+
+/// Queues up to this length are left alone.
+const SHORT_QUEUE: usize = 64;
+
+/// A worker that is in a job.
+#[derive(Debug)]
+struct Busy {
+    worker: u64,
+    lane: Lane,
+    since: Instant,
+}
+
+/// Jobs that are queued, and jobs that are running.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    lanes: Vec<LaneState>,
+    /// The lane to look at first, so that all get their turn.
+    next_lane: usize,
+    queued: usize,
+    running: usize,
+    taken: u64,
+    busy: Vec<Busy>,
+}
+
+impl Queue {
+    /// The number of queued jobs.
+    pub(crate) fn len(&self) -> usize {
+        self.queued
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queued == 0
+    }
+
+    /// The number of jobs that have been taken and are not done.
+    pub(crate) fn running(&self) -> usize {
+        self.running
+    }
+
+    /// The number of jobs taken so far: how a standby sees whether the queue moves.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Queues a job; tells how many cancelled ones were dropped to make room.
+    pub(crate) fn push(&mut self, lane: Lane, job: Job) -> usize {
+        let found = self.lanes.iter().position(|state| state.lane == lane);
+        let index = found.unwrap_or_else(|| {
+            self.lanes.push(LaneState { lane, jobs: VecDeque::new(), running: 0, purge_at: SHORT_QUEUE });
+            self.lanes.len() - 1
+        });
+        let lane = &mut self.lanes[index];
+        let before = lane.jobs.len();
+        if before >= lane.purge_at {
+            // A lane whose workers are stuck may never come to the jobs that nobody wants any more.
+            lane.jobs.retain(|job| !job.ticket.is_cancelled());
+            lane.purge_at = SHORT_QUEUE.max(lane.jobs.len() * 2);
+        }
+        let dropped = before - lane.jobs.len();
+        lane.jobs.push_back(job);
+        self.queued = self.queued + 1 - dropped;
+        dropped
+    }
+
+    /// How many workers have been in one job for so long.
+    pub(crate) fn busy_for(&self, time: Duration) -> usize {
+        let now = Instant::now();
+        self.busy.iter().filter(|busy| now.duration_since(busy.since) >= time).count()
+    }
+
+    /// Whether a lane may have one more worker.
+    ///
+    /// Stuck workers count, because a dead mount would take all there are; but not those that wait for special files:
+    /// one FIFO's reader waits for a writer, which may be behind it in the queue.
+    fn has_room(&self, lane: &LaneState, max_workers_per_lane: usize, stuck_after: Duration) -> bool {
+        if lane.running < max_workers_per_lane {
+            return true;
+        }
+        let now = Instant::now();
+        let stuck =
+            |busy: &&Busy| busy.lane == Lane::Special && now.duration_since(busy.since) >= stuck_after;
+        lane.lane == Lane::Special
+            && lane.running - self.busy.iter().filter(stuck).count() < max_workers_per_lane
+    }
+
+    /// The next job of the next lane that may run one more. `stuck_after`: how long a job takes that counts as stuck.
+    pub(crate) fn pop(&mut self, max_workers_per_lane: usize, stuck_after: Duration) -> Option<(Lane, Job)> {
+        let lanes = self.lanes.len();
+        for step in 0..lanes {
+            let index = (self.next_lane + step) % lanes;
+            if !self.has_room(&self.lanes[index], max_workers_per_lane, stuck_after) {
+                continue;
+            }
+            let state = &mut self.lanes[index];
+            let Some(job) = state.jobs.pop_front() else { continue };
+            state.running += 1;
+            let lane = state.lane;
+            self.next_lane = index + 1;
+            self.queued -= 1;
+            self.running += 1;
+            self.taken += 1;
+            return Some((lane, job));
+        }
+        None
+    }
+
+    /// A worker begins the job that it has taken.
+    pub(crate) fn begin(&mut self, worker: u64, lane: Lane) {
+        self.busy.push(Busy { worker, lane, since: Instant::now() });
+    }
+
+    /// A worker has done its job.
+    pub(crate) fn finish(&mut self, worker: u64, lane: Lane) {
+        self.running -= 1;
+        self.busy.retain(|busy| busy.worker != worker);
+        let Some(index) = self.lanes.iter().position(|state| state.lane == lane) else { return };
+        let state = &mut self.lanes[index];
+        state.running -= 1;
+        if state.running == 0 && state.jobs.is_empty() {
+            self.lanes.swap_remove(index);
+        }
+    }
+}
