@@ -255,27 +255,27 @@ impl Operation {
     }
 
     /// Cancels the operation and raises the exception.
-    #[pyo3(signature = (r#type, value=None, traceback=None, /))]
+    #[pyo3(signature = (kind, value=None, traceback=None, /))]
     fn throw(
         &self,
-        r#type: &Bound<'_, PyAny>,
+        kind: &Bound<'_, PyAny>,
         value: Option<&Bound<'_, PyAny>>,
         traceback: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
         let _ = traceback;
         self.abandon();
-        let exceptions = [Some(r#type), value].into_iter().flatten();
+        let exceptions = [Some(kind), value].into_iter().flatten();
         if let Some(exception) =
             exceptions.into_iter().find(|found| found.is_instance_of::<PyBaseException>())
         {
             return Err(PyErr::from_value(exception.clone()));
         }
-        let kind = r#type.cast::<PyType>().map_err(|_| {
+        let class = kind.cast::<PyType>().map_err(|_| {
             PyTypeError::new_err("exceptions must be classes or instances deriving from BaseException")
         })?;
         let exception = match value {
-            Some(value) => kind.call1((value,)),
-            None => kind.call0(),
+            Some(value) => class.call1((value,)),
+            None => class.call0(),
         }?;
         Err(PyErr::from_value(exception))
     }
