@@ -94,8 +94,8 @@ else:
         else:
             # What pathlib's own does, only faster.
             __new__ = _new
-            # So that a subclass's `__init__` may call `super().__init__(*args)`, as it must since Python 3.12.
-            # Being a builtin function, it is called without `self`.
+            # So that a subclass's `__init__` may call `super().__init__(*args)`, as it must since Python
+            # 3.12. Being a builtin function, it is called without `self`.
             __init__ = _native.init_path
 
         def with_segments(self, *pathsegments: StrPath) -> Self:
