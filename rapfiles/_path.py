@@ -1024,6 +1024,14 @@ class AsyncPath(LexicalPath):
             if loop and _RULES < 13:
                 raise RuntimeError(f"Symlink loop from {error.filename!r}") from error
             raise
+        except UnicodeEncodeError:
+            # realpath fails at the first component that no file system can have, since 3.13 on the way to an
+            # absolute path.
+            way = "" if _RULES < 13 else os.getcwd()
+            for part in self.parts:
+                way = os.path.join(way, part)
+                os.fsencode(way)
+            raise
 
     async def absolute(self) -> Self:
         """The same path, absolute: joined to the working directory. Links and `..` stay as they are.

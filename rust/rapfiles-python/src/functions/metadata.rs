@@ -16,8 +16,7 @@ use crate::operation::answered;
 #[pyfunction]
 #[pyo3(signature = (path, follow_symlinks, /))]
 pub(crate) fn stat(py: Python<'_>, path: PathArgument<'_>, follow_symlinks: bool) -> PyResult<Operation> {
-    let function = if follow_symlinks { "stat" } else { "lstat" };
-    let request = Request::Stat { path: path.native(function)?, follow: follow_symlinks };
+    let request = Request::Stat { path: path.native("stat")?, follow: follow_symlinks };
     submit(py, request, Names::one(path.name()))
 }
 
