@@ -128,8 +128,8 @@ fn null_character(py: Python<'_>, function: &str, argument: &str) -> PyErr {
     // Windows' has always had characters in its paths, the others' since 3.13.
     let characters = cfg!(windows) || py.version_info() >= (3, 13);
     match function {
-        "open" if cfg!(windows) => PyValueError::new_err("embedded null character"),
-        "open" => PyValueError::new_err("embedded null byte"),
+        "io.open" if cfg!(windows) => PyValueError::new_err("embedded null character"),
+        "io.open" => PyValueError::new_err("embedded null byte"),
         _ if characters => {
             PyValueError::new_err(format!("{function}: embedded null character in {argument}"))
         }

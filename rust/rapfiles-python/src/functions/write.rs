@@ -19,7 +19,7 @@ pub(crate) fn write_bytes(
     bom: usize,
 ) -> PyResult<Operation> {
     let data = arguments::data(data)?;
-    let request = Request::Write { path: path.native("open")?, data, append, bom };
+    let request = Request::Write { path: path.native("io.open")?, data, append, bom };
     submit(py, request, Names::opened(path.name()))
 }
 
@@ -37,6 +37,6 @@ pub(crate) fn write_text(
     let text = arguments::text_source(data)?;
     let codec = arguments::codec(codec)?;
     let newline = arguments::newline_written(newline);
-    let request = Request::WriteText { path: path.native("open")?, text, codec, newline, append };
+    let request = Request::WriteText { path: path.native("io.open")?, text, codec, newline, append };
     submit(py, request, Names::opened(path.name()))
 }
