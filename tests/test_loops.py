@@ -40,6 +40,29 @@ def test_different_loops_in_turn(tmp_path: Path) -> None:
             loop.run(_use, tmp_path)
 
 
+class Unwatching(asyncio.SelectorEventLoop):
+    """A loop that cannot watch a descriptor, as Windows' proactor cannot."""
+
+    def add_reader(self, *_args: Any) -> None:
+        raise NotImplementedError
+
+
+def test_a_loop_that_watches_no_descriptor(tmp_path: Path) -> None:
+    # Between loops that do: each has to be woken in its own way.
+    for factory in (Unwatching, asyncio.SelectorEventLoop, Unwatching, Unwatching):
+        with asyncio.Runner(loop_factory=factory) as runner:
+            for _ in range(20):
+                runner.run(_use(tmp_path))
+    # A worker that is done after such a loop has been closed calls a loop that is no more.
+    with Fifo(tmp_path / "fifo") as fifo:
+        waiting = Unwatching()
+        task = waiting.create_task(AsyncPath(fifo.path).read_bytes())
+        waiting.run_until_complete(asyncio.sleep(0))
+        task.cancel()
+        waiting.run_until_complete(asyncio.gather(task, return_exceptions=True))
+        waiting.close()
+
+
 def test_eight_loops_in_eight_threads(tmp_path: Path, loop: Loop) -> None:
     start = threading.Barrier(8)
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import trio
-import uvloop
+
+if sys.platform != "win32":
+    import uvloop
 
 
 def _selector() -> asyncio.AbstractEventLoop:
@@ -64,12 +66,16 @@ class Loop:
 
 
 SELECTOR = Loop("asyncio", "asyncio", _selector)
-EAGER = Loop("asyncio-eager", "asyncio", _eager)
-UVLOOP = Loop("uvloop", "asyncio", uvloop.new_event_loop)
 TRIO = Loop("trio", "trio", None)
 
+LOOPS = [SELECTOR, TRIO]
 # Eager tasks came with Python 3.12.
-LOOPS = [SELECTOR, *([EAGER] if sys.version_info >= (3, 12) else []), UVLOOP, TRIO]
+if sys.version_info >= (3, 12):
+    LOOPS.append(Loop("asyncio-eager", "asyncio", _eager))
+if sys.platform == "win32":
+    LOOPS.append(Loop("asyncio-proactor", "asyncio", asyncio.ProactorEventLoop))
+else:
+    LOOPS.append(Loop("uvloop", "asyncio", uvloop.new_event_loop))
 ASYNCIO_LOOPS = [loop for loop in LOOPS if loop.library == "asyncio"]
 
 
