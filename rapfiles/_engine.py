@@ -3,9 +3,27 @@
 # pyright: reportUnnecessaryIsInstance=false, reportUnnecessaryComparison=false
 # The annotations promise what the checks of arguments check.
 
-from typing import NamedTuple
+import os
+import warnings
+from typing import Final, NamedTuple
 
 import rapfiles._native as _native
+
+_VARIABLE: Final = "RAPFILES_MAX_WORKERS"
+
+
+def _check_environment() -> None:
+    """Say so if the environment asks for something that cannot be; the engine then keeps to its default."""
+    value = os.environ.get(_VARIABLE, "1").strip()
+    if not (value.isascii() and value.isdecimal() and int(value) > 0):
+        warnings.warn(
+            f"{_VARIABLE} must be a whole number of at least 1, not {value!r}: it is ignored",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+_check_environment()
 
 
 class Configuration(NamedTuple):

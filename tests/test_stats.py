@@ -141,8 +141,11 @@ async def test_workers_are_as_many_as_configured(tmp_path: Path) -> None:
 def test_workers_are_as_many_as_the_environment_says() -> None:
     program = "import rapfiles; print('ready'); print(rapfiles.configuration().max_workers)"
     assert process.run(program, RAPFILES_MAX_WORKERS="5").output == "5\n"
+    told = f"import warnings; warnings.simplefilter('default'); {program}"
     for nonsense in ("", "0", "-1", "many"):
-        assert process.run(program, RAPFILES_MAX_WORKERS=nonsense).output == "64\n"
+        ended = process.run(told, RAPFILES_MAX_WORKERS=nonsense)
+        assert ended.output == "64\n"
+        assert f"RAPFILES_MAX_WORKERS must be a whole number of at least 1, not {nonsense!r}" in ended.errors
 
 
 def test_the_import_is_quick() -> None:
