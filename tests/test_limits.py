@@ -367,3 +367,35 @@ def test_files_that_shrink_and_grow(size: int, memory: Path, loop: Loop) -> None
         assert text == "x" * len(text)
 
     _changing(breathe, loop, read)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user who may have no more threads")
+def test_without_a_thread_to_give() -> None:
+    """The operation fails as a thread would; when there are threads again, everything works."""
+    program = """
+import asyncio, os, resource, sys, tempfile
+from rapfiles import AsyncPath
+
+async def main():
+    path = AsyncPath(folder, "made")
+    try:
+        await path.mkdir()
+    except BlockingIOError as error:
+        print(error.errno == 11)
+    resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
+    await path.mkdir()
+    print(await path.is_dir())
+
+most = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+with tempfile.TemporaryDirectory() as folder:
+    os.chmod(folder, 0o777)
+    with asyncio.Runner() as runner:
+        runner.get_loop()
+        resource.setrlimit(resource.RLIMIT_NPROC, (1, most))
+        os.setresuid(65533, 65533, 0)
+        print("ready", flush=True)
+        runner.run(main())
+        os.setresuid(0, 0, 0)
+"""
+    ended = process.run(program)
+    assert (ended.code, ended.output) == (0, "True\nTrue\n"), ended.errors

@@ -17,8 +17,9 @@ use std::time::{Duration, Instant};
 use crate::configuration::Configuration;
 use crate::counters::{Counters, Totals};
 use crate::engine::Engine;
-use crate::error::Error;
+use crate::error::{Error, Subject};
 use crate::outcome::Outcome;
+use crate::platform;
 use crate::queue::{Job, Lane, Queue, Work};
 use crate::timing::Timing;
 
@@ -163,12 +164,29 @@ impl Pool {
             return if state.queue.running() == 0 { Reception::Immediate } else { Reception::Queued };
         }
         self.call_for_help(&mut state);
+        if state.threads == 0 {
+            self.give_up(state);
+        }
         Reception::Queued
     }
 
-    /// Closes a file in another thread.
+    /// Answers what is queued, where the system has not even one thread to give.
+    fn give_up(&self, mut state: MutexGuard<'_, State>) {
+        let mut jobs = Vec::new();
+        let nobody = state.next_worker;
+        while let Some((lane, job)) = self.take(&mut state) {
+            state.queue.finish(nobody, lane);
+            jobs.push(job);
+        }
+        drop(state);
+        for job in jobs {
+            job.ticket.finish(Err(Error::Os { code: platform::NO_THREAD, subject: Subject::Nothing }));
+        }
+    }
+
+    /// Closes a file in another thread; in this one where the system has none to give.
     pub(crate) fn close(&self, file: File) {
-        self.runtime().spawn_blocking(move || drop(file));
+        let _ = catch_unwind(AssertUnwindSafe(|| self.runtime().spawn_blocking(move || drop(file))));
     }
 
     /// Sees to it that queued jobs are taken up: by a worker while processors are free, by a standby otherwise.

@@ -17,6 +17,8 @@ use crate::resolve::Strictness;
 pub(crate) use libc::EIO;
 pub(crate) const IS_A_DIRECTORY: i32 = libc::EISDIR;
 pub(crate) const OUT_OF_MEMORY: i32 = libc::ENOMEM;
+/// What `pthread_create(3)` says.
+pub(crate) const NO_THREAD: i32 = libc::EAGAIN;
 
 /// A path as system calls want it: bytes with a NUL behind them.
 #[derive(Debug, Clone, PartialEq, Eq)]
