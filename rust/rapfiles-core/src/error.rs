@@ -43,8 +43,6 @@ pub enum Error {
         /// The name that was looked up.
         name: String,
     },
-    /// The operation does not exist on this platform.
-    Unsupported(&'static str),
     /// The worker panicked: a defect of this library.
     Panic(String),
 }

@@ -382,7 +382,7 @@ impl Pool {
 
     fn run(&self, job: Job) {
         let Job { ticket, work } = job;
-        if !ticket.start() {
+        if ticket.is_cancelled() {
             self.totals.cancelled.increment();
             return;
         }

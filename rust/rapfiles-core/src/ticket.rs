@@ -7,11 +7,10 @@ use crate::error::Error;
 use crate::outcome::Outcome;
 use crate::port::Port;
 
-const STARTED: u8 = 1;
-const DONE: u8 = 2;
+const DONE: u8 = 1;
 /// The loop's task has suspended and must be woken.
-const AWAITED: u8 = 4;
-const CANCELLED: u8 = 8;
+const AWAITED: u8 = 2;
+const CANCELLED: u8 = 4;
 
 /// One submitted operation: its progress, and its outcome when there is one.
 #[derive(Debug)]
@@ -56,11 +55,6 @@ impl Ticket {
     /// Takes the outcome, which is there once.
     pub fn take(&self) -> Option<Result<Outcome, Error>> {
         self.outcome.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// A worker takes up the job; `false` when it was cancelled before.
-    pub(crate) fn start(&self) -> bool {
-        self.progress.fetch_or(STARTED, Ordering::AcqRel) & CANCELLED == 0
     }
 
     /// A worker leaves the outcome, and wakes the loop if its task has suspended; `true` when it did.

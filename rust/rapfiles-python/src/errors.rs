@@ -1,6 +1,6 @@
 //! Errors: the one place where the engine's become Python's.
 
-use pyo3::exceptions::{PyKeyError, PyLookupError, PyNotImplementedError, PyOSError, PyRuntimeError};
+use pyo3::exceptions::{PyKeyError, PyLookupError, PyOSError, PyRuntimeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -51,7 +51,6 @@ pub(crate) fn exception(py: Python<'_>, error: Error, names: &Names) -> PyErr {
             let name = name.repr().map_or_else(|_| String::new(), |name| name.to_string());
             PyLookupError::new_err(format!("no such {kind}: {name}"))
         }
-        Error::Unsupported(what) => PyNotImplementedError::new_err(what),
         Error::Panic(message) => {
             PyRuntimeError::new_err(format!("a worker of rapfiles panicked, which is a defect: {message}"))
         }
