@@ -1,0 +1,62 @@
+"""Where a call that only Python can make runs: in the loop's executor, or on trio in a thread."""
+
+from __future__ import annotations
+
+import sys
+from asyncio import get_running_loop
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable
+    from concurrent.futures import Executor
+
+T = TypeVar("T")
+
+
+def in_trio_task() -> bool:
+    """Whether a task of trio is running. Where trio has not been imported, none is."""
+    if "trio" not in sys.modules:
+        return False
+    from trio.lowlevel import in_trio_task as in_task
+
+    return in_task()
+
+
+def chosen_loop(loop: AbstractEventLoop | None, executor: Executor | None) -> AbstractEventLoop | None:
+    """The loop whose executor is to be used, or `None` for a task of trio that did not ask for asyncio's.
+
+    Raises:
+        RuntimeError: There is no running loop of asyncio, and one is needed.
+    """
+    if loop is not None:
+        return loop
+    if executor is None and in_trio_task():
+        return None
+    return get_running_loop()
+
+
+async def run(
+    loop: AbstractEventLoop | None, executor: Executor | None, call: Callable[..., T], *args: Any
+) -> T:
+    """Run `call(*args)` off the event loop's thread.
+
+    If cancelled, the wait ends at once, and the call finishes in its thread all the same.
+
+    Args:
+        loop: A loop of asyncio; by default the running one.
+        executor: By default the loop's own.
+        call: What to run.
+        *args: What it is given.
+    """
+    loop = chosen_loop(loop, executor)
+    if loop is None:
+        return await run_on_trio(call, *args)
+    return await loop.run_in_executor(executor, call, *args)
+
+
+async def run_on_trio(call: Callable[..., T], *args: Any) -> T:
+    """Run `call(*args)` in a thread, waiting as a task of trio."""
+    from rapfiles._threads import run_sync
+
+    return await run_sync(call, *args)

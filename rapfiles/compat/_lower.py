@@ -1,0 +1,181 @@
+"""The synchronous file object below a wrapper of a native handle: stood in for, and made when it is needed.
+
+aiofiles wraps an `io` object, has it at hand as `_file`, `buffer` and `raw`, and gives it away in `detach`.
+Here the wrapper holds a handle of rapfiles. What one can ask a handle without waiting, the stand-in answers.
+Anything else turns the wrapper for good into one of aiofiles' kind: the descriptor goes over to an `io` object,
+whose methods run in the executor from then on.
+"""
+
+# pyright: reportPrivateUsage=false
+# A wrapper and what is below it know each other.
+
+from __future__ import annotations
+
+import io
+import os
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from weakref import ref
+
+import rapfiles._native as _native
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from .base import AsyncBase
+
+
+class Handle(Protocol):
+    """What is asked of every handle of rapfiles."""
+
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def name(self) -> Any: ...
+    def close(self) -> Awaitable[None]: ...
+
+
+class Opened(NamedTuple):
+    """What a handle was opened with, as `open` takes it."""
+
+    mode: str
+    buffering: int
+    encoding: str | None
+    errors: str | None
+    newline: str | None
+    closefd: bool
+
+
+class LowerFile:
+    """The attribute `_file` of a wrapper that has no synchronous object yet.
+
+    Wrappers that have one keep it under the same name in their own dictionary, which comes first.
+    """
+
+    def __get__(self, wrapper: AsyncBase[Any] | None, owner: type[AsyncBase[Any]]) -> Any:
+        if wrapper is None or wrapper._handle is None:
+            raise AttributeError("_file")
+        # As long as somebody has the stand-in, it is the same object.
+        attributes = vars(wrapper)
+        known: ref[StandIn] | None = attributes.get("_stand_in")
+        stand_in = None if known is None else known()
+        if stand_in is None:
+            stand_in = StandIn(wrapper)
+            attributes["_stand_in"] = ref(stand_in)
+        return stand_in
+
+
+# What the handle answers at once, and as the io object would.
+_ANSWERED: Final = {
+    "closed",
+    "encoding",
+    "errors",
+    "fileno",
+    "isatty",
+    "line_buffering",
+    "mode",
+    "name",
+    "newlines",
+    "readable",
+    "seekable",
+    "writable",
+    "write_through",
+}
+
+
+class StandIn:
+    """What a wrapper of a native handle has for `_file`: like the `io` object, and becomes it on demand."""
+
+    __slots__ = ("__weakref__", "_wrapper")
+
+    def __init__(self, wrapper: AsyncBase[Any]) -> None:
+        self._wrapper = wrapper
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """For `isinstance`, and for the choice of `wrap`."""
+        return _io_class(self._wrapper._opened)
+
+    def __getattr__(self, name: str) -> Any:
+        handle = self._wrapper._handle
+        if handle is not None and name in _ANSWERED:
+            return getattr(handle, name)
+        return getattr(synchronous(self._wrapper), name)
+
+    def __repr__(self) -> str:
+        wrapper = self._wrapper
+        if wrapper._handle is None:
+            return repr(wrapper._file)
+        kind = _io_class(wrapper._opened)
+        try:
+            known = f"name={self.name!r}"
+            if kind is io.TextIOWrapper:
+                known += f" mode={self.mode!r} encoding={self.encoding!r}"
+            elif kind is io.FileIO:
+                known += f" mode={self.mode!r} closefd={wrapper._opened.closefd}"
+        except ValueError:
+            return repr(synchronous(wrapper))
+        return f"<_io.{kind.__name__} {known}>"
+
+    def __iter__(self) -> Any:
+        return iter(synchronous(self._wrapper))
+
+    def __next__(self) -> Any:
+        return next(synchronous(self._wrapper))
+
+    def __enter__(self) -> Any:
+        return synchronous(self._wrapper).__enter__()
+
+    def __exit__(self, *about: object) -> None:
+        synchronous(self._wrapper).__exit__(*about)
+
+
+def _io_class(opened: Opened) -> type[Any]:
+    """The class of what the builtin `open` returns."""
+    if "b" not in opened.mode:
+        return io.TextIOWrapper
+    if opened.buffering == 0:
+        return io.FileIO
+    if "+" in opened.mode:
+        return io.BufferedRandom
+    return io.BufferedReader if "r" in opened.mode else io.BufferedWriter
+
+
+def synchronous(wrapper: AsyncBase[Any]) -> Any:
+    """The synchronous object of a wrapper, which takes the native handle's place if there was one.
+
+    What the handle had buffered for writing is written by the calling thread.
+
+    Raises:
+        RuntimeError: An operation of the handle is running.
+        OSError: What was buffered cannot be written.
+    """
+    handle = wrapper._handle
+    if handle is None:
+        return wrapper._file
+    opened = wrapper._opened
+    if handle.closed:
+        # Whatever is asked of a closed file, the answer does not depend on the file.
+        file = _open(os.open(os.devnull, os.O_RDWR), opened._replace(closefd=True), handle.name)
+        file.close()
+    else:
+        name = handle.name
+        file = _open(_native.take_descriptor(handle), opened, name)
+    wrapper._handle = None
+    wrapper._file = file
+    return file
+
+
+def _open(descriptor: int, opened: Opened, name: Any) -> Any:
+    try:
+        position = os.lseek(descriptor, 0, os.SEEK_CUR)
+    except OSError:
+        position = None
+    how: dict[str, Any] = opened._asdict()
+    file: Any = open(descriptor, **how)  # noqa: SIM115 - it is to stay open
+    buffered: Any = getattr(file, "buffer", file)
+    raw: Any = getattr(buffered, "raw", buffered)
+    raw.name = name
+    if position is not None and "a" in opened.mode:
+        # Appending, `open` goes to the end.
+        buffered.seek(position)
+    return file
