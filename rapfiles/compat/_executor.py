@@ -60,3 +60,12 @@ async def run_on_trio(call: Callable[..., T], *args: Any) -> T:
     from rapfiles._threads import run_sync
 
     return await run_sync(call, *args)
+
+
+async def run_for(wrapper: Any, call: Callable[[], Any]) -> Any:
+    """Run a call where a wrapper's calls run: in its executor, or on trio in a thread of trio's."""
+    if wrapper._executor is None and in_trio_task():
+        asked = getattr(wrapper, "_ref_loop", None) or vars(wrapper).get("_loop")
+        if asked is None:
+            return await run_on_trio(call)
+    return await wrapper._loop.run_in_executor(wrapper._executor, call)

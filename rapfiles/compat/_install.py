@@ -32,8 +32,8 @@ _replaced: dict[str, ModuleType] | None = None
 def install(*, force: bool = False) -> None:
     """Make `import aiofiles`, anywhere in this process, import `rapfiles.compat`.
 
-    Call it before anything imports aiofiles, best as the first thing in the program. Whether aiofiles itself is
-    installed makes no difference. Calling it again does nothing.
+    Call it before anything imports aiofiles, best as the first thing in the program. Whether aiofiles itself
+    is installed makes no difference. Calling it again does nothing.
 
     Args:
         force: Whether to go on if aiofiles has been imported already. Modules that have imported it keep it;

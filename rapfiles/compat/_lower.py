@@ -2,8 +2,8 @@
 
 aiofiles wraps an `io` object, has it at hand as `_file`, `buffer` and `raw`, and gives it away in `detach`.
 Here the wrapper holds a handle of rapfiles. What one can ask a handle without waiting, the stand-in answers.
-Anything else turns the wrapper for good into one of aiofiles' kind: the descriptor goes over to an `io` object,
-whose methods run in the executor from then on.
+Anything else turns the wrapper for good into one of aiofiles' kind: the descriptor goes over to an `io`
+object, whose methods run in the executor from then on.
 """
 
 # pyright: reportPrivateUsage=false

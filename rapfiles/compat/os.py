@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import rapfiles._native as _native
 
-from . import _executor
+from . import _executor, _functions
 from . import ospath as path
-from ._functions import native
 from .base import wrap
 
 if TYPE_CHECKING:
@@ -305,7 +304,7 @@ if TYPE_CHECKING:
     ) -> Any: ...
     @overload
     async def listdir(
-        path: StrPath | None = None,
+        path: StrPath | None,
         *,
         loop: AbstractEventLoop | None = ...,
         executor: Executor | None = ...,
@@ -368,25 +367,25 @@ if TYPE_CHECKING:
         ) -> statvfs_result: ...
 
 else:
-    access = native(os.access, _access)
-    getcwd = native(os.getcwd, _getcwd)
-    listdir = native(os.listdir, _listdir)
-    makedirs = native(os.makedirs, _makedirs)
-    mkdir = native(os.mkdir, _mkdir)
-    readlink = native(os.readlink, _readlink)
-    remove = native(os.remove, _unlink)
+    access = _functions.native(os.access, _access)
+    getcwd = _functions.native(os.getcwd, _getcwd)
+    listdir = _functions.native(os.listdir, _listdir)
+    makedirs = _functions.native(os.makedirs, _makedirs)
+    mkdir = _functions.native(os.mkdir, _mkdir)
+    readlink = _functions.native(os.readlink, _readlink)
+    remove = _functions.native(os.remove, _unlink)
     removedirs = wrap(os.removedirs)
-    rename = native(os.rename, _rename)
+    rename = _functions.native(os.rename, _rename)
     renames = wrap(os.renames)
-    replace = native(os.replace, _replace)
-    rmdir = native(os.rmdir, _rmdir)
+    replace = _functions.native(os.replace, _replace)
+    rmdir = _functions.native(os.rmdir, _rmdir)
     scandir = wrap(os.scandir)
-    stat = native(os.stat, _stat)
-    symlink = native(os.symlink, _symlink)
-    unlink = native(os.unlink, _unlink)
+    stat = _functions.native(os.stat, _stat)
+    symlink = _functions.native(os.symlink, _symlink)
+    unlink = _functions.native(os.unlink, _unlink)
     if hasattr(os, "link"):
-        link = native(os.link, _link)
+        link = _functions.native(os.link, _link)
     if hasattr(os, "sendfile"):
         sendfile = wrap(os.sendfile)
     if hasattr(os, "statvfs"):
-        statvfs = native(os.statvfs, _statvfs)
+        statvfs = _functions.native(os.statvfs, _statvfs)

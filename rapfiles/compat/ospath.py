@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import rapfiles._native as _native
 
-from ._functions import native
+from . import _functions
 from .base import wrap
 
 if TYPE_CHECKING:
@@ -149,15 +149,15 @@ if TYPE_CHECKING:
     ) -> AnyStr: ...
 
 else:
-    abspath = native(path.abspath, _abspath)
-    exists = native(path.exists, _exists)
-    getatime = native(path.getatime, _part_of_stat("st_atime"))
-    getctime = native(path.getctime, _part_of_stat("st_ctime"))
-    getmtime = native(path.getmtime, _part_of_stat("st_mtime"))
-    getsize = native(path.getsize, _part_of_stat("st_size"))
-    isdir = native(path.isdir, _isdir)
-    isfile = native(path.isfile, _isfile)
-    islink = native(path.islink, _islink)
-    ismount = native(path.ismount, _ismount)
-    samefile = native(path.samefile, _samefile)
+    abspath = _functions.native(path.abspath, _abspath)
+    exists = _functions.native(path.exists, _exists)
+    getatime = _functions.native(path.getatime, _part_of_stat("st_atime"))
+    getctime = _functions.native(path.getctime, _part_of_stat("st_ctime"))
+    getmtime = _functions.native(path.getmtime, _part_of_stat("st_mtime"))
+    getsize = _functions.native(path.getsize, _part_of_stat("st_size"))
+    isdir = _functions.native(path.isdir, _isdir)
+    isfile = _functions.native(path.isfile, _isfile)
+    islink = _functions.native(path.islink, _islink)
+    ismount = _functions.native(path.ismount, _ismount)
+    samefile = _functions.native(path.samefile, _samefile)
     sameopenfile = wrap(path.sameopenfile)

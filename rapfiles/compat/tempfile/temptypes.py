@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from .. import _executor
 from ..base import AsyncBase
 from ..threadpool.utils import (
     cond_delegate_to_executor,
     delegate_to_executor,
-    in_executor_of,
     proxy_property_directly,
 )
 
@@ -77,7 +77,7 @@ class AsyncSpooledTemporaryFile(_Spooled[_T]):
     async def write(self, s: str | bytes | ReadableBuffer) -> int:
         """Write, and move the file to the disk, in the executor, if it has become too large."""
         if self._file._rolled:
-            written: int = await in_executor_of(self, partial(self._file.write, s))
+            written: int = await _executor.run_for(self, partial(self._file.write, s))
             return written
         # To the file in memory itself: the spooled file would move to the disk on the event loop's thread.
         written = self._file._file.write(s)
@@ -87,7 +87,7 @@ class AsyncSpooledTemporaryFile(_Spooled[_T]):
     async def writelines(self, iterable: Iterable[str | bytes | ReadableBuffer]) -> None:
         """Write several pieces, and move the file to the disk, in the executor, if it is too large now."""
         if self._file._rolled:
-            await in_executor_of(self, partial(self._file.writelines, iterable))
+            await _executor.run_for(self, partial(self._file.writelines, iterable))
             return
         self._file._file.writelines(iterable)
         await self._check()

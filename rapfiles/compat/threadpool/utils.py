@@ -58,19 +58,10 @@ def _adding(make: Callable[[str], object], attrs: tuple[str, ...]) -> Callable[[
     return cls_builder
 
 
-async def in_executor_of(wrapper: Any, call: Callable[[], Any]) -> Any:
-    """Run a call where a wrapper's calls run: in its executor, or on trio in a thread of trio's."""
-    if wrapper._executor is None and _executor.in_trio_task():
-        asked = getattr(wrapper, "_ref_loop", None) or vars(wrapper).get("_loop")
-        if asked is None:
-            return await _executor.run_on_trio(call)
-    return await wrapper._loop.run_in_executor(wrapper._executor, call)
-
-
 def _make_delegate_method(attr_name: str) -> Callable[..., Any]:
     async def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         call = functools.partial(getattr(self._file, attr_name), *args, **kwargs)
-        return await in_executor_of(self, call)
+        return await _executor.run_for(self, call)
 
     return method
 
@@ -93,7 +84,7 @@ def _make_cond_delegate_method(attr_name: str) -> Callable[..., Any]:
     async def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         if self._file._rolled:
             call = functools.partial(getattr(self._file, attr_name), *args, **kwargs)
-            return await in_executor_of(self, call)
+            return await _executor.run_for(self, call)
         return getattr(self._file, attr_name)(*args, **kwargs)
 
     return method
