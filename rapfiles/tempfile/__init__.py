@@ -1,0 +1,34 @@
+"""Temporary files and directories: the standard library's `tempfile`, awaited."""
+
+from ._create import mkdtemp, mkstemp
+from ._directory import AsyncTemporaryDirectory, TemporaryDirectory
+from ._file import (
+    NamedTemporaryFile,
+    TemporaryBinaryFile,
+    TemporaryFile,
+    TemporaryRawFile,
+    TemporaryTextFile,
+)
+from ._manager import TemporaryContextManager
+from ._names import gettempdir, gettempdirb, gettempprefix, gettempprefixb
+from ._spooled import AsyncSpooledBinaryFile, AsyncSpooledTextFile, SpooledTemporaryFile
+
+__all__ = [
+    "AsyncSpooledBinaryFile",
+    "AsyncSpooledTextFile",
+    "AsyncTemporaryDirectory",
+    "NamedTemporaryFile",
+    "SpooledTemporaryFile",
+    "TemporaryBinaryFile",
+    "TemporaryContextManager",
+    "TemporaryDirectory",
+    "TemporaryFile",
+    "TemporaryRawFile",
+    "TemporaryTextFile",
+    "gettempdir",
+    "gettempdirb",
+    "gettempprefix",
+    "gettempprefixb",
+    "mkdtemp",
+    "mkstemp",
+]

@@ -1,0 +1,208 @@
+"""Making files and directories that are new, private, and undone if nobody waits for them any more."""
+
+# ruff: noqa: A002  The standard library has a parameter `dir`.
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from threading import Lock
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from .._path import AsyncPath
+from .._threads import run_sync
+from ._leftover import in_background
+from ._names import AnyPath, Naming, naming
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["BINARY_FLAGS", "FILE_MODE", "Undoable", "collides", "make_directory", "mkdtemp", "mkstemp"]
+
+# Never an existing file, and never what a link leads to.
+TEXT_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+BINARY_FLAGS: Final = TEXT_FLAGS | getattr(os, "O_BINARY", 0)
+FILE_MODE: Final = 0o600
+DIRECTORY_MODE: Final = 0o700
+
+T = TypeVar("T")
+
+
+class Undoable(Generic[T]):
+    """One piece of work in a thread; its result is undone if it comes when nobody waits for it any more.
+
+    `undo` never runs on the event loop's thread.
+    """
+
+    __slots__ = ("_abandoned", "_lock", "_made", "_undo", "_work")
+
+    def __init__(self, work: Callable[[], T], undo: Callable[[T], object]) -> None:
+        self._work = work
+        self._undo = undo
+        self._lock = Lock()
+        self._abandoned = False
+        self._made: list[T] = []
+
+    def __call__(self) -> T:
+        """Do it, in this thread."""
+        if self._abandoned:
+            raise InterruptedError(errno.EINTR, "nobody waits for this any more")
+        made = self._work()
+        with self._lock:
+            self._made.append(made)
+            late = self._abandoned
+        if late:
+            self._take_back()
+        return made
+
+    async def run(self) -> T:
+        """Do it in a thread, and undo it if cancelled."""
+        try:
+            return await run_sync(self)
+        except BaseException:
+            self.abandon()
+            raise
+
+    def abandon(self) -> None:
+        """Undo what was made, now in the background, or as soon as it is made."""
+        with self._lock:
+            self._abandoned = True
+            late = bool(self._made)
+        if late:
+            in_background(self._take_back)
+
+    async def take_back(self) -> None:
+        """Undo what was made, in a thread, and wait for that."""
+        self._abandoned = True
+        await run_sync(self._take_back)
+
+    def _take_back(self) -> None:
+        with self._lock:
+            made, self._made = self._made, []
+        for thing in made:
+            self._undo(thing)
+
+
+def collides(error: OSError, directory: str | bytes) -> bool:
+    """Whether a name could not be used because something has it, so that another may do."""
+    if isinstance(error, FileExistsError):
+        return True
+    # What Windows says of a name that a directory has.
+    return (
+        sys.platform == "win32"
+        and isinstance(error, PermissionError)
+        and os.path.isdir(directory)
+        and os.access(directory, os.W_OK)
+    )
+
+
+def _make_file(names: Naming, flags: int) -> tuple[int, str | bytes]:
+    for path in names.candidates():
+        sys.audit("tempfile.mkstemp", path)
+        try:
+            return os.open(path, flags, FILE_MODE), path
+        except OSError as error:
+            if not collides(error, names.directory):
+                raise
+    raise FileExistsError(errno.EEXIST, "No usable temporary file name found")
+
+
+def _unmake_file(made: tuple[int, str | bytes]) -> None:
+    descriptor, path = made
+    try:
+        os.close(descriptor)
+    finally:
+        os.unlink(path)
+
+
+def make_directory(names: Naming) -> str | bytes:
+    """Make a directory with a new name that only its owner may use, in this thread."""
+    for path in names.candidates():
+        sys.audit("tempfile.mkdtemp", path)
+        try:
+            os.mkdir(path, DIRECTORY_MODE)
+        except OSError as error:
+            if not collides(error, names.directory):
+                raise
+        else:
+            return path
+    raise FileExistsError(errno.EEXIST, "No usable temporary directory name found")
+
+
+async def mkstemp(
+    suffix: str | bytes | None = None,
+    prefix: str | bytes | None = None,
+    dir: AnyPath | None = None,
+    text: bool = False,
+) -> tuple[int, AsyncPath]:
+    """Make a new file that only its owner can read and write, and open it.
+
+    The caller closes the descriptor and removes the file. To have both done, use `NamedTemporaryFile`. The
+    descriptor is not inherited by programs that are started. If cancelled, no file is left: one that comes
+    into being late is closed and removed.
+
+    Args:
+        suffix: What the name ends with.
+        prefix: What the name begins with; by default `gettempprefix()`.
+        dir: The directory; by default `gettempdir()`. The three may be bytes, but then all of them.
+        text: On Windows, whether the descriptor is in text mode. Elsewhere it makes no difference.
+
+    Returns:
+        The descriptor, as the standard library gives it, and the absolute path, which is an `AsyncPath` also
+        where bytes were given.
+
+    Raises:
+        OSError: The file cannot be made.
+        FileExistsError: Very many names were tried, and all were taken.
+        TypeError: Some of the three are bytes and some are not.
+
+    ```python
+    import os
+
+    from rapfiles.tempfile import mkstemp
+
+    descriptor, path = await mkstemp(suffix=".txt", dir=directory)
+    os.close(descriptor)
+    await path.write_text("mine")
+    await path.unlink()
+    ```
+    """
+    names = await naming(suffix, prefix, dir)
+    flags = TEXT_FLAGS if text else BINARY_FLAGS
+    descriptor, path = await Undoable(lambda: _make_file(names, flags), _unmake_file).run()
+    return descriptor, AsyncPath(os.fsdecode(path))
+
+
+async def mkdtemp(
+    suffix: str | bytes | None = None, prefix: str | bytes | None = None, dir: AnyPath | None = None
+) -> AsyncPath:
+    """Make a new directory that only its owner can use.
+
+    The caller removes it. To have that done, use `TemporaryDirectory`. If cancelled, no directory is left:
+    one that comes into being late is removed.
+
+    Args:
+        suffix: What the name ends with.
+        prefix: What the name begins with; by default `gettempprefix()`.
+        dir: The directory to make it in; by default `gettempdir()`. The three may be bytes, but then all of
+            them.
+
+    Returns:
+        The absolute path, also where bytes were given or `dir` is relative.
+
+    Raises:
+        OSError: The directory cannot be made.
+        FileExistsError: Very many names were tried, and all were taken.
+        TypeError: Some of the three are bytes and some are not.
+
+    ```python
+    from rapfiles.tempfile import mkdtemp
+
+    path = await mkdtemp(prefix="work-", dir=directory)
+    assert path.name.startswith("work-")
+    await path.rmdir()
+    ```
+    """
+    names = await naming(suffix, prefix, dir)
+    return AsyncPath(os.fsdecode(await Undoable(lambda: make_directory(names), os.rmdir).run()))

@@ -1,0 +1,191 @@
+"""`TemporaryDirectory`: a directory that is removed with everything in it."""
+
+# ruff: noqa: A002  The standard library has a parameter `dir`.
+
+from __future__ import annotations
+
+import os
+import weakref
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+from .._path import AsyncPath
+from .._threads import run_sync
+from ._create import Undoable, make_directory
+from ._leftover import Leftover
+from ._manager import TemporaryContextManager
+from ._names import AnyPath, naming
+from ._remove_tree import remove_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+__all__ = ["AsyncTemporaryDirectory", "TemporaryDirectory"]
+
+Name_co = TypeVar("Name_co", str, bytes, covariant=True)
+
+
+class AsyncTemporaryDirectory(Generic[Name_co]):
+    """A temporary directory: what `await TemporaryDirectory()` returns.
+
+    `async with` removes the directory at the end of the block, and so does `cleanup()`. If neither is done,
+    the directory is removed, in the background, when this object is garbage, or when the interpreter ends;
+    then there is a ResourceWarning as well.
+    """
+
+    def __init__(self, name: Name_co, ignore_cleanup_errors: bool, delete: bool) -> None:
+        self._name: Name_co = name
+        self._text = os.fsdecode(name)
+        self._ignore_cleanup_errors = ignore_cleanup_errors
+        self._delete = delete
+        self._leftover: Leftover | None = None
+        if delete:
+            leftover = Leftover(self._removal(), f"Implicitly cleaning up {self!r}")
+            self._leftover = leftover
+            # What is alive at exit is seen to by the leftovers themselves.
+            weakref.finalize(self, leftover.dropped).atexit = False
+
+    @property
+    def name(self) -> Name_co:
+        """The absolute path as text, or as bytes where bytes were given."""
+        return self._name
+
+    @property
+    def path(self) -> AsyncPath:
+        """The absolute path."""
+        return AsyncPath(self._text)
+
+    async def cleanup(self) -> None:
+        """Remove the directory with everything in it, also where `delete=False` was said.
+
+        No link is followed out of it, not even if it takes the place of a directory meanwhile. What its owner
+        lacks permission for is given it. If cancelled, removing goes on in the background; if the interpreter
+        ends before that is done, it waits. Another call does nothing, unless the directory is there again.
+
+        Raises:
+            OSError: Something could not be removed, and `ignore_cleanup_errors=True` was not said.
+
+        ```python
+        from rapfiles.tempfile import TemporaryDirectory
+
+        temporary = await TemporaryDirectory(dir=directory)
+        await (temporary.path / "file").write_bytes(b"data")
+        await temporary.cleanup()
+        assert not await temporary.path.exists()
+        ```
+        """
+        leftover = self._leftover
+        if leftover is None or not leftover.there:
+            # Somebody may have made it anew, or the first attempt failed.
+            if not await run_sync(os.path.lexists, self._text):
+                return
+            self._leftover = leftover = Leftover(self._removal())
+        await leftover.finish()
+
+    def _unmake(self) -> None:
+        """Remove it in this thread, because nobody waits for it any more."""
+        if self._leftover is None:
+            os.rmdir(self._text)
+        else:
+            self._leftover.remove()
+
+    def _removal(self) -> Callable[[], None]:
+        text, ignore_errors = self._text, self._ignore_cleanup_errors
+        return lambda: remove_tree(text, ignore_errors)
+
+    async def __aenter__(self) -> AsyncPath:
+        return self.path
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        if self._delete:
+            await self.cleanup()
+
+    def __repr__(self) -> str:
+        return f"<TemporaryDirectory {self._name!r}>"
+
+
+@overload
+def TemporaryDirectory(  # pyright: ignore[reportOverlappingOverload]  where all are left out, this one holds
+    suffix: str | None = None,
+    prefix: str | None = None,
+    dir: str | os.PathLike[str] | None = None,
+    ignore_cleanup_errors: bool = False,
+    *,
+    delete: bool = True,
+) -> TemporaryContextManager[AsyncTemporaryDirectory[str], AsyncPath]: ...
+@overload
+def TemporaryDirectory(
+    suffix: bytes | None = None,
+    prefix: bytes | None = None,
+    dir: bytes | os.PathLike[bytes] | None = None,
+    ignore_cleanup_errors: bool = False,
+    *,
+    delete: bool = True,
+) -> TemporaryContextManager[AsyncTemporaryDirectory[bytes], AsyncPath]: ...
+def TemporaryDirectory(  # noqa: N802
+    suffix: str | bytes | None = None,
+    prefix: str | bytes | None = None,
+    dir: AnyPath | None = None,
+    ignore_cleanup_errors: bool = False,
+    *,
+    delete: bool = True,
+) -> TemporaryContextManager[Any, AsyncPath]:
+    """Make a directory that only its owner can use, and that is removed with everything in it.
+
+    With `async with` it is an `AsyncPath`, and goes at the end of the block. With `await` it is an
+    `AsyncTemporaryDirectory`, which has `name`, `path` and `cleanup()`.
+
+    Removing starts at the end of the block even if the task is being cancelled; then it is not waited for,
+    but goes on in the background, and the interpreter does not end before it is done. Cancelled while it is
+    made, no directory is left.
+
+    Args:
+        suffix: What the name ends with.
+        prefix: What the name begins with; by default `gettempprefix()`.
+        dir: The directory to make it in; by default `gettempdir()`. The three may be bytes, but then all of
+            them.
+        ignore_cleanup_errors: Remove as much as can be removed, and say nothing of the rest.
+        delete: Whether it is removed; `False` leaves that to `cleanup()`.
+
+    Returns:
+        What is to be awaited or entered; nothing happens before that.
+
+    Raises:
+        OSError: The directory cannot be made or, at the end of the block, not be removed.
+        TypeError: Some of the three are bytes and some are not.
+
+    ```python
+    from rapfiles.tempfile import TemporaryDirectory
+
+    async with TemporaryDirectory(prefix="work-", dir=directory) as path:
+        await (path / "draft.txt").write_text("not for long")
+    assert not await path.exists()
+    ```
+    """
+    return TemporaryContextManager(
+        "TemporaryDirectory", _temporary_directory(suffix, prefix, dir, ignore_cleanup_errors, delete)
+    )
+
+
+async def _temporary_directory(
+    suffix: str | bytes | None,
+    prefix: str | bytes | None,
+    dir: AnyPath | None,
+    ignore_cleanup_errors: bool,
+    delete: bool,
+) -> AsyncTemporaryDirectory[Any]:
+    names = await naming(suffix, prefix, dir)
+
+    def make() -> AsyncTemporaryDirectory[Any]:
+        name: Any = make_directory(names)
+        return AsyncTemporaryDirectory(name, ignore_cleanup_errors, delete)
+
+    # The object is made in the thread as well, so that somebody is in charge of the directory at every
+    # moment.
+    unmake = AsyncTemporaryDirectory[Any]._unmake  # pyright: ignore[reportPrivateUsage]
+    return await Undoable(make, unmake).run()

@@ -1,0 +1,691 @@
+"""`TemporaryFile` and `NamedTemporaryFile`: files that are gone when they are closed."""
+
+# ruff: noqa: A002  The standard library has a parameter `dir`.
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import weakref
+from errno import EEXIST, EISDIR, EOPNOTSUPP
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal, overload
+
+from .._arguments import path_text, permissions
+from .._open import open as open_file
+from .._path import AsyncPath
+from .._threads import run_sync
+from ._create import BINARY_FLAGS, FILE_MODE, Undoable, collides
+from ._leftover import Leftover
+from ._manager import TemporaryContextManager
+from ._names import AnyPath, Naming, naming
+from ._persist import give_name
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from _typeshed import OpenBinaryMode, OpenTextMode
+
+    from .. import AsyncBufferedRandom, AsyncFileIO, AsyncTextIOWrapper
+    from .._arguments import StrPath
+
+    # What a temporary file has of the file inside it, it has by delegation, so for type checkers only it is
+    # one.
+    _Text = AsyncTextIOWrapper
+    _Buffered = AsyncBufferedRandom
+    _Raw = AsyncFileIO
+else:
+    _Text = _Buffered = _Raw = object
+
+__all__ = [
+    "NamedTemporaryFile",
+    "Opening",
+    "TemporaryBinaryFile",
+    "TemporaryFile",
+    "TemporaryRawFile",
+    "TemporaryTextFile",
+    "open_named",
+    "open_persistable",
+    "open_temporary",
+]
+
+_WINDOWS: Final = sys.platform == "win32"
+# On these systems a file cannot be unlinked while it is open.
+_ALWAYS_NAMED: Final = os.name != "posix" or sys.platform == "cygwin"
+_O_TMPFILE: Final[int] = getattr(os, "O_TMPFILE", 0)
+_O_TEMPORARY: Final[int] = getattr(os, "O_TEMPORARY", 0)
+
+# Directories on file systems that make no files without a name; not so many that they are a burden.
+_without_nameless: set[str] = set()
+_MOST_REMEMBERED: Final = 1000
+
+
+class _TemporaryFile:
+    """A file of rapfiles' and its end. What is not here is the file's own."""
+
+    def __init__(
+        self, file: Any, name: str | bytes | int, leftover: Leftover | None, delete_on_close: bool
+    ) -> None:
+        self.file = file
+        self._name = name
+        self._leftover = leftover
+        self._delete_on_close = delete_on_close
+        self._persisted = False
+        if leftover is not None:
+            # What is alive at exit is seen to by the leftovers themselves.
+            weakref.finalize(self, leftover.dropped).atexit = False
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            value = getattr(self.__dict__["file"], name)
+            if callable(value):
+                # Methods stay the same, so that a call in a loop costs what it costs without this class.
+                setattr(self, name, value)
+            return value
+
+        def __aiter__(self) -> Any:
+            return self.file.__aiter__()
+
+    @property
+    def name(self) -> str | bytes | int:
+        """As in the standard library: the path of a named file, the descriptor of another.
+
+        After `persist` it is the path there.
+        """
+        return self._name
+
+    @property
+    def path(self) -> AsyncPath | None:
+        """The path of the file; None for one that has no name."""
+        return None if isinstance(self._name, int) else AsyncPath(os.fsdecode(self._name))
+
+    async def close(self) -> None:
+        """Write what is buffered, close the file and, as far as the arguments said so, delete it.
+
+        If cancelled, both happen in the background. Closing again does nothing.
+
+        Raises:
+            OSError: Something could not be written; the file is closed and deleted nevertheless.
+
+        ```python
+        from rapfiles.tempfile import NamedTemporaryFile
+
+        file = await NamedTemporaryFile(dir=directory)
+        await file.close()
+        assert not await file.path.exists()
+        ```
+        """
+        await self._end(self.file.close(), self._delete_on_close)
+
+    aclose = close
+
+    async def persist(self, path: StrPath, *, overwrite: bool = False, mode: int | None = None) -> AsyncPath:
+        """Make it a lasting file: give it a name, and delete it no more.
+
+        What is buffered is written first. Nothing is copied: the file is linked to its new name or renamed,
+        so that must be on the same file system; make the file there, with `dir=`. The handle can be used as
+        before. Others see the file under its name only with all that was written until then; it is not forced
+        to the device, for which there is `sync()`.
+
+        A `TemporaryFile` can be given a name only where it was made without any (`O_TMPFILE`), as on the
+        usual file systems of Linux; a `NamedTemporaryFile` everywhere.
+
+        If cancelled, it may be done or not, or be done a little later, but never by half.
+
+        Args:
+            path: The name.
+            overwrite: Whether a file that has this name is replaced, at one stroke except on Windows. A
+                symbolic link is replaced itself.
+            mode: The permissions. By default those of any new file: `0o666` less what the umask forbids.
+                While it is temporary, only its owner can read it, and that is rarely meant to last; say
+                `mode=0o600` to keep it so. On Windows this has no meaning.
+
+        Returns:
+            The path as given.
+
+        Raises:
+            FileExistsError: The name is taken, and `overwrite=True` was not said.
+            OSError: With `errno` EXDEV, the path is on another file system. With others, what is buffered
+                cannot be written, or the file cannot be made there. It is as temporary then as before.
+            io.UnsupportedOperation: This file can never have a name.
+            ValueError: It is closed and deleted, or not temporary any more.
+
+        ```python
+        from rapfiles.tempfile import NamedTemporaryFile
+
+        async with NamedTemporaryFile("w", dir=directory, encoding="utf-8") as file:
+            await file.write("report")
+            path = await file.persist(directory / "report.txt")
+        assert await path.read_text(encoding="utf-8") == "report"
+        ```
+        """
+        target = path_text("path", path)
+        bits = None if mode is None else permissions("mode", mode)
+        if self._persisted:
+            raise ValueError("this file is not temporary any more")
+        descriptors: list[int] = []
+        if not self.file.closed:
+            await self.file.flush()
+            descriptors.append(os.dup(self.file.fileno()))
+        elif self._leftover is None or not self._leftover.there:
+            raise ValueError("I/O operation on closed file.")
+        name = None if isinstance(self._name, int) else os.fsdecode(self._name)
+
+        def work() -> None:
+            descriptor = _taken(descriptors)
+            try:
+                give_name(descriptor, name, target, overwrite, bits)
+                self._settle(target)
+            finally:
+                if descriptor is not None:
+                    os.close(descriptor)
+
+        try:
+            await run_sync(work)
+        finally:
+            # There still if the work was not begun.
+            if (descriptor := _taken(descriptors)) is not None:
+                os.close(descriptor)
+        return AsyncPath(target)
+
+    def _settle(self, target: str) -> None:
+        """Note that the file has its last name."""
+        self._persisted = True
+        self._name = target
+        # On Windows the name that it had is still there, and goes as it would have gone.
+        if self._leftover is not None and not _WINDOWS:
+            self._leftover.keep()
+
+    async def _end(self, closing: Any, delete: bool) -> None:
+        leftover = self._leftover if delete else None
+        try:
+            await closing
+        except Exception:
+            if leftover is not None:
+                await leftover.finish()
+            raise
+        except BaseException:
+            if leftover is not None:
+                leftover.remove_later()
+            raise
+        if leftover is not None:
+            await leftover.finish()
+
+    async def __aenter__(self) -> Self:
+        if self.file.closed:
+            raise ValueError("I/O operation on closed file.")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._end(self.file.__aexit__(kind, error, traceback), delete=True)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.file!r}>"
+
+
+class TemporaryTextFile(_TemporaryFile, _Text):
+    """A temporary file in text mode.
+
+    It has everything that `AsyncTextIOWrapper` has, and `persist`, `path` and `file`.
+    """
+
+
+class TemporaryBinaryFile(_TemporaryFile, _Buffered):
+    """A temporary file in binary mode.
+
+    It has everything that `AsyncBufferedRandom` has, and `persist`, `path` and `file`. With a mode that only
+    reads or only writes, it has what `AsyncBufferedReader` or `AsyncBufferedWriter` has.
+    """
+
+
+class TemporaryRawFile(_TemporaryFile, _Raw):
+    """A temporary file without a buffer.
+
+    It has everything that `AsyncFileIO` has, and `persist`, `path` and `file`.
+    """
+
+
+def _taken(descriptors: list[int]) -> int | None:
+    """The descriptor, for the first who asks: that is who closes it."""
+    try:
+        return descriptors.pop()
+    except IndexError:
+        return None
+
+
+class Opening:
+    """How a temporary file is to be opened: what `open` takes, except for the name."""
+
+    def __init__(
+        self, mode: str, buffering: int, encoding: str | None, errors: str | None, newline: str | None
+    ) -> None:
+        self._arguments: Any = {
+            "mode": mode,
+            "buffering": buffering,
+            "encoding": encoding,
+            "errors": errors,
+            "newline": newline,
+        }
+        binary: type[_TemporaryFile] = TemporaryRawFile if buffering == 0 else TemporaryBinaryFile
+        self._kind = binary if "b" in mode else TemporaryTextFile
+
+    async def open(self, name: Any, opener: Any) -> Any:
+        """The open file."""
+        return await open_file(name, **self._arguments, opener=opener)
+
+    def temporary(
+        self,
+        file: Any,
+        name: str | bytes | int,
+        leftover: Leftover | None = None,
+        delete_on_close: bool = True,
+    ) -> Any:
+        """The temporary file that has an open file inside."""
+        return self._kind(file, name, leftover, delete_on_close)
+
+
+class _TakenError(Exception):
+    """A name could not be used, but another may do."""
+
+
+class _NamelessError(Exception):
+    """There are no files without a name here."""
+
+
+async def open_temporary(opening: Opening, names: Naming) -> Any:
+    """Open a new file that is gone when it is closed, and whose name, if it has one, nobody needs."""
+    if _ALWAYS_NAMED:
+        return await open_named(opening, names)
+
+    def opener(_name: object, _flags: int) -> int:
+        try:
+            return _open_nameless(names)
+        except _NamelessError:
+            return _open_unlinked(names)
+
+    file = await opening.open(names.directory, opener)
+    return opening.temporary(file, file.fileno())
+
+
+async def open_persistable(opening: Opening, names: Naming) -> Any:
+    """Open a new file that is gone when it is closed, and can be given a name, if need be by renaming it."""
+
+    def opener(_name: object, _flags: int) -> int:
+        return _open_nameless(names)
+
+    try:
+        file = await opening.open(names.directory, opener)
+    except _NamelessError:
+        return await open_named(opening, names)
+    return opening.temporary(file, file.fileno())
+
+
+def _open_nameless(names: Naming) -> int:
+    """Open a file that never had a name, in this thread."""
+    if not _O_TMPFILE or names.text in _without_nameless:
+        raise _NamelessError
+    try:
+        # Not O_EXCL, which here would mean that it can never have one.
+        return os.open(names.directory, BINARY_FLAGS & ~os.O_CREAT & ~os.O_EXCL | _O_TMPFILE, FILE_MODE)
+    except OSError as error:
+        # The file system (EOPNOTSUPP) or the kernel (EISDIR) cannot do it. Anything else may be different
+        # next time; whoever makes a file with a name now will be told of it.
+        if error.errno in (EOPNOTSUPP, EISDIR):
+            _remember(names.text)
+        raise _NamelessError from error
+
+
+def _open_unlinked(names: Naming) -> int:
+    """Open a file that has a name for a moment only, in this thread."""
+    for path in names.candidates():
+        sys.audit("tempfile.mkstemp", path)
+        try:
+            descriptor = os.open(path, BINARY_FLAGS, FILE_MODE)
+        except OSError as error:
+            if not collides(error, names.directory):
+                raise
+            continue
+        try:
+            os.unlink(path)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+    raise FileExistsError(EEXIST, "No usable temporary file name found")
+
+
+def _remember(directory: str) -> None:
+    if len(_without_nameless) >= _MOST_REMEMBERED:
+        _without_nameless.clear()
+    _without_nameless.add(directory)
+
+
+async def open_named(
+    opening: Opening, names: Naming, delete: bool = True, delete_on_close: bool = True
+) -> Any:
+    """Open a new file that has a name."""
+    # Windows deletes such a file itself.
+    by_system = _WINDOWS and delete and delete_on_close
+    flags = BINARY_FLAGS | (_O_TEMPORARY if by_system else 0)
+    for path in names.candidates():
+        made = Undoable(partial(_make, path, flags, names.directory), _unmake)
+        leftovers: list[Leftover] = []
+
+        def opener(
+            _name: object,
+            _flags: int,
+            made: Undoable[tuple[int, Leftover]] = made,
+            leftovers: list[Leftover] = leftovers,
+        ) -> int:
+            descriptor, leftover = made()
+            leftovers.append(leftover)
+            return descriptor
+
+        try:
+            file = await opening.open(path, opener)
+        except _TakenError:
+            continue
+        except Exception:
+            await made.take_back()
+            raise
+        except BaseException:
+            made.abandon()
+            raise
+        leftover = leftovers[0]
+        if by_system or not delete:
+            leftover.keep()
+            return opening.temporary(file, path)
+        return opening.temporary(file, path, leftover, delete_on_close)
+    raise FileExistsError(EEXIST, "No usable temporary file name found")
+
+
+def _make(path: str | bytes, flags: int, directory: str | bytes) -> tuple[int, Leftover]:
+    sys.audit("tempfile.mkstemp", path)
+    try:
+        descriptor = os.open(path, flags, FILE_MODE)
+    except OSError as error:
+        if collides(error, directory):
+            raise _TakenError from error
+        raise
+    return descriptor, Leftover(lambda: _unlink(path))
+
+
+def _unmake(made: tuple[int, Leftover]) -> None:
+    # The descriptor is closed by whoever called the opener.
+    made[1].remove()
+
+
+def _unlink(path: str | bytes) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+@overload
+def TemporaryFile(
+    mode: OpenTextMode,
+    buffering: int = -1,
+    encoding: str | None = None,
+    newline: str | None = None,
+    suffix: str | bytes | None = None,
+    prefix: str | bytes | None = None,
+    dir: AnyPath | None = None,
+    *,
+    errors: str | None = None,
+) -> TemporaryContextManager[TemporaryTextFile, TemporaryTextFile]: ...
+@overload
+def TemporaryFile(
+    mode: OpenBinaryMode,
+    buffering: Literal[0],
+    encoding: None = None,
+    newline: None = None,
+    suffix: str | bytes | None = None,
+    prefix: str | bytes | None = None,
+    dir: AnyPath | None = None,
+    *,
+    errors: None = None,
+) -> TemporaryContextManager[TemporaryRawFile, TemporaryRawFile]: ...
+@overload
+def TemporaryFile(
+    mode: OpenBinaryMode = "w+b",
+    *,
+    buffering: Literal[0],
+    encoding: None = None,
+    newline: None = None,
+    suffix: str | bytes | None = None,
+    prefix: str | bytes | None = None,
+    dir: AnyPath | None = None,
+    errors: None = None,
+) -> TemporaryContextManager[TemporaryRawFile, TemporaryRawFile]: ...
+@overload
+def TemporaryFile(
+    mode: OpenBinaryMode = "w+b",
+    buffering: int = -1,
+    encoding: None = None,
+    newline: None = None,
+    suffix: str | bytes | None = None,
+    prefix: str | bytes | None = None,
+    dir: AnyPath | None = None,
+    *,
+    errors: None = None,
+) -> TemporaryContextManager[TemporaryBinaryFile, TemporaryBinaryFile]: ...
+@overload
+def TemporaryFile(
+    mode: str,
+    buffering: int = -1,
+    encoding: str | None = None,
+    newline: str | None = None,
+    suffix: str | bytes | None = None,
+    prefix: str | bytes | None = None,
+    dir: AnyPath | None = None,
+    *,
+    errors: str | None = None,
+) -> TemporaryContextManager[Any, Any]: ...
+def TemporaryFile(  # noqa: N802
+    mode: str = "w+b",
+    buffering: int = -1,
+    encoding: str | None = None,
+    newline: str | None = None,
+    suffix: str | bytes | None = None,
+    prefix: str | bytes | None = None,
+    dir: AnyPath | None = None,
+    *,
+    errors: str | None = None,
+) -> TemporaryContextManager[Any, Any]:
+    """Open a new file that has no name, and is gone when it is closed, however the process ends.
+
+    Only its owner can read and write it. Where the file system can do it (Linux's `O_TMPFILE`) the file never
+    has a name; elsewhere it has one for a moment. On Windows this is `NamedTemporaryFile`, as in the standard
+    library. `persist` gives the file a name, and so makes it last.
+
+    If cancelled, nothing is left.
+
+    Args:
+        mode: As for `open`, but the file is new, whatever it says.
+        buffering: As for `open`.
+        encoding: As for `open`.
+        newline: As for `open`.
+        suffix: What the name ends with, where there is one.
+        prefix: What the name begins with, where there is one; by default `gettempprefix()`.
+        dir: The directory to make it in; by default `gettempdir()`. The three may be bytes, but then all of
+            them.
+        errors: As for `open`.
+
+    Returns:
+        What is to be awaited or entered, and gives a `TemporaryTextFile`, `TemporaryBinaryFile` or
+        `TemporaryRawFile`; nothing happens before that.
+
+    Raises:
+        OSError: The file cannot be made.
+        TypeError: Some of the three are bytes and some are not.
+        ValueError: The arguments that are as for `open` do not go together.
+
+    ```python
+    from rapfiles.tempfile import TemporaryFile
+
+    async with TemporaryFile(dir=directory) as file:
+        await file.write(b"between times")
+        await file.seek(0)
+        assert await file.read() == b"between times"
+    assert [path async for path in directory.iterdir()] == []
+    ```
+    """
+    opening = Opening(mode, buffering, encoding, errors, newline)
+    return TemporaryContextManager("TemporaryFile", _temporary_file(opening, suffix, prefix, dir))
+
+
+async def _temporary_file(
+    opening: Opening, suffix: str | bytes | None, prefix: str | bytes | None, dir: AnyPath | None
+) -> Any:
+    return await open_temporary(opening, await naming(suffix, prefix, dir))
+
+
+@overload
+def NamedTemporaryFile(
+    mode: OpenTextMode,
+    buffering: int = -1,
+    encoding: str | None = None,
+    newline: str | None = None,
+    suffix: str | bytes | None = None,
+    prefix: str | bytes | None = None,
+    dir: AnyPath | None = None,
+    delete: bool = True,
+    *,
+    errors: str | None = None,
+    delete_on_close: bool = True,
+) -> TemporaryContextManager[TemporaryTextFile, TemporaryTextFile]: ...
+@overload
+def NamedTemporaryFile(
+    mode: OpenBinaryMode,
+    buffering: Literal[0],
+    encoding: None = None,
+    newline: None = None,
+    suffix: str | bytes | None = None,
+    prefix: str | bytes | None = None,
+    dir: AnyPath | None = None,
+    delete: bool = True,
+    *,
+    errors: None = None,
+    delete_on_close: bool = True,
+) -> TemporaryContextManager[TemporaryRawFile, TemporaryRawFile]: ...
+@overload
+def NamedTemporaryFile(
+    mode: OpenBinaryMode = "w+b",
+    *,
+    buffering: Literal[0],
+    encoding: None = None,
+    newline: None = None,
+    suffix: str | bytes | None = None,
+    prefix: str | bytes | None = None,
+    dir: AnyPath | None = None,
+    delete: bool = True,
+    errors: None = None,
+    delete_on_close: bool = True,
+) -> TemporaryContextManager[TemporaryRawFile, TemporaryRawFile]: ...
+@overload
+def NamedTemporaryFile(
+    mode: OpenBinaryMode = "w+b",
+    buffering: int = -1,
+    encoding: None = None,
+    newline: None = None,
+    suffix: str | bytes | None = None,
+    prefix: str | bytes | None = None,
+    dir: AnyPath | None = None,
+    delete: bool = True,
+    *,
+    errors: None = None,
+    delete_on_close: bool = True,
+) -> TemporaryContextManager[TemporaryBinaryFile, TemporaryBinaryFile]: ...
+@overload
+def NamedTemporaryFile(
+    mode: str,
+    buffering: int = -1,
+    encoding: str | None = None,
+    newline: str | None = None,
+    suffix: str | bytes | None = None,
+    prefix: str | bytes | None = None,
+    dir: AnyPath | None = None,
+    delete: bool = True,
+    *,
+    errors: str | None = None,
+    delete_on_close: bool = True,
+) -> TemporaryContextManager[Any, Any]: ...
+def NamedTemporaryFile(  # noqa: N802
+    mode: str = "w+b",
+    buffering: int = -1,
+    encoding: str | None = None,
+    newline: str | None = None,
+    suffix: str | bytes | None = None,
+    prefix: str | bytes | None = None,
+    dir: AnyPath | None = None,
+    delete: bool = True,
+    *,
+    errors: str | None = None,
+    delete_on_close: bool = True,
+) -> TemporaryContextManager[Any, Any]:
+    """Open a new file whose name others can be told, and that is deleted when it is closed.
+
+    Only its owner can read and write it. It is deleted also where nobody closes it: when it is garbage, and
+    when the interpreter ends; but not when the process is killed, except on Windows. `persist` makes it last.
+
+    Deleting starts at the end of the block even if the task is being cancelled; then it is not waited for.
+    Cancelled while it is made, no file is left.
+
+    Args:
+        mode: As for `open`, but the file is new, whatever it says.
+        buffering: As for `open`.
+        encoding: As for `open`.
+        newline: As for `open`.
+        suffix: What the name ends with.
+        prefix: What the name begins with; by default `gettempprefix()`.
+        dir: The directory to make it in; by default `gettempdir()`. The three may be bytes, but then all of
+            them.
+        delete: Whether it is deleted at all.
+        errors: As for `open`.
+        delete_on_close: Whether it is deleted when it is closed, or only at the end of the `async with`
+            block, or when it is garbage. On every Python, although the standard library has it since 3.12. On
+            Windows others can open the file by its name only with `False`.
+
+    Returns:
+        What is to be awaited or entered, and gives a `TemporaryTextFile`, `TemporaryBinaryFile` or
+        `TemporaryRawFile`; nothing happens before that. Its `name` is a str, or bytes where bytes were given;
+        its `path` is an `AsyncPath`.
+
+    Raises:
+        OSError: The file cannot be made.
+        FileExistsError: Very many names were tried, and all were taken.
+        TypeError: Some of the three are bytes and some are not.
+        ValueError: The arguments that are as for `open` do not go together.
+
+    ```python
+    from rapfiles.tempfile import NamedTemporaryFile
+
+    async with NamedTemporaryFile("w", suffix=".csv", dir=directory, delete_on_close=False) as file:
+        await file.write("1;2;3")
+        await file.close()
+        assert await file.path.read_text() == "1;2;3"
+    assert not await file.path.exists()
+    ```
+    """
+    opening = Opening(mode, buffering, encoding, errors, newline)
+    return TemporaryContextManager(
+        "NamedTemporaryFile", _named_file(opening, suffix, prefix, dir, delete, delete_on_close)
+    )
+
+
+async def _named_file(
+    opening: Opening,
+    suffix: str | bytes | None,
+    prefix: str | bytes | None,
+    dir: AnyPath | None,
+    delete: bool,
+    delete_on_close: bool,
+) -> Any:
+    return await open_named(opening, await naming(suffix, prefix, dir), delete, delete_on_close)

@@ -1,0 +1,122 @@
+"""What a temporary file or directory may leave on the disk, and the promise that it is removed.
+
+Removing takes a disk's time, so it never happens on the event loop's thread, not even when the garbage is
+collected there; and it happens in any case: when waiting for it is cancelled it goes on in the background,
+and what is still there when the interpreter ends is removed then.
+"""
+
+from __future__ import annotations
+
+import _thread
+import atexit
+import contextlib
+import os
+import sys
+import warnings
+from threading import RLock
+from typing import TYPE_CHECKING
+
+from .._threads import run_sync
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Leftover", "in_background"]
+
+_all: set[Leftover] = set()
+
+
+class Leftover:
+    """Something on the disk that is removed at most once, however many ask for it.
+
+    `remove` is called in a thread. It must not mind that the thing is gone. `warning` is given as a
+    ResourceWarning if nobody but the garbage collector or the end of the interpreter asked for the removal.
+    """
+
+    __slots__ = ("__weakref__", "_lock", "_owner", "_remove", "_requested", "_warning")
+
+    def __init__(self, remove: Callable[[], object], warning: str | None = None) -> None:
+        self._remove: Callable[[], object] | None = remove
+        self._warning = warning
+        self._requested = False
+        # A forked child must not remove what its parent works with, unless it is told to.
+        self._owner = os.getpid()
+        # Taken again by the same thread when it collects garbage while it removes.
+        self._lock = RLock()
+        _all.add(self)
+
+    @property
+    def there(self) -> bool:
+        """Whether there may still be something to remove."""
+        return self._remove is not None
+
+    def keep(self) -> None:
+        """Leave it where it is."""
+        self._remove = None
+        _all.discard(self)
+
+    def remove(self) -> None:
+        """Remove it now, in this thread; if somebody else is at it, wait until that is done."""
+        self._requested = True
+        with self._lock:
+            if (remove := self._remove) is not None:
+                try:
+                    remove()
+                finally:
+                    # Not tried again of its own accord: whoever asked has been told of the failure.
+                    self.keep()
+
+    async def finish(self) -> None:
+        """Remove it in a thread. If cancelled, that goes on in the background."""
+        self._requested = True
+        if self._remove is None:
+            return
+        try:
+            await run_sync(self.remove)
+        except BaseException:
+            # Where it failed, nothing happens; where it was not begun, it is now.
+            self.remove_later()
+            raise
+
+    def remove_later(self) -> None:
+        """Remove it in the background."""
+        self._requested = True
+        if self._remove is not None:
+            in_background(self.remove)
+
+    def dropped(self) -> None:
+        """Its owner was garbage: remove it in the background, and say so."""
+        if self._remove is None or self._owner != os.getpid():
+            return
+        unexpected = not self._requested
+        self.remove_later()
+        if unexpected and self._warning is not None:
+            warnings.warn(self._warning, ResourceWarning, stacklevel=2)
+
+    def ended(self) -> None:
+        """The interpreter ends: remove it in this thread, and say so."""
+        if self._remove is None or self._owner != os.getpid():
+            return
+        unexpected = not self._requested
+        self.remove()
+        if unexpected and self._warning is not None:
+            warnings.warn(self._warning, ResourceWarning, stacklevel=2)
+
+
+def in_background(work: Callable[[], object]) -> None:
+    """Do something in a thread of its own that nobody waits for; safe while the garbage is collected."""
+    try:
+        _thread.start_new_thread(work, ())
+    except RuntimeError:  # no more threads to be had, or the interpreter is ending
+        with contextlib.suppress(OSError):
+            work()
+
+
+@atexit.register
+def _remove_all() -> None:
+    for leftover in list(_all):
+        try:
+            leftover.ended()
+        except Exception as error:
+            # As for the finalizers of the standard library: the others still get their turn.
+            sys.excepthook(type(error), error, error.__traceback__)

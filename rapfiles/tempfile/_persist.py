@@ -1,0 +1,147 @@
+"""Giving a temporary file a lasting name: by another link to it, or by renaming it.
+
+Nothing is copied, so both names are on one file system. All of it is one piece of work in a thread, which
+ends with the file under its new name or with nothing changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+from io import UnsupportedOperation
+from typing import TYPE_CHECKING, Final
+
+from ._create import FILE_MODE
+from ._names import random_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["give_name"]
+
+_WINDOWS: Final = sys.platform == "win32"
+# What file systems without links to files, or with a limit on them, say.
+_NO_LINKS: Final = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL, errno.EACCES}
+
+
+def give_name(
+    descriptor: int | None, name: str | None, target: str, overwrite: bool, mode: int | None
+) -> None:
+    """Give the file the name `target`, in this thread.
+
+    Args:
+        descriptor: An open descriptor of the file, if there is one.
+        name: The name that it has, if it has one. It has it no longer afterwards, except on Windows.
+        target: The name it gets.
+        overwrite: Whether a file that has this name already is replaced.
+        mode: Its permissions; `None` for those that a new file would get.
+    """
+    try:
+        if mode is None and not _WINDOWS:
+            mode = _mode_of_new_file(os.path.dirname(target) or os.curdir)
+        if name is None:
+            assert descriptor is not None, "a file without a name is open"
+            _link_anonymous(descriptor, target, overwrite, mode)
+            return
+        if _WINDOWS:
+            _link_open(name, target, overwrite)
+        elif overwrite:
+            os.replace(name, target)
+        else:
+            _move(name, target)
+    except UnsupportedOperation:
+        raise
+    except OSError as error:
+        # Not how it was tried, but what was to be done.
+        names = (target,) if name is None else (name, None, target)
+        if error.errno == errno.EXDEV:
+            explained = "A temporary file cannot move to another file system; make it there, with dir="
+            raise OSError(errno.EXDEV, explained, *names) from None
+        error.filename, error.filename2 = names[0], names[-1] if len(names) > 1 else None
+        raise
+    if mode is not None:
+        os.chmod(target if descriptor is None else descriptor, mode)
+
+
+def _link_anonymous(descriptor: int, target: str, overwrite: bool, mode: int | None) -> None:
+    # Nobody can open it yet, so it may get its permissions first, and has them when it appears.
+    if mode is not None:
+        os.chmod(descriptor, mode)
+    try:
+        if overwrite:
+            _by_another_name(target, lambda between: _link_descriptor(descriptor, between))
+        else:
+            _link_descriptor(descriptor, target)
+    except BaseException:
+        os.chmod(descriptor, FILE_MODE)
+        raise
+
+
+def _link_descriptor(descriptor: int, target: str) -> None:
+    try:
+        # With a directory's descriptor, even one that is not looked at, the link in /proc is followed.
+        os.link(f"/proc/self/fd/{descriptor}", target, src_dir_fd=descriptor, follow_symlinks=True)
+    except FileNotFoundError:
+        if os.path.isdir(os.path.dirname(target) or os.curdir):
+            raise UnsupportedOperation(
+                "A TemporaryFile of this file system or platform can never have a name; "
+                "use NamedTemporaryFile for what is to be persisted"
+            ) from None
+        raise
+
+
+def _by_another_name(target: str, make: Callable[[str], None]) -> None:
+    """Replace `target` at one stroke by a file that can only be given a name that is free."""
+    between = os.path.join(os.path.dirname(target), f".{os.path.basename(target)[:200]}.{random_name()}")
+    make(between)
+    try:
+        os.replace(between, target)
+    except BaseException:
+        os.unlink(between)
+        raise
+
+
+def _move(name: str, target: str) -> None:
+    """Rename, but never over another file."""
+    try:
+        os.link(name, target, follow_symlinks=False)
+    except NotImplementedError:
+        os.link(name, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # Where files cannot have two names, the new one is taken by an empty file first.
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE))
+        try:
+            os.replace(name, target)
+        except BaseException:
+            os.unlink(target)
+            raise
+        return
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name)
+
+
+def _link_open(name: str, target: str, overwrite: bool) -> None:
+    """What Windows lets one do with a file that is open: its other name goes when it is closed."""
+    if overwrite:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(target)
+    os.link(name, target)
+
+
+def _mode_of_new_file(directory: str) -> int:
+    """The permissions that a new file there gets. To ask for the umask is to change it for all threads."""
+    with contextlib.suppress(OSError, ValueError), open("/proc/self/status", "rb") as status:
+        for line in status:
+            if line.startswith(b"Umask:"):
+                return 0o666 & ~int(line.split()[1], 8)
+    probe = os.path.join(directory, f".{random_name()}")
+    descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        return os.fstat(descriptor).st_mode & 0o777
+    finally:
+        os.close(descriptor)
+        os.unlink(probe)

@@ -1,0 +1,1012 @@
+"""`SpooledTemporaryFile`: a temporary file that stays in memory until it is large.
+
+What is in memory is one of `io`'s own objects, used on the event loop's thread, in slices where there is much
+of it. What is on the disk is a `TemporaryFile`. Moving from the one to the other leaves the content in memory
+until all of it is on the disk, so that an error or a cancelling in between loses nothing.
+"""
+
+# ruff: noqa: A002  The standard library has a parameter `dir`.
+# mypy: disable-error-code="no-any-return"
+# The methods are the same in memory and on the disk, but no common type says so.
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
+
+import rapfiles._native as _native
+
+from .._arguments import path_text
+from ._file import Opening, open_persistable, open_temporary
+from ._manager import TemporaryContextManager
+from ._names import AnyPath, naming
+from ._turns import Turns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+    from typing import Self
+
+    from _typeshed import OpenBinaryMode, OpenTextMode
+    from typing_extensions import Buffer
+
+    from .._arguments import StrPath
+    from .._path import AsyncPath
+
+__all__ = ["AsyncSpooledBinaryFile", "AsyncSpooledTextFile", "SpooledTemporaryFile"]
+
+# What is done in one go on the event loop's thread: some 100 µs of work.
+_SLICE: Final = 1 << 20
+_TEXT_SLICE: Final = 1 << 16
+
+Item = TypeVar("Item", str, bytes)
+
+
+class _SpooledFile(Generic[Item]):
+    """What text and binary have in common. `_memory` counts until the rollover, `_file` from then on."""
+
+    def __init__(
+        self,
+        memory: Any,
+        max_size: int,
+        mode: str,
+        opening: Opening,
+        names: tuple[str | bytes | None, str | bytes | None, AnyPath | None],
+    ) -> None:
+        self._memory: Any = memory
+        self._rolled = False
+        self._file: Any = None
+        self._temporary: Any = (
+            None  # what `_file` is inside of; there before the rollover if one was cut short
+        )
+        self._max_size = max_size
+        self._mode = mode
+        self._opening = opening
+        self._names = names
+        self._turns = Turns()
+
+    @property
+    def _place(self) -> Any:
+        return self._file if self._rolled else self._memory
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is closed."""
+        return self._place.closed
+
+    @property
+    def name(self) -> str | bytes | int | None:
+        """None in memory, then the descriptor, and after `persist` the path."""
+        return None if not self._rolled else self._temporary.name
+
+    @property
+    def mode(self) -> str:
+        """In memory the mode that was asked for, then that of the file."""
+        return self._mode if not self._rolled else self._file.mode
+
+    def readable(self) -> bool:
+        """Whether it can be read."""
+        return self._place.readable()
+
+    def writable(self) -> bool:
+        """Whether it can be written."""
+        return self._place.writable()
+
+    def seekable(self) -> bool:
+        """Whether it has a position that can be changed."""
+        return self._place.seekable()
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal, which it is not."""
+        return self._place.isatty()
+
+    async def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Change the position.
+
+        Args:
+            offset: Where to; in text mode, what `tell()` returned, or 0.
+            whence: What `offset` counts from: 0 the start, 1 the position, 2 the end.
+
+        Returns:
+            The new position.
+
+        Raises:
+            ValueError: It is closed, or there is no such position.
+
+        ```python
+        from rapfiles.tempfile import SpooledTemporaryFile
+
+        async with SpooledTemporaryFile() as file:
+            await file.write(b"abc")
+            assert await file.seek(1) == 1
+            assert await file.read() == b"bc"
+        ```
+        """
+        return await self._do("seek", offset, whence)
+
+    async def tell(self) -> int:
+        """The position; in text mode a number that only `seek()` understands.
+
+        Raises:
+            ValueError: It is closed.
+
+        ```python
+        from rapfiles.tempfile import SpooledTemporaryFile
+
+        async with SpooledTemporaryFile() as file:
+            await file.write(b"abc")
+            assert await file.tell() == 3
+        ```
+        """
+        return await self._do("tell")
+
+    async def flush(self) -> None:
+        """Write what is buffered to the file; in memory there is nothing to do.
+
+        Raises:
+            OSError: It cannot be written.
+            ValueError: It is closed.
+
+        ```python
+        from rapfiles.tempfile import SpooledTemporaryFile
+
+        async with SpooledTemporaryFile() as file:
+            await file.write(b"abc")
+            await file.flush()
+        ```
+        """
+        await self._do("flush")
+
+    async def truncate(self, size: int | None = None, /) -> int:
+        """Cut it to a size.
+
+        As in the standard library, a size larger than `max_size` moves it to the disk, even where the content
+        is not that large; and in memory it can only become smaller.
+
+        Args:
+            size: The size in bytes; by default the position.
+
+        Returns:
+            The size.
+
+        Raises:
+            OSError: There is no room on the disk for it. The content is in memory then.
+            ValueError: It is closed.
+
+        ```python
+        from rapfiles.tempfile import SpooledTemporaryFile
+
+        async with SpooledTemporaryFile(max_size=1000) as file:
+            await file.write(b"abc")
+            await file.truncate(1)
+            await file.seek(0)
+            assert await file.read() == b"a"
+        ```
+        """
+        async with self._turns:
+            if not self._rolled:
+                await _native.checkpoint()
+                if size is None:
+                    return self._memory.truncate()
+                if size <= self._max_size:
+                    return self._memory.truncate(size)
+                await self._roll()
+            return await (self._file.truncate() if size is None else self._file.truncate(size))
+
+    async def rollover(self) -> None:
+        """Move it to the disk now, if it is not there yet.
+
+        If cancelled, it is in memory as before, or on the disk.
+
+        Raises:
+            OSError: The file cannot be made, or there is no room for it. The content is in memory then.
+            ValueError: It is closed.
+
+        ```python
+        from rapfiles.tempfile import SpooledTemporaryFile
+
+        async with SpooledTemporaryFile() as file:
+            assert file.name is None
+            await file.rollover()
+            assert file.name is not None
+        ```
+        """
+        async with self._turns:
+            if not self._rolled:
+                await self._roll()
+
+    async def fileno(self) -> int:
+        """The descriptor; as in the standard library, it is moved to the disk for that.
+
+        Raises:
+            OSError: The file cannot be made, or there is no room for it. The content is in memory then.
+            ValueError: It is closed.
+
+        ```python
+        import os
+
+        from rapfiles.tempfile import SpooledTemporaryFile
+
+        async with SpooledTemporaryFile() as file:
+            os.fstat(await file.fileno())
+        ```
+        """
+        async with self._turns:
+            if not self._rolled:
+                await self._roll()
+            return self._file.fileno()
+
+    async def persist(self, path: StrPath, *, overwrite: bool = False, mode: int | None = None) -> AsyncPath:
+        """Make it a lasting file.
+
+        What is in memory is written to the file system of `path`, whatever `dir` was. What is on the disk
+        already is only given a name, so `path` must be on the same file system then. All else is as for
+        `TemporaryFile`: see [`persist`][rapfiles.tempfile.TemporaryBinaryFile.persist].
+
+        If cancelled, it may be done or not, or be done a little later, but never by half; nothing of the
+        content is lost.
+
+        Args:
+            path: The name.
+            overwrite: Whether a file that has this name is replaced.
+            mode: The permissions; by default those of any new file: `0o666` less what the umask forbids.
+
+        Returns:
+            The path as given.
+
+        Raises:
+            FileExistsError: The name is taken, and `overwrite=True` was not said.
+            OSError: With `errno` EXDEV, it is on the disk, and the path is on another file system. With
+                others, the content cannot be written there.
+            io.UnsupportedOperation: It is on the disk, on a file system whose files cannot be given a name
+            later.
+            ValueError: It is closed, or not temporary any more.
+
+        ```python
+        from rapfiles.tempfile import SpooledTemporaryFile
+
+        async with SpooledTemporaryFile(max_size=1_000_000) as upload:
+            await upload.write(b"picture")
+            path = await upload.persist(directory / "picture.png")
+        assert await path.read_bytes() == b"picture"
+        ```
+        """
+        target = path_text("path", path)
+        async with self._turns:
+            if not self._rolled:
+                await self._roll(os.path.dirname(target) or os.curdir)
+            return await self._temporary.persist(target, overwrite=overwrite, mode=mode)
+
+    async def detach(self) -> Any:
+        """Move it to the disk, if it is not there yet, and return what is under this layer.
+
+        Returns:
+            What the file's `detach()` returns: the binary file under a text file, the raw one under a binary
+            file.
+
+        Raises:
+            OSError: The file cannot be made, or there is no room for it. The content is in memory then.
+            ValueError: It is closed.
+
+        ```python
+        from rapfiles.tempfile import SpooledTemporaryFile
+
+        file = await SpooledTemporaryFile(mode="w+", encoding="utf-8")
+        await file.write("abc")
+        binary = await file.detach()
+        await binary.seek(0)
+        assert await binary.read() == b"abc"
+        await binary.close()
+        ```
+        """
+        async with self._turns:
+            if not self._rolled:
+                await self._roll()
+            return await self._file.detach()
+
+    async def close(self) -> None:
+        """Forget the content.
+
+        If cancelled, a file on the disk is closed in the background. Closing again does nothing.
+
+        ```python
+        from rapfiles.tempfile import SpooledTemporaryFile
+
+        file = await SpooledTemporaryFile()
+        await file.close()
+        assert file.closed
+        ```
+        """
+        async with self._turns:
+            if not self._rolled:
+                self._memory.close()
+            if self._temporary is not None:
+                await self._temporary.close()
+
+    aclose = close
+
+    async def writelines(self, lines: Iterable[Item]) -> None:
+        """Write one after the other; no line ends are added.
+
+        If cancelled, only some of them may be written.
+
+        Args:
+            lines: What to write.
+
+        Raises:
+            OSError: There is no room on the disk. What has been written until then is not lost.
+            ValueError: It is closed.
+
+        ```python
+        from rapfiles.tempfile import SpooledTemporaryFile
+
+        async with SpooledTemporaryFile() as file:
+            await file.writelines([b"one", b"two"])
+            await file.seek(0)
+            assert await file.read() == b"onetwo"
+        ```
+        """
+        async with self._turns:
+            remaining = iter(lines)
+            if not self._rolled:
+                # Complains if it is closed, even where there are no lines.
+                self._memory.writelines(())
+                for line in remaining:
+                    await self._write(line)
+                    if self._rolled:
+                        break
+            if self._rolled:
+                await self._file.writelines(remaining)
+
+    async def _do(self, method: str, *arguments: Any) -> Any:
+        """Call a method that `io`'s object in memory and the file on the disk both have."""
+        async with self._turns:
+            if self._rolled:
+                return await getattr(self._file, method)(*arguments)
+            await _native.checkpoint()
+            return getattr(self._memory, method)(*arguments)
+
+    async def _write(self, data: Any) -> int:
+        """Write to memory, or to the disk where it is there, or belongs there from now on."""
+        raise NotImplementedError
+
+    def _content(self) -> bytes:
+        """All that is in memory, not copied."""
+        raise NotImplementedError
+
+    async def _roll(self, directory: str | None = None) -> None:
+        """Move the content to the disk; into a directory where it can be given a name, if one is given."""
+        position = self._memory.tell()
+        if directory is not None and self._temporary is not None:
+            # Left by an attempt that was cut short, but perhaps in another place.
+            temporary, self._temporary = self._temporary, None
+            await temporary.close()
+        if self._temporary is None:
+            if directory is None:
+                self._temporary = await open_temporary(self._opening, await naming(*self._names))
+            else:
+                names = await naming(None, None, directory)
+                self._temporary = await open_persistable(self._opening, names)
+        file = self._temporary.file
+        binary = getattr(file, "buffer", file)
+        # An attempt that was cut short may have left something there.
+        await binary.seek(0)
+        await binary.truncate()
+        rest = memoryview(self._content())
+        while rest:
+            written = await binary.write(rest)
+            rest = rest[written:]
+        await binary.flush()
+        await file.seek(position)
+        self._memory.close()
+        self._file, self._rolled = file, True
+
+    async def _readlines(self, hint: int | None) -> list[Item]:
+        async with self._turns:
+            if self._rolled:
+                return await self._file.readlines(hint)
+            await _native.checkpoint()
+            wanted = -1 if hint is None or hint <= 0 else hint
+            lines: list[Item] = []
+            size = 0
+            position = self._memory.tell()
+            try:
+                while wanted < 0 or size < wanted:
+                    batch = self._memory.readlines(
+                        _TEXT_SLICE if wanted < 0 else min(_TEXT_SLICE, wanted - size)
+                    )
+                    if not batch:
+                        break
+                    lines += batch
+                    size += sum(map(len, batch))
+                    await _native.checkpoint()
+            except BaseException:
+                self._memory.seek(position)
+                raise
+            return lines
+
+    async def _read(self, size: int | None, slice_size: int) -> Item:
+        async with self._turns:
+            if self._rolled:
+                return await self._file.read(size)
+            await _native.checkpoint()
+            wanted = -1 if size is None or size < 0 else size
+            if 0 <= wanted <= slice_size or self._remaining() <= slice_size:
+                return self._memory.read(size)
+            pieces: list[Any] = []
+            position = self._memory.tell()
+            try:
+                while wanted and (
+                    piece := self._memory.read(slice_size if wanted < 0 else min(slice_size, wanted))
+                ):
+                    pieces.append(piece)
+                    if wanted > 0:
+                        wanted -= len(piece)
+                    await _native.checkpoint()
+            except BaseException:
+                self._memory.seek(position)
+                raise
+            return pieces[0][:0].join(pieces)
+
+    def _remaining(self) -> int:
+        """How many bytes there are in memory from the position on, at most."""
+        raise NotImplementedError
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Item:
+        if line := await self._do("readline"):
+            return line
+        raise StopAsyncIteration
+
+    async def __aenter__(self) -> Self:
+        if self.closed:
+            raise ValueError("Cannot enter context with closed file")
+        return self
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __del__(self) -> None:
+        # On the disk, the file inside complains itself.
+        if not self._rolled and not self._memory.closed:
+            warnings.warn(f"Unclosed file {self!r}", ResourceWarning, stacklevel=2, source=self)
+
+    def __repr__(self) -> str:
+        place = "in memory" if not self._rolled else f"on the disk: {self._temporary!r}"
+        return f"<{type(self).__name__} {place}>"
+
+
+class AsyncSpooledBinaryFile(_SpooledFile[bytes]):
+    """A spooled temporary file in binary mode.
+
+    It has the methods that the standard library's has, awaited, one operation at a time in the order they
+    were begun, and `persist`. After the rollover they are those of the file.
+    """
+
+    async def read(self, size: int | None = -1, /) -> bytes:
+        """Read.
+
+        If cancelled, nothing is read.
+
+        Args:
+            size: The most bytes to read; by default all there are.
+
+        Returns:
+            The bytes; fewer than `size` only at the end.
+
+        Raises:
+            ValueError: It is closed.
+
+        ```python
+        from rapfiles.tempfile import SpooledTemporaryFile
+
+        async with SpooledTemporaryFile() as file:
+            await file.write(b"abc")
+            await file.seek(0)
+            assert await file.read(2) == b"ab"
+        ```
+        """
+        return await self._read(size, _SLICE)
+
+    async def read1(self, size: int = -1, /) -> bytes:
+        """Read what can be had at once.
+
+        Args:
+            size: The most bytes to read; by default as much as fits in a buffer, in memory all there are.
+
+        Returns:
+            The bytes; none at the end.
+
+        Raises:
+            ValueError: It is closed.
+
+        ```python
+        from rapfiles.tempfile import SpooledTemporaryFile
+
+        async with SpooledTemporaryFile() as file:
+            await file.write(b"abc")
+            await file.seek(0)
+            assert await file.read1() == b"abc"
+        ```
+        """
+        return await self._do("read1", size)
+
+    async def readinto(self, buffer: Buffer, /) -> int:
+        """Read into memory of the caller's.
+
+        Args:
+            buffer: Where to put the bytes.
+
+        Returns:
+            The number of bytes; fewer than there is room for only at the end.
+
+        Raises:
+            ValueError: It is closed.
+
+        ```python
+        from rapfiles.tempfile import SpooledTemporaryFile
+
+        async with SpooledTemporaryFile() as file:
+            await file.write(b"abc")
+            await file.seek(0)
+            room = bytearray(2)
+            assert await file.readinto(room) == 2 and room == b"ab"
+        ```
+        """
+        return await self._do("readinto", buffer)
+
+    async def readinto1(self, buffer: Buffer, /) -> int:
+        """Read into memory of the caller's what can be had at once.
+
+        Args:
+            buffer: Where to put the bytes.
+
+        Returns:
+            The number of bytes; 0 at the end.
+
+        Raises:
+            ValueError: It is closed.
+
+        ```python
+        from rapfiles.tempfile import SpooledTemporaryFile
+
+        async with SpooledTemporaryFile() as file:
+            await file.write(b"abc")
+            await file.seek(0)
+            room = bytearray(2)
+            assert await file.readinto1(room) == 2 and room == b"ab"
+        ```
+        """
+        return await self._do("readinto1", buffer)
+
+    async def readline(self, size: int | None = -1, /) -> bytes:
+        """Read to the end of the line.
+
+        Args:
+            size: The most bytes to read; by default the whole line.
+
+        Returns:
+            The line with its end; nothing at the end.
+
+        Raises:
+            ValueError: It is closed.
+
+        ```python
+        from rapfiles.tempfile import SpooledTemporaryFile
+
+        async with SpooledTemporaryFile() as file:
+            await file.write(b"one\\ntwo")
+            await file.seek(0)
+            assert await file.readline() == b"one\\n"
+        ```
+        """
+        return await self._do("readline", -1 if size is None else size)
+
+    async def readlines(self, hint: int | None = None, /) -> list[bytes]:
+        """Read the lines to the end.
+
+        If cancelled, nothing is read.
+
+        Args:
+            hint: No more lines are read when they have so many bytes together; by default all are.
+
+        Returns:
+            The lines with their ends.
+
+        Raises:
+            ValueError: It is closed.
+
+        ```python
+        from rapfiles.tempfile import SpooledTemporaryFile
+
+        async with SpooledTemporaryFile() as file:
+            await file.write(b"one\\ntwo")
+            await file.seek(0)
+            assert await file.readlines() == [b"one\\n", b"two"]
+        ```
+        """
+        return await self._readlines(hint)
+
+    async def write(self, data: Buffer, /) -> int:
+        """Write, and move it to the disk if it gets larger than `max_size`.
+
+        If cancelled, all of `data` is written or nothing, in memory; on the disk what a file's `write` says
+        holds. `data` must not be changed before this returns.
+
+        Args:
+            data: Anything bytes-like.
+
+        Returns:
+            The number of bytes.
+
+        Raises:
+            OSError: The file cannot be made, or there is no room on the disk. What was written before is not
+                lost.
+            ValueError: It is closed.
+
+        ```python
+        from rapfiles.tempfile import SpooledTemporaryFile
+
+        async with SpooledTemporaryFile(max_size=10) as file:
+            await file.write(b"0123456789")
+            assert file.name is None
+            await file.write(b"more")
+            assert file.name is not None
+        ```
+        """
+        async with self._turns:
+            return await self._write(data)
+
+    async def _write(self, data: Buffer) -> int:
+        if not self._rolled:
+            memory: io.BytesIO = self._memory
+            await _native.checkpoint()
+            try:
+                view = memoryview(data).cast("B")
+            except TypeError:
+                return memory.write(data)  # has its own opinion of it
+            with view:
+                if not self._max_size or memory.tell() + len(view) <= self._max_size:
+                    return await self._write_slices(memory, view)
+            await self._roll()
+        return await self._file.write(data)
+
+    async def _write_slices(self, memory: io.BytesIO, view: memoryview) -> int:
+        if len(view) <= _SLICE:
+            return memory.write(view)
+        at = 0
+        try:
+            while at < len(view):
+                at += memory.write(view[at : at + _SLICE])
+                await _native.checkpoint()
+        except BaseException:
+            # Cancelled: the rest follows at once, so that it is never in part.
+            memory.write(view[at:])
+            raise
+        return at
+
+    def _content(self) -> bytes:
+        return self._memory.getvalue()
+
+    def _remaining(self) -> int:
+        return self._memory.getbuffer().nbytes - self._memory.tell()
+
+
+class AsyncSpooledTextFile(_SpooledFile[str]):
+    """A spooled temporary file in text mode.
+
+    It has the methods that the standard library's has, awaited, one operation at a time in the order they
+    were begun, and `persist`. After the rollover they are those of the file.
+    """
+
+    @property
+    def encoding(self) -> str:
+        """The encoding."""
+        return self._place.encoding
+
+    @property
+    def errors(self) -> str | None:
+        """What is done about what cannot be encoded or decoded."""
+        return self._place.errors
+
+    @property
+    def newlines(self) -> str | tuple[str, ...] | None:
+        """The line ends that have been read, if they are translated."""
+        return self._place.newlines
+
+    async def read(self, size: int | None = -1, /) -> str:
+        """Read.
+
+        If cancelled, nothing is read.
+
+        Args:
+            size: The most characters to read; by default all there are.
+
+        Returns:
+            The text; shorter than `size` only at the end.
+
+        Raises:
+            UnicodeDecodeError: The content is not valid in the encoding.
+            ValueError: It is closed.
+
+        ```python
+        from rapfiles.tempfile import SpooledTemporaryFile
+
+        async with SpooledTemporaryFile(mode="w+", encoding="utf-8") as file:
+            await file.write("abc")
+            await file.seek(0)
+            assert await file.read(2) == "ab"
+        ```
+        """
+        return await self._read(size, _TEXT_SLICE)
+
+    async def readline(self, size: int = -1, /) -> str:
+        """Read to the end of the line.
+
+        Args:
+            size: The most characters to read; by default the whole line.
+
+        Returns:
+            The line with its end; nothing at the end.
+
+        Raises:
+            UnicodeDecodeError: The content is not valid in the encoding.
+            ValueError: It is closed.
+
+        ```python
+        from rapfiles.tempfile import SpooledTemporaryFile
+
+        async with SpooledTemporaryFile(mode="w+", encoding="utf-8") as file:
+            await file.write("one\\ntwo")
+            await file.seek(0)
+            assert await file.readline() == "one\\n"
+        ```
+        """
+        return await self._do("readline", size)
+
+    async def readlines(self, hint: int | None = None, /) -> list[str]:
+        """Read the lines to the end.
+
+        If cancelled, nothing is read.
+
+        Args:
+            hint: No more lines are read when they have so many characters together; by default all are.
+
+        Returns:
+            The lines with their ends.
+
+        Raises:
+            UnicodeDecodeError: The content is not valid in the encoding.
+            ValueError: It is closed.
+
+        ```python
+        from rapfiles.tempfile import SpooledTemporaryFile
+
+        async with SpooledTemporaryFile(mode="w+", encoding="utf-8") as file:
+            await file.write("one\\ntwo")
+            await file.seek(0)
+            assert await file.readlines() == ["one\\n", "two"]
+        ```
+        """
+        return await self._readlines(hint)
+
+    async def write(self, text: str, /) -> int:
+        """Write, and move it to the disk if it gets larger than `max_size`.
+
+        If cancelled, all of the text is written or nothing, in memory; on the disk what a file's `write` says
+        holds.
+
+        Args:
+            text: The text.
+
+        Returns:
+            The number of characters.
+
+        Raises:
+            UnicodeEncodeError: The encoding does not have some character.
+            OSError: The file cannot be made, or there is no room on the disk. What was written before is not
+                lost, and the text may be written, but in memory.
+            ValueError: It is closed.
+
+        ```python
+        from rapfiles.tempfile import SpooledTemporaryFile
+
+        async with SpooledTemporaryFile(max_size=10, mode="w+", encoding="utf-8") as file:
+            await file.write("0123456789")
+            assert file.name is None
+            await file.write("more")
+            assert file.name is not None
+        ```
+        """
+        async with self._turns:
+            return await self._write(text)
+
+    async def _write(self, data: str) -> int:
+        if self._rolled:
+            return await self._file.write(data)
+        memory: io.TextIOWrapper = self._memory
+        await _native.checkpoint()
+        if isinstance(data, str) and len(data) > _TEXT_SLICE:  # pyright: ignore[reportUnnecessaryIsInstance]
+            # A character takes a byte at least, unless it is left out.
+            if self._max_size and memory.tell() + len(data) > self._max_size:
+                await self._roll()
+                return await self._file.write(data)
+            await self._write_slices(memory, data)
+        else:
+            memory.write(data)
+        if self._max_size and memory.tell() > self._max_size:
+            await self._roll()
+        return len(data)
+
+    async def _write_slices(self, memory: io.TextIOWrapper, text: str) -> None:
+        slices = range(0, len(text), _TEXT_SLICE)
+        try:
+            for start in slices:
+                text[start : start + _TEXT_SLICE].encode(memory.encoding, memory.errors or "strict")
+                await _native.checkpoint()
+        except UnicodeError:
+            memory.write(text)  # says where in the whole text it is
+        at = 0
+        try:
+            for start in slices:
+                memory.write(text[start : start + _TEXT_SLICE])
+                at = start + _TEXT_SLICE
+                await _native.checkpoint()
+        except BaseException:
+            # Cancelled: the rest follows at once, so that it is never in part.
+            memory.write(text[at:])
+            raise
+
+    def _content(self) -> bytes:
+        self._memory.flush()
+        return self._memory.buffer.getvalue()
+
+    def _remaining(self) -> int:
+        # What the text layer has read ahead is small, but not in the position.
+        buffer: io.BytesIO = self._memory.buffer
+        return buffer.getbuffer().nbytes - buffer.tell() + _TEXT_SLICE // 2
+
+
+@overload
+def SpooledTemporaryFile(
+    max_size: int = 0,
+    mode: OpenBinaryMode = "w+b",
+    buffering: int = -1,
+    encoding: None = None,
+    newline: None = None,
+    suffix: str | bytes | None = None,
+    prefix: str | bytes | None = None,
+    dir: AnyPath | None = None,
+    *,
+    errors: None = None,
+) -> TemporaryContextManager[AsyncSpooledBinaryFile, AsyncSpooledBinaryFile]: ...
+@overload
+def SpooledTemporaryFile(
+    max_size: int,
+    mode: OpenTextMode,
+    buffering: int = -1,
+    encoding: str | None = None,
+    newline: str | None = None,
+    suffix: str | bytes | None = None,
+    prefix: str | bytes | None = None,
+    dir: AnyPath | None = None,
+    *,
+    errors: str | None = None,
+) -> TemporaryContextManager[AsyncSpooledTextFile, AsyncSpooledTextFile]: ...
+@overload
+def SpooledTemporaryFile(
+    max_size: int = 0,
+    *,
+    mode: OpenTextMode,
+    buffering: int = -1,
+    encoding: str | None = None,
+    newline: str | None = None,
+    suffix: str | bytes | None = None,
+    prefix: str | bytes | None = None,
+    dir: AnyPath | None = None,
+    errors: str | None = None,
+) -> TemporaryContextManager[AsyncSpooledTextFile, AsyncSpooledTextFile]: ...
+@overload
+def SpooledTemporaryFile(
+    max_size: int,
+    mode: str,
+    buffering: int = -1,
+    encoding: str | None = None,
+    newline: str | None = None,
+    suffix: str | bytes | None = None,
+    prefix: str | bytes | None = None,
+    dir: AnyPath | None = None,
+    *,
+    errors: str | None = None,
+) -> TemporaryContextManager[Any, Any]: ...
+@overload
+def SpooledTemporaryFile(
+    max_size: int = 0,
+    *,
+    mode: str,
+    buffering: int = -1,
+    encoding: str | None = None,
+    newline: str | None = None,
+    suffix: str | bytes | None = None,
+    prefix: str | bytes | None = None,
+    dir: AnyPath | None = None,
+    errors: str | None = None,
+) -> TemporaryContextManager[Any, Any]: ...
+def SpooledTemporaryFile(  # noqa: N802
+    max_size: int = 0,
+    mode: str = "w+b",
+    buffering: int = -1,
+    encoding: str | None = None,
+    newline: str | None = None,
+    suffix: str | bytes | None = None,
+    prefix: str | bytes | None = None,
+    dir: AnyPath | None = None,
+    *,
+    errors: str | None = None,
+) -> TemporaryContextManager[Any, Any]:
+    """Make a temporary file that stays in memory until it is larger than `max_size`, or has to have a
+    descriptor.
+
+    Then it is moved to a `TemporaryFile`, never on the event loop's thread. An error or a cancelling
+    meanwhile loses nothing: the content is in memory then.
+
+    Args:
+        max_size: The size in bytes up to which it stays in memory; 0 for any.
+        mode: As for `open`, but the file is new, whatever it says.
+        buffering: As for `open`, on the disk.
+        encoding: As for `open`.
+        newline: As for `open`.
+        suffix: As for `TemporaryFile`.
+        prefix: As for `TemporaryFile`.
+        dir: The directory to make a file in; by default `gettempdir()`.
+        errors: As for `open`.
+
+    Returns:
+        What is to be awaited or entered, and gives an `AsyncSpooledBinaryFile` or an `AsyncSpooledTextFile`;
+        nothing happens before that.
+
+    Raises:
+        LookupError: There is no such text encoding.
+        ValueError: `newline` is none that `open` knows.
+
+    ```python
+    from rapfiles.tempfile import SpooledTemporaryFile
+
+    async with SpooledTemporaryFile(max_size=1000) as file:
+        await file.write(b"a" * 1000)  # in memory
+        await file.write(b"b" * 1000)  # on the disk
+        await file.seek(999)
+        assert await file.read(2) == b"ab"
+    ```
+    """
+    if "b" not in mode:
+        encoding = io.text_encoding(encoding)
+    return TemporaryContextManager(
+        "SpooledTemporaryFile",
+        _spooled_file(max_size, mode, buffering, encoding, errors, newline, (suffix, prefix, dir)),
+    )
+
+
+async def _spooled_file(
+    max_size: int,
+    mode: str,
+    buffering: int,
+    encoding: str | None,
+    errors: str | None,
+    newline: str | None,
+    names: tuple[str | bytes | None, str | bytes | None, AnyPath | None],
+) -> Any:
+    opening = Opening(mode, buffering, encoding, errors, newline)
+    if "b" in mode:
+        return AsyncSpooledBinaryFile(io.BytesIO(), max_size, mode, opening, names)
+    memory = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors=errors, newline=newline)
+    return AsyncSpooledTextFile(memory, max_size, mode, opening, names)
