@@ -120,7 +120,7 @@ def _mkdir(path: _Path, mode: int = 0o777, *, dir_fd: int | None = None) -> Awai
 
 
 def _makedirs(name: _Path, mode: int = 0o777, exist_ok: bool = False) -> Awaitable[None] | None:
-    text: Any = os.fspath(name)
+    text: object = os.fspath(name)  # pyright: ignore[reportUnknownVariableType]
     # Where components are empty, `.` or `..`, `os.makedirs` has its own ways.
     if not 0 <= mode <= _PERMISSIONS or not isinstance(text, str) or os.path.normpath(text) != text:
         return None

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 from .. import _members
 from ..base import AsyncBase, AsyncIndirectBase
+from .utils import delegate_to_executor as delegate_to_executor
+from .utils import proxy_method_directly as proxy_method_directly
+from .utils import proxy_property_directly as proxy_property_directly
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
