@@ -52,7 +52,7 @@ def rewrite(text: str) -> Outcome:
     except cst.ParserSyntaxError as error:
         raise SyntaxError(f"line {error.raw_line}: {error.message}") from None
     if module.code != text:
-        raise SyntaxError("its line ends are of a kind that the parser does not keep")
+        raise SyntaxError("its line ends or form feeds are such as the parser does not keep")
     content = text.encode()
     finder = _Finder(content)
     MetadataWrapper(module, unsafe_skip_copy=True).visit(finder)
