@@ -786,7 +786,9 @@ async def test_the_full_device(name: str) -> None:
     with pytest.raises(OSError, match="No space left on device"):  # noqa: PT012
         await file.write(data)
         await file.flush()
-    with pytest.raises(OSError, match="No space left on device") if name != "raw" else nullcontext():
+    # Of a large write that failed io keeps nothing.
+    again = pytest.raises(OSError, match="No space left on device")
+    with suppress(OSError) if "large" in name else nullcontext() if name == "raw" else again:
         await file.close()
     assert file.closed
     await file.close()
