@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import rapfiles._native as _native
 
 from . import _functions
-from .base import wrap
+from .base import wrap as wrap
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop

@@ -15,10 +15,13 @@ from tempfile import _TemporaryFileWrapper as syncTemporaryFileWrapper  # pyrigh
 from typing import TYPE_CHECKING, Any, AnyStr, Literal, overload
 
 from .. import _executor
-from ..base import AiofilesContextManager
-from ..threadpool.binary import AsyncBufferedIOBase, AsyncBufferedReader, AsyncFileIO
-from ..threadpool.text import AsyncTextIOWrapper
-from .temptypes import AsyncSpooledTemporaryFile, AsyncTemporaryDirectory
+from ..base import AiofilesContextManager as AiofilesContextManager
+from ..threadpool.binary import AsyncBufferedIOBase as AsyncBufferedIOBase
+from ..threadpool.binary import AsyncBufferedReader as AsyncBufferedReader
+from ..threadpool.binary import AsyncFileIO as AsyncFileIO
+from ..threadpool.text import AsyncTextIOWrapper as AsyncTextIOWrapper
+from .temptypes import AsyncSpooledTemporaryFile as AsyncSpooledTemporaryFile
+from .temptypes import AsyncTemporaryDirectory as AsyncTemporaryDirectory
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop

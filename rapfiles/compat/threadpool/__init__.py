@@ -17,14 +17,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, overload
 import rapfiles
 
 from .. import _executor, _lower
-from ..base import AiofilesContextManager
+from ..base import AiofilesContextManager as AiofilesContextManager
 from . import _wrap
 from ._stdio import stderr, stderr_bytes, stdin, stdin_bytes, stdout, stdout_bytes
-from ._wrap import wrap
-from .binary import AsyncBufferedIOBase, AsyncBufferedReader, AsyncFileIO
+from ._wrap import wrap as wrap
+from .binary import AsyncBufferedIOBase as AsyncBufferedIOBase
+from .binary import AsyncBufferedReader as AsyncBufferedReader
+from .binary import AsyncFileIO as AsyncFileIO
 from .binary import AsyncIndirectBufferedIOBase as AsyncIndirectBufferedIOBase
 from .text import AsyncTextIndirectIOWrapper as AsyncTextIndirectIOWrapper
-from .text import AsyncTextIOWrapper
+from .text import AsyncTextIOWrapper as AsyncTextIOWrapper
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
