@@ -3,9 +3,8 @@
 import asyncio
 import os
 import random
-import warnings
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -15,35 +14,12 @@ import rapfiles
 from rapfiles import AsyncPath
 from support.engine import idle, under_way
 from support.fifo import Fifo
-from support.loops import LOOPS, Loop, settle_garbage
+from support.leaks import descriptors, nothing_leaks
+from support.loops import LOOPS, Loop
 
 TOTAL = int(os.environ.get("RAPFILES_CANCELLATIONS", "100000"))
 BATCH = 100
 CONTENT = b"content" * 100
-
-
-def _descriptors() -> dict[str, str]:
-    """The open files of this process: what each descriptor is."""
-    found = {}
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            found[name] = os.readlink(f"/proc/self/fd/{name}")
-        except FileNotFoundError:  # the descriptor with which this folder was listed
-            continue
-    return found
-
-
-@contextmanager
-def _nothing_leaks() -> Iterator[None]:
-    """No descriptor stays open, and no warning is given, also when the garbage is collected."""
-    settle_garbage()
-    before = _descriptors()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield
-        settle_garbage()
-    assert [str(warning.message) for warning in caught] == []
-    assert _descriptors() == before
 
 
 def _operations(folder: Path) -> list[Callable[[], Awaitable[object]]]:
@@ -158,7 +134,7 @@ def test_cancelling_at_random_moments(tmp_path: Path, loop: Loop, capfd: pytest.
             await batch()
         await idle()
 
-    with _nothing_leaks():
+    with nothing_leaks():
         loop.run(main)
     _check_leftovers(tmp_path)
     assert capfd.readouterr() == ("", "")
@@ -183,7 +159,7 @@ async def test_a_queued_operation_is_dropped(tmp_path: Path) -> None:
 
 async def test_a_running_operation_finishes_in_the_background(tmp_path: Path) -> None:
     """A cancelled read that is stuck in open() closes what it gets, when it gets it."""
-    before = _descriptors()
+    before = descriptors()
     with Fifo(tmp_path / "fifo") as fifo:
         async with anyio.create_task_group() as group:
             group.start_soon(AsyncPath(fifo.path).read_bytes)
@@ -191,7 +167,7 @@ async def test_a_running_operation_finishes_in_the_background(tmp_path: Path) ->
             group.cancel_scope.cancel()
         fifo.release()
         await idle()
-    assert _descriptors() == before
+    assert descriptors() == before
 
 
 async def test_cancelled_before_it_begins(tmp_path: Path) -> None:

@@ -1,0 +1,32 @@
+"""What a piece of work leaves open: the descriptors of this process, and the warnings that garbage gives."""
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from support.loops import settle_garbage
+
+
+def descriptors() -> dict[str, str]:
+    """The open files of this process: what each descriptor is."""
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found[name] = os.readlink(f"/proc/self/fd/{name}")
+        except FileNotFoundError:  # the descriptor with which this folder was listed
+            continue
+    return found
+
+
+@contextmanager
+def nothing_leaks() -> Iterator[None]:
+    """No descriptor stays open, and no warning is given, also when the garbage is collected."""
+    settle_garbage()
+    before = descriptors()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+        settle_garbage()
+    assert [str(warning.message) for warning in caught] == []
+    assert descriptors() == before

@@ -1,0 +1,341 @@
+"""Cancelling operations on handles at random moments loses nothing that was acknowledged, repeats nothing.
+
+A cancelled read takes nothing: the next one begins where it would have. A cancelled write is in the file as a
+whole, in its order, or not at all. After a cancelled close, the handle can be closed.
+"""
+
+import asyncio
+import os
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+import rapfiles
+from support.engine import idle
+from support.handles import filling
+from support.leaks import nothing_leaks
+from support.loops import LOOPS, Loop
+
+TOTAL = int(os.environ.get("RAPFILES_HANDLE_CANCELLATIONS", "10000"))
+AT_ONCE = 20
+CANCELLED = object()
+
+
+@dataclass
+class Cancelling:
+    """Begins operations, and cancels many of them after some turns of the loop; counts those it caught."""
+
+    generator: random.Random
+    library: str
+    cancelled: int = 0
+
+    async def __call__(self, begin: Callable[[], Awaitable[Any]]) -> Any:
+        """What `begin()` gives, or CANCELLED."""
+        run = self._on_trio if self.library == "trio" else self._on_asyncio
+        result = await run(begin)
+        self.cancelled += result is CANCELLED
+        return result
+
+    async def _pause(self) -> None:
+        if self.generator.random() < 0.2:
+            await anyio.sleep(self.generator.random() * 0.0005)
+        for _ in range(self.generator.choice([0, 0, 1, 1, 2, 3, 5])):
+            await anyio.sleep(0)
+
+    async def _on_asyncio(self, begin: Callable[[], Awaitable[Any]]) -> Any:
+        async def work() -> Any:
+            return await begin()
+
+        # The operation itself is the task, or a coroutine of which it is a part.
+        task = asyncio.ensure_future(begin() if self.generator.random() < 0.3 else work())
+        await self._pause()
+        task.cancel()
+        if self.generator.random() < 0.1:
+            task.cancel()
+        await asyncio.wait([task])
+        return CANCELLED if task.cancelled() else task.result()
+
+    async def _on_trio(self, begin: Callable[[], Awaitable[Any]]) -> Any:
+        result = CANCELLED
+
+        async def work() -> None:
+            nonlocal result
+            with scope:
+                result = await begin()
+
+        scope = anyio.CancelScope()
+        async with anyio.create_task_group() as group:
+            group.start_soon(work)
+            await self._pause()
+            scope.cancel()
+        return result
+
+    async def until_done(self, begin: Callable[[], Awaitable[Any]]) -> Any:
+        """Try it with a cancellation now and then, until it was not cancelled."""
+        while self.generator.random() < 0.7:
+            if (result := await self(begin)) is not CANCELLED:
+                return result
+        return await begin()
+
+
+Session = Callable[[Path, Cancelling, int], Awaitable[None]]
+CONTENT = filling(400_000)
+
+
+async def _close(cancel: Cancelling, file: Any) -> None:
+    await cancel(file.close)
+    # Clearly closed, or to be closed still.
+    await file.close()
+    assert file.closed
+    with pytest.raises(ValueError, match="closed"):
+        await file.read()
+
+
+async def read_session(folder: Path, cancel: Cancelling, number: int) -> None:
+    """Bytes are read and sought; the place is known all the time."""
+    generator = cancel.generator
+    keywords = generator.choice([{}, {}, {"buffering": 5000}, {"buffering": 0}])
+    mode = generator.choice(["rb", "rb+"])
+    file = await cancel.until_done(lambda: rapfiles.open(folder / "content", mode, **keywords))
+    place = 0
+    for _ in range(15):
+        size = generator.choice([0, 1, 10, 4096, 70_000, 300_000])
+        kind = generator.choice(["read", "read", "readline", "readinto", "seek", "tell", "pread"])
+        if kind == "read":
+            found = await cancel(lambda: file.read(size))  # noqa: B023
+            expected = CONTENT[place : place + size]
+        elif kind == "readline":
+            found = await cancel(file.readline)
+            expected = CONTENT[place:].partition(b"\n")[0] + b"\n" * (place < len(CONTENT))
+        elif kind == "readinto":
+            target = bytearray(size)
+            found = await cancel(lambda: file.readinto(target))  # noqa: B023
+            expected = CONTENT[place : place + size]
+            if found is not CANCELLED:
+                found = bytes(target[:found])
+        elif kind == "pread":
+            found = await cancel(lambda: file.pread(100, 1000))
+            assert found is CANCELLED or found == CONTENT[1000:1100]
+            continue
+        elif kind == "tell":
+            found = await cancel(file.tell)
+            assert found is CANCELLED or found == place
+            continue
+        else:
+            goal = generator.choice([0, 10, 100_000, 300_000, len(CONTENT)])
+            if await cancel(lambda: file.seek(goal)) is CANCELLED:  # noqa: B023
+                before, place = place, await file.tell()
+                assert place in (before, goal)
+            else:
+                place = goal
+            continue
+        if found is CANCELLED:
+            assert await file.tell() == place
+        else:
+            assert found == expected
+            place += len(found)
+    await _close(cancel, file)
+
+
+async def lines_session(folder: Path, cancel: Cancelling, number: int) -> None:
+    """Lines are read one by one: none is missing, none comes twice."""
+    generator = cancel.generator
+    keywords = generator.choice(
+        [{"mode": "rb"}, {"encoding": "utf-8"}, {"encoding": "cp1252"}, {"mode": "r+"}]
+    )
+    file = await cancel.until_done(lambda: rapfiles.open(folder / "content", **keywords))
+    lines = CONTENT.splitlines(True)
+    at = 0
+    for _ in range(15):
+        kind = generator.choice(["next", "next", "readline", "some", "read"])
+        if kind == "read":
+            size = generator.choice([1, 3, 10])
+            found = await cancel(lambda: file.read(len(lines[at]) * size))  # noqa: B023
+        elif kind == "some":
+            found = await cancel(lambda: file.readlines(generator.choice([1, 20_000])))
+            found = found if found is CANCELLED else type(found[0])().join(found)
+        else:
+            found = await cancel(lambda: anext(file) if kind == "next" else file.readline())  # noqa: B023
+        if found is CANCELLED:
+            continue
+        data = found if isinstance(found, bytes) else found.encode()
+        assert CONTENT.startswith(data, sum(map(len, lines[:at])))
+        assert data.endswith(b"\n")
+        at += data.count(b"\n")
+    await _close(cancel, file)
+
+
+async def write_session(folder: Path, cancel: Cancelling, number: int) -> None:
+    """Numbered records are written; each is in the file once or not at all, and those acknowledged are."""
+    generator = cancel.generator
+    path = folder / f"written-{number}"
+    keywords = generator.choice(
+        [
+            {"mode": "wb"},
+            {"mode": "wb+"},
+            {"mode": "ab"},
+            {"mode": "ab", "buffering": 0},
+            {"mode": "wb", "buffering": 200},
+            {"mode": "w", "encoding": "utf-8"},
+            {"mode": "a+", "encoding": "utf-8", "buffering": 1},
+            {"mode": "w", "encoding": "cp1252"},
+            {"mode": "xb"} if not path.exists() else {"mode": "wb"},
+        ]
+    )
+    # An opening that was cancelled may have made the file.
+    if keywords["mode"] == "xb":
+        file = await rapfiles.open(path, **keywords)
+    else:
+        file = await cancel.until_done(lambda: rapfiles.open(path, **keywords))
+    text = "b" not in keywords["mode"]
+    acknowledged: set[int] = set()
+    begun = 0
+
+    def record(at: int) -> Any:
+        filler = "x" * generator.choice([0, 0, 0, 100, 9000, 300_000])
+        return f"{at}:{filler}\n" if text else f"{at}:{filler}\n".encode()
+
+    for _ in range(15):
+        kind = generator.choice(["write", "write", "write", "several", "flush", "sync"])
+        if kind == "write":
+            data = record(begun)
+            begun += 1
+            if await cancel(lambda: file.write(data)) is not CANCELLED:  # noqa: B023
+                acknowledged.add(begun - 1)
+        elif kind == "several":
+            some = [record(begun + at) for at in range(3)]
+            begun += 3
+            if await cancel(lambda: file.writelines(some)) is not CANCELLED:  # noqa: B023
+                acknowledged.update(range(begun - 3, begun))
+        else:
+            known = set(acknowledged)
+            if await cancel(file.flush if kind == "flush" else file.sync) is not CANCELLED:
+                assert known <= set(_records(path))
+    await cancel(file.close)
+    await file.close()
+    assert file.closed
+    found = _records(path)
+    assert found == sorted(set(found)), "out of order or twice"
+    assert acknowledged <= set(found), "acknowledged, but not there"
+    assert set(found) <= set(range(begun))
+    path.unlink()
+
+
+def _records(path: Path) -> list[int]:
+    """The numbers of the records; every one must be whole."""
+    data = path.read_bytes()
+    assert not data or data.endswith(b"\n"), "torn"
+    records = [line.split(b":") for line in data.splitlines()]
+    assert all(len(record) == 2 and record[1] == b"x" * len(record[1]) for record in records), "torn"
+    return [int(record[0]) for record in records]
+
+
+async def open_session(folder: Path, cancel: Cancelling, number: int) -> None:
+    """Handles are opened, and closed at once."""
+    for _ in range(10):
+
+        async def one() -> None:
+            async with rapfiles.open(folder / "content", "rb") as file:
+                await file.read(1)
+
+        await cancel(one)
+        mode = cancel.generator.choice(["r", "rb", "r+", "a", "ab+"])
+        file = await cancel(lambda: rapfiles.open(folder / "content", mode))  # noqa: B023
+        if file is not CANCELLED:
+            await cancel(file.close)
+            await file.close()
+
+
+SESSIONS: list[Session] = [read_session, lines_session, write_session, open_session]
+
+
+@pytest.mark.parametrize("session", SESSIONS, ids=lambda session: session.__name__)
+def test_cancelling_at_random_moments(
+    session: Session, tmp_path: Path, loop: Loop, capfd: pytest.CaptureFixture[str]
+) -> None:
+    _play(session, tmp_path, loop)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("session", SESSIONS, ids=lambda session: session.__name__)
+def test_cancelling_where_nothing_is_cached(session: Session, prompt_disk: Any, loop: Loop) -> None:
+    """On a file system of which the kernel promises nothing: everything goes through workers."""
+    folder = prompt_disk.root / f"cancelling-{session.__name__}-{loop.name}"
+    folder.mkdir()
+    _play(session, folder, loop)
+
+
+def _play(session: Session, folder: Path, loop: Loop) -> None:
+    (folder / "content").write_bytes(CONTENT)
+    cancel = Cancelling(random.Random(f"{loop.name} {session.__name__}"), loop.library)
+    goal = TOTAL // len(LOOPS) // len(SESSIONS) // 2
+    number = 0
+
+    async def one(at: int) -> None:
+        await session(folder, cancel, at)
+
+    async def main() -> None:
+        nonlocal number
+        while cancel.cancelled < goal:
+            async with anyio.create_task_group() as group:
+                for _ in range(AT_ONCE):
+                    group.start_soon(one, number)
+                    number += 1
+            assert number < goal * 10, (
+                f"only {cancel.cancelled} of {number} sessions' operations were cancelled"
+            )
+        await idle()
+
+    async def warm() -> None:
+        async with rapfiles.open(os.devnull):
+            pass
+
+    loop.run(warm)  # what is opened once for good is open now
+    with nothing_leaks():
+        loop.run(main)
+    assert (folder / "content").read_bytes() == CONTENT
+
+
+async def test_the_others_go_on(tmp_path: Path) -> None:
+    """Of many operations begun at once on one handle, those that were not cancelled give what they should."""
+    (tmp_path / "content").write_bytes(CONTENT)
+    generator = random.Random(1)
+    async with rapfiles.open(tmp_path / "content", "rb") as file:
+        for _ in range(50):
+            found: dict[int, bytes] = {}
+            scopes = [anyio.CancelScope() for _ in range(20)]
+
+            async def one(number: int, scope: anyio.CancelScope, found: dict[int, bytes] = found) -> None:
+                with scope:
+                    found[number] = await file.read(1000)
+
+            await file.seek(0)
+            async with anyio.create_task_group() as group:
+                for number, scope in enumerate(scopes):
+                    group.start_soon(one, number, scope)
+                for scope in generator.sample(scopes, 10):
+                    if generator.random() < 0.3:
+                        await anyio.sleep(0)
+                    scope.cancel()
+            # One after the other, in the order in which they were begun, as if the cancelled had never been.
+            got = [found[number] for number in sorted(found)]
+            assert b"".join(got) == CONTENT[: 1000 * len(got)]
+
+
+async def test_a_time_out_in_the_middle_of_lines(tmp_path: Path) -> None:
+    """A program that gives itself a moment to work, and goes on later, sees every line."""
+    (tmp_path / "content").write_bytes(CONTENT)
+    found: list[bytes] = []
+    async with rapfiles.open(tmp_path / "content", "rb") as file:
+        while len(found) < CONTENT.count(b"\n"):
+            with anyio.move_on_after(0.001):
+                async for line in file:
+                    found.append(line)
+                    if len(found) % 100 == 0:
+                        await anyio.sleep(0)
+    assert b"".join(found) == CONTENT
