@@ -1,7 +1,30 @@
 """pathlib's objects, awaitable: as fast as synchronous code, and never a stall of the event loop."""
 
 from ._engine import Configuration, Stats, configuration, configure, stats
+from ._file import (
+    AsyncBufferedRandom,
+    AsyncBufferedReader,
+    AsyncBufferedWriter,
+    AsyncFileIO,
+    AsyncTextIOWrapper,
+)
 from ._native import __version__
+from ._open import FileContextManager, open
 from ._path import AsyncPath
 
-__all__ = ["AsyncPath", "Configuration", "Stats", "__version__", "configuration", "configure", "stats"]
+__all__ = [
+    "AsyncBufferedRandom",
+    "AsyncBufferedReader",
+    "AsyncBufferedWriter",
+    "AsyncFileIO",
+    "AsyncPath",
+    "AsyncTextIOWrapper",
+    "Configuration",
+    "FileContextManager",
+    "Stats",
+    "__version__",
+    "configuration",
+    "configure",
+    "open",
+    "stats",
+]

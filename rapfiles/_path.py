@@ -10,13 +10,14 @@ import os
 import sys
 from io import text_encoding
 from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK
-from typing import TYPE_CHECKING, Final, Literal, Self, SupportsIndex
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, SupportsIndex, overload
 
 import rapfiles._native as _native
 
 from ._arguments import StrPath, account, attribute_name, c_integer, in_one_piece, path_text, permissions
 from ._iterdir import DirectoryIterator
 from ._lexical import LexicalPath
+from ._open import open
 from ._text import decode, native_codec
 from ._text import read as read_with_python
 from ._text import write as write_with_python
@@ -27,6 +28,22 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from typing_extensions import Buffer
+
+    from ._file import (
+        AsyncBufferedRandom,
+        AsyncBufferedReader,
+        AsyncBufferedWriter,
+        AsyncFileIO,
+        AsyncTextIOWrapper,
+    )
+    from ._open import (
+        FileContextManager,
+        OpenBinaryMode,
+        OpenBinaryModeReading,
+        OpenBinaryModeUpdating,
+        OpenBinaryModeWriting,
+        OpenTextMode,
+    )
 
 __all__ = ["AsyncPath"]
 
@@ -270,6 +287,104 @@ class AsyncPath(LexicalPath):
         if codec is None or await _native.write_text(self, data, codec, newline, True) is None:
             await write_with_python(self, data, encoding, errors, newline, append=True)
         return len(data)
+
+    @overload
+    def open(
+        self,
+        mode: OpenTextMode = "r",
+        buffering: int = -1,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> FileContextManager[AsyncTextIOWrapper]: ...
+    @overload
+    def open(
+        self,
+        mode: OpenBinaryMode,
+        buffering: Literal[0],
+        encoding: None = None,
+        errors: None = None,
+        newline: None = None,
+    ) -> FileContextManager[AsyncFileIO]: ...
+    @overload
+    def open(
+        self,
+        mode: OpenBinaryModeUpdating,
+        buffering: Literal[-1, 1] = -1,
+        encoding: None = None,
+        errors: None = None,
+        newline: None = None,
+    ) -> FileContextManager[AsyncBufferedRandom]: ...
+    @overload
+    def open(
+        self,
+        mode: OpenBinaryModeWriting,
+        buffering: Literal[-1, 1] = -1,
+        encoding: None = None,
+        errors: None = None,
+        newline: None = None,
+    ) -> FileContextManager[AsyncBufferedWriter]: ...
+    @overload
+    def open(
+        self,
+        mode: OpenBinaryModeReading,
+        buffering: Literal[-1, 1] = -1,
+        encoding: None = None,
+        errors: None = None,
+        newline: None = None,
+    ) -> FileContextManager[AsyncBufferedReader]: ...
+    @overload
+    def open(
+        self,
+        mode: OpenBinaryMode,
+        buffering: int = -1,
+        encoding: None = None,
+        errors: None = None,
+        newline: None = None,
+    ) -> FileContextManager[
+        AsyncBufferedReader | AsyncBufferedWriter | AsyncBufferedRandom | AsyncFileIO
+    ]: ...
+    @overload
+    def open(
+        self,
+        mode: str,
+        buffering: int = -1,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> FileContextManager[Any]: ...
+    def open(
+        self,
+        mode: str = "r",
+        buffering: int = -1,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> FileContextManager[Any]:
+        """Open the file: [`rapfiles.open`][rapfiles.open] of this path.
+
+        Args:
+            mode: As for the built-in `open`.
+            buffering: As for the built-in `open`.
+            encoding: As for the built-in `open`.
+            errors: As for the built-in `open`.
+            newline: As for the built-in `open`.
+
+        Returns:
+            A context manager, awaitable. Nothing happens before it is entered or awaited.
+
+        Raises:
+            OSError: The file cannot be opened.
+            ValueError: The arguments do not fit together.
+            LookupError: There is no such encoding. The file is not touched.
+
+        ```python
+        async with (directory / "data").open("wb") as file:
+            await file.write(b"abc")
+        assert await (directory / "data").read_bytes() == b"abc"
+        ```
+        """
+        return open(self, mode, buffering, encoding, errors, newline)
 
     async def truncate(self, length: SupportsIndex) -> None:
         """Cut the file to a length, or extend it with zeros.

@@ -53,7 +53,7 @@ _MOST_NAMES: Final = 64
 
 # In slices, these yield something else, or other errors, whatever their incremental interface promises.
 _DECODED_WHOLE: Final = frozenset({"idna", "punycode", "undefined"})
-_ENCODED_WHOLE: Final = frozenset({"hz", "idna", "punycode", "undefined", "utf-7"})
+ENCODED_WHOLE: Final = frozenset({"hz", "idna", "punycode", "undefined", "utf-7"})
 
 _MARKS: Final = {
     "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
@@ -62,7 +62,7 @@ _MARKS: Final = {
 """The codecs that cannot decode without a byte order mark."""
 
 # Any other error handler is the application's, and may look at what is before and after the error.
-_HANDLERS_OF_PYTHON: Final = frozenset(
+HANDLERS_OF_PYTHON: Final = frozenset(
     {
         "strict",
         "ignore",
@@ -88,8 +88,8 @@ def native_codec(encoding: str, errors: str | None, newline: str | None) -> Code
 
 async def read(path: StrPath, encoding: str, errors: str | None, newline: str | None) -> str:
     """Read a file with a codec that the native module does not have, or does not know by this name."""
-    _check(encoding, errors, newline, io.BufferedReader)
-    codec = _native_codec_of(encoding, errors)
+    check(encoding, errors, newline, io.BufferedReader)
+    codec = native_codec_of(encoding, errors)
     content = await (_native.read_bytes(path) if codec is None else _native.read_text(path, codec, newline))
     return content if isinstance(content, str) else await decode(content, encoding, errors, newline)
 
@@ -98,8 +98,8 @@ async def write(
     path: StrPath, text: str, encoding: str, errors: str | None, newline: str | None, append: bool
 ) -> None:
     """Write a file with a codec that the native module does not have, or text that it cannot encode."""
-    _check(encoding, errors, newline, io.BufferedWriter)
-    codec = _native_codec_of(encoding, errors)
+    check(encoding, errors, newline, io.BufferedWriter)
+    codec = native_codec_of(encoding, errors)
     if codec is not None and await _native.write_text(path, text, codec, newline, append) is not None:
         return
     mark = _mark_length(text[:1], encoding, errors) if append else 0
@@ -129,15 +129,15 @@ async def decode(
     Raises:
         UnicodeDecodeError: As if the content had been decoded in one go.
     """
-    information = codecs.lookup(_resolved(encoding))
+    information = codecs.lookup(resolved(encoding))
     handler = "strict" if errors is None else errors
     size = len(content)
-    sliced = size > slice_size and information.name not in _DECODED_WHOLE and handler in _HANDLERS_OF_PYTHON
+    sliced = size > slice_size and information.name not in _DECODED_WHOLE and handler in HANDLERS_OF_PYTHON
     unmarked = sliced and not content.startswith(_MARKS.get(information.name, b""))
     if unmarked:
         # The codec would complain of the missing mark, but of anything else that is wrong before.
         information = codecs.lookup(f"{information.name}-{sys.byteorder[0]}e")
-    decoder: _Decoder = _incremental(information.incrementaldecoder)(handler)
+    decoder: _Decoder = incremental(information.incrementaldecoder)(handler)
     if not newline:
         decoder = _universal(decoder, translate=newline is None)
     if not sliced:
@@ -194,15 +194,15 @@ async def encode(
     Raises:
         UnicodeEncodeError: As if the text had been encoded in one go.
     """
-    information = codecs.lookup(_resolved(encoding))
+    information = codecs.lookup(resolved(encoding))
     handler = "strict" if errors is None else errors
-    new_encoder = _incremental(information.incrementalencoder)
+    new_encoder = incremental(information.incrementalencoder)
     encoder = new_encoder(handler)
     if within:
         encoder.setstate(0)
     line_end = os.linesep if newline is None else newline
     size = len(text)
-    if size <= slice_size or information.name in _ENCODED_WHOLE or handler not in _HANDLERS_OF_PYTHON:
+    if size <= slice_size or information.name in ENCODED_WHOLE or handler not in HANDLERS_OF_PYTHON:
         return encoder.encode(_with_line_ends(text, line_end))
 
     content = bytearray()
@@ -220,11 +220,11 @@ async def encode(
     return content
 
 
-def _check(
+def check(
     encoding: str,
     errors: str | None,
     newline: str | None,
-    buffer: type[io.BufferedReader | io.BufferedWriter],
+    buffer: type[io.BufferedReader | io.BufferedWriter] = io.BufferedReader,
 ) -> None:
     """Refuse what `open` refuses, before the file is touched."""
     for name, value in (("encoding", encoding), ("errors", errors), ("newline", newline)):
@@ -234,22 +234,22 @@ def _check(
     io.TextIOWrapper(buffer(io.BytesIO()), encoding, errors, newline)  # pyright: ignore[reportArgumentType]
 
 
-def _native_codec_of(encoding: str, errors: str | None) -> Codec | None:
+def native_codec_of(encoding: str, errors: str | None) -> Codec | None:
     """The native module's name for a codec, by any of its names; each name is remembered."""
     if errors not in {None, "strict"}:
         return None
-    name = _resolved(encoding)
+    name = resolved(encoding)
     codec = _CODECS.get(codecs.lookup(name).name)
     if codec is not None and len(_native_codecs) < _MOST_NAMES:
         _native_codecs[name] = codec
     return codec
 
 
-def _resolved(encoding: str) -> str:
+def resolved(encoding: str) -> str:
     return getencoding() if encoding == "locale" else encoding
 
 
-def _incremental(factory: _Factory[T] | None) -> _Factory[T]:
+def incremental(factory: _Factory[T] | None) -> _Factory[T]:
     """What a text file takes a codec's incremental decoder or encoder from."""
     if factory is None:
         raise LookupError("the codec cannot be used for files, because it does not work incrementally")
@@ -314,7 +314,7 @@ def _in_whole_text(
 
 def _mark_length(first: str, encoding: str, errors: str | None) -> int:
     """How much longer a text that begins with `first` becomes at the start of a file than within it."""
-    new_encoder = _incremental(codecs.lookup(_resolved(encoding)).incrementalencoder)
+    new_encoder = incremental(codecs.lookup(resolved(encoding)).incrementalencoder)
     handler = "strict" if errors is None else errors
     within = new_encoder(handler)
     within.setstate(0)

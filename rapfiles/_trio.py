@@ -27,7 +27,11 @@ async def wait(operation: Operation) -> Any:
         operation: The operation. It is submitted only here, so that a task that is cancelled already submits
             nothing.
     """
-    await trio.lowlevel.checkpoint_if_cancelled()
+    try:
+        await trio.lowlevel.checkpoint_if_cancelled()
+    except BaseException:
+        operation.refuse()
+        raise
     wake = partial(trio.lowlevel.reschedule, trio.lowlevel.current_task())
 
     def abort(_raise_cancel: object) -> trio.lowlevel.Abort:

@@ -38,6 +38,16 @@ impl Budget {
         exhausted
     }
 
+    /// Whether the time is used up, where operations are too small and too many to be counted.
+    pub fn spend_time(&mut self, now: Instant) -> bool {
+        let since = *self.since.get_or_insert(now);
+        let exhausted = now.saturating_duration_since(since) >= TIME * self.size / OPERATIONS;
+        if exhausted {
+            *self = Self { size: (self.size / 2).max(FEWEST), ..Self::new() };
+        }
+        exhausted
+    }
+
     /// The loop has gone on to its next turn: start afresh.
     pub fn refill(&mut self) {
         *self = Self::new();

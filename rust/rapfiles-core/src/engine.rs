@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::Instant;
 
-use crate::cached::{Attempt, Cached, Room};
+use crate::cached::{Attempt, Cached, MountNumber, Room};
 use crate::configuration::Configuration;
 use crate::counters::Counters;
 use crate::error::Error;
 use crate::fill::{Fill, TextFill};
+use crate::handle::HandleJob;
 use crate::operation::Operation;
 use crate::outcome::Outcome;
 use crate::pool::{Pool, Reception};
@@ -92,14 +93,40 @@ impl Engine {
         let kind = operation.kind();
         let job = Job { ticket: Arc::clone(ticket), work: Work::Operation(operation) };
         let reception = self.pool.submit(lane, job);
-        if reception == Reception::Immediate
-            && self.pool.timing.worth_looking(kind)
-            && let Some(outcome) = look_for(ticket)
+        if self.look(reception, kind, ticket)
+            && let Some(outcome) = ticket.take()
         {
-            self.pool.totals.unsuspended.increment();
             return Answer::Ready(outcome);
         }
         Answer::Pending
+    }
+
+    /// Looks for the end of a job, where that is likely to come soon.
+    fn look(&self, reception: Reception, kind: usize, ticket: &Ticket) -> bool {
+        let done = reception == Reception::Immediate && self.pool.timing.worth_looking(kind) && look_for(ticket);
+        if done {
+            self.pool.totals.unsuspended.increment();
+        }
+        done
+    }
+
+    /// Hands a job for a handle to a worker. Looks for a few microseconds whether the ticket is done, as
+    /// [`Engine::submit`] does.
+    pub fn submit_for_handle(&self, job: HandleJob, ticket: &Arc<Ticket>) {
+        let (kind, lane, prompt) = (job.kind(), job.lane(), job.is_prompt());
+        let reception = self.pool.submit(lane, Job { ticket: Arc::clone(ticket), work: Work::Handle(job) });
+        if prompt {
+            self.look(reception, kind, ticket);
+        }
+    }
+
+    /// Has a worker empty a handle's buffer for writing. `waiting`: the ticket of whoever waits for that.
+    pub fn start_writer(&self, job: HandleJob, own: &Arc<Ticket>, waiting: Option<&Arc<Ticket>>) {
+        let (kind, lane, prompt) = (job.kind(), job.lane(), job.is_prompt());
+        let reception = self.pool.submit(lane, Job { ticket: Arc::clone(own), work: Work::Handle(job) });
+        if let Some(ticket) = waiting.filter(|_| prompt) {
+            self.look(reception, kind, ticket);
+        }
     }
 
     /// Has workers fill a buffer from a file that [`Outcome::Large`] brought.
@@ -119,7 +146,37 @@ impl Engine {
 
     /// Closes a file in another thread.
     pub(crate) fn close(&self, file: File) {
-        self.pool.close(file);
+        self.spawn(move || drop(file));
+    }
+
+    /// Does something in another thread that nobody waits for.
+    pub(crate) fn spawn(&self, work: impl FnOnce() + Send + 'static) {
+        self.pool.spawn(work);
+    }
+
+    /// Whether tier 0 may be used on a mount now.
+    pub(crate) fn permits(&self, mount: MountNumber) -> bool {
+        self.cached.permits(mount)
+    }
+
+    /// Reads from an open file, at its position where the offset is -1, if the kernel has that at hand.
+    ///
+    /// # Safety
+    /// Both rooms, start and length, must be valid for writes.
+    pub(crate) unsafe fn read_now(
+        &self,
+        file: &File,
+        mount: MountNumber,
+        first: (*mut u8, usize),
+        second: Option<(*mut u8, usize)>,
+        offset: i64,
+    ) -> Option<usize> {
+        // SAFETY: the caller's promise.
+        let read = unsafe { self.cached.read_now(file, mount, first, second, offset) };
+        if read.is_some() {
+            self.pool.totals.cached.increment();
+        }
+        read
     }
 
     /// What the engine may use.
@@ -138,18 +195,18 @@ impl Engine {
     }
 }
 
-/// Spins until the outcome is there, for [`LONGEST_LOOK`] at most.
-fn look_for(ticket: &Ticket) -> Option<Result<Outcome, Error>> {
+/// Spins until the ticket is done, for [`LONGEST_LOOK`] at most.
+fn look_for(ticket: &Ticket) -> bool {
     let until = Instant::now() + LONGEST_LOOK;
     loop {
         for _ in 0..32 {
             if ticket.is_done() {
-                return ticket.take();
+                return true;
             }
             std::hint::spin_loop();
         }
         if Instant::now() >= until {
-            return None;
+            return false;
         }
     }
 }

@@ -168,6 +168,11 @@ impl TextFill {
         Self { text, buffer: Buffer { start, length, _keep_alive: keep_alive } }
     }
 
+    /// The text, which need not be laid out any more.
+    pub(crate) fn into_text(self) -> Text {
+        self.text
+    }
+
     pub(crate) fn run(&mut self) {
         // SAFETY: the contract of `new`; this is the only worker that has the buffer.
         unsafe { self.text.write_to(self.buffer.start) };

@@ -15,6 +15,7 @@ mod engine;
 mod entry;
 mod error;
 mod fill;
+mod handle;
 mod home;
 mod link;
 mod metadata;
@@ -41,6 +42,10 @@ pub use directory::DirectoryListing;
 pub use engine::{Answer, Engine};
 pub use error::{Error, Subject};
 pub use fill::{Fill, KeepAlive, TextFill};
+pub use handle::{
+    Decoder, Facts, Fetched, Form, FreshDescriptor, Guard, Handle, HandleJob, LineEnds, OpenedFile, Position, Task,
+    TaskRoom, Undecodable, Written, wait_for_burials,
+};
 pub use link::TargetKind;
 pub use metadata::{FileType, Metadata, MountRules, Timestamp};
 pub use operation::Operation;
@@ -51,6 +56,6 @@ pub use port::{Port, Wake};
 pub use queue::Lane;
 pub use read::LargeFile;
 pub use resolve::Strictness;
-pub use text::{Codec, Newline, Text, TextSource};
+pub use text::{Codec, Layout, Newline, Text, TextSource};
 pub use ticket::Ticket;
 pub use write::Data;

@@ -15,7 +15,7 @@ use crate::text::{Codec, Newline, TextSource};
 use crate::ticket::Ticket;
 use crate::write::Data;
 use crate::{
-    access, attributes, cached, directory, entry, home, link, metadata, ownership, read, resolve, write,
+    access, attributes, cached, directory, entry, handle, home, link, metadata, ownership, read, resolve, write,
 };
 
 /// One operation, with everything that a worker needs to run it.
@@ -29,6 +29,14 @@ pub enum Operation {
     Read { path: NativePath },
     /// The whole content of a file, decoded.
     ReadText { path: NativePath, codec: Codec, newline: Newline },
+    /// Open a file as `io.open` does. `flags` are the platform's own.
+    Open { path: NativePath, flags: i32, permissions: u32 },
+    /// Take over a descriptor that is open already.
+    Adopt { descriptor: i32, close: bool, to_end: bool },
+    /// Open a file as `os.open` does.
+    OpenDescriptor { path: NativePath, flags: i32, permissions: u32 },
+    /// Give a file without a name one.
+    LinkDescriptor { descriptor: i32, path: NativePath },
     /// Replace or extend a file's content. `bom`: leading bytes that are left out when extending a file that is not empty.
     Write { path: NativePath, data: Data, append: bool, bom: usize },
     /// Replace or extend a file's content with encoded text.
@@ -108,6 +116,12 @@ impl Operation {
         match self {
             Self::Read { path } => read::read(&path),
             Self::ReadText { path, codec, newline } => read::read_text(&path, codec, newline),
+            Self::Open { path, flags, permissions } => handle::open(&path, flags, permissions),
+            Self::Adopt { descriptor, close, to_end } => handle::adopt(descriptor, close, to_end),
+            Self::OpenDescriptor { path, flags, permissions } => {
+                handle::open_descriptor(&path, flags, permissions)
+            }
+            Self::LinkDescriptor { descriptor, path } => link::link_descriptor(descriptor, &path),
             Self::Write { path, data, append, bom } => write::write(&path, &data, append, bom),
             Self::WriteText { path, text, codec, newline, append } => {
                 write::write_text(&path, &text, codec, newline, append)
@@ -162,6 +176,9 @@ impl Operation {
         match self {
             Self::Read { path }
             | Self::ReadText { path, .. }
+            | Self::Open { path, .. }
+            | Self::OpenDescriptor { path, .. }
+            | Self::LinkDescriptor { path, .. }
             | Self::Write { path, .. }
             | Self::WriteText { path, .. }
             | Self::Stat { path, .. }
@@ -192,7 +209,7 @@ impl Operation {
             | Self::ListDirectory { path }
             | Self::Resolve { path, .. }
             | Self::Inspect { path } => Some(path),
-            Self::Home { .. } | Self::Panic => None,
+            Self::Adopt { .. } | Self::Home { .. } | Self::Panic => None,
         }
     }
 
@@ -233,6 +250,10 @@ impl Operation {
             Self::Home { .. } => 31,
             Self::Inspect { .. } => 32,
             Self::Panic => 33,
+            Self::Open { .. } => 34,
+            Self::Adopt { .. } => 35,
+            Self::OpenDescriptor { .. } => 36,
+            Self::LinkDescriptor { .. } => 37,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use crate::directory::DirectoryListing;
 use crate::fill::TextFill;
+use crate::handle::{FreshDescriptor, OpenedFile};
 use crate::metadata::Metadata;
 use crate::read::LargeFile;
 use crate::text::Text;
@@ -59,6 +60,12 @@ pub enum Outcome {
     Bytes(Vec<u8>),
     /// The content is in the room that the caller has made for it.
     InRoom,
+    /// A file that does not wait has nothing to read, or no room to write.
+    WouldBlock,
+    /// A file that has been opened for a handle.
+    Opened(Box<OpenedFile>),
+    /// A descriptor that nobody has taken yet.
+    Descriptor(FreshDescriptor),
     /// A file that is open and sized, too large to be read before the caller has made room for it.
     Large(LargeFile),
     /// A caller's buffer was filled with `length` bytes; `tail` is what the file has grown by since it was sized.

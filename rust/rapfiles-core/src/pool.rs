@@ -184,9 +184,9 @@ impl Pool {
         }
     }
 
-    /// Closes a file in another thread; in this one where the system has none to give.
-    pub(crate) fn close(&self, file: File) {
-        let _ = catch_unwind(AssertUnwindSafe(|| self.runtime().spawn_blocking(move || drop(file))));
+    /// Does something in another thread; in this one, by dropping it, where the system has none to give.
+    pub(crate) fn spawn(&self, work: impl FnOnce() + Send + 'static) {
+        let _ = catch_unwind(AssertUnwindSafe(|| self.runtime().spawn_blocking(work)));
     }
 
     /// Sees to it that queued jobs are taken up: by a worker while processors are free, by a standby otherwise.
@@ -391,6 +391,13 @@ impl Pool {
                 let kind = operation.kind();
                 let began = Instant::now();
                 let outcome = self.guard(|| operation.run(&ticket));
+                self.timing.note(kind, began.elapsed());
+                Some(outcome)
+            }
+            Work::Handle(job) => {
+                let kind = job.kind();
+                let began = Instant::now();
+                let outcome = self.guard(|| job.run());
                 self.timing.note(kind, began.elapsed());
                 Some(outcome)
             }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::fill::{Fill, TextFill};
+use crate::handle::HandleJob;
 use crate::operation::Operation;
 use crate::ticket::Ticket;
 
@@ -26,6 +27,7 @@ pub enum Lane {
 #[derive(Debug)]
 pub(crate) enum Work {
     Operation(Operation),
+    Handle(HandleJob),
     Fill(Arc<Fill>),
     FillText(TextFill),
 }

@@ -57,7 +57,30 @@ enum Highest {
     Ucs4,
 }
 
+impl Highest {
+    fn code_point(self) -> u32 {
+        match self {
+            Self::Ascii => 0x7f,
+            Self::Latin1 => 0xff,
+            Self::Ucs2 => 0xffff,
+            Self::Ucs4 => 0x0010_ffff,
+        }
+    }
+}
+
 impl Text {
+    /// The text that bytes stand for, with a replacement where they stand for none.
+    pub(crate) fn lossy(content: &[u8]) -> Self {
+        let content = String::from_utf8_lossy(content).into_owned().into_bytes();
+        let (chars, highest) = measure(&content);
+        Self { content, latin1: false, chars, highest }
+    }
+
+    /// The encoded content.
+    pub(crate) fn into_content(self) -> Vec<u8> {
+        self.content
+    }
+
     /// The number of characters.
     pub fn chars(&self) -> usize {
         self.chars
@@ -65,12 +88,7 @@ impl Text {
 
     /// An upper bound of the code points, as `PyUnicode_New` wants it.
     pub fn highest(&self) -> u32 {
-        match self.highest {
-            Highest::Ascii => 0x7f,
-            Highest::Latin1 => 0xff,
-            Highest::Ucs2 => 0xffff,
-            Highest::Ucs4 => 0x0010_ffff,
-        }
+        self.highest.code_point()
     }
 
     /// The width of a character in Python's layout, in bytes.
@@ -97,27 +115,92 @@ impl Text {
             unsafe { std::ptr::copy_nonoverlapping(self.content.as_ptr(), start, self.content.len()) };
             return;
         }
-        // SAFETY: `decode` has validated the content, and nothing changes it.
-        let text = unsafe { std::str::from_utf8_unchecked(&self.content) };
-        // SAFETY: the caller's promise, for the width of the layout.
-        unsafe {
-            match self.highest {
-                Highest::Ascii | Highest::Latin1 => lay_out(text, start, |char| char as u8),
-                Highest::Ucs2 => lay_out(text, start.cast::<u16>(), |char| char as u16),
-                Highest::Ucs4 => lay_out(text, start.cast::<u32>(), |char| char as u32),
-            }
+        // SAFETY: `decode` has validated the content; the rest is the caller's promise.
+        unsafe { lay_out(&self.content, self.highest, start) };
+    }
+}
+
+/// How characters that are encoded as UTF-8 are laid out in a string of Python's.
+#[derive(Debug, Clone, Copy)]
+pub struct Layout {
+    /// The number of characters.
+    pub characters: usize,
+    highest: Highest,
+}
+
+impl Layout {
+    /// The layout of characters. Surrogates may be among them.
+    pub fn of(content: &[u8]) -> Self {
+        let (characters, highest) = measure(content);
+        Self { characters, highest }
+    }
+
+    /// An upper bound of the code points, as `PyUnicode_New` wants it.
+    pub fn highest(&self) -> u32 {
+        self.highest.code_point()
+    }
+
+    /// Lays the characters out at `start`.
+    ///
+    /// # Safety
+    /// `content` must be what the layout was made of, and valid UTF-8 but for surrogates; `start` must be valid for
+    /// writes of that many characters of the width that the highest one needs, and aligned for them.
+    pub unsafe fn write_to(&self, content: &[u8], start: *mut u8) {
+        // SAFETY: the caller's promise.
+        unsafe { lay_out(content, self.highest, start) };
+    }
+}
+
+/// # Safety
+/// As for [`Layout::write_to`].
+unsafe fn lay_out(content: &[u8], highest: Highest, start: *mut u8) {
+    // SAFETY: the caller's promise, for the width of the layout.
+    unsafe {
+        match highest {
+            Highest::Ascii | Highest::Latin1 => lay_out_as(content, start, |code| code as u8),
+            Highest::Ucs2 => lay_out_as(content, start.cast::<u16>(), |code| code as u16),
+            Highest::Ucs4 => lay_out_as(content, start.cast::<u32>(), |code| code),
         }
     }
 }
 
 /// # Safety
-/// `to` must be valid for writes of as many items as the text has characters.
-unsafe fn lay_out<T>(text: &str, mut to: *mut T, convert: impl Fn(char) -> T) {
-    for char in text.chars() {
+/// `content` must be valid UTF-8 but for surrogates, and `to` valid for writes of as many items as it has characters.
+unsafe fn lay_out_as<T>(content: &[u8], mut to: *mut T, convert: impl Fn(u32) -> T) {
+    const WORD: usize = size_of::<u64>();
+    let mut rest = content;
+    let tail = |byte: u8| u32::from(byte & 0x3f);
+    while let [first, ..] = *rest {
         // SAFETY: one item for each character.
-        unsafe {
-            to.write(convert(char));
+        let mut put = |code| unsafe {
+            to.write(convert(code));
             to = to.add(1);
+        };
+        match *rest {
+            [a, ..] if a < 0x80 => {
+                while let Some((word, after)) = rest.split_first_chunk::<WORD>()
+                    && u64::from_ne_bytes(*word) & 0x8080_8080_8080_8080 == 0
+                {
+                    word.iter().for_each(|byte| put(u32::from(*byte)));
+                    rest = after;
+                }
+                let run = rest.iter().take_while(|byte| **byte < 0x80).count();
+                rest[..run].iter().for_each(|byte| put(u32::from(*byte)));
+                rest = &rest[run..];
+            }
+            [a, b, ..] if a < 0xe0 => {
+                put(u32::from(a & 0x1f) << 6 | tail(b));
+                rest = &rest[2..];
+            }
+            [a, b, c, ..] if a < 0xf0 => {
+                put(u32::from(a & 0x0f) << 12 | tail(b) << 6 | tail(c));
+                rest = &rest[3..];
+            }
+            [a, b, c, d, ..] => {
+                put(u32::from(a & 0x07) << 18 | tail(b) << 12 | tail(c) << 6 | tail(d));
+                rest = &rest[4..];
+            }
+            _ => unreachable!("the text was validated, but ends within a character: {first:#x}"),
         }
     }
 }
@@ -223,6 +306,11 @@ impl TextSource {
             Some(newline) => Cow::Owned(replace_line_feeds(&encoded, newline)),
             None => encoded,
         })
+    }
+
+    /// The same, as a vector.
+    pub fn encode_owned(&self, codec: Codec, newline: Newline) -> Option<Vec<u8>> {
+        self.encode(codec, newline).map(Cow::into_owned)
     }
 
     fn codes(&self) -> impl Iterator<Item = u32> + '_ {

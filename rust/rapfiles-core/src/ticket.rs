@@ -57,6 +57,11 @@ impl Ticket {
         self.outcome.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// Wakes the loop in its next turn, if its task has suspended.
+    pub fn ring(self: &Arc<Self>) {
+        self.finish(Ok(Outcome::Done));
+    }
+
     /// A worker leaves the outcome, and wakes the loop if its task has suspended; `true` when it did.
     pub(crate) fn finish(self: &Arc<Self>, outcome: Result<Outcome, Error>) -> bool {
         *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);

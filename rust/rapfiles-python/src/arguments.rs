@@ -62,6 +62,18 @@ impl<'py> PathArgument<'py> {
     }
 }
 
+/// The path to open, and how an error names it: `str`, or `bytes` as it was given.
+pub(crate) fn native_name(path: &Bound<'_, PyAny>) -> PyResult<(NativePath, Py<PyAny>)> {
+    #[cfg(unix)]
+    if let Ok(bytes) = path.cast::<PyBytes>() {
+        let native = NativePath::from_vec(bytes.as_bytes().to_vec());
+        let native = native.map_err(|_| null_character(path.py(), "io.open", "path"))?;
+        return Ok((native, path.clone().unbind()));
+    }
+    let text = path.cast::<PyString>()?;
+    Ok((native_path(text, "io.open", "path")?, path.clone().unbind()))
+}
+
 /// A name that the engine takes like a path.
 fn native_path(text: &Bound<'_, PyString>, function: &str, argument: &str) -> PyResult<NativePath> {
     from_os_string(text, encoded(text)?, function, argument)

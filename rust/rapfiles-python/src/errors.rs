@@ -10,7 +10,7 @@ use crate::results;
 
 /// The paths of an operation, as the caller spelt them.
 pub(crate) struct Names {
-    path: Option<Py<PyString>>,
+    path: Option<Py<PyAny>>,
     second: Option<Py<PyString>>,
     /// The synchronous call goes through the C library, whose errors have no Windows code.
     c_library: bool,
@@ -22,7 +22,7 @@ impl Names {
     }
 
     pub(crate) fn one(path: Py<PyString>) -> Self {
-        Self { path: Some(path), ..Self::none() }
+        Self { path: Some(path.into_any()), ..Self::none() }
     }
 
     /// For what opens a file.
@@ -30,8 +30,22 @@ impl Names {
         Self { c_library: true, ..Self::one(path) }
     }
 
+    /// The same, where the name may be bytes or a number.
+    pub(crate) fn opened_as(name: Py<PyAny>) -> Self {
+        Self { path: Some(name), c_library: true, ..Self::none() }
+    }
+
     pub(crate) fn two(path: Py<PyString>, second: Py<PyString>) -> Self {
         Self { second: Some(second), ..Self::one(path) }
+    }
+}
+
+/// `io.UnsupportedOperation`.
+pub(crate) fn unsupported(py: Python<'_>, message: &'static str) -> PyErr {
+    let kind = py.import(intern!(py, "io")).and_then(|io| io.getattr(intern!(py, "UnsupportedOperation")));
+    match kind.and_then(|kind| kind.call1((message,))) {
+        Ok(exception) => PyErr::from_value(exception),
+        Err(error) => error,
     }
 }
 
@@ -59,14 +73,15 @@ pub(crate) fn exception(py: Python<'_>, error: Error, names: &Names) -> PyErr {
 
 /// `OSError` picks its subclass by errno, but only when it is called with all of its arguments.
 fn os_error(py: Python<'_>, code: i32, subject: &Subject, names: &Names) -> PyResult<PyErr> {
+    let second_name = || names.second.as_ref().map(|name| name.clone_ref(py).into_any());
     let first = match subject {
         Subject::Nothing => None,
         Subject::Path | Subject::Both => names.path.as_ref().map(|name| name.clone_ref(py)),
-        Subject::Second => names.second.as_ref().map(|name| name.clone_ref(py)),
-        Subject::Other(path) => Some(text(py, path)?),
+        Subject::Second => second_name(),
+        Subject::Other(path) => Some(text(py, path)?.into_any()),
     };
     let second = match subject {
-        Subject::Both => names.second.as_ref().map(|name| name.clone_ref(py)),
+        Subject::Both => second_name(),
         _ => None,
     };
     if cfg!(windows) {
@@ -79,8 +94,8 @@ fn os_error(py: Python<'_>, code: i32, subject: &Subject, names: &Names) -> PyRe
 fn posix_error(
     py: Python<'_>,
     code: i32,
-    first: Option<Py<PyString>>,
-    second: Option<Py<PyString>>,
+    first: Option<Py<PyAny>>,
+    second: Option<Py<PyAny>>,
 ) -> PyResult<PyErr> {
     let kind = py.get_type::<PyOSError>();
     let message = py.import(intern!(py, "os"))?.call_method1(intern!(py, "strerror"), (code,))?;
@@ -96,8 +111,8 @@ fn posix_error(
 fn windows_error(
     py: Python<'_>,
     code: i32,
-    first: Option<Py<PyString>>,
-    second: Option<Py<PyString>>,
+    first: Option<Py<PyAny>>,
+    second: Option<Py<PyAny>>,
     c_library: bool,
 ) -> PyResult<PyErr> {
     let kind = py.get_type::<PyOSError>();

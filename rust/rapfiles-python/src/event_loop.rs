@@ -149,7 +149,7 @@ pub(crate) fn framework(py: Python<'_>) -> PyResult<Framework<'_>> {
 }
 
 /// Whether a trio task is running. Where trio has not been imported, none is.
-fn in_trio_task(py: Python<'_>) -> PyResult<bool> {
+pub(crate) fn in_trio_task(py: Python<'_>) -> PyResult<bool> {
     static MODULES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
     static IN_TRIO_TASK: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let modules = MODULES.get_or_try_init(py, || {
@@ -184,23 +184,73 @@ pub(crate) fn new_ticket() -> Arc<Ticket> {
 
 /// Counts an operation that completed without suspending; `true` when the task must give the others a turn.
 pub(crate) fn spend_budget(event_loop: &Bound<'_, PyAny>, now: Instant) -> PyResult<bool> {
-    let (exhausted, refilled_soon) = with_thread(|thread| {
-        let exhausted = thread.budget.spend(now);
+    let exhausted = with_thread(|thread| thread.budget.spend(now));
+    if exhausted {
+        ask_to_refill(event_loop, now)?;
+    }
+    Ok(exhausted)
+}
+
+/// How small operations are counted.
+struct Small {
+    /// So many more may be done before the clock is looked at.
+    left: u32,
+    /// How many were done since.
+    count: u32,
+    since: Option<Instant>,
+}
+
+/// How often the clock is looked at.
+const LOOK_EVERY: Duration = Duration::from_micros(200);
+const MOST_BETWEEN_LOOKS: u32 = 256;
+
+thread_local! {
+    static SMALL: RefCell<Small> = const { RefCell::new(Small { left: 0, count: 1, since: None }) };
+}
+
+/// Counts an operation that took less than looking at the clock does; `true` when the task must give the others a turn.
+pub(crate) fn spend_little(py: Python<'_>) -> PyResult<bool> {
+    let now = SMALL.with_borrow_mut(|small| {
+        if small.left > 0 {
+            small.left -= 1;
+            return None;
+        }
+        let now = Instant::now();
+        // As many more as fit into the time, by how long the last ones took with what the task did between them.
+        let elapsed = small.since.map_or(LOOK_EVERY, |since| now.saturating_duration_since(since));
+        let fit = u128::from(small.count) * LOOK_EVERY.as_nanos() / elapsed.as_nanos().max(1);
+        small.left = u32::try_from(fit).unwrap_or(MOST_BETWEEN_LOOKS).min(MOST_BETWEEN_LOOKS);
+        (small.count, small.since) = (small.left + 1, Some(now));
+        Some(now)
+    });
+    let Some(now) = now else { return Ok(false) };
+    if !with_thread(|thread| thread.budget.spend_time(now)) {
+        return Ok(false);
+    }
+    if let Framework::Asyncio(event_loop) = framework(py)? {
+        ask_to_refill(&event_loop, now)?;
+    }
+    Ok(true)
+}
+
+/// Has the loop refill the budget in its next turn.
+fn ask_to_refill(event_loop: &Bound<'_, PyAny>, now: Instant) -> PyResult<()> {
+    let refilled_soon = with_thread(|thread| {
         // A loop that was closed never came to it.
         let recently = |asked| now.saturating_duration_since(asked) < REFILL_IN_VAIN;
         let refilled_soon = thread.refill_asked.is_some_and(recently);
-        if exhausted && !refilled_soon {
+        if !refilled_soon {
             thread.refill_asked = Some(now);
         }
-        (exhausted, refilled_soon)
+        refilled_soon
     });
-    if exhausted && !refilled_soon {
+    if !refilled_soon {
         static REFILL: PyOnceLock<Py<PyCFunction>> = PyOnceLock::new();
         let py = event_loop.py();
         let refill = REFILL.get_or_try_init(py, || wrap_pyfunction!(refill_budget, py).map(Bound::unbind))?;
         event_loop.call_method1(intern!(py, "call_soon"), (refill,))?;
     }
-    Ok(exhausted)
+    Ok(())
 }
 
 /// The loop has gone on to its next turn.

@@ -5,6 +5,7 @@ mod engine;
 mod errors;
 mod event_loop;
 mod functions;
+mod handle;
 mod listing;
 mod operation;
 mod pure_path;
@@ -29,6 +30,10 @@ mod _native {
     #[pymodule_export]
     use crate::functions::metadata::{is_junction, is_mount, is_type, samefile, stat, statvfs};
     #[pymodule_export]
+    use crate::functions::open::{
+        adopt_descriptor, in_trio_task, link_descriptor, new_handle, open_descriptor, open_file,
+    };
+    #[pymodule_export]
     use crate::functions::ownership::{access, chmod, chown, group, owner};
     #[pymodule_export]
     use crate::functions::read::{read_bytes, read_text};
@@ -36,6 +41,14 @@ mod _native {
     use crate::functions::resolve::{home_directory, resolve};
     #[pymodule_export]
     use crate::functions::write::{write_bytes, write_text};
+    #[pymodule_export]
+    use crate::handle::buffered::BufferedFile;
+    #[pymodule_export]
+    use crate::handle::open_file::{OpenFile, finish_closing, take_descriptor};
+    #[pymodule_export]
+    use crate::handle::raw::RawFile;
+    #[pymodule_export]
+    use crate::handle::text_file::TextFile;
     #[pymodule_export]
     use crate::listing::DirectoryListing;
     #[pymodule_export]

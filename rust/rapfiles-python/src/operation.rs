@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyStopIteration, PyTypeError};
+use pyo3::exceptions::{
+    PyBaseException, PyRuntimeError, PyRuntimeWarning, PyStopIteration, PyTypeError,
+};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 use pyo3::{PyTraverseError, PyVisit, ffi, intern};
@@ -11,6 +13,8 @@ use rapfiles_core::{Answer, Engine, Error, Outcome, Ticket};
 
 use crate::errors::{self, Names};
 use crate::event_loop::{self, Framework, Waiter};
+use crate::handle::open_file::OpenFile;
+use crate::handle::work::{FileWork, Progress, Request};
 use crate::results::{self, BytesRoom, Converted};
 
 /// A submitted operation: await it once.
@@ -31,6 +35,8 @@ enum State {
     Unsubmitted(Box<rapfiles_core::Operation>),
     /// A worker has it.
     Submitted { ticket: Arc<Ticket>, room: Option<Py<PyAny>>, event_loop: Option<Py<PyAny>> },
+    /// An operation on a handle.
+    File(FileWork),
     /// It has been awaited and given its answer, or cancelled.
     Over,
 }
@@ -77,6 +83,19 @@ pub(crate) fn answered(py: Python<'_>, answer: PyResult<Py<PyAny>>) -> PyResult<
             Operation::new(State::answered(&event_loop, answer, Instant::now())?, Names::none(), false)
         }
     })
+}
+
+/// An operation on a handle. Nothing happens before it is awaited.
+pub(crate) fn file_operation(py: Python<'_>, file: &Py<OpenFile>, request: Box<dyn Request>) -> Operation {
+    let trio = file.get().trio;
+    Operation::new(State::File(FileWork::new(file.clone_ref(py), request)), Names::none(), trio)
+}
+
+/// An awaitable of a value that took hardly any time to make.
+pub(crate) fn ready(py: Python<'_>, value: Py<PyAny>) -> PyResult<Operation> {
+    let exhausted = event_loop::spend_little(py)?;
+    let state = if exhausted { State::Yielding(Ok(value)) } else { State::Ready(Ok(value)) };
+    Ok(Operation::new(state, Names::none(), false))
 }
 
 /// A chance for other tasks to run, taken when this one has gone on for long enough.
@@ -168,6 +187,35 @@ impl Operation {
                         }
                     };
                 }
+                State::File(mut work) => match work.advance(py) {
+                    Progress::Done(answer) => {
+                        if event_loop::spend_little(py)? {
+                            self.put_state(State::Ready(answer));
+                            return Ok(Step::Suspend(py.None()));
+                        }
+                        return answer.map(Step::Return);
+                    }
+                    Progress::Yield => {
+                        self.put_state(State::File(work));
+                        return Ok(Step::Suspend(py.None()));
+                    }
+                    Progress::Pending(ticket) => {
+                        let Framework::Asyncio(event_loop) =
+                            event_loop::framework(py).inspect_err(|_| work.abandon())?
+                        else {
+                            work.abandon();
+                            return Err(PyRuntimeError::new_err(
+                                "this file was opened on asyncio and cannot be waited for in a trio task",
+                            ));
+                        };
+                        if ticket.expect() {
+                            let future = suspend(&event_loop, &ticket).inspect_err(|_| work.abandon())?;
+                            self.put_state(State::File(work));
+                            return Ok(Step::Suspend(future));
+                        }
+                        state = State::File(work);
+                    }
+                },
                 State::Submitted { event_loop: None, .. } | State::Unsubmitted(_) => {
                     return Err(PyRuntimeError::new_err("this operation was begun in a trio task"));
                 }
@@ -187,9 +235,18 @@ impl Operation {
 
     /// Nobody waits for the answer any more.
     fn abandon(&self) {
-        if let State::Submitted { ticket, .. } = self.take_state() {
-            ticket.cancel();
-            event_loop::remove_waiter(&ticket);
+        match self.take_state() {
+            State::Submitted { ticket, .. } => {
+                ticket.cancel();
+                event_loop::remove_waiter(&ticket);
+            }
+            State::File(mut work) => {
+                if let Some(ticket) = work.ticket() {
+                    event_loop::remove_waiter(ticket);
+                }
+                work.abandon();
+            }
+            _ => {}
         }
     }
 
@@ -208,10 +265,27 @@ impl Operation {
 
 impl Drop for Operation {
     fn drop(&mut self) {
-        if let State::Submitted { ticket, .. } = self.state.get_mut().unwrap_or_else(PoisonError::into_inner)
-        {
-            ticket.cancel();
+        match self.state.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            State::Submitted { ticket, .. } => ticket.cancel(),
+            State::File(work) if work.is_untouched() => Python::attach(|py| complain(py, work.name())),
+            State::File(work) => work.abandon(),
+            _ => {}
         }
+    }
+}
+
+/// Warns of an operation that nobody has awaited. There may be an exception on its way, which must not be lost.
+fn complain(py: Python<'_>, name: &str) {
+    let before = PyErr::take(py);
+    let category = py.get_type::<PyRuntimeWarning>();
+    let message = std::ffi::CString::new(format!("coroutine '{name}' was never awaited"));
+    if let Ok(message) = message
+        && let Err(error) = PyErr::warn(py, &category, &message, 1)
+    {
+        error.write_unraisable(py, None);
+    }
+    if let Some(before) = before {
+        before.restore(py);
     }
 }
 
@@ -297,6 +371,34 @@ impl Operation {
         let mut state = self.take_state();
         loop {
             let entered = match state {
+                State::File(mut work) => {
+                    let ticket = match work.advance(py) {
+                        Progress::Done(answer) => {
+                            self.put_state(State::Ready(answer));
+                            return Ok(false);
+                        }
+                        Progress::Pending(ticket) => ticket,
+                        Progress::Yield => {
+                            // Others get their turn before this one is woken through the port.
+                            let ticket = event_loop::new_ticket();
+                            ticket.expect();
+                            event_loop::watch_trio(py).inspect_err(|_| work.abandon())?;
+                            event_loop::add_waiter(&ticket, Waiter::Call(wake));
+                            work.wait_for(&ticket);
+                            self.put_state(State::File(work));
+                            ticket.ring();
+                            return Ok(true);
+                        }
+                    };
+                    if ticket.expect() {
+                        event_loop::watch_trio(py).inspect_err(|_| work.abandon())?;
+                        event_loop::add_waiter(&ticket, Waiter::Call(wake));
+                        self.put_state(State::File(work));
+                        return Ok(true);
+                    }
+                    state = State::File(work);
+                    continue;
+                }
                 State::Unsubmitted(operation) => enter(py, *operation, &self.names),
                 State::Submitted { ticket, room, event_loop } => {
                     if ticket.expect() {
@@ -316,6 +418,13 @@ impl Operation {
                 Entered::Ready(answer, _) => State::Ready(answer),
                 Entered::Pending(ticket, room) => State::Submitted { ticket, room, event_loop: None },
             };
+        }
+    }
+
+    /// For trio: the task that awaits it is cancelled already. A file is closed all the same.
+    fn refuse(&self) {
+        if let State::File(mut work) = self.take_state() {
+            work.refuse();
         }
     }
 

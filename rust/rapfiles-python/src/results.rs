@@ -2,12 +2,13 @@
 
 use std::ffi::OsStr;
 use std::ptr::NonNull;
+use std::sync::{Mutex, PoisonError};
 
 use pyo3::exceptions::PyMemoryError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyList, PyString};
-use rapfiles_core::{FileSystem, FileSystemLimits, Fill, LargeFile, Outcome, Room, Text, TextFill};
+use rapfiles_core::{FileSystem, FileSystemLimits, Fill, LargeFile, OpenedFile, Outcome, Room, Text, TextFill};
 
 use crate::listing::DirectoryListing;
 use crate::stat_result;
@@ -25,6 +26,38 @@ pub(crate) enum Converted {
     Fill(Fill, Py<PyAny>),
     /// There is room now; a worker has to lay the text out.
     FillText(TextFill, Py<PyAny>),
+}
+
+/// A file that has been opened, on its way to a handle.
+#[pyclass(frozen, module = "rapfiles._native")]
+pub(crate) struct Opened(Mutex<Option<OpenedFile>>);
+
+impl Opened {
+    fn new(opened: OpenedFile) -> Self {
+        Self(Mutex::new(Some(opened)))
+    }
+
+    /// The file, once.
+    pub(crate) fn take(&self) -> Option<OpenedFile> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+#[pymethods]
+impl Opened {
+    /// Whether it is a terminal.
+    #[getter]
+    fn terminal(&self) -> bool {
+        let opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.as_ref().is_some_and(|opened| opened.facts.terminal)
+    }
+
+    /// Whether it has a position that can be moved.
+    #[getter]
+    fn seekable(&self) -> bool {
+        let opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.as_ref().is_some_and(|opened| opened.facts.seekable)
+    }
 }
 
 /// A bytes object for the content of a small file.
@@ -58,7 +91,7 @@ unsafe impl Room for BytesRoom<'_> {
 }
 
 /// A bytes object whose content nobody has set yet.
-fn uninitialised_bytes(py: Python<'_>, length: ffi::Py_ssize_t) -> PyResult<Bound<'_, PyAny>> {
+pub(crate) fn uninitialised_bytes(py: Python<'_>, length: ffi::Py_ssize_t) -> PyResult<Bound<'_, PyAny>> {
     // SAFETY: the call returns a new reference, or null with an exception set.
     unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyBytes_FromStringAndSize(std::ptr::null(), length)) }
 }
@@ -79,7 +112,12 @@ pub(crate) fn convert(py: Python<'_>, outcome: Outcome, room: Option<Py<PyAny>>)
             drop(fill);
             room.unwrap_or_else(|| py.None())
         }
-        Outcome::Unencodable => py.None(),
+        Outcome::Unencodable | Outcome::WouldBlock => py.None(),
+        Outcome::Opened(opened) => Py::new(py, Opened::new(*opened))?.into_any(),
+        Outcome::Descriptor(descriptor) => {
+            let number = descriptor.take().map_err(|_| PyMemoryError::new_err(()))?;
+            PyInt::new(py, number).into_any().unbind()
+        }
         Outcome::Metadata(metadata) => stat_result::build(py, &metadata)?,
         Outcome::Limits(limits) => statvfs_result(py, &limits)?,
         Outcome::Path(text) => path(py, &text)?.into_any().unbind(),
@@ -114,7 +152,7 @@ fn large(py: Python<'_>, file: LargeFile) -> PyResult<Converted> {
     Ok(Converted::Fill(fill, room))
 }
 
-fn filled(py: Python<'_>, room: Option<Py<PyAny>>, length: usize, tail: &[u8]) -> PyResult<Py<PyAny>> {
+pub(crate) fn filled(py: Python<'_>, room: Option<Py<PyAny>>, length: usize, tail: &[u8]) -> PyResult<Py<PyAny>> {
     let Some(room) = room else {
         return Ok(py.None());
     };

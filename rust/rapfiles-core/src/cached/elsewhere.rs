@@ -1,7 +1,11 @@
 //! No kernel but Linux's makes the promise that tier 0 is built on, so everything is handed to a worker.
 
+use std::fs::File;
+use std::io;
+
 use super::{Attempt, Room};
 use crate::error::{About, Error};
+use crate::metadata::Metadata;
 use crate::operation::Operation;
 use crate::outcome::{FileSystem, Outcome};
 use crate::platform::{self, NativePath};
@@ -18,6 +22,32 @@ impl Cached {
     pub(crate) fn attempt(&self, _operation: &Operation, _room: &mut dyn Room) -> Attempt {
         Attempt::HandOff(Lane::Unknown)
     }
+
+    pub(crate) fn permits(&self, _mount: MountNumber) -> bool {
+        false
+    }
+
+    /// # Safety
+    /// None of it is touched.
+    pub(crate) unsafe fn read_now(
+        &self,
+        _file: &File,
+        _mount: MountNumber,
+        _first: (*mut u8, usize),
+        _second: Option<(*mut u8, usize)>,
+        _offset: i64,
+    ) -> Option<usize> {
+        None
+    }
+}
+
+/// No mount is known to be fit for tier 0.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum MountNumber {}
+
+/// The metadata of an open file.
+pub(crate) fn look(file: &File) -> io::Result<(Metadata, Option<MountNumber>)> {
+    Ok((platform::metadata_of(file)?, None))
 }
 
 /// What the engine can use on the file system of a path.

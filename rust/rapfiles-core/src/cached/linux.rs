@@ -1,9 +1,10 @@
 //! Tier 0 on Linux: `openat2(2)` with `RESOLVE_CACHED`, `statx(2)` without synchronisation, `preadv2(2)` with `RWF_NOWAIT`.
 
 use std::ffi::CStr;
+use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -11,10 +12,11 @@ use super::known::{KnownFile, KnownFiles};
 use super::mounts::{self, MountNumber, Mounts};
 use super::{Attempt, Room};
 use crate::error::{About, Error, Subject};
+use crate::handle::{Facts, OpenedFile};
 use crate::metadata::{self, Metadata, Timestamp};
 use crate::operation::Operation;
 use crate::outcome::{FileSystem, Outcome};
-use crate::platform::{NativePath, metadata_of_fd, parent};
+use crate::platform::{NativePath, metadata_of_fd, only_reads, parent, set_blocking};
 use crate::queue::Lane;
 use crate::text::{Codec, Newline, decode};
 
@@ -87,6 +89,7 @@ impl Cached {
                 })
             }
             Operation::SameFile { path, other } => self.same_file(path, other),
+            Operation::Open { path, flags, .. } if only_reads(*flags) => self.open(path, *flags),
             Operation::IsJunction { .. } => Ok((Ok(Outcome::Flag(false)), Instant::now())),
             _ => Err(No::NotCached),
         };
@@ -131,7 +134,7 @@ impl Cached {
                 return Err(No::NotCached);
             }
         };
-        match statx(&fd) {
+        match statx(fd.as_fd()) {
             Some((metadata, mount)) => Ok(Ok(Found { fd, metadata, mount })),
             None => Err(No::NotCached),
         }
@@ -194,6 +197,93 @@ impl Cached {
         }
         Ok((Ok(content), now))
     }
+}
+
+impl Cached {
+    /// Opens a regular file for reading.
+    fn open(&self, path: &NativePath, flags: i32) -> Answer<Outcome> {
+        let began = Instant::now();
+        let place = self.known.place(path.to_bytes());
+        if let Some(place) = place
+            && let Some(known) = self.known.get(place, began)
+            && let Some(permit) = self.mounts.permit(known.mount, began)
+        {
+            let opened = open_regular(path.as_c_str(), known, flags);
+            let now = self.mounts.ended(permit);
+            match opened {
+                Some(opened) => return Ok((Ok(opened), now)),
+                None => self.known.forget(place),
+            }
+        }
+        let found = match self.find(path, true)? {
+            Ok(found) => found,
+            Err(error) => return Ok((Err(error), began)),
+        };
+        let known = KnownFile { device: found.metadata.device, inode: found.metadata.inode, mount: found.mount };
+        if !found.metadata.is_regular_file() {
+            return Err(No::HandOff(found.lane()));
+        }
+        let Some(permit) = self.mounts.permit(found.mount, began) else {
+            return Err(No::HandOff(found.lane()));
+        };
+        let lane = found.lane();
+        drop(found);
+        let opened = open_regular(path.as_c_str(), known, flags);
+        let now = self.mounts.ended(permit);
+        let Some(opened) = opened else { return Err(No::HandOff(lane)) };
+        if let Some(place) = place {
+            self.known.insert(place, known, began);
+        }
+        Ok((Ok(opened), now))
+    }
+
+    /// Whether tier 0 may be used on a mount now.
+    pub(crate) fn permits(&self, mount: MountNumber) -> bool {
+        self.mounts.permit(mount, Instant::now()).is_some()
+    }
+
+    /// Reads from an open file, at its position where the offset is -1, if that is in the page cache.
+    ///
+    /// # Safety
+    /// Both rooms, start and length, must be valid for writes.
+    pub(crate) unsafe fn read_now(
+        &self,
+        file: &File,
+        mount: MountNumber,
+        first: (*mut u8, usize),
+        second: Option<(*mut u8, usize)>,
+        offset: i64,
+    ) -> Option<usize> {
+        let permit = self.mounts.permit(mount, Instant::now())?;
+        let part = |(start, length): (*mut u8, usize)| libc::iovec { iov_base: start.cast(), iov_len: length };
+        let parts = [part(first), part(second.unwrap_or((std::ptr::null_mut(), 0)))];
+        let count = 1 + libc::c_int::from(second.is_some());
+        let (fd, parts) = (file.as_raw_fd(), parts.as_ptr());
+        // SAFETY: the caller's promise.
+        let read = unsafe { libc::preadv2(fd, parts, count, offset, libc::RWF_NOWAIT) };
+        self.mounts.ended(permit);
+        usize::try_from(read).ok()
+    }
+}
+
+/// Opens a path that leads to this regular file, if it still does.
+fn open_regular(path: &CStr, known: KnownFile, flags: i32) -> Option<Outcome> {
+    let file = File::from(open_to_read(path)?);
+    let metadata = metadata_of_fd(file.as_raw_fd()).ok()?;
+    let same = metadata.inode == known.inode && metadata.device == known.device;
+    if !same || !metadata.is_regular_file() {
+        return None;
+    }
+    set_blocking(&file).ok()?;
+    let facts = Facts::new(&file, &metadata, Some(known.mount), Some(flags));
+    Some(Outcome::Opened(Box::new(OpenedFile::new(file, true, facts))))
+}
+
+/// The metadata of an open file, and its mount where tier 0 may be used on that. Runs in a worker.
+pub(crate) fn look(file: &File) -> io::Result<(Metadata, Option<MountNumber>)> {
+    let metadata = metadata_of_fd(file.as_raw_fd())?;
+    let mount = statx(file.as_fd()).map(|(_, mount)| mount).filter(|mount| mounts::is_local(*mount));
+    Ok((metadata, mount))
 }
 
 /// What the kernel had at hand, and when that was there.
@@ -279,7 +369,7 @@ fn open_cached(path: &CStr, flags: libc::c_int) -> Result<OwnedFd, i32> {
 }
 
 /// The metadata that the kernel has at hand, and the mount.
-fn statx(fd: &OwnedFd) -> Option<(Metadata, MountNumber)> {
+fn statx(fd: BorrowedFd<'_>) -> Option<(Metadata, MountNumber)> {
     let mut stat = MaybeUninit::<libc::statx>::uninit();
     // SAFETY: the path is an empty C string, and `stat` has room for the result.
     let result = unsafe {

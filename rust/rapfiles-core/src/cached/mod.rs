@@ -10,9 +10,11 @@ mod linux;
 mod mounts;
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) use elsewhere::{Cached, inspect};
+pub(crate) use elsewhere::{Cached, MountNumber, inspect, look};
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{Cached, inspect};
+pub(crate) use linux::{Cached, inspect, look};
+#[cfg(target_os = "linux")]
+pub(crate) use mounts::MountNumber;
 
 use std::ptr::NonNull;
 use std::time::Instant;

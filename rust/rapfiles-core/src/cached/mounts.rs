@@ -19,7 +19,7 @@ const REMEMBERED: usize = 64;
 
 /// The number of a mount.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct MountNumber {
+pub(crate) struct MountNumber {
     pub(super) number: u64,
     /// Whether the kernel never gives the number to another mount (Linux 6.8).
     pub(super) unique: bool,

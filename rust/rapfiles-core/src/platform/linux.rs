@@ -1,8 +1,10 @@
 //! The system calls that are Linux's own.
 
+use std::ffi::CString;
+use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use super::{NativePath, checked};
 use crate::metadata::{Metadata, Timestamp};
@@ -130,4 +132,22 @@ fn advise(start: *mut u8, length: usize, advice: i32) {
     };
     // SAFETY: the range is within the caller's buffer, and the advice changes no content.
     unsafe { libc::madvise(start.add(first).cast(), length, advice) };
+}
+
+pub(crate) fn synchronise_data(file: &File) -> io::Result<()> {
+    // SAFETY: no memory is involved.
+    checked(|| unsafe { libc::fdatasync(file.as_raw_fd()) }).map(drop)
+}
+
+pub(crate) fn synchronise_everything(file: &File) -> io::Result<()> {
+    // SAFETY: no memory is involved.
+    checked(|| unsafe { libc::fsync(file.as_raw_fd()) }).map(drop)
+}
+
+/// Gives a name to a file that has none (`O_TMPFILE`), as open(2) shows it.
+pub(crate) fn link_descriptor(fd: i32, path: &NativePath) -> io::Result<()> {
+    let source = CString::new(format!("/proc/self/fd/{fd}")).map_err(io::Error::other)?;
+    let (at, follow) = (libc::AT_FDCWD, libc::AT_SYMLINK_FOLLOW);
+    // SAFETY: both paths are C strings.
+    checked(|| unsafe { libc::linkat(at, source.as_ptr(), at, path.as_ptr(), follow) }).map(drop)
 }

@@ -1,5 +1,7 @@
 //! The system calls, one file for each platform, all of the same shape.
 
+#[cfg(unix)]
+mod descriptor;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "macos")]
@@ -22,4 +24,4 @@ pub(crate) use windows::*;
 #[cfg(windows)]
 pub use windows::{EventSignal, NativePath};
 #[cfg(unix)]
-pub(crate) use {realpath::*, unix::*};
+pub(crate) use {descriptor::*, realpath::*, unix::*};

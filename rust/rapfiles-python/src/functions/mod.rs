@@ -5,6 +5,7 @@ pub(crate) mod directory;
 pub(crate) mod entry;
 pub(crate) mod link;
 pub(crate) mod metadata;
+pub(crate) mod open;
 pub(crate) mod ownership;
 pub(crate) mod read;
 pub(crate) mod resolve;

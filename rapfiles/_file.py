@@ -1,0 +1,445 @@
+"""The file classes: `io`'s, awaited.
+
+The methods that matter for speed are native and inherited; the rest is here.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import rapfiles._native as _native
+
+from ._text import ENCODED_WHOLE, HANDLERS_OF_PYTHON, check, incremental, native_codec_of, resolved
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+
+    from typing_extensions import Buffer
+
+    from ._text import Codec
+
+__all__ = [
+    "AsyncBufferedRandom",
+    "AsyncBufferedReader",
+    "AsyncBufferedWriter",
+    "AsyncFileIO",
+    "AsyncTextIOWrapper",
+]
+
+_CHUNK: Final = 256 << 10
+_BATCH: Final = 64 << 10
+_NEWLINES: Final = (
+    None,
+    "\r",
+    "\n",
+    ("\r", "\n"),
+    "\r\n",
+    ("\r", "\r\n"),
+    ("\n", "\r\n"),
+    ("\r", "\n", "\r\n"),
+)
+_UNSET: Final[Any] = object()
+
+
+class Chunks:
+    """The content of a binary file from its position on, in chunks."""
+
+    __slots__ = ("_file", "_size")
+
+    def __init__(self, file: _native.BufferedFile | _native.RawFile, size: int) -> None:
+        self._file = file
+        self._size = size
+
+    def __aiter__(self) -> Self:
+        return self
+
+    def __anext__(self) -> _native.Operation[bytes]:
+        return self._file._next_chunk(self._size)
+
+
+class Batches:
+    """The lines of a file from its position on, in lists."""
+
+    __slots__ = ("_file", "_hint")
+
+    def __init__(self, file: Any, hint: int) -> None:
+        self._file = file
+        self._hint = hint
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> list[Any]:
+        lines: list[Any] = await self._file.readlines(self._hint)
+        if not lines:
+            raise StopAsyncIteration
+        return lines
+
+
+class _Common:
+    """What all files have."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        @property
+        def _file(self) -> _native.OpenFile: ...
+
+        def close(self) -> _native.Operation[None]: ...
+
+    async def aclose(self) -> None:
+        """Close the file: another name of `close()`, for what expects it."""
+        await self.close()
+
+    async def __aenter__(self) -> Self:
+        """Return the file, which is open already."""
+        if self._file.closed:
+            raise ValueError("I/O operation on closed file.")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+        await self.close()
+
+    def isatty(self) -> bool:
+        """Whether the file is a terminal."""
+        return self._open_file().terminal
+
+    def readable(self) -> bool:
+        """Whether the file can be read."""
+        return self._open_file().readable
+
+    def writable(self) -> bool:
+        """Whether the file can be written."""
+        return self._open_file().writable
+
+    def seekable(self) -> bool:
+        """Whether the file has a position that can be moved."""
+        return self._open_file().seekable
+
+    def _open_file(self) -> _native.OpenFile:
+        file = self._file
+        if file.closed:
+            raise ValueError("I/O operation on closed file")
+        return file
+
+
+class AsyncFileIO(_Common, _native.RawFile):
+    """A binary file without a buffer: `io.FileIO`, awaited. `open(…, buffering=0)` makes it.
+
+    Each operation is one system call, so `read` and `write` may do less than was asked for. Otherwise what is
+    said of `AsyncBufferedReader` holds.
+
+    ```python
+    async with open(directory / "data", "wb", buffering=0) as file:
+        assert await file.write(b"abc") == 3
+    ```
+    """
+
+    __slots__ = ()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the file has been closed."""
+        return self._file.closed
+
+    @property
+    def name(self) -> Any:
+        """What the file was opened by: a path as it was given, or the number of a descriptor."""
+        return self._file.name
+
+    @property
+    def mode(self) -> str:
+        """The mode, as `io.FileIO` has it: `rb`, `wb`, `rb+` and so on."""
+        return self._file.raw_mode
+
+    @property
+    def closefd(self) -> bool:
+        """Whether the descriptor is closed with the file."""
+        return self._file.closefd
+
+    async def writelines(self, lines: Iterable[Buffer], /) -> None:
+        """Write one after the other, each with one system call. Line ends are not added."""
+        for line in lines:
+            await self.write(line)
+
+    def chunks(self, size: int = _CHUNK) -> Chunks:
+        """Iterate over what is left of the file, in chunks of `size` bytes; the last may be smaller."""
+        return Chunks(self, _positive(size))
+
+    def lines(self, hint: int = _BATCH) -> Batches:
+        """Iterate over the lines that are left, in lists of about `hint` bytes."""
+        return Batches(self, _positive(hint))
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return f"<rapfiles.{type(self).__name__} [closed]>"
+        return (
+            f"<rapfiles.{type(self).__name__} name={self.name!r} mode={self.mode!r} closefd={self.closefd}>"
+        )
+
+
+class _Buffered(_Common, _native.BufferedFile):
+    """What the buffered files have."""
+
+    __slots__ = ()
+
+    @property
+    def raw(self) -> AsyncFileIO:
+        """The file without its buffer. What is read or written there passes the buffer by."""
+        if self._detached:
+            raise ValueError("raw stream has been detached")
+        return AsyncFileIO(self._file)
+
+    @property
+    def name(self) -> Any:
+        """What the file was opened by: a path as it was given, or the number of a descriptor."""
+        return self.raw.name
+
+    @property
+    def mode(self) -> str:
+        """The mode, as `io.FileIO` has it: `rb`, `wb`, `rb+` and so on."""
+        return self.raw.mode
+
+    async def detach(self) -> AsyncFileIO:
+        """Flush, and give the file without its buffer. This object cannot be used any more."""
+        raw = self.raw
+        await self.flush()
+        self._detach()
+        return raw
+
+    async def writelines(self, lines: Iterable[Buffer], /) -> None:
+        """Write one after the other, as one operation. Line ends are not added."""
+        collected = bytearray()
+        try:
+            for line in lines:
+                if isinstance(line, str):
+                    raise TypeError("a bytes-like object is required, not 'str'")
+                collected += memoryview(line)
+        finally:
+            # What came before an error has been written, as with a synchronous file.
+            if collected or not self.writable():
+                await self.write(bytes(collected))
+
+    def chunks(self, size: int = _CHUNK) -> Chunks:
+        """Iterate over what is left of the file, in chunks of `size` bytes; the last may be smaller."""
+        return Chunks(self, _positive(size))
+
+    def lines(self, hint: int = _BATCH) -> Batches:
+        """Iterate over the lines that are left, in lists of about `hint` bytes."""
+        return Batches(self, _positive(hint))
+
+    def __repr__(self) -> str:
+        if self._detached:
+            return f"<rapfiles.{type(self).__name__}>"
+        return f"<rapfiles.{type(self).__name__} name={self.name!r}>"
+
+
+class AsyncBufferedReader(_Buffered):
+    """A binary file for reading: `io.BufferedReader`, awaited. `open(…, "rb")` makes it.
+
+    Operations run one at a time, in the order in which they were begun, whatever tasks begin them; `pread`,
+    `pwrite` and `stat` run beside them. **Cancelling** one ends the wait at once: what it had read is read by
+    the next, what it had accepted to write is written, and closing goes on in the background. Use after
+    closing raises ValueError, as `io` does.
+
+    ```python
+    async with open(directory / "data", "wb") as file:
+        await file.write(b"one\\ntwo\\n")
+    async with open(directory / "data", "rb") as file:
+        assert await file.read(2) == b"on"
+        assert [line async for line in file] == [b"e\\n", b"two\\n"]
+        assert await file.pread(3, 4) == b"two"
+    ```
+    """
+
+    __slots__ = ()
+
+
+class AsyncBufferedWriter(_Buffered):
+    """A binary file for writing: `io.BufferedWriter`, awaited. `open(…, "wb")` makes it.
+
+    What is written waits in a buffer until there is enough of it to be worth a worker's while. Others see it
+    after `flush()`, and after `close()`; the device has it after `sync()`. An error of writing in the
+    background is raised by the next `write`, `flush` or `close`. What is said of `AsyncBufferedReader` about
+    order and cancelling holds here.
+
+    ```python
+    async with open(directory / "data", "wb") as file:
+        assert await file.write(b"abc") == 3
+        await file.flush()
+        assert await (directory / "data").read_bytes() == b"abc"
+    ```
+    """
+
+    __slots__ = ()
+
+
+class AsyncBufferedRandom(_Buffered):
+    """A binary file for reading and writing: `io.BufferedRandom`, awaited. `open(…, "r+b")` makes it.
+
+    ```python
+    async with open(directory / "data", "w+b") as file:
+        await file.write(b"abc")
+        await file.seek(0)
+        assert await file.read() == b"abc"
+    ```
+    """
+
+    __slots__ = ()
+
+
+class AsyncTextIOWrapper(_Common, _native.TextFile):
+    """A text file: `io.TextIOWrapper`, awaited. `open(…)` makes it.
+
+    UTF-8, ASCII and Latin-1 are decoded natively, other encodings and error handlers by Python's own codecs.
+    What is said of `AsyncBufferedReader` about order and cancelling, and of `AsyncBufferedWriter` about
+    buffering, holds here. Unlike with a synchronous file, `tell()` works while the file is iterated over.
+
+    ```python
+    async with open(directory / "menu", "w+", encoding="utf-8") as file:
+        await file.write("crème\\nbrûlée\\n")
+        await file.seek(0)
+        assert await file.readline() == "crème\\n"
+        assert await file.read() == "brûlée\\n"
+    ```
+    """
+
+    __slots__ = ("_decoder", "_encoder", "mode")
+
+    mode: str
+    """The mode with which the file was opened."""
+    _decoder: Any
+    _encoder: Any
+
+    @property
+    def name(self) -> Any:
+        """What the file was opened by: a path as it was given, or the number of a descriptor."""
+        return self.buffer.name  # type: ignore[attr-defined]  # pyright: ignore
+
+    @property
+    def newlines(self) -> str | tuple[str, ...] | None:
+        """The line ends that have been met so far, where `newline` is `None` or `""`."""
+        seen = self._seen
+        if seen is not None:
+            return _NEWLINES[seen]
+        return getattr(self._decoder, "newlines", None)
+
+    async def detach(self) -> AsyncBufferedReader | AsyncBufferedWriter | AsyncBufferedRandom:
+        """Flush, and give the binary file underneath. This object cannot be used any more."""
+        buffer: Any = self.buffer
+        await self.flush()
+        self._detach()
+        return buffer  # type: ignore[no-any-return]
+
+    async def reconfigure(
+        self,
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = _UNSET,
+        line_buffering: bool | None = None,
+        write_through: bool | None = None,
+    ) -> None:
+        """Change how text is encoded, and when it is flushed.
+
+        Args:
+            encoding: The new encoding.
+            errors: The new error handler; `"strict"` where only the encoding is new.
+            newline: What ends a line from now on, as for `open`.
+            line_buffering: Whether a write with a line end in it flushes.
+            write_through: Whether writes are handed on at once.
+
+        Raises:
+            io.UnsupportedOperation: There is text that was decoded and has not been read.
+            LookupError: There is no such encoding.
+        """
+        changes = encoding is not None or errors is not None or newline is not _UNSET
+        if changes and self._has_read:
+            raise io.UnsupportedOperation(
+                "It is not possible to set the encoding or newline of stream after the first read"
+            )
+        await self.flush()
+        if changes:
+            if encoding is None:
+                encoding = self.encoding
+                errors = self.errors if errors is None else errors
+            elif errors is None:
+                errors = "strict"
+            line_end = self._newline if newline is _UNSET else newline
+            encoding = resolved(encoding)
+            check(encoding, errors, line_end)
+            begun = self._file.writable and self._file.seekable and await self.buffer.tell() != 0
+            self._set_codec(native_codec_of(encoding, errors), encoding, errors or "strict", line_end)
+            if begun:
+                self._encode_within()
+        if line_buffering is not None or write_through is not None:
+            self._set_buffering(
+                self.line_buffering if line_buffering is None else bool(line_buffering),
+                self.write_through if write_through is None else bool(write_through),
+            )
+
+    async def writelines(self, lines: Iterable[str], /) -> None:
+        """Write one after the other, as one operation. Line ends are not added."""
+        collected: list[str] = []
+        try:
+            for line in lines:
+                if not isinstance(line, str):
+                    raise TypeError(f"write() argument must be str, not {type(line).__name__}")
+                collected.append(line)
+        finally:
+            # What came before an error has been written, as with a synchronous file.
+            if collected or not self.writable():
+                await self.write("".join(collected))
+
+    def lines(self, hint: int = _BATCH) -> Batches:
+        """Iterate over the lines that are left, in lists of about `hint` characters."""
+        return Batches(self, _positive(hint))
+
+    def _set_codec(self, codec: Codec | None, encoding: str, errors: str, newline: str | None) -> None:
+        """Set how text is encoded and lines end: natively, or as Python does it."""
+        decoder = encoder = None
+        sliced = True
+        if codec is None:
+            information = codecs.lookup(encoding)
+            if self._file.readable:
+                decoder = incremental(information.incrementaldecoder)(errors)
+                if not newline:
+                    decoder = io.IncrementalNewlineDecoder(decoder, newline is None)  # type: ignore[arg-type]  # pyright: ignore
+            if self._file.writable:
+                encoder = incremental(information.incrementalencoder)(errors)
+            sliced = information.name not in ENCODED_WHOLE and errors in HANDLERS_OF_PYTHON
+        self._decoder, self._encoder = decoder, encoder
+        self._set_encoding(encoding, errors, newline, codec, decoder, encoder, sliced)
+
+    def _encode_within(self) -> None:
+        """What is written comes behind something, so there is no byte order mark."""
+        if self._encoder is not None:
+            self._encoder.setstate(0)
+
+    def __repr__(self) -> str:
+        if self._detached:
+            return f"<rapfiles.{type(self).__name__} encoding={self.encoding!r}>"
+        return (
+            f"<rapfiles.{type(self).__name__} name={self.name!r} mode={self.mode!r}"
+            f" encoding={self.encoding!r}>"
+        )
+
+
+def _positive(size: int) -> int:
+    if size < 1:
+        raise ValueError(f"size must be at least 1, not {size}")
+    return size
+
+
+for _class in (AsyncFileIO, AsyncBufferedReader, AsyncBufferedWriter, AsyncBufferedRandom, AsyncTextIOWrapper):
+    _class.__module__ = "rapfiles"

@@ -1,0 +1,396 @@
+"""`open()`: what `builtins.open` does, awaited."""
+
+# pyright: reportUnnecessaryIsInstance=false, reportUnnecessaryComparison=false
+# The annotations promise what the checks of arguments check.
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+import warnings
+from collections.abc import Awaitable
+from contextlib import AbstractAsyncContextManager
+from locale import getencoding
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar, overload
+
+import rapfiles._native as _native
+
+from ._file import (
+    AsyncBufferedRandom,
+    AsyncBufferedReader,
+    AsyncBufferedWriter,
+    AsyncFileIO,
+    AsyncTextIOWrapper,
+)
+from ._text import check, native_codec, native_codec_of
+from ._threads import run_sync
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Generator
+    from types import TracebackType
+
+    Opener: TypeAlias = Callable[[str, int], int]
+    FileDescriptorOrPath: TypeAlias = int | str | bytes | os.PathLike[str] | os.PathLike[bytes]
+    OpenTextMode: TypeAlias = Literal[
+        "r", "r+", "+r", "rt", "tr", "rt+", "r+t", "+rt", "tr+", "t+r", "+tr",
+        "w", "w+", "+w", "wt", "tw", "wt+", "w+t", "+wt", "tw+", "t+w", "+tw",
+        "a", "a+", "+a", "at", "ta", "at+", "a+t", "+at", "ta+", "t+a", "+ta",
+        "x", "x+", "+x", "xt", "tx", "xt+", "x+t", "+xt", "tx+", "t+x", "+tx",
+    ]  # fmt: skip
+    OpenBinaryModeUpdating: TypeAlias = Literal[
+        "rb+", "r+b", "+rb", "br+", "b+r", "+br", "wb+", "w+b", "+wb", "bw+", "b+w", "+bw",
+        "ab+", "a+b", "+ab", "ba+", "b+a", "+ba", "xb+", "x+b", "+xb", "bx+", "b+x", "+bx",
+    ]  # fmt: skip
+    OpenBinaryModeWriting: TypeAlias = Literal["wb", "bw", "ab", "ba", "xb", "bx"]
+    OpenBinaryModeReading: TypeAlias = Literal["rb", "br"]
+    OpenBinaryMode: TypeAlias = OpenBinaryModeUpdating | OpenBinaryModeReading | OpenBinaryModeWriting
+
+__all__ = ["AnyFile", "FileContextManager", "open"]
+
+AnyFile: TypeAlias = (
+    AsyncTextIOWrapper | AsyncBufferedReader | AsyncBufferedWriter | AsyncBufferedRandom | AsyncFileIO
+)
+"""Whatever `open()` returns."""
+
+FileT = TypeVar("FileT", bound=AnyFile, covariant=True)
+
+_DEFAULT_PERMISSIONS: Final = 0o666
+_PLATFORM_FLAGS: Final = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOINHERIT", 0)
+
+
+class FileContextManager(Awaitable[FileT], AbstractAsyncContextManager[FileT], Generic[FileT]):
+    """What `open()` returns: a file that is opened when this is awaited or entered, once.
+
+    ```python
+    file = await open(directory / "log", "w")
+    await file.close()
+
+    async with open(directory / "log") as file:
+        assert await file.read() == ""
+    ```
+    """
+
+    __slots__ = ("_coroutine", "_file")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, FileT]) -> None:
+        self._coroutine = coroutine
+        self._file: FileT | None = None
+
+    def __await__(self) -> Generator[Any, Any, FileT]:
+        return self._coroutine.__await__()
+
+    async def __aenter__(self) -> FileT:
+        """Open the file."""
+        self._file = file = await self._coroutine
+        return file
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+        if self._file is not None:
+            await self._file.close()
+
+
+class _Mode(NamedTuple):
+    """A mode, taken apart."""
+
+    flags: int
+    readable: bool
+    writable: bool
+    append: bool
+    binary: bool
+    raw_mode: str
+
+
+_modes: dict[str, _Mode] = {}
+
+
+def _parse(mode: str) -> _Mode:
+    """Take a mode apart, with the complaints of `io.open`."""
+    if not isinstance(mode, str):
+        raise TypeError(f"open() argument 'mode' must be str, not {type(mode).__name__}")
+    letters = set(mode)
+    if letters - set("axrwb+t") or len(mode) > len(letters):
+        raise ValueError(f"invalid mode: {mode!r}")
+    if {"t", "b"} <= letters:
+        raise ValueError("can't have text and binary mode at once")
+    if len(letters & set("axrw")) != 1:
+        raise ValueError("must have exactly one of create/read/write/append mode")
+    updating = "+" in letters
+    readable = "r" in letters or updating
+    writable = "r" not in letters or updating
+    flags = os.O_RDWR if readable and writable else os.O_WRONLY if writable else os.O_RDONLY
+    if "w" in letters:
+        flags |= os.O_CREAT | os.O_TRUNC
+        raw_mode = "rb+" if updating else "wb"
+    elif "x" in letters:
+        flags |= os.O_CREAT | os.O_EXCL
+        raw_mode = "xb+" if updating else "xb"
+    elif "a" in letters:
+        flags |= os.O_CREAT | os.O_APPEND
+        raw_mode = "ab+" if updating else "ab"
+    else:
+        raw_mode = "rb+" if updating else "rb"
+    parsed = _Mode(flags | _PLATFORM_FLAGS, readable, writable, "a" in letters, "b" in letters, raw_mode)
+    _modes[mode] = parsed
+    return parsed
+
+
+@overload
+def open(
+    file: FileDescriptorOrPath,
+    mode: OpenTextMode = "r",
+    buffering: int = -1,
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+    closefd: bool = True,
+    opener: Opener | None = None,
+) -> FileContextManager[AsyncTextIOWrapper]: ...
+@overload
+def open(
+    file: FileDescriptorOrPath,
+    mode: OpenBinaryMode,
+    buffering: Literal[0],
+    encoding: None = None,
+    errors: None = None,
+    newline: None = None,
+    closefd: bool = True,
+    opener: Opener | None = None,
+) -> FileContextManager[AsyncFileIO]: ...
+@overload
+def open(
+    file: FileDescriptorOrPath,
+    mode: OpenBinaryModeUpdating,
+    buffering: Literal[-1, 1] = -1,
+    encoding: None = None,
+    errors: None = None,
+    newline: None = None,
+    closefd: bool = True,
+    opener: Opener | None = None,
+) -> FileContextManager[AsyncBufferedRandom]: ...
+@overload
+def open(
+    file: FileDescriptorOrPath,
+    mode: OpenBinaryModeWriting,
+    buffering: Literal[-1, 1] = -1,
+    encoding: None = None,
+    errors: None = None,
+    newline: None = None,
+    closefd: bool = True,
+    opener: Opener | None = None,
+) -> FileContextManager[AsyncBufferedWriter]: ...
+@overload
+def open(
+    file: FileDescriptorOrPath,
+    mode: OpenBinaryModeReading,
+    buffering: Literal[-1, 1] = -1,
+    encoding: None = None,
+    errors: None = None,
+    newline: None = None,
+    closefd: bool = True,
+    opener: Opener | None = None,
+) -> FileContextManager[AsyncBufferedReader]: ...
+@overload
+def open(
+    file: FileDescriptorOrPath,
+    mode: OpenBinaryMode,
+    buffering: int = -1,
+    encoding: None = None,
+    errors: None = None,
+    newline: None = None,
+    closefd: bool = True,
+    opener: Opener | None = None,
+) -> FileContextManager[AsyncBufferedReader | AsyncBufferedWriter | AsyncBufferedRandom | AsyncFileIO]: ...
+@overload
+def open(
+    file: FileDescriptorOrPath,
+    mode: str,
+    buffering: int = -1,
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+    closefd: bool = True,
+    opener: Opener | None = None,
+) -> FileContextManager[Any]: ...
+def open(
+    file: FileDescriptorOrPath,
+    mode: str = "r",
+    buffering: int = -1,
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+    closefd: bool = True,
+    opener: Opener | None = None,
+) -> FileContextManager[Any]:
+    """Open a file, as the built-in `open` does.
+
+    Nothing happens until the result is awaited, `file = await open(…)`, or entered, `async with open(…) as
+    file`. Whoever awaits it has to close the file.
+
+    If cancelled, the file may be created or emptied, or be so a little later, where the mode asks for that; it
+    is closed again.
+
+    Args:
+        file: A path, or the number of a descriptor that is open already.
+        mode: As for the built-in `open`: one of `r`, `w`, `a`, `x`, with `+`, `b` or `t`.
+        buffering: 0 for none (binary files only), 1 to flush text after each line. Another number is how many
+            bytes may wait before a worker begins to write them; by default the library decides.
+        encoding: Of text; by default the locale's, or UTF-8 in UTF-8 mode. UTF-8, ASCII and Latin-1 are
+            fastest; other encodings are Python's own.
+        errors: What becomes of what cannot be encoded or decoded; by default `"strict"`.
+        newline: What ends a line: as for the built-in `open`.
+        closefd: Whether a descriptor that was given is closed with the file.
+        opener: Called in a thread with the path and flags, to open a descriptor.
+
+    Returns:
+        A context manager, awaitable: of an `AsyncTextIOWrapper`, or in binary mode of an `AsyncBufferedReader`
+        (`r`), `AsyncBufferedWriter` (`w`, `a`, `x`), `AsyncBufferedRandom` (`+`) or, without a buffer, an
+        `AsyncFileIO`.
+
+    Raises:
+        OSError: The file cannot be opened.
+        ValueError: The arguments do not fit together.
+        LookupError: There is no such encoding. The file is not touched.
+
+    ```python
+    async with open(directory / "menu", "w", encoding="utf-8") as file:
+        await file.write("crème\\nbrûlée\\n")
+    async with open(directory / "menu", encoding="utf-8") as file:
+        assert [line async for line in file] == ["crème\\n", "brûlée\\n"]
+    ```
+    """
+    return FileContextManager(_open(file, mode, buffering, encoding, errors, newline, closefd, opener))
+
+
+async def _open(
+    file: FileDescriptorOrPath,
+    mode: str,
+    buffering: int,
+    encoding: str | None,
+    errors: str | None,
+    newline: str | None,
+    closefd: bool,
+    opener: Opener | None,
+) -> Any:
+    name: Any = file if isinstance(file, int) else os.fspath(file)
+    parsed = _modes.get(mode) if isinstance(mode, str) else None
+    if parsed is None:
+        parsed = _parse(mode)
+    flags, readable, writable, append, binary, raw_mode = parsed
+    codec = None
+    if binary:
+        if encoding is not None:
+            raise ValueError("binary mode doesn't take an encoding argument")
+        if errors is not None:
+            raise ValueError("binary mode doesn't take an errors argument")
+        if newline is not None:
+            raise ValueError("binary mode doesn't take a newline argument")
+        if buffering == 1:
+            warnings.warn(
+                "line buffering (buffering=1) isn't supported in binary mode, the default buffer size will be used",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+    else:
+        if buffering == 0:
+            raise ValueError("can't have unbuffered text I/O")
+        encoding = io.text_encoding(encoding, 3)
+        codec = native_codec(encoding, errors, newline)
+        if codec is None:
+            check(encoding, errors, newline)
+            codec = native_codec_of(encoding, errors)
+
+    opened: _native.Opened
+    if isinstance(name, int):
+        if name < 0:
+            raise ValueError("negative file descriptor")
+        opened = await _native.adopt_descriptor(name, bool(closefd), append, name)
+    elif not closefd:
+        raise ValueError("Cannot use closefd=False with file name")
+    elif opener is not None:
+        opened = await _adopt(opener, name, flags, append)
+    else:
+        opened = await _native.open_file(name, flags, _DEFAULT_PERMISSIONS)
+
+    if buffering == 0:
+        file_class: Any = AsyncFileIO
+    elif readable and writable:
+        file_class = AsyncBufferedRandom
+    else:
+        file_class = AsyncBufferedReader if readable else AsyncBufferedWriter
+    line_buffering = not binary and (buffering == 1 or (buffering < 0 and opened.terminal))
+    shared = _native.new_handle(
+        opened,
+        buffering if buffering > 1 else None,
+        readable,
+        writable,
+        _native.in_trio_task(),
+        name,
+        raw_mode,
+        file_class.__name__ if binary else "AsyncTextIOWrapper",
+    )
+    buffered = file_class(shared)
+    if binary:
+        return buffered
+    text = AsyncTextIOWrapper(buffered, line_buffering)
+    text.mode = mode
+    assert encoding is not None, "text files have one"
+    if encoding == "locale":
+        encoding = getencoding()
+    text._set_codec(codec, encoding, "strict" if errors is None else errors, newline)
+    if codec is None and writable and shared.seekable and await buffered.tell() != 0:
+        text._encode_within()
+    return text
+
+
+async def _adopt(opener: Opener, name: Any, flags: int, append: bool) -> _native.Opened:
+    """Have the caller's function open a descriptor, in a thread, and take it over."""
+    call = _OpenerCall(opener, name, flags | getattr(os, "O_CLOEXEC", 0))
+    try:
+        descriptor = await run_sync(call)
+        return await _native.adopt_descriptor(descriptor, True, append, name)
+    except BaseException:
+        call.abandon()
+        raise
+
+
+class _OpenerCall:
+    """A call of an opener whose descriptor is closed if nobody takes it."""
+
+    def __init__(self, opener: Opener, name: Any, flags: int) -> None:
+        self._opener = opener
+        self._name = name
+        self._flags = flags
+        self._lock = threading.Lock()
+        self._descriptor: int | None = None
+        self._abandoned = False
+
+    def __call__(self) -> int:
+        descriptor = self._opener(self._name, self._flags)
+        if not isinstance(descriptor, int):
+            raise TypeError("expected integer from opener")
+        if descriptor < 0:
+            raise ValueError(f"opener returned {descriptor}")
+        with self._lock:
+            self._descriptor = descriptor
+            abandoned = self._abandoned
+        if abandoned:
+            os.close(descriptor)
+        else:
+            os.set_inheritable(descriptor, False)
+        return descriptor
+
+    def abandon(self) -> None:
+        """Nobody is going to take it."""
+        with self._lock:
+            self._abandoned = True
+            descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            # Taking it over is all that has failed.
+            os.close(descriptor)

@@ -1,0 +1,69 @@
+//! The end of a handle that nobody has closed: what is buffered is written, and the file is closed, in the background.
+
+use std::fs::File;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::writer::Writer;
+use crate::engine::Engine;
+use crate::platform;
+use crate::write::Data;
+
+/// How many are under way in this process.
+static UNDER_WAY: Mutex<usize> = Mutex::new(0);
+static NONE_LEFT: Condvar = Condvar::new();
+
+/// What is left of a handle.
+pub(super) struct Burial {
+    file: Option<File>,
+    close: bool,
+    rewind: u64,
+    pieces: Vec<Data>,
+}
+
+impl Burial {
+    pub(super) fn new(file: File, close: bool, writer: &mut Writer) -> Self {
+        let rewind = std::mem::take(&mut writer.rewind);
+        let pieces = std::iter::from_fn(|| {
+            let piece = writer.take()?;
+            writer.give_back(Data::Owned(Vec::new()), 0);
+            Some(piece)
+        });
+        let pieces = pieces.collect();
+        *under_way() += 1;
+        Self { file: Some(file), close, rewind, pieces }
+    }
+
+    /// Writes and closes in another thread.
+    pub(super) fn begin(self) {
+        Engine::current().spawn(move || drop(self));
+    }
+
+    fn write(&self, file: &File) -> std::io::Result<()> {
+        if self.rewind > 0 {
+            platform::seek(file, -(self.rewind as i64), platform::FROM_HERE)?;
+        }
+        self.pieces.iter().try_for_each(|piece| platform::write_all(file, piece.bytes()))
+    }
+}
+
+impl Drop for Burial {
+    fn drop(&mut self) {
+        if let Some(file) = self.file.take() {
+            // There is nobody to be told of an error.
+            let _ = self.write(&file);
+            let _ = if self.close { platform::close(file) } else { platform::into_descriptor(file).map(drop) };
+        }
+        *under_way() -= 1;
+        NONE_LEFT.notify_all();
+    }
+}
+
+fn under_way() -> std::sync::MutexGuard<'static, usize> {
+    UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits until all that was left unclosed has been closed, at most for so long. For the end of the process.
+pub fn wait_for_burials(most: Duration) {
+    let _ = NONE_LEFT.wait_timeout_while(under_way(), most, |left| *left > 0);
+}

@@ -1,0 +1,510 @@
+//! Decoding a text file chunk by chunk, with the results of `io.TextIOWrapper` down to where an error is raised.
+//!
+//! A synchronous text file decodes 8 KiB at a time, and what it does about an invalid byte, or about `tell()`, depends on
+//! where these chunks begin. So the same chunks are decoded here. What has been decoded is kept as UTF-8 (or as it came,
+//! for Latin-1): strings are made of it only when lines or characters are asked for.
+
+use crate::text::{Codec, Newline, Text, decode};
+
+/// How much a synchronous text file decodes at once: `TextIOWrapper._CHUNK_SIZE`.
+const CHUNK: usize = 8192;
+
+const CARRIAGE_RETURN: u8 = 1;
+const LINE_FEED: u8 = 2;
+const BOTH: u8 = 4;
+
+/// What ends a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineEnds {
+    /// `\n`, `\r` and `\r\n`. `translate`: all become `\n`.
+    Universal {
+        /// Whether they do.
+        translate: bool,
+    },
+    /// This, and nothing else.
+    Fixed(&'static [u8]),
+}
+
+/// How bytes stand for characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Each byte is a character of ASCII.
+    Ascii,
+    /// Each byte is a character of Latin-1.
+    Latin1,
+    /// UTF-8. Surrogates may be among it.
+    Utf8,
+}
+
+/// Bytes that are not valid in the encoding, from the last character on that was cut off by the chunk before.
+#[derive(Debug)]
+pub struct Undecodable(pub Vec<u8>);
+
+/// What became of a chunk.
+pub(super) enum Chunk {
+    Decoded,
+    End,
+    Undecodable(Vec<u8>),
+}
+
+/// Where the user is in the file, for `tell()`.
+#[derive(Debug)]
+pub enum Position<'a> {
+    /// So many bytes before the position of the buffer.
+    Before(usize),
+    /// To be found by decoding once more.
+    Decode {
+        /// What was decoded.
+        input: &'a [u8],
+        /// Whether a carriage return was pending before.
+        pending: bool,
+        /// How many of the characters have been used.
+        used: usize,
+        /// Bytes for each character, when they were last decoded.
+        ratio: f64,
+    },
+}
+
+/// Decoded characters that have not been asked for yet, and how to decode more.
+#[derive(Debug)]
+pub struct Decoder {
+    /// `None`: somebody else decodes.
+    codec: Option<Codec>,
+    line_ends: LineEnds,
+    chunk: Vec<u8>,
+    used: usize,
+    form: Form,
+    /// So much of the chunk was searched for the end of a line.
+    scanned: usize,
+    /// The beginning of a character whose rest is in the next chunk.
+    undecoded: Vec<u8>,
+    /// The last chunk ended with a carriage return, which the next may make a `\r\n`.
+    pending: bool,
+    /// Which line ends were seen.
+    seen: u8,
+    /// What the chunk was decoded from, where that is not the same.
+    input: Option<Vec<u8>>,
+    /// Whether a carriage return was pending before it.
+    input_pending: bool,
+    ratio: f64,
+}
+
+impl Decoder {
+    /// A decoder; `codec`: `None` where the chunks come decoded.
+    pub fn new(codec: Option<Codec>, line_ends: LineEnds) -> Self {
+        Self {
+            codec,
+            line_ends,
+            chunk: Vec::new(),
+            used: 0,
+            form: Form::Ascii,
+            scanned: 0,
+            undecoded: Vec::new(),
+            pending: false,
+            seen: 0,
+            input: None,
+            input_pending: false,
+            ratio: 0.0,
+        }
+    }
+
+    /// Whether it decodes by itself.
+    pub fn is_native(&self) -> bool {
+        self.codec.is_some()
+    }
+
+    /// What ends a line.
+    pub fn line_ends(&self) -> LineEnds {
+        self.line_ends
+    }
+
+    /// Changes what ends a line.
+    pub fn set_line_ends(&mut self, line_ends: LineEnds) {
+        self.line_ends = line_ends;
+    }
+
+    /// Which line ends were seen: 1 for `\r`, 2 for `\n`, 4 for `\r\n`.
+    pub fn seen(&self) -> u8 {
+        self.seen
+    }
+
+    /// Forgets the characters that have not been used.
+    pub fn clear(&mut self) {
+        self.chunk.clear();
+        (self.used, self.scanned, self.form, self.input) = (0, 0, Form::Ascii, None);
+    }
+
+    /// As if nothing had been decoded yet. `pending`: a carriage return came before.
+    pub fn reset(&mut self, pending: bool) {
+        self.clear();
+        self.undecoded.clear();
+        (self.pending, self.input_pending) = (pending, pending);
+    }
+
+    /// Whether there are no characters left.
+    pub fn is_empty(&self) -> bool {
+        self.used == self.chunk.len()
+    }
+
+    /// The number of bytes that decoded characters take.
+    pub fn len(&self) -> usize {
+        self.chunk.len() - self.used
+    }
+
+    /// The number of characters that are there.
+    pub fn characters(&self) -> usize {
+        count(&self.chunk[self.used..], self.form)
+    }
+
+    /// How many bytes a synchronous text file would decode next, to get so many characters.
+    pub fn next_input(&self, characters: usize) -> usize {
+        ((self.ratio.max(1.0) * characters as f64) as usize).max(CHUNK)
+    }
+
+    /// Makes room for the next chunk behind what is left of this one.
+    fn begin_chunk(&mut self) {
+        if self.is_empty() {
+            self.clear();
+            self.input_pending = self.pending;
+        } else if self.is_native() && self.input.is_none() && self.used > 0 {
+            self.chunk.drain(..self.used);
+            self.scanned -= self.used;
+            self.used = 0;
+        }
+    }
+
+    /// Decodes the next bytes of the file. `end`: there are none.
+    ///
+    /// # Errors
+    /// When they are not valid in the encoding. They are used up all the same, as in a synchronous text file.
+    pub fn decode(&mut self, bytes: &[u8], end: bool) -> Result<(), Undecodable> {
+        self.begin_chunk();
+        let from = self.chunk.len();
+        let pending_before = self.pending;
+        if pending_before {
+            self.chunk.push(b'\r');
+        }
+        let begin = self.chunk.len();
+        self.chunk.extend_from_slice(&self.undecoded);
+        self.chunk.extend_from_slice(bytes);
+        let (form, valid) = match self.validate(begin, end) {
+            Ok(valid) => valid,
+            Err(undecodable) => {
+                self.chunk.truncate(from);
+                return Err(undecodable);
+            }
+        };
+        let input = || [&self.undecoded, bytes].concat();
+        let universal = matches!(self.line_ends, LineEnds::Universal { .. });
+        let mut input_differs = None;
+        if universal && (pending_before || memchr::memchr(b'\r', &self.chunk[begin..valid]).is_some()) {
+            input_differs = Some(input());
+        }
+        self.undecoded.splice(.., self.chunk[valid..].iter().copied());
+        self.chunk.truncate(valid);
+        if universal {
+            if pending_before && begin == valid && !end {
+                self.chunk.truncate(from);
+            } else {
+                self.pending = !end && self.chunk.len() > from && self.chunk.last() == Some(&b'\r');
+                if self.pending {
+                    self.chunk.pop();
+                }
+            }
+            self.note_line_ends(from);
+        }
+        self.form = match (from, self.form) {
+            (0, _) => form,
+            (_, before) if before == form => form,
+            (_, Form::Latin1) => Form::Latin1,
+            (_, Form::Ascii) => form,
+            (_, Form::Utf8) => Form::Utf8,
+        };
+        if let Some(input) = input_differs {
+            let before = self.input.take().unwrap_or_else(|| self.chunk[..from].to_vec());
+            self.input = Some([before, input].concat());
+        } else if let Some(before) = &mut self.input {
+            before.extend_from_slice(bytes);
+        }
+        let characters = count(&self.chunk[from..], form);
+        self.ratio = if characters == 0 { 0.0 } else { bytes.len() as f64 / characters as f64 };
+        Ok(())
+    }
+
+    /// What form the bytes from `begin` on have, and how far they are whole characters.
+    fn validate(&self, begin: usize, end: bool) -> Result<(Form, usize), Undecodable> {
+        let bytes = &self.chunk[begin..];
+        let undecodable = || Undecodable(bytes.to_vec());
+        if bytes.is_ascii() {
+            return Ok((Form::Ascii, self.chunk.len()));
+        }
+        match self.codec {
+            Some(Codec::Latin1) => Ok((Form::Latin1, self.chunk.len())),
+            Some(Codec::Ascii) => Err(undecodable()),
+            Some(Codec::Utf8) | None => match std::str::from_utf8(bytes) {
+                Ok(_) => Ok((Form::Utf8, self.chunk.len())),
+                Err(error) if error.error_len().is_none() && !end => {
+                    Ok((Form::Utf8, begin + error.valid_up_to()))
+                }
+                Err(_) => Err(undecodable()),
+            },
+        }
+    }
+
+    /// Notes which line ends the chunk has from here on, and translates them if that is wanted.
+    fn note_line_ends(&mut self, from: usize) {
+        let chunk = &self.chunk[from..];
+        if memchr::memchr(b'\r', chunk).is_none() {
+            if self.seen & LINE_FEED == 0 && memchr::memchr(b'\n', chunk).is_some() {
+                self.seen |= LINE_FEED;
+            }
+            return;
+        }
+        let mut before = b' ';
+        for &byte in chunk.iter().chain(b" ") {
+            match (before, byte) {
+                (b'\r', b'\n') => self.seen |= BOTH,
+                (b'\r', _) => self.seen |= CARRIAGE_RETURN,
+                (_, b'\n') => self.seen |= LINE_FEED,
+                _ => {}
+            }
+            before = byte;
+        }
+        if self.line_ends == (LineEnds::Universal { translate: true }) {
+            let mut to = from;
+            let mut at = from;
+            while at < self.chunk.len() {
+                let byte = self.chunk[at];
+                self.chunk[to] = if byte == b'\r' { b'\n' } else { byte };
+                at += if byte == b'\r' && self.chunk.get(at + 1) == Some(&b'\n') { 2 } else { 1 };
+                to += 1;
+            }
+            self.chunk.truncate(to);
+        }
+    }
+
+    /// Adds characters that somebody else has decoded from so many bytes.
+    pub fn add(&mut self, text: &[u8], characters: usize, bytes: usize) {
+        self.begin_chunk();
+        let ascii = characters == text.len();
+        self.form = match self.form {
+            Form::Utf8 if !self.chunk.is_empty() => Form::Utf8,
+            _ if ascii && (self.chunk.is_empty() || self.form == Form::Ascii) => Form::Ascii,
+            _ => Form::Utf8,
+        };
+        self.chunk.extend_from_slice(text);
+        self.ratio = if characters == 0 { 0.0 } else { bytes as f64 / characters as f64 };
+    }
+
+    /// Where the first line ends, its end included.
+    pub fn find_line(&mut self) -> Option<usize> {
+        let chunk = &self.chunk[self.used..];
+        let from = self.scanned.saturating_sub(self.used);
+        let found = match self.line_ends {
+            LineEnds::Universal { translate: true } | LineEnds::Fixed(b"\n") => {
+                memchr::memchr(b'\n', &chunk[from..]).map(|at| from + at + 1)
+            }
+            LineEnds::Universal { translate: false } => {
+                memchr::memchr2(b'\n', b'\r', &chunk[from..]).map(|at| {
+                    let at = from + at;
+                    let both = chunk[at] == b'\r' && chunk.get(at + 1) == Some(&b'\n');
+                    at + if both { 2 } else { 1 }
+                })
+            }
+            LineEnds::Fixed(end) => {
+                let from = from.saturating_sub(end.len() - 1);
+                memchr::memmem::find(&chunk[from..], end).map(|at| from + at + end.len())
+            }
+        };
+        if found.is_none() {
+            self.scanned = self.chunk.len();
+        }
+        found
+    }
+
+    /// How many bytes the first characters take, no more than there are.
+    pub fn bytes_of(&self, characters: usize) -> usize {
+        let chunk = &self.chunk[self.used..];
+        if self.form != Form::Utf8 || characters >= chunk.len() {
+            return characters.min(chunk.len());
+        }
+        let mut starts = chunk.iter().enumerate().filter(|(_, byte)| **byte & 0xc0 != 0x80);
+        starts.nth(characters).map_or(chunk.len(), |(at, _)| at)
+    }
+
+    /// The first bytes of the characters that are there.
+    pub fn peek(&self, bytes: usize) -> (&[u8], Form) {
+        (&self.chunk[self.used..self.used + bytes], self.form)
+    }
+
+    /// So many bytes of them have been used.
+    pub fn consume(&mut self, bytes: usize) {
+        self.used += bytes;
+        debug_assert!(self.used <= self.chunk.len());
+    }
+
+    /// Puts characters back in front of the others.
+    pub fn put_back(&mut self, mut text: Vec<u8>) {
+        let ascii = text.is_ascii();
+        let rest = &self.chunk[self.used..];
+        self.form = match self.form {
+            Form::Latin1 => Form::Latin1,
+            Form::Ascii if ascii => Form::Ascii,
+            _ if self.codec == Some(Codec::Latin1) => Form::Latin1,
+            _ => Form::Utf8,
+        };
+        text.extend_from_slice(rest);
+        self.chunk = text;
+        (self.used, self.scanned, self.input) = (0, 0, None);
+    }
+
+    /// Takes the first bytes as a text of its own.
+    pub fn take_text(&mut self, bytes: usize) -> Text {
+        let content = self.chunk[self.used..self.used + bytes].to_vec();
+        self.used += bytes;
+        self.text(content)
+    }
+
+    fn text(&self, content: Vec<u8>) -> Text {
+        let codec = if self.form == Form::Latin1 { Codec::Latin1 } else { Codec::Utf8 };
+        // Decoded before, so it is valid; but surrogates are not for this door, and do not come to it.
+        decode(content, codec, Newline::Untouched).unwrap_or_else(|content| Text::lossy(&content))
+    }
+
+    /// Decodes the rest of the file, behind what is there, and takes everything.
+    pub(super) fn decode_rest(&mut self, rest: Vec<u8>) -> Result<Text, Undecodable> {
+        let pending: &[u8] = if self.pending { b"\r" } else { b"" };
+        let mut prefix = self.chunk[self.used..].to_vec();
+        prefix.extend_from_slice(pending);
+        let decoded = prefix.len();
+        prefix.extend_from_slice(&self.undecoded);
+        let mut content = rest;
+        if !prefix.is_empty() {
+            content.splice(..0, prefix);
+        }
+        let codec = self.codec.unwrap_or(Codec::Utf8);
+        let newline = match self.line_ends {
+            LineEnds::Universal { translate: true } => Newline::Universal,
+            _ => Newline::Untouched,
+        };
+        if matches!(self.line_ends, LineEnds::Universal { .. }) {
+            self.seen |= line_ends_in(&content[decoded - pending.len()..]);
+        }
+        let text = decode(content, codec, newline)
+            .map_err(|mut content| Undecodable(content.split_off(decoded.min(content.len()))))?;
+        self.reset(false);
+        Ok(text)
+    }
+
+    /// Where the user is.
+    pub fn position(&self) -> Position<'_> {
+        if self.input_pending || self.input.is_some() {
+            let used = count(&self.chunk[..self.used], self.form);
+            let input = self.input.as_deref().unwrap_or(if self.chunk.is_empty() { b"" } else { &self.chunk });
+            return Position::Decode { input, pending: self.input_pending, used, ratio: self.ratio };
+        }
+        Position::Before(self.undecoded.len() + self.len())
+    }
+
+    /// Whether characters were read since the last time that everything was forgotten.
+    pub fn has_read(&self) -> bool {
+        !self.chunk.is_empty()
+    }
+
+    /// The ratio of bytes to characters when they were last decoded.
+    pub fn ratio(&self) -> f64 {
+        self.ratio
+    }
+
+    /// How many characters have been used of what was decoded last.
+    pub fn used_characters(&self) -> usize {
+        count(&self.chunk[..self.used], self.form)
+    }
+
+}
+
+fn count(bytes: &[u8], form: Form) -> usize {
+    if form != Form::Utf8 {
+        return bytes.len();
+    }
+    bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
+}
+
+/// Which line ends there are.
+fn line_ends_in(content: &[u8]) -> u8 {
+    let mut seen = 0;
+    if memchr::memchr(b'\r', content).is_none() {
+        return if memchr::memchr(b'\n', content).is_some() { LINE_FEED } else { 0 };
+    }
+    for at in memchr::memchr2_iter(b'\r', b'\n', content) {
+        seen |= match (content[at], content.get(at + 1)) {
+            (b'\r', Some(b'\n')) => BOTH,
+            (b'\r', _) => CARRIAGE_RETURN,
+            _ if at > 0 && content[at - 1] == b'\r' => 0,
+            _ => LINE_FEED,
+        };
+    }
+    seen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRANSLATE: LineEnds = LineEnds::Universal { translate: true };
+
+    fn lines(line_ends: LineEnds, chunks: &[&[u8]]) -> Vec<String> {
+        let mut decoder = Decoder::new(Some(Codec::Utf8), line_ends);
+        let mut lines = Vec::new();
+        let mut chunks = chunks.iter();
+        loop {
+            if let Some(end) = decoder.find_line() {
+                lines.push(String::from_utf8(decoder.peek(end).0.to_vec()).unwrap());
+                decoder.consume(end);
+                continue;
+            }
+            let next = chunks.next();
+            decoder.decode(next.copied().unwrap_or(b""), next.is_none()).unwrap();
+            if next.is_none() {
+                if decoder.find_line().is_some() {
+                    continue;
+                }
+                if !decoder.is_empty() {
+                    lines.push(String::from_utf8(decoder.peek(decoder.len()).0.to_vec()).unwrap());
+                }
+                return lines;
+            }
+        }
+    }
+
+    #[test]
+    fn lines_go_on_from_chunk_to_chunk() {
+        let chunks: &[&[u8]] = &[b"a", b"b\r", b"\nc\r", b"d\n", "é".as_bytes().split_at(1).0, b"\xa9\n", b"e"];
+        assert_eq!(lines(TRANSLATE, chunks), ["ab\n", "c\n", "d\n", "é\n", "e"]);
+        assert_eq!(lines(LineEnds::Universal { translate: false }, chunks), ["ab\r\n", "c\r", "d\n", "é\n", "e"]);
+        assert_eq!(lines(LineEnds::Fixed(b"\n"), chunks), ["ab\r\n", "c\rd\n", "é\n", "e"]);
+        assert_eq!(lines(LineEnds::Fixed(b"\r\n"), chunks), ["ab\r\n", "c\rd\né\ne"]);
+        assert_eq!(lines(LineEnds::Fixed(b"\r"), chunks), ["ab\r", "\nc\r", "d\né\ne"]);
+    }
+
+    #[test]
+    fn an_invalid_chunk_is_used_up() {
+        let mut decoder = Decoder::new(Some(Codec::Utf8), TRANSLATE);
+        decoder.decode(b"a\xc3", false).unwrap();
+        assert_eq!(decoder.decode(b"b", false).unwrap_err().0, b"\xc3b");
+        decoder.decode(b"\xa9", false).unwrap();
+        assert_eq!(decoder.peek(3).0, "aé".as_bytes());
+        decoder.decode(b"\xc3", false).unwrap();
+        assert_eq!(decoder.decode(b"", true).unwrap_err().0, b"\xc3");
+    }
+
+    #[test]
+    fn the_position_is_before_what_was_not_used() {
+        let mut decoder = Decoder::new(Some(Codec::Utf8), TRANSLATE);
+        decoder.decode("aéb".as_bytes(), false).unwrap();
+        decoder.consume(decoder.bytes_of(2));
+        assert!(matches!(decoder.position(), Position::Before(1)));
+        decoder.decode(b"c\r\n", false).unwrap();
+        assert!(matches!(decoder.position(), Position::Decode { input: b"bc\r\n", pending: false, used: 0, .. }));
+    }
+}

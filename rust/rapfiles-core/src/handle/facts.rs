@@ -1,0 +1,45 @@
+//! What is known of a file from when it was opened.
+
+use std::fs::File;
+
+use crate::cached::MountNumber;
+use crate::metadata::Metadata;
+use crate::platform;
+use crate::queue::Lane;
+
+/// What was found out about a file when it was opened, and does not change.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts {
+    /// Whether it is a regular file. Others may wait for another process.
+    pub regular: bool,
+    /// Whether it is a terminal.
+    pub terminal: bool,
+    /// Whether it has a position that can be moved.
+    pub seekable: bool,
+    /// Whether each write goes to the end.
+    pub append: bool,
+    /// Whether it was opened here, and for reading only.
+    pub(crate) only_read: bool,
+    /// The size in bytes.
+    pub size: u64,
+    /// The mount, where tier 0 may be used on it.
+    pub(crate) mount: Option<MountNumber>,
+    pub(crate) lane: Lane,
+}
+
+impl Facts {
+    /// The facts of an open file. May ask the file itself, so only regular files are for the loop.
+    pub(crate) fn new(file: &File, metadata: &Metadata, mount: Option<MountNumber>, flags: Option<i32>) -> Self {
+        let regular = metadata.is_regular_file();
+        Self {
+            regular,
+            terminal: !regular && platform::is_terminal(file),
+            seekable: regular || platform::seek(file, 0, platform::FROM_HERE).is_ok(),
+            append: flags.is_some_and(platform::appends),
+            only_read: flags.is_some_and(platform::only_reads),
+            size: metadata.size,
+            mount: mount.filter(|_| regular),
+            lane: if regular { Lane::Mount(metadata.device) } else { Lane::Special },
+        }
+    }
+}

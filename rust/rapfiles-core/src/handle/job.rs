@@ -1,0 +1,683 @@
+//! What a worker does for a handle.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use super::decoder::{Chunk, Decoder};
+use super::reader::{Filled, Reader, no_memory};
+use super::turn::{Aftermath, Handle};
+use super::writer::Writer;
+use crate::error::{About, Error, Subject};
+use crate::fill::{KeepAlive, TextFill};
+use crate::outcome::Outcome;
+use crate::platform;
+use crate::write::Data;
+
+/// Content up to this size is brought in the handle's buffer; for more, the caller makes room first.
+const BUFFERED: usize = 256 << 10;
+
+/// The caller's memory, to be read into.
+pub struct TaskRoom {
+    start: *mut u8,
+    length: usize,
+    _keep_alive: KeepAlive,
+}
+
+// SAFETY: `_keep_alive` keeps the memory where it is, and nobody else uses it until the task is done (the contract of
+// `new`).
+unsafe impl Send for TaskRoom {}
+
+impl TaskRoom {
+    /// The `length` bytes at `start`.
+    ///
+    /// # Safety
+    /// They must stay valid for writes for as long as `keep_alive` exists, and nobody may read or write them until the
+    /// task is done.
+    pub unsafe fn new(start: *mut u8, length: usize, keep_alive: KeepAlive) -> Self {
+        Self { start, length, _keep_alive: keep_alive }
+    }
+
+    fn bytes(&mut self) -> &mut [u8] {
+        // SAFETY: the contract of `new`. The bytes may be uninitialised, but they are only handed to the system to be
+        // written to, and read where it has written.
+        unsafe { std::slice::from_raw_parts_mut(self.start, self.length) }
+    }
+}
+
+/// What a worker is to do. The first ones are for whoever has the turn.
+pub enum Task {
+    /// Reads until so much is available. `once`: no more often than it takes to have anything.
+    /// Yields [`Outcome::Flag`], true unless the file ended or would have had to be waited for.
+    Fill {
+        /// So many bytes.
+        at_least: usize,
+        /// Whether one read is enough.
+        once: bool,
+    },
+    /// As `Fill` where there is no more than the buffer should hold; else yields [`Outcome::Count`]: how many bytes are
+    /// left of the file, but no more than `size`.
+    Measure {
+        /// How many bytes are wanted.
+        size: usize,
+    },
+    /// Reads behind the `have` bytes that are in the room already. Yields [`Outcome::Filled`], where `length` includes
+    /// them. `to_end`: what the file has beyond the room comes in the tail.
+    FillRoom {
+        /// Where to.
+        room: TaskRoom,
+        /// So much is there already.
+        have: usize,
+        /// Whether everything is wanted.
+        to_end: bool,
+    },
+    /// Reads once, past the buffer. Yields [`Outcome::Count`] or [`Outcome::WouldBlock`].
+    ReadOnce {
+        /// Where to.
+        room: TaskRoom,
+    },
+    /// Decodes natively until so many characters are there, or the file ends. Yields [`Outcome::Text`] or
+    /// [`Outcome::Undecodable`].
+    ReadText {
+        /// So many characters; `None` for everything.
+        characters: Option<usize>,
+    },
+    /// Decodes natively until there is a whole line. Yields [`Outcome::Done`] or [`Outcome::Undecodable`].
+    FindLine,
+    /// Lays text out where the caller wants it. Yields [`Outcome::TextFilled`].
+    LayOut(TextFill),
+    /// Writes once, past the buffer. Yields [`Outcome::Count`] or [`Outcome::WouldBlock`].
+    WriteOnce(Data),
+    /// Writes everything, past the buffer.
+    WriteThrough(Data),
+    /// Moves the position. Yields it.
+    Seek {
+        /// By so much.
+        offset: i64,
+        /// As `lseek(2)` has it.
+        whence: i32,
+    },
+    /// Yields the position.
+    Position,
+    /// Cuts the file; `None`: where the position is. Yields the length.
+    Truncate {
+        /// To this length.
+        length: Option<i64>,
+    },
+    /// Waits for the device.
+    Synchronise {
+        /// Whether the metadata may come later.
+        data_only: bool,
+    },
+    /// Closes the file.
+    Close,
+    /// What `fstat(2)` tells. This and the following need no turn.
+    Stat,
+    /// Reads at an offset, until so much is there or the file ends. Yields [`Outcome::Bytes`].
+    ReadAt {
+        /// So many bytes.
+        size: usize,
+        /// From here.
+        offset: u64,
+    },
+    /// Writes everything at an offset. Yields [`Outcome::Count`].
+    WriteAt {
+        /// The bytes.
+        data: Data,
+        /// To here.
+        offset: u64,
+    },
+}
+
+/// Whom a job is for.
+enum Role {
+    /// Whoever has the turn.
+    Turn(Option<Task>),
+    /// A positional operation.
+    Positional(Option<Task>),
+    /// The buffer for writing.
+    Writer,
+}
+
+/// A worker's job for a handle. Dropped without having been run, it leaves everything as it is.
+pub struct HandleJob {
+    handle: Arc<Handle>,
+    role: Role,
+    over: bool,
+}
+
+impl HandleJob {
+    pub(super) fn new(handle: Arc<Handle>, task: Task) -> Self {
+        Self { handle, role: Role::Turn(Some(task)), over: false }
+    }
+
+    pub(super) fn positional(handle: Arc<Handle>, task: Task) -> Self {
+        Self { handle, role: Role::Positional(Some(task)), over: false }
+    }
+
+    pub(super) fn writer(handle: Arc<Handle>) -> Self {
+        Self { handle, role: Role::Writer, over: false }
+    }
+
+    /// A small number for the kind of job, by which [`crate::timing`] tells them apart.
+    pub(crate) fn kind(&self) -> usize {
+        const FIRST: usize = 40;
+        let (Role::Turn(task) | Role::Positional(task)) = &self.role else { return FIRST };
+        FIRST
+            + match task {
+                Some(Task::Fill { .. } | Task::Measure { .. }) => 1,
+                Some(Task::FillRoom { .. } | Task::ReadOnce { .. } | Task::ReadAt { .. }) => 2,
+                Some(Task::ReadText { .. } | Task::FindLine | Task::LayOut(_)) => 3,
+                Some(Task::WriteOnce(_) | Task::WriteThrough(_) | Task::WriteAt { .. }) => 4,
+                Some(Task::Seek { .. } | Task::Position | Task::Stat) => 5,
+                Some(Task::Truncate { .. }) => 6,
+                Some(Task::Synchronise { .. }) => 7,
+                Some(Task::Close) | None => 8,
+            }
+    }
+
+    /// Whether the caller may look for the answer a few microseconds before it suspends.
+    pub(crate) fn is_prompt(&self) -> bool {
+        self.handle.facts.regular
+    }
+
+    pub(crate) fn lane(&self) -> crate::queue::Lane {
+        self.handle.facts.lane
+    }
+
+    /// Runs in a worker.
+    pub(crate) fn run(mut self) -> Result<Outcome, Error> {
+        match &mut self.role {
+            Role::Turn(task) => match task.take() {
+                Some(task) => self.run_task(task),
+                None => Ok(Outcome::Done),
+            },
+            Role::Positional(task) => match task.take() {
+                Some(task) => self.run_positional(task),
+                None => Ok(Outcome::Done),
+            },
+            Role::Writer => {
+                self.run_writer();
+                Ok(Outcome::Done)
+            }
+        }
+    }
+
+    fn file(&self) -> Result<Arc<File>, Error> {
+        let file = self.handle.inner().file.clone();
+        file.ok_or(Error::Os { code: platform::EIO, subject: Subject::Nothing })
+    }
+
+    fn run_task(&mut self, task: Task) -> Result<Outcome, Error> {
+        let handle = Arc::clone(&self.handle);
+        if matches!(task, Task::Close) {
+            return self.close();
+        }
+        let file = self.file()?;
+        let signal = handle.signal.as_ref();
+        match task {
+            Task::Fill { at_least, once } => {
+                let filled = self.with_reader(|reader| reader.fill(&file, at_least, once, signal));
+                filled.map(outcome_of).about(Subject::Nothing)
+            }
+            Task::Measure { size } => {
+                let measured = self.with_reader(|reader| {
+                    let left = if handle.facts.regular { left_in(&file)? } else { 0 };
+                    let wanted = size.min(reader.len().saturating_add(left));
+                    if handle.facts.regular && wanted > BUFFERED {
+                        return Ok(Outcome::Count(wanted as u64));
+                    }
+                    reader.fill(&file, size, false, signal).map(outcome_of)
+                });
+                measured.about(Subject::Nothing)
+            }
+            Task::FillRoom { mut room, have, to_end } => {
+                let filled = fill_room(&file, room.bytes(), have, to_end);
+                drop(file);
+                let mut inner = handle.inner();
+                let outcome = match filled {
+                    Ok((length, tail)) if inner.is_abandoned() => {
+                        // Nobody is going to use it, so it is as if it had only been read ahead.
+                        inner.reader.append(&room.bytes()[have..length]);
+                        inner.reader.append(&tail);
+                        Ok(Outcome::Done)
+                    }
+                    Ok((length, tail)) => Ok(Outcome::Filled { length, tail }),
+                    Err((length, error)) => {
+                        inner.reader.append(&room.bytes()[have..length]);
+                        Err(Error::new(&error, Subject::Nothing))
+                    }
+                };
+                self.over = true;
+                handle.job_ended(inner);
+                outcome
+            }
+            Task::ReadOnce { mut room } => {
+                if signal.is_some()
+                    && !platform::wait_to_read(&file, signal).about(Subject::Nothing)?
+                {
+                    return Ok(Outcome::WouldBlock);
+                }
+                let bytes = room.bytes();
+                // SAFETY: the slice is as long as it says.
+                once(unsafe { platform::read(&file, bytes.as_mut_ptr(), bytes.len()) })
+            }
+            Task::ReadText { characters } => self.with_decoder(|reader, decoder| {
+                read_text(&file, reader, decoder, characters, signal)
+            }),
+            Task::FindLine => self.with_decoder(|reader, decoder| {
+                while decoder.find_line().is_none() {
+                    match chunk(&file, reader, decoder, 0, signal)? {
+                        Chunk::Decoded => {}
+                        Chunk::End => break,
+                        Chunk::Undecodable(bytes) => return Ok(Outcome::Undecodable(bytes)),
+                    }
+                }
+                Ok(Outcome::Done)
+            }),
+            Task::LayOut(mut fill) => {
+                fill.run();
+                let mut inner = handle.inner();
+                if inner.is_abandoned()
+                    && let Some(decoder) = &mut inner.decoder
+                {
+                    decoder.put_back(fill.into_text().into_content());
+                    return Ok(Outcome::Done);
+                }
+                Ok(Outcome::TextFilled(fill))
+            }
+            Task::WriteOnce(data) => {
+                self.with_reader(|reader| rewind(&file, reader)).about(Subject::Nothing)?;
+                once(platform::write(&file, data.bytes()))
+            }
+            Task::WriteThrough(data) => {
+                let rewound = self.with_reader(|reader| rewind(&file, reader));
+                rewound
+                    .and_then(|()| write_all(&file, data.bytes()).map_err(|(_, error)| error))
+                    .about(Subject::Nothing)?;
+                Ok(Outcome::Count(data.bytes().len() as u64))
+            }
+            Task::Seek { offset, whence } => {
+                let sought = self.with_reader(|reader| seek(&file, reader, offset, whence));
+                sought.map(Outcome::Count).about(Subject::Nothing)
+            }
+            Task::Position => {
+                let position = platform::seek(&file, 0, platform::FROM_HERE).about(Subject::Nothing)?;
+                let ahead = handle.inner().reader.len() as u64;
+                Ok(Outcome::Count(position.saturating_sub(ahead)))
+            }
+            Task::Truncate { length } => {
+                let truncated = self.with_reader(|reader| {
+                    rewind(&file, reader)?;
+                    let length = match length {
+                        Some(length) => length,
+                        None => platform::seek(&file, 0, platform::FROM_HERE)? as i64,
+                    };
+                    platform::set_length(&file, length)?;
+                    Ok(length as u64)
+                });
+                truncated.map(Outcome::Count).about(Subject::Nothing)
+            }
+            Task::Synchronise { data_only } => {
+                platform::synchronise(&file, data_only).about(Subject::Nothing)?;
+                Ok(Outcome::Done)
+            }
+            Task::Close | Task::Stat | Task::ReadAt { .. } | Task::WriteAt { .. } => Ok(Outcome::Done),
+        }
+    }
+
+    /// Takes the reader out for as long as the work takes.
+    fn with_reader<T>(&self, work: impl FnOnce(&mut Reader) -> io::Result<T>) -> io::Result<T> {
+        let mut reader = std::mem::take(&mut self.handle.inner().reader);
+        let result = work(&mut reader);
+        self.handle.inner().reader = reader;
+        result
+    }
+
+    fn with_decoder(
+        &self,
+        work: impl FnOnce(&mut Reader, &mut Decoder) -> io::Result<Outcome>,
+    ) -> Result<Outcome, Error> {
+        let (mut reader, decoder) = {
+            let mut inner = self.handle.inner();
+            (std::mem::take(&mut inner.reader), inner.decoder.take())
+        };
+        let Some(mut decoder) = decoder else { return Ok(Outcome::Done) };
+        let result = work(&mut reader, &mut decoder);
+        let mut inner = self.handle.inner();
+        let result = match result {
+            Ok(Outcome::Text(text)) if inner.is_abandoned() => {
+                decoder.put_back(text.into_content());
+                Ok(Outcome::Done)
+            }
+            other => other,
+        };
+        inner.reader = reader;
+        inner.decoder = Some(decoder);
+        drop(inner);
+        result.about(Subject::Nothing)
+    }
+
+    fn close(&mut self) -> Result<Outcome, Error> {
+        let (file, close) = {
+            let mut inner = self.handle.inner();
+            (inner.file.take(), inner.close)
+        };
+        let Some(file) = file.and_then(Arc::into_inner) else { return Ok(Outcome::Done) };
+        let closed = if close { platform::close(file) } else { platform::into_descriptor(file).map(drop) };
+        closed.about(Subject::Nothing)?;
+        Ok(Outcome::Done)
+    }
+
+    fn run_positional(&mut self, task: Task) -> Result<Outcome, Error> {
+        let file = self.file()?;
+        match task {
+            Task::ReadAt { size, offset } => read_at(&file, size, offset).map(Outcome::Bytes),
+            Task::Stat => {
+                platform::metadata_of(&file).map(|metadata| Outcome::Metadata(Box::new(metadata)))
+            }
+            Task::WriteAt { data, offset } => write_at(&file, data.bytes(), offset).map(Outcome::Count),
+            _ => Ok(Outcome::Done),
+        }
+        .about(Subject::Nothing)
+    }
+
+    /// Writes until nothing worth it is left, or nothing at all while somebody waits for that.
+    fn run_writer(&mut self) {
+        let handle = Arc::clone(&self.handle);
+        let mut aftermath = Aftermath::default();
+        loop {
+            let mut inner = handle.inner();
+            let wanted = inner.writer.is_worthwhile() || inner.writer.waiter.is_some();
+            let piece = if wanted && inner.writer.error.is_none() { inner.writer.take() } else { None };
+            let (Some(piece), Some(file)) = (piece, inner.file.clone()) else {
+                inner.writer.running = false;
+                aftermath.wake(inner.writer.take_waiter());
+                inner.bury(&mut aftermath);
+                self.over = true;
+                break;
+            };
+            let rewind = std::mem::take(&mut inner.writer.rewind);
+            drop(inner);
+            std::mem::take(&mut aftermath).happen();
+
+            let back = if rewind > 0 {
+                platform::seek(&file, -(rewind as i64), platform::FROM_HERE).map(drop)
+            } else {
+                Ok(())
+            };
+            let (written, error) = match back.map_err(|error| (0, error)) {
+                Ok(()) => match write_all(&file, piece.bytes()) {
+                    Ok(()) => (piece.bytes().len(), None),
+                    Err((written, error)) => (written, Some(error)),
+                },
+                Err((written, error)) => (written, Some(error)),
+            };
+            drop(file);
+            let mut inner = handle.inner();
+            inner.writer.give_back(piece, written);
+            if let Some(error) = error {
+                inner.writer.error = Some(Error::new(&error, Subject::Nothing));
+            }
+            aftermath.wake(inner.writer.take_waiter());
+        }
+        aftermath.happen();
+    }
+}
+
+impl Drop for HandleJob {
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        match self.role {
+            Role::Turn(_) => self.handle.job_ended(self.handle.inner()),
+            Role::Positional(_) => self.handle.positional_ended(),
+            Role::Writer => {
+                // Where there is no thread, or a defect has ended it, whoever waits must learn of it.
+                let mut aftermath = Aftermath::default();
+                let mut inner = self.handle.inner();
+                inner.writer.running = false;
+                if inner.writer.len() > 0 {
+                    let code = platform::NO_THREAD;
+                    inner.writer.error.get_or_insert(Error::Os { code, subject: Subject::Nothing });
+                }
+                aftermath.wake(inner.writer.take_waiter());
+                inner.bury(&mut aftermath);
+                drop(inner);
+                aftermath.happen();
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for HandleJob {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("HandleJob").field("kind", &self.kind()).finish_non_exhaustive()
+    }
+}
+
+fn outcome_of(filled: Filled) -> Outcome {
+    match filled {
+        Filled::Enough => Outcome::Flag(true),
+        Filled::End | Filled::Interrupted => Outcome::Flag(false),
+        Filled::WouldBlock => Outcome::WouldBlock,
+    }
+}
+
+fn once(result: io::Result<usize>) -> Result<Outcome, Error> {
+    match result {
+        Ok(count) => Ok(Outcome::Count(count as u64)),
+        Err(error) if platform::would_block(&error) => Ok(Outcome::WouldBlock),
+        Err(error) => Err(Error::new(&error, Subject::Nothing)),
+    }
+}
+
+/// How many bytes a regular file has from its position on.
+fn left_in(file: &File) -> io::Result<usize> {
+    let position = platform::seek(file, 0, platform::FROM_HERE)?;
+    let length = platform::length_of(file)?;
+    usize::try_from(length.saturating_sub(position)).map_err(|_| no_memory())
+}
+
+/// How full the room is, and what the file has beyond it; where it failed, how full it is and why.
+fn fill_room(
+    file: &File,
+    room: &mut [u8],
+    have: usize,
+    to_end: bool,
+) -> Result<(usize, Vec<u8>), (usize, io::Error)> {
+    let mut length = have;
+    while length < room.len() {
+        let rest = &mut room[length..];
+        // SAFETY: the slice is as long as it says.
+        match unsafe { platform::read(file, rest.as_mut_ptr(), rest.len()) } {
+            Ok(0) => return Ok((length, Vec::new())),
+            Ok(read) => length += read,
+            Err(error) if platform::would_block(&error) && length > 0 => return Ok((length, Vec::new())),
+            Err(error) => return Err((length, error)),
+        }
+    }
+    let mut tail = Vec::new();
+    if to_end {
+        platform::read_to_end(file, &mut tail, None).map_err(|error| (length, error))?;
+    }
+    Ok((length, tail))
+}
+
+fn read_at(file: &File, size: usize, offset: u64) -> io::Result<Vec<u8>> {
+    /// Nobody has so much room for a mistake.
+    const AT_ONCE: usize = 1 << 20;
+    let mut content = Vec::new();
+    while content.len() < size {
+        let have = content.len();
+        content.try_reserve((size - have).min(AT_ONCE.max(have))).map_err(|_| no_memory())?;
+        content.resize(content.capacity().min(size), 0);
+        match platform::read_at(file, &mut content[have..], offset + have as u64) {
+            Ok(0) => {
+                content.truncate(have);
+                break;
+            }
+            Ok(read) => content.truncate(have + read),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => content.truncate(have),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(content)
+}
+
+fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<u64> {
+    let mut written = 0;
+    while written < bytes.len() {
+        match platform::write_at(file, &bytes[written..], offset + written as u64) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => written += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(written as u64)
+}
+
+/// Writes everything at the file's position. An error comes with how much was written before.
+fn write_all(file: &File, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
+    let mut written = 0;
+    while written < bytes.len() {
+        match platform::write(file, &bytes[written..]) {
+            Ok(0) => return Err((written, io::ErrorKind::WriteZero.into())),
+            Ok(count) => written += count,
+            Err(error) if platform::would_block(&error) => {
+                platform::wait_to_write(file).map_err(|error| (written, error))?;
+            }
+            Err(error) => return Err((written, error)),
+        }
+    }
+    Ok(())
+}
+
+/// Writes what the buffer for writing has, here and now.
+pub(super) fn drain(file: &File, writer: &mut Writer) -> io::Result<()> {
+    let rewind = std::mem::take(&mut writer.rewind);
+    if rewind > 0 {
+        platform::seek(file, -(rewind as i64), platform::FROM_HERE)?;
+    }
+    while let Some(piece) = writer.take() {
+        let (written, result) = match write_all(file, piece.bytes()) {
+            Ok(()) => (piece.bytes().len(), Ok(())),
+            Err((written, error)) => (written, Err(error)),
+        };
+        writer.give_back(piece, written);
+        result?;
+    }
+    Ok(())
+}
+
+/// Moves the file's position back to where the user is, and forgets what was read ahead.
+pub(super) fn rewind(file: &File, reader: &mut Reader) -> io::Result<()> {
+    if reader.len() > 0 {
+        platform::seek(file, -(reader.len() as i64), platform::FROM_HERE)?;
+    }
+    reader.clear();
+    Ok(())
+}
+
+/// Where the user is.
+pub(super) fn position(file: &File, reader: &Reader, writer: &Writer) -> io::Result<u64> {
+    let position = platform::seek(file, 0, platform::FROM_HERE)?;
+    Ok((position + writer.len() as u64).saturating_sub(reader.len() as u64 + writer.rewind))
+}
+
+/// Moves to where the user wants to be; within what was read ahead without moving the file's position.
+pub(super) fn seek(file: &File, reader: &mut Reader, mut offset: i64, whence: i32) -> io::Result<u64> {
+    let ahead = reader.len() as i64;
+    if whence == platform::FROM_START || whence == platform::FROM_HERE {
+        let position = platform::seek(file, 0, platform::FROM_HERE)? as i64;
+        let target = if whence == platform::FROM_HERE { position - ahead + offset } else { offset };
+        if reader.move_by(target - (position - ahead)) {
+            return Ok(target as u64);
+        }
+    }
+    if whence == platform::FROM_HERE {
+        offset -= ahead;
+    }
+    let position = platform::seek(file, offset, whence)?;
+    reader.restart();
+    Ok(position)
+}
+
+/// Decodes the next chunk, as a synchronous text file would.
+fn chunk(
+    file: &File,
+    reader: &mut Reader,
+    decoder: &mut Decoder,
+    characters: usize,
+    signal: Option<&platform::EventSignal>,
+) -> io::Result<Chunk> {
+    let wanted = decoder.next_input(characters);
+    let at_least = if signal.is_some() { 1 } else { wanted };
+    let filled = reader.fill(file, at_least, false, signal)?;
+    if reader.len() == 0 && filled == Filled::Interrupted {
+        return Ok(Chunk::End);
+    }
+    let input = &reader.available()[..reader.len().min(wanted)];
+    let count = input.len();
+    let before = decoder.len();
+    let decoded = decoder.decode(input, count == 0);
+    reader.consume(count);
+    Ok(match decoded {
+        Err(undecodable) => Chunk::Undecodable(undecodable.0),
+        Ok(()) if count == 0 && decoder.len() == before => Chunk::End,
+        Ok(()) => Chunk::Decoded,
+    })
+}
+
+fn read_text(
+    file: &File,
+    reader: &mut Reader,
+    decoder: &mut Decoder,
+    characters: Option<usize>,
+    signal: Option<&platform::EventSignal>,
+) -> io::Result<Outcome> {
+    let Some(characters) = characters else {
+        let Some(rest) = read_rest(file, reader, signal)? else { return Ok(Outcome::Done) };
+        return Ok(match decoder.decode_rest(rest) {
+            Ok(text) => Outcome::Text(text),
+            Err(undecodable) => Outcome::Undecodable(undecodable.0),
+        });
+    };
+    loop {
+        let missing = characters.saturating_sub(decoder.characters());
+        if missing == 0 {
+            break;
+        }
+        match chunk(file, reader, decoder, missing, signal)? {
+            Chunk::Decoded => {}
+            Chunk::End => break,
+            Chunk::Undecodable(bytes) => return Ok(Outcome::Undecodable(bytes)),
+        }
+    }
+    Ok(Outcome::Text(decoder.take_text(decoder.bytes_of(characters))))
+}
+
+/// What was read ahead and what is left of the file; `None` where waiting for it was interrupted.
+fn read_rest(
+    file: &File,
+    reader: &mut Reader,
+    signal: Option<&platform::EventSignal>,
+) -> io::Result<Option<Vec<u8>>> {
+    if signal.is_some() {
+        let filled = reader.fill(file, usize::MAX, false, signal)?;
+        if filled == Filled::Interrupted {
+            return Ok(None);
+        }
+    }
+    let mut rest = Vec::new();
+    let left = if signal.is_none() { left_in(file).unwrap_or(0) } else { 0 };
+    rest.try_reserve_exact(reader.len() + left + 1).map_err(|_| no_memory())?;
+    rest.extend_from_slice(reader.available());
+    reader.clear();
+    if signal.is_none() {
+        platform::read_to_end(file, &mut rest, None)?;
+    }
+    Ok(Some(rest))
+}

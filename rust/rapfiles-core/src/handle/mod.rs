@@ -1,0 +1,21 @@
+//! Handles: open files with a buffer for reading, one for writing, and text on top.
+
+mod burial;
+mod decoder;
+mod facts;
+mod guard;
+mod job;
+mod open;
+mod reader;
+mod turn;
+mod writer;
+
+pub use burial::wait_for_burials;
+pub use decoder::{Decoder, Form, LineEnds, Position, Undecodable};
+pub use facts::Facts;
+pub use guard::{Fetched, Guard, Written};
+pub use job::{HandleJob, Task, TaskRoom};
+pub use open::{FreshDescriptor, OpenedFile};
+pub use turn::Handle;
+
+pub(crate) use open::{adopt, open, open_descriptor};

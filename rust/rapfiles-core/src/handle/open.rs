@@ -1,0 +1,124 @@
+//! Opening files for handles.
+
+use std::fs::File;
+
+use super::facts::Facts;
+use crate::cached;
+use crate::error::{About, Error, Subject};
+use crate::outcome::Outcome;
+use crate::platform::{self, NativePath};
+use crate::pool;
+
+/// A file that has just been opened. Dropped, it is closed where that may wait.
+#[derive(Debug)]
+pub struct OpenedFile {
+    file: Option<File>,
+    /// Whether the descriptor is to be closed with the file.
+    close: bool,
+    /// What is known of it.
+    pub facts: Facts,
+}
+
+impl OpenedFile {
+    pub(crate) fn new(file: File, close: bool, facts: Facts) -> Self {
+        Self { file: Some(file), close, facts }
+    }
+
+    /// Moves the position to the end, as io.open does for appending. Where that fails, writes go there all the same.
+    fn to_end(&self) {
+        if let Some(file) = self.file.as_ref().filter(|_| self.facts.seekable) {
+            let _ = platform::seek(file, 0, platform::FROM_END);
+        }
+    }
+
+    /// Takes the file, and whether it is to be closed in the end.
+    pub(crate) fn take(mut self) -> (Option<File>, bool) {
+        (self.file.take(), self.close)
+    }
+}
+
+impl Drop for OpenedFile {
+    fn drop(&mut self) {
+        if let Some(file) = self.file.take() {
+            if self.close {
+                pool::close(file);
+            } else {
+                let _ = platform::into_descriptor(file);
+            }
+        }
+    }
+}
+
+/// A descriptor that nobody has taken yet.
+#[derive(Debug)]
+pub struct FreshDescriptor(Option<File>);
+
+impl FreshDescriptor {
+    /// The number, which is the caller's to close from now on.
+    ///
+    /// # Errors
+    /// When the process has no number left.
+    pub fn take(mut self) -> Result<i32, Error> {
+        self.0.take().map_or(Ok(-1), |file| platform::into_descriptor(file).about(Subject::Nothing))
+    }
+}
+
+impl Drop for FreshDescriptor {
+    fn drop(&mut self) {
+        if let Some(file) = self.0.take() {
+            pool::close(file);
+        }
+    }
+}
+
+/// Opens a file as `os.open` does.
+pub(crate) fn open_descriptor(path: &NativePath, flags: i32, permissions: u32) -> Result<Outcome, Error> {
+    let file = platform::open_file(path, flags, permissions).about_path()?;
+    Ok(Outcome::Descriptor(FreshDescriptor(Some(file))))
+}
+
+/// Opens a file as `io.open` does; a directory is refused.
+pub(crate) fn open(path: &NativePath, flags: i32, permissions: u32) -> Result<Outcome, Error> {
+    let file = platform::open_file(path, flags, permissions).about_path()?;
+    examine(file, true, Some(flags))
+}
+
+/// Takes over a descriptor that is open already. `to_end`: its position is moved to the end, as for appending.
+pub(crate) fn adopt(fd: i32, close: bool, to_end: bool) -> Result<Outcome, Error> {
+    let file = platform::adopt(fd).about(Subject::Nothing)?;
+    // Until it has been found fit to be used, it is the caller's.
+    match examine(file, false, None)? {
+        Outcome::Opened(mut opened) => {
+            opened.close = close;
+            if to_end {
+                opened.to_end();
+            }
+            Ok(Outcome::Opened(opened))
+        }
+        other => Ok(other),
+    }
+}
+
+/// `flags`: with which it was opened here.
+fn examine(file: File, close: bool, flags: Option<i32>) -> Result<Outcome, Error> {
+    // From here on, an error leaves what is not to be closed open.
+    let looked = cached::look(&file);
+    let (metadata, mount) = match looked {
+        Ok(looked) => looked,
+        Err(error) => {
+            if !close {
+                let _ = platform::into_descriptor(file);
+            }
+            return Err(Error::new(&error, Subject::Nothing));
+        }
+    };
+    let facts = Facts::new(&file, &metadata, mount, flags);
+    let opened = OpenedFile::new(file, close, facts);
+    if metadata.is_directory() {
+        return Err(Error::Os { code: platform::IS_A_DIRECTORY, subject: Subject::Path });
+    }
+    if facts.append {
+        opened.to_end();
+    }
+    Ok(Outcome::Opened(Box::new(opened)))
+}

@@ -1,0 +1,181 @@
+//! The buffer for reading: what has been read ahead of the user.
+
+use std::fs::File;
+use std::io;
+
+use crate::platform::{self, EventSignal};
+
+/// How much is read ahead at first, and at most, where reading goes on in sequence.
+const FIRST_WINDOW: usize = 32 << 10;
+const LARGEST_WINDOW: usize = 256 << 10;
+
+/// Bytes that have been read from a file and not been asked for yet.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    buffer: Vec<u8>,
+    /// What is before this has been handed out already. It is kept for as long as there is room, for whoever seeks back.
+    start: usize,
+    window: usize,
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Self { buffer: Vec::new(), start: 0, window: FIRST_WINDOW }
+    }
+}
+
+impl Reader {
+    /// What can be handed out.
+    pub(crate) fn available(&self) -> &[u8] {
+        &self.buffer[self.start..]
+    }
+
+    /// The number of bytes that can be handed out.
+    pub(crate) fn len(&self) -> usize {
+        self.buffer.len() - self.start
+    }
+
+    /// So many bytes have been handed out.
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.start += count;
+        debug_assert!(self.start <= self.buffer.len());
+    }
+
+    /// Forgets everything: the file's position is elsewhere.
+    pub(crate) fn clear(&mut self) {
+        self.buffer.clear();
+        self.start = 0;
+    }
+
+    /// Forgets everything, and that reading went on in sequence.
+    pub(crate) fn restart(&mut self) {
+        self.clear();
+        self.window = FIRST_WINDOW;
+    }
+
+    /// Puts bytes back in front of what can be handed out.
+    pub(crate) fn put_back(&mut self, bytes: &[u8]) {
+        self.buffer.splice(..self.start, bytes.iter().copied());
+        self.start = 0;
+    }
+
+    /// Adds bytes that somebody else has read from the file.
+    pub(crate) fn append(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Moves the place from which is handed out by so much, if that is within the buffer.
+    pub(crate) fn move_by(&mut self, offset: i64) -> bool {
+        let target = self.start as i64 + offset;
+        let within = 0 <= target && target <= self.buffer.len() as i64;
+        if within {
+            self.start = target as usize;
+        }
+        within
+    }
+
+    /// How much the next read should ask for, on the way to so much.
+    fn wanted(&self, at_least: usize, most: usize) -> usize {
+        self.window.min(most).max(at_least.saturating_sub(self.len()).min(LARGEST_WINDOW))
+    }
+
+    /// Room for the next read: its start and length.
+    ///
+    /// # Errors
+    /// When there is no memory.
+    pub(crate) fn room(&mut self, at_least: usize, most: usize) -> io::Result<(*mut u8, usize)> {
+        let wanted = self.wanted(at_least, most);
+        if self.start == self.buffer.len() {
+            self.clear();
+        }
+        if self.buffer.capacity() - self.buffer.len() < wanted {
+            self.buffer.drain(..self.start);
+            self.start = 0;
+            self.buffer.try_reserve(wanted).map_err(|_| no_memory())?;
+        }
+        Ok((self.buffer.spare_capacity_mut().as_mut_ptr().cast(), wanted))
+    }
+
+    /// So many bytes have been read into the room.
+    ///
+    /// # Safety
+    /// They have been written there.
+    pub(crate) unsafe fn grow(&mut self, count: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { self.buffer.set_len(self.buffer.len() + count) };
+        if count >= self.window {
+            self.window = (self.window * 2).min(LARGEST_WINDOW);
+        }
+    }
+
+    /// Reads once. Zero is the end of the file.
+    fn read(&mut self, file: &File, at_least: usize) -> io::Result<usize> {
+        let (start, length) = self.room(at_least, usize::MAX)?;
+        // SAFETY: `room` has made room for that much.
+        let read = unsafe { platform::read(file, start, length) }?;
+        // SAFETY: the system has written that many bytes.
+        unsafe { self.grow(read) };
+        Ok(read)
+    }
+
+    /// Reads until so much is there or the file ends; `once`: no more often than it takes to have anything.
+    ///
+    /// `signal`: for files that wait for another process; what interrupts the waiting.
+    pub(crate) fn fill(
+        &mut self,
+        file: &File,
+        at_least: usize,
+        once: bool,
+        signal: Option<&EventSignal>,
+    ) -> io::Result<Filled> {
+        while self.len() < at_least {
+            if signal.is_some() && !platform::wait_to_read(file, signal)? {
+                return Ok(Filled::Interrupted);
+            }
+            match self.read(file, at_least) {
+                Ok(0) => return Ok(Filled::End),
+                Ok(_) if once => break,
+                Ok(_) => {}
+                Err(error) if platform::would_block(&error) => return Ok(Filled::WouldBlock),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Filled::Enough)
+    }
+}
+
+/// How far filling the buffer went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Filled {
+    Enough,
+    End,
+    WouldBlock,
+    Interrupted,
+}
+
+pub(crate) fn no_memory() -> io::Error {
+    io::Error::from_raw_os_error(platform::OUT_OF_MEMORY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_put_back_comes_first() {
+        let mut reader = Reader::default();
+        reader.append(b"abcdef");
+        reader.consume(3);
+        reader.put_back(b"BC");
+        assert_eq!(reader.available(), b"BCdef");
+    }
+
+    #[test]
+    fn one_can_go_back_within_the_buffer() {
+        let mut reader = Reader::default();
+        reader.append(b"abcdef");
+        reader.consume(4);
+        assert!(reader.move_by(-4) && !reader.move_by(-1) && reader.move_by(6) && !reader.move_by(1));
+        assert_eq!(reader.len(), 0);
+    }
+}

@@ -1,0 +1,168 @@
+//! The buffer for writing: what has been accepted from the user and not been given to the kernel yet.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::ticket::Ticket;
+use crate::write::Data;
+
+/// With so many bytes waiting, a worker begins to write them.
+const WORTHWHILE: usize = 128 << 10;
+/// So many bytes may wait; then whoever writes has to wait.
+const CAPACITY: usize = 1 << 20;
+/// Small writes are collected into pieces of this size.
+const PIECE: usize = 256 << 10;
+
+/// Who waits for the writer, and how few bytes may be left then.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    pub(crate) ticket: Arc<Ticket>,
+    pub(crate) left: usize,
+}
+
+/// Bytes that have been accepted and are to be written in their order.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pieces: VecDeque<Data>,
+    /// The bytes in the pieces.
+    waiting: usize,
+    /// The bytes that a worker has in hand.
+    in_hand: usize,
+    /// A buffer that has been written and can be filled again.
+    spare: Vec<u8>,
+    /// A worker is at it.
+    pub(crate) running: bool,
+    /// So many bytes were read ahead when the first write came: the file's position has to go back by them.
+    pub(crate) rewind: u64,
+    /// Why the last attempt to write failed, for the next call to raise.
+    pub(crate) error: Option<Error>,
+    pub(crate) waiter: Option<Waiter>,
+    worthwhile: usize,
+}
+
+impl Writer {
+    /// A writer for a buffer of this size; `None` for the default.
+    pub(crate) fn new(buffer_size: Option<usize>) -> Self {
+        Self {
+            pieces: VecDeque::new(),
+            waiting: 0,
+            in_hand: 0,
+            spare: Vec::new(),
+            running: false,
+            rewind: 0,
+            error: None,
+            waiter: None,
+            worthwhile: buffer_size.unwrap_or(WORTHWHILE).min(WORTHWHILE),
+        }
+    }
+
+    /// The bytes that the kernel does not have yet.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting + self.in_hand
+    }
+
+    /// Whether the kernel has everything, and has been told everything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0 && !self.running
+    }
+
+    /// Whether there is enough to be written.
+    pub(crate) fn is_worthwhile(&self) -> bool {
+        self.waiting >= self.worthwhile
+    }
+
+    /// Whether so many bytes more can be accepted.
+    pub(crate) fn has_room(&self, length: usize) -> bool {
+        self.len() == 0 || self.len() + length <= CAPACITY
+    }
+
+    /// How few bytes may be left for somebody who wants to write so many.
+    pub(crate) fn room_for(length: usize) -> usize {
+        // Not until just enough is free: the worker and the loop would go in lockstep.
+        (CAPACITY / 2).min(CAPACITY.saturating_sub(length))
+    }
+
+    /// Accepts bytes by copying them.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.waiting += bytes.len();
+        match self.pieces.back_mut() {
+            Some(Data::Owned(piece)) if piece.len() + bytes.len() <= PIECE => piece.extend_from_slice(bytes),
+            _ => {
+                let mut piece = std::mem::take(&mut self.spare);
+                piece.clear();
+                piece.extend_from_slice(bytes);
+                self.pieces.push_back(Data::Owned(piece));
+            }
+        }
+    }
+
+    /// Accepts bytes that stay where they are.
+    pub(crate) fn push_shared(&mut self, data: Data) {
+        self.waiting += data.bytes().len();
+        self.pieces.push_back(data);
+    }
+
+    /// The next piece, for a worker to write.
+    pub(crate) fn take(&mut self) -> Option<Data> {
+        debug_assert_eq!(self.in_hand, 0);
+        let piece = self.pieces.pop_front()?;
+        self.in_hand = piece.bytes().len();
+        self.waiting -= self.in_hand;
+        Some(piece)
+    }
+
+    /// A piece has been written, but for what is left of it.
+    pub(crate) fn give_back(&mut self, piece: Data, written: usize) {
+        let left = piece.bytes().len() - written;
+        self.in_hand = 0;
+        self.waiting += left;
+        match piece {
+            Data::Owned(mut bytes) => {
+                if left > 0 {
+                    bytes.drain(..written);
+                    self.pieces.push_front(Data::Owned(bytes));
+                } else if bytes.capacity() <= PIECE * 2 {
+                    self.spare = bytes;
+                }
+            }
+            shared if left > 0 => self.pieces.push_front(Data::Owned(shared.bytes()[written..].to_vec())),
+            Data::Shared(_) => {}
+        }
+    }
+
+    /// Takes whoever waits, if it has waited for long enough.
+    pub(crate) fn take_waiter(&mut self) -> Option<Arc<Ticket>> {
+        let (over, length) = (self.error.is_some() || !self.running, self.len());
+        let waiter = self.waiter.take_if(|waiter| over || (waiter.left > 0 && length <= waiter.left))?;
+        Some(waiter.ticket)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_written_comes_first_again() {
+        let mut writer = Writer::new(None);
+        writer.push(b"abc");
+        writer.push(b"def");
+        let piece = writer.take().unwrap();
+        assert_eq!(piece.bytes(), b"abcdef");
+        writer.push(b"ghi");
+        assert_eq!(writer.len(), 9);
+        writer.give_back(piece, 2);
+        assert_eq!(writer.len(), 7);
+        assert_eq!(writer.take().unwrap().bytes(), b"cdef");
+    }
+
+    #[test]
+    fn a_full_buffer_has_room_again_when_half_of_it_is_written() {
+        let mut writer = Writer::new(None);
+        writer.push(&vec![0; CAPACITY]);
+        assert!(!writer.has_room(1));
+        assert_eq!(Writer::room_for(1), CAPACITY / 2);
+        assert_eq!(Writer::room_for(CAPACITY * 2), 0);
+    }
+}

@@ -1,0 +1,82 @@
+//! Opening files for handles, and descriptors for whoever wants them.
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use rapfiles_core::Operation as Request;
+
+use crate::arguments::{PathArgument, native_name};
+use crate::errors::Names;
+use crate::handle::open_file::OpenFile;
+use crate::operation::{Operation, submit};
+use crate::results::Opened;
+
+/// Opens a file as `io.open` does. `flags` are the platform's own.
+#[pyfunction]
+#[pyo3(signature = (path, flags, permissions, /))]
+pub(crate) fn open_file(
+    py: Python<'_>,
+    path: &Bound<'_, PyAny>,
+    flags: i32,
+    permissions: u32,
+) -> PyResult<Operation> {
+    let (path, name) = native_name(path)?;
+    submit(py, Request::Open { path, flags, permissions }, Names::opened_as(name))
+}
+
+/// Takes over a descriptor that is open already.
+#[pyfunction]
+#[pyo3(signature = (descriptor, closefd, to_end, name, /))]
+pub(crate) fn adopt_descriptor(
+    py: Python<'_>,
+    descriptor: i32,
+    closefd: bool,
+    to_end: bool,
+    name: Py<PyAny>,
+) -> PyResult<Operation> {
+    submit(py, Request::Adopt { descriptor, close: closefd, to_end }, Names::opened_as(name))
+}
+
+/// Opens a file as `os.open` does.
+#[pyfunction]
+#[pyo3(signature = (path, flags, permissions, /))]
+pub(crate) fn open_descriptor(
+    py: Python<'_>,
+    path: &Bound<'_, PyAny>,
+    flags: i32,
+    permissions: u32,
+) -> PyResult<Operation> {
+    let (path, name) = native_name(path)?;
+    submit(py, Request::OpenDescriptor { path, flags, permissions }, Names::opened_as(name))
+}
+
+/// Gives a file that was opened without a name one.
+#[pyfunction]
+#[pyo3(signature = (descriptor, path, /))]
+pub(crate) fn link_descriptor(py: Python<'_>, descriptor: i32, path: PathArgument<'_>) -> PyResult<Operation> {
+    let request = Request::LinkDescriptor { descriptor, path: path.native("link")? };
+    submit(py, request, Names::one(path.name()))
+}
+
+/// The handle of a file that has been opened.
+#[pyfunction]
+#[pyo3(signature = (opened, buffer_size, readable, writable, trio, name, raw_mode, kind, /))]
+#[allow(clippy::too_many_arguments, reason = "they are what a handle is made of")]
+pub(crate) fn new_handle(
+    opened: &Bound<'_, Opened>,
+    buffer_size: Option<usize>,
+    readable: bool,
+    writable: bool,
+    trio: bool,
+    name: Py<PyAny>,
+    raw_mode: Py<pyo3::types::PyString>,
+    kind: Py<pyo3::types::PyString>,
+) -> PyResult<OpenFile> {
+    let opened = opened.get().take().ok_or_else(|| PyRuntimeError::new_err("it has a handle already"))?;
+    Ok(OpenFile::new(opened, buffer_size, (readable, writable), trio, name, raw_mode, kind))
+}
+
+/// Whether a trio task is running.
+#[pyfunction]
+pub(crate) fn in_trio_task(py: Python<'_>) -> PyResult<bool> {
+    crate::event_loop::in_trio_task(py)
+}

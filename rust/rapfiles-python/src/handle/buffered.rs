@@ -1,0 +1,234 @@
+//! Buffered binary files: the native half of `AsyncBufferedReader`, `AsyncBufferedWriter` and `AsyncBufferedRandom`.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::binary::{self, Flush, ReadInto, ReadSome, Seek, Synchronise, Tell, Truncate, Write};
+use super::closing::Close;
+use super::lines::{ReadLine, ReadLines};
+use super::open_file::OpenFile;
+use super::payload::{Payload, Target};
+use super::positional::{self, ReadAt, Stat, WriteAt};
+use super::work::{Request, lock};
+use crate::operation::{Operation, file_operation, ready};
+
+/// What `io` reads where no size is given.
+const BUFFER_SIZE: usize = 8192;
+
+/// The native half of the buffered file classes.
+#[pyclass(frozen, subclass, weakref, module = "rapfiles._native")]
+pub(crate) struct BufferedFile {
+    pub(crate) file: Py<OpenFile>,
+    detached: AtomicBool,
+}
+
+impl BufferedFile {
+    /// The open file, unless its raw layer has been taken away.
+    pub(crate) fn attached(&self) -> PyResult<&OpenFile> {
+        if self.detached.load(Ordering::Relaxed) {
+            return Err(PyValueError::new_err("raw stream has been detached"));
+        }
+        Ok(self.file.get())
+    }
+
+    fn submit(&self, py: Python<'_>, request: impl Request + 'static) -> PyResult<Operation> {
+        self.attached()?;
+        Ok(file_operation(py, &self.file, Box::new(request)))
+    }
+}
+
+/// What is not negative is a size.
+pub(crate) fn size(size: Option<isize>) -> Option<usize> {
+    size.and_then(|size| usize::try_from(size).ok())
+}
+
+/// What a hint says, where it says anything.
+pub(crate) fn hint(hint: Option<isize>) -> Option<usize> {
+    size(hint).filter(|hint| *hint > 0)
+}
+
+/// A number that says where an offset counts from.
+pub(crate) fn whence(whence: i32) -> PyResult<i32> {
+    let most = if cfg!(target_os = "linux") { 4 } else { 2 };
+    if (0..=most).contains(&whence) {
+        return Ok(whence);
+    }
+    Err(PyValueError::new_err(format!("whence value {whence} unsupported")))
+}
+
+#[pymethods]
+impl BufferedFile {
+    #[new]
+    #[pyo3(signature = (file, /))]
+    fn new(file: Py<OpenFile>) -> Self {
+        Self { file, detached: AtomicBool::new(false) }
+    }
+
+    /// The open file, for the other layers.
+    #[getter]
+    fn _file(&self, py: Python<'_>) -> Py<OpenFile> {
+        self.file.clone_ref(py)
+    }
+
+    /// Takes the raw layer away.
+    fn _detach(&self) -> PyResult<()> {
+        self.attached()?;
+        self.detached.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether the raw layer has been taken away.
+    #[getter]
+    fn _detached(&self) -> bool {
+        self.detached.load(Ordering::Relaxed)
+    }
+
+    /// Reads size bytes, fewer only at the end of the file; everything where size is negative or None.
+    #[pyo3(signature = (size=-1, /))]
+    fn read(&self, py: Python<'_>, size: Option<isize>) -> PyResult<Operation> {
+        if size.is_some_and(|size| size < -1) {
+            return Err(PyValueError::new_err("read length must be non-negative or -1"));
+        }
+        self.attached()?;
+        Ok(file_operation(py, &self.file, binary::read(self::size(size), false)))
+    }
+
+    /// Reads up to size bytes with one system call at most.
+    #[pyo3(signature = (size=-1, /))]
+    fn read1(&self, py: Python<'_>, size: isize) -> PyResult<Operation> {
+        self.submit(py, ReadSome { size: usize::try_from(size).unwrap_or(BUFFER_SIZE), peek: false })
+    }
+
+    /// Shows what is buffered, after one system call at most, without moving the position.
+    #[pyo3(signature = (size=0, /))]
+    fn peek(&self, py: Python<'_>, size: isize) -> PyResult<Operation> {
+        self.submit(py, ReadSome { size: usize::try_from(size).unwrap_or_default(), peek: true })
+    }
+
+    /// Fills a buffer; leaves it partly unfilled only at the end of the file. Returns how many bytes.
+    #[pyo3(signature = (buffer, /))]
+    fn readinto(&self, py: Python<'_>, buffer: &Bound<'_, PyAny>) -> PyResult<Operation> {
+        self.submit(py, ReadInto { target: Target::new(buffer, "readinto")?, once: false, done: 0 })
+    }
+
+    /// Reads into a buffer with one system call at most. Returns how many bytes.
+    #[pyo3(signature = (buffer, /))]
+    fn readinto1(&self, py: Python<'_>, buffer: &Bound<'_, PyAny>) -> PyResult<Operation> {
+        self.submit(py, ReadInto { target: Target::new(buffer, "readinto1")?, once: true, done: 0 })
+    }
+
+    /// Reads a line, of up to size bytes.
+    #[pyo3(signature = (size=-1, /))]
+    fn readline(&self, py: Python<'_>, size: Option<isize>) -> PyResult<Operation> {
+        self.submit(py, ReadLine::new(self::size(size), false))
+    }
+
+    /// Reads lines until they have hint bytes.
+    #[pyo3(signature = (hint=-1, /))]
+    fn readlines(&self, py: Python<'_>, hint: Option<isize>) -> PyResult<Operation> {
+        self.submit(py, ReadLines::new(self::hint(hint)))
+    }
+
+    fn __aiter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __anext__(&self, py: Python<'_>) -> PyResult<Operation> {
+        let file = self.attached()?;
+        if !file.trio
+            && file.readable
+            && let Ok(mut guard) = file.handle.lock()
+            && guard.is_idle()
+            && guard.is_written()
+            && let Some(length) = guard.find_line(0)
+        {
+            let line = PyBytes::new(py, &guard.available()[..length]);
+            guard.consume(length);
+            drop(guard);
+            return ready(py, line.into_any().unbind());
+        }
+        self.submit(py, ReadLine::new(None, true))
+    }
+
+    /// Reads the next chunk of an iteration over chunks.
+    #[pyo3(signature = (size, /))]
+    fn _next_chunk(&self, py: Python<'_>, size: usize) -> PyResult<Operation> {
+        self.attached()?;
+        Ok(file_operation(py, &self.file, binary::read(Some(size), true)))
+    }
+
+    /// Writes bytes to the buffer, and waits while that is full. Returns how many they are.
+    #[pyo3(signature = (data, /))]
+    fn write(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<Operation> {
+        self.submit(py, Write { payload: Payload::new(data)? })
+    }
+
+    /// Hands what is buffered to the operating system.
+    fn flush(&self, py: Python<'_>) -> PyResult<Operation> {
+        self.submit(py, Flush { closed: "flush of closed file" })
+    }
+
+    /// Moves the position, and returns it.
+    #[pyo3(signature = (offset, whence=0, /))]
+    fn seek(&self, py: Python<'_>, offset: i64, whence: i32) -> PyResult<Operation> {
+        self.submit(py, Seek { offset, whence: self::whence(whence)?, raw: false })
+    }
+
+    /// Tells the position.
+    fn tell(&self, py: Python<'_>) -> PyResult<Operation> {
+        self.submit(py, Tell)
+    }
+
+    /// Cuts the file to a length, by default to where the position is, or extends it with zeros. Returns the length.
+    #[pyo3(signature = (size=None, /))]
+    fn truncate(&self, py: Python<'_>, size: Option<i64>) -> PyResult<Operation> {
+        self.submit(py, Truncate { length: size, refusal: "truncate", closed: "truncate of closed file" })
+    }
+
+    /// Waits until the device has everything that was written, and the metadata.
+    fn sync(&self, py: Python<'_>) -> PyResult<Operation> {
+        self.submit(py, Synchronise { data_only: false })
+    }
+
+    /// Waits until the device has everything that was written.
+    fn datasync(&self, py: Python<'_>) -> PyResult<Operation> {
+        self.submit(py, Synchronise { data_only: true })
+    }
+
+    /// What os.fstat tells.
+    fn stat(&self, py: Python<'_>) -> PyResult<Operation> {
+        self.submit(py, Stat)
+    }
+
+    /// Reads up to size bytes at an offset, beside everything else.
+    #[pyo3(signature = (size, offset, /))]
+    fn pread(&self, py: Python<'_>, size: usize, offset: i64) -> PyResult<Operation> {
+        self.submit(py, ReadAt { size, offset: positional::offset(offset)? })
+    }
+
+    /// Writes all of the bytes at an offset, beside everything else.
+    #[pyo3(signature = (data, offset, /))]
+    fn pwrite(&self, py: Python<'_>, data: &Bound<'_, PyAny>, offset: i64) -> PyResult<Operation> {
+        let (payload, offset) = (Payload::new(data)?, positional::offset(offset)?);
+        self.submit(py, WriteAt { payload, offset })
+    }
+
+    /// Flushes and closes the file.
+    fn close(&self, py: Python<'_>) -> PyResult<Operation> {
+        self.submit(py, Close::default())
+    }
+
+    /// The descriptor.
+    fn fileno(&self) -> PyResult<i32> {
+        self.attached()?.fileno("I/O operation on closed file")
+    }
+
+    /// Whether the file has been closed.
+    #[getter]
+    fn closed(&self) -> PyResult<bool> {
+        Ok(lock(&self.attached()?.handle)?.is_closed())
+    }
+}

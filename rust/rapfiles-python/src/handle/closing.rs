@@ -1,0 +1,60 @@
+//! Closing a file.
+
+use pyo3::prelude::*;
+use rapfiles_core::{Guard, Outcome, Task};
+
+use super::binary::exception;
+use super::open_file::OpenFile;
+use super::work::{Request, Step};
+
+/// Writes what is buffered and closes the file, even where writing fails.
+#[derive(Default)]
+pub(crate) struct Close {
+    failure: Option<PyErr>,
+    closed: bool,
+}
+
+impl Request for Close {
+    fn name(&self) -> &'static str {
+        "close"
+    }
+
+    fn advance(
+        &mut self,
+        py: Python<'_>,
+        _file: &OpenFile,
+        guard: &mut Guard<'_>,
+        outcome: Option<Outcome>,
+    ) -> PyResult<Step> {
+        let _ = outcome;
+        if !self.closed && !guard.is_closed() {
+            if let Some(error) = guard.take_error() {
+                self.failure = Some(exception(py, error));
+            }
+            if self.failure.is_none() && !guard.is_written() {
+                return Ok(Step::AwaitWriter);
+            }
+            if guard.has_positional() {
+                return Ok(Step::AwaitPositional);
+            }
+            self.closed = true;
+            if !guard.close_now() {
+                return Ok(Step::Task(Task::Close));
+            }
+        }
+        match self.failure.take() {
+            Some(failure) => Err(failure),
+            None => Ok(Step::Done(py.None())),
+        }
+    }
+
+    fn failed(&mut self, error: PyErr) -> PyResult<()> {
+        // The first thing that went wrong is what is told.
+        self.failure.get_or_insert(error);
+        Ok(())
+    }
+
+    fn closes(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,39 @@
+//! The numbers that `tell()` of a text file gives: a position, and what a decoder has to be told there.
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyInt};
+
+/// What a cookie says.
+#[derive(Debug, FromPyObject)]
+pub(crate) struct Cookie<'py>(
+    pub(crate) i64,
+    pub(crate) Bound<'py, PyAny>,
+    pub(crate) usize,
+    pub(crate) bool,
+    pub(crate) usize,
+);
+
+impl<'py> Cookie<'py> {
+    /// Takes a cookie apart: position, decoder flags, bytes to feed, whether they end the file, characters to skip.
+    pub(crate) fn parse(cookie: &Bound<'py, PyInt>) -> PyResult<Self> {
+        let py = cookie.py();
+        py.import(intern!(py, "rapfiles._cookie"))?.call_method1(intern!(py, "parse"), (cookie,))?.extract()
+    }
+}
+
+/// The cookie for a place that has to be found by decoding once more.
+#[allow(clippy::too_many_arguments, reason = "they are what the place is known by")]
+pub(crate) fn find(
+    decoder: &Bound<'_, PyAny>,
+    position: u64,
+    flags: &Bound<'_, PyAny>,
+    input: &[u8],
+    used: usize,
+    ratio: f64,
+) -> PyResult<Py<PyAny>> {
+    let py = decoder.py();
+    let arguments = (decoder, position, flags, PyBytes::new(py, input), used, ratio);
+    let cookies = py.import(intern!(py, "rapfiles._cookie"))?;
+    Ok(cookies.call_method1(intern!(py, "find"), arguments)?.unbind())
+}

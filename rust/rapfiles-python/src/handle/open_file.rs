@@ -1,0 +1,174 @@
+//! An open file, as all of its layers (text, buffer, raw) share it.
+
+use std::ffi::CString;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pyo3::exceptions::{PyOSError, PyResourceWarning, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+use rapfiles_core::{Handle, OpenedFile};
+
+use super::work::lock;
+
+/// An open file: what its layers share.
+#[pyclass(frozen, module = "rapfiles._native")]
+pub(crate) struct OpenFile {
+    pub(crate) handle: Arc<Handle>,
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    /// Whether it was opened in a trio task, where each operation has to be a checkpoint.
+    pub(crate) trio: bool,
+    name: Py<PyAny>,
+    /// The mode as `io.FileIO` reports it.
+    raw_mode: Py<PyString>,
+    /// The name of the class that was opened, for a complaint about an unclosed file.
+    kind: Py<PyString>,
+    /// It has been given away by `detach()`, and is not for this object to close.
+    given_up: AtomicBool,
+}
+
+impl OpenFile {
+    #[allow(clippy::too_many_arguments, reason = "they are what it is made of")]
+    pub(crate) fn new(
+        opened: OpenedFile,
+        buffer_size: Option<usize>,
+        (readable, writable): (bool, bool),
+        trio: bool,
+        name: Py<PyAny>,
+        raw_mode: Py<PyString>,
+        kind: Py<PyString>,
+    ) -> Self {
+        let handle = Handle::new(opened, buffer_size);
+        let given_up = AtomicBool::new(false);
+        Self { handle, readable, writable, trio, name, raw_mode, kind, given_up }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.handle.lock().is_ok_and(|guard| guard.is_closed())
+    }
+
+    /// The descriptor.
+    pub(crate) fn fileno(&self, closed: &'static str) -> PyResult<i32> {
+        let descriptor = lock(&self.handle)?.descriptor()?;
+        descriptor.ok_or_else(|| PyValueError::new_err(closed))
+    }
+
+    /// Warns of a file that nobody has closed. There may be an exception on its way, which must not be lost.
+    fn complain(&self, py: Python<'_>) {
+        let before = PyErr::take(py);
+        let name = self.name.bind(py).repr().map_or_else(|_| String::new(), |name| name.to_string());
+        let (kind, mode) = (self.kind.bind(py), self.raw_mode.bind(py));
+        let message = format!("unclosed file <rapfiles.{kind} name={name} mode='{mode}'>");
+        if let Ok(message) = CString::new(message)
+            && let Err(error) = PyErr::warn(py, &py.get_type::<PyResourceWarning>(), &message, 1)
+        {
+            error.write_unraisable(py, Some(kind));
+        }
+        if let Some(before) = before {
+            before.restore(py);
+        }
+    }
+
+    /// Marks it as somebody else's to close.
+    pub(crate) fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
+    }
+}
+
+#[pymethods]
+impl OpenFile {
+    /// What it was opened by.
+    #[getter]
+    fn name(&self, py: Python<'_>) -> Py<PyAny> {
+        self.name.clone_ref(py)
+    }
+
+    /// The mode as `io.FileIO` reports it.
+    #[getter]
+    fn raw_mode(&self, py: Python<'_>) -> Py<PyString> {
+        self.raw_mode.clone_ref(py)
+    }
+
+    /// Whether it has been closed.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.is_closed()
+    }
+
+    /// Whether it is a terminal.
+    #[getter]
+    fn terminal(&self) -> bool {
+        self.handle.facts.terminal
+    }
+
+    /// Whether it has a position that can be moved.
+    #[getter]
+    fn seekable(&self) -> bool {
+        self.handle.facts.seekable
+    }
+
+    /// Whether it can be read.
+    #[getter]
+    fn readable(&self) -> bool {
+        self.readable
+    }
+
+    /// Whether it can be written.
+    #[getter]
+    fn writable(&self) -> bool {
+        self.writable
+    }
+
+    /// Whether its descriptor is closed with it.
+    #[getter]
+    fn closefd(&self) -> PyResult<bool> {
+        Ok(lock(&self.handle)?.closes_descriptor())
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        let Ok(guard) = self.handle.lock() else { return };
+        let forgotten = !guard.is_closed() && !*self.given_up.get_mut();
+        let warn = forgotten && guard.closes_descriptor();
+        drop(guard);
+        if !forgotten {
+            return;
+        }
+        if warn {
+            Python::attach(|py| self.complain(py));
+        }
+        self.handle.orphan();
+    }
+}
+
+/// The descriptor, flushed and with the position where the user is, for somebody else to use. The file is detached.
+#[pyfunction]
+#[pyo3(signature = (file, /))]
+pub(crate) fn take_descriptor(file: &Bound<'_, OpenFile>) -> PyResult<i32> {
+    let file = file.get();
+    let mut guard = lock(&file.handle)?;
+    if guard.is_closed() {
+        return Err(PyValueError::new_err("I/O operation on closed file"));
+    }
+    match guard.give_up() {
+        None => Err(pyo3::exceptions::PyRuntimeError::new_err("an operation on this file is under way")),
+        Some(Ok(descriptor)) => {
+            file.give_up();
+            Ok(descriptor)
+        }
+        Some(Err(error)) => {
+            let code = error.code().unwrap_or_default();
+            drop(guard);
+            Err(PyOSError::new_err((code, std::io::Error::from_raw_os_error(code).to_string())))
+        }
+    }
+}
+
+/// Waits until the files that were left unclosed have been closed, for so many seconds at most.
+#[pyfunction]
+#[pyo3(signature = (seconds, /))]
+pub(crate) fn finish_closing(py: Python<'_>, seconds: f64) {
+    py.detach(|| rapfiles_core::wait_for_burials(std::time::Duration::from_secs_f64(seconds)));
+}

@@ -1,0 +1,163 @@
+//! Bytes to be written, and memory to be read into, as the caller gave them.
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyMemoryView, PyString};
+use rapfiles_core::Data;
+
+/// Bytes to be written.
+pub(crate) enum Payload {
+    /// They never change.
+    Bytes(Py<PyBytes>),
+    /// They may change when the operation is over.
+    View(Py<PyMemoryView>),
+}
+
+impl Payload {
+    /// The bytes of an object.
+    pub(crate) fn new(object: &Bound<'_, PyAny>) -> PyResult<Self> {
+        if let Ok(bytes) = object.cast_exact::<PyBytes>() {
+            return Ok(Self::Bytes(bytes.clone().unbind()));
+        }
+        if object.is_instance_of::<PyString>() {
+            return Err(PyTypeError::new_err("a bytes-like object is required, not 'str'"));
+        }
+        let view = PyMemoryView::from(object).map_err(|error| {
+            let py = object.py();
+            match object.get_type().name() {
+                Ok(name) if error.is_instance_of::<PyTypeError>(py) => {
+                    PyTypeError::new_err(format!("a bytes-like object is required, not '{name}'"))
+                }
+                _ => error,
+            }
+        })?;
+        // Refuses, with memoryview's own error, what is not in one piece.
+        Buffer::new(&view, ffi::PyBUF_SIMPLE)?;
+        Ok(Self::View(view.unbind()))
+    }
+
+    /// The bytes. Runs no Python code.
+    pub(crate) fn with<T>(&self, py: Python<'_>, work: impl FnOnce(&[u8]) -> T) -> PyResult<T> {
+        match self {
+            Self::Bytes(bytes) => Ok(work(bytes.bind(py).as_bytes())),
+            Self::View(view) => {
+                let buffer = Buffer::new(view.bind(py), ffi::PyBUF_SIMPLE)?;
+                // SAFETY: the buffer is held while the bytes are looked at.
+                Ok(work(unsafe { buffer.bytes() }))
+            }
+        }
+    }
+
+    /// Whether the bytes may be kept after the operation is over.
+    pub(crate) fn is_constant(&self) -> bool {
+        matches!(self, Self::Bytes(_))
+    }
+
+    /// The bytes where they are, for a worker.
+    pub(crate) fn shared(&self, py: Python<'_>) -> PyResult<Data> {
+        match self {
+            Self::Bytes(bytes) => {
+                let content = bytes.bind(py).as_bytes();
+                // SAFETY: a bytes object never changes, and the reference keeps it alive.
+                Ok(unsafe { Data::shared(content.as_ptr(), content.len(), Box::new(bytes.clone_ref(py))) })
+            }
+            Self::View(view) => {
+                let buffer = Buffer::new(view.bind(py), ffi::PyBUF_SIMPLE)?;
+                let (start, length) = (buffer.0.buf as *const u8, buffer.0.len as usize);
+                if length == 0 {
+                    return Ok(Data::Owned(Vec::new()));
+                }
+                // SAFETY: the view holds on to the memory that it shows.
+                Ok(unsafe { Data::shared(start, length, Box::new(view.clone_ref(py))) })
+            }
+        }
+    }
+}
+
+/// A held buffer.
+struct Buffer(ffi::Py_buffer);
+
+impl Buffer {
+    fn new(view: &Bound<'_, PyMemoryView>, flags: i32) -> PyResult<Self> {
+        let mut buffer = ffi::Py_buffer::new();
+        // SAFETY: the buffer is filled by the call, or an exception is set.
+        if unsafe { ffi::PyObject_GetBuffer(view.as_ptr(), &raw mut buffer, flags) } != 0 {
+            return Err(PyErr::fetch(view.py()));
+        }
+        Ok(Self(buffer))
+    }
+
+    /// # Safety
+    /// The interpreter must be attached, and nobody may change the bytes meanwhile.
+    unsafe fn bytes(&self) -> &[u8] {
+        if self.0.len == 0 {
+            return &[];
+        }
+        // SAFETY: the exporter keeps them there for as long as the buffer is held.
+        unsafe { std::slice::from_raw_parts(self.0.buf as *const u8, self.0.len as usize) }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        // Held only while the interpreter is attached.
+        // SAFETY: it was got by `PyObject_GetBuffer` and is released once.
+        unsafe { ffi::PyBuffer_Release(&raw mut self.0) };
+    }
+}
+
+/// Memory to be read into.
+pub(crate) struct Target {
+    view: Py<PyMemoryView>,
+    start: *mut u8,
+    length: usize,
+}
+
+// SAFETY: the view holds on to the memory that it shows, which is written to only by whoever has the turn.
+unsafe impl Send for Target {}
+// SAFETY: as above.
+unsafe impl Sync for Target {}
+
+impl Target {
+    /// The memory of an object. `function`: what a complaint calls the function.
+    pub(crate) fn new(object: &Bound<'_, PyAny>, function: &str) -> PyResult<Self> {
+        let refused = || {
+            let name = object.get_type().name().map_or_else(|_| String::new(), |name| name.to_string());
+            PyTypeError::new_err(format!(
+                "{function}() argument must be read-write bytes-like object, not {name}"
+            ))
+        };
+        let view = PyMemoryView::from(object).map_err(|_| refused())?;
+        let buffer = Buffer::new(&view, ffi::PyBUF_WRITABLE).map_err(|_| refused())?;
+        let (start, length) = (buffer.0.buf.cast(), buffer.0.len as usize);
+        drop(buffer);
+        Ok(Self { view: view.unbind(), start, length })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.length
+    }
+
+    pub(crate) fn start(&self) -> *mut u8 {
+        self.start
+    }
+
+    /// Copies bytes to a place.
+    pub(crate) fn put(&self, at: usize, bytes: &[u8]) {
+        let bytes = &bytes[..bytes.len().min(self.length - at)];
+        // SAFETY: within the memory that the view holds on to.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.start.add(at), bytes.len()) };
+    }
+
+    /// A copy of what was put there.
+    pub(crate) fn copy(&self, length: usize) -> Vec<u8> {
+        // SAFETY: within the memory that the view holds on to, and written before.
+        unsafe { std::slice::from_raw_parts(self.start, length) }.to_vec()
+    }
+
+    /// What keeps the memory where it is.
+    pub(crate) fn keep_alive(&self, py: Python<'_>) -> Py<PyMemoryView> {
+        self.view.clone_ref(py)
+    }
+}

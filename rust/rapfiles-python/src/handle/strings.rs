@@ -1,0 +1,65 @@
+//! Strings and bytes of what a handle has read.
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+use rapfiles_core::{Form, Layout};
+
+use crate::results;
+
+/// The string that decoded bytes stand for.
+pub(crate) fn string<'py>(py: Python<'py>, bytes: &[u8], form: Form) -> PyResult<Bound<'py, PyString>> {
+    let ascii = form == Form::Ascii || bytes.is_ascii();
+    match form {
+        Form::Ascii | Form::Latin1 => {
+            let text = new_string(py, bytes.len(), if ascii { 0x7f } else { 0xff })?;
+            if let Some(start) = start(&text) {
+                // SAFETY: the string has room for that many characters of one byte.
+                unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), start, bytes.len()) };
+            }
+            Ok(text)
+        }
+        Form::Utf8 if ascii => string(py, bytes, Form::Ascii),
+        Form::Utf8 => {
+            let layout = Layout::of(bytes);
+            let text = new_string(py, layout.characters, layout.highest())?;
+            if let Some(start) = start(&text) {
+                // SAFETY: the decoder has validated the bytes, and the string was made for this layout.
+                unsafe { layout.write_to(bytes, start) };
+            }
+            Ok(text)
+        }
+    }
+}
+
+/// A string whose characters nobody has set yet.
+fn new_string(py: Python<'_>, characters: usize, highest: u32) -> PyResult<Bound<'_, PyString>> {
+    let length = ffi::Py_ssize_t::try_from(characters)?;
+    // SAFETY: the call returns a new string, or null with an exception set.
+    let text = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyUnicode_New(length, highest)) }?;
+    // SAFETY: it is a string.
+    Ok(unsafe { text.cast_into_unchecked() })
+}
+
+/// Where a new string's characters are; `None` for the empty one, which must not be written to.
+fn start(text: &Bound<'_, PyString>) -> Option<*mut u8> {
+    // SAFETY: it is a string in the compact form.
+    (text.len().ok()? > 0).then(|| unsafe { ffi::PyUnicode_DATA(text.as_ptr()) }.cast())
+}
+
+/// A bytes object whose content nobody has set yet, and where that is.
+pub(crate) fn new_bytes(py: Python<'_>, length: usize) -> PyResult<(Bound<'_, PyAny>, *mut u8)> {
+    let bytes = results::uninitialised_bytes(py, ffi::Py_ssize_t::try_from(length)?)?;
+    // SAFETY: it is a bytes object.
+    let start = unsafe { ffi::PyBytes_AsString(bytes.as_ptr()) }.cast();
+    Ok((bytes, start))
+}
+
+/// The first bytes of a bytes object that nobody else has seen yet.
+pub(crate) fn shortened(bytes: Bound<'_, PyAny>, length: usize) -> PyResult<Py<PyAny>> {
+    let whole = bytes.cast::<PyBytes>()?.as_bytes();
+    if whole.len() == length {
+        return Ok(bytes.unbind());
+    }
+    Ok(PyBytes::new(bytes.py(), &whole[..length]).into_any().unbind())
+}

@@ -1,0 +1,287 @@
+//! Text files: the native half of `AsyncTextIOWrapper`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use rapfiles_core::Decoder;
+
+use super::binary::{Flush, Synchronise, Truncate};
+use super::buffered::{BufferedFile, hint, size};
+use super::closing::Close;
+use super::codec::Codec;
+use super::open_file::OpenFile;
+use super::positional::Stat;
+use super::strings::string;
+use super::text::{CLOSED, Read, ReadAll, ReadLine, ReadLines, Seek, Settings, Tell, TextState, Write};
+use super::work::{Request, lock};
+use crate::arguments;
+use crate::operation::{Operation, file_operation, ready};
+
+/// The native half of `AsyncTextIOWrapper`.
+#[pyclass(frozen, subclass, weakref, module = "rapfiles._native")]
+pub(crate) struct TextFile {
+    file: Py<OpenFile>,
+    buffer: Py<BufferedFile>,
+    state: Arc<TextState>,
+    detached: AtomicBool,
+}
+
+impl TextFile {
+    /// The open file, unless its buffer has been taken away.
+    fn attached(&self) -> PyResult<&OpenFile> {
+        if self.detached.load(Ordering::Relaxed) {
+            return Err(PyValueError::new_err("underlying buffer has been detached"));
+        }
+        // The buffer may have lost its own.
+        self.buffer.get().attached()
+    }
+
+    fn submit(&self, py: Python<'_>, request: impl Request + 'static) -> PyResult<Operation> {
+        self.attached()?;
+        Ok(file_operation(py, &self.file, Box::new(request)))
+    }
+}
+
+fn newline(newline: Option<&str>) -> PyResult<Option<&'static str>> {
+    match newline {
+        None => Ok(None),
+        Some("") => Ok(Some("")),
+        Some("\n") => Ok(Some("\n")),
+        Some("\r") => Ok(Some("\r")),
+        Some("\r\n") => Ok(Some("\r\n")),
+        Some(other) => Err(PyValueError::new_err(format!("illegal newline value: {other}"))),
+    }
+}
+
+#[pymethods]
+impl TextFile {
+    #[new]
+    #[pyo3(signature = (buffer, line_buffering, /))]
+    fn new(buffer: Py<BufferedFile>, line_buffering: bool) -> Self {
+        let file = Python::attach(|py| buffer.get().file.clone_ref(py));
+        let settings = Settings {
+            native: None,
+            encoding: String::new(),
+            errors: String::new(),
+            newline: None,
+            line_buffering,
+            write_through: false,
+            sliced: false,
+        };
+        let state = TextState::new(settings, Codec::default());
+        Self { file, buffer, state, detached: AtomicBool::new(false) }
+    }
+
+    /// Sets how text is encoded and lines end. `codec`: the native one, or else what Python has.
+    #[pyo3(signature = (encoding, errors, newline, codec, decoder, encoder, sliced, /))]
+    #[allow(clippy::too_many_arguments, reason = "they belong together")]
+    fn _set_encoding(
+        &self,
+        encoding: String,
+        errors: String,
+        newline: Option<&str>,
+        codec: Option<&str>,
+        decoder: Option<Py<PyAny>>,
+        encoder: Option<Py<PyAny>>,
+        sliced: bool,
+    ) -> PyResult<()> {
+        let file = self.attached()?;
+        let native = codec.map(arguments::codec).transpose()?;
+        let newline = self::newline(newline)?;
+        let line_ends = {
+            let mut settings = self.state.settings();
+            (settings.native, settings.encoding, settings.errors) = (native, encoding, errors);
+            (settings.newline, settings.sliced) = (newline, sliced);
+            settings.line_ends()
+        };
+        let before = std::mem::replace(&mut *self.state.codec(), Codec { decoder, encoder, snapshot: None });
+        drop(before);
+        let decoder = file.readable.then(|| Decoder::new(native, line_ends));
+        lock(&file.handle)?.set_decoder(decoder);
+        Ok(())
+    }
+
+    /// Sets when lines are flushed.
+    #[pyo3(signature = (line_buffering, write_through, /))]
+    fn _set_buffering(&self, line_buffering: bool, write_through: bool) {
+        let mut settings = self.state.settings();
+        (settings.line_buffering, settings.write_through) = (line_buffering, write_through);
+    }
+
+    /// Whether characters have been read that are not used up.
+    #[getter]
+    fn _has_read(&self) -> PyResult<bool> {
+        let mut guard = lock(&self.attached()?.handle)?;
+        Ok(guard.decoder().is_some_and(|decoder| decoder.has_read()))
+    }
+
+    /// The open file, for the other layers.
+    #[getter]
+    fn _file(&self, py: Python<'_>) -> Py<OpenFile> {
+        self.file.clone_ref(py)
+    }
+
+    /// Takes the buffer away.
+    fn _detach(&self) -> PyResult<()> {
+        lock(&self.attached()?.handle)?.set_decoder(None);
+        self.detached.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether the buffer has been taken away.
+    #[getter]
+    fn _detached(&self) -> bool {
+        self.detached.load(Ordering::Relaxed)
+    }
+
+    /// The buffered file underneath.
+    #[getter]
+    fn buffer(&self, py: Python<'_>) -> PyResult<Py<BufferedFile>> {
+        if self.detached.load(Ordering::Relaxed) {
+            return Err(PyValueError::new_err("underlying buffer has been detached"));
+        }
+        Ok(self.buffer.clone_ref(py))
+    }
+
+    /// Reads size characters, fewer only at the end of the file; everything where size is negative or None.
+    #[pyo3(signature = (size=-1, /))]
+    fn read(&self, py: Python<'_>, size: Option<isize>) -> PyResult<Operation> {
+        match self::size(size) {
+            Some(characters) => self.submit(py, Read::new(&self.state, characters)),
+            None => self.submit(py, ReadAll::new(&self.state)),
+        }
+    }
+
+    /// Reads a line, of up to size characters.
+    #[pyo3(signature = (size=-1, /))]
+    fn readline(&self, py: Python<'_>, size: isize) -> PyResult<Operation> {
+        self.submit(py, ReadLine::new(&self.state, usize::try_from(size).ok(), false))
+    }
+
+    /// Reads lines until they have hint characters.
+    #[pyo3(signature = (hint=-1, /))]
+    fn readlines(&self, py: Python<'_>, hint: Option<isize>) -> PyResult<Operation> {
+        self.submit(py, ReadLines::new(&self.state, self::hint(hint)))
+    }
+
+    fn __aiter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __anext__(&self, py: Python<'_>) -> PyResult<Operation> {
+        let file = self.attached()?;
+        if !file.trio
+            && let Ok(mut guard) = file.handle.lock()
+            && guard.is_idle()
+            && guard.is_written()
+            && !guard.is_closed()
+            && let Some(decoder) = guard.decoder()
+            && let Some(bytes) = decoder.find_line()
+        {
+            let (content, form) = decoder.peek(bytes);
+            let line = string(py, content, form)?;
+            decoder.consume(bytes);
+            drop(guard);
+            return ready(py, line.into_any().unbind());
+        }
+        self.submit(py, ReadLine::new(&self.state, None, true))
+    }
+
+    /// Writes text to the buffer, and waits while that is full. Returns how many characters it has.
+    #[pyo3(signature = (text, /))]
+    fn write(&self, py: Python<'_>, text: &Bound<'_, PyAny>) -> PyResult<Operation> {
+        self.submit(py, Write::new(&self.state, text)?)
+    }
+
+    /// Hands what is buffered to the operating system.
+    fn flush(&self, py: Python<'_>) -> PyResult<Operation> {
+        self.submit(py, Flush { closed: CLOSED })
+    }
+
+    /// Moves to where tell() was, or to the beginning, or with whence=2 to the end. Returns the place.
+    #[pyo3(signature = (cookie, whence=0, /))]
+    fn seek(&self, py: Python<'_>, cookie: Py<PyAny>, whence: i32) -> PyResult<Operation> {
+        self.submit(py, Seek::new(&self.state, cookie, whence))
+    }
+
+    /// Tells the place, as a number that only seek() understands.
+    fn tell(&self, py: Python<'_>) -> PyResult<Operation> {
+        self.submit(py, Tell::new(&self.state))
+    }
+
+    /// Cuts the file to a length in bytes, by default to where the position is. Returns the length.
+    #[pyo3(signature = (pos=None, /))]
+    fn truncate(&self, py: Python<'_>, pos: Option<i64>) -> PyResult<Operation> {
+        self.submit(py, Truncate { length: pos, refusal: "truncate", closed: CLOSED })
+    }
+
+    /// Waits until the device has everything that was written, and the metadata.
+    fn sync(&self, py: Python<'_>) -> PyResult<Operation> {
+        self.submit(py, Synchronise { data_only: false })
+    }
+
+    /// Waits until the device has everything that was written.
+    fn datasync(&self, py: Python<'_>) -> PyResult<Operation> {
+        self.submit(py, Synchronise { data_only: true })
+    }
+
+    /// What os.fstat tells.
+    fn stat(&self, py: Python<'_>) -> PyResult<Operation> {
+        self.submit(py, Stat)
+    }
+
+    /// Flushes and closes the file.
+    fn close(&self, py: Python<'_>) -> PyResult<Operation> {
+        self.submit(py, Close::default())
+    }
+
+    /// The descriptor.
+    fn fileno(&self) -> PyResult<i32> {
+        self.attached()?.fileno("I/O operation on closed file")
+    }
+
+    /// Whether the file has been closed.
+    #[getter]
+    fn closed(&self) -> PyResult<bool> {
+        Ok(lock(&self.attached()?.handle)?.is_closed())
+    }
+
+    /// The name of the encoding.
+    #[getter]
+    fn encoding(&self) -> String {
+        self.state.settings().encoding.clone()
+    }
+
+    /// The name of the error handler.
+    #[getter]
+    fn errors(&self) -> String {
+        self.state.settings().errors.clone()
+    }
+
+    /// Whether a write with a line end in it flushes.
+    #[getter]
+    fn line_buffering(&self) -> bool {
+        self.state.settings().line_buffering
+    }
+
+    /// Whether writes are handed to the buffer at once.
+    #[getter]
+    fn write_through(&self) -> bool {
+        self.state.settings().write_through
+    }
+
+    /// The line ends that the native decoder has seen, as a number; None where Python's decoder has.
+    #[getter]
+    fn _seen(&self) -> PyResult<Option<u8>> {
+        let mut guard = lock(&self.attached()?.handle)?;
+        Ok(guard.decoder().filter(|decoder| decoder.is_native()).map(|decoder| decoder.seen()))
+    }
+
+    /// What `newline` was given to open.
+    #[getter]
+    fn _newline(&self) -> Option<&'static str> {
+        self.state.settings().newline
+    }
+}

@@ -1,0 +1,332 @@
+//! An operation on a handle: how it waits for its turn, for workers, and gives way.
+
+use std::sync::Arc;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use rapfiles_core::{Engine, Guard, Handle, HandleJob, Outcome, Task, Text, Ticket};
+
+use super::open_file::OpenFile;
+use crate::errors::{self, Names};
+use crate::event_loop;
+use crate::results::{self, Converted};
+
+/// How far an operation has come.
+pub(crate) enum Step {
+    /// It is over, with this result.
+    Done(Py<PyAny>),
+    /// A worker has to do something.
+    Task(Task),
+    /// A worker has to do something, and nobody's turn matters.
+    Positional(Task),
+    /// Everything that is buffered has to be written first.
+    AwaitWriter,
+    /// The buffer for writing has to have room for so many bytes.
+    AwaitRoom(usize),
+    /// Positional operations have to end first.
+    AwaitPositional,
+    /// Text has to become a string.
+    Text(Text),
+    /// Something has to run that may run Python code: `unlocked`.
+    Unlock,
+    /// Other tasks should have a turn.
+    Yield,
+}
+
+/// What an operation on a handle does.
+pub(crate) trait Request: Send + Sync {
+    /// What a complaint calls it.
+    fn name(&self) -> &'static str;
+
+    /// Goes on as far as possible. `outcome`: of the task that was asked for. Must not run Python code.
+    fn advance(
+        &mut self,
+        py: Python<'_>,
+        file: &OpenFile,
+        guard: &mut Guard<'_>,
+        outcome: Option<Outcome>,
+    ) -> PyResult<Step>;
+
+    /// Does what may run Python code, without the lock.
+    fn unlocked(&mut self, _py: Python<'_>, _file: &OpenFile) -> PyResult<()> {
+        Ok(())
+    }
+
+    /// A task has failed. The operation is over, unless it wants to go on all the same.
+    fn failed(&mut self, error: PyErr) -> PyResult<()> {
+        Err(error)
+    }
+
+    /// Whether it needs no turn.
+    fn is_positional(&self) -> bool {
+        false
+    }
+
+    /// The operation was cancelled: what was read and not used is put back.
+    fn give_up(&mut self, _guard: &mut Guard<'_>, _outcome: Option<Outcome>) {}
+
+    /// Whether the file is to be closed even if the operation is cancelled.
+    fn closes(&self) -> bool {
+        false
+    }
+}
+
+enum Phase {
+    /// Not begun.
+    Start,
+    /// Another operation has the turn.
+    Queued(Arc<Ticket>),
+    /// Somebody will say when to go on.
+    Waiting(Arc<Ticket>),
+    /// A worker has a task of it.
+    Working(Arc<Ticket>),
+    /// Other tasks have a turn.
+    Yielded,
+    /// It can go on.
+    Going,
+    Over,
+}
+
+/// An operation on a handle, awaited.
+pub(crate) struct FileWork {
+    file: Py<OpenFile>,
+    request: Box<dyn Request>,
+    phase: Phase,
+    /// It has the turn, and has to pass it on.
+    holding: bool,
+    /// The string that a worker fills.
+    room: Option<Py<PyAny>>,
+}
+
+/// What came of an attempt to go on.
+pub(crate) enum Progress {
+    Done(PyResult<Py<PyAny>>),
+    /// This ticket has to be finished first.
+    Pending(Arc<Ticket>),
+    /// Other tasks should have a turn.
+    Yield,
+}
+
+impl FileWork {
+    pub(crate) fn new(file: Py<OpenFile>, request: Box<dyn Request>) -> Self {
+        Self { file, request, phase: Phase::Start, holding: false, room: None }
+    }
+
+    /// Whether nobody has begun to await it.
+    pub(crate) fn is_untouched(&self) -> bool {
+        matches!(self.phase, Phase::Start)
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.request.name()
+    }
+
+    /// The ticket that it waits for.
+    pub(crate) fn ticket(&self) -> Option<&Arc<Ticket>> {
+        match &self.phase {
+            Phase::Queued(ticket) | Phase::Waiting(ticket) | Phase::Working(ticket) => Some(ticket),
+            _ => None,
+        }
+    }
+
+    /// Goes on as far as possible.
+    pub(crate) fn advance(&mut self, py: Python<'_>) -> Progress {
+        match self.go_on(py) {
+            Ok(Progress::Done(value)) => {
+                self.end();
+                Progress::Done(value)
+            }
+            Ok(waiting) => waiting,
+            Err(error) => {
+                self.end();
+                Progress::Done(Err(error))
+            }
+        }
+    }
+
+    /// The operation is over, and so is its turn.
+    fn end(&mut self) {
+        self.phase = Phase::Over;
+        if std::mem::take(&mut self.holding) {
+            self.file.get().handle.release();
+        }
+    }
+
+    fn go_on(&mut self, py: Python<'_>) -> PyResult<Progress> {
+        let owner = self.file.clone_ref(py);
+        let file = owner.get();
+        loop {
+            let mut outcome = None;
+            match &self.phase {
+                Phase::Queued(ticket) | Phase::Waiting(ticket) | Phase::Working(ticket)
+                    if !ticket.is_done() =>
+                {
+                    return Ok(Progress::Pending(Arc::clone(ticket)));
+                }
+                Phase::Queued(_) => self.holding = true,
+                Phase::Waiting(_) => {}
+                Phase::Working(ticket) => match ticket.take() {
+                    Some(Ok(Outcome::TextFilled(fill))) => {
+                        // It holds a reference to the string too.
+                        drop(fill);
+                        return Ok(Progress::Done(Ok(self.room.take().unwrap_or_else(|| py.None()))));
+                    }
+                    Some(Ok(done)) => outcome = Some(done),
+                    Some(Err(error)) => {
+                        self.request.failed(errors::exception(py, error, &Names::none()))?;
+                    }
+                    None => return Err(PyRuntimeError::new_err("this operation was cancelled")),
+                },
+                Phase::Start | Phase::Yielded | Phase::Going => {}
+                Phase::Over => return Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine")),
+            }
+            let mut guard = lock(&file.handle)?;
+            if matches!(self.phase, Phase::Start) && !guard.is_idle() && !self.request.is_positional() {
+                let ticket = event_loop::new_ticket();
+                guard.queue(&ticket);
+                self.phase = Phase::Queued(ticket);
+                continue;
+            }
+            self.phase = Phase::Going;
+            let step = self.request.advance(py, file, &mut guard, outcome)?;
+            if let Step::Done(value) = step {
+                run_writer(guard);
+                return Ok(Progress::Done(Ok(value)));
+            }
+            // What can be done at once needs no turn, for nobody else can have it meanwhile; this cannot.
+            if !self.holding && !self.request.is_positional() {
+                guard.hold();
+                self.holding = true;
+            }
+            match step {
+                Step::Done(value) => return Ok(Progress::Done(Ok(value))),
+                Step::Task(task) => {
+                    let job = guard.task(task);
+                    drop(guard);
+                    self.submit(job);
+                }
+                Step::Positional(task) => {
+                    let job = guard.positional(task);
+                    drop(guard);
+                    self.submit(job);
+                }
+                Step::AwaitWriter => {
+                    let ticket = event_loop::new_ticket();
+                    guard.await_writer(&ticket);
+                    self.await_writer(guard, ticket, true);
+                }
+                Step::AwaitRoom(length) => {
+                    let ticket = event_loop::new_ticket();
+                    guard.await_room(&ticket, length);
+                    self.await_writer(guard, ticket, false);
+                }
+                Step::AwaitPositional => {
+                    let ticket = event_loop::new_ticket();
+                    if guard.await_positional(&ticket) {
+                        self.phase = Phase::Waiting(ticket);
+                    }
+                }
+                Step::Unlock => {
+                    drop(guard);
+                    self.request.unlocked(py, file)?;
+                }
+                Step::Yield => {
+                    self.phase = Phase::Yielded;
+                    return Ok(Progress::Yield);
+                }
+                Step::Text(text) => {
+                    drop(guard);
+                    match results::convert(py, Outcome::Text(text), None)? {
+                        Converted::FillText(fill, room) => {
+                            self.room = Some(room);
+                            let job = lock(&file.handle)?.task(Task::LayOut(fill));
+                            self.submit(job);
+                        }
+                        Converted::Value(value) => return Ok(Progress::Done(Ok(value))),
+                        Converted::Fill(_, room) => return Ok(Progress::Done(Ok(room))),
+                    }
+                }
+            }
+        }
+    }
+
+    fn submit(&mut self, job: HandleJob) {
+        let ticket = event_loop::new_ticket();
+        Engine::current().submit_for_handle(job, &ticket);
+        self.phase = Phase::Working(ticket);
+    }
+
+    fn await_writer(&mut self, mut guard: Guard<'_>, ticket: Arc<Ticket>, everything: bool) {
+        let job = guard.start_writer(everything);
+        drop(guard);
+        if let Some(job) = job {
+            Engine::current().start_writer(job, &event_loop::new_ticket(), Some(&ticket));
+        }
+        self.phase = Phase::Waiting(ticket);
+    }
+
+    /// It is to go on when the ticket is done.
+    pub(crate) fn wait_for(&mut self, ticket: &Arc<Ticket>) {
+        self.phase = Phase::Waiting(Arc::clone(ticket));
+    }
+
+    /// Nobody waits for the result any more.
+    pub(crate) fn abandon(&mut self) {
+        let handle = Arc::clone(&self.file.get().handle);
+        let begun = !matches!(self.phase, Phase::Start | Phase::Over);
+        match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Start | Phase::Over => {}
+            Phase::Queued(ticket) => handle.leave(&ticket),
+            Phase::Working(ticket) if !self.holding => ticket.cancel(),
+            Phase::Working(ticket) if handle.abandon() => ticket.cancel(),
+            Phase::Working(ticket) => {
+                // The worker is done with the handle, and about to say so.
+                while !ticket.is_done() {
+                    std::thread::yield_now();
+                }
+                self.put_back(ticket.take().and_then(Result::ok));
+            }
+            Phase::Waiting(_) => {
+                handle.abandon();
+                self.put_back(None);
+            }
+            Phase::Yielded | Phase::Going => self.put_back(None),
+        }
+        self.holding = false;
+        if begun && self.request.closes() {
+            handle.orphan();
+        }
+    }
+
+    /// Puts back what was read and not used, and passes the turn on.
+    fn put_back(&mut self, outcome: Option<Outcome>) {
+        if let Ok(mut guard) = self.file.get().handle.lock() {
+            self.request.give_up(&mut guard, outcome);
+        }
+        self.end();
+    }
+
+    /// It was awaited in a task that is cancelled already: closing is done all the same.
+    pub(crate) fn refuse(&mut self) {
+        self.phase = Phase::Over;
+        if self.request.closes() {
+            self.file.get().handle.orphan();
+        }
+    }
+}
+
+/// Has a worker write what has been accepted, if that is worthwhile.
+fn run_writer(mut guard: Guard<'_>) {
+    let job = guard.start_writer(false);
+    drop(guard);
+    if let Some(job) = job {
+        Engine::current().start_writer(job, &event_loop::new_ticket(), None);
+    }
+}
+
+/// The handle under its lock.
+pub(crate) fn lock(handle: &Arc<Handle>) -> PyResult<Guard<'_>> {
+    handle.lock().map_err(|_| {
+        PyRuntimeError::new_err("this file was in use when the process was forked: open it again")
+    })
+}
