@@ -2,8 +2,8 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::{PyNotImplementedError, PyRuntimeError};
@@ -191,39 +191,52 @@ pub(crate) fn spend_budget(event_loop: &Bound<'_, PyAny>, now: Instant) -> PyRes
     Ok(exhausted)
 }
 
-/// How small operations are counted.
-struct Small {
-    /// So many more may be done before the clock is looked at.
-    left: u32,
-    /// How many were done since.
-    count: u32,
-    since: Option<Instant>,
+/// How often the clock is looked at, for the operations of one file that take less than that does.
+#[derive(Default)]
+pub(crate) struct Pace {
+    /// So many more may be done before. Another thread may lose a count, which does no harm.
+    left: AtomicU32,
+    /// How many were allowed the last time.
+    allowed: AtomicU32,
+    /// When that was, in nanoseconds of this process.
+    since: AtomicU64,
 }
 
-/// How often the clock is looked at.
+/// The time that should be between two looks.
 const LOOK_EVERY: Duration = Duration::from_micros(200);
-const MOST_BETWEEN_LOOKS: u32 = 256;
+const MOST_BETWEEN_LOOKS: u64 = 256;
 
-thread_local! {
-    static SMALL: RefCell<Small> = const { RefCell::new(Small { left: 0, count: 1, since: None }) };
+impl Pace {
+    /// Whether the clock is to be looked at now.
+    fn is_due(&self) -> bool {
+        match self.left.load(Ordering::Relaxed) {
+            0 => true,
+            left => {
+                self.left.store(left - 1, Ordering::Relaxed);
+                false
+            }
+        }
+    }
+
+    /// Allows as many more as fit into the time, by how long the last ones took with what the task did between them.
+    fn allow(&self, now: Instant) {
+        static START: OnceLock<Instant> = OnceLock::new();
+        let now = now.saturating_duration_since(*START.get_or_init(|| now)).as_nanos() as u64;
+        let elapsed = now.saturating_sub(self.since.swap(now, Ordering::Relaxed));
+        let done = u64::from(self.allowed.load(Ordering::Relaxed)) + 1;
+        let fit = (done * LOOK_EVERY.as_nanos() as u64 / elapsed.max(1)).min(MOST_BETWEEN_LOOKS) as u32;
+        self.allowed.store(fit, Ordering::Relaxed);
+        self.left.store(fit, Ordering::Relaxed);
+    }
 }
 
 /// Counts an operation that took less than looking at the clock does; `true` when the task must give the others a turn.
-pub(crate) fn spend_little(py: Python<'_>) -> PyResult<bool> {
-    let now = SMALL.with_borrow_mut(|small| {
-        if small.left > 0 {
-            small.left -= 1;
-            return None;
-        }
-        let now = Instant::now();
-        // As many more as fit into the time, by how long the last ones took with what the task did between them.
-        let elapsed = small.since.map_or(LOOK_EVERY, |since| now.saturating_duration_since(since));
-        let fit = u128::from(small.count) * LOOK_EVERY.as_nanos() / elapsed.as_nanos().max(1);
-        small.left = u32::try_from(fit).unwrap_or(MOST_BETWEEN_LOOKS).min(MOST_BETWEEN_LOOKS);
-        (small.count, small.since) = (small.left + 1, Some(now));
-        Some(now)
-    });
-    let Some(now) = now else { return Ok(false) };
+pub(crate) fn spend_little(py: Python<'_>, pace: &Pace) -> PyResult<bool> {
+    if !pace.is_due() {
+        return Ok(false);
+    }
+    let now = Instant::now();
+    pace.allow(now);
     if !with_thread(|thread| thread.budget.spend_time(now)) {
         return Ok(false);
     }

@@ -9,6 +9,7 @@ mod handle;
 mod listing;
 mod operation;
 mod pure_path;
+mod ready;
 mod results;
 mod stat_result;
 

@@ -91,13 +91,6 @@ pub(crate) fn file_operation(py: Python<'_>, file: &Py<OpenFile>, request: Box<d
     Operation::new(State::File(FileWork::new(file.clone_ref(py), request)), Names::none(), trio)
 }
 
-/// An awaitable of a value that took hardly any time to make.
-pub(crate) fn ready(py: Python<'_>, value: Py<PyAny>) -> PyResult<Operation> {
-    let exhausted = event_loop::spend_little(py)?;
-    let state = if exhausted { State::Yielding(Ok(value)) } else { State::Ready(Ok(value)) };
-    Ok(Operation::new(state, Names::none(), false))
-}
-
 /// A chance for other tasks to run, taken when this one has gone on for long enough.
 #[pyfunction]
 pub(crate) fn checkpoint(py: Python<'_>) -> PyResult<Operation> {
@@ -189,7 +182,7 @@ impl Operation {
                 }
                 State::File(mut work) => match work.advance(py) {
                     Progress::Done(answer) => {
-                        if event_loop::spend_little(py)? {
+                        if work.spend_little(py)? {
                             self.put_state(State::Ready(answer));
                             return Ok(Step::Suspend(py.None()));
                         }

@@ -13,7 +13,9 @@ use super::open_file::OpenFile;
 use super::payload::{Payload, Target};
 use super::positional::{self, ReadAt, Stat, WriteAt};
 use super::work::{Request, lock};
-use crate::operation::{Operation, file_operation, ready};
+use crate::event_loop;
+use crate::operation::{Operation, file_operation};
+use crate::ready::ready;
 
 /// What `io` reads where no size is given.
 const BUFFER_SIZE: usize = 8192;
@@ -136,21 +138,22 @@ impl BufferedFile {
         slf
     }
 
-    fn __anext__(&self, py: Python<'_>) -> PyResult<Operation> {
+    fn __anext__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let file = self.attached()?;
         if !file.trio
             && file.readable
             && let Ok(mut guard) = file.handle.lock()
             && guard.is_idle()
             && guard.is_written()
+            && !guard.is_closed()
             && let Some(length) = guard.find_line(0)
         {
             let line = PyBytes::new(py, &guard.available()[..length]);
             guard.consume(length);
             drop(guard);
-            return ready(py, line.into_any().unbind());
+            return ready(py, line.into_any(), event_loop::spend_little(py, &file.pace)?);
         }
-        self.submit(py, ReadLine::new(None, true))
+        Ok(self.submit(py, ReadLine::new(None, true))?.into_pyobject(py)?.into_any())
     }
 
     /// Reads the next chunk of an iteration over chunks.

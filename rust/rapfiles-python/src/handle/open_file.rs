@@ -10,6 +10,7 @@ use pyo3::types::PyString;
 use rapfiles_core::{Handle, OpenedFile};
 
 use super::work::lock;
+use crate::event_loop::Pace;
 
 /// An open file: what its layers share.
 #[pyclass(frozen, module = "rapfiles._native")]
@@ -19,6 +20,8 @@ pub(crate) struct OpenFile {
     pub(crate) writable: bool,
     /// Whether it was opened in a trio task, where each operation has to be a checkpoint.
     pub(crate) trio: bool,
+    /// How much may be done before the clock is looked at.
+    pub(crate) pace: Pace,
     name: Py<PyAny>,
     /// The mode as `io.FileIO` reports it.
     raw_mode: Py<PyString>,
@@ -41,7 +44,7 @@ impl OpenFile {
     ) -> Self {
         let handle = Handle::new(opened, buffer_size);
         let given_up = AtomicBool::new(false);
-        Self { handle, readable, writable, trio, name, raw_mode, kind, given_up }
+        Self { handle, readable, writable, trio, pace: Pace::default(), name, raw_mode, kind, given_up }
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -9,24 +9,22 @@ use crate::results;
 
 /// The string that decoded bytes stand for.
 pub(crate) fn string<'py>(py: Python<'py>, bytes: &[u8], form: Form) -> PyResult<Bound<'py, PyString>> {
-    let ascii = form == Form::Ascii || bytes.is_ascii();
     match form {
         Form::Ascii | Form::Latin1 => {
+            let ascii = form == Form::Ascii || bytes.is_ascii();
             let text = new_string(py, bytes.len(), if ascii { 0x7f } else { 0xff })?;
-            if let Some(start) = start(&text) {
+            if !bytes.is_empty() {
                 // SAFETY: the string has room for that many characters of one byte.
-                unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), start, bytes.len()) };
+                unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), start(&text), bytes.len()) };
             }
             Ok(text)
         }
-        Form::Utf8 if ascii => string(py, bytes, Form::Ascii),
+        Form::Utf8 if bytes.is_ascii() => string(py, bytes, Form::Ascii),
         Form::Utf8 => {
             let layout = Layout::of(bytes);
             let text = new_string(py, layout.characters, layout.highest())?;
-            if let Some(start) = start(&text) {
-                // SAFETY: the decoder has validated the bytes, and the string was made for this layout.
-                unsafe { layout.write_to(bytes, start) };
-            }
+            // SAFETY: the decoder has validated the bytes, and the string was made for this layout.
+            unsafe { layout.write_to(bytes, start(&text)) };
             Ok(text)
         }
     }
@@ -41,10 +39,10 @@ fn new_string(py: Python<'_>, characters: usize, highest: u32) -> PyResult<Bound
     Ok(unsafe { text.cast_into_unchecked() })
 }
 
-/// Where a new string's characters are; `None` for the empty one, which must not be written to.
-fn start(text: &Bound<'_, PyString>) -> Option<*mut u8> {
+/// Where a new string's characters are. The empty one must not be written to.
+fn start(text: &Bound<'_, PyString>) -> *mut u8 {
     // SAFETY: it is a string in the compact form.
-    (text.len().ok()? > 0).then(|| unsafe { ffi::PyUnicode_DATA(text.as_ptr()) }.cast())
+    unsafe { ffi::PyUnicode_DATA(text.as_ptr()) }.cast()
 }
 
 /// A bytes object whose content nobody has set yet, and where that is.

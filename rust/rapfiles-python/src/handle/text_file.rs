@@ -17,7 +17,9 @@ use super::strings::string;
 use super::text::{CLOSED, Read, ReadAll, ReadLine, ReadLines, Seek, Settings, Tell, TextState, Write};
 use super::work::{Request, lock};
 use crate::arguments;
-use crate::operation::{Operation, file_operation, ready};
+use crate::event_loop;
+use crate::operation::{Operation, file_operation};
+use crate::ready::ready;
 
 /// The native half of `AsyncTextIOWrapper`.
 #[pyclass(frozen, subclass, weakref, module = "rapfiles._native")]
@@ -170,7 +172,7 @@ impl TextFile {
         slf
     }
 
-    fn __anext__(&self, py: Python<'_>) -> PyResult<Operation> {
+    fn __anext__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let file = self.attached()?;
         if !file.trio
             && let Ok(mut guard) = file.handle.lock()
@@ -184,9 +186,9 @@ impl TextFile {
             let line = string(py, content, form)?;
             decoder.consume(bytes);
             drop(guard);
-            return ready(py, line.into_any().unbind());
+            return ready(py, line.into_any(), event_loop::spend_little(py, &file.pace)?);
         }
-        self.submit(py, ReadLine::new(&self.state, None, true))
+        Ok(self.submit(py, ReadLine::new(&self.state, None, true))?.into_pyobject(py)?.into_any())
     }
 
     /// Writes text to the buffer, and waits while that is full. Returns how many characters it has.

@@ -121,6 +121,11 @@ impl FileWork {
         self.request.name()
     }
 
+    /// Counts it as done without suspending; `true` when the task must give the others a turn.
+    pub(crate) fn spend_little(&self, py: Python<'_>) -> PyResult<bool> {
+        event_loop::spend_little(py, &self.file.get().pace)
+    }
+
     /// The ticket that it waits for.
     pub(crate) fn ticket(&self) -> Option<&Arc<Ticket>> {
         match &self.phase {
