@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from asyncio import get_running_loop
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import rapfiles._native as _native
+from rapfiles import _threads
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -12,15 +14,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 T = TypeVar("T")
-
-
-def in_trio_task() -> bool:
-    """Whether a task of trio is running. Where trio has not been imported, none is."""
-    if "trio" not in sys.modules:
-        return False
-    from trio.lowlevel import in_trio_task as in_task
-
-    return in_task()
 
 
 def chosen_loop(loop: AbstractEventLoop | None, executor: Executor | None) -> AbstractEventLoop | None:
@@ -31,7 +24,7 @@ def chosen_loop(loop: AbstractEventLoop | None, executor: Executor | None) -> Ab
     """
     if loop is not None:
         return loop
-    if executor is None and in_trio_task():
+    if executor is None and _native.in_trio_task():
         return None
     return get_running_loop()
 
@@ -51,21 +44,14 @@ async def run(
     """
     loop = chosen_loop(loop, executor)
     if loop is None:
-        return await run_on_trio(call, *args)
+        return await _threads.run_sync(call, *args)
     return await loop.run_in_executor(executor, call, *args)
-
-
-async def run_on_trio(call: Callable[..., T], *args: Any) -> T:
-    """Run `call(*args)` in a thread, waiting as a task of trio."""
-    from rapfiles._threads import run_sync
-
-    return await run_sync(call, *args)
 
 
 async def run_for(wrapper: Any, call: Callable[[], Any]) -> Any:
     """Run a call where a wrapper's calls run: in its executor, or on trio in a thread of trio's."""
-    if wrapper._executor is None and in_trio_task():
+    if wrapper._executor is None and _native.in_trio_task():
         asked = getattr(wrapper, "_ref_loop", None) or vars(wrapper).get("_loop")
         if asked is None:
-            return await run_on_trio(call)
+            return await _threads.run_sync(call)
     return await wrapper._loop.run_in_executor(wrapper._executor, call)

@@ -31,6 +31,8 @@ class Handle(Protocol):
     def closed(self) -> bool: ...
     @property
     def name(self) -> Any: ...
+    @property
+    def _file(self) -> _native.OpenFile: ...
     def close(self) -> Awaitable[None]: ...
 
 
@@ -80,6 +82,9 @@ _ANSWERED: Final = {
     "writable",
     "write_through",
 }
+
+
+_TURNS: Final = 2
 
 
 class StandIn:
@@ -159,10 +164,33 @@ def synchronous(wrapper: AsyncBase[Any]) -> Any:
         file.close()
     else:
         name = handle.name
-        file = _open(_native.take_descriptor(handle), opened, name)
+        place = _place_in_text(handle)
+        file = _open(_native.take_descriptor(handle._file), opened, name)
+        if place is not None:
+            file.seek(place)
     wrapper._handle = None
     wrapper._file = file
     return file
+
+
+def _place_in_text(handle: Any) -> int | None:
+    """Where a text file is, if text has been decoded that nobody has read yet; the descriptor is behind that.
+
+    Raises:
+        io.UnsupportedOperation: It has no places, so that text would be lost.
+    """
+    if not getattr(handle, "_has_read", False):
+        return None
+    # Nothing is to be written, then, so this has to wait for nothing; at most it gives other tasks a turn.
+    telling = handle.tell()
+    for _ in range(_TURNS):
+        try:
+            telling.send(None)
+        except StopIteration as told:
+            place: int = told.value
+            return place
+    telling.close()
+    raise RuntimeError("an operation on this file is under way")
 
 
 def _open(descriptor: int, opened: Opened, name: Any) -> Any:

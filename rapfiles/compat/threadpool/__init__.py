@@ -15,6 +15,7 @@ from io import BufferedRandom, BufferedReader, BufferedWriter, FileIO, TextIOWra
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, overload
 
 import rapfiles
+import rapfiles._native as _native
 
 from .. import _executor, _lower
 from ..base import AiofilesContextManager as AiofilesContextManager
@@ -209,7 +210,7 @@ async def _open(
     if (
         executor is not None
         or sync_open is not _BUILTIN_OPEN
-        or (loop is not None and (_executor.in_trio_task() or loop is not get_running_loop()))
+        or (loop is not None and (_native.in_trio_task() or loop is not get_running_loop()))
     ):
         loop = _executor.chosen_loop(loop, executor)
         call = partial(
