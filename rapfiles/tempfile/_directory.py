@@ -17,7 +17,6 @@ from ._names import AnyPath, naming
 from ._remove_tree import remove_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
 
 __all__ = ["AsyncTemporaryDirectory", "TemporaryDirectory"]
@@ -33,15 +32,13 @@ class AsyncTemporaryDirectory(Generic[Name_co]):
     then there is a ResourceWarning as well.
     """
 
-    def __init__(self, name: Name_co, ignore_cleanup_errors: bool, delete: bool) -> None:
+    def __init__(self, name: Name_co, leftover: Leftover | None, ignore_cleanup_errors: bool) -> None:
         self._name: Name_co = name
         self._text = os.fsdecode(name)
         self._ignore_cleanup_errors = ignore_cleanup_errors
-        self._delete = delete
-        self._leftover: Leftover | None = None
-        if delete:
-            leftover = Leftover(self._removal(), f"Implicitly cleaning up {self!r}")
-            self._leftover = leftover
+        self._delete = leftover is not None
+        self._leftover = leftover
+        if leftover is not None:
             # What is alive at exit is seen to by the leftovers themselves.
             weakref.finalize(self, leftover.dropped).atexit = False
 
@@ -79,19 +76,8 @@ class AsyncTemporaryDirectory(Generic[Name_co]):
             # Somebody may have made it anew, or the first attempt failed.
             if not await run_sync(os.path.lexists, self._text):
                 return
-            self._leftover = leftover = Leftover(self._removal())
+            self._leftover = leftover = _leftover(self._text, self._ignore_cleanup_errors)
         await leftover.finish()
-
-    def _unmake(self) -> None:
-        """Remove it in this thread, because nobody waits for it any more."""
-        if self._leftover is None:
-            os.rmdir(self._text)
-        else:
-            self._leftover.remove()
-
-    def _removal(self) -> Callable[[], None]:
-        text, ignore_errors = self._text, self._ignore_cleanup_errors
-        return lambda: remove_tree(text, ignore_errors)
 
     async def __aenter__(self) -> AsyncPath:
         return self.path
@@ -106,7 +92,18 @@ class AsyncTemporaryDirectory(Generic[Name_co]):
             await self.cleanup()
 
     def __repr__(self) -> str:
-        return f"<TemporaryDirectory {self._name!r}>"
+        return _representation(self._name)
+
+
+def _representation(name: str | bytes) -> str:
+    return f"<TemporaryDirectory {name!r}>"
+
+
+def _leftover(name: str | bytes, ignore_errors: bool) -> Leftover:
+    text = os.fsdecode(name)
+    return Leftover(
+        lambda: remove_tree(text, ignore_errors), f"Implicitly cleaning up {_representation(name)}"
+    )
 
 
 @overload
@@ -181,11 +178,18 @@ async def _temporary_directory(
 ) -> AsyncTemporaryDirectory[Any]:
     names = await naming(suffix, prefix, dir)
 
-    def make() -> AsyncTemporaryDirectory[Any]:
-        name: Any = make_directory(names)
-        return AsyncTemporaryDirectory(name, ignore_cleanup_errors, delete)
+    def make() -> tuple[Any, Leftover | None]:
+        # At every moment somebody is in charge of the directory.
+        name = make_directory(names)
+        return name, _leftover(name, ignore_cleanup_errors) if delete else None
 
-    # The object is made in the thread as well, so that somebody is in charge of the directory at every
-    # moment.
-    unmake = AsyncTemporaryDirectory[Any]._unmake  # pyright: ignore[reportPrivateUsage]
-    return await Undoable(make, unmake).run()
+    name, leftover = await Undoable(make, _unmake).run()
+    return AsyncTemporaryDirectory(name, leftover, ignore_cleanup_errors)
+
+
+def _unmake(made: tuple[Any, Leftover | None]) -> None:
+    name, leftover = made
+    if leftover is None:
+        os.rmdir(name)
+    else:
+        leftover.remove()

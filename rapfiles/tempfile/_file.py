@@ -10,6 +10,7 @@ import sys
 import weakref
 from errno import EEXIST, EISDIR, EOPNOTSUPP
 from functools import partial
+from io import UnsupportedOperation
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from .._arguments import path_text, permissions
@@ -66,12 +67,18 @@ class _TemporaryFile:
     """A file of rapfiles' and its end. What is not here is the file's own."""
 
     def __init__(
-        self, file: Any, name: str | bytes | int, leftover: Leftover | None, delete_on_close: bool
+        self,
+        file: Any,
+        name: str | bytes | int,
+        leftover: Leftover | None,
+        delete_on_close: bool,
+        nameable: bool,
     ) -> None:
         self.file = file
         self._name = name
         self._leftover = leftover
         self._delete_on_close = delete_on_close
+        self._nameable = nameable
         self._persisted = False
         if leftover is not None:
             # What is alive at exit is seen to by the leftovers themselves.
@@ -168,6 +175,11 @@ class _TemporaryFile:
             raise ValueError("this file is not temporary any more")
         descriptors: list[int] = []
         if not self.file.closed:
+            if not self._nameable:
+                raise UnsupportedOperation(
+                    "A TemporaryFile of this file system or platform can have no name; "
+                    "use NamedTemporaryFile for what may have to last"
+                )
             await self.file.flush()
             descriptors.append(os.dup(self.file.fileno()))
         elif self._leftover is None or not self._leftover.there:
@@ -274,8 +286,6 @@ class Opening:
             "errors": errors,
             "newline": newline,
         }
-        binary: type[_TemporaryFile] = TemporaryRawFile if buffering == 0 else TemporaryBinaryFile
-        self._kind = binary if "b" in mode else TemporaryTextFile
 
     async def open(self, name: Any, opener: Any) -> Any:
         """The open file."""
@@ -287,9 +297,15 @@ class Opening:
         name: str | bytes | int,
         leftover: Leftover | None = None,
         delete_on_close: bool = True,
+        nameable: bool = True,
     ) -> Any:
         """The temporary file that has an open file inside."""
-        return self._kind(file, name, leftover, delete_on_close)
+        kind: type[_TemporaryFile]
+        if "b" not in self._arguments["mode"]:
+            kind = TemporaryTextFile
+        else:
+            kind = TemporaryRawFile if self._arguments["buffering"] == 0 else TemporaryBinaryFile
+        return kind(file, name, leftover, delete_on_close, nameable)
 
 
 class _TakenError(Exception):
@@ -305,14 +321,18 @@ async def open_temporary(opening: Opening, names: Naming) -> Any:
     if _ALWAYS_NAMED:
         return await open_named(opening, names)
 
+    nameable = True
+
     def opener(_name: object, _flags: int) -> int:
+        nonlocal nameable
         try:
             return _open_nameless(names)
         except _NamelessError:
+            nameable = False
             return _open_unlinked(names)
 
     file = await opening.open(names.directory, opener)
-    return opening.temporary(file, file.fileno())
+    return opening.temporary(file, file.fileno(), nameable=nameable)
 
 
 async def open_persistable(opening: Opening, names: Naming) -> Any:

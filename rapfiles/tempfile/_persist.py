@@ -10,18 +10,15 @@ import contextlib
 import errno
 import os
 import sys
-from io import UnsupportedOperation
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 from ._create import FILE_MODE
 from ._names import random_name
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 __all__ = ["give_name"]
 
 _WINDOWS: Final = sys.platform == "win32"
+_NOT_FOLLOWING: Final[Any] = {"follow_symlinks": False} if os.link in os.supports_follow_symlinks else {}
 # What file systems without links to files, or with a limit on them, say.
 _NO_LINKS: Final = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL, errno.EACCES}
 
@@ -33,26 +30,25 @@ def give_name(
 
     Args:
         descriptor: An open descriptor of the file, if there is one.
-        name: The name that it has, if it has one. It has it no longer afterwards, except on Windows.
+        name: The name that it has; None for one that has none, but can be given one. It has it no longer
+            afterwards, except on Windows.
         target: The name it gets.
         overwrite: Whether a file that has this name already is replaced.
-        mode: Its permissions; `None` for those that a new file would get.
+        mode: Its permissions; None for those that a new file would get.
     """
     try:
         if mode is None and not _WINDOWS:
             mode = _mode_of_new_file(os.path.dirname(target) or os.curdir)
         if name is None:
             assert descriptor is not None, "a file without a name is open"
-            _link_anonymous(descriptor, target, overwrite, mode)
-            return
-        if _WINDOWS:
+            _link_nameless(descriptor, target, overwrite, mode)
+        elif _WINDOWS:
             _link_open(name, target, overwrite)
         elif overwrite:
             os.replace(name, target)
+            _allow(target if descriptor is None else descriptor, mode)
         else:
-            _move(name, target)
-    except UnsupportedOperation:
-        raise
+            _move(descriptor, name, target, mode)
     except OSError as error:
         # Not how it was tried, but what was to be done.
         names = (target,) if name is None else (name, None, target)
@@ -61,17 +57,19 @@ def give_name(
             raise OSError(errno.EXDEV, explained, *names) from None
         error.filename, error.filename2 = names[0], names[-1] if len(names) > 1 else None
         raise
+
+
+def _allow(file: int | str, mode: int | None) -> None:
     if mode is not None:
-        os.chmod(target if descriptor is None else descriptor, mode)
+        os.chmod(file, mode)
 
 
-def _link_anonymous(descriptor: int, target: str, overwrite: bool, mode: int | None) -> None:
+def _link_nameless(descriptor: int, target: str, overwrite: bool, mode: int | None) -> None:
     # Nobody can open it yet, so it may get its permissions first, and has them when it appears.
-    if mode is not None:
-        os.chmod(descriptor, mode)
+    _allow(descriptor, mode)
     try:
         if overwrite:
-            _by_another_name(target, lambda between: _link_descriptor(descriptor, between))
+            _replace_by_link(descriptor, target)
         else:
             _link_descriptor(descriptor, target)
     except BaseException:
@@ -80,22 +78,14 @@ def _link_anonymous(descriptor: int, target: str, overwrite: bool, mode: int | N
 
 
 def _link_descriptor(descriptor: int, target: str) -> None:
-    try:
-        # With a directory's descriptor, even one that is not looked at, the link in /proc is followed.
-        os.link(f"/proc/self/fd/{descriptor}", target, src_dir_fd=descriptor, follow_symlinks=True)
-    except FileNotFoundError:
-        if os.path.isdir(os.path.dirname(target) or os.curdir):
-            raise UnsupportedOperation(
-                "A TemporaryFile of this file system or platform can never have a name; "
-                "use NamedTemporaryFile for what is to be persisted"
-            ) from None
-        raise
+    # With a directory's descriptor, even one that is not looked at, the link in /proc is followed.
+    os.link(f"/proc/self/fd/{descriptor}", target, src_dir_fd=descriptor, follow_symlinks=True)
 
 
-def _by_another_name(target: str, make: Callable[[str], None]) -> None:
+def _replace_by_link(descriptor: int, target: str) -> None:
     """Replace `target` at one stroke by a file that can only be given a name that is free."""
-    between = os.path.join(os.path.dirname(target), f".{os.path.basename(target)[:200]}.{random_name()}")
-    make(between)
+    between = os.path.join(os.path.dirname(target), f".{os.path.basename(target)[:50]}.{random_name()}")
+    _link_descriptor(descriptor, between)
     try:
         os.replace(between, target)
     except BaseException:
@@ -103,12 +93,10 @@ def _by_another_name(target: str, make: Callable[[str], None]) -> None:
         raise
 
 
-def _move(name: str, target: str) -> None:
+def _move(descriptor: int | None, name: str, target: str, mode: int | None) -> None:
     """Rename, but never over another file."""
     try:
-        os.link(name, target, follow_symlinks=False)
-    except NotImplementedError:
-        os.link(name, target)
+        os.link(name, target, **_NOT_FOLLOWING)
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
@@ -119,7 +107,14 @@ def _move(name: str, target: str) -> None:
         except BaseException:
             os.unlink(target)
             raise
+        _allow(target if descriptor is None else descriptor, mode)
         return
+    try:
+        # As long as it has its old name: some file systems find open files by name.
+        _allow(name if descriptor is None else descriptor, mode)
+    except BaseException:
+        os.unlink(target)
+        raise
     with contextlib.suppress(FileNotFoundError):
         os.unlink(name)
 
@@ -138,6 +133,10 @@ def _mode_of_new_file(directory: str) -> int:
         for line in status:
             if line.startswith(b"Umask:"):
                 return 0o666 & ~int(line.split()[1], 8)
+    return _probe(directory)
+
+
+def _probe(directory: str) -> int:
     probe = os.path.join(directory, f".{random_name()}")
     descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:

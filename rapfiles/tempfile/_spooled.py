@@ -11,8 +11,10 @@ until all of it is on the disk, so that an error or a cancelling in between lose
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+import sys
 import warnings
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
@@ -25,7 +27,7 @@ from ._names import AnyPath, naming
 from ._turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
     from typing import Self
 
@@ -40,6 +42,7 @@ __all__ = ["AsyncSpooledBinaryFile", "AsyncSpooledTextFile", "SpooledTemporaryFi
 # What is done in one go on the event loop's thread: some 100 µs of work.
 _SLICE: Final = 1 << 20
 _TEXT_SLICE: Final = 1 << 16
+_LINES: Final = 256
 
 Item = TypeVar("Item", str, bytes)
 
@@ -320,10 +323,11 @@ class _SpooledFile(Generic[Item]):
         ```
         """
         async with self._turns:
-            if not self._rolled:
-                self._memory.close()
-            if self._temporary is not None:
+            if self._rolled:
                 await self._temporary.close()
+            else:
+                self._memory.close()
+                await self._forget_temporary()
 
     aclose = close
 
@@ -381,8 +385,7 @@ class _SpooledFile(Generic[Item]):
         position = self._memory.tell()
         if directory is not None and self._temporary is not None:
             # Left by an attempt that was cut short, but perhaps in another place.
-            temporary, self._temporary = self._temporary, None
-            await temporary.close()
+            await self._forget_temporary()
         if self._temporary is None:
             if directory is None:
                 self._temporary = await open_temporary(self._opening, await naming(*self._names))
@@ -390,6 +393,15 @@ class _SpooledFile(Generic[Item]):
                 names = await naming(None, None, directory)
                 self._temporary = await open_persistable(self._opening, names)
         file = self._temporary.file
+        try:
+            await self._copy_to(file, position)
+        except Exception:
+            await self._forget_temporary()
+            raise
+        self._memory.close()
+        self._file, self._rolled = file, True
+
+    async def _copy_to(self, file: Any, position: int) -> None:
         binary = getattr(file, "buffer", file)
         # An attempt that was cut short may have left something there.
         await binary.seek(0)
@@ -400,55 +412,65 @@ class _SpooledFile(Generic[Item]):
             rest = rest[written:]
         await binary.flush()
         await file.seek(position)
-        self._memory.close()
-        self._file, self._rolled = file, True
+
+    async def _forget_temporary(self) -> None:
+        """Close what an attempt to move to the disk has left there."""
+        temporary, self._temporary = self._temporary, None
+        if temporary is not None:
+            # The content is in memory, so what cannot be written there is not missed.
+            with contextlib.suppress(OSError):
+                await temporary.close()
 
     async def _readlines(self, hint: int | None) -> list[Item]:
         async with self._turns:
             if self._rolled:
                 return await self._file.readlines(hint)
             await _native.checkpoint()
-            wanted = -1 if hint is None or hint <= 0 else hint
+            # `io`'s own readlines() of text would make the position unknown.
+            readline: Callable[[], Item] = self._memory.readline
+            enough = self._enough(hint) if hint is not None and hint > 0 else sys.maxsize
             lines: list[Item] = []
             size = 0
             position = self._memory.tell()
             try:
-                while wanted < 0 or size < wanted:
-                    batch = self._memory.readlines(
-                        _TEXT_SLICE if wanted < 0 else min(_TEXT_SLICE, wanted - size)
-                    )
-                    if not batch:
-                        break
-                    lines += batch
-                    size += sum(map(len, batch))
-                    await _native.checkpoint()
+                while size < enough and (line := readline()):
+                    lines.append(line)
+                    size += len(line)
+                    if len(lines) % _LINES == 0:
+                        await _native.checkpoint()
             except BaseException:
                 self._memory.seek(position)
                 raise
             return lines
+
+    def _enough(self, hint: int) -> int:
+        """The size of lines after which no more are read."""
+        raise NotImplementedError
 
     async def _read(self, size: int | None, slice_size: int) -> Item:
         async with self._turns:
             if self._rolled:
                 return await self._file.read(size)
             await _native.checkpoint()
-            wanted = -1 if size is None or size < 0 else size
-            if 0 <= wanted <= slice_size or self._remaining() <= slice_size:
+            wanted = sys.maxsize if size is None or size < 0 else size
+            if wanted <= slice_size or self._remaining() <= slice_size:
                 return self._memory.read(size)
-            pieces: list[Any] = []
+            # Not joined at the end, but grown, so that at no time much is copied.
+            content = self._new_content()
             position = self._memory.tell()
             try:
-                while wanted and (
-                    piece := self._memory.read(slice_size if wanted < 0 else min(slice_size, wanted))
-                ):
-                    pieces.append(piece)
-                    if wanted > 0:
-                        wanted -= len(piece)
+                while wanted and (piece := self._memory.read(min(slice_size, wanted))):
+                    content.write(piece)
+                    wanted -= len(piece)
                     await _native.checkpoint()
             except BaseException:
                 self._memory.seek(position)
                 raise
-            return pieces[0][:0].join(pieces)
+            return content.getvalue()
+
+    def _new_content(self) -> Any:
+        """Something to collect in memory what is read in slices."""
+        raise NotImplementedError
 
     def _remaining(self) -> int:
         """How many bytes there are in memory from the position on, at most."""
@@ -694,6 +716,12 @@ class AsyncSpooledBinaryFile(_SpooledFile[bytes]):
             raise
         return at
 
+    def _enough(self, hint: int) -> int:
+        return hint
+
+    def _new_content(self) -> io.BytesIO:
+        return io.BytesIO()
+
     def _content(self) -> bytes:
         return self._memory.getvalue()
 
@@ -866,6 +894,13 @@ class AsyncSpooledTextFile(_SpooledFile[str]):
             memory.write(text[at:])
             raise
 
+    def _enough(self, hint: int) -> int:
+        # Where `io` stops depends on the class.
+        return hint + 1
+
+    def _new_content(self) -> io.StringIO:
+        return io.StringIO(newline="")
+
     def _content(self) -> bytes:
         self._memory.flush()
         return self._memory.buffer.getvalue()
@@ -988,8 +1023,6 @@ def SpooledTemporaryFile(  # noqa: N802
         assert await file.read(2) == b"ab"
     ```
     """
-    if "b" not in mode:
-        encoding = io.text_encoding(encoding)
     return TemporaryContextManager(
         "SpooledTemporaryFile",
         _spooled_file(max_size, mode, buffering, encoding, errors, newline, (suffix, prefix, dir)),
@@ -1005,8 +1038,10 @@ async def _spooled_file(
     newline: str | None,
     names: tuple[str | bytes | None, str | bytes | None, AnyPath | None],
 ) -> Any:
-    opening = Opening(mode, buffering, encoding, errors, newline)
     if "b" in mode:
+        opening = Opening(mode, buffering, encoding, errors, newline)
         return AsyncSpooledBinaryFile(io.BytesIO(), max_size, mode, opening, names)
+    encoding = io.text_encoding(encoding)
     memory = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors=errors, newline=newline)
+    opening = Opening(mode, buffering, encoding, errors, newline)
     return AsyncSpooledTextFile(memory, max_size, mode, opening, names)

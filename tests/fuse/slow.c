@@ -1,12 +1,13 @@
 /*
  * A slow disk: a FUSE file system that passes every request on to a backing folder, late.
  *
- *     slow BACKING MOUNTPOINT [-o delay=MS] [-o gate=FILE] [FUSE options]
+ *     slow BACKING MOUNTPOINT [-o delay=MS] [-o gate=FILE] [-o hide] [FUSE options]
  *
  * Every request first sleeps `delay` milliseconds (300 unless told). A request on a name that starts with "held", but
  * for that of its attributes, waits for as long as the file `gate` exists, so that a test can decide when it ends. A request on a name that starts with
  * "eio-" fails with EIO when the name goes on with the request's own name: opening "eio-open.txt" fails, reading
- * "eio-read" does, and so on. Nothing is cached: each look-up of each component of a path arrives here.
+ * "eio-read" does, and so on. Nothing is cached: each look-up of each component of a path arrives here. With `hide` a
+ * file that is removed while it is open stays behind under a hidden name, and so can be used until it is closed.
  */
 #define _GNU_SOURCE
 #define FUSE_USE_VERSION 31
@@ -31,11 +32,13 @@ static struct {
 	char *backing;
 	char *gate;
 	unsigned int delay;
+	int hide;
 } options = { .delay = 300 };
 
 static const struct fuse_opt specification[] = {
 	{ "delay=%u", offsetof(__typeof__(options), delay), 0 },
 	{ "gate=%s", offsetof(__typeof__(options), gate), 0 },
+	{ "hide", offsetof(__typeof__(options), hide), 1 },
 	FUSE_OPT_END,
 };
 
@@ -52,10 +55,11 @@ static int starts_with(const char *text, const char *start)
 	return strncmp(text, start, strlen(start)) == 0;
 }
 
-/* What every request does first; 0, or the error that was asked for by name. */
+/* What every request does first; 0, or the error that was asked for by name. A file that is open, but was removed, has
+ * no path. */
 static int arrive(const char *request, const char *path)
 {
-	const char *name = strrchr(path, '/') + 1;
+	const char *name = path ? strrchr(path, '/') + 1 : "";
 
 	sleep_milliseconds(options.delay);
 	if (options.gate && starts_with(name, "held") && strcmp(request, "getattr") != 0)
@@ -69,7 +73,7 @@ static int arrive(const char *request, const char *path)
 /* The path in the backing folder: "/a" is BACKING/a. The caller's buffer has PATH_MAX bytes. */
 static int locate(char *buffer, const char *path)
 {
-	if (snprintf(buffer, PATH_MAX, "%s%s", options.backing, path) >= PATH_MAX)
+	if (snprintf(buffer, PATH_MAX, "%s%s", options.backing, path ? path : "") >= PATH_MAX)
 		return -ENAMETOOLONG;
 	return 0;
 }
@@ -90,7 +94,7 @@ static void *slow_init(struct fuse_conn_info *connection, struct fuse_config *co
 	/* Look-ups of new names in one folder arrive side by side, once libfuse (before 3.17) tells the kernel so. */
 	connection->want |= connection->capable & FUSE_CAP_PARALLEL_DIROPS;
 	config->use_ino = 1;
-	config->hard_remove = 1;
+	config->hard_remove = !options.hide;
 	config->entry_timeout = 0;
 	config->negative_timeout = 0;
 	config->attr_timeout = 0;

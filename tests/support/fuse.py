@@ -72,12 +72,17 @@ class SlowDisk:
 
 
 @contextlib.contextmanager
-def mounted(folder: Path, delay_ms: int = DELAY_MS) -> Iterator[SlowDisk]:
-    """Mount a slow disk in `folder` for as long as the block lasts."""
+def mounted(folder: Path, delay_ms: int = DELAY_MS, hide: bool = False) -> Iterator[SlowDisk]:
+    """Mount a slow disk in `folder` for as long as the block lasts.
+
+    With `hide`, files that are removed while they are open can be used until they are closed.
+    """
     disk = SlowDisk(folder / "mount", folder / "backing", folder / "gate")
     disk.root.mkdir(parents=True)
     disk.backing.mkdir()
     options = [f"delay={delay_ms}", f"gate={disk.gate}", "auto_unmount", *_library_options()]
+    if hide:
+        options.append("hide")
     if os.geteuid() == 0:
         options.append("allow_other")
     command = [str(_program()), str(disk.backing), str(disk.root), "-f", "-o", ",".join(options)]
