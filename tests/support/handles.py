@@ -41,9 +41,25 @@ class Step:
     keywords: tuple[tuple[str, Any], ...] = ()
 
     def __repr__(self) -> str:
+        arguments = ", ".join(map(_spelled, self.arguments))
         if self.keywords:
-            return f"Step({self.name!r}, {self.arguments!r}, {self.keywords!r})"
-        return f"Step({self.name!r}, {self.arguments!r})" if self.arguments else f"Step({self.name!r})"
+            return f"Step({self.name!r}, ({arguments}), {self.keywords!r})"
+        return f"Step({self.name!r}, ({arguments},))" if arguments else f"Step({self.name!r})"
+
+
+def _spelled(value: Any) -> str:
+    """An argument as one writes it: `filling` is written as such."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_spelled, value))}]"
+    if isinstance(value, memoryview):
+        return f"memoryview({_spelled(bytes(value))})"
+    if isinstance(value, str | bytes | bytearray) and len(value) > 100:
+        if value == filling(len(value)):
+            name = "" if isinstance(value, bytes) else type(value).__name__
+            return f"{name}(filling({len(value)}))" if name else f"filling({len(value)})"
+        if value == filling(len(value)).decode():
+            return f"filling({len(value)}).decode()"
+    return repr(value)
 
 
 @dataclass(frozen=True)
@@ -166,6 +182,9 @@ class Pair:
     unflushed: bool = False
     done: list[Step] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.original = self.case
+
     def fail(self, step: object, expected: Outcome, actual: Outcome) -> None:
         detail = f"\n  builtin  {_shown(expected)}\n  rapfiles {_shown(actual)}"
         values = [outcome[1] for outcome in (expected, actual)]
@@ -173,9 +192,11 @@ class Pair:
             at = _common(*values)
             shown = [value[max(at - 20, 0) : at + 60] for value in values]
             detail += f"\n  lengths {len(values[0])} and {len(values[1])}, differ at {at}: {shown}"
-        raise AssertionError(f"{step} after {self.done[:-1]}{detail}\n{self.case}")
+        raise AssertionError(f"{step} after {self.done[:-1]}{detail}\n{self.original}")
 
     def compare(self, step: object, expected: Outcome, actual: Outcome) -> None:
+        if _two_mistakes(step, expected, actual):
+            return
         if expected != actual or type(expected[1]) is not type(actual[1]):
             self.fail(step, expected, actual)
 
@@ -234,6 +255,10 @@ class Pair:
             # Where a write lands, after reads without a seek: behind what was read ahead.
             await self.same(Step("seek", (0, 2)))
             self.read_ahead = self.unflushed = False
+        if self.case.text and step.name in READING and self.unflushed and self.handle.readable():
+            # Text that is read goes through the buffer's read1, which overlooks what is to be written still.
+            await self.same(Step("flush"))
+            self.unflushed = False
         if "a" in self.case.mode and self.unflushed and step.name in ("tell", "seek", "truncate", "detach"):
             # What is written lands at the end, wherever the handle is; until then it seems not to move.
             await self.same(Step("flush"))
@@ -316,6 +341,18 @@ class Pair:
             self.compare("the file", expected, actual)
         else:
             assert expected[0] == actual[0], (expected, actual, self.case)
+
+
+def _two_mistakes(step: object, expected: Outcome, actual: Outcome) -> bool:
+    """A wrong argument of what the handle cannot do at all: either may be said."""
+    refusals = {(TypeError,), (io.UnsupportedOperation,), (AttributeError,)}
+    return (
+        isinstance(step, Step)
+        and expected[0] == actual[0] == "raises"
+        and {expected[1][:1], actual[1][:1]} <= refusals
+        and io.UnsupportedOperation in (expected[1][0], actual[1][0])
+        and expected[1][0] is not actual[1][0]
+    )
 
 
 def _common(one: Any, other: Any) -> int:
