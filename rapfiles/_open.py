@@ -310,7 +310,7 @@ async def _open(
     if isinstance(name, int):
         if name < 0:
             raise ValueError("negative file descriptor")
-        opened = await _native.adopt_descriptor(name, bool(closefd), append, name)
+        opened = await _native.adopt_descriptor(name, bool(closefd), False, append, name)
     elif not closefd:
         raise ValueError("Cannot use closefd=False with file name")
     elif opener is not None:
@@ -353,44 +353,42 @@ async def _adopt(opener: Opener, name: Any, flags: int, append: bool) -> _native
     """Have the caller's function open a descriptor, in a thread, and take it over."""
     call = _OpenerCall(opener, name, flags | getattr(os, "O_CLOEXEC", 0))
     try:
-        descriptor = await run_sync(call)
-        return await _native.adopt_descriptor(descriptor, True, append, name)
+        await run_sync(call)
     except BaseException:
         call.abandon()
         raise
+    # From here on it is the engine's to close.
+    return await _native.adopt_descriptor(call.descriptor, True, True, append, name)
 
 
 class _OpenerCall:
-    """A call of an opener whose descriptor is closed if nobody takes it."""
+    """A call of an opener. If nobody waits for it any more, the descriptor is closed."""
 
     def __init__(self, opener: Opener, name: Any, flags: int) -> None:
         self._opener = opener
         self._name = name
         self._flags = flags
         self._lock = threading.Lock()
-        self._descriptor: int | None = None
         self._abandoned = False
+        self.descriptor = -1
 
-    def __call__(self) -> int:
+    def __call__(self) -> None:
         descriptor = self._opener(self._name, self._flags)
         if not isinstance(descriptor, int):
             raise TypeError("expected integer from opener")
         if descriptor < 0:
             raise ValueError(f"opener returned {descriptor}")
+        os.set_inheritable(descriptor, False)
         with self._lock:
-            self._descriptor = descriptor
+            self.descriptor = descriptor
             abandoned = self._abandoned
         if abandoned:
             os.close(descriptor)
-        else:
-            os.set_inheritable(descriptor, False)
-        return descriptor
 
     def abandon(self) -> None:
         """Nobody is going to take it."""
         with self._lock:
             self._abandoned = True
-            descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            # Taking it over is all that has failed.
+            descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
             os.close(descriptor)

@@ -164,7 +164,6 @@ impl TextFill {
     /// As for [`Fill::new`], for `text.chars() * text.width()` bytes aligned for characters of that width.
     pub unsafe fn new(text: Text, start: *mut u8, keep_alive: KeepAlive) -> Self {
         let length = text.chars() * text.width();
-        platform::expect_large_use(start, length);
         Self { text, buffer: Buffer { start, length, _keep_alive: keep_alive } }
     }
 

@@ -22,6 +22,7 @@ mod metadata;
 mod operation;
 mod outcome;
 mod ownership;
+mod parallel;
 mod platform;
 mod pool;
 mod port;
@@ -43,7 +44,7 @@ pub use engine::{Answer, Engine};
 pub use error::{Error, Subject};
 pub use fill::{Fill, KeepAlive, TextFill};
 pub use handle::{
-    Decoder, Facts, Fetched, Form, FreshDescriptor, Guard, Handle, HandleJob, LineEnds, OpenedFile, Position, Task,
+    Adoption, Decoder, Facts, Fetched, Form, FreshDescriptor, Guard, Handle, HandleJob, LineBatch, LineEnds, OpenedFile, Position, Salvage, Task,
     TaskRoom, Undecodable, Written, wait_for_burials,
 };
 pub use link::TargetKind;

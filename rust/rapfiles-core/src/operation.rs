@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use crate::access::AccessMode;
 use crate::attributes::AttributeName;
 use crate::error::Error;
+use crate::handle::Adoption;
 use crate::link::TargetKind;
 use crate::metadata::{FileType, MountRules, Timestamp};
 use crate::outcome::Outcome;
@@ -32,7 +33,7 @@ pub enum Operation {
     /// Open a file as `io.open` does. `flags` are the platform's own.
     Open { path: NativePath, flags: i32, permissions: u32 },
     /// Take over a descriptor that is open already.
-    Adopt { descriptor: i32, close: bool, to_end: bool },
+    Adopt(Adoption),
     /// Open a file as `os.open` does.
     OpenDescriptor { path: NativePath, flags: i32, permissions: u32 },
     /// Give a file without a name one.
@@ -117,7 +118,7 @@ impl Operation {
             Self::Read { path } => read::read(&path),
             Self::ReadText { path, codec, newline } => read::read_text(&path, codec, newline),
             Self::Open { path, flags, permissions } => handle::open(&path, flags, permissions),
-            Self::Adopt { descriptor, close, to_end } => handle::adopt(descriptor, close, to_end),
+            Self::Adopt(adoption) => adoption.run(),
             Self::OpenDescriptor { path, flags, permissions } => {
                 handle::open_descriptor(&path, flags, permissions)
             }
@@ -209,7 +210,7 @@ impl Operation {
             | Self::ListDirectory { path }
             | Self::Resolve { path, .. }
             | Self::Inspect { path } => Some(path),
-            Self::Adopt { .. } | Self::Home { .. } | Self::Panic => None,
+            Self::Adopt(_) | Self::Home { .. } | Self::Panic => None,
         }
     }
 
@@ -251,7 +252,7 @@ impl Operation {
             Self::Inspect { .. } => 32,
             Self::Panic => 33,
             Self::Open { .. } => 34,
-            Self::Adopt { .. } => 35,
+            Self::Adopt(_) => 35,
             Self::OpenDescriptor { .. } => 36,
             Self::LinkDescriptor { .. } => 37,
         }

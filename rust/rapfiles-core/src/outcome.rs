@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use crate::directory::DirectoryListing;
 use crate::fill::TextFill;
-use crate::handle::{FreshDescriptor, OpenedFile};
+use crate::handle::{FreshDescriptor, LineBatch, OpenedFile};
 use crate::metadata::Metadata;
 use crate::read::LargeFile;
 use crate::text::Text;
@@ -77,6 +77,8 @@ pub enum Outcome {
     },
     /// Decoded text.
     Text(Text),
+    /// Lines of a text file.
+    Lines(LineBatch),
     /// A caller's string was filled.
     TextFilled(TextFill),
     /// Content that the asked-for codec does not decode.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::parallel;
 use crate::write::Data;
 
 /// An encoding that needs no Python.
@@ -46,6 +47,8 @@ pub struct Text {
     latin1: bool,
     chars: usize,
     highest: Highest,
+    /// Where each part of a large text begins: byte and character; and where the last one ends.
+    parts: Vec<(usize, usize)>,
 }
 
 /// The least of Python's string layouts that holds a text, by its highest code point.
@@ -73,7 +76,7 @@ impl Text {
     pub(crate) fn lossy(content: &[u8]) -> Self {
         let content = String::from_utf8_lossy(content).into_owned().into_bytes();
         let (chars, highest) = measure(&content);
-        Self { content, latin1: false, chars, highest }
+        Self { content, latin1: false, chars, highest, parts: Vec::new() }
     }
 
     /// The encoded content.
@@ -110,13 +113,38 @@ impl Text {
     /// # Safety
     /// `start` must be valid for writes of `chars() * width()` bytes and aligned for characters of that width.
     pub unsafe fn write_to(&self, start: *mut u8) {
-        if self.is_plain() {
-            // SAFETY: the caller's promise; one byte for each character.
-            unsafe { std::ptr::copy_nonoverlapping(self.content.as_ptr(), start, self.content.len()) };
-            return;
-        }
-        // SAFETY: `decode` has validated the content; the rest is the caller's promise.
-        unsafe { lay_out(&self.content, self.highest, start) };
+        let whole = [(0, 0), (self.content.len(), self.chars)];
+        let parts = if self.parts.is_empty() { &whole[..] } else { &self.parts };
+        let start = Start(start);
+        parallel::for_each_part(parts.len() - 1, |part| {
+            let ((from, first), (to, _)) = (parts[part], parts[part + 1]);
+            let content = &self.content[from..to];
+            // SAFETY: `decode` has validated and measured the content, and each part has a place of its own; the rest is
+            // the caller's promise.
+            unsafe {
+                let start = start.at(first * self.width());
+                if self.is_plain() {
+                    std::ptr::copy_nonoverlapping(content.as_ptr(), start, content.len());
+                } else {
+                    lay_out(content, self.highest, start);
+                }
+            }
+        });
+    }
+}
+
+/// Where characters are laid out, by several threads.
+struct Start(*mut u8);
+
+// SAFETY: each thread writes to a place of its own.
+unsafe impl Sync for Start {}
+
+impl Start {
+    /// # Safety
+    /// So many bytes must be there.
+    unsafe fn at(&self, offset: usize) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.add(offset) }
     }
 }
 
@@ -133,6 +161,12 @@ impl Layout {
     pub fn of(content: &[u8]) -> Self {
         let (characters, highest) = measure(content);
         Self { characters, highest }
+    }
+
+    /// The layout of characters that are bytes.
+    pub(crate) fn of_single_bytes(content: &[u8]) -> Self {
+        let highest = if content.is_ascii() { Highest::Ascii } else { Highest::Latin1 };
+        Self { characters: content.len(), highest }
     }
 
     /// An upper bound of the code points, as `PyUnicode_New` wants it.
@@ -207,25 +241,40 @@ unsafe fn lay_out_as<T>(content: &[u8], mut to: *mut T, convert: impl Fn(u32) ->
 
 /// Decodes a file's content; gives it back where the codec does not decode it.
 pub(crate) fn decode(content: Vec<u8>, codec: Codec, newline: Newline) -> Result<Text, Vec<u8>> {
-    let ascii = content.is_ascii();
-    let valid = match codec {
-        Codec::Utf8 => ascii || std::str::from_utf8(&content).is_ok(),
-        Codec::Ascii => ascii,
-        Codec::Latin1 => true,
-    };
-    if !valid {
+    let boundaries = parallel::boundaries(&content);
+    let part = |part: usize| &content[boundaries[part]..boundaries[part + 1]];
+    let count = boundaries.len() - 1;
+    let valid = parallel::for_each_part(count, |number| {
+        let ascii = part(number).is_ascii();
+        let valid = match codec {
+            Codec::Utf8 => ascii || std::str::from_utf8(part(number)).is_ok(),
+            Codec::Ascii => ascii,
+            Codec::Latin1 => true,
+        };
+        valid.then_some(ascii)
+    });
+    if valid.contains(&None) {
         return Err(content);
     }
+    let ascii = valid.iter().all(|ascii| *ascii == Some(true));
     let content = if newline == Newline::Universal { universal(content) } else { content };
-    let latin1 = codec == Codec::Latin1 && !ascii;
-    let (chars, highest) = if ascii {
-        (content.len(), Highest::Ascii)
-    } else if latin1 {
-        (content.len(), Highest::Latin1)
-    } else {
-        measure(&content)
-    };
-    Ok(Text { content, latin1, chars, highest })
+    let boundaries = parallel::boundaries(&content);
+    let measured = parallel::for_each_part(boundaries.len() - 1, |part| {
+        let content = &content[boundaries[part]..boundaries[part + 1]];
+        match codec {
+            _ if ascii => (content.len(), Highest::Ascii),
+            Codec::Latin1 => (content.len(), Highest::Latin1),
+            Codec::Utf8 | Codec::Ascii => measure(content),
+        }
+    });
+    let highest = measured.iter().map(|(_, highest)| *highest).max().unwrap_or(Highest::Ascii);
+    let mut chars = 0;
+    let mut parts = vec![(0, 0)];
+    for (end, (count, _)) in boundaries[1..].iter().zip(&measured) {
+        chars += count;
+        parts.push((*end, chars));
+    }
+    Ok(Text { content, latin1: codec == Codec::Latin1 && !ascii, chars, highest, parts })
 }
 
 /// The number of characters in valid UTF-8, and the layout that holds them.

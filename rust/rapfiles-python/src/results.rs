@@ -112,7 +112,7 @@ pub(crate) fn convert(py: Python<'_>, outcome: Outcome, room: Option<Py<PyAny>>)
             drop(fill);
             room.unwrap_or_else(|| py.None())
         }
-        Outcome::Unencodable | Outcome::WouldBlock => py.None(),
+        Outcome::Unencodable | Outcome::WouldBlock | Outcome::Lines(_) => py.None(),
         Outcome::Opened(opened) => Py::new(py, Opened::new(*opened))?.into_any(),
         Outcome::Descriptor(descriptor) => {
             let number = descriptor.take().map_err(|_| PyMemoryError::new_err(()))?;

@@ -134,6 +134,12 @@ impl Decoder {
         (self.used, self.scanned, self.form, self.input) = (0, 0, Form::Ascii, None);
     }
 
+    /// As if nothing had been decoded yet, and no line end been seen.
+    pub fn restart(&mut self) {
+        self.reset(false);
+        self.seen = 0;
+    }
+
     /// As if nothing had been decoded yet. `pending`: a carriage return came before.
     pub fn reset(&mut self, pending: bool) {
         self.clear();
@@ -318,6 +324,19 @@ impl Decoder {
         };
         if found.is_none() {
             self.scanned = self.chunk.len();
+        }
+        found
+    }
+
+    /// How long the line is that begins so many bytes behind the first character.
+    pub(super) fn find_line_from(&mut self, offset: usize) -> Option<usize> {
+        let (used, scanned) = (self.used, self.scanned);
+        self.used += offset;
+        self.scanned = self.scanned.max(self.used);
+        let found = self.find_line();
+        self.used = used;
+        if found.is_some() {
+            self.scanned = scanned;
         }
         found
     }

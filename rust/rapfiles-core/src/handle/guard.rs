@@ -6,7 +6,7 @@ use std::sync::{Arc, MutexGuard};
 
 use super::decoder::Decoder;
 use super::job::{self, HandleJob, Task};
-use super::turn::{Handle, Inner};
+use super::turn::{Handle, Inner, Salvage};
 use super::writer::{Waiter, Writer};
 use crate::engine::Engine;
 use crate::error::{Error, Subject};
@@ -121,6 +121,11 @@ impl<'a> Guard<'a> {
     /// Puts bytes back in front of the available ones.
     pub fn put_back(&mut self, bytes: &[u8]) {
         self.inner.reader.put_back(bytes);
+    }
+
+    /// Puts back what a cancelled operation had taken.
+    pub fn restore(&mut self, salvage: Salvage) {
+        self.inner.restore(salvage);
     }
 
     /// Adds bytes that were read behind the available ones.

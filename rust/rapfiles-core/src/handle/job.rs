@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
+use super::batch::LineBatch;
 use super::decoder::{Chunk, Decoder};
 use super::reader::{Filled, Reader, no_memory};
 use super::turn::{Aftermath, Handle};
@@ -11,6 +12,7 @@ use super::writer::Writer;
 use crate::error::{About, Error, Subject};
 use crate::fill::{KeepAlive, TextFill};
 use crate::outcome::Outcome;
+use crate::parallel;
 use crate::platform;
 use crate::write::Data;
 
@@ -84,6 +86,9 @@ pub enum Task {
     },
     /// Decodes natively until there is a whole line. Yields [`Outcome::Done`] or [`Outcome::Undecodable`].
     FindLine,
+    /// Decodes natively until there is a batch of lines, or the file ends. Yields [`Outcome::Lines`] or
+    /// [`Outcome::Undecodable`].
+    ReadLines,
     /// Lays text out where the caller wants it. Yields [`Outcome::TextFilled`].
     LayOut(TextFill),
     /// Writes once, past the buffer. Yields [`Outcome::Count`] or [`Outcome::WouldBlock`].
@@ -167,7 +172,7 @@ impl HandleJob {
             + match task {
                 Some(Task::Fill { .. } | Task::Measure { .. }) => 1,
                 Some(Task::FillRoom { .. } | Task::ReadOnce { .. } | Task::ReadAt { .. }) => 2,
-                Some(Task::ReadText { .. } | Task::FindLine | Task::LayOut(_)) => 3,
+                Some(Task::ReadText { .. } | Task::FindLine | Task::ReadLines | Task::LayOut(_)) => 3,
                 Some(Task::WriteOnce(_) | Task::WriteThrough(_) | Task::WriteAt { .. }) => 4,
                 Some(Task::Seek { .. } | Task::Position | Task::Stat) => 5,
                 Some(Task::Truncate { .. }) => 6,
@@ -275,6 +280,19 @@ impl HandleJob {
                 }
                 Ok(Outcome::Done)
             }),
+            Task::ReadLines => self.with_decoder(|reader, decoder| {
+                /// So much is decoded at once: a fraction of a millisecond's work.
+                const BATCH: usize = 256 << 10;
+                let ended = loop {
+                    match chunk(&file, reader, decoder, 0, signal)? {
+                        Chunk::Decoded if decoder.len() < BATCH || decoder.find_line().is_none() => {}
+                        Chunk::Decoded => break false,
+                        Chunk::End => break true,
+                        Chunk::Undecodable(bytes) => return Ok(Outcome::Undecodable(bytes)),
+                    }
+                };
+                Ok(Outcome::Lines(LineBatch::take(decoder, ended)))
+            }),
             Task::LayOut(mut fill) => {
                 fill.run();
                 let mut inner = handle.inner();
@@ -348,6 +366,10 @@ impl HandleJob {
         let result = match result {
             Ok(Outcome::Text(text)) if inner.is_abandoned() => {
                 decoder.put_back(text.into_content());
+                Ok(Outcome::Done)
+            }
+            Ok(Outcome::Lines(lines)) if inner.is_abandoned() => {
+                decoder.put_back(lines.rest().to_vec());
                 Ok(Outcome::Done)
             }
             other => other,
@@ -677,7 +699,44 @@ fn read_rest(
     rest.extend_from_slice(reader.available());
     reader.clear();
     if signal.is_none() {
+        read_large(file, &mut rest, left)?;
         platform::read_to_end(file, &mut rest, None)?;
     }
     Ok(Some(rest))
+}
+
+/// Reads what is left of a large regular file with several threads, as far as it is there.
+fn read_large(file: &File, rest: &mut Vec<u8>, left: usize) -> io::Result<()> {
+    let parts = parallel::parts(left);
+    if parts == 1 {
+        return Ok(());
+    }
+    struct Start(*mut u8);
+    // SAFETY: each thread writes to a place of its own.
+    unsafe impl Sync for Start {}
+    let position = platform::seek(file, 0, platform::FROM_HERE)?;
+    let start = Start(rest.spare_capacity_mut().as_mut_ptr().cast());
+    let start = &start;
+    let size = left.div_ceil(parts);
+    let read = parallel::for_each_part(parts, |part| {
+        let (from, to) = (part * size, ((part + 1) * size).min(left));
+        let mut at = from;
+        while at < to {
+            // SAFETY: the spare room is as large, and this part of it is this thread's alone.
+            let room = unsafe { std::slice::from_raw_parts_mut(start.0.add(at), to - at) };
+            match platform::read_at(file, room, position + at as u64) {
+                Ok(0) => break,
+                Ok(count) => at += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Reading once more, in order, tells what is wrong.
+                Err(_) => break,
+            }
+        }
+        at - from == to - from
+    });
+    let complete = read.iter().take_while(|complete| **complete).count();
+    let length = (complete * size).min(left);
+    // SAFETY: so much has been read.
+    unsafe { rest.set_len(rest.len() + length) };
+    platform::seek(file, length as i64, platform::FROM_HERE).map(drop)
 }

@@ -1,5 +1,6 @@
 //! Handles: open files with a buffer for reading, one for writing, and text on top.
 
+mod batch;
 mod burial;
 mod decoder;
 mod facts;
@@ -10,12 +11,13 @@ mod reader;
 mod turn;
 mod writer;
 
+pub use batch::LineBatch;
 pub use burial::wait_for_burials;
 pub use decoder::{Decoder, Form, LineEnds, Position, Undecodable};
 pub use facts::Facts;
 pub use guard::{Fetched, Guard, Written};
 pub use job::{HandleJob, Task, TaskRoom};
-pub use open::{FreshDescriptor, OpenedFile};
-pub use turn::Handle;
+pub use open::{Adoption, FreshDescriptor, OpenedFile};
+pub use turn::{Handle, Salvage};
 
-pub(crate) use open::{adopt, open, open_descriptor};
+pub(crate) use open::{open, open_descriptor};

@@ -83,35 +83,51 @@ pub(crate) fn open(path: &NativePath, flags: i32, permissions: u32) -> Result<Ou
     examine(file, true, Some(flags))
 }
 
-/// Takes over a descriptor that is open already. `to_end`: its position is moved to the end, as for appending.
-pub(crate) fn adopt(fd: i32, close: bool, to_end: bool) -> Result<Outcome, Error> {
-    let file = platform::adopt(fd).about(Subject::Nothing)?;
-    // Until it has been found fit to be used, it is the caller's.
-    match examine(file, false, None)? {
-        Outcome::Opened(mut opened) => {
-            opened.close = close;
-            if to_end {
-                opened.to_end();
+/// A descriptor that is open already, to be taken over.
+#[derive(Debug)]
+pub struct Adoption {
+    /// Its number.
+    pub descriptor: i32,
+    /// Whether it is to be closed with the file.
+    pub close: bool,
+    /// Whether nobody else is going to close it, even if it is not fit to be used.
+    pub owned: bool,
+    /// Whether its position is moved to the end, as for appending.
+    pub to_end: bool,
+}
+
+impl Adoption {
+    /// Takes it over.
+    pub(crate) fn run(mut self) -> Result<Outcome, Error> {
+        let file = platform::adopt(self.descriptor).about(Subject::Nothing)?;
+        let owned = std::mem::take(&mut self.owned);
+        match examine(file, owned, None)? {
+            Outcome::Opened(mut opened) => {
+                opened.close = self.close;
+                if self.to_end {
+                    opened.to_end();
+                }
+                Ok(Outcome::Opened(opened))
             }
-            Ok(Outcome::Opened(opened))
+            other => Ok(other),
         }
-        other => Ok(other),
+    }
+}
+
+impl Drop for Adoption {
+    fn drop(&mut self) {
+        if self.owned
+            && let Ok(file) = platform::adopt(self.descriptor)
+        {
+            pool::close(file);
+        }
     }
 }
 
 /// `flags`: with which it was opened here.
 fn examine(file: File, close: bool, flags: Option<i32>) -> Result<Outcome, Error> {
-    // From here on, an error leaves what is not to be closed open.
-    let looked = cached::look(&file);
-    let (metadata, mount) = match looked {
-        Ok(looked) => looked,
-        Err(error) => {
-            if !close {
-                let _ = platform::into_descriptor(file);
-            }
-            return Err(Error::new(&error, Subject::Nothing));
-        }
-    };
+    // What cannot be looked at, such as a file that was removed on some server, may still be read.
+    let (metadata, mount) = cached::look(&file).unwrap_or_default();
     let facts = Facts::new(&file, &metadata, mount, flags);
     let opened = OpenedFile::new(file, close, facts);
     if metadata.is_directory() {

@@ -40,6 +40,15 @@ unsafe impl Send for Handle {}
 // SAFETY: as above.
 unsafe impl Sync for Handle {}
 
+/// What a cancelled operation had taken, to be put back.
+#[derive(Debug)]
+pub enum Salvage {
+    /// Bytes, in front of what can be read.
+    Bytes(Vec<u8>),
+    /// Decoded text, in front of what the decoder has.
+    Text(Vec<u8>),
+}
+
 /// What a lock protects.
 pub(super) struct Inner {
     /// The file; `None` once it has been closed or given up.
@@ -52,6 +61,8 @@ pub(super) struct Inner {
     job: bool,
     /// Whoever holds the turn has gone: it is passed on when the job ends.
     abandoned: bool,
+    /// What is to be put back then.
+    salvage: Option<Salvage>,
     /// Positional operations under way, and who waits for their end.
     positional: usize,
     positional_waiter: Option<Arc<Ticket>>,
@@ -98,6 +109,7 @@ impl Handle {
             queue: VecDeque::new(),
             job: false,
             abandoned: false,
+            salvage: None,
             positional: 0,
             positional_waiter: None,
             reader: Reader::default(),
@@ -152,19 +164,24 @@ impl Handle {
         }
     }
 
-    /// The operation that holds the turn is given up while it waits. Where a worker has a task of it, the worker passes
-    /// the turn on; where this is false, the caller has to do so.
-    pub fn abandon(self: &Arc<Self>) -> bool {
-        let Ok(mut guard) = self.lock() else { return true };
+    /// The operation that holds the turn is given up while it waits. Where a worker has a task of it, the worker puts
+    /// back what is to be put back and passes the turn on; where it comes back from here, the caller has to do so.
+    ///
+    /// # Errors
+    /// No worker has a task of it.
+    pub fn abandon(self: &Arc<Self>, salvage: Option<Salvage>) -> Result<(), Option<Salvage>> {
+        let Ok(mut guard) = self.lock() else { return Ok(()) };
         guard.inner.writer.waiter = None;
         guard.inner.positional_waiter = None;
-        guard.inner.abandoned = guard.inner.job;
-        if guard.inner.job
-            && let Some(signal) = &self.signal
-        {
+        if !guard.inner.job {
+            return Err(salvage);
+        }
+        guard.inner.abandoned = true;
+        guard.inner.salvage = salvage;
+        if let Some(signal) = &self.signal {
             signal.raise();
         }
-        guard.inner.job
+        Ok(())
     }
 
     /// Nobody is going to close it: that is done in the background, after what is buffered has been written.
@@ -192,6 +209,9 @@ impl Handle {
         }
         let mut aftermath = Aftermath::default();
         if std::mem::take(&mut inner.abandoned) {
+            if let Some(salvage) = inner.salvage.take() {
+                inner.restore(salvage);
+            }
             aftermath = inner.pass_on();
         }
         inner.bury(&mut aftermath);
@@ -239,6 +259,14 @@ impl Inner {
         let next = self.queue.pop_front();
         self.held = next.is_some();
         Aftermath { wake: next.into_iter().collect(), burial: None }
+    }
+
+    /// Puts back what a cancelled operation had taken.
+    pub(super) fn restore(&mut self, salvage: Salvage) {
+        match (salvage, &mut self.decoder) {
+            (Salvage::Text(text), Some(decoder)) => decoder.put_back(text),
+            (Salvage::Bytes(bytes) | Salvage::Text(bytes), _) => self.reader.put_back(&bytes),
+        }
     }
 
     pub(super) fn job_begins(&mut self) {

@@ -2,6 +2,7 @@
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use rapfiles_core::Adoption;
 use rapfiles_core::Operation as Request;
 
 use crate::arguments::{PathArgument, native_name};
@@ -23,17 +24,19 @@ pub(crate) fn open_file(
     submit(py, Request::Open { path, flags, permissions }, Names::opened_as(name))
 }
 
-/// Takes over a descriptor that is open already.
+/// Takes over a descriptor that is open already. `owned`: nobody else is going to close it, whatever happens.
 #[pyfunction]
-#[pyo3(signature = (descriptor, closefd, to_end, name, /))]
+#[pyo3(signature = (descriptor, closefd, owned, to_end, name, /))]
 pub(crate) fn adopt_descriptor(
     py: Python<'_>,
     descriptor: i32,
     closefd: bool,
+    owned: bool,
     to_end: bool,
     name: Py<PyAny>,
 ) -> PyResult<Operation> {
-    submit(py, Request::Adopt { descriptor, close: closefd, to_end }, Names::opened_as(name))
+    let adoption = Adoption { descriptor, close: closefd, owned, to_end };
+    submit(py, Request::Adopt(adoption), Names::opened_as(name))
 }
 
 /// Opens a file as `os.open` does.

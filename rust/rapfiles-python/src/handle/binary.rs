@@ -3,7 +3,7 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt};
-use rapfiles_core::{Error, Fetched, Guard, Outcome, Task, Written};
+use rapfiles_core::{Error, Fetched, Guard, Outcome, Salvage, Task, Written};
 
 use super::large::ReadLarge;
 use super::open_file::OpenFile;
@@ -213,8 +213,8 @@ impl Request for ReadInto {
         Ok(Step::Task(Task::Fill { at_least, once: self.once }))
     }
 
-    fn give_up(&mut self, guard: &mut Guard<'_>, _outcome: Option<Outcome>) {
-        guard.put_back(&self.target.copy(self.done));
+    fn salvage(&mut self) -> Option<Salvage> {
+        Some(Salvage::Bytes(self.target.copy(self.done)))
     }
 }
 

@@ -92,8 +92,8 @@ impl Request for ReadLarge {
         }
     }
 
-    fn give_up(&mut self, guard: &mut Guard<'_>, outcome: Option<Outcome>) {
-        if let (Some((room, have)), Some(Outcome::Filled { length, tail })) = (self.room.take(), outcome) {
+    fn give_up(&mut self, guard: &mut Guard<'_>, outcome: Outcome) {
+        if let (Some((room, have)), Outcome::Filled { length, tail }) = (self.room.take(), outcome) {
             Python::attach(|py| {
                 if let Ok(bytes) = room.bind(py).cast::<PyBytes>() {
                     guard.append(&bytes.as_bytes()[have..length]);

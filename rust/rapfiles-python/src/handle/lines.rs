@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
-use rapfiles_core::{Fetched, Guard, Outcome, Task};
+use rapfiles_core::{Fetched, Guard, Outcome, Salvage, Task};
 
 use super::binary::{check_open, check_written, stop};
 use super::open_file::OpenFile;
@@ -159,15 +159,11 @@ impl Request for ReadLines {
         }
     }
 
-    fn give_up(&mut self, guard: &mut Guard<'_>, _outcome: Option<Outcome>) {
-        let Some(lines) = self.lines.take() else { return };
+    fn salvage(&mut self) -> Option<Salvage> {
+        let lines = self.lines.take()?;
         Python::attach(|py| {
-            let lines = lines.bind(py).iter();
-            let content: Vec<u8> = lines
-                .filter_map(|line| line.cast_into::<PyBytes>().ok())
-                .flat_map(|line| line.as_bytes().to_vec())
-                .collect();
-            guard.put_back(&content);
-        });
+            let lines = lines.bind(py).iter().filter_map(|line| line.cast_into::<PyBytes>().ok());
+            Some(Salvage::Bytes(lines.flat_map(|line| line.as_bytes().to_vec()).collect()))
+        })
     }
 }

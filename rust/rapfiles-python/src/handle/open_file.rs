@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::exceptions::{PyOSError, PyResourceWarning, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use rapfiles_core::{Handle, OpenedFile};
@@ -149,7 +150,11 @@ impl Drop for OpenFile {
 /// The descriptor, flushed and with the position where the user is, for somebody else to use. The file is detached.
 #[pyfunction]
 #[pyo3(signature = (file, /))]
-pub(crate) fn take_descriptor(file: &Bound<'_, OpenFile>) -> PyResult<i32> {
+pub(crate) fn take_descriptor(file: &Bound<'_, PyAny>) -> PyResult<i32> {
+    let file = match file.cast::<OpenFile>() {
+        Ok(file) => file.clone(),
+        Err(_) => file.getattr(intern!(file.py(), "_file"))?.cast_into::<OpenFile>()?,
+    };
     let file = file.get();
     let mut guard = lock(&file.handle)?;
     if guard.is_closed() {

@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyType;
-use rapfiles_core::{Guard, Outcome, Task, TaskRoom};
+use rapfiles_core::{Guard, Outcome, Salvage, Task, TaskRoom};
 
 use super::binary::{self, check_open, number};
 use super::closing::Close;
@@ -303,8 +303,12 @@ impl Request for RawReadAll {
         self.0.advance(py, file, guard, outcome)
     }
 
-    fn give_up(&mut self, guard: &mut Guard<'_>, outcome: Option<Outcome>) {
+    fn give_up(&mut self, guard: &mut Guard<'_>, outcome: Outcome) {
         self.0.give_up(guard, outcome);
+    }
+
+    fn salvage(&mut self) -> Option<Salvage> {
+        self.0.salvage()
     }
 }
 
@@ -327,7 +331,11 @@ impl<R: Request> Request for RawLines<R> {
         self.0.advance(py, file, guard, outcome)
     }
 
-    fn give_up(&mut self, guard: &mut Guard<'_>, outcome: Option<Outcome>) {
+    fn give_up(&mut self, guard: &mut Guard<'_>, outcome: Outcome) {
         self.0.give_up(guard, outcome);
+    }
+
+    fn salvage(&mut self) -> Option<Salvage> {
+        self.0.salvage()
     }
 }

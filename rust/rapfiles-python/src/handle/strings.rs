@@ -30,6 +30,28 @@ pub(crate) fn string<'py>(py: Python<'py>, bytes: &[u8], form: Form) -> PyResult
     }
 }
 
+/// The string of characters that have been measured. `plain`: they are copied as they are.
+pub(crate) fn laid_out<'py>(
+    py: Python<'py>,
+    bytes: &[u8],
+    plain: bool,
+    layout: Layout,
+) -> PyResult<Bound<'py, PyString>> {
+    let text = new_string(py, layout.characters, layout.highest())?;
+    if bytes.is_empty() {
+        return Ok(text);
+    }
+    // SAFETY: the string was made for this layout of these bytes, which are valid.
+    unsafe {
+        if plain || layout.characters == bytes.len() {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), start(&text), bytes.len());
+        } else {
+            layout.write_to(bytes, start(&text));
+        }
+    }
+    Ok(text)
+}
+
 /// A string whose characters nobody has set yet.
 fn new_string(py: Python<'_>, characters: usize, highest: u32) -> PyResult<Bound<'_, PyString>> {
     let length = ffi::Py_ssize_t::try_from(characters)?;

@@ -8,14 +8,16 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::string::PyStringData;
 use pyo3::types::{PyBytes, PyInt, PyList, PyString};
-use rapfiles_core::{Codec as NativeCodec, Data, Fetched, Guard, LineEnds, Newline, Outcome, Position, Task, Written};
+use rapfiles_core::{
+    Codec as NativeCodec, Data, Fetched, Guard, LineBatch, LineEnds, Newline, Outcome, Position, Salvage, Task, Written,
+};
 
 use super::binary::{check_open, check_written, exception, number, stop};
 use super::codec::{self, Codec, Snapshot};
 use super::cookie::{self, Cookie};
 use super::lines::{BETWEEN_LOOKS, SLICE};
 use super::open_file::OpenFile;
-use super::strings::string;
+use super::strings::{laid_out, string};
 use super::work::{Request, Step, lock};
 use crate::arguments::text_source;
 use crate::errors::unsupported;
@@ -322,11 +324,39 @@ pub(crate) struct ReadLines {
     lines: Option<Py<PyList>>,
     size: usize,
     search: Search,
+    /// Lines that a worker has found, and of which there are no strings yet.
+    batch: Option<LineBatch>,
 }
+
+/// From a file of this size on, a worker finds the lines.
+const WORTH_A_WORKER: u64 = 1 << 20;
 
 impl ReadLines {
     pub(crate) fn new(state: &Arc<TextState>, hint: Option<usize>) -> Self {
-        Self { hint, lines: None, size: 0, search: Search { feeder: Feeder::new(state) } }
+        Self { hint, lines: None, size: 0, search: Search { feeder: Feeder::new(state) }, batch: None }
+    }
+
+    /// Makes strings of the lines that a worker has found, while it looks for more.
+    fn make_lines(&mut self, py: Python<'_>) -> PyResult<()> {
+        let (Some(list), Some(batch)) = (&self.lines, &mut self.batch) else { return Ok(()) };
+        let list = list.bind(py);
+        while let Some((bytes, plain, layout)) = batch.next_line() {
+            list.append(laid_out(py, bytes, plain, layout)?)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the lines that a worker has found, and sends it for more.
+    fn take_batch(&mut self, py: Python<'_>, batch: LineBatch) -> PyResult<Step> {
+        let ended = batch.ended;
+        self.batch = Some(batch);
+        if !ended {
+            return Ok(Step::Task(Task::ReadLines));
+        }
+        self.make_lines(py)?;
+        self.batch = None;
+        let lines = self.lines.take();
+        Ok(Step::Done(lines.map_or_else(|| py.None(), Py::into_any)))
     }
 }
 
@@ -344,6 +374,14 @@ impl Request for ReadLines {
     ) -> PyResult<Step> {
         let list = self.lines.get_or_insert_with(|| PyList::empty(py).unbind()).clone_ref(py);
         let lines = list.bind(py);
+        if let Some(Outcome::Lines(batch)) = outcome {
+            return self.take_batch(py, batch);
+        }
+        let native = guard.decoder().is_some_and(|decoder| decoder.is_native());
+        let large = file.handle.facts.size >= WORTH_A_WORKER && self.hint.is_none();
+        if native && large && outcome.is_none() && guard.is_written() && !guard.is_closed() {
+            return Ok(Step::Task(Task::ReadLines));
+        }
         let until = Instant::now() + SLICE;
         loop {
             for _ in 0..BETWEEN_LOOKS {
@@ -373,10 +411,20 @@ impl Request for ReadLines {
         self.search.feeder.unlocked(py, file)
     }
 
-    fn give_up(&mut self, guard: &mut Guard<'_>, _outcome: Option<Outcome>) {
-        let Some(lines) = self.lines.take() else { return };
+    fn meanwhile(&mut self, py: Python<'_>) -> PyResult<()> {
+        self.make_lines(py)
+    }
+
+    fn give_up(&mut self, guard: &mut Guard<'_>, outcome: Outcome) {
+        if let Outcome::Lines(batch) = outcome {
+            guard.restore(Salvage::Text(batch.rest().to_vec()));
+        }
+    }
+
+    fn salvage(&mut self) -> Option<Salvage> {
+        let lines = self.lines.take()?;
         let latin1 = self.search.feeder.state.settings().native == Some(NativeCodec::Latin1);
-        Python::attach(|py| {
+        let mut content = Python::attach(|py| {
             let mut content = Vec::new();
             for line in lines.bind(py).iter() {
                 let Ok(line) = line.cast_into::<PyString>() else { continue };
@@ -386,10 +434,10 @@ impl Request for ReadLines {
                     _ => content.extend(codec::utf8(&line).map(|(bytes, _)| bytes).unwrap_or_default()),
                 }
             }
-            if let Some(decoder) = guard.decoder() {
-                decoder.put_back(content);
-            }
+            content
         });
+        content.extend_from_slice(self.batch.take().as_ref().map_or(&[], |batch| batch.rest()));
+        Some(Salvage::Text(content))
     }
 }
 
@@ -453,8 +501,8 @@ impl Request for Read {
         self.feeder.unlocked(py, file)
     }
 
-    fn give_up(&mut self, guard: &mut Guard<'_>, outcome: Option<Outcome>) {
-        if let Some(Outcome::Text(text)) = outcome {
+    fn give_up(&mut self, guard: &mut Guard<'_>, outcome: Outcome) {
+        if let Outcome::Text(text) = outcome {
             guard.put_text_back(text);
         }
     }
@@ -601,26 +649,21 @@ impl Request for ReadAll {
         Ok(())
     }
 
-    fn give_up(&mut self, guard: &mut Guard<'_>, outcome: Option<Outcome>) {
-        if let Some(Outcome::Text(text)) = outcome {
+    fn give_up(&mut self, guard: &mut Guard<'_>, outcome: Outcome) {
+        if let Outcome::Text(text) = outcome {
             guard.put_text_back(text);
         }
-        if self.parts.is_empty() {
-            guard.put_back(&self.content);
-            return;
+    }
+
+    fn salvage(&mut self) -> Option<Salvage> {
+        // The codec goes back to where it was before.
+        if let Some(begun) = self.begun.take() {
+            Python::attach(|py| {
+                let decoder = self.feeder.state.decoder(py)?;
+                decoder.call_method1(intern!(py, "setstate"), (begun,)).ok().map(drop)
+            });
         }
-        Python::attach(|py| {
-            // As far as it was decoded it is text, and the rest is bytes again.
-            guard.put_back(&self.content[self.decoded..]);
-            let texts = self.parts.iter().filter_map(|part| codec::utf8(part.bind(py)).ok());
-            let content: Vec<u8> = texts.flat_map(|(bytes, _)| bytes).collect();
-            if let Some(decoder) = guard.decoder() {
-                let before = decoder.peek(decoder.len()).0.to_vec();
-                decoder.clear();
-                decoder.put_back([before, content].concat());
-            }
-        });
-        self.feeder.state.codec().snapshot = None;
+        Some(Salvage::Bytes(std::mem::take(&mut self.content)))
     }
 }
 
@@ -800,7 +843,7 @@ impl Request for Write {
         }
         // What was read before is no place to go on from.
         if let Some(decoder) = guard.decoder() {
-            decoder.reset(false);
+            decoder.restart();
         }
         if self.flush
             && let Some(step) = check_written(py, guard)?
@@ -1050,7 +1093,11 @@ impl Seek {
         }
         let pending = flags.extract::<u64>().is_ok_and(|flags| flags & 1 == 1);
         if let Some(decoder) = lock(&file.handle)?.decoder() {
-            decoder.reset(pending && decoder.is_native());
+            if begin || target.from_end {
+                decoder.restart();
+            } else {
+                decoder.reset(pending && decoder.is_native());
+            }
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use rapfiles_core::{Engine, Guard, Handle, HandleJob, Outcome, Task, Text, Ticket};
+use rapfiles_core::{Engine, Guard, Handle, HandleJob, Outcome, Salvage, Task, Text, Ticket};
 
 use super::open_file::OpenFile;
 use crate::errors::{self, Names};
@@ -62,8 +62,18 @@ pub(crate) trait Request: Send + Sync {
         false
     }
 
-    /// The operation was cancelled: what was read and not used is put back.
-    fn give_up(&mut self, _guard: &mut Guard<'_>, _outcome: Option<Outcome>) {}
+    /// Goes on with what needs neither the lock nor the task that a worker has just been given.
+    fn meanwhile(&mut self, _py: Python<'_>) -> PyResult<()> {
+        Ok(())
+    }
+
+    /// The operation was cancelled: what a worker has brought and nobody has used is put back.
+    fn give_up(&mut self, _guard: &mut Guard<'_>, _outcome: Outcome) {}
+
+    /// The operation was cancelled: what it had taken before, to be put back in front of that.
+    fn salvage(&mut self) -> Option<Salvage> {
+        None
+    }
 
     /// Whether the file is to be closed even if the operation is cancelled.
     fn closes(&self) -> bool {
@@ -209,6 +219,7 @@ impl FileWork {
                     let job = guard.task(task);
                     drop(guard);
                     self.submit(job);
+                    self.request.meanwhile(py)?;
                 }
                 Step::Positional(task) => {
                     let job = guard.positional(task);
@@ -283,19 +294,25 @@ impl FileWork {
             Phase::Start | Phase::Over => {}
             Phase::Queued(ticket) => handle.leave(&ticket),
             Phase::Working(ticket) if !self.holding => ticket.cancel(),
-            Phase::Working(ticket) if handle.abandon() => ticket.cancel(),
-            Phase::Working(ticket) => {
-                // The worker is done with the handle, and about to say so.
-                while !ticket.is_done() {
-                    std::thread::yield_now();
+            Phase::Working(ticket) => match handle.abandon(self.request.salvage()) {
+                Ok(()) => ticket.cancel(),
+                Err(salvage) => {
+                    // The worker is done with the handle, and about to say so.
+                    while !ticket.is_done() {
+                        std::thread::yield_now();
+                    }
+                    self.put_back(ticket.take().and_then(Result::ok), salvage);
                 }
-                self.put_back(ticket.take().and_then(Result::ok));
-            }
+            },
             Phase::Waiting(_) => {
-                handle.abandon();
-                self.put_back(None);
+                let salvage = self.request.salvage();
+                let salvage = handle.abandon(salvage).err().flatten();
+                self.put_back(None, salvage);
             }
-            Phase::Yielded | Phase::Going => self.put_back(None),
+            Phase::Yielded | Phase::Going => {
+                let salvage = self.request.salvage();
+                self.put_back(None, salvage);
+            }
         }
         self.holding = false;
         if begun && self.request.closes() {
@@ -304,9 +321,14 @@ impl FileWork {
     }
 
     /// Puts back what was read and not used, and passes the turn on.
-    fn put_back(&mut self, outcome: Option<Outcome>) {
+    fn put_back(&mut self, outcome: Option<Outcome>, salvage: Option<Salvage>) {
         if let Ok(mut guard) = self.file.get().handle.lock() {
-            self.request.give_up(&mut guard, outcome);
+            if let Some(outcome) = outcome {
+                self.request.give_up(&mut guard, outcome);
+            }
+            if let Some(salvage) = salvage {
+                guard.restore(salvage);
+            }
         }
         self.end();
     }

@@ -1,0 +1,58 @@
+//! Lines in batches, found and measured by a worker so that nothing is left to be done but to make strings of them.
+
+use super::decoder::{Decoder, Form};
+use crate::text::Layout;
+
+/// Lines, one behind the other.
+#[derive(Debug)]
+pub struct LineBatch {
+    content: Vec<u8>,
+    form: Form,
+    /// How many bytes each line has, and how it is laid out.
+    lines: Vec<(usize, Layout)>,
+    next: usize,
+    at: usize,
+    /// Whether they are the last of the file.
+    pub ended: bool,
+}
+
+impl LineBatch {
+    /// All lines that the decoder has; what is left behind the last one too where the file has ended.
+    pub(super) fn take(decoder: &mut Decoder, ended: bool) -> Self {
+        let mut lengths = Vec::new();
+        let mut whole = 0;
+        while let Some(length) = decoder.find_line_from(whole) {
+            lengths.push(length);
+            whole += length;
+        }
+        if ended && decoder.len() > whole {
+            lengths.push(decoder.len() - whole);
+            whole = decoder.len();
+        }
+        let (content, form) = decoder.peek(whole);
+        let content = content.to_vec();
+        decoder.consume(whole);
+        let mut at = 0;
+        let measured = lengths.into_iter().map(|length| {
+            let line = &content[at..at + length];
+            at += length;
+            (length, if form == Form::Utf8 { Layout::of(line) } else { Layout::of_single_bytes(line) })
+        });
+        let lines = measured.collect();
+        Self { content, form, lines, next: 0, at: 0, ended }
+    }
+
+    /// Takes the next line: its bytes, whether they are to be copied as they are, and its layout.
+    pub fn next_line(&mut self) -> Option<(&[u8], bool, Layout)> {
+        let (length, layout) = *self.lines.get(self.next)?;
+        let line = &self.content[self.at..self.at + length];
+        self.next += 1;
+        self.at += length;
+        Some((line, self.form != Form::Utf8, layout))
+    }
+
+    /// What has not been taken.
+    pub fn rest(&self) -> &[u8] {
+        &self.content[self.at..]
+    }
+}

@@ -1,0 +1,74 @@
+//! Work on a large piece of memory, shared by several threads.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+/// From this size on, sharing pays: a thread takes some tens of microseconds to start.
+const WORTHWHILE: usize = 4 << 20;
+/// What one thread takes at once.
+const PART: usize = 2 << 20;
+/// The most threads that share one piece of work.
+const MOST_THREADS: usize = 4;
+
+/// How many parts a piece of memory of this size has.
+pub(crate) fn parts(length: usize) -> usize {
+    if length < WORTHWHILE { 1 } else { length.div_ceil(PART) }
+}
+
+/// Where each part of a text begins, and where the last one ends. No character is in two parts.
+pub(crate) fn boundaries(content: &[u8]) -> Vec<usize> {
+    let parts = parts(content.len());
+    let begins_character = |at: &usize| content.get(*at).is_none_or(|byte| byte & 0xc0 != 0x80);
+    let boundary = |part: usize| match part {
+        0 => 0,
+        part if part == parts => content.len(),
+        part => (part * PART..content.len()).find(begins_character).unwrap_or(content.len()),
+    };
+    (0..=parts).map(boundary).collect()
+}
+
+/// Does the work for each part, and returns the results in their order.
+pub(crate) fn for_each_part<T: Send>(parts: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let helpers = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS).min(parts) - 1;
+    if helpers == 0 {
+        return (0..parts).map(work).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let results: Vec<Mutex<Option<T>>> = (0..parts).map(|_| Mutex::new(None)).collect();
+    let run = || {
+        while let part = next.fetch_add(1, Ordering::Relaxed)
+            && part < parts
+        {
+            *results[part].lock().unwrap_or_else(PoisonError::into_inner) = Some(work(part));
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..helpers {
+            // Where the system has no thread to give, this one does it all.
+            let _ = thread::Builder::new().name("rapfiles".to_owned()).spawn_scoped(scope, run);
+        }
+        run();
+    });
+    let results = results.into_iter().map(|result| result.into_inner().unwrap_or_else(PoisonError::into_inner));
+    results.map(|result| result.expect("each part was taken, and its thread has ended")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_character_is_cut() {
+        let content = "€".repeat(WORTHWHILE);
+        let boundaries = boundaries(content.as_bytes());
+        assert!(boundaries.len() > 2);
+        assert!(boundaries.iter().all(|at| content.is_char_boundary(*at)));
+        assert_eq!((boundaries[0], boundaries[boundaries.len() - 1]), (0, content.len()));
+    }
+
+    #[test]
+    fn results_come_in_their_order() {
+        assert_eq!(for_each_part(100, |part| part * 2), (0..100).map(|part| part * 2).collect::<Vec<_>>());
+    }
+}
