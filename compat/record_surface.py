@@ -28,7 +28,10 @@ MODULES = [
 # What modules and classes have that is not of their making.
 UNINTERESTING = {
     "__abstractmethods__",
+    "__annotate__",
+    "__annotate_func__",
     "__annotations__",
+    "__annotations_cache__",
     "__dict__",
     "__doc__",
     "__firstlineno__",

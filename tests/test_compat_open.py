@@ -455,6 +455,72 @@ async def test_wrapping_what_is_below_again(path: str) -> None:
         assert await f.read(2) == b"\r\n"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes to open by descriptor")
+@pytest.mark.parametrize("mode", ["r", "rb"])
+async def test_below_a_pipe(mode: str) -> None:
+    """What has been read ahead cannot be put back, so there is no way down, and nothing is lost."""
+    reading, writing = os.pipe()
+    os.write(writing, b"one\ntwo\n")
+    async with rapfiles.compat.open(reading, mode) as f:
+        first = await f.readline()
+        with pytest.raises(io.UnsupportedOperation, match="read ahead"):
+            f._file.read()
+        with pytest.raises(io.UnsupportedOperation, match="read ahead"):
+            f.detach()
+        second = await f.readline()
+    assert [first, second] == (["one\n", "two\n"] if mode == "r" else [b"one\n", b"two\n"])
+    os.close(writing)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes to open by descriptor")
+@pytest.mark.loops("asyncio")
+async def test_below_while_an_operation_runs() -> None:
+    reading, writing = os.pipe()
+    async with rapfiles.compat.open(reading, "rb") as f:
+        task = asyncio.get_running_loop().create_task(f.read(1))
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="under way"):
+            f._file.read()
+        os.write(writing, b"x")
+        assert await task == b"x"
+    os.close(writing)
+
+
+async def test_below_what_cannot_be_written() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full on this platform")
+    f = await rapfiles.compat.open("/dev/full", "wb")
+    await f.write(b"a")
+    with pytest.raises(OSError, match="No space left"):
+        f.detach()
+    with pytest.raises(OSError, match="No space left"):
+        await f.close()
+    assert f.closed
+
+
+@each_kind
+async def test_calls_are_coroutines(how: dict[str, Any], kind: type[Any], path: str) -> None:
+    """Nothing happens before they are awaited, and they happen in the order in which they are awaited."""
+    async with rapfiles.compat.open(path, **how) as f:
+        never = f.seek(5)
+        assert inspect.iscoroutine(never)
+        never.close()
+        if "r" in how["mode"]:
+            later, sooner = f.read(1), f.read(1)
+            expected = ["o", "n"] if kind is AsyncTextIOWrapper else [b"o", b"n"]
+            assert [await sooner, await later] == expected
+
+
+async def test_going_below_within_an_iteration(path: str) -> None:
+    async with rapfiles.compat.open(path, "rb") as f:
+        lines = aiter(f)
+        assert await anext(lines) == b"one\r\n"
+        assert f.raw.readable()
+        with pytest.raises(ValueError, match=r"detached|closed"):
+            await anext(lines)
+        assert await anext(aiter(f)) == b"two\n"
+
+
 # The context manager.
 
 

@@ -11,6 +11,7 @@ object, whose methods run in the executor from then on.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
@@ -153,6 +154,8 @@ def synchronous(wrapper: AsyncBase[Any]) -> Any:
     Raises:
         RuntimeError: An operation of the handle is running.
         OSError: What was buffered cannot be written.
+        io.UnsupportedOperation: The handle has read ahead, and there is no seeking back, as in a pipe.
+            Nothing is lost, and the handle goes on.
     """
     handle = wrapper._handle
     if handle is None:
@@ -164,8 +167,14 @@ def synchronous(wrapper: AsyncBase[Any]) -> Any:
         file.close()
     else:
         name = handle.name
-        place = _place_in_text(handle)
-        file = _open(_native.take_descriptor(handle._file), opened, name)
+        try:
+            place = _place_in_text(handle)
+            descriptor = _native.take_descriptor(handle._file)
+        except OSError as error:
+            if error.errno == errno.ESPIPE or isinstance(error, io.UnsupportedOperation):
+                raise io.UnsupportedOperation("what was read ahead cannot be put back: no seeking") from None
+            raise
+        file = _open(descriptor, opened, name)
         if place is not None:
             file.seek(place)
     wrapper._handle = None
