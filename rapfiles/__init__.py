@@ -11,6 +11,8 @@ from ._file import (
 from ._native import __version__
 from ._open import FileContextManager, open
 from ._path import AsyncPath
+from ._standard import StandardInput, StandardOutput, stderr, stdin, stdout
+from ._wrap import WrappedFile, wrap_file
 
 __all__ = [
     "AsyncBufferedRandom",
@@ -21,10 +23,17 @@ __all__ = [
     "AsyncTextIOWrapper",
     "Configuration",
     "FileContextManager",
+    "StandardInput",
+    "StandardOutput",
     "Stats",
+    "WrappedFile",
     "__version__",
     "configuration",
     "configure",
     "open",
     "stats",
+    "stderr",
+    "stdin",
+    "stdout",
+    "wrap_file",
 ]

@@ -3,6 +3,7 @@
 # pyright: reportUnnecessaryIsInstance=false, reportUnnecessaryComparison=false
 # The annotations promise what the checks of arguments check.
 
+import atexit
 import os
 import warnings
 from typing import Final, NamedTuple
@@ -24,6 +25,11 @@ def _check_environment() -> None:
 
 
 _check_environment()
+
+_LAST_WRITES: Final = 5.0
+"""Seconds that the end of the process waits for what unclosed files still have to write."""
+
+atexit.register(_native.finish_closing, _LAST_WRITES)
 
 
 class Configuration(NamedTuple):

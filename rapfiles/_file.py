@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import rapfiles._native as _native
 
-from ._text import ENCODED_WHOLE, HANDLERS_OF_PYTHON, check, incremental, native_codec_of, resolved
+from ._text import ENCODED_WHOLE, HANDLERS_OF_PYTHON, check, incremental, native_codec_of, resolved, universal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -129,7 +129,7 @@ class _Common:
     def _open_file(self) -> _native.OpenFile:
         file = self._file
         if file.closed:
-            raise ValueError("I/O operation on closed file")
+            raise ValueError("I/O operation on closed file.")
         return file
 
 
@@ -169,6 +169,7 @@ class AsyncFileIO(_Common, _native.RawFile):
 
     async def writelines(self, lines: Iterable[Buffer], /) -> None:
         """Write one after the other, each with one system call. Line ends are not added."""
+        self._open_file()
         for line in lines:
             await self.write(line)
 
@@ -191,14 +192,18 @@ class AsyncFileIO(_Common, _native.RawFile):
 class _Buffered(_Common, _native.BufferedFile):
     """What the buffered files have."""
 
-    __slots__ = ()
+    __slots__ = ("_raw",)
+
+    _raw: AsyncFileIO
 
     @property
     def raw(self) -> AsyncFileIO:
         """The file without its buffer. What is read or written there passes the buffer by."""
         if self._detached:
             raise ValueError("raw stream has been detached")
-        return AsyncFileIO(self._file)
+        if not hasattr(self, "_raw"):
+            self._raw = AsyncFileIO(self._file)
+        return self._raw
 
     @property
     def name(self) -> Any:
@@ -219,6 +224,7 @@ class _Buffered(_Common, _native.BufferedFile):
 
     async def writelines(self, lines: Iterable[Buffer], /) -> None:
         """Write one after the other, as one operation. Line ends are not added."""
+        self._open_file()
         collected = bytearray()
         try:
             for line in lines:
@@ -227,7 +233,7 @@ class _Buffered(_Common, _native.BufferedFile):
                 collected += memoryview(line)
         finally:
             # What came before an error has been written, as with a synchronous file.
-            if collected or not self.writable():
+            if collected:
                 await self.write(bytes(collected))
 
     def chunks(self, size: int = _CHUNK) -> Chunks:
@@ -390,6 +396,12 @@ class AsyncTextIOWrapper(_Common, _native.TextFile):
 
     async def writelines(self, lines: Iterable[str], /) -> None:
         """Write one after the other, as one operation. Line ends are not added."""
+        self._open_file()
+        if self._encoder is not None:
+            # What Python's encoder makes of a text may depend on where it begins and ends.
+            for line in lines:
+                await self.write(line)
+            return
         collected: list[str] = []
         try:
             for line in lines:
@@ -398,8 +410,16 @@ class AsyncTextIOWrapper(_Common, _native.TextFile):
                 collected.append(line)
         finally:
             # What came before an error has been written, as with a synchronous file.
-            if collected or not self.writable():
-                await self.write("".join(collected))
+            if collected:
+                await self._write_all(collected)
+
+    async def _write_all(self, lines: list[str]) -> None:
+        """Write texts as one, or one after the other up to the one that cannot be encoded."""
+        try:
+            await self.write("".join(lines))
+        except UnicodeEncodeError:
+            for line in lines:
+                await self.write(line)
 
     def lines(self, hint: int = _BATCH) -> Batches:
         """Iterate over the lines that are left, in lists of about `hint` characters."""
@@ -407,14 +427,15 @@ class AsyncTextIOWrapper(_Common, _native.TextFile):
 
     def _set_codec(self, codec: Codec | None, encoding: str, errors: str, newline: str | None) -> None:
         """Set how text is encoded and lines end: natively, or as Python does it."""
-        decoder = encoder = None
+        decoder: Any = None
+        encoder: Any = None
         sliced = True
         if codec is None:
             information = codecs.lookup(encoding)
             if self._file.readable:
                 decoder = incremental(information.incrementaldecoder)(errors)
                 if not newline:
-                    decoder = io.IncrementalNewlineDecoder(decoder, newline is None)  # type: ignore[arg-type]  # pyright: ignore
+                    decoder = universal(decoder, newline is None)
             if self._file.writable:
                 encoder = incremental(information.incrementalencoder)(errors)
             sliced = information.name not in ENCODED_WHOLE and errors in HANDLERS_OF_PYTHON
@@ -441,5 +462,11 @@ def _positive(size: int) -> int:
     return size
 
 
-for _class in (AsyncFileIO, AsyncBufferedReader, AsyncBufferedWriter, AsyncBufferedRandom, AsyncTextIOWrapper):
+for _class in (
+    AsyncFileIO,
+    AsyncBufferedReader,
+    AsyncBufferedWriter,
+    AsyncBufferedRandom,
+    AsyncTextIOWrapper,
+):
     _class.__module__ = "rapfiles"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple, Type
 
 import rapfiles._native as _native
 
+from ._arguments import c_integer
 from ._file import (
     AsyncBufferedRandom,
     AsyncBufferedReader,
@@ -119,8 +120,10 @@ def _parse(mode: str) -> _Mode:
         raise ValueError(f"invalid mode: {mode!r}")
     if {"t", "b"} <= letters:
         raise ValueError("can't have text and binary mode at once")
-    if len(letters & set("axrw")) != 1:
+    if len(letters & set("axrw")) > 1:
         raise ValueError("must have exactly one of create/read/write/append mode")
+    if not letters & set("axrw"):
+        raise ValueError("Must have exactly one of create/read/write/append mode and at most one plus")
     updating = "+" in letters
     readable = "r" in letters or updating
     writable = "r" not in letters or updating
@@ -265,6 +268,16 @@ def open(
         assert [line async for line in file] == ["crème\\n", "brûlée\\n"]
     ```
     """
+    # Warnings are about the caller, and so are given here.
+    if isinstance(mode, str):
+        if "b" not in mode:
+            encoding = io.text_encoding(encoding)
+        elif buffering == 1:
+            warnings.warn(
+                "line buffering (buffering=1) isn't supported in binary mode, the default buffer size will be used",
+                RuntimeWarning,
+                stacklevel=2,
+            )
     return FileContextManager(_open(file, mode, buffering, encoding, errors, newline, closefd, opener))
 
 
@@ -278,6 +291,7 @@ async def _open(
     closefd: bool,
     opener: Opener | None,
 ) -> Any:
+    buffering = c_integer("buffering", buffering)
     name: Any = file if isinstance(file, int) else os.fspath(file)
     parsed = _modes.get(mode) if isinstance(mode, str) else None
     if parsed is None:
@@ -291,16 +305,10 @@ async def _open(
             raise ValueError("binary mode doesn't take an errors argument")
         if newline is not None:
             raise ValueError("binary mode doesn't take a newline argument")
-        if buffering == 1:
-            warnings.warn(
-                "line buffering (buffering=1) isn't supported in binary mode, the default buffer size will be used",
-                RuntimeWarning,
-                stacklevel=2,
-            )
     else:
         if buffering == 0:
             raise ValueError("can't have unbuffered text I/O")
-        encoding = io.text_encoding(encoding, 3)
+        assert encoding is not None, "text files have one"
         codec = native_codec(encoding, errors, newline)
         if codec is None:
             check(encoding, errors, newline)

@@ -384,6 +384,8 @@ class AsyncPath(LexicalPath):
         assert await (directory / "data").read_bytes() == b"abc"
         ```
         """
+        if "b" not in mode:
+            encoding = text_encoding(encoding)
         return open(self, mode, buffering, encoding, errors, newline)
 
     async def truncate(self, length: SupportsIndex) -> None:

@@ -139,7 +139,7 @@ async def decode(
         information = codecs.lookup(f"{information.name}-{sys.byteorder[0]}e")
     decoder: _Decoder = incremental(information.incrementaldecoder)(handler)
     if not newline:
-        decoder = _universal(decoder, translate=newline is None)
+        decoder = universal(decoder, translate=newline is None)
     if not sliced:
         return decoder.decode(content, True)
 
@@ -256,7 +256,7 @@ def incremental(factory: _Factory[T] | None) -> _Factory[T]:
     return factory
 
 
-def _universal(decoder: _Decoder, translate: bool) -> _Decoder:
+def universal(decoder: _Decoder, translate: bool) -> _Decoder:
     """A decoder that knows every kind of line end, and may make each a line feed."""
     return io.IncrementalNewlineDecoder(decoder, translate)  # type: ignore[arg-type]  # pyright: ignore
 

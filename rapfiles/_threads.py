@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import queue
 import threading
+from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -24,47 +26,106 @@ _KEEP_ALIVE: Final = 5.0
 """Seconds after which an idle thread ends."""
 
 
+class _Threads:
+    """As many threads as there are calls under way, kept for a while for the next ones."""
+
+    def __init__(self) -> None:
+        self._work: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._free = 0
+
+    def start(self, work: Callable[[], object]) -> None:
+        """Run something in a thread."""
+        with self._lock:
+            new = self._free == 0
+            if not new:
+                self._free -= 1
+            self._work.put(work)
+        if new:
+            threading.Thread(target=self._run, name="rapfiles call", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                work = self._work.get(timeout=_KEEP_ALIVE)
+            except queue.Empty:
+                with self._lock:
+                    # Whoever counted this thread as free has put its work into the queue.
+                    if not self._work.empty() or self._free == 0:
+                        continue
+                    self._free -= 1
+                    return
+            work()
+            del work
+            with self._lock:
+                self._free += 1
+
+
+_threads = _Threads()
+
+
+def _forget() -> None:
+    """In a forked child there are no threads but one."""
+    global _threads
+    _threads = _Threads()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
 class _Call:
     """A call, and what came of it."""
 
     __slots__ = ("_function", "_tell", "error", "result")
 
     def __init__(self, function: Callable[[], Any], tell: Callable[[], object]) -> None:
-        self._function = function
+        self._function: Callable[[], Any] | None = function
         self._tell = tell
         self.result: Any = None
         self.error: BaseException | None = None
 
     def run(self) -> None:
+        function, self._function = self._function, None
         try:
-            self.result = self._function()
+            assert function is not None, "a call is made once"
+            self.result = function()
         except BaseException as error:
             self.error = error
+        del function
         # The loop may be closed, and nobody interested any more.
         with contextlib.suppress(RuntimeError):
             self._tell()
 
+    def outcome(self) -> Any:
+        if self.error is None:
+            return self.result
+        try:
+            raise self.error
+        finally:
+            # The traceback leads back here, and would keep everything alive.
+            self.error = None
 
-class Worker:
-    """A thread that makes one call after the other, in the order in which they were asked for."""
 
-    __slots__ = ("_calls", "_lock", "_running", "_waiting")
+class Strand:
+    """Makes one call after the other, in the order in which they were asked for, each in a thread."""
+
+    __slots__ = ("_calls", "_lock", "_running")
 
     def __init__(self) -> None:
-        self._calls: queue.SimpleQueue[_Call] = queue.SimpleQueue()
+        self._calls: deque[_Call] = deque()
         self._lock = threading.Lock()
         self._running = False
-        self._waiting = 0
 
     async def run(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
-        """Call a function in the thread, and return or raise what comes of it.
+        """Call a function in a thread, and return or raise what comes of it.
 
         If cancelled, this raises at once; the call is made, or goes on, all the same.
         """
-        call = partial(function, *args, **kwargs)
-        if _native.in_trio_task():
-            return await self._run_on_trio(call)  # type: ignore[no-any-return]
-        return await self._run_on_asyncio(call)  # type: ignore[no-any-return]
+        work = partial(function, *args, **kwargs)
+        run = self._run_on_trio if _native.in_trio_task() else self._run_on_asyncio
+        outcome: T = await run(work)
+        return outcome
 
     async def _run_on_asyncio(self, function: Callable[[], Any]) -> Any:
         loop = asyncio.get_running_loop()
@@ -77,7 +138,7 @@ class Worker:
         call = _Call(function, partial(loop.call_soon_threadsafe, tell))
         self._submit(call)
         await done
-        return _outcome(call)
+        return call.outcome()
 
     async def _run_on_trio(self, function: Callable[[], Any]) -> Any:
         import trio
@@ -88,44 +149,29 @@ class Worker:
         call = _Call(function, partial(token.run_sync_soon, done.set))
         self._submit(call)
         await done.wait()
-        return _outcome(call)
+        return call.outcome()
 
     def _submit(self, call: _Call) -> None:
         with self._lock:
-            self._waiting += 1
-            self._calls.put(call)
-            if not self._running:
-                threading.Thread(target=self._work, name="rapfiles call", daemon=True).start()
-                self._running = True
+            self._calls.append(call)
+            if self._running:
+                return
+            self._running = True
+        _threads.start(self._work)
 
     def _work(self) -> None:
         while True:
-            try:
-                call = self._calls.get(timeout=_KEEP_ALIVE)
-            except queue.Empty:
-                with self._lock:
-                    if self._waiting:
-                        continue
+            with self._lock:
+                if not self._calls:
                     self._running = False
                     return
-            with self._lock:
-                self._waiting -= 1
+                call = self._calls.popleft()
             call.run()
 
 
-def _outcome(call: _Call) -> Any:
-    if call.error is not None:
-        try:
-            raise call.error
-        finally:
-            # The traceback leads back here, and would keep everything alive.
-            call.error = None
-    return call.result
-
-
 async def run_sync(function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
-    """Call a function in a thread of its own, and return or raise what comes of it.
+    """Call a function in a thread, and return or raise what comes of it.
 
     If cancelled, this raises at once; the call goes on all the same.
     """
-    return await Worker().run(function, *args, **kwargs)
+    return await Strand().run(function, *args, **kwargs)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ._native import Operation
 
 
-async def wait(operation: Operation) -> Any:
+async def wait(operation: Operation[Any]) -> Any:
     """Suspend the current task until the operation is done, and return or raise what came of it.
 
     Always a checkpoint. Cancelling the task cancels the operation.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -52,6 +52,17 @@ pub(crate) fn hint(hint: Option<isize>) -> Option<usize> {
     size(hint).filter(|hint| *hint > 0)
 }
 
+/// An offset as `lseek(2)` takes it.
+pub(crate) fn offset(offset: &Bound<'_, PyAny>) -> PyResult<i64> {
+    let py = offset.py();
+    offset.extract().map_err(|error: PyErr| match offset.get_type().name() {
+        Ok(name) if error.is_instance_of::<PyOverflowError>(py) => {
+            PyValueError::new_err(format!("cannot fit '{name}' into an offset-sized integer"))
+        }
+        _ => error,
+    })
+}
+
 /// A number that says where an offset counts from.
 pub(crate) fn whence(whence: i32) -> PyResult<i32> {
     let most = if cfg!(target_os = "linux") { 4 } else { 2 };
@@ -89,7 +100,7 @@ impl BufferedFile {
     }
 
     /// Reads size bytes, fewer only at the end of the file; everything where size is negative or None.
-    #[pyo3(signature = (size=-1, /))]
+    #[pyo3(signature = (size=-1, /), text_signature = "($self, size=-1, /)")]
     fn read(&self, py: Python<'_>, size: Option<isize>) -> PyResult<Operation> {
         if size.is_some_and(|size| size < -1) {
             return Err(PyValueError::new_err("read length must be non-negative or -1"));
@@ -99,7 +110,7 @@ impl BufferedFile {
     }
 
     /// Reads up to size bytes with one system call at most.
-    #[pyo3(signature = (size=-1, /))]
+    #[pyo3(signature = (size=-1, /), text_signature = "($self, size=-1, /)")]
     fn read1(&self, py: Python<'_>, size: isize) -> PyResult<Operation> {
         self.submit(py, ReadSome { size: usize::try_from(size).unwrap_or(BUFFER_SIZE), peek: false })
     }
@@ -123,13 +134,13 @@ impl BufferedFile {
     }
 
     /// Reads a line, of up to size bytes.
-    #[pyo3(signature = (size=-1, /))]
+    #[pyo3(signature = (size=-1, /), text_signature = "($self, size=-1, /)")]
     fn readline(&self, py: Python<'_>, size: Option<isize>) -> PyResult<Operation> {
         self.submit(py, ReadLine::new(self::size(size), false))
     }
 
     /// Reads lines until they have hint bytes.
-    #[pyo3(signature = (hint=-1, /))]
+    #[pyo3(signature = (hint=-1, /), text_signature = "($self, hint=-1, /)")]
     fn readlines(&self, py: Python<'_>, hint: Option<isize>) -> PyResult<Operation> {
         self.submit(py, ReadLines::new(self::hint(hint)))
     }
@@ -171,13 +182,16 @@ impl BufferedFile {
 
     /// Hands what is buffered to the operating system.
     fn flush(&self, py: Python<'_>) -> PyResult<Operation> {
-        self.submit(py, Flush { closed: "flush of closed file" })
+        // A reader's is that of the raw file, and has its manners.
+        let writable = self.file.get().writable;
+        self.submit(py, Flush { closed: if writable { "flush of closed file" } else { "I/O operation on closed file." } })
     }
 
     /// Moves the position, and returns it.
     #[pyo3(signature = (offset, whence=0, /))]
-    fn seek(&self, py: Python<'_>, offset: i64, whence: i32) -> PyResult<Operation> {
-        self.submit(py, Seek { offset, whence: self::whence(whence)?, raw: false })
+    fn seek(&self, py: Python<'_>, offset: &Bound<'_, PyAny>, whence: i32) -> PyResult<Operation> {
+        let (offset, whence) = (self::offset(offset)?, self::whence(whence)?);
+        self.submit(py, Seek { offset, whence, raw: false })
     }
 
     /// Tells the position.

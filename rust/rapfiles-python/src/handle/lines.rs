@@ -135,6 +135,7 @@ impl Request for ReadLines {
         guard: &mut Guard<'_>,
         mut outcome: Option<Outcome>,
     ) -> PyResult<Step> {
+        check_open(guard, "I/O operation on closed file.")?;
         let list = self.lines.get_or_insert_with(|| PyList::empty(py).unbind()).clone_ref(py);
         let lines = list.bind(py);
         let until = Instant::now() + SLICE;

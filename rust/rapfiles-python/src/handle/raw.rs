@@ -1,7 +1,6 @@
 //! Files without a buffer: each operation is one system call.
 
 use pyo3::prelude::*;
-use pyo3::types::PyType;
 use rapfiles_core::{Guard, Outcome, Salvage, Task, TaskRoom};
 
 use super::binary::{self, check_open, number};
@@ -163,7 +162,7 @@ impl RawFile {
 
     /// Reads up to size bytes with one system call; everything up to the end where size is negative. Returns None where
     /// the file does not wait and has nothing.
-    #[pyo3(signature = (size=-1, /))]
+    #[pyo3(signature = (size=-1, /), text_signature = "($self, size=-1, /)")]
     fn read(&self, py: Python<'_>, size: Option<isize>) -> Operation {
         match usize::try_from(size.unwrap_or(-1)) {
             Ok(size) => self.submit(py, ReadOnce { size, bytes: None }),
@@ -186,13 +185,13 @@ impl RawFile {
     }
 
     /// Reads a line, of up to limit bytes.
-    #[pyo3(signature = (limit=-1, /))]
+    #[pyo3(signature = (limit=-1, /), text_signature = "($self, limit=-1, /)")]
     fn readline(&self, py: Python<'_>, limit: Option<isize>) -> Operation {
         self.submit(py, RawLines(ReadLine::new(usize::try_from(limit.unwrap_or(-1)).ok(), false)))
     }
 
     /// Reads lines until they have hint bytes.
-    #[pyo3(signature = (hint=-1, /))]
+    #[pyo3(signature = (hint=-1, /), text_signature = "($self, hint=-1, /)")]
     fn readlines(&self, py: Python<'_>, hint: Option<isize>) -> Operation {
         self.submit(py, RawLines(ReadLines::new(hint.and_then(|hint| usize::try_from(hint).ok()).filter(|h| *h > 0))))
     }
@@ -276,11 +275,6 @@ impl RawFile {
     /// The descriptor.
     fn fileno(&self) -> PyResult<i32> {
         self.file.get().fileno(CLOSED)
-    }
-
-    #[classmethod]
-    fn __class_getitem__<'py>(class: &Bound<'py, PyType>, _item: &Bound<'py, PyAny>) -> Bound<'py, PyType> {
-        class.clone()
     }
 }
 

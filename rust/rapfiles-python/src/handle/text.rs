@@ -230,6 +230,24 @@ fn take(py: Python<'_>, guard: &mut Guard<'_>, bytes: usize) -> PyResult<Step> {
 /// Looks for the end of the next line.
 struct Search {
     feeder: Feeder,
+    /// The file ended while it was looked for: what was decoded is forgotten when it has been taken.
+    ended: bool,
+}
+
+impl Search {
+    fn new(state: &Arc<TextState>) -> Self {
+        Self { feeder: Feeder::new(state), ended: false }
+    }
+
+    /// The line has been taken.
+    fn taken(&mut self, guard: &mut Guard<'_>) {
+        if std::mem::take(&mut self.ended) {
+            if let Some(decoder) = guard.decoder() {
+                decoder.clear();
+            }
+            self.feeder.state.codec().snapshot = None;
+        }
+    }
 }
 
 enum Found {
@@ -274,7 +292,14 @@ impl Search {
             }
             match self.feeder.more(file, guard, 0, std::mem::take(&mut filled)) {
                 More::Decoded => {}
-                More::End => return Ok(Found::Line(guard.decoder().map_or(0, |decoder| decoder.len()))),
+                More::End => {
+                    let there = guard.decoder().map_or(0, |decoder| clipped(decoder, decoder.len()));
+                    self.ended = true;
+                    if there == 0 {
+                        self.taken(guard);
+                    }
+                    return Ok(Found::Line(there));
+                }
                 More::Step(step) => return Ok(Found::Step(step)),
             }
         }
@@ -290,7 +315,7 @@ pub(crate) struct ReadLine {
 
 impl ReadLine {
     pub(crate) fn new(state: &Arc<TextState>, limit: Option<usize>, iterates: bool) -> Self {
-        Self { limit, iterates, search: Search { feeder: Feeder::new(state) } }
+        Self { limit, iterates, search: Search::new(state) }
     }
 }
 
@@ -309,7 +334,11 @@ impl Request for ReadLine {
         match self.search.find(py, file, guard, self.limit, outcome)? {
             Found::Step(step) => Ok(step),
             Found::Line(0) if self.iterates => Err(stop()),
-            Found::Line(bytes) => take(py, guard, bytes),
+            Found::Line(bytes) => {
+                let step = take(py, guard, bytes);
+                self.search.taken(guard);
+                step
+            }
         }
     }
 
@@ -333,7 +362,7 @@ const WORTH_A_WORKER: u64 = 1 << 20;
 
 impl ReadLines {
     pub(crate) fn new(state: &Arc<TextState>, hint: Option<usize>) -> Self {
-        Self { hint, lines: None, size: 0, search: Search { feeder: Feeder::new(state) }, batch: None }
+        Self { hint, lines: None, size: 0, search: Search::new(state), batch: None }
     }
 
     /// Makes strings of the lines that a worker has found, while it looks for more.
@@ -394,6 +423,7 @@ impl Request for ReadLines {
                 let (content, form) = decoder.peek(bytes);
                 let line = string(py, content, form)?;
                 decoder.consume(bytes);
+                self.search.taken(guard);
                 let length = line.len()?;
                 lines.append(line)?;
                 if self.hint.is_some_and(|hint| length > hint.saturating_sub(self.size)) {

@@ -148,7 +148,7 @@ impl TextFile {
     }
 
     /// Reads size characters, fewer only at the end of the file; everything where size is negative or None.
-    #[pyo3(signature = (size=-1, /))]
+    #[pyo3(signature = (size=-1, /), text_signature = "($self, size=-1, /)")]
     fn read(&self, py: Python<'_>, size: Option<isize>) -> PyResult<Operation> {
         match self::size(size) {
             Some(characters) => self.submit(py, Read::new(&self.state, characters)),
@@ -157,13 +157,13 @@ impl TextFile {
     }
 
     /// Reads a line, of up to size characters.
-    #[pyo3(signature = (size=-1, /))]
+    #[pyo3(signature = (size=-1, /), text_signature = "($self, size=-1, /)")]
     fn readline(&self, py: Python<'_>, size: isize) -> PyResult<Operation> {
         self.submit(py, ReadLine::new(&self.state, usize::try_from(size).ok(), false))
     }
 
     /// Reads lines until they have hint characters.
-    #[pyo3(signature = (hint=-1, /))]
+    #[pyo3(signature = (hint=-1, /), text_signature = "($self, hint=-1, /)")]
     fn readlines(&self, py: Python<'_>, hint: Option<isize>) -> PyResult<Operation> {
         self.submit(py, ReadLines::new(&self.state, self::hint(hint)))
     }

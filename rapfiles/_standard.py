@@ -1,0 +1,118 @@
+"""`stdin`, `stdout` and `stderr`, awaited."""
+
+from __future__ import annotations
+
+import sys
+from typing import IO, TYPE_CHECKING, Any, Final, Literal, Self, cast
+
+import rapfiles._native as _native
+
+from ._open import open
+from ._wrap import WrappedFile
+
+if TYPE_CHECKING:
+    from ._file import AsyncTextIOWrapper
+
+__all__ = ["StandardInput", "StandardOutput", "stderr", "stdin", "stdout"]
+
+
+class StandardOutput(WrappedFile[str]):
+    """`sys.stdout` or `sys.stderr`, whatever that is at the moment, awaited.
+
+    What is written goes through the object in `sys`, in a thread, so it keeps its place among what is printed,
+    and redirecting has its effect.
+
+    ```python
+    import rapfiles
+
+    await rapfiles.stdout.write("hello\\n")
+    ```
+    """
+
+    def __init__(self, name: Literal["stdout", "stderr"]) -> None:
+        self._name = name
+        super().__init__(cast("IO[str]", None))
+
+    @property
+    def wrapped(self) -> IO[str]:
+        """The object in `sys`."""
+        file: IO[str] | None = getattr(sys, self._name)
+        if file is None:
+            raise RuntimeError(f"lost sys.{self._name}")
+        return file
+
+
+class StandardInput:
+    """Standard input, awaited: text, with the encoding of `sys.stdin`.
+
+    Waiting for input takes no thread of Python's, can be cancelled, and does not hold up the end of the
+    process. What is read ahead is not seen by `sys.stdin`, so use one or the other. Where `sys.stdin` has been
+    replaced, its replacement is read, in a thread.
+    """
+
+    def __init__(self) -> None:
+        self._native: dict[bool, AsyncTextIOWrapper] = {}
+        self._replaced: WrappedFile[str] | None = None
+
+    async def _file(self) -> Any:
+        file = sys.stdin
+        if file is None:
+            raise RuntimeError("lost sys.stdin")
+        if file is not sys.__stdin__ or file.closed:
+            if self._replaced is None or self._replaced.wrapped is not file:
+                self._replaced = WrappedFile(file)
+            return self._replaced
+        trio = _native.in_trio_task()
+        if trio not in self._native:
+            number = file.fileno()
+            self._native[trio] = await open(number, encoding=file.encoding, errors=file.errors, closefd=False)
+        return self._native[trio]
+
+    async def read(self, size: int | None = -1, /) -> str:
+        """Read `size` characters, or everything."""
+        return cast("str", await (await self._file()).read(size))
+
+    async def readline(self, size: int = -1, /) -> str:
+        """Read a line."""
+        return cast("str", await (await self._file()).readline(size))
+
+    async def readlines(self, hint: int = -1, /) -> list[str]:
+        """Read lines until they have `hint` characters, or all of them."""
+        return cast("list[str]", await (await self._file()).readlines(hint))
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str:
+        line = await self.readline()
+        if not line:
+            raise StopAsyncIteration
+        return line
+
+    def fileno(self) -> int:
+        """The descriptor."""
+        return sys.stdin.fileno()
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return sys.stdin.isatty()
+
+    @property
+    def encoding(self) -> str:
+        """The name of the encoding."""
+        return sys.stdin.encoding
+
+    @property
+    def errors(self) -> str | None:
+        """The name of the error handler."""
+        return sys.stdin.errors
+
+
+stdin: Final = StandardInput()
+"""Standard input."""
+stdout: Final = StandardOutput("stdout")
+"""Standard output."""
+stderr: Final = StandardOutput("stderr")
+"""Standard error."""
+
+StandardInput.__module__ = StandardOutput.__module__ = "rapfiles"
