@@ -318,7 +318,8 @@ def random_steps(how: dict[str, Any], chance: random.Random) -> list[Step]:
     writing = None
     for _ in range(chance.randrange(2, 14)):
         data: Any = chance.choice(["", "a", "\n", "\u00e9\r\n", "xy\n" * 5, "z" * 50])
-        data = data if text else data.encode()
+        more: Any = data or "b"
+        data, more = (data, more) if text else (data.encode(), more.encode())
         number = chance.choice([-1, 1, 2, 5, 11, 100])
         turn = chance.random() < 0.5
         if turn != writing:
@@ -328,7 +329,7 @@ def random_steps(how: dict[str, Any], chance: random.Random) -> list[Step]:
         if writing:
             choices = [
                 step("write", data),
-                step("writelines", [data, data]),
+                step("writelines", [data, more]),
                 step("flush"),
                 step("content"),
                 *([] if text else [step("seek", abs(number)), step("tell"), step("truncate", abs(number))]),

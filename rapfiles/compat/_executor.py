@@ -51,7 +51,8 @@ async def run(
 async def run_for(wrapper: Any, call: Callable[[], Any]) -> Any:
     """Run a call where a wrapper's calls run: in its executor, or on trio in a thread of trio's."""
     if wrapper._executor is None and _native.in_trio_task():
-        asked = getattr(wrapper, "_ref_loop", None) or vars(wrapper).get("_loop")
+        attributes: dict[str, Any] = wrapper.__dict__
+        asked = attributes.get("_ref_loop") or attributes.get("_loop")
         if asked is None:
             return await _threads.run_sync(call)
     return await wrapper._loop.run_in_executor(wrapper._executor, call)

