@@ -28,5 +28,7 @@ def nothing_leaks() -> Iterator[None]:
         warnings.simplefilter("always")
         yield
         settle_garbage()
-    assert [str(warning.message) for warning in caught] == []
-    assert descriptors() == before
+    said = [str(warning.message) for warning in caught]
+    assert said == [], said
+    left = descriptors()
+    assert left == before, f"more: {left.items() - before.items()}, fewer: {before.items() - left.items()}"
