@@ -1,7 +1,7 @@
-"""The numbers that `tell()` of a text file gives: a place in the file, and what a decoder has to be told there.
+"""The numbers that `tell()` of a text file gives: a place, and what a decoder has to be told there.
 
-The layout of the number and the search for the place are those of `io.TextIOWrapper`, so that a number from one
-means the same to the other (see `Modules/_io/textio.c` in CPython).
+The layout of the number and the search for the place are those of `io.TextIOWrapper`, so that a number from
+one means the same to the other (see `Modules/_io/textio.c` in CPython).
 """
 
 from __future__ import annotations

@@ -3,6 +3,9 @@
 The methods that matter for speed are native and inherited; the rest is here.
 """
 
+# pyright: reportUnnecessaryIsInstance=false
+# The annotations promise what the checks of arguments check.
+
 from __future__ import annotations
 
 import codecs

@@ -2,6 +2,8 @@
 
 # pyright: reportUnnecessaryIsInstance=false, reportUnnecessaryComparison=false
 # The annotations promise what the checks of arguments check.
+# pyright: reportPrivateUsage=false
+# A file is not finished before it has its codec.
 
 from __future__ import annotations
 

@@ -46,8 +46,8 @@ class StandardInput:
     """Standard input, awaited: text, with the encoding of `sys.stdin`.
 
     Waiting for input takes no thread of Python's, can be cancelled, and does not hold up the end of the
-    process. What is read ahead is not seen by `sys.stdin`, so use one or the other. Where `sys.stdin` has been
-    replaced, its replacement is read, in a thread.
+    process. What is read ahead is not seen by `sys.stdin`, so use one or the other. Where `sys.stdin` has
+    been replaced, its replacement is read, in a thread.
     """
 
     def __init__(self) -> None:
@@ -55,9 +55,7 @@ class StandardInput:
         self._replaced: WrappedFile[str] | None = None
 
     async def _file(self) -> Any:
-        file = sys.stdin
-        if file is None:
-            raise RuntimeError("lost sys.stdin")
+        file: Any = _stdin()
         if file is not sys.__stdin__ or file.closed:
             if self._replaced is None or self._replaced.wrapped is not file:
                 self._replaced = WrappedFile(file)
@@ -91,21 +89,27 @@ class StandardInput:
 
     def fileno(self) -> int:
         """The descriptor."""
-        return sys.stdin.fileno()
+        return cast("int", _stdin().fileno())
 
     def isatty(self) -> bool:
         """Whether it is a terminal."""
-        return sys.stdin.isatty()
+        return cast("bool", _stdin().isatty())
 
     @property
     def encoding(self) -> str:
         """The name of the encoding."""
-        return sys.stdin.encoding
+        return cast("str", _stdin().encoding)
 
     @property
     def errors(self) -> str | None:
         """The name of the error handler."""
-        return sys.stdin.errors
+        return cast("str | None", _stdin().errors)
+
+
+def _stdin() -> Any:
+    if sys.stdin is None:
+        raise RuntimeError("lost sys.stdin")
+    return sys.stdin
 
 
 stdin: Final = StandardInput()

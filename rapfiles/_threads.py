@@ -1,7 +1,7 @@
-"""Python code that may block, run in a thread: on asyncio and on trio, and without holding up the end of the process.
+"""Python code that may block, run in a thread: on asyncio and trio, and without holding up the process's end.
 
 Only what is Python's own needs this: an `opener`, a file object that somebody else has made. The threads are
-daemons, so that one that is stuck does not keep the interpreter from ending, and are not shared with anything.
+daemons, so that one that is stuck does not keep the interpreter from ending, and shared with nothing else.
 """
 
 from __future__ import annotations

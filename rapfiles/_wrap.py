@@ -35,7 +35,7 @@ class WrappedFile(Generic[AnyStr]):
     """
 
     def __init__(self, file: IO[AnyStr]) -> None:
-        self._wrapped = file
+        self._wrapped: IO[AnyStr] = file
         self._strand = Strand()
 
     @property

@@ -208,7 +208,7 @@ const MOST_BETWEEN_LOOKS: u64 = 256;
 
 impl Pace {
     /// Whether the clock is to be looked at now.
-    fn is_due(&self) -> bool {
+    pub(crate) fn is_due(&self) -> bool {
         match self.left.load(Ordering::Relaxed) {
             0 => true,
             left => {
@@ -230,8 +230,9 @@ impl Pace {
     }
 }
 
-/// Counts an operation that took less than looking at the clock does; `true` when the task must give the others a turn.
+/// Counts an operation that takes less than looking at the clock does; `true` when the task must give the others a turn.
 pub(crate) fn spend_little(py: Python<'_>, pace: &Pace) -> PyResult<bool> {
+    // Left at zero by whoever found it due before.
     if !pace.is_due() {
         return Ok(false);
     }

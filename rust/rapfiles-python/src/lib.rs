@@ -7,9 +7,9 @@ mod event_loop;
 mod functions;
 mod handle;
 mod listing;
+mod next_item;
 mod operation;
 mod pure_path;
-mod ready;
 mod results;
 mod stat_result;
 
@@ -62,6 +62,8 @@ mod _native {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::operation::set_send_slot(module.py());
+        crate::handle::buffered::set_next_slot(module.py());
+        crate::handle::text_file::set_next_slot(module.py());
         module.add("__version__", python_version())
     }
 

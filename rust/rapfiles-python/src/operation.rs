@@ -180,14 +180,8 @@ impl Operation {
                         }
                     };
                 }
-                State::File(mut work) => match work.advance(py) {
-                    Progress::Done(answer) => {
-                        if work.spend_little(py)? {
-                            self.put_state(State::Ready(answer));
-                            return Ok(Step::Suspend(py.None()));
-                        }
-                        return answer.map(Step::Return);
-                    }
+                State::File(mut work) => match work.advance_on_asyncio(py) {
+                    Progress::Done(answer) => return answer.map(Step::Return),
                     Progress::Yield => {
                         self.put_state(State::File(work));
                         return Ok(Step::Suspend(py.None()));

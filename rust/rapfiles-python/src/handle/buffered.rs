@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::exceptions::{PyOverflowError, PyValueError};
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -13,9 +14,8 @@ use super::open_file::OpenFile;
 use super::payload::{Payload, Target};
 use super::positional::{self, ReadAt, Stat, WriteAt};
 use super::work::{Request, lock};
-use crate::event_loop;
 use crate::operation::{Operation, file_operation};
-use crate::ready::ready;
+use crate::next_item::{self, Next, next_item};
 
 /// What `io` reads where no size is given.
 const BUFFER_SIZE: usize = 8192;
@@ -149,22 +149,9 @@ impl BufferedFile {
         slf
     }
 
-    fn __anext__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let file = self.attached()?;
-        if !file.trio
-            && file.readable
-            && let Ok(mut guard) = file.handle.lock()
-            && guard.is_idle()
-            && guard.is_written()
-            && !guard.is_closed()
-            && let Some(length) = guard.find_line(0)
-        {
-            let line = PyBytes::new(py, &guard.available()[..length]);
-            guard.consume(length);
-            drop(guard);
-            return ready(py, line.into_any(), event_loop::spend_little(py, &file.pace)?);
-        }
-        Ok(self.submit(py, ReadLine::new(None, true))?.into_pyobject(py)?.into_any())
+    /// The slot has a function of its own (`set_next_slot`).
+    fn __anext__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        next_item(slf.as_any(), next_line)
     }
 
     /// Reads the next chunk of an iteration over chunks.
@@ -248,4 +235,39 @@ impl BufferedFile {
     fn closed(&self) -> PyResult<bool> {
         Ok(lock(&self.attached()?.handle)?.is_closed())
     }
+}
+
+/// Gives the type an `am_anext` slot with nothing in between.
+pub(crate) fn set_next_slot(py: Python<'_>) {
+    next_item::set_slot(&py.get_type::<BufferedFile>(), am_anext);
+}
+
+/// # Safety
+/// Called by the interpreter with a file of this class.
+unsafe extern "C" fn am_anext(file: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: the interpreter calls this attached, and the caller has a reference to the file.
+    unsafe { next_item::am_anext(file, next_line) }
+}
+
+/// Takes the next line, if it has been read already.
+fn next_line<'py>(file: &Bound<'py, PyAny>) -> PyResult<Next<'py>> {
+    let py = file.py();
+    // SAFETY: this is asked of files of this class only.
+    let buffered = unsafe { file.cast_unchecked::<BufferedFile>() }.get();
+    let open = buffered.attached()?;
+    if !open.trio
+        && open.readable
+        && !open.pace.is_due()
+        && let Ok(mut guard) = open.handle.lock()
+        && guard.is_idle()
+        && guard.is_written()
+        && !guard.is_closed()
+        && let Some(length) = guard.find_line(0)
+    {
+        let line = PyBytes::new(py, &guard.available()[..length]);
+        guard.consume(length);
+        return Ok(Next::Item(line.into_any()));
+    }
+    let operation = buffered.submit(py, ReadLine::new(None, true))?;
+    Ok(Next::Operation(operation.into_pyobject(py)?.into_any()))
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::exceptions::PyValueError;
+use pyo3::ffi;
 use pyo3::prelude::*;
 use rapfiles_core::Decoder;
 
@@ -17,9 +18,8 @@ use super::strings::string;
 use super::text::{CLOSED, Read, ReadAll, ReadLine, ReadLines, Seek, Settings, Tell, TextState, Write};
 use super::work::{Request, lock};
 use crate::arguments;
-use crate::event_loop;
 use crate::operation::{Operation, file_operation};
-use crate::ready::ready;
+use crate::next_item::{self, Next, next_item};
 
 /// The native half of `AsyncTextIOWrapper`.
 #[pyclass(frozen, subclass, weakref, module = "rapfiles._native")]
@@ -172,23 +172,9 @@ impl TextFile {
         slf
     }
 
-    fn __anext__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let file = self.attached()?;
-        if !file.trio
-            && let Ok(mut guard) = file.handle.lock()
-            && guard.is_idle()
-            && guard.is_written()
-            && !guard.is_closed()
-            && let Some(decoder) = guard.decoder()
-            && let Some(bytes) = decoder.find_line()
-        {
-            let (content, form) = decoder.peek(bytes);
-            let line = string(py, content, form)?;
-            decoder.consume(bytes);
-            drop(guard);
-            return ready(py, line.into_any(), event_loop::spend_little(py, &file.pace)?);
-        }
-        Ok(self.submit(py, ReadLine::new(&self.state, None, true))?.into_pyobject(py)?.into_any())
+    /// The slot has a function of its own (`set_next_slot`).
+    fn __anext__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        next_item(slf.as_any(), next_line)
     }
 
     /// Writes text to the buffer, and waits while that is full. Returns how many characters it has.
@@ -286,4 +272,40 @@ impl TextFile {
     fn _newline(&self) -> Option<&'static str> {
         self.state.settings().newline
     }
+}
+
+/// Gives the type an `am_anext` slot with nothing in between.
+pub(crate) fn set_next_slot(py: Python<'_>) {
+    next_item::set_slot(&py.get_type::<TextFile>(), am_anext);
+}
+
+/// # Safety
+/// Called by the interpreter with a file of this class.
+unsafe extern "C" fn am_anext(file: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: the interpreter calls this attached, and the caller has a reference to the file.
+    unsafe { next_item::am_anext(file, next_line) }
+}
+
+/// Takes the next line, if it has been decoded already.
+fn next_line<'py>(file: &Bound<'py, PyAny>) -> PyResult<Next<'py>> {
+    let py = file.py();
+    // SAFETY: this is asked of files of this class only.
+    let text = unsafe { file.cast_unchecked::<TextFile>() }.get();
+    let open = text.attached()?;
+    if !open.trio
+        && !open.pace.is_due()
+        && let Ok(mut guard) = open.handle.lock()
+        && guard.is_idle()
+        && guard.is_written()
+        && !guard.is_closed()
+        && let Some(decoder) = guard.decoder()
+        && let Some(bytes) = decoder.find_line()
+    {
+        let (content, form) = decoder.peek(bytes);
+        let line = string(py, content, form)?;
+        decoder.consume(bytes);
+        return Ok(Next::Item(line.into_any()));
+    }
+    let operation = text.submit(py, ReadLine::new(&text.state, None, true))?;
+    Ok(Next::Operation(operation.into_pyobject(py)?.into_any()))
 }

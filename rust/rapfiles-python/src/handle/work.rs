@@ -131,9 +131,33 @@ impl FileWork {
         self.request.name()
     }
 
-    /// Counts it as done without suspending; `true` when the task must give the others a turn.
-    pub(crate) fn spend_little(&self, py: Python<'_>) -> PyResult<bool> {
-        event_loop::spend_little(py, &self.file.get().pace)
+    /// Goes on as far as possible, but may give way before it begins.
+    pub(crate) fn advance_on_asyncio(&mut self, py: Python<'_>) -> Progress {
+        // Not when it is done: being cancelled then would lose what it has done.
+        match self.gives_way(py) {
+            Ok(true) => Progress::Yield,
+            Ok(false) => self.advance(py),
+            Err(error) => Progress::Done(Err(error)),
+        }
+    }
+
+    /// Whether other tasks should have a turn before it begins. It has its place among the operations on the file.
+    fn gives_way(&mut self, py: Python<'_>) -> PyResult<bool> {
+        let file = self.file.get();
+        if !matches!(self.phase, Phase::Start) || !event_loop::spend_little(py, &file.pace)? {
+            return Ok(false);
+        }
+        if !self.request.is_positional() {
+            let mut guard = lock(&file.handle)?;
+            if !guard.is_idle() {
+                // It has to wait for its turn anyway.
+                return Ok(false);
+            }
+            guard.hold();
+            self.holding = true;
+        }
+        self.phase = Phase::Yielded;
+        Ok(true)
     }
 
     /// The ticket that it waits for.

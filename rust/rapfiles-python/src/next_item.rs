@@ -1,0 +1,249 @@
+//! The awaitable of one item of an iteration over lines.
+//!
+//! The interpreter makes, asks and drops one for each line, so this is a bare type with bare slots: it is not tracked
+//! by the garbage collector, and nothing is looked up by name. Where a line is at hand, asking takes it; else an
+//! ordinary operation is begun and asked in its place.
+
+use std::ffi::{CStr, c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyType;
+
+/// What a file has for its next item.
+pub(crate) enum Next<'py> {
+    /// The item.
+    Item(Bound<'py, PyAny>),
+    /// The operation that gets it.
+    Operation(Bound<'py, PyAny>),
+}
+
+/// Asks a file for its next item.
+pub(crate) type Ask = for<'py> fn(&Bound<'py, PyAny>) -> PyResult<Next<'py>>;
+
+#[repr(C)]
+struct NextItem {
+    base: ffi::PyObject,
+    /// The file; null when the item has been handed out.
+    file: *mut ffi::PyObject,
+    ask: Ask,
+    /// The operation that was begun.
+    operation: *mut ffi::PyObject,
+}
+
+static TYPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+
+/// The awaitable of the next item of a file.
+pub(crate) fn next_item<'py>(file: &Bound<'py, PyAny>, ask: Ask) -> PyResult<Bound<'py, PyAny>> {
+    let py = file.py();
+    let kind = TYPE.get_or_try_init(py, || new_type(py))?;
+    // SAFETY: the memory is as large as the type says, and is initialised here, the type's own part by the call.
+    unsafe {
+        let object = ffi::PyObject_Malloc(size_of::<NextItem>()).cast::<NextItem>();
+        if object.is_null() {
+            ffi::PyErr_NoMemory();
+            return Err(PyErr::fetch(py));
+        }
+        ffi::PyObject_Init(object.cast(), kind.as_ptr().cast());
+        (&raw mut (*object).file).write(file.clone().into_ptr());
+        (&raw mut (*object).ask).write(ask);
+        (&raw mut (*object).operation).write(ptr::null_mut());
+        Ok(Bound::from_owned_ptr(py, object.cast()))
+    }
+}
+
+/// What the `am_anext` slot of a file does.
+///
+/// # Safety
+/// The interpreter must be attached, and the file alive.
+pub(crate) unsafe fn am_anext(file: *mut ffi::PyObject, ask: Ask) -> *mut ffi::PyObject {
+    // SAFETY: the caller's promise.
+    let (py, file) = unsafe {
+        let py = Python::assume_attached();
+        (py, Borrowed::from_ptr(py, file))
+    };
+    match next_item(&file, ask) {
+        Ok(item) => item.into_ptr(),
+        Err(error) => {
+            error.restore(py);
+            ptr::null_mut()
+        }
+    }
+}
+
+/// Puts a function into the `am_anext` slot of a class, which must not be in use yet.
+pub(crate) fn set_slot(class: &Bound<'_, PyType>, function: ffi::unaryfunc) {
+    // SAFETY: the class is a heap type, whose `tp_as_async` points into itself, and the module is being initialised.
+    unsafe {
+        if let Some(slots) = (*class.as_type_ptr()).tp_as_async.as_mut() {
+            slots.am_anext = Some(function);
+        }
+    }
+}
+
+fn new_type(py: Python<'_>) -> PyResult<Py<PyType>> {
+    // The interpreter keeps what it is given here for as long as the type exists, which is for ever.
+    let methods = Box::leak(Box::new([
+        method(c"send", ffi::PyMethodDefPointer { PyCFunction: send }, ffi::METH_O),
+        method(c"throw", ffi::PyMethodDefPointer { PyCFunction: throw }, ffi::METH_VARARGS),
+        method(c"close", ffi::PyMethodDefPointer { PyCFunction: close }, ffi::METH_NOARGS),
+        ffi::PyMethodDef::zeroed(),
+    ]));
+    let slot = |slot: c_int, function: *mut c_void| ffi::PyType_Slot { slot, pfunc: function };
+    let mut slots = [
+        slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
+        slot(ffi::Py_am_await, itself as *mut c_void),
+        slot(ffi::Py_am_send, am_send as *mut c_void),
+        slot(ffi::Py_tp_iter, itself as *mut c_void),
+        slot(ffi::Py_tp_iternext, next as *mut c_void),
+        slot(ffi::Py_tp_methods, methods.as_mut_ptr().cast()),
+        slot(0, ptr::null_mut()),
+    ];
+    let flags = ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION;
+    let mut spec = ffi::PyType_Spec {
+        name: c"rapfiles._native.NextItem".as_ptr(),
+        basicsize: size_of::<NextItem>() as c_int,
+        itemsize: 0,
+        flags: flags as u32,
+        slots: slots.as_mut_ptr(),
+    };
+    // SAFETY: the specification is complete, and its functions have the types that its slots want.
+    let kind = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&raw mut spec)) }?;
+    Ok(kind.cast_into::<PyType>()?.unbind())
+}
+
+fn method(name: &'static CStr, function: ffi::PyMethodDefPointer, flags: c_int) -> ffi::PyMethodDef {
+    ffi::PyMethodDef { ml_name: name.as_ptr(), ml_meth: function, ml_flags: flags, ml_doc: ptr::null() }
+}
+
+// SAFETY of all of the following: the interpreter calls them attached, with an object of this type.
+
+unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
+    // SAFETY: nobody has a reference to the object any more.
+    unsafe {
+        let kind = ffi::Py_TYPE(object);
+        let item = object.cast::<NextItem>();
+        ffi::Py_XDECREF((*item).file);
+        ffi::Py_XDECREF((*item).operation);
+        ffi::PyObject_Free(object.cast());
+        ffi::Py_DECREF(kind.cast());
+    }
+}
+
+unsafe extern "C" fn itself(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: the object is alive.
+    unsafe { ffi::Py_INCREF(object) };
+    object
+}
+
+unsafe extern "C" fn am_send(
+    object: *mut ffi::PyObject,
+    _value: *mut ffi::PyObject,
+    result: *mut *mut ffi::PyObject,
+) -> ffi::PySendResult {
+    // SAFETY: the interpreter calls this attached.
+    let py = unsafe { Python::assume_attached() };
+    // SAFETY: the object is alive, and there is a place for the result.
+    unsafe {
+        let item = object.cast::<NextItem>();
+        *result = ptr::null_mut();
+        if (*item).operation.is_null() {
+            // Taken out, because it is asked once.
+            let file = std::mem::replace(&mut (*item).file, ptr::null_mut());
+            if file.is_null() {
+                PyRuntimeError::new_err("cannot reuse already awaited coroutine").restore(py);
+                return ffi::PySendResult::PYGEN_ERROR;
+            }
+            let file = Bound::from_owned_ptr(py, file);
+            let next = catch_unwind(AssertUnwindSafe(|| ((*item).ask)(&file)));
+            match next.unwrap_or_else(|_| Err(PyRuntimeError::new_err("rapfiles panicked, which is a defect"))) {
+                Ok(Next::Item(value)) => {
+                    *result = value.into_ptr();
+                    return ffi::PySendResult::PYGEN_RETURN;
+                }
+                Ok(Next::Operation(operation)) => (*item).operation = operation.into_ptr(),
+                Err(error) => {
+                    error.restore(py);
+                    return ffi::PySendResult::PYGEN_ERROR;
+                }
+            }
+        }
+        ffi::PyIter_Send((*item).operation, ffi::Py_None(), result)
+    }
+}
+
+unsafe extern "C" fn next(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    let mut result = ptr::null_mut();
+    // SAFETY: the object is alive, and so is the place.
+    match unsafe { am_send(object, ptr::null_mut(), &raw mut result) } {
+        ffi::PySendResult::PYGEN_RETURN => {
+            // SAFETY: a string or bytes is no exception's argument list, so it comes through as it is.
+            unsafe {
+                ffi::PyErr_SetObject(ffi::PyExc_StopIteration, result);
+                ffi::Py_DECREF(result);
+            }
+            ptr::null_mut()
+        }
+        _ => result,
+    }
+}
+
+unsafe extern "C" fn send(object: *mut ffi::PyObject, _value: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: as for `next`.
+    unsafe { next(object) }
+}
+
+unsafe extern "C" fn throw(object: *mut ffi::PyObject, arguments: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: the object is alive, and the arguments are a tuple.
+    unsafe {
+        let item = object.cast::<NextItem>();
+        if !(*item).operation.is_null() {
+            let throw = ffi::PyObject_GetAttrString((*item).operation, c"throw".as_ptr());
+            if throw.is_null() {
+                return throw;
+            }
+            let result = ffi::PyObject_CallObject(throw, arguments);
+            ffi::Py_DECREF(throw);
+            return result;
+        }
+        ffi::Py_XDECREF(std::mem::replace(&mut (*item).file, ptr::null_mut()));
+        let count = ffi::PyTuple_Size(arguments);
+        let argument = |at| if at < count { ffi::PyTuple_GetItem(arguments, at) } else { ffi::Py_None() };
+        for at in 0..2 {
+            let exception = argument(at);
+            if ffi::PyExceptionInstance_Check(exception) != 0 {
+                ffi::PyErr_SetObject(ffi::Py_TYPE(exception).cast(), exception);
+                return ptr::null_mut();
+            }
+        }
+        if ffi::PyExceptionClass_Check(argument(0)) != 0 {
+            ffi::PyErr_SetObject(argument(0), argument(1));
+        } else {
+            let message = "exceptions must be classes or instances deriving from BaseException";
+            PyTypeError::new_err(message).restore(Python::assume_attached());
+        }
+        ptr::null_mut()
+    }
+}
+
+unsafe extern "C" fn close(object: *mut ffi::PyObject, _nothing: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: the object is alive.
+    unsafe {
+        let item = object.cast::<NextItem>();
+        ffi::Py_XDECREF(std::mem::replace(&mut (*item).file, ptr::null_mut()));
+        if (*item).operation.is_null() {
+            return ffi::Py_NewRef(ffi::Py_None());
+        }
+        let close = ffi::PyObject_GetAttrString((*item).operation, c"close".as_ptr());
+        if close.is_null() {
+            return close;
+        }
+        let result = ffi::PyObject_CallNoArgs(close);
+        ffi::Py_DECREF(close);
+        result
+    }
+}
