@@ -8,7 +8,7 @@ import errno
 import os
 import sys
 from threading import Lock
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from .._path import AsyncPath
 from .._threads import run_sync
@@ -97,7 +97,7 @@ def collides(error: OSError, directory: str | bytes) -> bool:
     )
 
 
-def _make_file(names: Naming, flags: int) -> tuple[int, str | bytes]:
+def _make_file(names: Naming, flags: int) -> tuple[int, Any]:
     for path in names.candidates():
         sys.audit("tempfile.mkstemp", path)
         try:
@@ -116,7 +116,7 @@ def _unmake_file(made: tuple[int, str | bytes]) -> None:
         os.unlink(path)
 
 
-def make_directory(names: Naming) -> str | bytes:
+def make_directory(names: Naming) -> Any:
     """Make a directory with a new name that only its owner may use, in this thread."""
     for path in names.candidates():
         sys.audit("tempfile.mkdtemp", path)

@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     # What a temporary file has of the file inside it, it has by delegation, so for type checkers only it is
     # one.
     _Text = AsyncTextIOWrapper
-    _Buffered = AsyncBufferedRandom
+    _Binary = AsyncBufferedRandom
     _Raw = AsyncFileIO
 else:
-    _Text = _Buffered = _Raw = object
+    _Text = _Binary = _Raw = object
 
 __all__ = [
     "NamedTemporaryFile",
@@ -63,7 +63,7 @@ _without_nameless: set[str] = set()
 _MOST_REMEMBERED: Final = 1000
 
 
-class _TemporaryFile:
+class _Temporary:
     """A file of rapfiles' and its end. What is not here is the file's own."""
 
     def __init__(
@@ -243,14 +243,17 @@ class _TemporaryFile:
         return f"<{type(self).__name__} {self.file!r}>"
 
 
-class TemporaryTextFile(_TemporaryFile, _Text):
+# Closing is more than the native operation, hence a coroutine: type checkers are told to overlook that.
+
+
+class TemporaryTextFile(_Temporary, _Text):  # type: ignore[misc]  # pyright: ignore[reportIncompatibleMethodOverride]
     """A temporary file in text mode.
 
     It has everything that `AsyncTextIOWrapper` has, and `persist`, `path` and `file`.
     """
 
 
-class TemporaryBinaryFile(_TemporaryFile, _Buffered):
+class TemporaryBinaryFile(_Temporary, _Binary):  # type: ignore[misc]  # pyright: ignore[reportIncompatibleMethodOverride]
     """A temporary file in binary mode.
 
     It has everything that `AsyncBufferedRandom` has, and `persist`, `path` and `file`. With a mode that only
@@ -258,7 +261,7 @@ class TemporaryBinaryFile(_TemporaryFile, _Buffered):
     """
 
 
-class TemporaryRawFile(_TemporaryFile, _Raw):
+class TemporaryRawFile(_Temporary, _Raw):  # type: ignore[misc]  # pyright: ignore[reportIncompatibleMethodOverride]
     """A temporary file without a buffer.
 
     It has everything that `AsyncFileIO` has, and `persist`, `path` and `file`.
@@ -300,7 +303,7 @@ class Opening:
         nameable: bool = True,
     ) -> Any:
         """The temporary file that has an open file inside."""
-        kind: type[_TemporaryFile]
+        kind: type[_Temporary]
         if "b" not in self._arguments["mode"]:
             kind = TemporaryTextFile
         else:

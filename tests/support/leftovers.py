@@ -1,4 +1,4 @@
-"""What is left behind: open descriptors, entries of folders, warnings, once background work has settled."""
+"""What is left behind once background work has settled: open descriptors, entries of folders, warnings."""
 
 import os
 import time
@@ -9,18 +9,8 @@ from pathlib import Path
 
 import anyio
 
+from support.leaks import descriptors
 from support.loops import settle_garbage
-
-
-def descriptors() -> dict[str, str]:
-    """The open files of this process: what each descriptor is."""
-    found = {}
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            found[name] = os.readlink(f"/proc/self/fd/{name}")
-        except FileNotFoundError:  # the descriptor with which this folder was listed
-            continue
-    return found
 
 
 def entries(folder: Path) -> list[str]:
@@ -28,11 +18,12 @@ def entries(folder: Path) -> list[str]:
     return sorted(name for name in os.listdir(folder) if not name.startswith(".fuse_hidden"))
 
 
-async def becomes(holds: Callable[[], bool], wanted: str) -> None:
+async def becomes(holds: Callable[[], bool], wanted: str | Callable[[], str]) -> None:
     """Wait until something is so that background work brings about."""
     deadline = time.monotonic() + 30
     while not holds():
-        assert time.monotonic() < deadline, f"never: {wanted}"
+        late = time.monotonic() > deadline
+        assert not late, f"never: {wanted if isinstance(wanted, str) else wanted()}"
         await anyio.sleep(0.001)
 
 
@@ -43,7 +34,12 @@ async def nothing_left(folder: Path) -> None:
 
 async def same_descriptors(before: dict[str, str]) -> None:
     """Wait until the open files are those from before."""
-    await becomes(lambda: descriptors() == before, f"the descriptors {before}")
+
+    def difference() -> str:
+        now = descriptors()
+        return f"more: {now.items() - before.items()}, fewer: {before.items() - now.items()}"
+
+    await becomes(lambda: descriptors() == before, difference)
 
 
 @contextmanager
@@ -54,4 +50,5 @@ def no_warnings() -> Iterator[None]:
         warnings.simplefilter("always")
         yield
         settle_garbage()
-    assert [str(warning.message) for warning in caught] == []
+    found = [str(warning.message) for warning in caught]
+    assert not found, f"warnings: {found}"
