@@ -13,6 +13,8 @@ from functools import partial
 from io import UnsupportedOperation
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
+import rapfiles._native as _native
+
 from .._arguments import path_text, permissions
 from .._open import open as open_file
 from .._path import AsyncPath
@@ -24,6 +26,7 @@ from ._names import AnyPath, Naming, naming
 from ._persist import give_name
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
     from types import TracebackType
     from typing import Self
 
@@ -213,18 +216,22 @@ class _Temporary:
 
     async def _end(self, closing: Any, delete: bool) -> None:
         leftover = self._leftover if delete else None
+        if leftover is None:
+            await closing
+            return
         try:
             await closing
         except Exception:
-            if leftover is not None:
-                await leftover.finish()
+            await leftover.finish(self._unlink)
             raise
         except BaseException:
-            if leftover is not None:
-                leftover.remove_later()
+            leftover.remove_later()
             raise
-        if leftover is not None:
-            await leftover.finish()
+        await leftover.finish(self._unlink)
+
+    def _unlink(self) -> Awaitable[None]:
+        assert not isinstance(self._name, int), "a file without a name leaves nothing"
+        return _native.unlink(os.fsdecode(self._name), True)
 
     async def __aenter__(self) -> Self:
         if self.file.closed:
@@ -292,7 +299,8 @@ class Opening:
 
     async def open(self, name: Any, opener: Any) -> Any:
         """The open file."""
-        return await open_file(name, **self._arguments, opener=opener)
+        open_any: Any = open_file
+        return await open_any(name, **self._arguments, opener=opener)
 
     def temporary(
         self,
@@ -303,7 +311,7 @@ class Opening:
         nameable: bool = True,
     ) -> Any:
         """The temporary file that has an open file inside."""
-        kind: type[_Temporary]
+        kind: Any
         if "b" not in self._arguments["mode"]:
             kind = TemporaryTextFile
         else:
@@ -490,7 +498,7 @@ def TemporaryFile(
 @overload
 def TemporaryFile(
     mode: OpenBinaryMode = "w+b",
-    buffering: int = -1,
+    buffering: Literal[-1, 1] = -1,
     encoding: None = None,
     newline: None = None,
     suffix: str | bytes | None = None,
@@ -499,6 +507,20 @@ def TemporaryFile(
     *,
     errors: None = None,
 ) -> TemporaryContextManager[TemporaryBinaryFile, TemporaryBinaryFile]: ...
+@overload
+def TemporaryFile(
+    mode: OpenBinaryMode = "w+b",
+    buffering: int = -1,
+    encoding: None = None,
+    newline: None = None,
+    suffix: str | bytes | None = None,
+    prefix: str | bytes | None = None,
+    dir: AnyPath | None = None,
+    *,
+    errors: None = None,
+) -> TemporaryContextManager[
+    TemporaryBinaryFile | TemporaryRawFile, TemporaryBinaryFile | TemporaryRawFile
+]: ...
 @overload
 def TemporaryFile(
     mode: str,
@@ -615,7 +637,7 @@ def NamedTemporaryFile(
 @overload
 def NamedTemporaryFile(
     mode: OpenBinaryMode = "w+b",
-    buffering: int = -1,
+    buffering: Literal[-1, 1] = -1,
     encoding: None = None,
     newline: None = None,
     suffix: str | bytes | None = None,
@@ -626,6 +648,22 @@ def NamedTemporaryFile(
     errors: None = None,
     delete_on_close: bool = True,
 ) -> TemporaryContextManager[TemporaryBinaryFile, TemporaryBinaryFile]: ...
+@overload
+def NamedTemporaryFile(
+    mode: OpenBinaryMode = "w+b",
+    buffering: int = -1,
+    encoding: None = None,
+    newline: None = None,
+    suffix: str | bytes | None = None,
+    prefix: str | bytes | None = None,
+    dir: AnyPath | None = None,
+    delete: bool = True,
+    *,
+    errors: None = None,
+    delete_on_close: bool = True,
+) -> TemporaryContextManager[
+    TemporaryBinaryFile | TemporaryRawFile, TemporaryBinaryFile | TemporaryRawFile
+]: ...
 @overload
 def NamedTemporaryFile(
     mode: str,

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from .._threads import run_sync
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 __all__ = ["Leftover", "in_background"]
 
@@ -66,17 +66,24 @@ class Leftover:
                     # Not tried again of its own accord: whoever asked has been told of the failure.
                     self.keep()
 
-    async def finish(self) -> None:
-        """Remove it in a thread. If cancelled, that goes on in the background."""
+    async def finish(self, natively: Callable[[], Awaitable[object]] | None = None) -> None:
+        """Remove it in a thread, or by an operation of the engine's; if cancelled, in the background.
+
+        Args:
+            natively: Starts an operation that does the same as `remove`.
+        """
         self._requested = True
         if self._remove is None:
             return
         try:
-            await run_sync(self.remove)
+            await (run_sync(self.remove) if natively is None else natively())
+        except Exception:
+            self.keep()
+            raise
         except BaseException:
-            # Where it failed, nothing happens; where it was not begun, it is now.
             self.remove_later()
             raise
+        self.keep()
 
     def remove_later(self) -> None:
         """Remove it in the background."""

@@ -33,6 +33,7 @@ async def nameless(mode: str, path: Path) -> None:
     assert_type(await TemporaryFile("w+b", 0), TemporaryRawFile)
     assert_type(await TemporaryFile(buffering=0), TemporaryRawFile)
     assert_type(await TemporaryFile("w+", encoding="utf-8", dir=b"a"), TemporaryTextFile)
+    assert_type(await TemporaryFile(buffering=8192), TemporaryBinaryFile | TemporaryRawFile)
     assert_type(await TemporaryFile(mode), Any)
     async with TemporaryFile("w+") as text:
         assert_type(text, TemporaryTextFile)
