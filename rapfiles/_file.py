@@ -91,6 +91,8 @@ class _Common:
 
         @property
         def _file(self) -> _native.OpenFile: ...
+        @property
+        def closed(self) -> bool: ...
 
         def close(self) -> _native.Operation[None]: ...
 
@@ -130,10 +132,9 @@ class _Common:
         return self._open_file().seekable
 
     def _open_file(self) -> _native.OpenFile:
-        file = self._file
-        if file.closed:
+        if self.closed:
             raise ValueError("I/O operation on closed file.")
-        return file
+        return self._file
 
 
 class AsyncFileIO(_Common, _native.RawFile):
@@ -228,15 +229,16 @@ class _Buffered(_Common, _native.BufferedFile):
     async def writelines(self, lines: Iterable[Buffer], /) -> None:
         """Write one after the other, as one operation. Line ends are not added."""
         self._open_file()
-        collected = bytearray()
+        collected: bytearray | None = None
         try:
             for line in lines:
+                collected = bytearray() if collected is None else collected
                 if isinstance(line, str):
                     raise TypeError("a bytes-like object is required, not 'str'")
                 collected += memoryview(line)
         finally:
             # What came before an error has been written, as with a synchronous file.
-            if collected:
+            if collected is not None:
                 await self.write(bytes(collected))
 
     def chunks(self, size: int = _CHUNK) -> Chunks:

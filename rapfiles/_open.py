@@ -331,6 +331,8 @@ async def _open(
     if buffering == 0:
         file_class: Any = AsyncFileIO
     elif readable and writable:
+        if not opened.seekable:
+            raise io.UnsupportedOperation("File or stream is not seekable.")
         file_class = AsyncBufferedRandom
     else:
         file_class = AsyncBufferedReader if readable else AsyncBufferedWriter

@@ -6,7 +6,6 @@ daemons, so that one that is stuck does not keep the interpreter from ending, an
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import queue
@@ -128,6 +127,8 @@ class Strand:
         return outcome
 
     async def _run_on_asyncio(self, function: Callable[[], Any]) -> Any:
+        import asyncio
+
         loop = asyncio.get_running_loop()
         done = loop.create_future()
 

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = Path(rapfiles.__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^(?P<indent> *)```python *\n(?P<source>.*?)^(?P=indent)``` *$", re.MULTILINE | re.DOTALL)
-PRINTED = re.compile(r"^ *#> ?(?P<line>.*)$", re.MULTILINE)
+PRINTED = re.compile(r"^ *# ?> ?(?P<line>.*)$", re.MULTILINE)
 
 # An example runs as its reader would run it: one that awaits at its top level as in `python -m asyncio`,
 # any other as a script. The source arrives on standard input, after as many empty lines as make a traceback
@@ -40,7 +40,10 @@ else:
 """
 
 # What the examples in docstrings need not say again.
-DOCSTRING_PRELUDE = "from rapfiles import AsyncPath; directory = AsyncPath(__import__('os').getcwd())"
+DOCSTRING_PRELUDE = """
+from rapfiles import AsyncPath, open, wrap_file
+directory = AsyncPath(__import__("os").getcwd())
+"""
 
 
 def keeps_attributes(folder: Path) -> bool:

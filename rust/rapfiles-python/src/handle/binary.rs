@@ -3,7 +3,7 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt};
-use rapfiles_core::{Error, Fetched, Guard, Outcome, Salvage, Task, Written};
+use rapfiles_core::{Error, Fetched, Guard, Outcome, Salvage, Subject, Task, Written};
 
 use super::large::ReadLarge;
 use super::open_file::OpenFile;
@@ -41,6 +41,12 @@ pub(crate) fn check_written(py: Python<'_>, guard: &mut Guard<'_>) -> PyResult<O
 
 pub(crate) fn exception(py: Python<'_>, error: Error) -> PyErr {
     errors::exception(py, error, &Names::none())
+}
+
+/// The error of reading what was opened for writing only.
+pub(crate) fn bad_descriptor(py: Python<'_>) -> PyErr {
+    const EBADF: i32 = 9;
+    exception(py, Error::Os { code: EBADF, subject: Subject::Nothing })
 }
 
 pub(crate) fn number(py: Python<'_>, number: u64) -> Step {

@@ -4,13 +4,14 @@ use std::ffi::CString;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pyo3::exceptions::{PyOSError, PyResourceWarning, PyValueError};
+use pyo3::exceptions::{PyResourceWarning, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use rapfiles_core::{Handle, OpenedFile};
 
 use super::work::lock;
+use crate::errors::{self, Names};
 use crate::event_loop::Pace;
 
 /// An open file: what its layers share.
@@ -151,11 +152,11 @@ impl Drop for OpenFile {
 #[pyfunction]
 #[pyo3(signature = (file, /))]
 pub(crate) fn take_descriptor(file: &Bound<'_, PyAny>) -> PyResult<i32> {
-    let file = match file.cast::<OpenFile>() {
+    let file_object = match file.cast::<OpenFile>() {
         Ok(file) => file.clone(),
         Err(_) => file.getattr(intern!(file.py(), "_file"))?.cast_into::<OpenFile>()?,
     };
-    let file = file.get();
+    let file = file_object.get();
     let mut guard = lock(&file.handle)?;
     if guard.is_closed() {
         return Err(PyValueError::new_err("I/O operation on closed file"));
@@ -167,9 +168,8 @@ pub(crate) fn take_descriptor(file: &Bound<'_, PyAny>) -> PyResult<i32> {
             Ok(descriptor)
         }
         Some(Err(error)) => {
-            let code = error.code().unwrap_or_default();
             drop(guard);
-            Err(PyOSError::new_err((code, std::io::Error::from_raw_os_error(code).to_string())))
+            Err(errors::exception(file_object.py(), error, &Names::none()))
         }
     }
 }

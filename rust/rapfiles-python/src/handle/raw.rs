@@ -172,9 +172,6 @@ impl RawFile {
 
     /// Reads everything up to the end of the file.
     fn readall(&self, py: Python<'_>) -> Operation {
-        if !self.file.get().readable {
-            return self.submit(py, ReadOnce { size: 0, bytes: None });
-        }
         self.submit(py, RawReadAll(ReadLarge::new(None, false)))
     }
 
@@ -294,6 +291,10 @@ impl Request for RawReadAll {
         outcome: Option<Outcome>,
     ) -> PyResult<Step> {
         check_open(guard, CLOSED)?;
+        if !file.readable {
+            // What the system call would say.
+            return Err(binary::bad_descriptor(py));
+        }
         self.0.advance(py, file, guard, outcome)
     }
 
