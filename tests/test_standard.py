@@ -1,4 +1,4 @@
-"""`stdin`, `stdout` and `stderr` in pipes, terminals and files, redirected, closed, at the end of a process."""
+"""`stdin`, `stdout` and `stderr` in pipes, terminals and files, redirected, closed, when a process ends."""
 
 import io
 import os

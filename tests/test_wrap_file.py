@@ -1,4 +1,4 @@
-"""`wrap_file` makes a synchronous file object awaitable: the same results, in a thread, one call at a time."""
+"""`wrap_file` makes a synchronous file object awaitable: the same results, in a thread, one by one."""
 
 import bz2
 import gzip
