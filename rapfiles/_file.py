@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import codecs
 import io
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 import rapfiles._native as _native
 
 from ._text import ENCODED_WHOLE, HANDLERS_OF_PYTHON, check, incremental, native_codec_of, resolved, universal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
 
     from typing_extensions import Buffer
@@ -63,7 +63,10 @@ class Chunks:
         return self._file._next_chunk(self._size)
 
 
-class Batches:
+Line = TypeVar("Line")
+
+
+class Batches(Generic[Line]):
     """The lines of a file from its position on, in lists."""
 
     __slots__ = ("_file", "_hint")
@@ -75,8 +78,8 @@ class Batches:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> list[Any]:
-        lines: list[Any] = await self._file.readlines(self._hint)
+    async def __anext__(self) -> list[Line]:
+        lines: list[Line] = await self._file.readlines(self._hint)
         if not lines:
             raise StopAsyncIteration
         return lines
@@ -181,7 +184,7 @@ class AsyncFileIO(_Common, _native.RawFile):
         """Iterate over what is left of the file, in chunks of `size` bytes; the last may be smaller."""
         return Chunks(self, _positive(size))
 
-    def lines(self, hint: int = _BATCH) -> Batches:
+    def lines(self, hint: int = _BATCH) -> Batches[bytes]:
         """Iterate over the lines that are left, in lists of about `hint` bytes."""
         return Batches(self, _positive(hint))
 
@@ -229,23 +232,24 @@ class _Buffered(_Common, _native.BufferedFile):
     async def writelines(self, lines: Iterable[Buffer], /) -> None:
         """Write one after the other, as one operation. Line ends are not added."""
         self._open_file()
-        collected: bytearray | None = None
+        batches: list[list[Buffer]] = [[]]
         try:
-            for line in lines:
-                collected = bytearray() if collected is None else collected
-                if isinstance(line, str):
-                    raise TypeError("a bytes-like object is required, not 'str'")
-                collected += memoryview(line)
-        finally:
+            await _collect(lines, batches, _checked_bytes)
+        except Exception:
             # What came before an error has been written, as with a synchronous file.
-            if collected is not None:
-                await self.write(bytes(collected))
+            await self._write_batches(batches)
+            raise
+        await self._write_batches(batches)
+
+    async def _write_batches(self, batches: list[list[Buffer]]) -> None:
+        if batches[0]:
+            await self._write_all([b"".join(batch) for batch in batches])
 
     def chunks(self, size: int = _CHUNK) -> Chunks:
         """Iterate over what is left of the file, in chunks of `size` bytes; the last may be smaller."""
         return Chunks(self, _positive(size))
 
-    def lines(self, hint: int = _BATCH) -> Batches:
+    def lines(self, hint: int = _BATCH) -> Batches[bytes]:
         """Iterate over the lines that are left, in lists of about `hint` bytes."""
         return Batches(self, _positive(hint))
 
@@ -402,31 +406,30 @@ class AsyncTextIOWrapper(_Common, _native.TextFile):
     async def writelines(self, lines: Iterable[str], /) -> None:
         """Write one after the other, as one operation. Line ends are not added."""
         self._open_file()
+        batches: list[list[str]] = [[]]
+        try:
+            await _collect(lines, batches, _checked_text)
+        except Exception:
+            # What came before an error has been written, as with a synchronous file.
+            await self._write_batches(batches)
+            raise
+        await self._write_batches(batches)
+
+    async def _write_batches(self, batches: list[list[str]]) -> None:
+        if not batches[0]:
+            return
+        written = _native.Counter()
         if self._encoder is not None:
             # What Python's encoder makes of a text may depend on where it begins and ends.
-            for line in lines:
-                await self.write(line)
+            await self._write_all([line for batch in batches for line in batch], written)
             return
-        collected: list[str] = []
         try:
-            for line in lines:
-                if not isinstance(line, str):
-                    raise TypeError(f"write() argument must be str, not {type(line).__name__}")
-                collected.append(line)
-        finally:
-            # What came before an error has been written, as with a synchronous file.
-            if collected:
-                await self._write_all(collected)
-
-    async def _write_all(self, lines: list[str]) -> None:
-        """Write texts as one, or one after the other up to the one that cannot be encoded."""
-        try:
-            await self.write("".join(lines))
+            await self._write_all(["".join(batch) for batch in batches], written)
         except UnicodeEncodeError:
-            for line in lines:
-                await self.write(line)
+            # One after the other, up to the one that cannot be encoded.
+            await self._write_all(batches[written.value], _native.Counter())
 
-    def lines(self, hint: int = _BATCH) -> Batches:
+    def lines(self, hint: int = _BATCH) -> Batches[str]:
         """Iterate over the lines that are left, in lists of about `hint` characters."""
         return Batches(self, _positive(hint))
 
@@ -459,6 +462,32 @@ class AsyncTextIOWrapper(_Common, _native.TextFile):
             f"<rapfiles.{type(self).__name__} name={self.name!r} mode={self.mode!r}"
             f" encoding={self.encoding!r}>"
         )
+
+
+async def _collect(lines: Iterable[Line], batches: list[list[Line]], length: Callable[[Line], int]) -> None:
+    """Collect lines in batches, with turns for other tasks in between."""
+    batch, size = batches[-1], 0
+    for line in lines:
+        size += length(line)
+        if size > _BATCH and batch:
+            await _native.checkpoint()
+            batch, size = [], 0
+            batches.append(batch)
+        batch.append(line)
+
+
+def _checked_bytes(line: Buffer) -> int:
+    if isinstance(line, bytes):
+        return len(line)
+    if isinstance(line, str):
+        raise TypeError("a bytes-like object is required, not 'str'")
+    return memoryview(line).nbytes
+
+
+def _checked_text(line: str) -> int:
+    if not isinstance(line, str):
+        raise TypeError(f"write() argument must be str, not {type(line).__name__}")
+    return len(line)
 
 
 def _positive(size: int) -> int:

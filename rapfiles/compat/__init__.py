@@ -1,7 +1,5 @@
 """aiofiles' names on the engine of rapfiles: `import rapfiles.compat as aiofiles`."""
 
-# ruff: noqa: A004 - the names are those of aiofiles
-
 from . import base as base
 from . import os as os
 from . import ospath as ospath

@@ -4,8 +4,6 @@
 something else in place of its `sync_open`, or of `wrap`.
 """
 
-# ruff: noqa: A001
-
 from __future__ import annotations
 
 from asyncio import get_running_loop

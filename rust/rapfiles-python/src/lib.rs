@@ -49,7 +49,7 @@ mod _native {
     #[pymodule_export]
     use crate::handle::raw::RawFile;
     #[pymodule_export]
-    use crate::handle::text_file::TextFile;
+    use crate::handle::text_file::{Counter, TextFile};
     #[pymodule_export]
     use crate::listing::DirectoryListing;
     #[pymodule_export]

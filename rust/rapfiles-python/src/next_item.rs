@@ -60,13 +60,16 @@ pub(crate) fn next_item<'py>(file: &Bound<'py, PyAny>, ask: Ask) -> PyResult<Bou
 ///
 /// # Safety
 /// The interpreter must be attached, and the file alive.
-pub(crate) unsafe fn am_anext(file: *mut ffi::PyObject, ask: Ask) -> *mut ffi::PyObject {
+pub(crate) unsafe fn am_anext(
+    file: *mut ffi::PyObject,
+    anext: for<'py> fn(&Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>,
+) -> *mut ffi::PyObject {
     // SAFETY: the caller's promise.
     let (py, file) = unsafe {
         let py = Python::assume_attached();
         (py, Borrowed::from_ptr(py, file))
     };
-    match next_item(&file, ask) {
+    match anext(&file) {
         Ok(item) => item.into_ptr(),
         Err(error) => {
             error.restore(py);

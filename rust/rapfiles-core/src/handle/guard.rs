@@ -66,9 +66,9 @@ impl<'a> Guard<'a> {
         self.inner.queue(Arc::clone(ticket));
     }
 
-    /// Whether the file has been closed, or given up.
+    /// Whether the file has been closed, or given up, or is to be closed as soon as no worker uses it.
     pub fn is_closed(&self) -> bool {
-        self.inner.file.is_none()
+        self.inner.file.is_none() || self.inner.is_orphaned()
     }
 
     /// Whether the descriptor is closed with the file.
@@ -294,6 +294,9 @@ impl<'a> Guard<'a> {
 
     /// Accepts bytes by copying them, if there is room.
     pub fn write(&mut self, bytes: &[u8]) -> Written {
+        if bytes.is_empty() {
+            return Written::Accepted;
+        }
         if !self.inner.writer.has_room(bytes.len()) {
             return Written::Full;
         }

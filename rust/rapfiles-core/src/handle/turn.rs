@@ -286,6 +286,10 @@ impl Inner {
         self.positional > 0
     }
 
+    pub(super) fn is_orphaned(&self) -> bool {
+        self.orphaned
+    }
+
     pub(super) fn has_positional(&self) -> bool {
         self.positional > 0
     }

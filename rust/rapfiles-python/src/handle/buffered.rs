@@ -1,5 +1,6 @@
 //! Buffered binary files: the native half of `AsyncBufferedReader`, `AsyncBufferedWriter` and `AsyncBufferedRandom`.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::exceptions::{PyOverflowError, PyValueError};
@@ -13,7 +14,7 @@ use super::lines::{ReadLine, ReadLines};
 use super::open_file::OpenFile;
 use super::payload::{Payload, Target};
 use super::positional::{self, ReadAt, Stat, WriteAt};
-use super::work::{Request, lock};
+use super::work::{InTurn, Request, lock};
 use crate::operation::{Operation, file_operation};
 use crate::next_item::{self, Next, next_item};
 
@@ -151,7 +152,7 @@ impl BufferedFile {
 
     /// The slot has a function of its own (`set_next_slot`).
     fn __anext__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        next_item(slf.as_any(), next_line)
+        anext(slf.as_any())
     }
 
     /// Reads the next chunk of an iteration over chunks.
@@ -165,6 +166,17 @@ impl BufferedFile {
     #[pyo3(signature = (data, /))]
     fn write(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<Operation> {
         self.submit(py, Write { payload: Payload::new(data)? })
+    }
+
+    /// Writes one after the other, as one operation.
+    #[pyo3(signature = (lines, /))]
+    fn _write_all(&self, py: Python<'_>, lines: Vec<Bound<'_, PyAny>>) -> PyResult<Operation> {
+        let requests = lines.iter().map(|line| {
+            let payload = Payload::new(line)?;
+            Ok(Box::new(Write { payload }) as Box<dyn Request>)
+        });
+        let requests = requests.collect::<PyResult<_>>()?;
+        self.submit(py, InTurn::new("writelines", requests, Arc::default()))
     }
 
     /// Hands what is buffered to the operating system.
@@ -246,7 +258,18 @@ pub(crate) fn set_next_slot(py: Python<'_>) {
 /// Called by the interpreter with a file of this class.
 unsafe extern "C" fn am_anext(file: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: the interpreter calls this attached, and the caller has a reference to the file.
-    unsafe { next_item::am_anext(file, next_line) }
+    unsafe { next_item::am_anext(file, anext) }
+}
+
+/// The awaitable of the next line. A trio task waits in its own way for what may take time.
+fn anext<'py>(file: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: this is asked of files of this class only.
+    let buffered = unsafe { file.cast_unchecked::<BufferedFile>() }.get();
+    if buffered.file.get().trio {
+        let operation = buffered.submit(file.py(), ReadLine::new(None, true))?;
+        return Ok(operation.into_pyobject(file.py())?.into_any());
+    }
+    next_item(file, next_line)
 }
 
 /// Takes the next line, if it has been read already.
@@ -255,8 +278,7 @@ fn next_line<'py>(file: &Bound<'py, PyAny>) -> PyResult<Next<'py>> {
     // SAFETY: this is asked of files of this class only.
     let buffered = unsafe { file.cast_unchecked::<BufferedFile>() }.get();
     let open = buffered.attached()?;
-    if !open.trio
-        && open.readable
+    if open.readable
         && !open.pace.is_due()
         && let Ok(mut guard) = open.handle.lock()
         && guard.is_idle()

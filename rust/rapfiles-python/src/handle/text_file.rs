@@ -1,7 +1,7 @@
 //! Text files: the native half of `AsyncTextIOWrapper`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
@@ -16,7 +16,7 @@ use super::open_file::OpenFile;
 use super::positional::Stat;
 use super::strings::string;
 use super::text::{CLOSED, Read, ReadAll, ReadLine, ReadLines, Seek, Settings, Tell, TextState, Write};
-use super::work::{Request, lock};
+use super::work::{InTurn, Request, lock};
 use crate::arguments;
 use crate::operation::{Operation, file_operation};
 use crate::next_item::{self, Next, next_item};
@@ -43,6 +43,24 @@ impl TextFile {
     fn submit(&self, py: Python<'_>, request: impl Request + 'static) -> PyResult<Operation> {
         self.attached()?;
         Ok(file_operation(py, &self.file, Box::new(request)))
+    }
+}
+
+/// A number that an operation counts up.
+#[pyclass(frozen, module = "rapfiles._native")]
+pub(crate) struct Counter(Arc<AtomicUsize>);
+
+#[pymethods]
+impl Counter {
+    #[new]
+    fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    /// The number.
+    #[getter]
+    fn value(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -174,13 +192,27 @@ impl TextFile {
 
     /// The slot has a function of its own (`set_next_slot`).
     fn __anext__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        next_item(slf.as_any(), next_line)
+        anext(slf.as_any())
     }
 
     /// Writes text to the buffer, and waits while that is full. Returns how many characters it has.
     #[pyo3(signature = (text, /))]
     fn write(&self, py: Python<'_>, text: &Bound<'_, PyAny>) -> PyResult<Operation> {
         self.submit(py, Write::new(&self.state, text)?)
+    }
+
+    /// Writes one after the other, as one operation. `written`: is given how many have been.
+    #[pyo3(signature = (lines, written, /))]
+    fn _write_all(
+        &self,
+        py: Python<'_>,
+        lines: Vec<Bound<'_, PyAny>>,
+        written: &Bound<'_, Counter>,
+    ) -> PyResult<Operation> {
+        let requests =
+            lines.iter().map(|line| Ok(Box::new(Write::new(&self.state, line)?) as Box<dyn Request>));
+        let requests = requests.collect::<PyResult<_>>()?;
+        self.submit(py, InTurn::new("writelines", requests, Arc::clone(&written.get().0)))
     }
 
     /// Hands what is buffered to the operating system.
@@ -283,7 +315,18 @@ pub(crate) fn set_next_slot(py: Python<'_>) {
 /// Called by the interpreter with a file of this class.
 unsafe extern "C" fn am_anext(file: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: the interpreter calls this attached, and the caller has a reference to the file.
-    unsafe { next_item::am_anext(file, next_line) }
+    unsafe { next_item::am_anext(file, anext) }
+}
+
+/// The awaitable of the next line. A trio task waits in its own way for what may take time.
+fn anext<'py>(file: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: this is asked of files of this class only.
+    let text = unsafe { file.cast_unchecked::<TextFile>() }.get();
+    if text.file.get().trio {
+        let operation = text.submit(file.py(), ReadLine::new(&text.state, None, true))?;
+        return Ok(operation.into_pyobject(file.py())?.into_any());
+    }
+    next_item(file, next_line)
 }
 
 /// Takes the next line, if it has been decoded already.
@@ -292,8 +335,7 @@ fn next_line<'py>(file: &Bound<'py, PyAny>) -> PyResult<Next<'py>> {
     // SAFETY: this is asked of files of this class only.
     let text = unsafe { file.cast_unchecked::<TextFile>() }.get();
     let open = text.attached()?;
-    if !open.trio
-        && !open.pace.is_due()
+    if !open.pace.is_due()
         && let Ok(mut guard) = open.handle.lock()
         && guard.is_idle()
         && guard.is_written()

@@ -1,6 +1,7 @@
 //! An operation on a handle: how it waits for its turn, for workers, and gives way.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -31,6 +32,8 @@ pub(crate) enum Step {
     Unlock,
     /// Other tasks should have a turn.
     Yield,
+    /// The next part can begin, perhaps after other tasks have had a turn.
+    Next,
 }
 
 /// What an operation on a handle does.
@@ -270,6 +273,13 @@ impl FileWork {
                     drop(guard);
                     self.request.unlocked(py, file)?;
                 }
+                Step::Next => {
+                    run_writer(guard);
+                    if event_loop::spend_little(py, &file.pace)? {
+                        self.phase = Phase::Yielded;
+                        return Ok(Progress::Yield);
+                    }
+                }
                 Step::Yield => {
                     self.phase = Phase::Yielded;
                     return Ok(Progress::Yield);
@@ -380,4 +390,49 @@ pub(crate) fn lock(handle: &Arc<Handle>) -> PyResult<Guard<'_>> {
     handle.lock().map_err(|_| {
         PyRuntimeError::new_err("this file was in use when the process was forked: open it again")
     })
+}
+
+/// Several requests as one operation: nobody else has a turn between them.
+pub(crate) struct InTurn {
+    name: &'static str,
+    requests: std::vec::IntoIter<Box<dyn Request>>,
+    current: Option<Box<dyn Request>>,
+    /// So many are done, for whoever wants to know where it failed.
+    done: Arc<AtomicUsize>,
+}
+
+impl InTurn {
+    pub(crate) fn new(name: &'static str, requests: Vec<Box<dyn Request>>, done: Arc<AtomicUsize>) -> Self {
+        let mut requests = requests.into_iter();
+        let current = requests.next();
+        Self { name, requests, current, done }
+    }
+}
+
+impl Request for InTurn {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn advance(
+        &mut self,
+        py: Python<'_>,
+        file: &OpenFile,
+        guard: &mut Guard<'_>,
+        outcome: Option<Outcome>,
+    ) -> PyResult<Step> {
+        let Some(current) = &mut self.current else { return Ok(Step::Done(py.None())) };
+        match current.advance(py, file, guard, outcome)? {
+            Step::Done(_) => {
+                self.done.fetch_add(1, Ordering::Relaxed);
+                self.current = self.requests.next();
+                Ok(if self.current.is_none() { Step::Done(py.None()) } else { Step::Next })
+            }
+            step => Ok(step),
+        }
+    }
+
+    fn unlocked(&mut self, py: Python<'_>, file: &OpenFile) -> PyResult<()> {
+        self.current.as_mut().map_or(Ok(()), |current| current.unlocked(py, file))
+    }
 }
