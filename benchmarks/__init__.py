@@ -1,1 +1,1 @@
-"""The benchmarks: AsyncPath beside synchronous pathlib and the other libraries (see README.md)."""
+"""The benchmarks: rapfiles beside synchronous code and the other libraries (see README.md)."""

@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Measure AsyncPath beside synchronous pathlib, other libraries and bare system calls.",
+        description="Measure rapfiles beside synchronous code, other libraries and bare system calls.",
     )
     parser.add_argument(
         "--quick", action="store_true", help="a smoke test of a few seconds: figures mean nothing"

@@ -15,7 +15,7 @@ from .works import CONTENT, Files, Scale, Work
 
 STALL = 0.1
 """A lag in seconds from which a library counts as stalling the loop, in that test and on a slow mount."""
-_SLOW_OPERATIONS = ("read_bytes", "stat", "exists", "write_bytes")
+_SLOW_OPERATIONS = ("read_bytes", "stat", "exists", "write_bytes", "open_read")
 
 
 @dataclass
@@ -36,6 +36,8 @@ class Results:
     idle_lag: list[float] = field(default_factory=list)
     peak: dict[str, int] = field(default_factory=dict)
     """By peer: growth of the peak memory over the read of the large file, in bytes."""
+    wakeups: dict[str, int] = field(default_factory=dict)
+    """By work: how often the loop was woken while rapfiles went through the file."""
     fifo_lag: dict[str, float] = field(default_factory=dict)
     slow_lag: dict[str, dict[str, float]] = field(default_factory=dict)
 
@@ -90,6 +92,7 @@ class Run:
             self._calibrate()
             self._rounds()
             self._lags()
+            self._wakeups()
             self._stalls()
         # One process after the other from here: peak memory and hangs are a matter of each alone.
         self._peaks()
@@ -103,7 +106,7 @@ class Run:
         return worker
 
     def _start(self, stack: ExitStack) -> None:
-        """One process for each peer; the base shares that of AsyncPath. All of them import side by side."""
+        """One process for each peer; the base shares that of rapfiles. All of them import side by side."""
         for peer in self._peers:
             if peer != BASE:
                 self._workers[peer] = self._open(stack, peer)
@@ -134,14 +137,14 @@ class Run:
         for work in self.results.works:
             counts = self._counts[work.key] = {}
             for peer in self._workers:
-                if PEERS[peer].expression(work.operation) is None:
+                if not PEERS[peer].can(work.operation):
                     continue
                 self._progress(f"{work.key}: checking {peer}")
                 with self._noting(work, peer):
-                    self._workers[peer].ask("verify", peer=peer, work=work.key)
-                    answer = self._workers[peer].ask("calibrate", peer=peer, work=work.key)
-                    counts[peer] = answer["count"]
-            if self._floor.available() and BASE in counts:
+                    count = self._workers[peer].ask("calibrate", peer=peer, work=work.key)["count"]
+                    self._workers[peer].ask("verify", peer=peer, work=work.key, count=count)
+                    counts[peer] = count
+            if self._floor.available() and not work.handle:
                 counts[Floor.name] = counts[BASE]
 
     def _rounds(self) -> None:
@@ -154,7 +157,7 @@ class Run:
                         self._turn(work, peer)
 
     def _order(self, work: Work, index: int) -> Iterator[str]:
-        """AsyncPath and its base side by side, now one, now the other ahead; then the others in rotation."""
+        """rapfiles and its base side by side, now one, now the other ahead; then the others in rotation."""
         counts = self._counts[work.key]
         pair = [peer for peer in (BASE, OURS) if peer in counts]
         yield from pair if index % 2 else reversed(pair)
@@ -185,19 +188,27 @@ class Run:
                             "lag"
                         ]
 
+    def _wakeups(self) -> None:
+        """How often the loop is woken while lines are iterated over."""
+        for work in self.results.works:
+            if work.counts_wakeups:
+                answer = self._workers[OURS].ask("wakeups", peer=OURS, work=work.key)
+                self.results.wakeups[work.key] = answer["wakeups"]
+
     def _stalls(self) -> None:
         """Which peers hold up the loop while an open waits."""
         if not hasattr(os, "mkfifo"):
             return
         for peer, worker in self._workers.items():
-            if PEERS[peer].asynchronous and PEERS[peer].read_bytes is not None:
+            if PEERS[peer].asynchronous:
                 self._progress(f"stall test: {peer}")
+                work = "read_bytes" if PEERS[peer].can("read_bytes") else "open_read"
                 try:
-                    lag = worker.ask("fifo", 20, peer=peer, release_after=self._scale.blocked)["lag"]
+                    answer = worker.ask("fifo", 20, peer=peer, work=work, release_after=self._scale.blocked)
                 except WorkerError as error:
                     self.results.failures.setdefault("stall test", {})[peer] = str(error)
                 else:
-                    self.results.fifo_lag[peer] = lag
+                    self.results.fifo_lag[peer] = answer["lag"]
 
     def _peaks(self) -> None:
         """Peak memory over the read of the large file, each in a fresh process."""
@@ -226,7 +237,7 @@ class Run:
                     worker = self._open(stack, peer)
                     worker.ask("load", peer=peer)
                     for operation in _SLOW_OPERATIONS:
-                        if PEERS[peer].expression(operation) is not None:
+                        if PEERS[peer].can(operation):
                             lag = self._slow_operation(worker, peer, operation, next(names))
                             self.results.slow_lag.setdefault(peer, {})[operation] = lag
                 except (WorkerError, OSError) as error:
@@ -257,7 +268,7 @@ class Run:
             self._drop(work, peer, error)
 
     def _drop(self, work: Work, peer: str, error: WorkerError) -> None:
-        """Note a failure. AsyncPath and its base may not fail."""
+        """Note a failure. rapfiles and its base may not fail."""
         if peer in (BASE, OURS):
             raise SystemExit(f"{peer} failed at {work.key}: {error}") from error
         self.results.failures.setdefault(work.key, {})[peer] = str(error)

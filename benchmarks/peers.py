@@ -4,10 +4,15 @@ An operation is written as an expression, as one would for `timeit`: the harness
 so that no call of the harness stands between the loop and the library. The names in it come from
 `namespace()` and from the harness: `name` and `target` are str paths, `data` is the bytes to write.
 For an asynchronous peer the expression is what stands behind `await`. An operation that a library does
-not have is left out.
+not have is left out. For the programs over open files (see handles.py) a library says how it opens one.
 """
 
-from typing import Any
+from asyncio import to_thread
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+from .handles import PROGRAMS, TEXT_PROGRAMS
 
 
 class Peer:
@@ -32,9 +37,20 @@ class Peer:
     unlink: str | None = None
     rename: str | None = None
 
+    opens: str | None = None
+    """What stands between `async with` and the arguments of builtin `open`."""
+    lacks: frozenset[str] = frozenset()
+    """The programs for which its files miss a method."""
+
     def namespace(self) -> dict[str, Any]:
         """Import the library and return the names that the expressions use."""
         raise NotImplementedError
+
+    def can(self, operation: str) -> bool:
+        """Whether the library has the operation, or what the program needs."""
+        if operation in PROGRAMS:
+            return self.opens is not None and operation not in self.lacks
+        return getattr(self, operation) is not None
 
     def expression(self, operation: str, *, keep_path: bool = False) -> str | None:
         """The expression for an operation; with `keep_path` one that uses the path object `path`."""
@@ -58,6 +74,7 @@ class Pathlib(Peer):
     rmdir = "Path(name).rmdir()"
     unlink = "Path(name).unlink()"
     rename = "Path(name).rename(target)"
+    opens = "open"
 
     def namespace(self) -> dict[str, Any]:
         from pathlib import Path
@@ -79,11 +96,24 @@ class Rapfiles(Peer):
     rmdir = "AsyncPath(name).rmdir()"
     unlink = "AsyncPath(name).unlink()"
     rename = "AsyncPath(name).rename(target)"
+    opens = "rapfiles.open"
 
     def namespace(self) -> dict[str, Any]:
-        from rapfiles import AsyncPath
+        import rapfiles
 
-        return {"AsyncPath": AsyncPath}
+        return {"rapfiles": rapfiles, "AsyncPath": rapfiles.AsyncPath}
+
+
+class Compat(Peer):
+    name = "rapfiles.compat"
+    distribution = "rapfiles"
+
+    opens = "aiofiles.open"
+
+    def namespace(self) -> dict[str, Any]:
+        import rapfiles.compat as aiofiles
+
+        return {"aiofiles": aiofiles}
 
 
 class ToThread(Peer):
@@ -99,12 +129,46 @@ class ToThread(Peer):
     rmdir = "to_thread(Path(name).rmdir)"
     unlink = "to_thread(Path(name).unlink)"
     rename = "to_thread(Path(name).rename, target)"
+    opens = "ThreadFile"
 
     def namespace(self) -> dict[str, Any]:
-        from asyncio import to_thread
         from pathlib import Path
 
-        return {"to_thread": to_thread, "Path": Path}
+        return {"to_thread": to_thread, "Path": Path, "ThreadFile": ThreadFile}
+
+
+class ThreadFile:
+    """A file of builtin `open`, each call in a thread."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._arguments = arguments
+        self._options = options
+        self._file: Any = None
+
+    async def __aenter__(self) -> Self:
+        self._file = await to_thread(open, *self._arguments, **self._options)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await to_thread(self._file.close)
+
+    def read(self, size: int = -1) -> Coroutine[Any, Any, Any]:
+        return to_thread(self._file.read, size)
+
+    def readlines(self) -> Coroutine[Any, Any, list[Any]]:
+        return to_thread(self._file.readlines)
+
+    def write(self, data: Any) -> Coroutine[Any, Any, int]:
+        return to_thread(self._file.write, data)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        line = await to_thread(self._file.readline)
+        if not line:
+            raise StopAsyncIteration
+        return line
 
 
 class Aiofiles(Peer):
@@ -120,6 +184,7 @@ class Aiofiles(Peer):
     rmdir = "aiofiles.os.rmdir(name)"
     unlink = "aiofiles.os.unlink(name)"
     rename = "aiofiles.os.rename(name, target)"
+    opens = "aiofiles.open"
 
     def namespace(self) -> dict[str, Any]:
         import aiofiles
@@ -142,11 +207,12 @@ class AnyioPath(Peer):
     rmdir = "Path(name).rmdir()"
     unlink = "Path(name).unlink()"
     rename = "Path(name).rename(target)"
+    opens = "await anyio.open_file"
 
     def namespace(self) -> dict[str, Any]:
-        from anyio import Path
+        import anyio
 
-        return {"Path": Path}
+        return {"anyio": anyio, "Path": anyio.Path}
 
 
 class Aiofile(Peer):
@@ -157,11 +223,13 @@ class Aiofile(Peer):
     read_bytes = "read_bytes(name)"
     read_text = "read_text(name)"
     write_bytes = "write_bytes(name, data)"
+    opens = "async_open"
+    lacks = frozenset({"readlines"})
 
     def namespace(self) -> dict[str, Any]:
         from aiofile import async_open
 
-        return _whole_files(async_open)
+        return {"async_open": async_open, **_whole_files(async_open)}
 
 
 class Aerofs(Peer):
@@ -177,6 +245,7 @@ class Aerofs(Peer):
     rmdir = "aerofs.os.rmdir(name)"
     unlink = "aerofs.os.unlink(name)"
     rename = "aerofs.os.rename(name, target)"
+    opens = "aerofs.open"
 
     def namespace(self) -> dict[str, Any]:
         import aerofs
@@ -193,6 +262,7 @@ class Ayafileio(Peer):
     read_bytes = "ayafileio.read_bytes(name)"
     read_text = "ayafileio.read_text(name, encoding='utf-8')"
     write_bytes = "ayafileio.write_bytes(name, data)"
+    opens = "ayafileio.open"
 
     def namespace(self) -> dict[str, Any]:
         import ayafileio
@@ -207,11 +277,12 @@ class AyafileioAopen(Peer):
     read_bytes = "read_bytes(name)"
     read_text = "read_text(name)"
     write_bytes = "write_bytes(name, data)"
+    opens = "ayafileio.aopen"
 
     def namespace(self) -> dict[str, Any]:
         import ayafileio
 
-        return _whole_files(ayafileio.aopen)
+        return {"ayafileio": ayafileio, **_whole_files(ayafileio.aopen)}
 
 
 class Obstore(Peer):
@@ -224,8 +295,11 @@ class Obstore(Peer):
     stat = "store.head_async(name)"
     unlink = "store.delete_async(name)"
     rename = "store.rename_async(name, target)"
+    opens = "open_file"
+    lacks = TEXT_PROGRAMS
 
     def namespace(self) -> dict[str, Any]:
+        from obstore import open_reader_async, open_writer_async
         from obstore.store import LocalStore
 
         store = LocalStore()
@@ -233,7 +307,15 @@ class Obstore(Peer):
         async def read_bytes(name: str) -> Any:
             return await (await store.get_async(name)).bytes_async()
 
-        return {"store": store, "read_bytes": read_bytes}
+        @asynccontextmanager
+        async def open_file(name: str, mode: str) -> AsyncIterator[Any]:
+            if mode == "rb":
+                yield await open_reader_async(store, name)
+            else:
+                async with open_writer_async(store, name) as file:
+                    yield file
+
+        return {"store": store, "read_bytes": read_bytes, "open_file": open_file}
 
 
 class Opendal(Peer):
@@ -249,6 +331,8 @@ class Opendal(Peer):
     rmdir = "operator.delete(name + '/')"
     unlink = "operator.delete(name)"
     rename = "operator.rename(name, target)"
+    opens = "await operator.open"
+    lacks = TEXT_PROGRAMS
 
     def namespace(self) -> dict[str, Any]:
         from opendal import AsyncOperator
@@ -276,12 +360,15 @@ def _whole_files(open_file: Any) -> dict[str, Any]:
 
 BASE = Pathlib.name
 OURS = Rapfiles.name
+COMPAT = Compat.name
+AIOFILES = Aiofiles.name
 PEERS: dict[str, Peer] = {
     peer.name: peer
     for peer in (
         Pathlib(),
         Rapfiles(),
         ToThread(),
+        Compat(),
         Aiofiles(),
         AnyioPath(),
         Aiofile(),

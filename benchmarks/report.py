@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from .handles import WINDOW
 from .measurement import Results
-from .peers import BASE, OURS, PEERS
+from .peers import AIOFILES, BASE, COMPAT, OURS, PEERS
 from .processes import Floor
 from .works import Work
 
@@ -22,12 +23,12 @@ class Verdict:
     work: str
     title: str
     figure: str
-    """What is compared: wall time, processor time or peak memory."""
+    """What is compared: wall time, processor time, peak memory, lag or wake-ups."""
     ours: float | None
     base: float | None
-    """Both in microseconds per operation, or in MiB for memory."""
+    """Both in microseconds per operation, in MiB for memory, in milliseconds for the lag, or a number."""
     against: str
-    """What AsyncPath is compared with."""
+    """What it is compared with."""
     ratio: float | None
     bound: float
     strict: bool = False
@@ -42,7 +43,7 @@ class Verdict:
 
 
 def verdicts(results: Results) -> list[Verdict]:
-    """Every bound on AsyncPath: first those against pathlib, then those against peers."""
+    """Every bound: first those against synchronous code and absolute ones, then those against peers."""
     against_base = [verdict for work in results.works for verdict in _against_base(results, work)]
     against_peers = [verdict for work in results.works for verdict in _against_peers(results, work)]
     return against_base + against_peers
@@ -54,16 +55,14 @@ def _against_base(results: Results, work: Work) -> Iterable[Verdict]:
         yield _compared(results, work, "processor time, all threads", "cpu", BASE, work.most_cpu)
     if work.most_memory is not None:
         peak, size = results.peak.get(OURS), results.scale.large
-        yield Verdict(
-            work.key,
-            work.title,
-            "peak memory",
-            None if peak is None else peak / 2**20,
-            size / 2**20,
-            "the file's size",
-            None if peak is None else peak / size,
-            work.most_memory,
-        )
+        ours = None if peak is None else peak / 2**20
+        yield _absolute(work, "peak memory", ours, size / 2**20, "the file's size", work.most_memory)
+    if work.most_lag is not None:
+        ours, most = _milliseconds(results.lag.get(work.key, {}).get(OURS)), work.most_lag * 1e3
+        yield _absolute(work, "worst lag of the loop, ms", ours, most, f"{most:g} ms", 1.0, strict=True)
+    if work.counts_wakeups:
+        most = work.size / WINDOW + 2
+        yield _absolute(work, "wake-ups", results.wakeups.get(work.key), most, "windows + 2", 1.0)
 
 
 def _against_peers(results: Results, work: Work) -> Iterable[Verdict]:
@@ -72,20 +71,39 @@ def _against_peers(results: Results, work: Work) -> Iterable[Verdict]:
     fastest = fastest_peer(results, work)
     if fastest is not None and fastest != work.below:
         yield _compared(results, work, "wall time", "seconds", fastest, 1.0, strict=True)
+    if work.most_compat is not None:
+        yield _compared(
+            results, work, f"wall time of {COMPAT}", "seconds", AIOFILES, work.most_compat, mine=COMPAT
+        )
+
+
+def _absolute(
+    work: Work, figure: str, ours: float | None, base: float, against: str, bound: float, strict: bool = False
+) -> Verdict:
+    ratio = None if ours is None else ours / base
+    return Verdict(work.key, work.title, figure, ours, base, against, ratio, bound, strict)
 
 
 def _compared(
-    results: Results, work: Work, figure: str, kind: str, base: str, bound: float, *, strict: bool = False
+    results: Results,
+    work: Work,
+    figure: str,
+    kind: str,
+    base: str,
+    bound: float,
+    *,
+    strict: bool = False,
+    mine: str = OURS,
 ) -> Verdict:
-    ours, theirs = results.typical(work.key, OURS, kind), results.typical(work.key, base, kind)
+    ours, theirs = results.typical(work.key, mine, kind), results.typical(work.key, base, kind)
     return Verdict(
         work.key,
         work.title,
         figure,
         None if ours is None else ours * 1e6,
         None if theirs is None else theirs * 1e6,
-        base,
-        results.ratio(work.key, OURS, base, kind),
+        work.base if base == BASE else base,
+        results.ratio(work.key, mine, base, kind),
         bound,
         strict,
     )
@@ -96,19 +114,23 @@ def fastest_peer(results: Results, work: Work) -> str | None:
     times = {
         peer: results.typical(work.key, peer) or 0.0
         for peer in results.seconds.get(work.key, {})
-        if peer in PEERS and PEERS[peer].asynchronous and peer != OURS and not results.stalls(peer)
+        if peer in PEERS and peer not in (BASE, OURS, COMPAT) and not results.stalls(peer)
     }
     return min(times, key=lambda peer: times[peer]) if times else None
 
 
 def markdown(results: Results) -> str:
     """The whole report."""
-    parts = [
-        _machine(results),
-        "## AsyncPath against its bounds",
-        _bounds(results),
-        "## Microseconds per operation, and the ratio to synchronous pathlib",
-        _times(results),
+    whole = [work for work in results.works if not work.handle]
+    handles = [work for work in results.works if work.handle]
+    parts = [_machine(results), "## rapfiles against its bounds", _bounds(results)]
+    if whole:
+        title = "## Microseconds per operation, and the ratio to synchronous pathlib"
+        parts += [title, _times(results, whole)]
+    if handles:
+        title = "## Open files: microseconds per item or operation, and the ratio to synchronous open()"
+        parts += [title, _times(results, handles)]
+    parts += [
         "## Worst lag of the event loop, in milliseconds, while the work runs",
         _lags(results),
         "## Whether a call that waits holds up the event loop",
@@ -147,13 +169,14 @@ def _bounds(results: Results) -> str:
     return _table(("work", "figure", "against", "theirs", "ours", "target", "ratio", "verdict"), rows)
 
 
-def _times(results: Results) -> str:
-    columns = [peer for peer in (Floor.name, *PEERS) if any(peer in row for row in results.seconds.values())]
-    rows = [
-        (work.title, *(_time_and_ratio(results, work.key, peer) for peer in columns))
-        for work in results.works
+def _times(results: Results, works: list[Work]) -> str:
+    columns = [
+        peer
+        for peer in (Floor.name, *PEERS)
+        if any(peer in results.seconds.get(work.key, {}) for work in works)
     ]
-    return _table(("work", *columns), rows)
+    rows = [(work.title, *(_time_and_ratio(results, work.key, peer) for peer in columns)) for work in works]
+    return _table(("work", *(works[0].base if peer == BASE else peer for peer in columns)), rows)
 
 
 def _time_and_ratio(results: Results, work: str, peer: str) -> str:
@@ -251,6 +274,7 @@ def as_json(results: Results) -> dict[str, Any]:
             work.key: {
                 "title": work.title,
                 "fastest_peer": fastest_peer(results, work),
+                "wakeups": results.wakeups.get(work.key),
                 "peers": {
                     peer: {
                         "microseconds": (results.typical(work.key, peer) or 0.0) * 1e6,

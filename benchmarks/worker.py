@@ -2,7 +2,7 @@
 
 Each library has a process of its own: its threads, its runtime and its allocations cannot disturb the others,
 a crash or a hang ends that process only, and processor time and peak memory can be read for the process.
-AsyncPath shares its process with synchronous pathlib, the base of every ratio.
+rapfiles shares its process with the synchronous code that is the base of every ratio.
 
 The protocol: one JSON object per line in, one per line out.
 """
@@ -17,11 +17,14 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from importlib.metadata import PackageNotFoundError, version
+from textwrap import indent
 from typing import Any
 
+import rapfiles
 from rapfiles.doctor.ticker import Ticker
 
-from .peers import PEERS, Peer
+from .handles import program
+from .peers import BASE, COMPAT, OURS, PEERS, Peer
 from .works import CONTENT, MOST_ENTRIES, WORKS, Files, Names, Scale, Work, verify
 
 # The loops, as source: the operation is compiled into them, so that nothing of the harness runs for each
@@ -47,17 +50,25 @@ async def run(names, clock):
     elapsed = 0.0
     for {arguments} in names:
         started = clock()
-        result = {step}
+        {step}
         elapsed += clock() - started
         del result
     return elapsed
 """
 _ONCE = """
 async def run(names, clock):
-    ({arguments}) = names[0]
     path = {path}
-    return {step}
+    result = []
+    for {arguments} in names[:1]:
+        {step}
+    return result
 """
+_TEMPLATES = {
+    "sequential": _SEQUENTIAL,
+    "stream": _SEQUENTIAL,
+    "concurrent": _CONCURRENT,
+    "single": _SINGLE,
+}
 
 _Run = Callable[[Names, Callable[[], float]], Coroutine[Any, Any, Any]]
 
@@ -72,8 +83,7 @@ class Loops:
 
     def timed(self, work: Work) -> _Run:
         """The loop that runs the work over all names and returns the seconds it took."""
-        template = {"sequential": _SEQUENTIAL, "concurrent": _CONCURRENT, "single": _SINGLE}[work.shape]
-        return self._compile(template, work)
+        return self._compile(_TEMPLATES[work.shape], work)
 
     def once(self, work: Work) -> _Run:
         """The operation on the first name alone; returns its result."""
@@ -87,14 +97,25 @@ class Loops:
 
     def _build(self, template: str, work: Work) -> _Run:
         peer = self._peer
-        expression = peer.expression(work.operation, keep_path=work.keep_path)
-        if expression is None:
+        if not peer.can(work.operation):
             raise LookupError(f"{peer.name} has no {work.operation}")
         keeps = work.keep_path and peer.path is not None
+        expression = "" if work.handle else peer.expression(work.operation, keep_path=work.keep_path)
+        step = f"await {expression}" if peer.asynchronous else str(expression)
+        if template is not _SEQUENTIAL:
+            step = f"result = {step}"
+        if work.handle:
+            step = program(
+                work.operation,
+                opens=str(peer.opens),
+                asynchronous=peer.asynchronous,
+                unit=work.unit,
+                keep=template is _ONCE,
+            )
         source = template.format(
             arguments=work.arguments,
             path=str(peer.path).replace("name", "names[0]") if keeps else None,
-            step=f"await {expression}" if peer.asynchronous else expression,
+            step=indent(step, " " * 8).lstrip(),
             # A synchronous call needs a task of its own to run under gather.
             task="pass" if peer.asynchronous else f"async def task({work.arguments}): return {expression}",
             job=expression if peer.asynchronous else f"task({work.arguments})",
@@ -128,10 +149,10 @@ class Worker:
         except PackageNotFoundError:  # built in place, not installed
             return {"version": getattr(sys.modules[distribution], "__version__", "unknown")}
 
-    def verify(self, peer: str, work: str) -> dict[str, Any]:
-        """Run an operation once and check what it did."""
+    def verify(self, peer: str, work: str, count: int) -> dict[str, Any]:
+        """Run an operation once, or a program over as many items as in a turn, and check what it did."""
         it = self._work(work)
-        names = self._prepare(it, peer, 1)
+        names = self._prepare(it, peer, min(count, it.items or 1))
         verify(it, names, self._runner.run(self._loops[peer].once(it)(names, time.perf_counter)))
         return {}
 
@@ -142,6 +163,8 @@ class Worker:
             return {"count": 1}
         if it.shape == "concurrent":
             return {"count": it.count}
+        if it.shape == "stream":
+            return {"count": self._calibrate_stream(peer, it)}
         count, most = 16, MOST_ENTRIES if it.consuming else 20_000
         while True:
             each = self.turn(peer, work, count)["seconds"]
@@ -150,6 +173,14 @@ class Worker:
                 return {"count": max(16, min(most, wanted))}
             count = min(most, wanted, count * 20)
 
+    def _calibrate_stream(self, peer: str, work: Work) -> int:
+        """As many items as whole files fill a turn; fewer than a file has for a library that is slow."""
+        each = self.turn(peer, work.key, max(16, work.items // 50))["seconds"]
+        wanted = int(self._scale.turn / each)
+        if wanted >= work.items // 5 or peer in (BASE, OURS, COMPAT):
+            return max(1, wanted // work.items) * work.items
+        return max(16, wanted)
+
     def turn(self, peer: str, work: str, count: int) -> dict[str, Any]:
         """Run `count` operations after a warm-up; give the wall time, and all threads' processor time."""
         it = self._work(work)
@@ -157,11 +188,13 @@ class Worker:
         # The warm-up brings this process back into the processor's caches after another one had its turn.
         # It has its names apart, for an operation that consumes them.
         warm = 0 if it.shape == "single" else max(8, count // 10)
-        names = self._prepare(it, peer, warm + count)
+        warming = self._files.names(it, peer, warm) if warm else []
+        names = self._files.names(it, peer, count, first=warm)
+        self._files.prepare(it, peer, [*warming, *names])
         gc.collect()
         gc.disable()
         try:
-            seconds, cpu = self._runner.run(_measure(run, names[:warm], names[warm:]))
+            seconds, cpu = self._runner.run(_measure(run, warming, names))
         finally:
             gc.enable()
         self._files.clear(peer)
@@ -171,7 +204,9 @@ class Worker:
     def lag(self, peer: str, work: str, count: int) -> dict[str, Any]:
         """Run the work again with a ticker beside it; give the worst lag of the loop in seconds."""
         it = self._work(work)
-        run = self._loops[peer].timed(it)
+        # What a single operation returns is let go of when nobody watches any more: the library is not
+        # asked how long it takes to free a million strings.
+        run = self._loops[peer].once(it) if it.shape == "single" else self._loops[peer].timed(it)
         worst = 0.0
         deadline = time.perf_counter() + self._scale.lag
         while worst == 0.0 or time.perf_counter() < deadline:
@@ -203,7 +238,15 @@ class Worker:
         self._runner.run(run([self._files.large], time.perf_counter))
         return {"bytes": _peak_memory() - before}
 
-    def fifo(self, peer: str, release_after: float) -> dict[str, Any]:
+    def wakeups(self, peer: str, work: str) -> dict[str, Any]:
+        """How often the engine wakes the loop while a stream is gone through."""
+        it = self._work(work)
+        names = self._prepare(it, peer, it.items)
+        before = rapfiles.stats().wakeups
+        self._runner.run(self._loops[peer].timed(it)(names, time.perf_counter))
+        return {"wakeups": rapfiles.stats().wakeups - before}
+
+    def fifo(self, peer: str, work: str, release_after: float) -> dict[str, Any]:
         """Read a FIFO that nobody writes to; give the loop's lag until somebody does, after so many seconds.
 
         A library that makes system calls on the loop's thread holds the loop up for that long.
@@ -211,7 +254,7 @@ class Worker:
         path = os.path.join(self._files.directory, f"fifo-{peer}")
         os.mkfifo(path)
         threading.Thread(target=_release, args=(path, release_after), daemon=True).start()
-        return {"lag": self._stall(peer, "read_bytes", [path], release_after + 3)}
+        return {"lag": self._stall(peer, work, [path], release_after + 3)}
 
     def slow(self, peer: str, work: str, names: list[str]) -> dict[str, Any]:
         """Run one operation on a slow mount; give the loop's lag meanwhile."""
@@ -256,7 +299,8 @@ async def _measure(run: _Run, warm: Names, names: Names) -> tuple[float, float]:
 
 async def _watch(run: _Run, names: Names) -> float:
     async with Ticker() as ticker:
-        await run(names, time.perf_counter)
+        result = await run(names, time.perf_counter)
+    del result
     return ticker.worst
 
 

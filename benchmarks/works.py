@@ -1,4 +1,4 @@
-"""The works that are measured: one for each row of the table, with the ratio that AsyncPath has to keep.
+"""The works that are measured: one for each row of the table, with the ratio that rapfiles has to keep.
 
 A work says which operation runs, over which names, and what has to exist before. Setting up, checking and
 clearing away happen outside the measured time.
@@ -10,8 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-Names = Sequence[str] | Sequence[tuple[str, str]]
-Shape = Literal["sequential", "concurrent", "single"]
+from .handles import PROGRAMS, did_its_work, write_file
+
+Names = Sequence[str] | Sequence[tuple[str, Any]]
+Shape = Literal["sequential", "concurrent", "single", "stream"]
 
 SMALL = 4096
 _LINE = "The quick brown fox jumps over the lazy dog; 0123456789.\n"
@@ -29,19 +31,27 @@ class Work:
     key: str
     title: str
     operation: str
-    """The attribute of the peer that does it."""
+    """The attribute of the peer that does it, or the program over an open file."""
     most: float
-    """The ratio to synchronous pathlib that AsyncPath may not exceed, in wall time."""
+    """The ratio to the same, done synchronously, that rapfiles may not exceed in wall time."""
     shape: Shape = "sequential"
     keep_path: bool = False
     count: int = 0
     """Files under one gather; 0 where the number follows from the clock."""
+    size: int = 0
+    """Bytes of the file that a program reads or writes; 0 for the small files."""
+    unit: int = 0
+    """Bytes of one item of a stream: a chunk, a line."""
     most_cpu: float | None = None
     """The same bound for the processor time of all threads, where one is set."""
     most_memory: float | None = None
     """The bound for the peak memory, as a ratio to the size of the file."""
+    most_lag: float | None = None
+    """The bound for the worst lag of the loop, in seconds."""
+    most_compat: float | None = None
+    """The bound for rapfiles.compat, as a ratio to aiofiles."""
     below: str | None = None
-    """A peer that AsyncPath has to beat here, apart from the bound."""
+    """A peer that rapfiles has to beat here, apart from the bound."""
 
     @property
     def consuming(self) -> bool:
@@ -49,9 +59,41 @@ class Work:
         return self.operation in _ENTRIES
 
     @property
+    def handle(self) -> bool:
+        """Whether it is a program over an open file."""
+        return self.operation in PROGRAMS
+
+    @property
+    def base(self) -> str:
+        """What the figures are compared with."""
+        return "open" if self.handle else "pathlib"
+
+    @property
+    def items(self) -> int:
+        """How many items the stream has."""
+        return self.size // self.unit if self.unit else 0
+
+    @property
+    def counts_wakeups(self) -> bool:
+        """Whether the loop may be woken once for each window that is read ahead, and twice more."""
+        return self.operation == "lines"
+
+    @property
     def arguments(self) -> str:
-        """The loop variables of the expression."""
+        """The loop variables of the operation."""
+        if self.shape == "stream":
+            return "name, count"
         return "name, target" if self.operation == "rename" else "name"
+
+
+def _streamed(key: str, title: str, operation: str, most: float, size: int, unit: int) -> Work:
+    """A file from its beginning to its end, item by item; the figures are those of one item."""
+    return Work(key, title, operation, most, shape="stream", size=size, unit=unit, most_compat=0.1)
+
+
+def _whole_text(operation: str, title: str) -> Work:
+    """A large text, with one call."""
+    return Work(operation, title, operation, 1.0, shape="single", size=64 << 20, most_lag=0.02)
 
 
 WORKS: dict[str, Work] = {
@@ -85,6 +127,13 @@ WORKS: dict[str, Work] = {
         Work("unlink", "unlink", "unlink", 2.0, below="to_thread"),
         Work("rename", "rename", "rename", 2.0, below="to_thread"),
         Work("read_bytes_large", "read_bytes {large}", "read_bytes", 0.8, shape="single", most_memory=1.05),
+        _streamed("read_64k", "read {size} in chunks of 64 KiB", "read_chunks", 1.0, 64 << 20, 64 << 10),
+        _streamed("read_4k", "read {size} in chunks of 4 KiB", "read_chunks", 0.7, 8 << 20, 4 << 10),
+        _streamed("lines", "async for over {items:,} lines", "lines", 1.6, 50_000 * 60, 60),
+        _whole_text("readlines", "readlines() of {size} of mixed scripts"),
+        _whole_text("read_all", "read() of {size} of mixed scripts"),
+        _streamed("write_4k", "{items:,} writes of 4 KiB", "write_chunks", 0.8, 2_000 * SMALL, SMALL),
+        Work("open_read", "open, read 4 KiB, close", "open_read", 1.5),
     )
 }
 
@@ -102,6 +151,8 @@ class Scale:
     """Bytes of the large file."""
     gather: int
     """The most files under one gather."""
+    part: int
+    """Open files are read and written to this part, one of so many."""
     settle: bool
     """Whether to wait after each turn until the library's threads are quiet."""
     blocked: float
@@ -109,13 +160,15 @@ class Scale:
 
     def fit(self, work: Work) -> Work:
         """The work at this scale, its title filled in."""
-        count = min(work.count, self.gather)
-        mebibytes = f"{self.large >> 20} MiB"
-        return replace(work, count=count, title=work.title.format(count=count, large=mebibytes))
+        fitted = replace(work, count=min(work.count, self.gather), size=work.size // self.part)
+        title = work.title.format(
+            count=fitted.count, large=_mebibytes(self.large), size=_mebibytes(fitted.size), items=fitted.items
+        )
+        return replace(fitted, title=title)
 
 
-FULL = Scale(rounds=15, turn=0.03, lag=0.3, large=256 << 20, gather=2_000, settle=True, blocked=0.3)
-QUICK = Scale(rounds=1, turn=0.002, lag=0.005, large=4 << 20, gather=50, settle=False, blocked=0.15)
+FULL = Scale(rounds=15, turn=0.03, lag=0.3, large=256 << 20, gather=2_000, part=1, settle=True, blocked=0.3)
+QUICK = Scale(rounds=1, turn=0.002, lag=0.005, large=4 << 20, gather=50, part=8, settle=False, blocked=0.15)
 
 
 class Files:
@@ -143,22 +196,43 @@ class Files:
         """The first so many of the small files that are read."""
         return [os.path.join(self.directory, "shared", f"{index:06}") for index in range(count)]
 
-    def names(self, work: Work, owner: str, count: int) -> Names:
-        """The names that a run over `count` operations goes through; `prepare` makes what they need."""
+    def names(self, work: Work, owner: str, count: int, first: int = 0) -> Names:
+        """The names that a run over `count` operations goes through; `prepare` makes what they need.
+
+        Runs that have no name in common begin at different numbers, `first`.
+        """
+        if work.shape == "stream":
+            # Whole files, or one that is as short as it has to be for a slow library.
+            items = min(count, work.items)
+            numbers = range(first, first + max(1, count // work.items))
+            return [(self._stream(work, owner, number, items * work.unit), items) for number in numbers]
+        numbers = range(first, first + count)
         if work.shape == "single":
-            return [self.large] * count
+            name = self._stream(work, owner, 0, work.size) if work.handle else self.large
+            return [name for _ in numbers]
         if not work.consuming:
             available = self.shared(work.count or SEQUENTIAL_FILES)
-            return [available[index % len(available)] for index in range(count)]
-        corner = os.path.join(self.directory, owner)
-        names = [os.path.join(corner, f"{index:06}") for index in range(count)]
+            return [available[number % len(available)] for number in numbers]
+        names = [self._own(owner, number) for number in numbers]
         if work.operation == "rename":
             return [(name, f"{name}.renamed") for name in names]
         return names
 
+    def _own(self, owner: str, number: int) -> str:
+        return os.path.join(self.directory, owner, f"{number:06}")
+
+    def _stream(self, work: Work, owner: str, number: int, size: int) -> str:
+        if work.consuming:
+            return self._own(owner, number)
+        return os.path.join(self.directory, "streams", f"{work.operation}-{size}")
+
     def prepare(self, work: Work, owner: str, names: Names) -> None:
-        """Make the corner of `owner` as the work needs it: the entries that it consumes and nothing else."""
+        """Make what the work reads, or the corner of `owner` with what it consumes and nothing else."""
         if not work.consuming:
+            if work.size:
+                for name in names:
+                    path, count = name if isinstance(name, tuple) else (name, 0)
+                    write_file(path, work.operation, count * work.unit or work.size)
             return
         corner = os.path.join(self.directory, owner)
         shutil.rmtree(corner, ignore_errors=True)
@@ -178,9 +252,11 @@ def verify(work: Work, names: Names, result: Any) -> None:
 
     A library that is quick because it does less does not belong in the table.
     """
-    name, target = names[0] if isinstance(names[0], tuple) else (names[0], "")
+    name, second = names[0] if isinstance(names[0], tuple) else (names[0], "")
     done: bool
     match work.operation:
+        case operation if work.handle:
+            done = did_its_work(operation, name, int(second or 1), CONTENT, result)
         case "read_bytes" if work.shape == "single":
             with open(name, "rb") as file:
                 done = memoryview(result) == file.read()
@@ -200,11 +276,15 @@ def verify(work: Work, names: Names, result: Any) -> None:
         case "rmdir" | "unlink":
             done = not os.path.lexists(name)
         case "rename":
-            done = os.path.exists(target) and not os.path.lexists(name)
+            done = os.path.exists(second) and not os.path.lexists(name)
         case other:
             raise AssertionError(f"no check for {other}")
     if not done:
         raise AssertionError(f"{work.operation} did not do its work: {result!r:.200}")
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size >> 20} MiB"
 
 
 def _size(result: Any) -> int | None:
@@ -221,6 +301,7 @@ def _empty_file(name: str) -> None:
 
 _ENTRIES: dict[str, Callable[[str], None] | None] = {
     "write_bytes": None,
+    "write_chunks": None,
     "mkdir": None,
     "rmdir": os.mkdir,
     "unlink": _empty_file,

@@ -27,17 +27,22 @@ _WORKS = {
     "rename",
     "read_bytes_large",
 }
+_STREAMS = {"read_64k", "read_4k", "lines", "write_4k"}
+_TEXTS = {"lines", "readlines", "read_all"}
+_HANDLES = _STREAMS | _TEXTS | {"open_read"}
+_OURS = {"rapfiles", "rapfiles.compat"}
 # Peer, and the module that it needs; then the works that it has no operation for.
 _PEERS = {
     "to_thread": ("asyncio", set()),
+    "rapfiles.compat": ("rapfiles", _WORKS),
     "aiofiles": ("aiofiles", set()),
     "anyio": ("anyio", set()),
-    "aiofile": ("aiofile", {"stat", "exists", "mkdir", "rmdir", "unlink", "rename"}),
+    "aiofile": ("aiofile", {"stat", "exists", "mkdir", "rmdir", "unlink", "rename", "readlines"}),
     "aerofs": ("aerofs", set()),
     "ayafileio": ("ayafileio", {"stat", "exists", "mkdir", "rmdir", "unlink", "rename"}),
     "ayafileio.aopen": ("ayafileio", {"stat", "exists", "mkdir", "rmdir", "unlink", "rename"}),
-    "obstore": ("obstore", {"read_text", "exists", "mkdir", "rmdir"}),
-    "opendal": ("opendal", {"read_text"}),
+    "obstore": ("obstore", {"read_text", "exists", "mkdir", "rmdir"} | _TEXTS),
+    "opendal": ("opendal", {"read_text"} | _TEXTS),
 }
 
 pytestmark = pytest.mark.skipif(
@@ -74,11 +79,11 @@ def test_everything_once(tmp_path: Path) -> None:
     assert set(found["missing"]) - {"floor"} == set(_PEERS) - installed
     assert found["failures"] == {}
     assert set(found["versions"]) == installed | {"pathlib", "rapfiles"}
-    assert set(found["works"]) == _WORKS
+    assert set(found["works"]) == _WORKS | _HANDLES
     for name, work in found["works"].items():
         able = {peer for peer in installed if name not in _PEERS[peer][1]}
         assert set(work["peers"]) - {"floor"} == able | {"pathlib", "rapfiles"}
-        assert ("floor" in work["peers"]) == ("floor" not in found["missing"])
+        assert ("floor" in work["peers"]) == ("floor" not in found["missing"] and name in _WORKS)
         for peer, figures in work["peers"].items():
             assert _positive(figures["microseconds"]), (name, peer)
             assert _positive(figures["ratio"]), (name, peer)
@@ -88,25 +93,29 @@ def test_everything_once(tmp_path: Path) -> None:
             if peer != "floor":
                 assert all(map(_positive, figures["processor_seconds_by_round"]))
         assert work["peers"]["pathlib"]["ratio"] == 1
-        assert work["fastest_peer"] in able
+        assert work["fastest_peer"] in able - _OURS
+        assert (work["wakeups"] is not None) == (name == "lines")
 
     # Each bound of the table, and each comparison with a peer, has a figure.
-    against_pathlib = {
-        (bound["work"], bound["figure"]) for bound in found["bounds"] if bound["against"] == "pathlib"
-    }
-    assert against_pathlib == {(work, "wall time") for work in _WORKS} | {
-        ("read_bytes_gather", "processor time, all threads")
-    }
-    assert {bound["work"] for bound in found["bounds"] if bound["figure"] == "peak memory"} == {
-        "read_bytes_large"
-    }
-    assert {bound["work"] for bound in found["bounds"] if bound["below"]} == _WORKS
+    def bounds(**figures: str) -> set[str]:
+        return {bound["work"] for bound in found["bounds"] if figures.items() <= bound.items()}
+
+    assert bounds(against="pathlib", figure="wall time") == _WORKS
+    assert bounds(against="open", figure="wall time") == _HANDLES
+    assert bounds(figure="processor time, all threads") == {"read_bytes_gather"}
+    assert bounds(figure="peak memory") == {"read_bytes_large"}
+    assert bounds(figure="worst lag of the loop, ms") == {"readlines", "read_all"}
+    assert bounds(figure="wake-ups") == {"lines"}
+    if "aiofiles" in installed:
+        assert bounds(figure="wall time of rapfiles.compat", against="aiofiles") == _STREAMS
+    for work in _WORKS | _HANDLES:
+        assert bounds(work=work, figure="wall time", against=found["works"][work]["fastest_peer"])
     for bound in found["bounds"]:
-        assert _positive(bound["ratio"]), bound
+        assert _positive(bound["ratio"]) or bound["figure"] == "wake-ups", bound
         kept = bound["ratio"] < bound["bound"] if bound["below"] else bound["ratio"] <= bound["bound"]
         assert bound["passed"] is kept
 
-    assert set(found["peak_memory_bytes"]) == installed | {"pathlib", "rapfiles"}
+    assert set(found["peak_memory_bytes"]) == (installed | {"pathlib", "rapfiles"}) - {"rapfiles.compat"}
     assert set(found["stalls"]) == installed | {"rapfiles"}
     # The FIFO tells a library that opens files on the loop from one that does not.
     assert not found["stalls"]["to_thread"]["stalls"]
@@ -115,8 +124,9 @@ def test_everything_once(tmp_path: Path) -> None:
         assert found["stalls"]["ayafileio"]["stalls"]
 
     for title in (
-        "AsyncPath against its bounds",
+        "rapfiles against its bounds",
         "Microseconds per operation",
+        "Open files: microseconds per item",
         "Worst lag of the event loop",
         "Whether a call that waits holds up the event loop",
         "Peak memory",
@@ -151,6 +161,7 @@ def test_a_choice_on_uvloop_beside_a_missing_library(tmp_path: Path) -> None:
             "stat",
             "exists",
             "write_bytes",
+            "open_read",
         }
     assert list(files.iterdir()) == []
     assert list(slow.iterdir()) == []
