@@ -134,9 +134,9 @@ class _Common:
         """Whether the file has a position that can be moved."""
         return self._open_file().seekable
 
-    def _open_file(self) -> _native.OpenFile:
+    def _open_file(self, complaint: str = "I/O operation on closed file") -> _native.OpenFile:
         if self.closed:
-            raise ValueError("I/O operation on closed file.")
+            raise ValueError(complaint)
         return self._file
 
 
@@ -176,7 +176,7 @@ class AsyncFileIO(_Common, _native.RawFile):
 
     async def writelines(self, lines: Iterable[Buffer], /) -> None:
         """Write one after the other, each with one system call. Line ends are not added."""
-        self._open_file()
+        self._open_file("I/O operation on closed file.")
         for line in lines:
             await self.write(line)
 
@@ -231,7 +231,7 @@ class _Buffered(_Common, _native.BufferedFile):
 
     async def writelines(self, lines: Iterable[Buffer], /) -> None:
         """Write one after the other, as one operation. Line ends are not added."""
-        self._open_file()
+        self._open_file("I/O operation on closed file.")
         batches: list[list[Buffer]] = [[]]
         try:
             await _collect(lines, batches, _checked_bytes)
@@ -392,7 +392,13 @@ class AsyncTextIOWrapper(_Common, _native.TextFile):
                 errors = "strict"
             line_end = self._newline if newline is _UNSET else newline
             encoding = resolved(encoding)
-            check(encoding, errors, line_end)
+            try:
+                check(encoding, errors, line_end)
+            except LookupError:
+                # As with a synchronous file, what ends a line has been changed before.
+                own = native_codec_of(self.encoding, self.errors)
+                self._set_codec(own, self.encoding, self.errors, line_end)
+                raise
             begun = self._file.writable and self._file.seekable and await self.buffer.tell() != 0
             self._set_codec(native_codec_of(encoding, errors), encoding, errors or "strict", line_end)
             if begun:
@@ -405,7 +411,7 @@ class AsyncTextIOWrapper(_Common, _native.TextFile):
 
     async def writelines(self, lines: Iterable[str], /) -> None:
         """Write one after the other, as one operation. Line ends are not added."""
-        self._open_file()
+        self._open_file("I/O operation on closed file.")
         batches: list[list[str]] = [[]]
         try:
             await _collect(lines, batches, _checked_text)

@@ -238,8 +238,8 @@ def open(
     Nothing happens until the result is awaited, `file = await open(…)`, or entered, `async with open(…) as
     file`. Whoever awaits it has to close the file.
 
-    If cancelled, the file may be created or emptied, or be so a little later, where the mode asks for that; it
-    is closed again.
+    If cancelled, the file may be created or emptied, or be so a little later, where the mode asks for that;
+    it is closed again.
 
     Args:
         file: A path, or the number of a descriptor that is open already.
@@ -254,9 +254,9 @@ def open(
         opener: Called in a thread with the path and flags, to open a descriptor.
 
     Returns:
-        A context manager, awaitable: of an `AsyncTextIOWrapper`, or in binary mode of an `AsyncBufferedReader`
-        (`r`), `AsyncBufferedWriter` (`w`, `a`, `x`), `AsyncBufferedRandom` (`+`) or, without a buffer, an
-        `AsyncFileIO`.
+        A context manager, awaitable: of an `AsyncTextIOWrapper`, or in binary mode of an
+        `AsyncBufferedReader` (`r`), `AsyncBufferedWriter` (`w`, `a`, `x`), `AsyncBufferedRandom` (`+`) or,
+        without a buffer, an `AsyncFileIO`.
 
     Raises:
         OSError: The file cannot be opened.
@@ -274,9 +274,10 @@ def open(
     if isinstance(mode, str):
         if "b" not in mode:
             encoding = io.text_encoding(encoding)
-        elif buffering == 1:
+        elif buffering == 1 and isinstance(buffering, int):
             warnings.warn(
-                "line buffering (buffering=1) isn't supported in binary mode, the default buffer size will be used",
+                "line buffering (buffering=1) isn't supported in binary mode, "
+                "the default buffer size will be used",
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -337,6 +338,7 @@ async def _open(
     else:
         file_class = AsyncBufferedReader if readable else AsyncBufferedWriter
     line_buffering = not binary and (buffering == 1 or (buffering < 0 and opened.terminal))
+    behind_start = opened.seekable and not opened.at_start
     shared = _native.new_handle(
         opened,
         buffering if buffering > 1 else None,
@@ -356,7 +358,7 @@ async def _open(
     if encoding == "locale":
         encoding = getencoding()
     text._set_codec(codec, encoding, "strict" if errors is None else errors, newline)
-    if codec is None and writable and shared.seekable and await buffered.tell() != 0:
+    if codec is None and writable and behind_start:
         text._encode_within()
     return text
 

@@ -19,8 +19,8 @@ __all__ = ["StandardInput", "StandardOutput", "stderr", "stdin", "stdout"]
 class StandardOutput(WrappedFile[str]):
     """`sys.stdout` or `sys.stderr`, whatever that is at the moment, awaited.
 
-    What is written goes through the object in `sys`, in a thread, so it keeps its place among what is printed,
-    and redirecting has its effect.
+    What is written goes through the object in `sys`, in a thread, so it keeps its place among what is
+    printed, and redirecting has its effect.
 
     ```python
     import rapfiles
@@ -56,7 +56,8 @@ class StandardInput:
 
     async def _file(self) -> Any:
         file: Any = _stdin()
-        if file is not sys.__stdin__ or file.closed:
+        replaced = file is not sys.__stdin__
+        if replaced or file.closed:
             if self._replaced is None or self._replaced.wrapped is not file:
                 self._replaced = WrappedFile(file)
             return self._replaced

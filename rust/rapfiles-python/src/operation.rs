@@ -293,6 +293,11 @@ impl Operation {
             return Ok(slf.into_any());
         }
         let py = slf.py();
+        if !event_loop::in_trio_task(py)? {
+            return Err(PyRuntimeError::new_err(
+                "this file was opened on trio and cannot be waited for outside of a trio task",
+            ));
+        }
         py.import(intern!(py, "rapfiles._trio"))?.call_method1("wait", (slf,))?.call_method0("__await__")
     }
 

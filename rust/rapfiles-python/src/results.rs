@@ -58,6 +58,13 @@ impl Opened {
         let opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         opened.as_ref().is_some_and(|opened| opened.facts.seekable)
     }
+
+    /// Whether the position is at the start.
+    #[getter]
+    fn at_start(&self) -> bool {
+        let opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.as_ref().is_some_and(|opened| opened.facts.at_start)
+    }
 }
 
 /// A bytes object for the content of a small file.

@@ -1,11 +1,13 @@
 //! The end of a handle that nobody has closed: what is buffered is written, and the file is closed, in the background.
 
 use std::fs::File;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::turn::Handle;
 use super::writer::Writer;
 use crate::engine::Engine;
+use crate::error::{About, Subject};
 use crate::platform;
 use crate::write::Data;
 
@@ -15,6 +17,7 @@ static NONE_LEFT: Condvar = Condvar::new();
 
 /// What is left of a handle.
 pub(super) struct Burial {
+    handle: Arc<Handle>,
     file: Option<File>,
     close: bool,
     rewind: u64,
@@ -22,7 +25,7 @@ pub(super) struct Burial {
 }
 
 impl Burial {
-    pub(super) fn new(file: File, close: bool, writer: &mut Writer) -> Self {
+    pub(super) fn new(handle: Arc<Handle>, file: File, close: bool, writer: &mut Writer) -> Self {
         let rewind = std::mem::take(&mut writer.rewind);
         let pieces = std::iter::from_fn(|| {
             let piece = writer.take()?;
@@ -31,7 +34,7 @@ impl Burial {
         });
         let pieces = pieces.collect();
         *under_way() += 1;
-        Self { file: Some(file), close, rewind, pieces }
+        Self { handle, file: Some(file), close, rewind, pieces }
     }
 
     /// Writes and closes in another thread.
@@ -50,9 +53,10 @@ impl Burial {
 impl Drop for Burial {
     fn drop(&mut self) {
         if let Some(file) = self.file.take() {
-            // There is nobody to be told of an error.
-            let _ = self.write(&file);
-            let _ = if self.close { platform::close(file) } else { platform::into_descriptor(file).map(drop) };
+            let written = self.write(&file);
+            let closed = if self.close { platform::close(file) } else { platform::into_descriptor(file).map(drop) };
+            // Whoever closes it once more is told of an error; else there is nobody to be told.
+            self.handle.buried(written.and(closed).about(Subject::Nothing).err());
         }
         *under_way() -= 1;
         NONE_LEFT.notify_all();

@@ -174,7 +174,7 @@ impl Decoder {
             self.input_pending = self.pending;
         } else if self.is_native() && self.input.is_none() && self.used > 0 {
             self.chunk.drain(..self.used);
-            self.scanned -= self.used;
+            self.scanned = self.scanned.saturating_sub(self.used);
             self.used = 0;
         }
     }

@@ -22,6 +22,8 @@ pub struct Facts {
     pub(crate) only_read: bool,
     /// The size in bytes.
     pub size: u64,
+    /// Whether the position is known to be at the start.
+    pub at_start: bool,
     /// The mount, where tier 0 may be used on it.
     pub(crate) mount: Option<MountNumber>,
     pub(crate) lane: Lane,
@@ -31,12 +33,16 @@ impl Facts {
     /// The facts of an open file. May ask the file itself, so only regular files are for the loop.
     pub(crate) fn new(file: &File, metadata: &Metadata, mount: Option<MountNumber>, flags: Option<i32>) -> Self {
         let regular = metadata.is_regular_file();
+        let only_read = flags.is_some_and(platform::only_reads);
+        // What was opened here for reading begins at the start; others may have been used before.
+        let position = if only_read && regular { Ok(0) } else { platform::seek(file, 0, platform::FROM_HERE) };
         Self {
             regular,
             terminal: !regular && platform::is_terminal(file),
-            seekable: regular || platform::seek(file, 0, platform::FROM_HERE).is_ok(),
+            seekable: regular || position.is_ok(),
+            at_start: position.is_ok_and(|position| position == 0),
             append: flags.is_some_and(platform::appends),
-            only_read: flags.is_some_and(platform::only_reads),
+            only_read,
             size: metadata.size,
             mount: mount.filter(|_| regular),
             lane: if regular { Lane::Mount(metadata.device) } else { Lane::Special },

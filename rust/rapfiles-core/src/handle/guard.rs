@@ -106,6 +106,16 @@ impl<'a> Guard<'a> {
         self.inner.has_positional()
     }
 
+    /// Whether the file is being closed in the background.
+    pub fn is_being_buried(&self) -> bool {
+        self.inner.is_being_buried()
+    }
+
+    /// The ticket is finished when the file has been closed in the background; `false` when it is.
+    pub fn await_burial(&mut self, ticket: &Arc<Ticket>) -> bool {
+        self.inner.await_burial(ticket)
+    }
+
     // Reading.
 
     /// What has been read ahead.

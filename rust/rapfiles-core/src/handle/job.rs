@@ -415,7 +415,7 @@ impl HandleJob {
             let (Some(piece), Some(file)) = (piece, inner.file.clone()) else {
                 inner.writer.running = false;
                 aftermath.wake(inner.writer.take_waiter());
-                inner.bury(&mut aftermath);
+                inner.bury(&handle, &mut aftermath);
                 self.over = true;
                 break;
             };
@@ -465,7 +465,7 @@ impl Drop for HandleJob {
                     inner.writer.error.get_or_insert(Error::Os { code, subject: Subject::Nothing });
                 }
                 aftermath.wake(inner.writer.take_waiter());
-                inner.bury(&mut aftermath);
+                inner.bury(&self.handle, &mut aftermath);
                 drop(inner);
                 aftermath.happen();
             }

@@ -25,9 +25,10 @@ impl OpenedFile {
     }
 
     /// Moves the position to the end, as io.open does for appending. Where that fails, writes go there all the same.
-    fn to_end(&self) {
+    fn to_end(&mut self) {
         if let Some(file) = self.file.as_ref().filter(|_| self.facts.seekable) {
-            let _ = platform::seek(file, 0, platform::FROM_END);
+            let end = platform::seek(file, 0, platform::FROM_END);
+            self.facts.at_start = end.is_ok_and(|end| end == 0);
         }
     }
 
@@ -129,7 +130,7 @@ fn examine(file: File, close: bool, flags: Option<i32>) -> Result<Outcome, Error
     // What cannot be looked at, such as a file that was removed on some server, may still be read.
     let (metadata, mount) = cached::look(&file).unwrap_or_default();
     let facts = Facts::new(&file, &metadata, mount, flags);
-    let opened = OpenedFile::new(file, close, facts);
+    let mut opened = OpenedFile::new(file, close, facts);
     if metadata.is_directory() {
         return Err(Error::Os { code: platform::IS_A_DIRECTORY, subject: Subject::Path });
     }

@@ -71,6 +71,9 @@ pub(super) struct Inner {
     pub(super) decoder: Option<Box<Decoder>>,
     /// Nobody is going to close it, so that is done as soon as no worker uses it.
     orphaned: bool,
+    /// That has been done, and who waits for it.
+    buried: bool,
+    mourners: Vec<Arc<Ticket>>,
 }
 
 /// What has to be done when the lock has been let go of: neither may happen under it.
@@ -116,6 +119,8 @@ impl Handle {
             writer: Writer::new(buffer_size),
             decoder: None,
             orphaned: false,
+            buried: false,
+            mourners: Vec::new(),
         };
         Arc::new(Self {
             facts,
@@ -190,15 +195,27 @@ impl Handle {
             // In a forked child, the buffers are the parent's.
             return;
         };
-        guard.inner.orphaned = true;
+        if std::mem::replace(&mut guard.inner.orphaned, true) {
+            return;
+        }
         if guard.inner.job
             && let Some(signal) = &self.signal
         {
             signal.raise();
         }
         let mut aftermath = Aftermath::default();
-        guard.inner.bury(&mut aftermath);
+        guard.inner.bury(self, &mut aftermath);
         aftermath.happen_after(guard);
+    }
+
+    /// It has been closed in the background.
+    pub(super) fn buried(&self, error: Option<Error>) {
+        let mut inner = self.inner();
+        inner.buried = true;
+        inner.writer.error = error;
+        let aftermath = Aftermath { wake: std::mem::take(&mut inner.mourners), burial: None };
+        drop(inner);
+        aftermath.happen();
     }
 
     /// A worker's task is over, and everything has been put back.
@@ -214,7 +231,7 @@ impl Handle {
             }
             aftermath = inner.pass_on();
         }
-        inner.bury(&mut aftermath);
+        inner.bury(self, &mut aftermath);
         drop(inner);
         aftermath.happen();
     }
@@ -227,7 +244,7 @@ impl Handle {
         if inner.positional == 0 {
             aftermath.wake(inner.positional_waiter.take());
         }
-        inner.bury(&mut aftermath);
+        inner.bury(self, &mut aftermath);
         drop(inner);
         aftermath.happen();
     }
@@ -290,6 +307,19 @@ impl Inner {
         self.orphaned
     }
 
+    /// Registers who waits for the end of an orphan; `false` when that has come.
+    pub(super) fn await_burial(&mut self, ticket: &Arc<Ticket>) -> bool {
+        let waits = self.orphaned && !self.buried;
+        if waits {
+            self.mourners.push(Arc::clone(ticket));
+        }
+        waits
+    }
+
+    pub(super) fn is_being_buried(&self) -> bool {
+        self.orphaned && !self.buried
+    }
+
     pub(super) fn has_positional(&self) -> bool {
         self.positional > 0
     }
@@ -299,10 +329,12 @@ impl Inner {
     }
 
     /// Takes an orphan's file away to be closed, unless a worker uses it still.
-    pub(super) fn bury(&mut self, aftermath: &mut Aftermath) {
+    pub(super) fn bury(&mut self, handle: &Arc<Handle>, aftermath: &mut Aftermath) {
         if self.orphaned && !self.job && !self.writer.running && self.positional == 0 {
             let file = self.file.take().and_then(Arc::into_inner);
-            aftermath.burial = file.map(|file| Burial::new(file, self.close, &mut self.writer));
+            let handle = Arc::clone(handle);
+            aftermath.burial = file.map(|file| Burial::new(handle, file, self.close, &mut self.writer));
+            self.buried = aftermath.burial.is_none();
         }
     }
 }

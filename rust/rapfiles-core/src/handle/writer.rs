@@ -8,7 +8,7 @@ use crate::ticket::Ticket;
 use crate::write::Data;
 
 /// With so many bytes waiting, a worker begins to write them.
-const WORTHWHILE: usize = 128 << 10;
+const WORTHWHILE: usize = 256 << 10;
 /// So many bytes may wait; then whoever writes has to wait.
 const CAPACITY: usize = 1 << 20;
 /// Small writes are collected into pieces of this size.

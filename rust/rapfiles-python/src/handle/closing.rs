@@ -27,6 +27,15 @@ impl Request for Close {
         outcome: Option<Outcome>,
     ) -> PyResult<Step> {
         let _ = outcome;
+        if guard.is_being_buried() {
+            return Ok(Step::AwaitBurial);
+        }
+        // Of an earlier attempt to close it that was cancelled.
+        if guard.is_closed()
+            && let Some(error) = guard.take_error()
+        {
+            self.failure.get_or_insert(exception(py, error));
+        }
         if !self.closed && !guard.is_closed() {
             if let Some(error) = guard.take_error() {
                 self.failure = Some(exception(py, error));

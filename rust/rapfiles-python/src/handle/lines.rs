@@ -41,10 +41,10 @@ impl Search {
         limit: Option<usize>,
         outcome: Option<Outcome>,
     ) -> PyResult<Found> {
-        check_open(guard, "readline of closed file")?;
         if !file.readable {
             return Err(unsupported(py, "read"));
         }
+        check_open(guard, "readline of closed file")?;
         if let Some(step) = check_written(py, guard)? {
             return Ok(Found::Step(step));
         }

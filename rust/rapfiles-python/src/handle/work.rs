@@ -26,6 +26,8 @@ pub(crate) enum Step {
     AwaitRoom(usize),
     /// Positional operations have to end first.
     AwaitPositional,
+    /// The file has to be closed in the background first.
+    AwaitBurial,
     /// Text has to become a string.
     Text(Text),
     /// Something has to run that may run Python code: `unlocked`.
@@ -266,6 +268,12 @@ impl FileWork {
                 Step::AwaitPositional => {
                     let ticket = event_loop::new_ticket();
                     if guard.await_positional(&ticket) {
+                        self.phase = Phase::Waiting(ticket);
+                    }
+                }
+                Step::AwaitBurial => {
+                    let ticket = event_loop::new_ticket();
+                    if guard.await_burial(&ticket) {
                         self.phase = Phase::Waiting(ticket);
                     }
                 }
