@@ -103,7 +103,8 @@ impl Engine {
 
     /// Looks for the end of a job, where that is likely to come soon.
     fn look(&self, reception: Reception, kind: usize, ticket: &Ticket) -> bool {
-        let done = reception == Reception::Immediate && self.pool.timing.worth_looking(kind) && look_for(ticket);
+        let done =
+            reception == Reception::Immediate && self.pool.timing.worth_looking(kind) && look_for(ticket);
         if done {
             self.pool.totals.unsuspended.increment();
         }

@@ -16,7 +16,8 @@ use crate::text::{Codec, Newline, TextSource};
 use crate::ticket::Ticket;
 use crate::write::Data;
 use crate::{
-    access, attributes, cached, directory, entry, handle, home, link, metadata, ownership, read, resolve, write,
+    access, attributes, cached, directory, entry, handle, home, link, metadata, ownership, read, resolve,
+    write,
 };
 
 /// One operation, with everything that a worker needs to run it.

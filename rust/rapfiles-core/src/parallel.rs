@@ -50,7 +50,8 @@ pub(crate) fn for_each_part<T: Send>(parts: usize, work: impl Fn(usize) -> T + S
         }
         run();
     });
-    let results = results.into_iter().map(|result| result.into_inner().unwrap_or_else(PoisonError::into_inner));
+    let results =
+        results.into_iter().map(|result| result.into_inner().unwrap_or_else(PoisonError::into_inner));
     results.map(|result| result.expect("each part was taken, and its thread has ended")).collect()
 }
 

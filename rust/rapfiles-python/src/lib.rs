@@ -55,9 +55,9 @@ mod _native {
     #[pymodule_export]
     use crate::operation::{Operation, checkpoint};
     #[pymodule_export]
-    use crate::results::Opened;
-    #[pymodule_export]
     use crate::pure_path::{init_path, new_path};
+    #[pymodule_export]
+    use crate::results::Opened;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -163,7 +163,9 @@ unsafe extern "C" fn am_send(
             }
             let file = Bound::from_owned_ptr(py, file);
             let next = catch_unwind(AssertUnwindSafe(|| ((*item).ask)(&file)));
-            match next.unwrap_or_else(|_| Err(PyRuntimeError::new_err("rapfiles panicked, which is a defect"))) {
+            match next
+                .unwrap_or_else(|_| Err(PyRuntimeError::new_err("rapfiles panicked, which is a defect")))
+            {
                 Ok(Next::Item(value)) => {
                     *result = value.into_ptr();
                     return ffi::PySendResult::PYGEN_RETURN;

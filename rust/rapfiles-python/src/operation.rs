@@ -3,9 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use pyo3::exceptions::{
-    PyBaseException, PyRuntimeError, PyRuntimeWarning, PyStopIteration, PyTypeError,
-};
+use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyRuntimeWarning, PyStopIteration, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 use pyo3::{PyTraverseError, PyVisit, ffi, intern};
@@ -254,6 +252,8 @@ impl Drop for Operation {
     fn drop(&mut self) {
         match self.state.get_mut().unwrap_or_else(PoisonError::into_inner) {
             State::Submitted { ticket, .. } => ticket.cancel(),
+            // Only an interruption comes between an iteration and its item.
+            State::File(work) if work.is_untouched() && work.name() == "__anext__" => {}
             State::File(work) if work.is_untouched() => Python::attach(|py| complain(py, work.name())),
             State::File(work) => work.abandon(),
             _ => {}
@@ -294,8 +294,9 @@ impl Operation {
         }
         let py = slf.py();
         if !event_loop::in_trio_task(py)? {
+            slf.get().refuse();
             return Err(PyRuntimeError::new_err(
-                "this file was opened on trio and cannot be waited for outside of a trio task",
+                "this file was opened on trio and cannot be waited for on asyncio, or outside of a trio task",
             ));
         }
         py.import(intern!(py, "rapfiles._trio"))?.call_method1("wait", (slf,))?.call_method0("__await__")

@@ -8,7 +8,9 @@ use pyo3::exceptions::PyMemoryError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyList, PyString};
-use rapfiles_core::{FileSystem, FileSystemLimits, Fill, LargeFile, OpenedFile, Outcome, Room, Text, TextFill};
+use rapfiles_core::{
+    FileSystem, FileSystemLimits, Fill, LargeFile, OpenedFile, Outcome, Room, Text, TextFill,
+};
 
 use crate::listing::DirectoryListing;
 use crate::stat_result;
@@ -159,7 +161,12 @@ fn large(py: Python<'_>, file: LargeFile) -> PyResult<Converted> {
     Ok(Converted::Fill(fill, room))
 }
 
-pub(crate) fn filled(py: Python<'_>, room: Option<Py<PyAny>>, length: usize, tail: &[u8]) -> PyResult<Py<PyAny>> {
+pub(crate) fn filled(
+    py: Python<'_>,
+    room: Option<Py<PyAny>>,
+    length: usize,
+    tail: &[u8],
+) -> PyResult<Py<PyAny>> {
     let Some(room) = room else {
         return Ok(py.None());
     };

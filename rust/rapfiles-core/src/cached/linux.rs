@@ -219,7 +219,8 @@ impl Cached {
             Ok(found) => found,
             Err(error) => return Ok((Err(error), began)),
         };
-        let known = KnownFile { device: found.metadata.device, inode: found.metadata.inode, mount: found.mount };
+        let known =
+            KnownFile { device: found.metadata.device, inode: found.metadata.inode, mount: found.mount };
         if !found.metadata.is_regular_file() {
             return Err(No::HandOff(found.lane()));
         }
@@ -255,7 +256,8 @@ impl Cached {
         offset: i64,
     ) -> Option<usize> {
         let permit = self.mounts.permit(mount, Instant::now())?;
-        let part = |(start, length): (*mut u8, usize)| libc::iovec { iov_base: start.cast(), iov_len: length };
+        let part =
+            |(start, length): (*mut u8, usize)| libc::iovec { iov_base: start.cast(), iov_len: length };
         let parts = [part(first), part(second.unwrap_or((std::ptr::null_mut(), 0)))];
         let count = 1 + libc::c_int::from(second.is_some());
         let (fd, parts) = (file.as_raw_fd(), parts.as_ptr());

@@ -54,7 +54,8 @@ impl Drop for Burial {
     fn drop(&mut self) {
         if let Some(file) = self.file.take() {
             let written = self.write(&file);
-            let closed = if self.close { platform::close(file) } else { platform::into_descriptor(file).map(drop) };
+            let closed =
+                if self.close { platform::close(file) } else { platform::into_descriptor(file).map(drop) };
             // Whoever closes it once more is told of an error; else there is nobody to be told.
             self.handle.buried(written.and(closed).about(Subject::Nothing).err());
         }

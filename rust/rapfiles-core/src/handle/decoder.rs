@@ -419,7 +419,8 @@ impl Decoder {
     pub fn position(&self) -> Position<'_> {
         if self.input_pending || self.input.is_some() {
             let used = count(&self.chunk[..self.used], self.form);
-            let input = self.input.as_deref().unwrap_or(if self.chunk.is_empty() { b"" } else { &self.chunk });
+            let input =
+                self.input.as_deref().unwrap_or(if self.chunk.is_empty() { b"" } else { &self.chunk });
             return Position::Decode { input, pending: self.input_pending, used, ratio: self.ratio };
         }
         Position::Before(self.undecoded.len() + self.len())
@@ -439,7 +440,6 @@ impl Decoder {
     pub fn used_characters(&self) -> usize {
         count(&self.chunk[..self.used], self.form)
     }
-
 }
 
 fn count(bytes: &[u8], form: Form) -> usize {
@@ -498,9 +498,13 @@ mod tests {
 
     #[test]
     fn lines_go_on_from_chunk_to_chunk() {
-        let chunks: &[&[u8]] = &[b"a", b"b\r", b"\nc\r", b"d\n", "é".as_bytes().split_at(1).0, b"\xa9\n", b"e"];
+        let chunks: &[&[u8]] =
+            &[b"a", b"b\r", b"\nc\r", b"d\n", "é".as_bytes().split_at(1).0, b"\xa9\n", b"e"];
         assert_eq!(lines(TRANSLATE, chunks), ["ab\n", "c\n", "d\n", "é\n", "e"]);
-        assert_eq!(lines(LineEnds::Universal { translate: false }, chunks), ["ab\r\n", "c\r", "d\n", "é\n", "e"]);
+        assert_eq!(
+            lines(LineEnds::Universal { translate: false }, chunks),
+            ["ab\r\n", "c\r", "d\n", "é\n", "e"]
+        );
         assert_eq!(lines(LineEnds::Fixed(b"\n"), chunks), ["ab\r\n", "c\rd\n", "é\n", "e"]);
         assert_eq!(lines(LineEnds::Fixed(b"\r\n"), chunks), ["ab\r\n", "c\rd\né\ne"]);
         assert_eq!(lines(LineEnds::Fixed(b"\r"), chunks), ["ab\r", "\nc\r", "d\né\ne"]);
@@ -524,6 +528,9 @@ mod tests {
         decoder.consume(decoder.bytes_of(2));
         assert!(matches!(decoder.position(), Position::Before(1)));
         decoder.decode(b"c\r\n", false).unwrap();
-        assert!(matches!(decoder.position(), Position::Decode { input: b"bc\r\n", pending: false, used: 0, .. }));
+        assert!(matches!(
+            decoder.position(),
+            Position::Decode { input: b"bc\r\n", pending: false, used: 0, .. }
+        ));
     }
 }

@@ -31,11 +31,17 @@ pub struct Facts {
 
 impl Facts {
     /// The facts of an open file. May ask the file itself, so only regular files are for the loop.
-    pub(crate) fn new(file: &File, metadata: &Metadata, mount: Option<MountNumber>, flags: Option<i32>) -> Self {
+    pub(crate) fn new(
+        file: &File,
+        metadata: &Metadata,
+        mount: Option<MountNumber>,
+        flags: Option<i32>,
+    ) -> Self {
         let regular = metadata.is_regular_file();
         let only_read = flags.is_some_and(platform::only_reads);
         // What was opened here for reading begins at the start; others may have been used before.
-        let position = if only_read && regular { Ok(0) } else { platform::seek(file, 0, platform::FROM_HERE) };
+        let position =
+            if only_read && regular { Ok(0) } else { platform::seek(file, 0, platform::FROM_HERE) };
         Self {
             regular,
             terminal: !regular && platform::is_terminal(file),

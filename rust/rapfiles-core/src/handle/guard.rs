@@ -234,7 +234,7 @@ impl<'a> Guard<'a> {
     /// Moves the file's position back to where the user is, if that needs no waiting.
     pub fn rewind(&mut self) {
         let Inner { file: Some(file), reader, writer, .. } = &mut *self.inner else { return };
-        if self.handle.facts.mount.is_some() && writer.is_empty() && reader.len() > 0 {
+        if self.handle.facts.mount.is_some() && writer.is_done() && reader.len() > 0 {
             // Where it fails, the position is as good as before.
             let _ = job::rewind(file, reader);
         }
@@ -284,12 +284,12 @@ impl<'a> Guard<'a> {
 
     /// The bytes that the kernel does not have yet.
     pub fn unwritten(&self) -> usize {
-        self.inner.writer.len()
+        self.inner.writer.unwritten()
     }
 
     /// Whether the kernel has everything.
     pub fn is_written(&self) -> bool {
-        self.inner.writer.is_empty()
+        self.inner.writer.is_done()
     }
 
     /// Whether writing has to be told first that some bytes were read ahead.
@@ -328,7 +328,7 @@ impl<'a> Guard<'a> {
     /// A worker's job that writes what there is, if it is needed and none is at it. The caller must submit it.
     pub fn start_writer(&mut self, everything: bool) -> Option<HandleJob> {
         let Inner { writer, .. } = &mut *self.inner;
-        if writer.running || writer.len() == 0 || !(everything || writer.is_worthwhile()) {
+        if writer.running || writer.unwritten() == 0 || !(everything || writer.is_worthwhile()) {
             return None;
         }
         writer.running = true;
@@ -402,9 +402,12 @@ impl<'a> Guard<'a> {
             return None;
         }
         Some(self.flush_here().and_then(|()| {
-            let file = self.inner.file.take().and_then(Arc::into_inner).ok_or_else(|| {
-                Error::Os { code: platform::EIO, subject: Subject::Nothing }
-            })?;
+            let file = self
+                .inner
+                .file
+                .take()
+                .and_then(Arc::into_inner)
+                .ok_or(Error::Os { code: platform::EIO, subject: Subject::Nothing })?;
             platform::into_descriptor(file).map_err(|error| Error::new(&error, Subject::Nothing))
         }))
     }
@@ -418,7 +421,6 @@ impl<'a> Guard<'a> {
             .and_then(|()| job::rewind(file, reader))
             .map_err(|error| Error::new(&error, Subject::Nothing))
     }
-
 }
 
 /// The offset that stands for the file's position.

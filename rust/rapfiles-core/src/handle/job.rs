@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::batch::LineBatch;
 use super::decoder::{Chunk, Decoder};
 use super::reader::{Filled, Reader, no_memory};
-use super::turn::{Aftermath, Handle};
+use super::turn::{Aftermath, Handle, Salvage};
 use super::writer::Writer;
 use crate::error::{About, Error, Subject};
 use crate::fill::{KeepAlive, TextFill};
@@ -148,20 +148,22 @@ enum Role {
 pub struct HandleJob {
     handle: Arc<Handle>,
     role: Role,
+    /// The caller's memory, and how much of it was filled before.
+    room: Option<(TaskRoom, usize)>,
     over: bool,
 }
 
 impl HandleJob {
     pub(super) fn new(handle: Arc<Handle>, task: Task) -> Self {
-        Self { handle, role: Role::Turn(Some(task)), over: false }
+        Self { handle, role: Role::Turn(Some(task)), room: None, over: false }
     }
 
     pub(super) fn positional(handle: Arc<Handle>, task: Task) -> Self {
-        Self { handle, role: Role::Positional(Some(task)), over: false }
+        Self { handle, role: Role::Positional(Some(task)), room: None, over: false }
     }
 
     pub(super) fn writer(handle: Arc<Handle>) -> Self {
-        Self { handle, role: Role::Writer, over: false }
+        Self { handle, role: Role::Writer, room: None, over: false }
     }
 
     /// A small number for the kind of job, by which [`crate::timing`] tells them apart.
@@ -194,7 +196,10 @@ impl HandleJob {
     pub(crate) fn run(mut self) -> Result<Outcome, Error> {
         match &mut self.role {
             Role::Turn(task) => match task.take() {
-                Some(task) => self.run_task(task),
+                Some(task) => {
+                    let result = self.run_task(task);
+                    self.end(result)
+                }
                 None => Ok(Outcome::Done),
             },
             Role::Positional(task) => match task.take() {
@@ -206,6 +211,36 @@ impl HandleJob {
                 Ok(Outcome::Done)
             }
         }
+    }
+
+    /// Ends the task. Where nobody waits for its outcome any more, what was read is as if it had been read ahead.
+    fn end(&mut self, mut result: Result<Outcome, Error>) -> Result<Outcome, Error> {
+        let handle = Arc::clone(&self.handle);
+        let mut inner = handle.inner();
+        if inner.is_abandoned() {
+            match std::mem::replace(&mut result, Ok(Outcome::Done)) {
+                Ok(Outcome::Text(text)) => inner.restore(Salvage::Text(text.into_content())),
+                Ok(Outcome::TextFilled(fill)) => {
+                    inner.restore(Salvage::Text(fill.into_text().into_content()))
+                }
+                Ok(Outcome::Lines(lines)) => inner.restore(Salvage::Text(lines.rest().to_vec())),
+                Ok(Outcome::Filled { length, tail }) => {
+                    if let Some((room, have)) = &mut self.room {
+                        inner.reader.append(&room.bytes()[*have..length]);
+                    }
+                    inner.reader.append(&tail);
+                }
+                Ok(Outcome::Count(count)) => {
+                    if let Some((room, _)) = &mut self.room {
+                        inner.reader.append(&room.bytes()[..count as usize]);
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.over = true;
+        handle.job_ended(inner);
+        result
     }
 
     fn file(&self) -> Result<Arc<File>, Error> {
@@ -236,40 +271,28 @@ impl HandleJob {
                 });
                 measured.about(Subject::Nothing)
             }
-            Task::FillRoom { mut room, have, to_end } => {
-                let filled = fill_room(&file, room.bytes(), have, to_end);
-                drop(file);
-                let mut inner = handle.inner();
-                let outcome = match filled {
-                    Ok((length, tail)) if inner.is_abandoned() => {
-                        // Nobody is going to use it, so it is as if it had only been read ahead.
-                        inner.reader.append(&room.bytes()[have..length]);
-                        inner.reader.append(&tail);
-                        Ok(Outcome::Done)
-                    }
+            Task::FillRoom { room, have, to_end } => {
+                let (room, _) = self.room.insert((room, have));
+                match fill_room(&file, room.bytes(), have, to_end) {
                     Ok((length, tail)) => Ok(Outcome::Filled { length, tail }),
                     Err((length, error)) => {
-                        inner.reader.append(&room.bytes()[have..length]);
+                        handle.inner().reader.append(&room.bytes()[have..length]);
                         Err(Error::new(&error, Subject::Nothing))
                     }
-                };
-                self.over = true;
-                handle.job_ended(inner);
-                outcome
+                }
             }
-            Task::ReadOnce { mut room } => {
-                if signal.is_some()
-                    && !platform::wait_to_read(&file, signal).about(Subject::Nothing)?
-                {
+            Task::ReadOnce { room } => {
+                if signal.is_some() && !platform::wait_to_read(&file, signal).about(Subject::Nothing)? {
                     return Ok(Outcome::WouldBlock);
                 }
+                let (room, _) = self.room.insert((room, 0));
                 let bytes = room.bytes();
                 // SAFETY: the slice is as long as it says.
                 once(unsafe { platform::read(&file, bytes.as_mut_ptr(), bytes.len()) })
             }
-            Task::ReadText { characters } => self.with_decoder(|reader, decoder| {
-                read_text(&file, reader, decoder, characters, signal)
-            }),
+            Task::ReadText { characters } => {
+                self.with_decoder(|reader, decoder| read_text(&file, reader, decoder, characters, signal))
+            }
             Task::FindLine => self.with_decoder(|reader, decoder| {
                 while decoder.find_line().is_none() {
                     match chunk(&file, reader, decoder, 0, signal)? {
@@ -295,13 +318,6 @@ impl HandleJob {
             }),
             Task::LayOut(mut fill) => {
                 fill.run();
-                let mut inner = handle.inner();
-                if inner.is_abandoned()
-                    && let Some(decoder) = &mut inner.decoder
-                {
-                    decoder.put_back(fill.into_text().into_content());
-                    return Ok(Outcome::Done);
-                }
                 Ok(Outcome::TextFilled(fill))
             }
             Task::WriteOnce(data) => {
@@ -363,17 +379,6 @@ impl HandleJob {
         let Some(mut decoder) = decoder else { return Ok(Outcome::Done) };
         let result = work(&mut reader, &mut decoder);
         let mut inner = self.handle.inner();
-        let result = match result {
-            Ok(Outcome::Text(text)) if inner.is_abandoned() => {
-                decoder.put_back(text.into_content());
-                Ok(Outcome::Done)
-            }
-            Ok(Outcome::Lines(lines)) if inner.is_abandoned() => {
-                decoder.put_back(lines.rest().to_vec());
-                Ok(Outcome::Done)
-            }
-            other => other,
-        };
         inner.reader = reader;
         inner.decoder = Some(decoder);
         drop(inner);
@@ -395,9 +400,7 @@ impl HandleJob {
         let file = self.file()?;
         match task {
             Task::ReadAt { size, offset } => read_at(&file, size, offset).map(Outcome::Bytes),
-            Task::Stat => {
-                platform::metadata_of(&file).map(|metadata| Outcome::Metadata(Box::new(metadata)))
-            }
+            Task::Stat => platform::metadata_of(&file).map(|metadata| Outcome::Metadata(Box::new(metadata))),
             Task::WriteAt { data, offset } => write_at(&file, data.bytes(), offset).map(Outcome::Count),
             _ => Ok(Outcome::Done),
         }
@@ -460,7 +463,7 @@ impl Drop for HandleJob {
                 let mut aftermath = Aftermath::default();
                 let mut inner = self.handle.inner();
                 inner.writer.running = false;
-                if inner.writer.len() > 0 {
+                if inner.writer.unwritten() > 0 {
                     let code = platform::NO_THREAD;
                     inner.writer.error.get_or_insert(Error::Os { code, subject: Subject::Nothing });
                 }
@@ -606,7 +609,7 @@ pub(super) fn rewind(file: &File, reader: &mut Reader) -> io::Result<()> {
 /// Where the user is.
 pub(super) fn position(file: &File, reader: &Reader, writer: &Writer) -> io::Result<u64> {
     let position = platform::seek(file, 0, platform::FROM_HERE)?;
-    Ok((position + writer.len() as u64).saturating_sub(reader.len() as u64 + writer.rewind))
+    Ok((position + writer.unwritten() as u64).saturating_sub(reader.len() as u64 + writer.rewind))
 }
 
 /// Moves to where the user wants to be; within what was read ahead without moving the file's position.

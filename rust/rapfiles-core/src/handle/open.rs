@@ -25,7 +25,7 @@ impl OpenedFile {
     }
 
     /// Moves the position to the end, as io.open does for appending. Where that fails, writes go there all the same.
-    fn to_end(&mut self) {
+    fn move_to_end(&mut self) {
         if let Some(file) = self.file.as_ref().filter(|_| self.facts.seekable) {
             let end = platform::seek(file, 0, platform::FROM_END);
             self.facts.at_start = end.is_ok_and(|end| end == 0);
@@ -106,7 +106,7 @@ impl Adoption {
             Outcome::Opened(mut opened) => {
                 opened.close = self.close;
                 if self.to_end {
-                    opened.to_end();
+                    opened.move_to_end();
                 }
                 Ok(Outcome::Opened(opened))
             }
@@ -135,7 +135,7 @@ fn examine(file: File, close: bool, flags: Option<i32>) -> Result<Outcome, Error
         return Err(Error::Os { code: platform::IS_A_DIRECTORY, subject: Subject::Path });
     }
     if facts.append {
-        opened.to_end();
+        opened.move_to_end();
     }
     Ok(Outcome::Opened(Box::new(opened)))
 }

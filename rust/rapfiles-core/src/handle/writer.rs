@@ -58,13 +58,13 @@ impl Writer {
     }
 
     /// The bytes that the kernel does not have yet.
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) fn unwritten(&self) -> usize {
         self.waiting + self.in_hand
     }
 
     /// Whether the kernel has everything, and has been told everything.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0 && !self.running
+    pub(crate) fn is_done(&self) -> bool {
+        self.unwritten() == 0 && !self.running
     }
 
     /// Whether there is enough to be written.
@@ -74,7 +74,7 @@ impl Writer {
 
     /// Whether so many bytes more can be accepted.
     pub(crate) fn has_room(&self, length: usize) -> bool {
-        self.len() == 0 || self.len() + length <= CAPACITY
+        self.unwritten() == 0 || self.unwritten() + length <= CAPACITY
     }
 
     /// How few bytes may be left for somebody who wants to write so many.
@@ -133,7 +133,7 @@ impl Writer {
 
     /// Takes whoever waits, if it has waited for long enough.
     pub(crate) fn take_waiter(&mut self) -> Option<Arc<Ticket>> {
-        let (over, length) = (self.error.is_some() || !self.running, self.len());
+        let (over, length) = (self.error.is_some() || !self.running, self.unwritten());
         let waiter = self.waiter.take_if(|waiter| over || (waiter.left > 0 && length <= waiter.left))?;
         Some(waiter.ticket)
     }
@@ -151,9 +151,9 @@ mod tests {
         let piece = writer.take().unwrap();
         assert_eq!(piece.bytes(), b"abcdef");
         writer.push(b"ghi");
-        assert_eq!(writer.len(), 9);
+        assert_eq!(writer.unwritten(), 9);
         writer.give_back(piece, 2);
-        assert_eq!(writer.len(), 7);
+        assert_eq!(writer.unwritten(), 7);
         assert_eq!(writer.take().unwrap().bytes(), b"cdef");
     }
 

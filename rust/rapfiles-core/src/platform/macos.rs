@@ -1,5 +1,6 @@
 //! The system calls that are macOS's own.
 
+use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -139,3 +140,24 @@ pub(crate) fn expect_large_use(_start: *mut u8, _length: usize) {}
 
 /// There is nothing to take back either.
 pub(crate) fn expect_small_use(_start: *mut u8, _length: usize) {}
+
+/// `fsync(2)` only hands the content to the device, and `F_FULLFSYNC` has the device write it: see fcntl(2).
+pub(crate) fn synchronise_everything(file: &File) -> io::Result<()> {
+    // SAFETY: no memory is involved.
+    match checked(|| unsafe { libc::fcntl(file.as_raw_fd(), libc::F_FULLFSYNC) }) {
+        Ok(_) => Ok(()),
+        // Not every file system has it.
+        // SAFETY: as above.
+        Err(_) => checked(|| unsafe { libc::fsync(file.as_raw_fd()) }).map(drop),
+    }
+}
+
+/// There is no call that leaves the metadata out.
+pub(crate) fn synchronise_data(file: &File) -> io::Result<()> {
+    synchronise_everything(file)
+}
+
+/// There are no files without a name.
+pub(crate) fn link_descriptor(_fd: i32, _path: &NativePath) -> io::Result<()> {
+    Err(io::Error::from_raw_os_error(libc::ENOTSUP))
+}

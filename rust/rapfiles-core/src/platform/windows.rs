@@ -1,6 +1,7 @@
 //! The system calls of Windows, with the meaning that CPython gives them.
 
 mod access;
+mod descriptor;
 mod directory;
 mod entry;
 mod errors;
@@ -16,6 +17,11 @@ mod resolve;
 mod unsupported;
 
 pub(crate) use access::{access, change_mode, set_times};
+pub(crate) use descriptor::{
+    FROM_END, FROM_HERE, FROM_START, adopt, appends, descriptor, into_descriptor, is_terminal,
+    link_descriptor, only_reads, open_file, read, seek, set_length, synchronise, wait_to_read, wait_to_write,
+    would_block, write, write_at,
+};
 pub(crate) use directory::{list_directory, make_directory, remove_directory};
 pub(crate) use entry::{rename, unlink};
 pub(crate) use errors::{EIO, IS_A_DIRECTORY, NO_THREAD, OUT_OF_MEMORY, is_not_found, means_missing};

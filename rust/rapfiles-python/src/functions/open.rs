@@ -55,7 +55,11 @@ pub(crate) fn open_descriptor(
 /// Gives a file that was opened without a name one.
 #[pyfunction]
 #[pyo3(signature = (descriptor, path, /))]
-pub(crate) fn link_descriptor(py: Python<'_>, descriptor: i32, path: PathArgument<'_>) -> PyResult<Operation> {
+pub(crate) fn link_descriptor(
+    py: Python<'_>,
+    descriptor: i32,
+    path: PathArgument<'_>,
+) -> PyResult<Operation> {
     let request = Request::LinkDescriptor { descriptor, path: path.native("link")? };
     submit(py, request, Names::one(path.name()))
 }

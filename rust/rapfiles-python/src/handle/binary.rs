@@ -196,7 +196,12 @@ impl Request for ReadInto {
         }
         let length = self.target.len();
         let wanted = if self.once { 1.min(length) } else { length };
-        if outcome.is_none() && self.done == 0 && guard.available().len() < wanted && !self.once && wanted <= MOST_NOW {
+        if outcome.is_none()
+            && self.done == 0
+            && guard.available().len() < wanted
+            && !self.once
+            && wanted <= MOST_NOW
+        {
             // SAFETY: the memory has room for that much, and the view holds on to it.
             match unsafe { guard.read_into(self.target.start(), length) } {
                 (read, Fetched::Enough | Fetched::End) => return Ok(number(py, read as u64)),

@@ -15,8 +15,8 @@ use super::open_file::OpenFile;
 use super::payload::{Payload, Target};
 use super::positional::{self, ReadAt, Stat, WriteAt};
 use super::work::{InTurn, Request, lock};
-use crate::operation::{Operation, file_operation};
 use crate::next_item::{self, Next, next_item};
+use crate::operation::{Operation, file_operation};
 
 /// What `io` reads where no size is given.
 const BUFFER_SIZE: usize = 8192;
@@ -183,7 +183,10 @@ impl BufferedFile {
     fn flush(&self, py: Python<'_>) -> PyResult<Operation> {
         // A reader's is that of the raw file, and has its manners.
         let writable = self.file.get().writable;
-        self.submit(py, Flush { closed: if writable { "flush of closed file" } else { "I/O operation on closed file." } })
+        self.submit(
+            py,
+            Flush { closed: if writable { "flush of closed file" } else { "I/O operation on closed file." } },
+        )
     }
 
     /// Moves the position, and returns it.

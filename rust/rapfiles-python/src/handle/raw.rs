@@ -1,6 +1,7 @@
 //! Files without a buffer: each operation is one system call.
 
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 use rapfiles_core::{Guard, Outcome, Salvage, Task, TaskRoom};
 
 use super::binary::{self, check_open, number};
@@ -63,6 +64,16 @@ impl Request for ReadOnce {
         let room = unsafe { TaskRoom::new(start, self.size, keep_alive) };
         Ok(Step::Task(Task::ReadOnce { room }))
     }
+
+    fn give_up(&mut self, guard: &mut Guard<'_>, outcome: Outcome) {
+        if let (Outcome::Count(read), Some(bytes)) = (outcome, self.bytes.take()) {
+            Python::attach(|py| {
+                if let Ok(bytes) = bytes.bind(py).cast::<PyBytes>() {
+                    guard.append(&bytes.as_bytes()[..read as usize]);
+                }
+            });
+        }
+    }
 }
 
 /// Reads once into the caller's memory.
@@ -102,6 +113,12 @@ impl Request for ReadOnceInto {
         // SAFETY: the view holds on to the memory, which is the caller's to leave alone meanwhile.
         let room = unsafe { TaskRoom::new(start, length, Box::new(self.target.keep_alive(py))) };
         Ok(Step::Task(Task::ReadOnce { room }))
+    }
+
+    fn give_up(&mut self, guard: &mut Guard<'_>, outcome: Outcome) {
+        if let Outcome::Count(read) = outcome {
+            guard.append(&self.target.copy(read as usize));
+        }
     }
 }
 
@@ -190,7 +207,10 @@ impl RawFile {
     /// Reads lines until they have hint bytes.
     #[pyo3(signature = (hint=-1, /), text_signature = "($self, hint=-1, /)")]
     fn readlines(&self, py: Python<'_>, hint: Option<isize>) -> Operation {
-        self.submit(py, RawLines(ReadLines::new(hint.and_then(|hint| usize::try_from(hint).ok()).filter(|h| *h > 0))))
+        self.submit(
+            py,
+            RawLines(ReadLines::new(hint.and_then(|hint| usize::try_from(hint).ok()).filter(|h| *h > 0))),
+        )
     }
 
     fn __aiter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -233,7 +253,10 @@ impl RawFile {
     /// Cuts the file to a length, by default to where the position is, or extends it with zeros. Returns the length.
     #[pyo3(signature = (size=None, /))]
     fn truncate(&self, py: Python<'_>, size: Option<i64>) -> Operation {
-        self.submit(py, binary::Truncate { length: size, refusal: "File not open for writing", closed: CLOSED })
+        self.submit(
+            py,
+            binary::Truncate { length: size, refusal: "File not open for writing", closed: CLOSED },
+        )
     }
 
     /// Waits until the device has the content and the metadata.

@@ -9,7 +9,8 @@ use pyo3::prelude::*;
 use pyo3::types::string::PyStringData;
 use pyo3::types::{PyBytes, PyInt, PyList, PyString};
 use rapfiles_core::{
-    Codec as NativeCodec, Data, Fetched, Guard, LineBatch, LineEnds, Newline, Outcome, Position, Salvage, Task, Written,
+    Codec as NativeCodec, Data, Fetched, Guard, LineBatch, LineEnds, Newline, Outcome, Position, Salvage,
+    Task, Written,
 };
 
 use super::binary::{check_open, check_written, exception, number, stop};
@@ -106,7 +107,8 @@ impl TextState {
             let settings = self.settings();
             (settings.encoding.clone(), settings.errors.clone())
         };
-        let decoded = PyBytes::new(py, bytes).call_method1(intern!(py, "decode"), (native_name(&encoding), errors));
+        let decoded =
+            PyBytes::new(py, bytes).call_method1(intern!(py, "decode"), (native_name(&encoding), errors));
         match decoded {
             Err(error) => error,
             Ok(_) => PyUnicodeDecodeError::new_err("the engine and Python's codec do not agree"),
@@ -150,7 +152,8 @@ impl Feeder {
         if std::mem::take(&mut self.ended) {
             return More::End;
         }
-        let Some((wanted, native)) = guard.decoder().map(|d| (d.next_input(characters), d.is_native())) else {
+        let Some((wanted, native)) = guard.decoder().map(|d| (d.next_input(characters), d.is_native()))
+        else {
             return More::End;
         };
         if !filled {
@@ -567,7 +570,7 @@ impl ReadAll {
     fn collect(&mut self, guard: &mut Guard<'_>, filled: bool) -> Step {
         let ended = filled || guard.fetch(CODEC_SLICE) == Fetched::End;
         let available = guard.available().len();
-        if available == 0 && !ended || available < CODEC_SLICE && !ended {
+        if available < CODEC_SLICE && !ended {
             return Step::Task(Task::Fill { at_least: CODEC_SLICE, once: false });
         }
         self.content.extend_from_slice(guard.available());
@@ -592,7 +595,10 @@ impl ReadAll {
                 // The error is to be about everything, as if it had been decoded in one go.
                 decoder.call_method1(intern!(py, "setstate"), (self.begun.take(),))?;
                 let whole = PyBytes::new(py, &self.content);
-                return Err(decoder.call_method1(intern!(py, "decode"), (whole, true)).err().unwrap_or(error));
+                return Err(decoder
+                    .call_method1(intern!(py, "decode"), (whole, true))
+                    .err()
+                    .unwrap_or(error));
             }
         };
         self.parts.push(text.cast_into::<PyString>()?.unbind());
@@ -1093,9 +1099,7 @@ impl Seek {
                 }
             },
             whence => {
-                return Err(PyValueError::new_err(format!(
-                    "invalid whence ({whence}, should be 0, 1 or 2)"
-                )));
+                return Err(PyValueError::new_err(format!("invalid whence ({whence}, should be 0, 1 or 2)")));
             }
         };
         Ok(())

@@ -18,8 +18,8 @@ use super::strings::string;
 use super::text::{CLOSED, Read, ReadAll, ReadLine, ReadLines, Seek, Settings, Tell, TextState, Write};
 use super::work::{InTurn, Request, lock};
 use crate::arguments;
-use crate::operation::{Operation, file_operation};
 use crate::next_item::{self, Next, next_item};
+use crate::operation::{Operation, file_operation};
 
 /// The native half of `AsyncTextIOWrapper`.
 #[pyclass(frozen, subclass, weakref, module = "rapfiles._native")]

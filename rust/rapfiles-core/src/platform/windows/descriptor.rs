@@ -1,0 +1,184 @@
+//! Open files, by the C library's numbers, which are what Python calls descriptors.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::windows::fs::FileExt;
+use std::os::windows::io::{AsRawHandle, FromRawHandle, IntoRawHandle};
+
+use windows_sys::Win32::Foundation::{ERROR_INVALID_PARAMETER, GENERIC_READ, GENERIC_WRITE, HANDLE};
+use windows_sys::Win32::Storage::FileSystem::{
+    CREATE_ALWAYS, CREATE_NEW, FILE_APPEND_DATA, FILE_ATTRIBUTE_NORMAL, FILE_ATTRIBUTE_READONLY,
+    FILE_ATTRIBUTE_TEMPORARY, FILE_FLAG_DELETE_ON_CLOSE, FILE_GENERIC_WRITE, FILE_SHARE_DELETE,
+    FILE_SHARE_READ, FILE_SHARE_WRITE, FILE_WRITE_DATA, GetFileType, OPEN_ALWAYS, OPEN_EXISTING,
+    TRUNCATE_EXISTING,
+};
+
+use super::errors::error;
+use super::{EventSignal, NativePath, handle};
+
+/// The flags of the C library, from its `fcntl.h`.
+mod flag {
+    pub(super) const WRITE_ONLY: i32 = 0x0001;
+    pub(super) const READ_WRITE: i32 = 0x0002;
+    pub(super) const APPEND: i32 = 0x0008;
+    pub(super) const TEMPORARY: i32 = 0x0040;
+    pub(super) const CREATE: i32 = 0x0100;
+    pub(super) const TRUNCATE: i32 = 0x0200;
+    pub(super) const EXCLUSIVE: i32 = 0x0400;
+    pub(super) const SHORT_LIVED: i32 = 0x1000;
+    pub(super) const BINARY: i32 = 0x8000;
+    pub(super) const NOT_INHERITED: i32 = 0x0080;
+}
+
+const OWNER_MAY_WRITE: u32 = 0o200;
+const DISK: u32 = 0x0001;
+const CHARACTERS: u32 = 0x0002;
+
+/// Opens a file as the C library's `open` does; never inherited by other programs.
+pub(crate) fn open_file(path: &NativePath, flags: i32, permissions: u32) -> io::Result<File> {
+    let mut access = match flags & (flag::WRITE_ONLY | flag::READ_WRITE) {
+        0 => GENERIC_READ,
+        flag::WRITE_ONLY => GENERIC_WRITE,
+        _ => GENERIC_READ | GENERIC_WRITE,
+    };
+    if flags & flag::APPEND != 0 {
+        // Without the right to write anywhere else, each write goes to the end.
+        access = access & !GENERIC_WRITE | (FILE_GENERIC_WRITE & !FILE_WRITE_DATA | FILE_APPEND_DATA);
+    }
+    let has = |wanted: i32| flags & wanted == wanted;
+    let disposition = match () {
+        () if has(flag::CREATE | flag::EXCLUSIVE) => CREATE_NEW,
+        () if has(flag::CREATE | flag::TRUNCATE) => CREATE_ALWAYS,
+        () if has(flag::CREATE) => OPEN_ALWAYS,
+        () if has(flag::TRUNCATE) => TRUNCATE_EXISTING,
+        () => OPEN_EXISTING,
+    };
+    let mut attributes = FILE_ATTRIBUTE_NORMAL;
+    if has(flag::CREATE) && permissions & OWNER_MAY_WRITE == 0 {
+        attributes = FILE_ATTRIBUTE_READONLY;
+    }
+    let mut share = FILE_SHARE_READ | FILE_SHARE_WRITE;
+    if has(flag::TEMPORARY) {
+        attributes |= FILE_FLAG_DELETE_ON_CLOSE;
+        share |= FILE_SHARE_DELETE;
+    }
+    if has(flag::SHORT_LIVED) {
+        attributes |= FILE_ATTRIBUTE_TEMPORARY;
+    }
+    handle::open(path, access, share, disposition, attributes).map(File::from)
+}
+
+/// Whether flags ask for nothing but to read what is there.
+pub(crate) fn only_reads(flags: i32) -> bool {
+    flags & !(flag::BINARY | flag::NOT_INHERITED) == 0
+}
+
+/// Whether flags ask for each write to go to the end.
+pub(crate) fn appends(flags: i32) -> bool {
+    flags & flag::APPEND != 0
+}
+
+/// The file with a number of the C library's. Closing the file leaves the number taken, which the C library has no way
+/// to give back without closing it too: Python's own files have the same arrangement the other way round.
+pub(crate) fn adopt(fd: i32) -> io::Result<File> {
+    // SAFETY: the C library checks the number.
+    let handle = unsafe { libc::get_osfhandle(fd) };
+    if handle == -1 || handle == -2 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the handle is open, and whoever gave it has handed it over, or keeps it open and has it forgotten.
+    Ok(unsafe { File::from_raw_handle(handle as *mut _) })
+}
+
+/// A number for the open file; a new one each time, for the C library has none of its own for it.
+pub(crate) fn descriptor(file: &File) -> io::Result<i32> {
+    // SAFETY: the handle is open; the number stands for it without owning more than the file does.
+    number(unsafe { libc::open_osfhandle(file.as_raw_handle() as isize, flag::BINARY | flag::NOT_INHERITED) })
+}
+
+/// Gives the file up without closing it, under a number of the C library's.
+pub(crate) fn into_descriptor(file: File) -> io::Result<i32> {
+    let handle = file.into_raw_handle();
+    // SAFETY: the handle is open, and the number owns it from now on.
+    number(unsafe { libc::open_osfhandle(handle as isize, flag::BINARY | flag::NOT_INHERITED) })
+}
+
+fn number(number: i32) -> io::Result<i32> {
+    if number < 0 { Err(io::Error::last_os_error()) } else { Ok(number) }
+}
+
+pub(crate) fn is_terminal(file: &File) -> bool {
+    // SAFETY: the handle is open.
+    let kind = unsafe { GetFileType(file.as_raw_handle() as HANDLE) };
+    debug_assert!(kind != DISK || !io::IsTerminal::is_terminal(file));
+    kind == CHARACTERS && io::IsTerminal::is_terminal(file)
+}
+
+/// Reads once, at the file's position.
+///
+/// # Safety
+/// `start` must be valid for writes of `length` bytes.
+pub(crate) unsafe fn read(mut file: &File, start: *mut u8, length: usize) -> io::Result<usize> {
+    // SAFETY: the caller's promise; the system only writes to it.
+    let room = unsafe { std::slice::from_raw_parts_mut(start, length) };
+    match file.read(room) {
+        // The other end of a pipe is closed: that is its end.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
+        other => other,
+    }
+}
+
+/// Writes once, at the file's position.
+pub(crate) fn write(mut file: &File, bytes: &[u8]) -> io::Result<usize> {
+    file.write(bytes)
+}
+
+/// Writes once, at an offset.
+pub(crate) fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<usize> {
+    file.seek_write(bytes, offset)
+}
+
+/// Moves the file's position, as `lseek` does.
+pub(crate) fn seek(mut file: &File, offset: i64, whence: i32) -> io::Result<u64> {
+    file.seek(match whence {
+        FROM_START => SeekFrom::Start(u64::try_from(offset).map_err(|_| error(ERROR_INVALID_PARAMETER))?),
+        FROM_HERE => SeekFrom::Current(offset),
+        FROM_END => SeekFrom::End(offset),
+        _ => return Err(error(ERROR_INVALID_PARAMETER)),
+    })
+}
+
+/// Cuts an open file to a length, or extends it with zeros.
+pub(crate) fn set_length(file: &File, length: i64) -> io::Result<()> {
+    file.set_len(u64::try_from(length).map_err(|_| error(ERROR_INVALID_PARAMETER))?)
+}
+
+/// Waits until the device has the file's content; there is no call that leaves the metadata out.
+pub(crate) fn synchronise(file: &File, _data_only: bool) -> io::Result<()> {
+    file.sync_all()
+}
+
+/// There is no waiting that could be interrupted: reading waits by itself.
+pub(crate) fn wait_to_read(_file: &File, _interruption: Option<&EventSignal>) -> io::Result<bool> {
+    Ok(true)
+}
+
+/// Writing waits by itself.
+pub(crate) fn wait_to_write(_file: &File) -> io::Result<bool> {
+    Ok(true)
+}
+
+/// Whether an error says that a file that does not wait has nothing to read, or no room to write.
+pub(crate) fn would_block(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+}
+
+/// There are no files without a name.
+pub(crate) fn link_descriptor(_fd: i32, _path: &NativePath) -> io::Result<()> {
+    Err(error(windows_sys::Win32::Foundation::ERROR_CALL_NOT_IMPLEMENTED))
+}
+
+/// `lseek`'s numbers for where an offset counts from.
+pub(crate) const FROM_START: i32 = 0;
+pub(crate) const FROM_HERE: i32 = 1;
+pub(crate) const FROM_END: i32 = 2;
