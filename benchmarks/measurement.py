@@ -15,6 +15,9 @@ from .works import CONTENT, Files, Scale, Work
 
 STALL = 0.1
 """A lag in seconds from which a library counts as stalling the loop, in that test and on a slow mount."""
+_LONG_TURN = 1.0
+"""Seconds that a turn may take; one that takes longer is not taken in every round."""
+_ROUNDS_OF_LONG_TURNS = 3
 _SLOW_OPERATIONS = ("read_bytes", "stat", "exists", "write_bytes", "open_read")
 
 
@@ -153,8 +156,9 @@ class Run:
             for work in self.results.works:
                 self._progress(f"round {index + 1} of {self._scale.rounds}: {work.key}")
                 for peer in self._order(work, index):
-                    with self._noting(work, peer):
-                        self._turn(work, peer)
+                    if index < _ROUNDS_OF_LONG_TURNS or not self._takes_long(work, peer):
+                        with self._noting(work, peer):
+                            self._turn(work, peer)
 
     def _order(self, work: Work, index: int) -> Iterator[str]:
         """rapfiles and its base side by side, now one, now the other ahead; then the others in rotation."""
@@ -164,6 +168,10 @@ class Run:
         others = [peer for peer in counts if peer not in pair]
         start = index % len(others) if others else 0
         yield from others[start:] + others[:start]
+
+    def _takes_long(self, work: Work, peer: str) -> bool:
+        seconds = self.results.seconds[work.key][peer]
+        return peer not in (BASE, OURS) and min(seconds) * self._counts[work.key][peer] > _LONG_TURN
 
     def _turn(self, work: Work, peer: str) -> None:
         count = self._counts[work.key][peer]
