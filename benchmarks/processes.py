@@ -3,6 +3,7 @@
 import json
 import os
 import selectors
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -21,7 +22,11 @@ class WorkerError(Exception):
 
 
 class WorkerProcess:
-    """A running worker (see worker.py), which answers one command at a time."""
+    """A running worker (see worker.py), which answers one command at a time.
+
+    Between its answer and the next command it is stopped, where the system can: what a library still does
+    then, for seconds, would take a processor from the others.
+    """
 
     def __init__(self, label: str, loop: str, directory: str, scale: Scale) -> None:
         self.label = label
@@ -43,6 +48,7 @@ class WorkerProcess:
         if self._ended is not None:
             raise WorkerError(self._ended)
         assert self._process.stdin is not None
+        self._signal("SIGCONT")
         try:
             self._process.stdin.write(json.dumps({"command": command, **arguments}).encode() + b"\n")
             self._process.stdin.flush()
@@ -55,6 +61,7 @@ class WorkerProcess:
         line = self._read_line(timeout)
         if not line:
             raise WorkerError(self._obituary())
+        self._signal("SIGSTOP")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise WorkerError(answer["error"])
@@ -72,6 +79,10 @@ class WorkerProcess:
             self._ended = "the process was ended"
             self._process.communicate()
         self._process.wait()
+
+    def _signal(self, name: str) -> None:
+        if hasattr(signal, name):
+            self._process.send_signal(getattr(signal, name))
 
     def _read_line(self, timeout: float) -> bytes:
         """One line of the answer; what the library prints is put aside, so that its pipe never fills."""
