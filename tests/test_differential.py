@@ -19,6 +19,7 @@ SEED = int(os.environ.get("RAPFILES_SEED", "2"))
 
 # Methods that pathlib and AsyncPath both have and that other tests compare, or that need no disk.
 COMPARED_ELSEWHERE = {
+    "open": "test_handle_fuzz.py and test_open.py",
     "cwd": "test_resolve.py",
     "home": "test_resolve.py",
     "from_uri": "test_lexical.py",

@@ -37,6 +37,14 @@ impl BufferedFile {
         Ok(self.file.get())
     }
 
+    /// For what only reads: a file that cannot says so even when it is detached.
+    fn submit_reading(&self, py: Python<'_>, request: impl Request + 'static) -> PyResult<Operation> {
+        if self.file.get().readable {
+            self.attached()?;
+        }
+        Ok(file_operation(py, &self.file, Box::new(request)))
+    }
+
     fn submit(&self, py: Python<'_>, request: impl Request + 'static) -> PyResult<Operation> {
         self.attached()?;
         Ok(file_operation(py, &self.file, Box::new(request)))
@@ -106,38 +114,40 @@ impl BufferedFile {
         if size.is_some_and(|size| size < -1) {
             return Err(PyValueError::new_err("read length must be non-negative or -1"));
         }
-        self.attached()?;
+        if self.file.get().readable {
+            self.attached()?;
+        }
         Ok(file_operation(py, &self.file, binary::read(self::size(size), false)))
     }
 
     /// Reads up to size bytes with one system call at most.
     #[pyo3(signature = (size=-1, /), text_signature = "($self, size=-1, /)")]
     fn read1(&self, py: Python<'_>, size: isize) -> PyResult<Operation> {
-        self.submit(py, ReadSome { size: usize::try_from(size).unwrap_or(BUFFER_SIZE), peek: false })
+        self.submit_reading(py, ReadSome { size: usize::try_from(size).unwrap_or(BUFFER_SIZE), peek: false })
     }
 
     /// Shows what is buffered, after one system call at most, without moving the position.
     #[pyo3(signature = (size=0, /))]
     fn peek(&self, py: Python<'_>, size: isize) -> PyResult<Operation> {
-        self.submit(py, ReadSome { size: usize::try_from(size).unwrap_or_default(), peek: true })
+        self.submit_reading(py, ReadSome { size: usize::try_from(size).unwrap_or_default(), peek: true })
     }
 
     /// Fills a buffer; leaves it partly unfilled only at the end of the file. Returns how many bytes.
     #[pyo3(signature = (buffer, /))]
     fn readinto(&self, py: Python<'_>, buffer: &Bound<'_, PyAny>) -> PyResult<Operation> {
-        self.submit(py, ReadInto { target: Target::new(buffer, "readinto")?, once: false, done: 0 })
+        self.submit_reading(py, ReadInto { target: Target::new(buffer, "readinto")?, once: false, done: 0 })
     }
 
     /// Reads into a buffer with one system call at most. Returns how many bytes.
     #[pyo3(signature = (buffer, /))]
     fn readinto1(&self, py: Python<'_>, buffer: &Bound<'_, PyAny>) -> PyResult<Operation> {
-        self.submit(py, ReadInto { target: Target::new(buffer, "readinto1")?, once: true, done: 0 })
+        self.submit_reading(py, ReadInto { target: Target::new(buffer, "readinto1")?, once: true, done: 0 })
     }
 
     /// Reads a line, of up to size bytes.
     #[pyo3(signature = (size=-1, /), text_signature = "($self, size=-1, /)")]
     fn readline(&self, py: Python<'_>, size: Option<isize>) -> PyResult<Operation> {
-        self.submit(py, ReadLine::new(self::size(size), false))
+        self.submit_reading(py, ReadLine::new(self::size(size), false))
     }
 
     /// Reads lines until they have hint bytes.
@@ -165,7 +175,10 @@ impl BufferedFile {
     /// Writes bytes to the buffer, and waits while that is full. Returns how many they are.
     #[pyo3(signature = (data, /))]
     fn write(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<Operation> {
-        self.submit(py, Write { payload: Payload::new(data)? })
+        if self.file.get().writable {
+            self.attached()?;
+        }
+        Ok(file_operation(py, &self.file, Box::new(Write { payload: Payload::new(data)? })))
     }
 
     /// Writes one after the other, as one operation.

@@ -90,6 +90,10 @@ impl Request for ReadLine {
         if self.iterates { "__anext__" } else { "readline" }
     }
 
+    fn asks_for_nothing(&self) -> bool {
+        self.limit == Some(0)
+    }
+
     fn advance(
         &mut self,
         py: Python<'_>,
@@ -97,6 +101,9 @@ impl Request for ReadLine {
         guard: &mut Guard<'_>,
         outcome: Option<Outcome>,
     ) -> PyResult<Step> {
+        if self.asks_for_nothing() && !file.readable {
+            return Ok(Step::Done(PyBytes::new(py, b"").into_any().unbind()));
+        }
         match self.search.find(py, file, guard, self.limit, outcome)? {
             Found::Step(step) => Ok(step),
             Found::Line(0) if self.iterates => Err(stop()),

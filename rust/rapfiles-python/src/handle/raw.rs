@@ -183,6 +183,7 @@ impl RawFile {
     fn read(&self, py: Python<'_>, size: Option<isize>) -> Operation {
         match usize::try_from(size.unwrap_or(-1)) {
             Ok(size) => self.submit(py, ReadOnce { size, bytes: None }),
+            Err(_) if !self.file.get().readable => self.submit(py, ReadOnce { size: 0, bytes: None }),
             Err(_) => self.readall(py),
         }
     }
@@ -345,6 +346,11 @@ impl<R: Request> Request for RawLines<R> {
         guard: &mut Guard<'_>,
         outcome: Option<Outcome>,
     ) -> PyResult<Step> {
+        if self.0.asks_for_nothing() {
+            return Ok(Step::Done(PyBytes::new(py, b"").into_any().unbind()));
+        }
+        // The words of io for what it leaves to its base class.
+        check_open(guard, if self.0.name() == "readlines" { "I/O operation on closed file." } else { CLOSED })?;
         check_readable(py, file, guard)?;
         self.0.advance(py, file, guard, outcome)
     }

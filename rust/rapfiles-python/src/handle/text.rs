@@ -287,7 +287,7 @@ impl Search {
                 return Ok(Found::Line(clipped(decoder, end)));
             }
             let there = decoder.len();
-            if searched || limit.is_some_and(|limit| decoder.characters() >= limit) {
+            if searched || (there > 0 && limit.is_some_and(|limit| decoder.characters() >= limit)) {
                 return Ok(Found::Line(clipped(decoder, there)));
             }
             if there > LONG && decoder.is_native() {

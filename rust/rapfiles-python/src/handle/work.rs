@@ -62,6 +62,11 @@ pub(crate) trait Request: Send + Sync {
         Err(error)
     }
 
+    /// Whether it is for a line of no length.
+    fn asks_for_nothing(&self) -> bool {
+        false
+    }
+
     /// Whether it needs no turn.
     fn is_positional(&self) -> bool {
         false
