@@ -222,6 +222,15 @@ class _Buffered(_Common, _native.BufferedFile):
         """The mode, as `io.FileIO` has it: `rb`, `wb`, `rb+` and so on."""
         return self.raw.mode
 
+    def readable(self) -> bool:
+        """Whether the file can be read."""
+        # A class that cannot has no need to look at the file.
+        return self._file.readable and super().readable()
+
+    def writable(self) -> bool:
+        """Whether the file can be written."""
+        return self._file.writable and super().writable()
+
     async def detach(self) -> AsyncFileIO:
         """Flush, and give the file without its buffer. This object cannot be used any more."""
         raw = self.raw
@@ -348,6 +357,14 @@ class AsyncTextIOWrapper(_Common, _native.TextFile):
         if seen is not None:
             return _NEWLINES[seen]
         return getattr(self._decoder, "newlines", None)
+
+    def readable(self) -> bool:
+        """Whether the file can be read."""
+        return bool(self.buffer.readable())  # type: ignore[attr-defined]  # pyright: ignore
+
+    def writable(self) -> bool:
+        """Whether the file can be written."""
+        return bool(self.buffer.writable())  # type: ignore[attr-defined]  # pyright: ignore
 
     async def detach(self) -> AsyncBufferedReader | AsyncBufferedWriter | AsyncBufferedRandom:
         """Flush, and give the binary file underneath. This object cannot be used any more."""
