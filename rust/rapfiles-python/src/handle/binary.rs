@@ -90,8 +90,8 @@ impl Request for Read {
         guard: &mut Guard<'_>,
         outcome: Option<Outcome>,
     ) -> PyResult<Step> {
-        check_open(guard, "read of closed file")?;
         check_readable(py, file, "read")?;
+        check_open(guard, "read of closed file")?;
         if let Some(step) = check_written(py, guard)? {
             return Ok(step);
         }
@@ -146,8 +146,8 @@ impl Request for ReadSome {
         guard: &mut Guard<'_>,
         outcome: Option<Outcome>,
     ) -> PyResult<Step> {
-        check_open(guard, if self.peek { "peek of closed file" } else { "read of closed file" })?;
         check_readable(py, file, if self.peek { "peek" } else { "read1" })?;
+        check_open(guard, if self.peek { "peek of closed file" } else { "read of closed file" })?;
         if let Some(step) = check_written(py, guard)? {
             return Ok(step);
         }
@@ -189,8 +189,8 @@ impl Request for ReadInto {
         guard: &mut Guard<'_>,
         outcome: Option<Outcome>,
     ) -> PyResult<Step> {
-        check_open(guard, "readinto of closed file")?;
         check_readable(py, file, if self.once { "read1" } else { "read" })?;
+        check_open(guard, "readinto of closed file")?;
         if let Some(step) = check_written(py, guard)? {
             return Ok(step);
         }
@@ -246,10 +246,10 @@ impl Request for Write {
         guard: &mut Guard<'_>,
         outcome: Option<Outcome>,
     ) -> PyResult<Step> {
-        check_open(guard, "write to closed file")?;
         if !file.writable {
             return Err(unsupported(py, "write"));
         }
+        check_open(guard, "write to closed file")?;
         if let Some(Outcome::Count(written)) = outcome {
             return Ok(number(py, written));
         }

@@ -54,10 +54,10 @@ impl Request for ReadLarge {
         guard: &mut Guard<'_>,
         outcome: Option<Outcome>,
     ) -> PyResult<Step> {
-        check_open(guard, "read of closed file")?;
         if !file.readable {
             return Err(unsupported(py, "read"));
         }
+        check_open(guard, "read of closed file")?;
         if let Some(step) = check_written(py, guard)? {
             return Ok(step);
         }

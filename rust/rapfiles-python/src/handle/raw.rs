@@ -350,7 +350,10 @@ impl<R: Request> Request for RawLines<R> {
             return Ok(Step::Done(PyBytes::new(py, b"").into_any().unbind()));
         }
         // The words of io for what it leaves to its base class.
-        check_open(guard, if self.0.name() == "readlines" { "I/O operation on closed file." } else { CLOSED })?;
+        check_open(
+            guard,
+            if self.0.name() == "readlines" { "I/O operation on closed file." } else { CLOSED },
+        )?;
         check_readable(py, file, guard)?;
         self.0.advance(py, file, guard, outcome)
     }

@@ -134,6 +134,8 @@ struct Feeder {
     undecodable: Option<Vec<u8>>,
     /// The file has ended, and the decoder knows.
     ended: bool,
+    /// Everything is asked for, at once.
+    whole: bool,
 }
 
 enum More {
@@ -144,7 +146,7 @@ enum More {
 
 impl Feeder {
     fn new(state: &Arc<TextState>) -> Self {
-        Self { state: Arc::clone(state), input: None, undecodable: None, ended: false }
+        Self { state: Arc::clone(state), input: None, undecodable: None, ended: false, whole: false }
     }
 
     /// Decodes the next chunk, on the way to so many characters. `filled`: a worker has got all that there is.
@@ -172,17 +174,28 @@ impl Feeder {
         let before = guard.decoder().map(|decoder| decoder.len());
         if let Err(undecodable) = guard.decode(count, end) {
             self.undecodable = Some(undecodable.0);
+            self.forget(guard);
             return More::Step(Step::Unlock);
         }
         // At the end, a pending carriage return may still come.
         if end && guard.decoder().map(|decoder| decoder.len()) == before { More::End } else { More::Decoded }
     }
 
+    /// As with a synchronous file, what was decoded on the way to an error is lost, unless everything was asked for.
+    fn forget(&self, guard: &mut Guard<'_>) {
+        if !self.whole
+            && let Some(decoder) = guard.decoder()
+        {
+            decoder.clear();
+        }
+    }
+
     /// What a worker found to be undecodable.
-    fn note(&mut self, outcome: &mut Option<Outcome>) -> Option<Step> {
+    fn note(&mut self, guard: &mut Guard<'_>, outcome: &mut Option<Outcome>) -> Option<Step> {
         match outcome.take() {
             Some(Outcome::Undecodable(bytes)) => {
                 self.undecodable = Some(bytes);
+                self.forget(guard);
                 Some(Step::Unlock)
             }
             other => {
@@ -198,7 +211,13 @@ impl Feeder {
         }
         let Some((input, end)) = self.input.take() else { return Ok(()) };
         let Some(decoder) = self.state.decoder(py) else { return Ok(()) };
-        let (text, snapshot) = codec::decode(&decoder, &input, end)?;
+        let (text, snapshot) = match codec::decode(&decoder, &input, end) {
+            Ok(decoded) => decoded,
+            Err(error) => {
+                self.forget(&mut lock(&file.handle)?);
+                return Err(error);
+            }
+        };
         let (bytes, characters) = codec::utf8(&text)?;
         let mut guard = lock(&file.handle)?;
         let Some(native) = guard.decoder() else { return Ok(()) };
@@ -272,7 +291,7 @@ impl Search {
         if let Some(step) = check_written(py, guard)? {
             return Ok(Found::Step(step));
         }
-        if let Some(step) = self.feeder.note(&mut outcome) {
+        if let Some(step) = self.feeder.note(guard, &mut outcome) {
             return Ok(Found::Step(step));
         }
         // A worker that looked for a line has found one, or the end of the file.
@@ -502,7 +521,7 @@ impl Request for Read {
         if let Some(step) = check_written(py, guard)? {
             return Ok(step);
         }
-        if let Some(step) = self.feeder.note(&mut outcome) {
+        if let Some(step) = self.feeder.note(guard, &mut outcome) {
             return Ok(step);
         }
         let mut filled = is_filled(&outcome);
@@ -556,7 +575,7 @@ pub(crate) struct ReadAll {
 impl ReadAll {
     pub(crate) fn new(state: &Arc<TextState>) -> Self {
         Self {
-            feeder: Feeder::new(state),
+            feeder: Feeder { whole: true, ..Feeder::new(state) },
             parts: Vec::new(),
             content: Vec::new(),
             decoded: 0,
@@ -629,7 +648,7 @@ impl Request for ReadAll {
         if let Some(step) = check_written(py, guard)? {
             return Ok(step);
         }
-        if let Some(step) = self.feeder.note(&mut outcome) {
+        if let Some(step) = self.feeder.note(guard, &mut outcome) {
             return Ok(step);
         }
         let Some(decoder) = guard.decoder() else { return Ok(Step::Done(py.None())) };

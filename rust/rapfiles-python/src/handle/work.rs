@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use std::time::{Duration, Instant};
+
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use rapfiles_core::{Engine, Guard, Handle, HandleJob, Outcome, Salvage, Task, Text, Ticket};
@@ -11,6 +13,9 @@ use super::open_file::OpenFile;
 use crate::errors::{self, Names};
 use crate::event_loop;
 use crate::results::{self, Converted};
+
+/// For so long an operation goes on from one task of a worker's to the next before others have their turn.
+const LONGEST_RUN: Duration = Duration::from_millis(2);
 
 /// How far an operation has come.
 pub(crate) enum Step {
@@ -204,7 +209,16 @@ impl FileWork {
     fn go_on(&mut self, py: Python<'_>) -> PyResult<Progress> {
         let owner = self.file.clone_ref(py);
         let file = owner.get();
+        let mut began: Option<Instant> = None;
         loop {
+            // Where workers are quick, one task follows the other; but not for ever.
+            let now = matches!(self.phase, Phase::Working(_)).then(Instant::now);
+            if let (Some(now), Some(began)) = (now, began)
+                && now.saturating_duration_since(began) > LONGEST_RUN
+            {
+                return Ok(Progress::Yield);
+            }
+            began = began.or(now);
             let mut outcome = None;
             match &self.phase {
                 Phase::Queued(ticket) | Phase::Waiting(ticket) | Phase::Working(ticket)
@@ -330,7 +344,9 @@ impl FileWork {
 
     /// It is to go on when the ticket is done.
     pub(crate) fn wait_for(&mut self, ticket: &Arc<Ticket>) {
-        self.phase = Phase::Waiting(Arc::clone(ticket));
+        if !matches!(self.phase, Phase::Working(_)) {
+            self.phase = Phase::Waiting(Arc::clone(ticket));
+        }
     }
 
     /// Nobody waits for the result any more.
