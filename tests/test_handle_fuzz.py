@@ -18,7 +18,7 @@ from support.handles import Case, Step, filling, play
 from support.loops import LOOPS, Loop
 
 ASKED_FOR = os.environ.get("RAPFILES_FUZZ_EXAMPLES")
-EXAMPLES = int(ASKED_FOR or "500")
+EXAMPLES = int(ASKED_FOR or "150")
 
 ENCODINGS = [None, "utf-8", "utf-8-sig", "utf-16", "latin-1", "ascii", "cp1252", "shift_jis", "utf-7"]
 ERRORS = [None, "strict", "replace", "ignore", "surrogateescape", "backslashreplace"]

@@ -229,7 +229,8 @@ async def test_use_after_close(ours: type[Any], name: str, tmp_path: Path) -> No
         if name == "aclose":
             await file.aclose()
         else:
-            with pytest.raises(ValueError, match="closed file"):
+            # io has no peek for what is only written; ours says what it says of reading.
+            with pytest.raises(ValueError, match="closed file|^peek$"):
                 await getattr(file, name)(*arguments)
         return
     else:
@@ -260,7 +261,8 @@ async def test_iterating_after_close(ours: type[Any], name: str, tmp_path: Path)
     (tmp_path / "file").write_bytes(b"content\n")
     async with rapfiles.open(tmp_path / "file", **OPENED[ours]) as file:
         pass
-    with pytest.raises(ValueError, match="closed file"):  # noqa: PT012
+    # io.UnsupportedOperation, of what cannot be read at all, is a ValueError too.
+    with pytest.raises(ValueError, match="closed file|^read$"):  # noqa: PT012
         async for _ in getattr(file, name)():
             pytest.fail("something came")
 
