@@ -180,6 +180,7 @@ class Pair:
     # Since the last seek: characters were read; since the last flush: something was written.
     read_ahead: bool = False
     unflushed: bool = False
+    iterated: bool = False
     done: list[Step] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -195,6 +196,12 @@ class Pair:
         raise AssertionError(f"{step} after {self.done[:-1]}{detail}\n{self.original}")
 
     def compare(self, step: object, expected: Outcome, actual: Outcome) -> None:
+        if (
+            expected[0] == actual[0] == "raises"
+            and "closed file" in str(expected)
+            and actual[1] == (TypeError,)
+        ):
+            return  # two mistakes at once: a wrong argument is complained of before a closed file
         if _two_mistakes(step, expected, actual):
             return
         if expected != actual or type(expected[1]) is not type(actual[1]):
@@ -225,7 +232,9 @@ class Pair:
         elif step.name == "newlines" and self.large:
             pass  # the line ends seen so far: whoever decodes more at once has seen more
         elif step.name == "tell" and self.case.text and self.iterated:
-            await self.both(step)  # io keeps no account of where it is while it iterates, which readlines does too
+            await self.both(
+                step
+            )  # io keeps no account of where it is while it iterates, which readlines does too
         elif step.name == "tell" or (step.name == "seek" and step.arguments[1:] == (1,)):
             self.compare_positions(step, *await self.both(step))
         elif step.name == "detach":
@@ -337,8 +346,7 @@ class Pair:
             *(self.case.pieces, self.case.steps),
         )
         await self.same(Step("seek", (0,)))
-        self.read_ahead = self.unflushed = False
-        self.iterated = False
+        self.read_ahead = self.unflushed = self.iterated = False
 
     def compare_files(self) -> None:
         expected, actual = (of_call(path.read_bytes) for path in (self.plain, self.ours))
