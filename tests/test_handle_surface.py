@@ -230,7 +230,7 @@ async def test_use_after_close(ours: type[Any], name: str, tmp_path: Path) -> No
             await file.aclose()
         else:
             # io has no peek for what is only written; ours says what it says of reading.
-            with pytest.raises(ValueError, match="closed file|^peek$"):
+            with pytest.raises(ValueError, match=r"closed file|^peek$"):
                 await getattr(file, name)(*arguments)
         return
     else:
@@ -262,7 +262,7 @@ async def test_iterating_after_close(ours: type[Any], name: str, tmp_path: Path)
     async with rapfiles.open(tmp_path / "file", **OPENED[ours]) as file:
         pass
     # io.UnsupportedOperation, of what cannot be read at all, is a ValueError too.
-    with pytest.raises(ValueError, match="closed file|^read$"):  # noqa: PT012
+    with pytest.raises(ValueError, match=r"closed file|^read$"):  # noqa: PT012
         async for _ in getattr(file, name)():
             pytest.fail("something came")
 
