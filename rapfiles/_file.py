@@ -497,8 +497,8 @@ async def _collect(lines: Iterable[Line], batches: list[list[Line]], length: Cal
         size += length(line)
         if size > _BATCH and batch:
             await _native.checkpoint()
-            batch, size = [], 0
-            batches.append(batch)
+            batches.append([])
+            batch, size = batches[-1], 0
         batch.append(line)
 
 
