@@ -14,11 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import rapfiles
 from support.handles import Case, Step, filling, play
 from support.loops import LOOPS, Loop
 
 ASKED_FOR = os.environ.get("RAPFILES_FUZZ_EXAMPLES")
-EXAMPLES = int(ASKED_FOR or "150")
+EXAMPLES = int(ASKED_FOR or "500")
 
 ENCODINGS = [None, "utf-8", "utf-8-sig", "utf-16", "latin-1", "ascii", "cp1252", "shift_jis", "utf-7"]
 ERRORS = [None, "strict", "replace", "ignore", "surrogateescape", "backslashreplace"]
@@ -265,3 +266,22 @@ def test_reading_text(case: Case, loop: Loop) -> None:
 @pytest.mark.parametrize("case", FOUND, ids=repr)
 def test_found(loop: Loop, case: Case) -> None:
     _play(loop, case)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16", "utf-7", "shift_jis"])
+@pytest.mark.parametrize("newline", NEWLINES)
+async def test_telling_while_iterating(encoding: str, newline: str | None, tmp_path: Path) -> None:
+    """io tells a wrong place, or none, while it iterates. Ours leads back to the next line."""
+    lines = ["one\n", "t+o\r\n", "three\r", "\n", "~" * 9000 + "\n", "six"]
+    (tmp_path / "file").write_bytes("".join(lines).encode(encoding))
+    async with rapfiles.open(tmp_path / "file", encoding=encoding, newline=newline) as file:
+        whole = [line async for line in file]
+        await file.seek(0)
+        at = 0
+        async for line in file:
+            assert line == whole[at]
+            at += 1
+            place = await file.tell()
+            assert await file.read() == "".join(whole[at:])
+            await file.seek(place)
+        assert at == len(whole)

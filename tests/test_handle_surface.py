@@ -229,8 +229,7 @@ async def test_use_after_close(ours: type[Any], name: str, tmp_path: Path) -> No
         if name == "aclose":
             await file.aclose()
         else:
-            # io has no peek for what is only written; ours says what it says of reading.
-            with pytest.raises(ValueError, match=r"closed file|^peek$"):
+            with pytest.raises(ValueError, match="closed file"):
                 await getattr(file, name)(*arguments)
         return
     else:
@@ -261,8 +260,7 @@ async def test_iterating_after_close(ours: type[Any], name: str, tmp_path: Path)
     (tmp_path / "file").write_bytes(b"content\n")
     async with rapfiles.open(tmp_path / "file", **OPENED[ours]) as file:
         pass
-    # io.UnsupportedOperation, of what cannot be read at all, is a ValueError too.
-    with pytest.raises(ValueError, match=r"closed file|^read$"):  # noqa: PT012
+    with pytest.raises(ValueError, match="closed file"):  # noqa: PT012
         async for _ in getattr(file, name)():
             pytest.fail("something came")
 

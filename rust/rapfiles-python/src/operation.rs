@@ -181,18 +181,12 @@ impl Operation {
                 State::File(mut work) => match work.advance_on_asyncio(py) {
                     Progress::Done(answer) => return answer.map(Step::Return),
                     Progress::Yield => {
+                        asyncio_loop(py).inspect_err(|_| work.abandon())?;
                         self.put_state(State::File(work));
                         return Ok(Step::Suspend(py.None()));
                     }
                     Progress::Pending(ticket) => {
-                        let Framework::Asyncio(event_loop) =
-                            event_loop::framework(py).inspect_err(|_| work.abandon())?
-                        else {
-                            work.abandon();
-                            return Err(PyRuntimeError::new_err(
-                                "this file was opened on asyncio and cannot be waited for in a trio task",
-                            ));
-                        };
+                        let event_loop = asyncio_loop(py).inspect_err(|_| work.abandon())?;
                         if ticket.expect() {
                             let future = suspend(&event_loop, &ticket).inspect_err(|_| work.abandon())?;
                             self.put_state(State::File(work));
@@ -258,6 +252,16 @@ impl Drop for Operation {
             State::File(work) => work.abandon(),
             _ => {}
         }
+    }
+}
+
+/// The running loop of a task that waits for a file which was opened on asyncio.
+fn asyncio_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    match event_loop::framework(py)? {
+        Framework::Asyncio(event_loop) => Ok(event_loop),
+        Framework::Trio => Err(PyRuntimeError::new_err(
+            "this file was opened on asyncio and cannot be waited for in a trio task",
+        )),
     }
 }
 

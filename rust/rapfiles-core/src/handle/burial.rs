@@ -4,12 +4,12 @@ use std::fs::File;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::job;
 use super::turn::Handle;
 use super::writer::Writer;
 use crate::engine::Engine;
 use crate::error::{About, Subject};
 use crate::platform;
-use crate::write::Data;
 
 /// How many are under way in this process.
 static UNDER_WAY: Mutex<usize> = Mutex::new(0);
@@ -20,44 +20,30 @@ pub(super) struct Burial {
     handle: Arc<Handle>,
     file: Option<File>,
     close: bool,
-    rewind: u64,
-    pieces: Vec<Data>,
+    writer: Writer,
 }
 
 impl Burial {
-    pub(super) fn new(handle: Arc<Handle>, file: File, close: bool, writer: &mut Writer) -> Self {
-        let rewind = std::mem::take(&mut writer.rewind);
-        let pieces = std::iter::from_fn(|| {
-            let piece = writer.take()?;
-            writer.give_back(Data::Owned(Vec::new()), 0);
-            Some(piece)
-        });
-        let pieces = pieces.collect();
+    pub(super) fn new(handle: Arc<Handle>, file: File, close: bool, writer: Writer) -> Self {
         *under_way() += 1;
-        Self { handle, file: Some(file), close, rewind, pieces }
+        Self { handle, file: Some(file), close, writer }
     }
 
     /// Writes and closes in another thread.
     pub(super) fn begin(self) {
         Engine::current().spawn(move || drop(self));
     }
-
-    fn write(&self, file: &File) -> std::io::Result<()> {
-        if self.rewind > 0 {
-            platform::seek(file, -(self.rewind as i64), platform::FROM_HERE)?;
-        }
-        self.pieces.iter().try_for_each(|piece| platform::write_all(file, piece.bytes()))
-    }
 }
 
 impl Drop for Burial {
     fn drop(&mut self) {
         if let Some(file) = self.file.take() {
-            let written = self.write(&file);
+            let earlier = self.writer.error.take();
+            let written = job::drain(&file, &mut self.writer);
             let closed =
                 if self.close { platform::close(file) } else { platform::into_descriptor(file).map(drop) };
             // Whoever closes it once more is told of an error; else there is nobody to be told.
-            self.handle.buried(written.and(closed).about(Subject::Nothing).err());
+            self.handle.buried(earlier.or(written.and(closed).about(Subject::Nothing).err()));
         }
         *under_way() -= 1;
         NONE_LEFT.notify_all();

@@ -113,16 +113,6 @@ impl Decoder {
         self.codec.is_some()
     }
 
-    /// What ends a line.
-    pub fn line_ends(&self) -> LineEnds {
-        self.line_ends
-    }
-
-    /// Changes what ends a line.
-    pub fn set_line_ends(&mut self, line_ends: LineEnds) {
-        self.line_ends = line_ends;
-    }
-
     /// Which line ends were seen: 1 for `\r`, 2 for `\n`, 4 for `\r\n`.
     pub fn seen(&self) -> u8 {
         self.seen

@@ -16,7 +16,7 @@ use crate::ticket::Ticket;
 use crate::write::Data;
 
 /// The most that is read on the loop at once: about 20 µs of copying.
-const MOST_NOW: usize = 128 << 10;
+pub const MOST_NOW: usize = 128 << 10;
 /// A read of so many bytes is not worth reading ahead for, because that would copy everything twice.
 const NO_READING_AHEAD: usize = 32 << 10;
 

@@ -426,22 +426,11 @@ impl HandleJob {
             drop(inner);
             std::mem::take(&mut aftermath).happen();
 
-            let back = if rewind > 0 {
-                platform::seek(&file, -(rewind as i64), platform::FROM_HERE).map(drop)
-            } else {
-                Ok(())
-            };
-            let (written, error) = match back.map_err(|error| (0, error)) {
-                Ok(()) => match write_all(&file, piece.bytes()) {
-                    Ok(()) => (piece.bytes().len(), None),
-                    Err((written, error)) => (written, Some(error)),
-                },
-                Err((written, error)) => (written, Some(error)),
-            };
+            let (written, result) = write_out(&file, rewind, piece.bytes());
             drop(file);
             let mut inner = handle.inner();
             inner.writer.give_back(piece, written);
-            if let Some(error) = error {
+            if let Err(error) = result {
                 inner.writer.error = Some(Error::new(&error, Subject::Nothing));
             }
             aftermath.wake(inner.writer.take_waiter());
@@ -580,17 +569,23 @@ fn write_all(file: &File, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
     Ok(())
 }
 
+/// Goes back by what was read ahead, and writes everything: how much was written, and what failed.
+fn write_out(file: &File, rewind: u64, bytes: &[u8]) -> (usize, io::Result<()>) {
+    if rewind > 0
+        && let Err(error) = platform::seek(file, -(rewind as i64), platform::FROM_HERE)
+    {
+        return (0, Err(error));
+    }
+    match write_all(file, bytes) {
+        Ok(()) => (bytes.len(), Ok(())),
+        Err((written, error)) => (written, Err(error)),
+    }
+}
+
 /// Writes what the buffer for writing has, here and now.
 pub(super) fn drain(file: &File, writer: &mut Writer) -> io::Result<()> {
-    let rewind = std::mem::take(&mut writer.rewind);
-    if rewind > 0 {
-        platform::seek(file, -(rewind as i64), platform::FROM_HERE)?;
-    }
     while let Some(piece) = writer.take() {
-        let (written, result) = match write_all(file, piece.bytes()) {
-            Ok(()) => (piece.bytes().len(), Ok(())),
-            Err((written, error)) => (written, Err(error)),
-        };
+        let (written, result) = write_out(file, std::mem::take(&mut writer.rewind), piece.bytes());
         writer.give_back(piece, written);
         result?;
     }

@@ -333,7 +333,8 @@ impl Inner {
         if self.orphaned && !self.job && !self.writer.running && self.positional == 0 {
             let file = self.file.take().and_then(Arc::into_inner);
             let handle = Arc::clone(handle);
-            aftermath.burial = file.map(|file| Burial::new(handle, file, self.close, &mut self.writer));
+            let writer = std::mem::replace(&mut self.writer, Writer::new(None));
+            aftermath.burial = file.map(|file| Burial::new(handle, file, self.close, writer));
             self.buried = aftermath.burial.is_none();
         }
     }

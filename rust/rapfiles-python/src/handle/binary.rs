@@ -3,7 +3,7 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt};
-use rapfiles_core::{Error, Fetched, Guard, Outcome, Salvage, Subject, Task, Written};
+use rapfiles_core::{Error, Fetched, Guard, MOST_NOW, Outcome, Salvage, Subject, Task, Written};
 
 use super::large::ReadLarge;
 use super::open_file::OpenFile;
@@ -12,8 +12,6 @@ use super::strings::{new_bytes, shortened};
 use super::work::{Request, Step};
 use crate::errors::{self, Names, unsupported};
 
-/// A read of more is left to a worker.
-const MOST_NOW: usize = 128 << 10;
 /// A read of more goes straight to its place.
 pub(crate) const LARGE: usize = 256 << 10;
 /// What changes meanwhile is not copied above this size, but written before the operation is over.
@@ -90,6 +88,9 @@ impl Request for Read {
         guard: &mut Guard<'_>,
         outcome: Option<Outcome>,
     ) -> PyResult<Step> {
+        if self.iterates {
+            check_open(guard, "read of closed file")?;
+        }
         check_readable(py, file, "read")?;
         check_open(guard, "read of closed file")?;
         if let Some(step) = check_written(py, guard)? {
@@ -146,8 +147,12 @@ impl Request for ReadSome {
         guard: &mut Guard<'_>,
         outcome: Option<Outcome>,
     ) -> PyResult<Step> {
+        if self.peek {
+            // Only files that can be read have it in io, so there a closed file is the first thing to be noticed.
+            check_open(guard, "peek of closed file")?;
+        }
         check_readable(py, file, if self.peek { "peek" } else { "read1" })?;
-        check_open(guard, if self.peek { "peek of closed file" } else { "read of closed file" })?;
+        check_open(guard, "read of closed file")?;
         if let Some(step) = check_written(py, guard)? {
             return Ok(step);
         }

@@ -72,6 +72,14 @@ pub(crate) fn offset(offset: &Bound<'_, PyAny>) -> PyResult<i64> {
     })
 }
 
+/// A length to cut a file to. Of a closed file, that is what is complained of first.
+pub(crate) fn length(file: &OpenFile, length: Option<&Bound<'_, PyAny>>) -> PyResult<Option<i64>> {
+    match length.map(|length| length.extract()).transpose() {
+        Err(_) if file.is_closed() => Ok(None),
+        other => other,
+    }
+}
+
 /// A number that says where an offset counts from.
 pub(crate) fn whence(whence: i32) -> PyResult<i32> {
     let most = if cfg!(target_os = "linux") { 4 } else { 2 };
@@ -216,8 +224,15 @@ impl BufferedFile {
 
     /// Cuts the file to a length, by default to where the position is, or extends it with zeros. Returns the length.
     #[pyo3(signature = (size=None, /))]
-    fn truncate(&self, py: Python<'_>, size: Option<i64>) -> PyResult<Operation> {
-        self.submit(py, Truncate { length: size, refusal: "truncate", closed: "truncate of closed file" })
+    fn truncate(&self, py: Python<'_>, size: Option<&Bound<'_, PyAny>>) -> PyResult<Operation> {
+        self.submit(
+            py,
+            Truncate {
+                length: length(self.file.get(), size)?,
+                refusal: "truncate",
+                closed: "truncate of closed file",
+            },
+        )
     }
 
     /// Waits until the device has everything that was written, and the metadata.

@@ -54,6 +54,9 @@ impl Request for ReadLarge {
         guard: &mut Guard<'_>,
         outcome: Option<Outcome>,
     ) -> PyResult<Step> {
+        if self.iterates {
+            check_open(guard, "read of closed file")?;
+        }
         if !file.readable {
             return Err(unsupported(py, "read"));
         }

@@ -3,7 +3,7 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use rapfiles_core::{Guard, Outcome, Task};
+use rapfiles_core::{Guard, MOST_NOW, Outcome, Task};
 
 use super::binary::{check_open, number};
 use super::open_file::OpenFile;
@@ -13,8 +13,6 @@ use super::work::{Request, Step};
 use crate::errors::unsupported;
 
 const CLOSED: &str = "I/O operation on closed file";
-/// The most that is read on the loop.
-const MOST_NOW: usize = 128 << 10;
 
 /// Reads at an offset.
 pub(crate) struct ReadAt {

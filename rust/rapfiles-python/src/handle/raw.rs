@@ -5,6 +5,7 @@ use pyo3::types::PyBytes;
 use rapfiles_core::{Guard, Outcome, Salvage, Task, TaskRoom};
 
 use super::binary::{self, check_open, number};
+use super::buffered::length;
 use super::closing::Close;
 use super::large::ReadLarge;
 use super::lines::{ReadLine, ReadLines};
@@ -253,11 +254,15 @@ impl RawFile {
 
     /// Cuts the file to a length, by default to where the position is, or extends it with zeros. Returns the length.
     #[pyo3(signature = (size=None, /))]
-    fn truncate(&self, py: Python<'_>, size: Option<i64>) -> Operation {
-        self.submit(
+    fn truncate(&self, py: Python<'_>, size: Option<&Bound<'_, PyAny>>) -> PyResult<Operation> {
+        Ok(self.submit(
             py,
-            binary::Truncate { length: size, refusal: "File not open for writing", closed: CLOSED },
-        )
+            binary::Truncate {
+                length: length(self.file.get(), size)?,
+                refusal: "File not open for writing",
+                closed: CLOSED,
+            },
+        ))
     }
 
     /// Waits until the device has the content and the metadata.

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use rapfiles_core::Decoder;
 
 use super::binary::{Flush, Synchronise, Truncate};
-use super::buffered::{BufferedFile, hint, size};
+use super::buffered::{BufferedFile, hint, length, size};
 use super::closing::Close;
 use super::codec::Codec;
 use super::open_file::OpenFile;
@@ -233,8 +233,11 @@ impl TextFile {
 
     /// Cuts the file to a length in bytes, by default to where the position is. Returns the length.
     #[pyo3(signature = (pos=None, /))]
-    fn truncate(&self, py: Python<'_>, pos: Option<i64>) -> PyResult<Operation> {
-        self.submit(py, Truncate { length: pos, refusal: "truncate", closed: CLOSED })
+    fn truncate(&self, py: Python<'_>, pos: Option<&Bound<'_, PyAny>>) -> PyResult<Operation> {
+        self.submit(
+            py,
+            Truncate { length: length(self.file.get(), pos)?, refusal: "truncate", closed: CLOSED },
+        )
     }
 
     /// Waits until the device has everything that was written, and the metadata.
