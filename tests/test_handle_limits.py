@@ -304,7 +304,7 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 print("ready")
 
 async def one(number):
-    async with limit, rapfiles.open(f"{sys.argv[1]}/{number % 100}", "w+") as file:
+    async with limit, rapfiles.open(f"{sys.argv[1]}/{number}", "w+") as file:
         await file.write("x" * number)
         await file.seek(0)
         assert await file.read() == "x" * number

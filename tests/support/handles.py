@@ -264,7 +264,13 @@ class Pair:
             await self.same(Step("seek", (0, 2)))
             self.read_ahead = self.unflushed = False
         overlooks = self.case.text or step.name in AT_MOST_ONE_READ
-        if overlooks and step.name in READING and self.unflushed and self.handle.readable():
+        if (
+            overlooks
+            and step.name in READING
+            and self.unflushed
+            and not self.file.closed
+            and self.handle.readable()
+        ):
             # The buffer's read1, through which text is read too, overlooks what is to be written still.
             await self.same(Step("flush"))
             self.unflushed = False
