@@ -111,18 +111,9 @@ impl Engine {
         done
     }
 
-    /// Hands a job for a handle to a worker. Looks for a few microseconds whether the ticket is done, as
-    /// [`Engine::submit`] does.
-    pub fn submit_for_handle(&self, job: HandleJob, ticket: &Arc<Ticket>) {
-        let (kind, lane, prompt) = (job.kind(), job.lane(), job.is_prompt());
-        let reception = self.pool.submit(lane, Job { ticket: Arc::clone(ticket), work: Work::Handle(job) });
-        if prompt {
-            self.look(reception, kind, ticket);
-        }
-    }
-
-    /// Has a worker empty a handle's buffer for writing. `waiting`: the ticket of whoever waits for that.
-    pub fn start_writer(&self, job: HandleJob, own: &Arc<Ticket>, waiting: Option<&Arc<Ticket>>) {
+    /// Hands a job for a handle to a worker. Looks for a few microseconds, as [`Engine::submit`] does, whether the ticket
+    /// of whoever waits is done: the job's own, or another one for what empties the buffer for writing.
+    pub fn submit_for_handle(&self, job: HandleJob, own: &Arc<Ticket>, waiting: Option<&Arc<Ticket>>) {
         let (kind, lane, prompt) = (job.kind(), job.lane(), job.is_prompt());
         let reception = self.pool.submit(lane, Job { ticket: Arc::clone(own), work: Work::Handle(job) });
         if let Some(ticket) = waiting.filter(|_| prompt) {

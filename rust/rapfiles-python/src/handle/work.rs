@@ -192,7 +192,12 @@ impl FileWork {
             }
             Ok(waiting) => waiting,
             Err(error) => {
-                self.end();
+                // Where a worker has just been given a task, the turn is passed on when that ends.
+                if matches!(self.phase, Phase::Working(_)) {
+                    self.abandon();
+                } else {
+                    self.end();
+                }
                 Progress::Done(Err(error))
             }
         }
@@ -228,18 +233,22 @@ impl FileWork {
                 }
                 Phase::Queued(_) => self.holding = true,
                 Phase::Waiting(_) => {}
-                Phase::Working(ticket) => match ticket.take() {
-                    Some(Ok(Outcome::TextFilled(fill))) => {
-                        // It holds a reference to the string too.
-                        drop(fill);
-                        return Ok(Progress::Done(Ok(self.room.take().unwrap_or_else(|| py.None()))));
+                Phase::Working(ticket) => {
+                    let taken = ticket.take();
+                    self.phase = Phase::Going;
+                    match taken {
+                        Some(Ok(Outcome::TextFilled(fill))) => {
+                            // It holds a reference to the string too.
+                            drop(fill);
+                            return Ok(Progress::Done(Ok(self.room.take().unwrap_or_else(|| py.None()))));
+                        }
+                        Some(Ok(done)) => outcome = Some(done),
+                        Some(Err(error)) => {
+                            self.request.failed(errors::exception(py, error, &Names::none()))?;
+                        }
+                        None => return Err(PyRuntimeError::new_err("this operation was cancelled")),
                     }
-                    Some(Ok(done)) => outcome = Some(done),
-                    Some(Err(error)) => {
-                        self.request.failed(errors::exception(py, error, &Names::none()))?;
-                    }
-                    None => return Err(PyRuntimeError::new_err("this operation was cancelled")),
-                },
+                }
                 Phase::Start | Phase::Yielded | Phase::Going => {}
                 Phase::Over => return Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine")),
             }
@@ -329,7 +338,7 @@ impl FileWork {
 
     fn submit(&mut self, job: HandleJob) {
         let ticket = event_loop::new_ticket();
-        Engine::current().submit_for_handle(job, &ticket);
+        Engine::current().submit_for_handle(job, &ticket, Some(&ticket));
         self.phase = Phase::Working(ticket);
     }
 
@@ -337,7 +346,7 @@ impl FileWork {
         let job = guard.start_writer(everything);
         drop(guard);
         if let Some(job) = job {
-            Engine::current().start_writer(job, &event_loop::new_ticket(), Some(&ticket));
+            Engine::current().submit_for_handle(job, &event_loop::new_ticket(), Some(&ticket));
         }
         self.phase = Phase::Waiting(ticket);
     }
@@ -410,7 +419,7 @@ fn run_writer(mut guard: Guard<'_>) {
     let job = guard.start_writer(false);
     drop(guard);
     if let Some(job) = job {
-        Engine::current().start_writer(job, &event_loop::new_ticket(), None);
+        Engine::current().submit_for_handle(job, &event_loop::new_ticket(), None);
     }
 }
 
