@@ -452,6 +452,27 @@ async def test_cancelled(mode: str, tmp_path: Path) -> None:
         await same_descriptors(before)
 
 
+@pytest.mark.parametrize("mode", ["w+b", "w+"])
+async def test_cancelled_while_much_is_moved(mode: str, tmp_path: Path) -> None:
+    """From some size on, room in memory is made in several turns."""
+    first: Any = "a" * (5 << 20) if mode == "w+" else b"a" * (5 << 20)
+    second: Any = "b" * (4 << 20) if mode == "w+" else b"b" * (4 << 20)
+    for turns in range(0, 40, 3):
+        async with SpooledTemporaryFile(0, mode, dir=tmp_path) as file:
+            await file.write(first)
+            async with anyio.create_task_group() as group:
+                group.start_soon(file.write, second)
+                for _ in range(turns):
+                    await anyio.sleep(0)
+                group.cancel_scope.cancel()
+            place = await file.tell()
+            assert place in (len(first), len(first) + len(second))
+            await file.write(second[:3])
+            await file.seek(0)
+            content = await file.read()
+            assert content == first + second[: place - len(first)] + second[:3]
+
+
 async def test_cancelled_while_waiting_for_its_turn(tmp_path: Path) -> None:
     async with SpooledTemporaryFile(10, dir=tmp_path) as file:
         async with anyio.create_task_group() as group:

@@ -85,9 +85,6 @@ _ANSWERED: Final = {
 }
 
 
-_TURNS: Final = 2
-
-
 class StandIn:
     """What a wrapper of a native handle has for `_file`: like the `io` object, and becomes it on demand."""
 
@@ -193,16 +190,9 @@ def _place_in_text(handle: Any) -> int | None:
     """
     if not getattr(handle, "_has_read", False):
         return None
-    # Nothing is to be written, then, so this has to wait for nothing; at most it gives other tasks a turn.
-    telling = handle.tell()
-    for _ in range(_TURNS):
-        try:
-            telling.send(None)
-        except StopIteration as told:
-            place: int = told.value
-            return place
-    telling.close()
-    raise RuntimeError("an operation on this file is under way")
+    # Nothing is to be written, then, so this has to wait for nothing.
+    place: int = handle.tell().complete()
+    return place
 
 
 def _open(descriptor: int, opened: Opened, name: Any) -> Any:

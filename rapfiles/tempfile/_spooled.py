@@ -43,6 +43,11 @@ __all__ = ["AsyncSpooledBinaryFile", "AsyncSpooledTextFile", "SpooledTemporaryFi
 _SLICE: Final = 1 << 20
 _TEXT_SLICE: Final = 1 << 16
 _LINES: Final = 256
+_MOST_BYTES: Final = 4  # of a character, in most encodings
+# From this size on room is made in slices. `BytesIO` makes it by `realloc`, which copies all there is in one go,
+# unless the allocator can move it by its pages: glibc does that from 32 MiB on, for certain.
+_GROWS_ITSELF: Final = 4 << 20
+_EMPTY: Final = io.BytesIO().__sizeof__() + b"".__sizeof__()
 
 Item = TypeVar("Item", str, bytes)
 
@@ -376,9 +381,37 @@ class _SpooledFile(Generic[Item]):
         """Write to memory, or to the disk where it is there, or belongs there from now on."""
         raise NotImplementedError
 
+    @property
+    def _buffer(self) -> io.BytesIO:
+        """The bytes in memory."""
+        raise NotImplementedError
+
     def _content(self) -> bytes:
         """All that is in memory, not copied."""
-        raise NotImplementedError
+        self._memory.flush()
+        return self._buffer.getvalue()
+
+    async def _make_room(self, size: int) -> None:
+        """Make room in memory for so many bytes more, in slices where there is much to move for that."""
+        buffer = self._buffer
+        end = buffer.tell() + size
+        if end <= _GROWS_ITSELF or end <= buffer.__sizeof__() - _EMPTY:
+            return
+        self._memory.flush()
+        content, position = memoryview(buffer.getvalue()), buffer.tell()
+        if end > 2 * len(content):
+            return  # far behind the end: zeros are to be filled in
+        # As large as it can be without being cut when its end is set. `bytes` of zeros touches no memory.
+        buffer.__init__(bytes(2 * len(content)))  # type: ignore[misc]
+        at = 0
+        try:
+            while at < len(content):
+                at += buffer.write(content[at : at + _SLICE])
+                await _native.checkpoint()
+        finally:
+            buffer.write(content[at:])
+            buffer.truncate()
+            buffer.seek(position)
 
     async def _roll(self, directory: str | None = None) -> None:
         """Move the content to the disk; into a directory where it can be given a name, if one is given."""
@@ -455,8 +488,8 @@ class _SpooledFile(Generic[Item]):
             wanted = sys.maxsize if size is None or size < 0 else size
             if wanted <= slice_size or self._remaining() <= slice_size:
                 return self._memory.read(size)
-            # Not joined at the end, but grown, so that at no time much is copied.
-            content = self._new_content()
+            # Not joined at the end, so that at no time much is copied.
+            content = self._new_content(min(wanted, self._remaining()))
             position = self._memory.tell()
             try:
                 while wanted and (piece := self._memory.read(min(slice_size, wanted))):
@@ -468,8 +501,8 @@ class _SpooledFile(Generic[Item]):
                 raise
             return content.getvalue()
 
-    def _new_content(self) -> Any:
-        """Something to collect in memory what is read in slices."""
+    def _new_content(self, size: int) -> Any:
+        """Something to collect in memory what is read in slices, so many bytes at most."""
         raise NotImplementedError
 
     def _remaining(self) -> int:
@@ -704,10 +737,12 @@ class AsyncSpooledBinaryFile(_SpooledFile[bytes]):
 
     async def _write_slices(self, memory: io.BytesIO, view: memoryview) -> int:
         if len(view) <= _SLICE:
+            await self._make_room(len(view))
             return memory.write(view)
         at = 0
         try:
             while at < len(view):
+                await self._make_room(_SLICE)
                 at += memory.write(view[at : at + _SLICE])
                 await _native.checkpoint()
         except BaseException:
@@ -719,11 +754,13 @@ class AsyncSpooledBinaryFile(_SpooledFile[bytes]):
     def _enough(self, hint: int) -> int:
         return hint
 
-    def _new_content(self) -> io.BytesIO:
-        return io.BytesIO()
+    def _new_content(self, size: int) -> io.BytesIO:
+        # Zeros that are overwritten: they have not touched any memory.
+        return io.BytesIO(bytes(size))
 
-    def _content(self) -> bytes:
-        return self._memory.getvalue()
+    @property
+    def _buffer(self) -> io.BytesIO:
+        return self._memory
 
     def _remaining(self) -> int:
         return self._memory.getbuffer().nbytes - self._memory.tell()
@@ -870,6 +907,8 @@ class AsyncSpooledTextFile(_SpooledFile[str]):
                 return await self._file.write(data)
             await self._write_slices(memory, data)
         else:
+            if isinstance(data, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+                await self._make_room(_MOST_BYTES * len(data))
             memory.write(data)
         if self._max_size and memory.tell() > self._max_size:
             await self._roll()
@@ -886,6 +925,7 @@ class AsyncSpooledTextFile(_SpooledFile[str]):
         at = 0
         try:
             for start in slices:
+                await self._make_room(_MOST_BYTES * _TEXT_SLICE)
                 memory.write(text[start : start + _TEXT_SLICE])
                 at = start + _TEXT_SLICE
                 await _native.checkpoint()
@@ -898,12 +938,12 @@ class AsyncSpooledTextFile(_SpooledFile[str]):
         # Where `io` stops depends on the class.
         return hint + 1
 
-    def _new_content(self) -> io.StringIO:
+    def _new_content(self, size: int) -> io.StringIO:
         return io.StringIO(newline="")
 
-    def _content(self) -> bytes:
-        self._memory.flush()
-        return self._memory.buffer.getvalue()
+    @property
+    def _buffer(self) -> io.BytesIO:
+        return self._memory.buffer
 
     def _remaining(self) -> int:
         # What the text layer has read ahead is small, but not in the position.

@@ -418,6 +418,23 @@ impl Operation {
         }
     }
 
+    /// Does it here and now, without a loop, if nothing has to be waited for.
+    fn complete(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        if let State::File(mut work) = self.take_state() {
+            loop {
+                match work.advance(py) {
+                    Progress::Done(answer) => return answer,
+                    Progress::Yield => {}
+                    Progress::Pending(_) => {
+                        work.abandon();
+                        break;
+                    }
+                }
+            }
+        }
+        Err(PyRuntimeError::new_err("an operation on this file is under way"))
+    }
+
     /// For trio: the task that awaits it is cancelled already. A file is closed all the same.
     fn refuse(&self) {
         if let State::File(mut work) = self.take_state() {
