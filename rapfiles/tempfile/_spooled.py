@@ -269,7 +269,7 @@ class _SpooledFile(Generic[Item]):
             OSError: With `errno` EXDEV, it is on the disk, and the path is on another file system. With
                 others, the content cannot be written there.
             io.UnsupportedOperation: It is on the disk, on a file system whose files cannot be given a name
-            later.
+                later.
             ValueError: It is closed, or not temporary any more.
 
         ```python
