@@ -50,17 +50,17 @@ _UNSET: Final[Any] = object()
 class Chunks:
     """The content of a binary file from its position on, in chunks."""
 
-    __slots__ = ("_file", "_size")
+    __slots__ = ("_next_chunk", "_size")
 
-    def __init__(self, file: _native.BufferedFile | _native.RawFile, size: int) -> None:
-        self._file = file
+    def __init__(self, next_chunk: Callable[[int], _native.Operation[bytes]], size: int) -> None:
+        self._next_chunk = next_chunk
         self._size = size
 
     def __aiter__(self) -> Self:
         return self
 
     def __anext__(self) -> _native.Operation[bytes]:
-        return self._file._next_chunk(self._size)
+        return self._next_chunk(self._size)
 
 
 Line = TypeVar("Line")
@@ -140,7 +140,25 @@ class _Common:
         return self._file
 
 
-class AsyncFileIO(_Common, _native.RawFile):
+class _Binary(_Common):
+    """What the binary files have."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        def _next_chunk(self, size: int, /) -> _native.Operation[bytes]: ...
+
+    def chunks(self, size: int = _CHUNK) -> Chunks:
+        """Iterate over what is left of the file, in chunks of `size` bytes; the last may be smaller."""
+        return Chunks(self._next_chunk, _positive(size))
+
+    def lines(self, hint: int = _BATCH) -> Batches[bytes]:
+        """Iterate over the lines that are left, in lists of about `hint` bytes."""
+        return Batches(self, _positive(hint))
+
+
+class AsyncFileIO(_Binary, _native.RawFile):
     """A binary file without a buffer: `io.FileIO`, awaited. `open(…, buffering=0)` makes it.
 
     Each operation is one system call, so `read` and `write` may do less than was asked for. Otherwise what is
@@ -180,14 +198,6 @@ class AsyncFileIO(_Common, _native.RawFile):
         for line in lines:
             await self.write(line)
 
-    def chunks(self, size: int = _CHUNK) -> Chunks:
-        """Iterate over what is left of the file, in chunks of `size` bytes; the last may be smaller."""
-        return Chunks(self, _positive(size))
-
-    def lines(self, hint: int = _BATCH) -> Batches[bytes]:
-        """Iterate over the lines that are left, in lists of about `hint` bytes."""
-        return Batches(self, _positive(hint))
-
     def __repr__(self) -> str:
         if self.closed:
             return f"<rapfiles.{type(self).__name__} [closed]>"
@@ -196,7 +206,7 @@ class AsyncFileIO(_Common, _native.RawFile):
         )
 
 
-class _Buffered(_Common, _native.BufferedFile):
+class _Buffered(_Binary, _native.BufferedFile):
     """What the buffered files have."""
 
     __slots__ = ("_raw",)
@@ -253,14 +263,6 @@ class _Buffered(_Common, _native.BufferedFile):
     async def _write_batches(self, batches: list[list[Buffer]]) -> None:
         if batches[0]:
             await self._write_all([b"".join(batch) for batch in batches])
-
-    def chunks(self, size: int = _CHUNK) -> Chunks:
-        """Iterate over what is left of the file, in chunks of `size` bytes; the last may be smaller."""
-        return Chunks(self, _positive(size))
-
-    def lines(self, hint: int = _BATCH) -> Batches[bytes]:
-        """Iterate over the lines that are left, in lists of about `hint` bytes."""
-        return Batches(self, _positive(hint))
 
     def __repr__(self) -> str:
         if self._detached:

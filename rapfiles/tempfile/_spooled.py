@@ -44,8 +44,8 @@ _SLICE: Final = 1 << 20
 _TEXT_SLICE: Final = 1 << 16
 _LINES: Final = 256
 _MOST_BYTES: Final = 4  # of a character, in most encodings
-# From this size on room is made in slices. `BytesIO` makes it by `realloc`, which copies all there is in one go,
-# unless the allocator can move it by its pages: glibc does that from 32 MiB on, for certain.
+# From this size on room is made in slices. `BytesIO` makes it by `realloc`, which copies all there is in one
+# go, unless the allocator can move it by its pages: glibc does that from 32 MiB on, for certain.
 _GROWS_ITSELF: Final = 4 << 20
 _EMPTY: Final = io.BytesIO().__sizeof__() + b"".__sizeof__()
 
