@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::Instant;
 
-use crate::cached::{Attempt, Cached, MountNumber, Room};
+use crate::cached::{Attempt, Cached, IoVec, MountNumber, Room};
 use crate::configuration::Configuration;
 use crate::counters::Counters;
 use crate::error::Error;
@@ -154,17 +154,16 @@ impl Engine {
     /// Reads from an open file, at its position where the offset is -1, if the kernel has that at hand.
     ///
     /// # Safety
-    /// Both rooms, start and length, must be valid for writes.
+    /// The rooms must be valid for writes.
     pub(crate) unsafe fn read_now(
         &self,
         file: &File,
         mount: MountNumber,
-        first: (*mut u8, usize),
-        second: Option<(*mut u8, usize)>,
+        rooms: &[IoVec],
         offset: i64,
     ) -> Option<usize> {
         // SAFETY: the caller's promise.
-        let read = unsafe { self.cached.read_now(file, mount, first, second, offset) };
+        let read = unsafe { self.cached.read_now(file, mount, rooms, offset) };
         if read.is_some() {
             self.pool.totals.cached.increment();
         }

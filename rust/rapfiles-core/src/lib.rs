@@ -36,7 +36,7 @@ mod write;
 
 pub use attributes::AttributeName;
 pub use budget::Budget;
-pub use cached::Room;
+pub use cached::{IoVec, Room};
 pub use configuration::Configuration;
 pub use counters::Counters;
 pub use directory::DirectoryListing;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 
-use super::{Attempt, Room};
+use super::{Attempt, IoVec, Room};
 use crate::error::{About, Error};
 use crate::metadata::Metadata;
 use crate::operation::Operation;
@@ -33,8 +33,7 @@ impl Cached {
         &self,
         _file: &File,
         _mount: MountNumber,
-        _first: (*mut u8, usize),
-        _second: Option<(*mut u8, usize)>,
+        _rooms: &[IoVec],
         _offset: i64,
     ) -> Option<usize> {
         None

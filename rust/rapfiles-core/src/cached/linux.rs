@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use super::known::{KnownFile, KnownFiles};
 use super::mounts::{self, MountNumber, Mounts};
-use super::{Attempt, Room};
+use super::{Attempt, IoVec, Room};
 use crate::error::{About, Error, Subject};
 use crate::handle::{Facts, OpenedFile};
 use crate::metadata::{self, Metadata, Timestamp};
@@ -246,23 +246,18 @@ impl Cached {
     /// Reads from an open file, at its position where the offset is -1, if that is in the page cache.
     ///
     /// # Safety
-    /// Both rooms, start and length, must be valid for writes.
+    /// The rooms must be valid for writes.
     pub(crate) unsafe fn read_now(
         &self,
         file: &File,
         mount: MountNumber,
-        first: (*mut u8, usize),
-        second: Option<(*mut u8, usize)>,
+        rooms: &[IoVec],
         offset: i64,
     ) -> Option<usize> {
         let permit = self.mounts.permit(mount, Instant::now())?;
-        let part =
-            |(start, length): (*mut u8, usize)| libc::iovec { iov_base: start.cast(), iov_len: length };
-        let parts = [part(first), part(second.unwrap_or((std::ptr::null_mut(), 0)))];
-        let count = 1 + libc::c_int::from(second.is_some());
-        let (fd, parts) = (file.as_raw_fd(), parts.as_ptr());
-        // SAFETY: the caller's promise.
-        let read = unsafe { libc::preadv2(fd, parts, count, offset, libc::RWF_NOWAIT) };
+        let (fd, count) = (file.as_raw_fd(), rooms.len() as libc::c_int);
+        // SAFETY: an `IoVec` is laid out as an `iovec`; for the rest, the caller's promise.
+        let read = unsafe { libc::preadv2(fd, rooms.as_ptr().cast(), count, offset, libc::RWF_NOWAIT) };
         self.mounts.ended(permit);
         usize::try_from(read).ok()
     }

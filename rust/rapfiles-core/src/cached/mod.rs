@@ -23,6 +23,16 @@ use crate::error::Error;
 use crate::outcome::Outcome;
 use crate::queue::Lane;
 
+/// Memory for a part of what is read, laid out as POSIX's `iovec`.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct IoVec {
+    /// Where it begins.
+    pub start: *mut u8,
+    /// Its size in bytes.
+    pub length: usize,
+}
+
 /// Where the caller wants the content of a small file to be read to, so that it need not be copied.
 ///
 /// # Safety

@@ -8,6 +8,7 @@ use super::decoder::Decoder;
 use super::job::{self, HandleJob, Task};
 use super::turn::{Handle, Inner, Salvage};
 use super::writer::{Waiter, Writer};
+use crate::cached::IoVec;
 use crate::engine::Engine;
 use crate::error::{Error, Subject};
 use crate::platform;
@@ -156,7 +157,7 @@ impl<'a> Guard<'a> {
             let Inner { file: Some(file), reader, .. } = &mut *self.inner else { return Fetched::Missing };
             let Ok(room) = reader.room(at_least, MOST_NOW) else { return Fetched::Missing };
             // SAFETY: `room` has made room for that much.
-            match unsafe { read_now(self.handle, file, room, None, POSITION) } {
+            match unsafe { read_now(self.handle, file, &[room], POSITION) } {
                 None => return Fetched::Missing,
                 Some(0) => return Fetched::End,
                 // SAFETY: the kernel has written that many bytes.
@@ -187,8 +188,12 @@ impl<'a> Guard<'a> {
             let rest = length - have;
             reader.consume(reader.len());
             let ahead = if rest < NO_READING_AHEAD { reader.room(1, MOST_NOW).ok() } else { None };
+            // SAFETY: the caller's promise.
+            let wanted = IoVec { start: unsafe { start.add(have) }, length: rest };
+            let rooms = [wanted, ahead.unwrap_or(wanted)];
+            let count = 1 + usize::from(ahead.is_some());
             // SAFETY: the caller's promise, and the room that `room` has made.
-            let read = unsafe { read_now(self.handle, file, (start.add(have), rest), ahead, POSITION) };
+            let read = unsafe { read_now(self.handle, file, &rooms[..count], POSITION) };
             match read {
                 Some(0) => return (have, Fetched::End),
                 Some(read) if read > rest => {
@@ -217,7 +222,16 @@ impl<'a> Guard<'a> {
         let file = self.inner.file.as_ref().filter(|_| length <= MOST_NOW)?;
         let offset = offset.map_or(Some(POSITION), |offset| i64::try_from(offset).ok())?;
         // SAFETY: the caller's promise.
-        unsafe { read_now(self.handle, file, (start, length), None, offset) }
+        unsafe { read_now(self.handle, file, &[IoVec { start, length }], offset) }
+    }
+
+    /// Reads once, past the buffer, into several places one after the other, if that needs no waiting.
+    ///
+    /// # Safety
+    /// The rooms must be valid for writes.
+    pub unsafe fn read_parts(&mut self, rooms: &[IoVec]) -> Option<usize> {
+        // SAFETY: the caller's promise.
+        unsafe { read_now(self.handle, self.inner.file.as_ref()?, rooms, POSITION) }
     }
 
     /// Has the native decoder decode everything up to the end of the file, which has been read.
@@ -429,14 +443,8 @@ const POSITION: i64 = -1;
 /// Reads, if that needs no waiting.
 ///
 /// # Safety
-/// Both rooms, start and length, must be valid for writes.
-unsafe fn read_now(
-    handle: &Handle,
-    file: &File,
-    first: (*mut u8, usize),
-    second: Option<(*mut u8, usize)>,
-    offset: i64,
-) -> Option<usize> {
+/// The rooms must be valid for writes.
+unsafe fn read_now(handle: &Handle, file: &File, rooms: &[IoVec], offset: i64) -> Option<usize> {
     // SAFETY: the caller's promise.
-    unsafe { Engine::current().read_now(file, handle.facts.mount?, first, second, offset) }
+    unsafe { Engine::current().read_now(file, handle.facts.mount?, rooms, offset) }
 }

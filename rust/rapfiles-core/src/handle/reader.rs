@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 
+use crate::cached::IoVec;
 use crate::platform::{self, EventSignal};
 
 /// How much is read ahead at first, and at most, where reading goes on in sequence.
@@ -79,11 +80,11 @@ impl Reader {
         self.window.min(most).max(at_least.saturating_sub(self.len()).min(LARGEST_WINDOW))
     }
 
-    /// Room for the next read: its start and length.
+    /// Room for the next read.
     ///
     /// # Errors
     /// When there is no memory.
-    pub(crate) fn room(&mut self, at_least: usize, most: usize) -> io::Result<(*mut u8, usize)> {
+    pub(crate) fn room(&mut self, at_least: usize, most: usize) -> io::Result<IoVec> {
         let wanted = self.wanted(at_least, most);
         if self.start == self.buffer.len() {
             self.clear();
@@ -93,7 +94,7 @@ impl Reader {
             self.start = 0;
             self.buffer.try_reserve(wanted).map_err(|_| no_memory())?;
         }
-        Ok((self.buffer.spare_capacity_mut().as_mut_ptr().cast(), wanted))
+        Ok(IoVec { start: self.buffer.spare_capacity_mut().as_mut_ptr().cast(), length: wanted })
     }
 
     /// So many bytes have been read into the room.
@@ -110,7 +111,7 @@ impl Reader {
 
     /// Reads once. Zero is the end of the file.
     fn read(&mut self, file: &File, at_least: usize) -> io::Result<usize> {
-        let (start, length) = self.room(at_least, usize::MAX)?;
+        let IoVec { start, length } = self.room(at_least, usize::MAX)?;
         // SAFETY: `room` has made room for that much.
         let read = unsafe { platform::read(file, start, length) }?;
         // SAFETY: the system has written that many bytes.

@@ -96,6 +96,12 @@ impl Request for Read {
         if let Some(step) = check_written(py, guard)? {
             return Ok(step);
         }
+        if outcome.is_none()
+            && !file.writable
+            && let Some(bytes) = file.ahead.take(py, guard, self.size)?
+        {
+            return Ok(Step::Done(bytes.into_any()));
+        }
         let available = guard.available().len();
         if available >= self.size {
             return Ok(take(py, guard, self.size));
@@ -117,6 +123,10 @@ impl Request for Read {
             }
         }
         Ok(Step::Task(Task::Fill { at_least: self.size, once: false }))
+    }
+
+    fn takes_ahead(&self) -> usize {
+        self.size
     }
 }
 

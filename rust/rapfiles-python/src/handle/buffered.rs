@@ -315,6 +315,7 @@ fn next_line<'py>(file: &Bound<'py, PyAny>) -> PyResult<Next<'py>> {
         && guard.is_idle()
         && guard.is_written()
         && !guard.is_closed()
+        && open.ahead.is_empty()
         && let Some(length) = guard.find_line(0)
     {
         let line = PyBytes::new(py, &guard.available()[..length]);

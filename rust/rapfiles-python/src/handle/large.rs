@@ -74,7 +74,7 @@ impl Request for ReadLarge {
                 let keep_alive = Box::new(bytes.clone().unbind());
                 // SAFETY: the object is shown to nobody before the task is done, and is kept alive for as long.
                 let room = unsafe { TaskRoom::new(start, size as usize, keep_alive) };
-                self.room = Some((bytes.unbind(), have));
+                self.room = Some((bytes.into_any().unbind(), have));
                 Ok(Step::Task(Task::FillRoom { room, have, to_end: self.size.is_none() }))
             }
             Some(Outcome::Filled { length, tail }) => {

@@ -1,5 +1,6 @@
 //! Handles: the native half of the file classes.
 
+pub(crate) mod ahead;
 pub(crate) mod binary;
 pub(crate) mod buffered;
 pub(crate) mod closing;

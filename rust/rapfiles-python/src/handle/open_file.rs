@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 use rapfiles_core::{Handle, OpenedFile};
 
+use super::ahead::Ahead;
 use super::work::lock;
 use crate::errors::{self, Names};
 use crate::event_loop::Pace;
@@ -24,6 +25,8 @@ pub(crate) struct OpenFile {
     pub(crate) trio: bool,
     /// How much may be done before the clock is looked at.
     pub(crate) pace: Pace,
+    /// What was read for reads to come.
+    pub(crate) ahead: Ahead,
     name: Py<PyAny>,
     /// The mode as `io.FileIO` reports it.
     raw_mode: Py<PyString>,
@@ -46,7 +49,18 @@ impl OpenFile {
     ) -> Self {
         let handle = Handle::new(opened, buffer_size);
         let given_up = AtomicBool::new(false);
-        Self { handle, readable, writable, trio, pace: Pace::default(), name, raw_mode, kind, given_up }
+        Self {
+            handle,
+            readable,
+            writable,
+            trio,
+            pace: Pace::default(),
+            ahead: Ahead::default(),
+            name,
+            raw_mode,
+            kind,
+            given_up,
+        }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -161,6 +175,7 @@ pub(crate) fn take_descriptor(file: &Bound<'_, PyAny>) -> PyResult<i32> {
     if guard.is_closed() {
         return Err(PyValueError::new_err("I/O operation on closed file"));
     }
+    file.ahead.settle(file_object.py(), &mut guard, 0);
     match guard.give_up() {
         None => Err(pyo3::exceptions::PyRuntimeError::new_err("an operation on this file is under way")),
         Some(Ok(descriptor)) => {

@@ -22,7 +22,7 @@ const CLOSED: &str = "I/O operation on closed file";
 /// Reads once.
 struct ReadOnce {
     size: usize,
-    bytes: Option<Py<PyAny>>,
+    bytes: Option<Py<PyBytes>>,
 }
 
 fn check_readable(py: Python<'_>, file: &OpenFile, guard: &Guard<'_>) -> PyResult<()> {
@@ -68,11 +68,7 @@ impl Request for ReadOnce {
 
     fn give_up(&mut self, guard: &mut Guard<'_>, outcome: Outcome) {
         if let (Outcome::Count(read), Some(bytes)) = (outcome, self.bytes.take()) {
-            Python::attach(|py| {
-                if let Ok(bytes) = bytes.bind(py).cast::<PyBytes>() {
-                    guard.append(&bytes.as_bytes()[..read as usize]);
-                }
-            });
+            Python::attach(|py| guard.append(&bytes.as_bytes(py)[..read as usize]));
         }
     }
 }

@@ -68,18 +68,20 @@ fn start(text: &Bound<'_, PyString>) -> *mut u8 {
 }
 
 /// A bytes object whose content nobody has set yet, and where that is.
-pub(crate) fn new_bytes(py: Python<'_>, length: usize) -> PyResult<(Bound<'_, PyAny>, *mut u8)> {
+pub(crate) fn new_bytes(py: Python<'_>, length: usize) -> PyResult<(Bound<'_, PyBytes>, *mut u8)> {
     let bytes = results::uninitialised_bytes(py, ffi::Py_ssize_t::try_from(length)?)?;
     // SAFETY: it is a bytes object.
+    let bytes = unsafe { bytes.cast_into_unchecked::<PyBytes>() };
+    // SAFETY: the same.
     let start = unsafe { ffi::PyBytes_AsString(bytes.as_ptr()) }.cast();
     Ok((bytes, start))
 }
 
 /// The first bytes of a bytes object that nobody else has seen yet.
-pub(crate) fn shortened(bytes: Bound<'_, PyAny>, length: usize) -> PyResult<Py<PyAny>> {
-    let whole = bytes.cast::<PyBytes>()?.as_bytes();
+pub(crate) fn shortened(bytes: Bound<'_, PyBytes>, length: usize) -> PyResult<Py<PyAny>> {
+    let whole = bytes.as_bytes();
     if whole.len() == length {
-        return Ok(bytes.unbind());
+        return Ok(bytes.into_any().unbind());
     }
     Ok(PyBytes::new(bytes.py(), &whole[..length]).into_any().unbind())
 }

@@ -72,6 +72,11 @@ pub(crate) trait Request: Send + Sync {
         false
     }
 
+    /// How much it reads, where others of the same size may have been read ahead with the one before.
+    fn takes_ahead(&self) -> usize {
+        0
+    }
+
     /// Whether it needs no turn.
     fn is_positional(&self) -> bool {
         false
@@ -260,6 +265,9 @@ impl FileWork {
                 continue;
             }
             self.phase = Phase::Going;
+            if !self.request.is_positional() {
+                file.ahead.settle(py, &mut guard, self.request.takes_ahead());
+            }
             let step = self.request.advance(py, file, &mut guard, outcome)?;
             if let Step::Done(value) = step {
                 run_writer(guard);
