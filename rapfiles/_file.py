@@ -524,11 +524,8 @@ def _positive(size: int) -> int:
     return size
 
 
-for _class in (
-    AsyncFileIO,
-    AsyncBufferedReader,
-    AsyncBufferedWriter,
-    AsyncBufferedRandom,
-    AsyncTextIOWrapper,
-):
-    _class.__module__ = "rapfiles"
+_with_lines = (AsyncBufferedReader, AsyncBufferedWriter, AsyncBufferedRandom, AsyncTextIOWrapper)
+for _class in _with_lines:
+    _native.set_next_slot(_class)
+for _file_class in (AsyncFileIO, *_with_lines):
+    _file_class.__module__ = "rapfiles"

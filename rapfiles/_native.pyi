@@ -57,6 +57,7 @@ __all__ = [
     "resolve",
     "rmdir",
     "samefile",
+    "set_next_slot",
     "setxattr",
     "stat",
     "stats",
@@ -102,6 +103,9 @@ class DirectoryListing:
 
     def next_batch(self, size: int, /) -> list[str]: ...
     def __len__(self) -> int: ...
+
+# Makes iterating over the lines of a file quick. Its class must have been made just now.
+def set_next_slot(kind: type[BufferedFile] | type[TextFile], /) -> None: ...
 
 # Opening files. `flags` are those of `os.open`, and a descriptor is never inherited.
 def open_file(path: str | bytes, flags: int, permissions: int, /) -> Awaitable[Opened]: ...

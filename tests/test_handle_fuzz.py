@@ -222,8 +222,29 @@ def reading_cases(draw: st.DrawFn) -> Case:
     )
 
 
+@st.composite
+def chunk_cases(draw: st.DrawFn) -> Case:
+    """A large file, read in chunks of which several are read at a time, with other things in between."""
+    steps: list[Step] = []
+    for _ in range(draw(st.integers(1, 6))):
+        size = draw(st.sampled_from([32 << 10, 64 << 10, 64 << 10, 100_000, 128 << 10, 200_000]))
+        steps += [Step("read", (size,))] * draw(st.integers(1, 9))
+        steps += draw(st.lists(st.one_of(*MOVING_BINARY, *READING_BINARY), max_size=3))
+    return Case(
+        draw(st.sampled_from(["rb", "rb", "r+b"])),
+        pieces=(draw(st.sampled_from([300_000, 700_001, 1 << 20])),),
+        steps=(*steps, *draw(st.lists(st.one_of(ENDING), max_size=1))),
+    )
+
+
 # Found by this test once, and mended since.
 FOUND: list[Case] = [
+    # What lay in the buffer before a read that passed it by.
+    *(
+        Case("rb", pieces=(1 << 20,), steps=(Step("read", (10,)), Step("read", (size,)), *back))
+        for size in (100_000, 300_000, -1)
+        for back in [(Step("seek", (-3, 1)), Step("read", (3,)))]
+    ),
     Case("r", pieces=(b"a\r", b"\nb"), steps=(Step("read", (2,)), Step("tell"), Step("read"))),
 ]
 
@@ -248,6 +269,12 @@ def _play(loop: Loop, case: Case) -> None:
 @fuzzing
 @given(case=binary_cases(), loop=KINDS_OF_LOOP)
 def test_binary(case: Case, loop: Loop) -> None:
+    _play(loop, case)
+
+
+@fuzzing
+@given(case=chunk_cases(), loop=KINDS_OF_LOOP)
+def test_large_chunks(case: Case, loop: Loop) -> None:
     _play(loop, case)
 
 

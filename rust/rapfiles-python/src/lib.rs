@@ -53,6 +53,8 @@ mod _native {
     #[pymodule_export]
     use crate::listing::DirectoryListing;
     #[pymodule_export]
+    use crate::next_item::set_next_slot;
+    #[pymodule_export]
     use crate::operation::{Operation, checkpoint};
     #[pymodule_export]
     use crate::pure_path::{init_path, new_path};
@@ -62,8 +64,6 @@ mod _native {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::operation::set_send_slot(module.py());
-        crate::handle::buffered::set_next_slot(module.py());
-        crate::handle::text_file::set_next_slot(module.py());
         module.add("__version__", python_version())
     }
 

@@ -14,6 +14,9 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
+use crate::handle::buffered::{self, BufferedFile};
+use crate::handle::text_file::{self, TextFile};
+
 /// What a file has for its next item.
 pub(crate) enum Next<'py> {
     /// The item.
@@ -78,14 +81,27 @@ pub(crate) unsafe fn am_anext(
     }
 }
 
-/// Puts a function into the `am_anext` slot of a class, which must not be in use yet.
-pub(crate) fn set_slot(class: &Bound<'_, PyType>, function: ffi::unaryfunc) {
-    // SAFETY: the class is a heap type, whose `tp_as_async` points into itself, and the module is being initialised.
+/// Gives a class of files, which has just been made, an `am_anext` slot with nothing in between.
+///
+/// PyO3 has no way to fill this slot other than by a wrapper, and a class would inherit that.
+#[pyfunction]
+#[pyo3(signature = (class, /))]
+pub(crate) fn set_next_slot(class: &Bound<'_, PyType>) -> PyResult<()> {
+    let function = if class.is_subclass_of::<TextFile>()? {
+        text_file::am_anext
+    } else if class.is_subclass_of::<BufferedFile>()? {
+        buffered::am_anext
+    } else {
+        return Err(PyTypeError::new_err("only the classes of files have lines"));
+    };
+    // SAFETY: a class made by Python is a heap type, whose `tp_as_async` points into itself; the function is the one for
+    // its instances; and nobody has one yet.
     unsafe {
         if let Some(slots) = (*class.as_type_ptr()).tp_as_async.as_mut() {
             slots.am_anext = Some(function);
         }
     }
+    Ok(())
 }
 
 fn new_type(py: Python<'_>) -> PyResult<Py<PyType>> {

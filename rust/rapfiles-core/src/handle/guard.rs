@@ -139,6 +139,11 @@ impl<'a> Guard<'a> {
         self.inner.restore(salvage);
     }
 
+    /// The buffer is used up, and what comes behind has been read past it.
+    pub fn pass_by(&mut self) {
+        self.inner.reader.pass_by();
+    }
+
     /// Adds bytes that were read behind the available ones.
     pub fn append(&mut self, bytes: &[u8]) {
         self.inner.reader.append(bytes);
@@ -186,7 +191,7 @@ impl<'a> Guard<'a> {
         let buffered = have;
         while have < length {
             let rest = length - have;
-            reader.consume(reader.len());
+            reader.clear();
             let ahead = if rest < NO_READING_AHEAD { reader.room(1, MOST_NOW).ok() } else { None };
             // SAFETY: the caller's promise.
             let wanted = IoVec { start: unsafe { start.add(have) }, length: rest };
@@ -219,10 +224,18 @@ impl<'a> Guard<'a> {
     /// # Safety
     /// `start` must be valid for writes of `length` bytes.
     pub unsafe fn read_once(&mut self, start: *mut u8, length: usize, offset: Option<u64>) -> Option<usize> {
-        let file = self.inner.file.as_ref().filter(|_| length <= MOST_NOW)?;
-        let offset = offset.map_or(Some(POSITION), |offset| i64::try_from(offset).ok())?;
+        if length > MOST_NOW {
+            return None;
+        }
+        let offset = match offset {
+            Some(offset) => i64::try_from(offset).ok()?,
+            None => {
+                self.inner.reader.pass_by();
+                POSITION
+            }
+        };
         // SAFETY: the caller's promise.
-        unsafe { read_now(self.handle, file, &[IoVec { start, length }], offset) }
+        unsafe { read_now(self.handle, self.inner.file.as_ref()?, &[IoVec { start, length }], offset) }
     }
 
     /// Reads once, past the buffer, into several places one after the other, if that needs no waiting.
@@ -230,8 +243,10 @@ impl<'a> Guard<'a> {
     /// # Safety
     /// The rooms must be valid for writes.
     pub unsafe fn read_parts(&mut self, rooms: &[IoVec]) -> Option<usize> {
+        let Inner { file: Some(file), reader, .. } = &mut *self.inner else { return None };
+        reader.pass_by();
         // SAFETY: the caller's promise.
-        unsafe { read_now(self.handle, self.inner.file.as_ref()?, rooms, POSITION) }
+        unsafe { read_now(self.handle, file, rooms, POSITION) }
     }
 
     /// Has the native decoder decode everything up to the end of the file, which has been read.

@@ -48,6 +48,13 @@ impl Reader {
         self.start = 0;
     }
 
+    /// Somebody reads past the buffer, which is used up: the file's position is elsewhere than behind what was in it.
+    pub(crate) fn pass_by(&mut self) {
+        if self.len() == 0 {
+            self.clear();
+        }
+    }
+
     /// Forgets everything, and that reading went on in sequence.
     pub(crate) fn restart(&mut self) {
         self.clear();

@@ -80,6 +80,7 @@ impl Request for ReadLarge {
             Some(Outcome::Filled { length, tail }) => {
                 let (room, have) = self.room.take().unwrap_or_else(|| (py.None(), 0));
                 guard.consume(have);
+                guard.pass_by();
                 if length == 0 && tail.is_empty() && self.iterates {
                     return Err(stop());
                 }

@@ -45,6 +45,7 @@ impl Request for ReadOnce {
         check_readable(py, file, guard)?;
         match (outcome, self.bytes.take()) {
             (Some(Outcome::Count(read)), Some(bytes)) => {
+                guard.pass_by();
                 return Ok(Step::Done(shortened(bytes.into_bound(py), read as usize)?));
             }
             (Some(_), _) => return Ok(Step::Done(py.None())),
@@ -92,7 +93,10 @@ impl Request for ReadOnceInto {
     ) -> PyResult<Step> {
         check_readable(py, file, guard)?;
         match outcome {
-            Some(Outcome::Count(read)) => return Ok(number(py, read)),
+            Some(Outcome::Count(read)) => {
+                guard.pass_by();
+                return Ok(number(py, read));
+            }
             Some(_) => return Ok(Step::Done(py.None())),
             None => {}
         }

@@ -190,7 +190,7 @@ impl TextFile {
         slf
     }
 
-    /// The slot has a function of its own (`set_next_slot`).
+    /// The slot of the classes has a function of its own (`set_next_slot`).
     fn __anext__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         anext(slf.as_any())
     }
@@ -309,14 +309,11 @@ impl TextFile {
     }
 }
 
-/// Gives the type an `am_anext` slot with nothing in between.
-pub(crate) fn set_next_slot(py: Python<'_>) {
-    next_item::set_slot(&py.get_type::<TextFile>(), am_anext);
-}
-
+/// What is in the `am_anext` slot of the classes, with nothing in between.
+///
 /// # Safety
 /// Called by the interpreter with a file of this class.
-unsafe extern "C" fn am_anext(file: *mut ffi::PyObject) -> *mut ffi::PyObject {
+pub(crate) unsafe extern "C" fn am_anext(file: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: the interpreter calls this attached, and the caller has a reference to the file.
     unsafe { next_item::am_anext(file, anext) }
 }
