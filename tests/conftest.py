@@ -57,6 +57,15 @@ def slow_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[fuse.SlowDis
 
 
 @pytest.fixture(scope="session")
+def sluggish_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[fuse.SlowDisk]:
+    """One of 60 ms, three times what a loop may lag: for what is done one at a time, and so takes long."""
+    if (reason := fuse.missing()) is not None:
+        pytest.skip(reason)
+    with fuse.mounted(tmp_path_factory.mktemp("sluggish"), delay_ms=60) as disk:
+        yield disk
+
+
+@pytest.fixture(scope="session")
 def prompt_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[fuse.SlowDisk]:
     """The same FUSE file system without the delay."""
     if (reason := fuse.missing()) is not None:

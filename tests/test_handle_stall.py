@@ -19,12 +19,13 @@ from support.loops import LOOPS, Loop
 LINES = filling(400_000)
 
 
-@pytest.fixture
-def stage(slow_disk: SlowDisk) -> Iterator[SlowDisk]:
+@pytest.fixture(params=["slow_disk"])
+def stage(request: pytest.FixtureRequest) -> Iterator[SlowDisk]:
     """The slow disk with one file; it is filled and cleared behind its back, at full speed."""
-    (slow_disk.backing / "file").write_bytes(LINES)
-    yield slow_disk
-    for entry in slow_disk.backing.iterdir():
+    disk: SlowDisk = request.getfixturevalue(request.param)
+    (disk.backing / "file").write_bytes(LINES)
+    yield disk
+    for entry in disk.backing.iterdir():
         if entry.is_dir():
             shutil.rmtree(entry)
         else:
@@ -185,6 +186,7 @@ def test_the_works_are_found() -> None:
     assert {"open", "read", "text_lines", "write", "drop"} <= set(WORKS)
 
 
+@pytest.mark.parametrize("stage", ["sluggish_disk"], indirect=True)
 @pytest.mark.parametrize("name", WORKS)
 def test_alone_on_a_slow_disk(name: str, stage: SlowDisk) -> None:
     """Each work on one of the loops: the loops take turns."""

@@ -13,7 +13,7 @@ from support.engine import idle
 from support.handles import filling
 
 WINDOW = 256 << 10
-SIZE = 10 << 20
+SIZE = 2 << 20
 
 
 async def _lines(file: Any) -> None:

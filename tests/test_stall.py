@@ -38,17 +38,19 @@ def test_every_operation_is_tried() -> None:
     assert awaitable - tried <= {"lchmod", "is_junction", "absolute", "cwd", "home", "expanduser"}
 
 
-@pytest.fixture
-def stage(slow_disk: SlowDisk) -> Iterator[SlowDisk]:
+@pytest.fixture(params=["slow_disk"])
+def stage(request: pytest.FixtureRequest) -> Iterator[SlowDisk]:
     """The slow disk, empty; it is filled and cleared behind its back, at full speed."""
-    yield slow_disk
-    for entry in slow_disk.backing.iterdir():
+    disk: SlowDisk = request.getfixturevalue(request.param)
+    yield disk
+    for entry in disk.backing.iterdir():
         if entry.is_dir():
             shutil.rmtree(entry)
         else:
             entry.unlink()
 
 
+@pytest.mark.parametrize("stage", ["sluggish_disk"], indirect=True)
 @pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 def test_each_operation_on_a_slow_disk(operation: Operation, stage: SlowDisk) -> None:
     """Alone on the loop, when the submitter may look for its answer before it suspends."""

@@ -216,6 +216,9 @@ class Pair:
 
     async def play(self, step: Step) -> None:
         """Do one step with both, and compare."""
+        if self.case.encoding == "utf-16" and step.name in WRITING and "\\ud800" in ascii(step.arguments):
+            # Having failed to encode a text, io takes the byte order mark to be written. Ours writes it then.
+            return
         self.done.append(step)
         if step.name not in ASKING:
             await self.prepare(step)
@@ -231,6 +234,9 @@ class Pair:
             await self.both(step)
         elif step.name == "tell" or (step.name == "seek" and step.arguments[1:] == (1,)):
             self.compare_positions(step, *await self.both(step))
+            if self.case.text and self.iterated:
+                # Ours knows where it is and goes there, io does not.
+                await self.same(Step("seek", (0,)))
         elif step.name == "detach":
             await self.detach(step)
         else:
@@ -238,11 +244,13 @@ class Pair:
             if step.name == "flush" and found[0] == "returns":
                 self.unflushed = False
                 self.compare_files()
+            elif step.name in READING and found[0] != "raises":
+                self.unflushed = False
         self.iterated = (
             self.iterated or step.name == "next" or (step.name == "readlines" and step.arguments != ())
         )
         if step.name in READING:
-            self.read_ahead, self.unflushed = True, False
+            self.read_ahead = True
         elif step.name in ("seek", "seek_told"):
             self.read_ahead = self.unflushed = self.iterated = False
         elif step.name in WRITING:

@@ -122,6 +122,7 @@ impl Decoder {
     pub fn clear(&mut self) {
         self.chunk.clear();
         (self.used, self.scanned, self.form, self.input) = (0, 0, Form::Ascii, None);
+        self.input_pending = self.pending;
     }
 
     /// As if nothing had been decoded yet, and no line end been seen.
@@ -161,7 +162,6 @@ impl Decoder {
     fn begin_chunk(&mut self) {
         if self.is_empty() {
             self.clear();
-            self.input_pending = self.pending;
         } else if self.is_native() && self.input.is_none() && self.used > 0 {
             self.chunk.drain(..self.used);
             self.scanned = self.scanned.saturating_sub(self.used);

@@ -411,8 +411,8 @@ impl HandleJob {
     fn run_writer(&mut self) {
         let handle = Arc::clone(&self.handle);
         let mut aftermath = Aftermath::default();
+        let mut inner = handle.inner();
         loop {
-            let mut inner = handle.inner();
             let wanted = inner.writer.is_worthwhile() || inner.writer.waiter.is_some();
             let piece = if wanted && inner.writer.error.is_none() { inner.writer.take() } else { None };
             let (Some(piece), Some(file)) = (piece, inner.file.clone()) else {
@@ -420,6 +420,7 @@ impl HandleJob {
                 aftermath.wake(inner.writer.take_waiter());
                 inner.bury(&handle, &mut aftermath);
                 self.over = true;
+                drop(inner);
                 break;
             };
             let rewind = std::mem::take(&mut inner.writer.rewind);
@@ -428,7 +429,8 @@ impl HandleJob {
 
             let (written, result) = write_out(&file, rewind, piece.bytes());
             drop(file);
-            let mut inner = handle.inner();
+            // Locked until the next piece is in hand: whoever is told of an error is not to find this trying again.
+            inner = handle.inner();
             inner.writer.give_back(piece, written);
             if let Err(error) = result {
                 inner.writer.error = Some(Error::new(&error, Subject::Nothing));
@@ -672,7 +674,11 @@ fn read_text(
         }
         match chunk(file, reader, decoder, missing, signal)? {
             Chunk::Decoded => {}
-            Chunk::End => break,
+            Chunk::End => {
+                let rest = decoder.take_text(decoder.len());
+                decoder.clear();
+                return Ok(Outcome::Text(rest));
+            }
             Chunk::Undecodable(bytes) => return Ok(Outcome::Undecodable(bytes)),
         }
     }

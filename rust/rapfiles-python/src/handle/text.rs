@@ -542,7 +542,13 @@ impl Request for Read {
                 More::Decoded => {}
                 More::End => {
                     let bytes = guard.decoder().map_or(0, |decoder| decoder.len());
-                    return take(py, guard, bytes);
+                    let rest = take(py, guard, bytes)?;
+                    // As a synchronous file would, that has asked once more and got nothing.
+                    if let Some(decoder) = guard.decoder() {
+                        decoder.clear();
+                    }
+                    self.feeder.state.codec().snapshot = None;
+                    return Ok(rest);
                 }
                 More::Step(step) => return Ok(step),
             }
