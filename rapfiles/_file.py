@@ -412,16 +412,7 @@ class AsyncTextIOWrapper(_Common, _native.TextFile):
             line_end = self._newline if newline is _UNSET else newline
             encoding = resolved(encoding)
             begun = self._file.writable and self._file.seekable and await self.buffer.tell() != 0
-            try:
-                check(encoding, errors, line_end)
-            except LookupError:
-                # As with a synchronous file, what ends a line has been changed before.
-                if newline is not _UNSET:
-                    own = native_codec_of(self.encoding, self.errors)
-                    self._set_codec(own, self.encoding, self.errors, line_end)
-                    if begun:
-                        self._encode_within()
-                raise
+            check(encoding, errors, line_end)
             self._set_codec(native_codec_of(encoding, errors), encoding, errors or "strict", line_end)
             if begun:
                 self._encode_within()

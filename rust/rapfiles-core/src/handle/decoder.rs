@@ -86,6 +86,8 @@ pub struct Decoder {
     input: Option<Vec<u8>>,
     /// Whether a carriage return was pending before it.
     input_pending: bool,
+    /// The last read went to the end of the file.
+    exhausted: bool,
     ratio: f64,
 }
 
@@ -104,6 +106,7 @@ impl Decoder {
             seen: 0,
             input: None,
             input_pending: false,
+            exhausted: false,
             ratio: 0.0,
         }
     }
@@ -122,7 +125,13 @@ impl Decoder {
     pub fn clear(&mut self) {
         self.chunk.clear();
         (self.used, self.scanned, self.form, self.input) = (0, 0, Form::Ascii, None);
-        self.input_pending = self.pending;
+        (self.input_pending, self.exhausted) = (self.pending, false);
+    }
+
+    /// A read has gone to the end of the file: as if another one had found nothing there.
+    pub fn exhaust(&mut self) {
+        self.clear();
+        self.exhausted = true;
     }
 
     /// As if nothing had been decoded yet, and no line end been seen.
@@ -418,7 +427,7 @@ impl Decoder {
 
     /// Whether characters were read since the last time that everything was forgotten.
     pub fn has_read(&self) -> bool {
-        !self.chunk.is_empty()
+        self.exhausted || !self.chunk.is_empty()
     }
 
     /// The ratio of bytes to characters when they were last decoded.

@@ -676,7 +676,7 @@ fn read_text(
             Chunk::Decoded => {}
             Chunk::End => {
                 let rest = decoder.take_text(decoder.len());
-                decoder.clear();
+                decoder.exhaust();
                 return Ok(Outcome::Text(rest));
             }
             Chunk::Undecodable(bytes) => return Ok(Outcome::Undecodable(bytes)),

@@ -134,6 +134,8 @@ struct Feeder {
     undecodable: Option<Vec<u8>>,
     /// The file has ended, and the decoder knows.
     ended: bool,
+    /// What Python's codec was like then.
+    at_the_end: Option<Snapshot>,
     /// Everything is asked for, at once.
     whole: bool,
 }
@@ -146,7 +148,14 @@ enum More {
 
 impl Feeder {
     fn new(state: &Arc<TextState>) -> Self {
-        Self { state: Arc::clone(state), input: None, undecodable: None, ended: false, whole: false }
+        Self {
+            state: Arc::clone(state),
+            input: None,
+            undecodable: None,
+            ended: false,
+            at_the_end: None,
+            whole: false,
+        }
     }
 
     /// Decodes the next chunk, on the way to so many characters. `filled`: a worker has got all that there is.
@@ -222,13 +231,14 @@ impl Feeder {
         let mut guard = lock(&file.handle)?;
         let Some(native) = guard.decoder() else { return Ok(()) };
         let mut codec = self.state.codec();
+        self.ended = end && characters == 0;
         match &mut codec.snapshot {
+            _ if self.ended && !native.is_empty() => self.at_the_end = Some(snapshot),
             // The chunk goes on behind what is left of the one before.
             Some(before) if !native.is_empty() => before.input.extend_from_slice(&input),
             place => *place = Some(snapshot),
         }
         native.add(&bytes, characters, input.len());
-        self.ended = end && characters == 0;
         Ok(())
     }
 }
@@ -543,11 +553,12 @@ impl Request for Read {
                 More::End => {
                     let bytes = guard.decoder().map_or(0, |decoder| decoder.len());
                     let rest = take(py, guard, bytes)?;
-                    // As a synchronous file would, that has asked once more and got nothing.
                     if let Some(decoder) = guard.decoder() {
-                        decoder.clear();
+                        decoder.exhaust();
                     }
-                    self.feeder.state.codec().snapshot = None;
+                    if let Some(snapshot) = self.feeder.at_the_end.take() {
+                        self.feeder.state.codec().snapshot = Some(snapshot);
+                    }
                     return Ok(rest);
                 }
                 More::Step(step) => return Ok(step),
