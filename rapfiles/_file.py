@@ -215,7 +215,10 @@ class _Buffered(_Binary, _native.BufferedFile):
 
     @property
     def raw(self) -> AsyncFileIO:
-        """The file without its buffer. What is read or written there passes the buffer by."""
+        """The file without its buffer: each operation there is one system call.
+
+        What has been read ahead is read there first, so that both are always in the same place.
+        """
         if self._detached:
             raise ValueError("raw stream has been detached")
         if not hasattr(self, "_raw"):
