@@ -4,8 +4,6 @@ pub(crate) mod ahead;
 pub(crate) mod binary;
 pub(crate) mod buffered;
 pub(crate) mod closing;
-pub(crate) mod codec;
-pub(crate) mod cookie;
 pub(crate) mod large;
 pub(crate) mod lines;
 pub(crate) mod open_file;

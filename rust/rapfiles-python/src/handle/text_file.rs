@@ -11,11 +11,12 @@ use rapfiles_core::Decoder;
 use super::binary::{Flush, Synchronise, Truncate};
 use super::buffered::{BufferedFile, hint, length, size};
 use super::closing::Close;
-use super::codec::Codec;
 use super::open_file::OpenFile;
 use super::positional::Stat;
 use super::strings::string;
-use super::text::{CLOSED, Read, ReadAll, ReadLine, ReadLines, Seek, Settings, Tell, TextState, Write};
+use super::text::{
+    CLOSED, Codec, Read, ReadAll, ReadLine, ReadLines, Seek, Settings, Tell, TextState, Write,
+};
 use super::work::{InTurn, Request, lock};
 use crate::arguments;
 use crate::next_item::{self, Next, next_item};

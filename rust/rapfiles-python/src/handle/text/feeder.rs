@@ -1,0 +1,151 @@
+//! Decoding a text file, chunk by chunk.
+
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use rapfiles_core::{Fetched, Guard, Outcome, Task};
+
+use super::codec::{self, Snapshot};
+use super::state::{LONG, TextState};
+use crate::handle::open_file::OpenFile;
+use crate::handle::strings::string;
+use crate::handle::work::{Step, lock};
+
+/// Decodes chunk by chunk.
+pub(super) struct Feeder {
+    pub(super) state: Arc<TextState>,
+    /// Bytes for Python's codec, and whether they are the last.
+    pub(super) input: Option<(Vec<u8>, bool)>,
+    pub(super) undecodable: Option<Vec<u8>>,
+    /// The file has ended, and the decoder knows.
+    pub(super) ended: bool,
+    /// What Python's codec was like then.
+    pub(super) at_the_end: Option<Snapshot>,
+    /// Everything is asked for, at once.
+    pub(super) whole: bool,
+}
+
+pub(super) enum More {
+    Decoded,
+    End,
+    Step(Step),
+}
+
+impl Feeder {
+    pub(super) fn new(state: &Arc<TextState>) -> Self {
+        Self {
+            state: Arc::clone(state),
+            input: None,
+            undecodable: None,
+            ended: false,
+            at_the_end: None,
+            whole: false,
+        }
+    }
+
+    /// Decodes the next chunk, on the way to so many characters. `filled`: a worker has got all that there is.
+    pub(super) fn more(
+        &mut self,
+        file: &OpenFile,
+        guard: &mut Guard<'_>,
+        characters: usize,
+        filled: bool,
+    ) -> More {
+        if std::mem::take(&mut self.ended) {
+            return More::End;
+        }
+        let Some((wanted, native)) = guard.decoder().map(|d| (d.next_input(characters), d.is_native()))
+        else {
+            return More::End;
+        };
+        if !filled {
+            let at_least = if file.handle.facts.regular { wanted } else { 1 };
+            if guard.fetch(at_least) == Fetched::Missing {
+                return More::Step(Step::Task(Task::Fill { at_least, once: false }));
+            }
+        }
+        let count = guard.available().len().min(wanted);
+        let end = count == 0;
+        if !native {
+            self.input = Some((guard.available()[..count].to_vec(), end));
+            guard.consume(count);
+            return More::Step(Step::Unlock);
+        }
+        let before = guard.decoder().map(|decoder| decoder.len());
+        if let Err(undecodable) = guard.decode(count, end) {
+            self.undecodable = Some(undecodable.0);
+            self.forget(guard);
+            return More::Step(Step::Unlock);
+        }
+        // At the end, a pending carriage return may still come.
+        if end && guard.decoder().map(|decoder| decoder.len()) == before { More::End } else { More::Decoded }
+    }
+
+    /// As with a synchronous file, what was decoded on the way to an error is lost, unless everything was asked for.
+    pub(super) fn forget(&self, guard: &mut Guard<'_>) {
+        if !self.whole
+            && let Some(decoder) = guard.decoder()
+        {
+            decoder.clear();
+        }
+    }
+
+    /// What a worker found to be undecodable.
+    pub(super) fn note(&mut self, guard: &mut Guard<'_>, outcome: &mut Option<Outcome>) -> Option<Step> {
+        match outcome.take() {
+            Some(Outcome::Undecodable(bytes)) => {
+                self.undecodable = Some(bytes);
+                self.forget(guard);
+                Some(Step::Unlock)
+            }
+            other => {
+                *outcome = other;
+                None
+            }
+        }
+    }
+
+    pub(super) fn unlocked(&mut self, py: Python<'_>, file: &OpenFile) -> PyResult<()> {
+        if let Some(bytes) = self.undecodable.take() {
+            return Err(self.state.decode_error(py, &bytes));
+        }
+        let Some((input, end)) = self.input.take() else { return Ok(()) };
+        let Some(decoder) = self.state.decoder(py) else { return Ok(()) };
+        let (text, snapshot) = match codec::decode(&decoder, &input, end) {
+            Ok(decoded) => decoded,
+            Err(error) => {
+                self.forget(&mut lock(&file.handle)?);
+                return Err(error);
+            }
+        };
+        let (bytes, characters) = codec::utf8(&text)?;
+        let mut guard = lock(&file.handle)?;
+        let Some(native) = guard.decoder() else { return Ok(()) };
+        let mut codec = self.state.codec();
+        self.ended = end && characters == 0;
+        match &mut codec.snapshot {
+            _ if self.ended && !native.is_empty() => self.at_the_end = Some(snapshot),
+            // The chunk goes on behind what is left of the one before.
+            Some(before) if !native.is_empty() => before.input.extend_from_slice(&input),
+            place => *place = Some(snapshot),
+        }
+        native.add(&bytes, characters, input.len());
+        Ok(())
+    }
+}
+
+pub(super) fn is_filled(outcome: &Option<Outcome>) -> bool {
+    matches!(outcome, Some(Outcome::Flag(false) | Outcome::WouldBlock))
+}
+
+/// Takes the first bytes of what is decoded as a string.
+pub(super) fn take(py: Python<'_>, guard: &mut Guard<'_>, bytes: usize) -> PyResult<Step> {
+    let Some(decoder) = guard.decoder() else { return Ok(Step::Done(py.None())) };
+    if bytes > LONG && decoder.is_native() {
+        return Ok(Step::Text(decoder.take_text(bytes)));
+    }
+    let (content, form) = decoder.peek(bytes);
+    let text = string(py, content, form)?.into_any().unbind();
+    decoder.consume(bytes);
+    Ok(Step::Done(text))
+}

@@ -1,0 +1,262 @@
+//! Lines of text files.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use pyo3::prelude::*;
+use pyo3::types::string::PyStringData;
+use pyo3::types::{PyList, PyString};
+use rapfiles_core::{Codec as NativeCodec, Guard, LineBatch, Outcome, Salvage, Task};
+
+use super::codec::{self};
+use super::feeder::{Feeder, More, is_filled, take};
+use super::state::{LONG, TextState, check_readable};
+use crate::handle::binary::{check_written, stop};
+use crate::handle::lines::{BETWEEN_LOOKS, SLICE};
+use crate::handle::open_file::OpenFile;
+use crate::handle::strings::{laid_out, string};
+use crate::handle::work::{Request, Step};
+
+/// Looks for the end of the next line.
+struct Search {
+    feeder: Feeder,
+    /// The file ended while it was looked for: what was decoded is forgotten when it has been taken.
+    ended: bool,
+}
+
+impl Search {
+    fn new(state: &Arc<TextState>) -> Self {
+        Self { feeder: Feeder::new(state), ended: false }
+    }
+
+    /// The line has been taken.
+    fn taken(&mut self, guard: &mut Guard<'_>) {
+        if std::mem::take(&mut self.ended) {
+            if let Some(decoder) = guard.decoder() {
+                decoder.clear();
+            }
+            self.feeder.state.codec().snapshot = None;
+        }
+    }
+}
+
+enum Found {
+    /// After so many bytes; none at the end of the file.
+    Line(usize),
+    Step(Step),
+}
+
+impl Search {
+    fn find(
+        &mut self,
+        py: Python<'_>,
+        file: &OpenFile,
+        guard: &mut Guard<'_>,
+        limit: Option<usize>,
+        mut outcome: Option<Outcome>,
+    ) -> PyResult<Found> {
+        check_readable(py, file, guard)?;
+        if let Some(step) = check_written(py, guard)? {
+            return Ok(Found::Step(step));
+        }
+        if let Some(step) = self.feeder.note(guard, &mut outcome) {
+            return Ok(Found::Step(step));
+        }
+        // A worker that looked for a line has found one, or the end of the file.
+        let searched = matches!(outcome, Some(Outcome::Done));
+        let mut filled = is_filled(&outcome);
+        loop {
+            let Some(decoder) = guard.decoder() else { return Ok(Found::Line(0)) };
+            let clipped = |decoder: &rapfiles_core::Decoder, bytes: usize| {
+                limit.map_or(bytes, |limit| decoder.bytes_of(limit).min(bytes))
+            };
+            if let Some(end) = decoder.find_line() {
+                return Ok(Found::Line(clipped(decoder, end)));
+            }
+            let there = decoder.len();
+            if searched || (there > 0 && limit.is_some_and(|limit| decoder.characters() >= limit)) {
+                return Ok(Found::Line(clipped(decoder, there)));
+            }
+            if there > LONG && decoder.is_native() {
+                return Ok(Found::Step(Step::Task(Task::FindLine)));
+            }
+            match self.feeder.more(file, guard, 0, std::mem::take(&mut filled)) {
+                More::Decoded => {}
+                More::End => {
+                    let there = guard.decoder().map_or(0, |decoder| clipped(decoder, decoder.len()));
+                    self.ended = true;
+                    if there == 0 {
+                        self.taken(guard);
+                    }
+                    return Ok(Found::Line(there));
+                }
+                More::Step(step) => return Ok(Found::Step(step)),
+            }
+        }
+    }
+}
+
+/// Reads a line.
+pub(crate) struct ReadLine {
+    limit: Option<usize>,
+    iterates: bool,
+    search: Search,
+}
+
+impl ReadLine {
+    pub(crate) fn new(state: &Arc<TextState>, limit: Option<usize>, iterates: bool) -> Self {
+        Self { limit, iterates, search: Search::new(state) }
+    }
+}
+
+impl Request for ReadLine {
+    fn name(&self) -> &'static str {
+        if self.iterates { "__anext__" } else { "readline" }
+    }
+
+    fn advance(
+        &mut self,
+        py: Python<'_>,
+        file: &OpenFile,
+        guard: &mut Guard<'_>,
+        outcome: Option<Outcome>,
+    ) -> PyResult<Step> {
+        match self.search.find(py, file, guard, self.limit, outcome)? {
+            Found::Step(step) => Ok(step),
+            Found::Line(0) if self.iterates => Err(stop()),
+            Found::Line(bytes) => {
+                let step = take(py, guard, bytes);
+                self.search.taken(guard);
+                step
+            }
+        }
+    }
+
+    fn unlocked(&mut self, py: Python<'_>, file: &OpenFile) -> PyResult<()> {
+        self.search.feeder.unlocked(py, file)
+    }
+}
+
+/// Reads lines until they have so many characters, or the file ends.
+pub(crate) struct ReadLines {
+    hint: Option<usize>,
+    lines: Option<Py<PyList>>,
+    size: usize,
+    search: Search,
+    /// Lines that a worker has found, and of which there are no strings yet.
+    batch: Option<LineBatch>,
+}
+
+/// From a file of this size on, a worker finds the lines.
+const WORTH_A_WORKER: u64 = 1 << 20;
+
+impl ReadLines {
+    pub(crate) fn new(state: &Arc<TextState>, hint: Option<usize>) -> Self {
+        Self { hint, lines: None, size: 0, search: Search::new(state), batch: None }
+    }
+
+    /// Makes strings of the lines that a worker has found, while it looks for more.
+    fn make_lines(&mut self, py: Python<'_>) -> PyResult<()> {
+        let (Some(list), Some(batch)) = (&self.lines, &mut self.batch) else { return Ok(()) };
+        let list = list.bind(py);
+        while let Some((bytes, plain, layout)) = batch.next_line() {
+            list.append(laid_out(py, bytes, plain, layout)?)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the lines that a worker has found, and sends it for more.
+    fn take_batch(&mut self, py: Python<'_>, batch: LineBatch) -> PyResult<Step> {
+        let ended = batch.ended;
+        self.batch = Some(batch);
+        if !ended {
+            return Ok(Step::Task(Task::ReadLines));
+        }
+        self.make_lines(py)?;
+        self.batch = None;
+        let lines = self.lines.take();
+        Ok(Step::Done(lines.map_or_else(|| py.None(), Py::into_any)))
+    }
+}
+
+impl Request for ReadLines {
+    fn name(&self) -> &'static str {
+        "readlines"
+    }
+
+    fn advance(
+        &mut self,
+        py: Python<'_>,
+        file: &OpenFile,
+        guard: &mut Guard<'_>,
+        mut outcome: Option<Outcome>,
+    ) -> PyResult<Step> {
+        let list = self.lines.get_or_insert_with(|| PyList::empty(py).unbind()).clone_ref(py);
+        let lines = list.bind(py);
+        if let Some(Outcome::Lines(batch)) = outcome {
+            return self.take_batch(py, batch);
+        }
+        let native = guard.decoder().is_some_and(|decoder| decoder.is_native());
+        let large = file.handle.facts.size >= WORTH_A_WORKER && self.hint.is_none();
+        if native && large && outcome.is_none() && guard.is_written() && !guard.is_closed() {
+            return Ok(Step::Task(Task::ReadLines));
+        }
+        let until = Instant::now() + SLICE;
+        loop {
+            for _ in 0..BETWEEN_LOOKS {
+                let bytes = match self.search.find(py, file, guard, None, outcome.take())? {
+                    Found::Step(step) => return Ok(step),
+                    Found::Line(0) => return Ok(Step::Done(list.into_any())),
+                    Found::Line(bytes) => bytes,
+                };
+                let Some(decoder) = guard.decoder() else { return Ok(Step::Done(list.into_any())) };
+                let (content, form) = decoder.peek(bytes);
+                let line = string(py, content, form)?;
+                decoder.consume(bytes);
+                self.search.taken(guard);
+                let length = line.len()?;
+                lines.append(line)?;
+                if self.hint.is_some_and(|hint| length > hint.saturating_sub(self.size)) {
+                    return Ok(Step::Done(list.into_any()));
+                }
+                self.size += length;
+            }
+            if Instant::now() > until {
+                return Ok(Step::Yield);
+            }
+        }
+    }
+
+    fn unlocked(&mut self, py: Python<'_>, file: &OpenFile) -> PyResult<()> {
+        self.search.feeder.unlocked(py, file)
+    }
+
+    fn meanwhile(&mut self, py: Python<'_>) -> PyResult<()> {
+        self.make_lines(py)
+    }
+
+    fn give_up(&mut self, guard: &mut Guard<'_>, outcome: Outcome) {
+        if let Outcome::Lines(batch) = outcome {
+            guard.restore(Salvage::Text(batch.rest().to_vec()));
+        }
+    }
+
+    fn salvage(&mut self) -> Option<Salvage> {
+        let lines = self.lines.take()?;
+        let latin1 = self.search.feeder.state.settings().native == Some(NativeCodec::Latin1);
+        let mut content = Python::attach(|py| {
+            let mut content = Vec::new();
+            for line in lines.bind(py).iter() {
+                let Ok(line) = line.cast_into::<PyString>() else { continue };
+                // SAFETY: the string is only read.
+                match unsafe { line.data() } {
+                    Ok(PyStringData::Ucs1(characters)) if latin1 => content.extend_from_slice(characters),
+                    _ => content.extend(codec::utf8(&line).map(|(bytes, _)| bytes).unwrap_or_default()),
+                }
+            }
+            content
+        });
+        content.extend_from_slice(self.batch.take().as_ref().map_or(&[], |batch| batch.rest()));
+        Some(Salvage::Text(content))
+    }
+}

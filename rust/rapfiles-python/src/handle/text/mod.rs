@@ -1,0 +1,19 @@
+//! What text files do.
+
+mod codec;
+mod cookie;
+mod feeder;
+mod line;
+mod read;
+mod seek;
+mod state;
+mod tell;
+mod write;
+
+pub(crate) use codec::Codec;
+pub(crate) use line::{ReadLine, ReadLines};
+pub(crate) use read::{Read, ReadAll};
+pub(crate) use seek::Seek;
+pub(crate) use state::{CLOSED, Settings, TextState};
+pub(crate) use tell::Tell;
+pub(crate) use write::Write;

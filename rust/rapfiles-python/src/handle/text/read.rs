@@ -1,0 +1,253 @@
+//! Reading text.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyString};
+use rapfiles_core::{Fetched, Guard, Outcome, Salvage, Task};
+
+use super::feeder::{Feeder, More, is_filled, take};
+use super::state::{CODEC_SLICE, MANY, TextState, check_readable};
+use crate::handle::binary::check_written;
+use crate::handle::lines::SLICE;
+use crate::handle::open_file::OpenFile;
+use crate::handle::strings::string;
+use crate::handle::work::{Request, Step, lock};
+
+/// Reads so many characters.
+pub(crate) struct Read {
+    characters: usize,
+    feeder: Feeder,
+}
+
+impl Read {
+    pub(crate) fn new(state: &Arc<TextState>, characters: usize) -> Self {
+        Self { characters, feeder: Feeder::new(state) }
+    }
+}
+
+impl Request for Read {
+    fn name(&self) -> &'static str {
+        "read"
+    }
+
+    fn advance(
+        &mut self,
+        py: Python<'_>,
+        file: &OpenFile,
+        guard: &mut Guard<'_>,
+        mut outcome: Option<Outcome>,
+    ) -> PyResult<Step> {
+        check_readable(py, file, guard)?;
+        if let Some(step) = check_written(py, guard)? {
+            return Ok(step);
+        }
+        if let Some(step) = self.feeder.note(guard, &mut outcome) {
+            return Ok(step);
+        }
+        let mut filled = is_filled(&outcome);
+        if let Some(Outcome::Text(text)) = outcome {
+            return Ok(Step::Text(text));
+        }
+        loop {
+            let Some(decoder) = guard.decoder() else { return Ok(Step::Done(py.None())) };
+            let missing = self.characters.saturating_sub(decoder.characters());
+            if missing == 0 {
+                let bytes = decoder.bytes_of(self.characters);
+                return take(py, guard, bytes);
+            }
+            if missing > MANY && decoder.is_native() {
+                return Ok(Step::Task(Task::ReadText { characters: Some(self.characters) }));
+            }
+            match self.feeder.more(file, guard, missing, std::mem::take(&mut filled)) {
+                More::Decoded => {}
+                More::End => {
+                    let bytes = guard.decoder().map_or(0, |decoder| decoder.len());
+                    let rest = take(py, guard, bytes)?;
+                    if let Some(decoder) = guard.decoder() {
+                        decoder.exhaust();
+                    }
+                    if let Some(snapshot) = self.feeder.at_the_end.take() {
+                        self.feeder.state.codec().snapshot = Some(snapshot);
+                    }
+                    return Ok(rest);
+                }
+                More::Step(step) => return Ok(step),
+            }
+        }
+    }
+
+    fn unlocked(&mut self, py: Python<'_>, file: &OpenFile) -> PyResult<()> {
+        self.feeder.unlocked(py, file)
+    }
+
+    fn give_up(&mut self, guard: &mut Guard<'_>, outcome: Outcome) {
+        if let Outcome::Text(text) = outcome {
+            guard.put_text_back(text);
+        }
+    }
+}
+
+/// Reads everything.
+pub(crate) struct ReadAll {
+    feeder: Feeder,
+    /// What Python's codec has decoded, and of what.
+    parts: Vec<Py<PyString>>,
+    content: Vec<u8>,
+    decoded: usize,
+    complete: bool,
+    begun: Option<Py<PyAny>>,
+    result: Option<Py<PyString>>,
+}
+
+impl ReadAll {
+    pub(crate) fn new(state: &Arc<TextState>) -> Self {
+        Self {
+            feeder: Feeder { whole: true, ..Feeder::new(state) },
+            parts: Vec::new(),
+            content: Vec::new(),
+            decoded: 0,
+            complete: false,
+            begun: None,
+            result: None,
+        }
+    }
+
+    /// Collects the rest of the file for Python's codec.
+    fn collect(&mut self, guard: &mut Guard<'_>, filled: bool) -> Step {
+        let ended = filled || guard.fetch(CODEC_SLICE) == Fetched::End;
+        let available = guard.available().len();
+        if available < CODEC_SLICE && !ended {
+            return Step::Task(Task::Fill { at_least: CODEC_SLICE, once: false });
+        }
+        self.content.extend_from_slice(guard.available());
+        guard.consume(available);
+        self.complete = ended;
+        if ended { Step::Unlock } else { Step::Yield }
+    }
+
+    /// Decodes the next slice; the first and only one where there is little.
+    fn decode(&mut self, py: Python<'_>) -> PyResult<bool> {
+        let Some(decoder) = self.feeder.state.decoder(py) else { return Ok(true) };
+        if self.begun.is_none() {
+            self.begun = Some(decoder.call_method0(intern!(py, "getstate"))?.unbind());
+        }
+        let to = (self.decoded + CODEC_SLICE).min(self.content.len());
+        let last = to == self.content.len();
+        let part = PyBytes::new(py, &self.content[self.decoded..to]);
+        let text = match decoder.call_method1(intern!(py, "decode"), (part, last)) {
+            Ok(text) => text,
+            Err(error) if self.content.len() <= CODEC_SLICE => return Err(error),
+            Err(error) => {
+                // The error is to be about everything, as if it had been decoded in one go.
+                decoder.call_method1(intern!(py, "setstate"), (self.begun.take(),))?;
+                let whole = PyBytes::new(py, &self.content);
+                return Err(decoder
+                    .call_method1(intern!(py, "decode"), (whole, true))
+                    .err()
+                    .unwrap_or(error));
+            }
+        };
+        self.parts.push(text.cast_into::<PyString>()?.unbind());
+        self.decoded = to;
+        Ok(last)
+    }
+}
+
+impl Request for ReadAll {
+    fn name(&self) -> &'static str {
+        "read"
+    }
+
+    fn advance(
+        &mut self,
+        py: Python<'_>,
+        file: &OpenFile,
+        guard: &mut Guard<'_>,
+        mut outcome: Option<Outcome>,
+    ) -> PyResult<Step> {
+        check_readable(py, file, guard)?;
+        if let Some(result) = self.result.take() {
+            return Ok(Step::Done(result.into_any()));
+        }
+        if self.complete {
+            return Ok(Step::Unlock);
+        }
+        if let Some(step) = check_written(py, guard)? {
+            return Ok(step);
+        }
+        if let Some(step) = self.feeder.note(guard, &mut outcome) {
+            return Ok(step);
+        }
+        let Some(decoder) = guard.decoder() else { return Ok(Step::Done(py.None())) };
+        if !decoder.is_native() {
+            return Ok(self.collect(guard, is_filled(&outcome)));
+        }
+        if let Some(Outcome::Text(text)) = outcome {
+            return Ok(Step::Text(text));
+        }
+        if guard.fetch(MANY) == Fetched::End
+            && let Some(decoded) = guard.decode_rest()
+        {
+            return Ok(match decoded {
+                Ok(text) => Step::Text(text),
+                Err(undecodable) => {
+                    self.feeder.undecodable = Some(undecodable.0);
+                    Step::Unlock
+                }
+            });
+        }
+        Ok(Step::Task(Task::ReadText { characters: None }))
+    }
+
+    fn unlocked(&mut self, py: Python<'_>, file: &OpenFile) -> PyResult<()> {
+        if !self.complete {
+            return self.feeder.unlocked(py, file);
+        }
+        let until = Instant::now() + SLICE;
+        loop {
+            if self.decode(py)? {
+                break;
+            }
+            if Instant::now() > until {
+                return Ok(());
+            }
+        }
+        // What was decoded before comes first, and nothing is left.
+        let mut guard = lock(&file.handle)?;
+        let before = match guard.decoder() {
+            Some(decoder) => {
+                let (content, form) = decoder.peek(decoder.len());
+                let before = string(py, content, form)?.unbind();
+                decoder.clear();
+                before
+            }
+            None => PyString::new(py, "").unbind(),
+        };
+        drop(guard);
+        self.feeder.state.codec().snapshot = None;
+        let parts = PyList::new(py, std::iter::once(before).chain(self.parts.drain(..)))?;
+        let whole = intern!(py, "").call_method1(intern!(py, "join"), (parts,))?;
+        self.result = Some(whole.cast_into::<PyString>()?.unbind());
+        Ok(())
+    }
+
+    fn give_up(&mut self, guard: &mut Guard<'_>, outcome: Outcome) {
+        if let Outcome::Text(text) = outcome {
+            guard.put_text_back(text);
+        }
+    }
+
+    fn salvage(&mut self) -> Option<Salvage> {
+        // The codec goes back to where it was before.
+        if let Some(begun) = self.begun.take() {
+            Python::attach(|py| {
+                let decoder = self.feeder.state.decoder(py)?;
+                decoder.call_method1(intern!(py, "setstate"), (begun,)).ok().map(drop)
+            });
+        }
+        Some(Salvage::Bytes(std::mem::take(&mut self.content)))
+    }
+}
