@@ -11,7 +11,9 @@ from ._file import (
 )
 from ._manager import TemporaryContextManager
 from ._names import gettempdir, gettempdirb, gettempprefix, gettempprefixb
-from ._spooled import AsyncSpooledBinaryFile, AsyncSpooledTextFile, SpooledTemporaryFile
+from ._spooled import SpooledTemporaryFile
+from ._spooled_binary import AsyncSpooledBinaryFile
+from ._spooled_text import AsyncSpooledTextFile
 
 __all__ = [
     "AsyncSpooledBinaryFile",
