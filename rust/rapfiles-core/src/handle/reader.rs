@@ -8,7 +8,7 @@ use crate::platform::{self, EventSignal};
 
 /// How much is read ahead at first, and at most, where reading goes on in sequence.
 const FIRST_WINDOW: usize = 32 << 10;
-const LARGEST_WINDOW: usize = 256 << 10;
+const LARGEST_WINDOW: usize = 1 << 20;
 
 /// Bytes that have been read from a file and not been asked for yet.
 #[derive(Debug)]
