@@ -38,13 +38,11 @@ __all__ = [
     "is_mount",
     "is_type",
     "link",
-    "link_descriptor",
     "list_directory",
     "listxattr",
     "mkdir",
     "new_handle",
     "new_path",
-    "open_descriptor",
     "open_file",
     "owner",
     "panic_in_worker",
@@ -112,8 +110,6 @@ def open_file(path: str | bytes, flags: int, permissions: int, /) -> Awaitable[O
 def adopt_descriptor(
     descriptor: int, closefd: bool, owned: bool, to_end: bool, name: object, /
 ) -> Awaitable[Opened]: ...
-def open_descriptor(path: str | bytes, flags: int, permissions: int, /) -> Awaitable[int]: ...
-def link_descriptor(descriptor: int, path: _Path, /) -> Awaitable[None]: ...
 def new_handle(
     opened: Opened,
     buffer_size: int | None,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Awaitable
@@ -271,6 +272,8 @@ def open(
     ```
     """
     # Warnings are about the caller, and so are given here.
+    if isinstance(file, bool) and sys.version_info >= (3, 13):
+        warnings.warn("bool is used as a file descriptor", RuntimeWarning, stacklevel=2)
     if isinstance(mode, str):
         if "b" not in mode:
             encoding = io.text_encoding(encoding)

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -374,9 +375,14 @@ except BaseExceptionGroup as group:
 """
 
 
+_LEFT_OPEN = re.compile("Exception ignored in: .*\nResourceWarning: unclosed file .*\n")
+
+
 @pytest.mark.parametrize(("way", "code"), [("return", 0), ("exit", 7), ("interrupt", 130)])
 def test_exit_in_the_middle_of_work(way: str, code: int, tmp_path: Path, loop: Loop) -> None:
     for _ in range(3):
         ended = process.run(_EXIT, str(tmp_path), loop.name, way, interrupt=way == "interrupt")
-        assert (ended.code, ended.errors) == (code, "")
+        # As with a synchronous file, Ctrl-C may come between opening a file and entering it.
+        errors = _LEFT_OPEN.sub("", ended.errors) if way == "interrupt" else ended.errors
+        assert (ended.code, errors) == (code, "")
         assert ended.seconds < 2

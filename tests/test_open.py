@@ -287,7 +287,7 @@ async def test_files(file: Any, mode: str, inside: Path) -> None:
 
 @pytest.mark.loops("asyncio")
 async def test_a_bool_is_a_descriptor(inside: Path) -> None:
-    """With a warning, since Python 3.14."""
+    """With a warning, since Python 3.13."""
     await compare(inside, False, "rb", closefd=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -270,6 +270,7 @@ def _plain(error: Exception) -> object:
     if isinstance(error, OSError) and not isinstance(error, io.UnsupportedOperation):
         return type(error), error.errno, text
     # The names of functions inside are nobody's business.
+    text = re.sub("(open: )?embedded null (byte|character in path)", "embedded null", text)
     return type(error), None if isinstance(error, TypeError) else text
 
 

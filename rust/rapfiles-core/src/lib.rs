@@ -44,8 +44,8 @@ pub use engine::{Answer, Engine};
 pub use error::{Error, Subject};
 pub use fill::{Fill, KeepAlive, TextFill};
 pub use handle::{
-    Adoption, Decoder, Facts, Fetched, Form, FreshDescriptor, Guard, Handle, HandleJob, LineBatch, LineEnds,
-    MOST_NOW, OpenedFile, Position, Salvage, Task, TaskRoom, Undecodable, Written, wait_for_burials,
+    Adoption, Decoder, Facts, Fetched, Form, Guard, Handle, HandleJob, LineBatch, LineEnds, MOST_NOW,
+    OpenedFile, Position, Salvage, Task, TaskRoom, Undecodable, Written, wait_for_burials,
 };
 pub use link::TargetKind;
 pub use metadata::{FileType, Metadata, MountRules, Timestamp};

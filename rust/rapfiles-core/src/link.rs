@@ -29,9 +29,3 @@ pub(crate) fn link(target: &NativePath, path: &NativePath, follow: bool) -> Resu
 pub(crate) fn read(path: &NativePath) -> Result<Outcome, Error> {
     Ok(Outcome::Path(platform::read_link(path).about_path()?))
 }
-
-/// Gives a file that was opened without a name one.
-pub(crate) fn link_descriptor(descriptor: i32, path: &NativePath) -> Result<Outcome, Error> {
-    platform::link_descriptor(descriptor, path).about_path()?;
-    Ok(Outcome::Done)
-}

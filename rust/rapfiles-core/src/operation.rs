@@ -35,10 +35,6 @@ pub enum Operation {
     Open { path: NativePath, flags: i32, permissions: u32 },
     /// Take over a descriptor that is open already.
     Adopt(Adoption),
-    /// Open a file as `os.open` does.
-    OpenDescriptor { path: NativePath, flags: i32, permissions: u32 },
-    /// Give a file without a name one.
-    LinkDescriptor { descriptor: i32, path: NativePath },
     /// Replace or extend a file's content. `bom`: leading bytes that are left out when extending a file that is not empty.
     Write { path: NativePath, data: Data, append: bool, bom: usize },
     /// Replace or extend a file's content with encoded text.
@@ -120,10 +116,6 @@ impl Operation {
             Self::ReadText { path, codec, newline } => read::read_text(&path, codec, newline),
             Self::Open { path, flags, permissions } => handle::open(&path, flags, permissions),
             Self::Adopt(adoption) => adoption.run(),
-            Self::OpenDescriptor { path, flags, permissions } => {
-                handle::open_descriptor(&path, flags, permissions)
-            }
-            Self::LinkDescriptor { descriptor, path } => link::link_descriptor(descriptor, &path),
             Self::Write { path, data, append, bom } => write::write(&path, &data, append, bom),
             Self::WriteText { path, text, codec, newline, append } => {
                 write::write_text(&path, &text, codec, newline, append)
@@ -179,8 +171,6 @@ impl Operation {
             Self::Read { path }
             | Self::ReadText { path, .. }
             | Self::Open { path, .. }
-            | Self::OpenDescriptor { path, .. }
-            | Self::LinkDescriptor { path, .. }
             | Self::Write { path, .. }
             | Self::WriteText { path, .. }
             | Self::Stat { path, .. }
@@ -254,8 +244,6 @@ impl Operation {
             Self::Panic => 33,
             Self::Open { .. } => 34,
             Self::Adopt(_) => 35,
-            Self::OpenDescriptor { .. } => 36,
-            Self::LinkDescriptor { .. } => 37,
         }
     }
 }

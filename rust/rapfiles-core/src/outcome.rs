@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use crate::directory::DirectoryListing;
 use crate::fill::TextFill;
-use crate::handle::{FreshDescriptor, LineBatch, OpenedFile};
+use crate::handle::{LineBatch, OpenedFile};
 use crate::metadata::Metadata;
 use crate::read::LargeFile;
 use crate::text::Text;
@@ -64,8 +64,6 @@ pub enum Outcome {
     WouldBlock,
     /// A file that has been opened for a handle.
     Opened(Box<OpenedFile>),
-    /// A descriptor that nobody has taken yet.
-    Descriptor(FreshDescriptor),
     /// A file that is open and sized, too large to be read before the caller has made room for it.
     Large(LargeFile),
     /// A caller's buffer was filled with `length` bytes; `tail` is what the file has grown by since it was sized.

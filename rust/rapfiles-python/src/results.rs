@@ -123,10 +123,6 @@ pub(crate) fn convert(py: Python<'_>, outcome: Outcome, room: Option<Py<PyAny>>)
         }
         Outcome::Unencodable | Outcome::WouldBlock | Outcome::Lines(_) => py.None(),
         Outcome::Opened(opened) => Py::new(py, Opened::new(*opened))?.into_any(),
-        Outcome::Descriptor(descriptor) => {
-            let number = descriptor.take().map_err(|_| PyMemoryError::new_err(()))?;
-            PyInt::new(py, number).into_any().unbind()
-        }
         Outcome::Metadata(metadata) => stat_result::build(py, &metadata)?,
         Outcome::Limits(limits) => statvfs_result(py, &limits)?,
         Outcome::Path(text) => path(py, &text)?.into_any().unbind(),

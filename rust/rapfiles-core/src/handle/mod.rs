@@ -17,7 +17,7 @@ pub use decoder::{Decoder, Form, LineEnds, Position, Undecodable};
 pub use facts::Facts;
 pub use guard::{Fetched, Guard, MOST_NOW, Written};
 pub use job::{HandleJob, Task, TaskRoom};
-pub use open::{Adoption, FreshDescriptor, OpenedFile};
+pub use open::{Adoption, OpenedFile};
 pub use turn::{Handle, Salvage};
 
-pub(crate) use open::{open, open_descriptor};
+pub(crate) use open::open;

@@ -50,34 +50,6 @@ impl Drop for OpenedFile {
     }
 }
 
-/// A descriptor that nobody has taken yet.
-#[derive(Debug)]
-pub struct FreshDescriptor(Option<File>);
-
-impl FreshDescriptor {
-    /// The number, which is the caller's to close from now on.
-    ///
-    /// # Errors
-    /// When the process has no number left.
-    pub fn take(mut self) -> Result<i32, Error> {
-        self.0.take().map_or(Ok(-1), |file| platform::into_descriptor(file).about(Subject::Nothing))
-    }
-}
-
-impl Drop for FreshDescriptor {
-    fn drop(&mut self) {
-        if let Some(file) = self.0.take() {
-            pool::close(file);
-        }
-    }
-}
-
-/// Opens a file as `os.open` does.
-pub(crate) fn open_descriptor(path: &NativePath, flags: i32, permissions: u32) -> Result<Outcome, Error> {
-    let file = platform::open_file(path, flags, permissions).about_path()?;
-    Ok(Outcome::Descriptor(FreshDescriptor(Some(file))))
-}
-
 /// Opens a file as `io.open` does; a directory is refused.
 pub(crate) fn open(path: &NativePath, flags: i32, permissions: u32) -> Result<Outcome, Error> {
     let file = platform::open_file(path, flags, permissions).about_path()?;

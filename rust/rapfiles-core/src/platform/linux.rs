@@ -1,6 +1,5 @@
 //! The system calls that are Linux's own.
 
-use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
@@ -142,12 +141,4 @@ pub(crate) fn synchronise_data(file: &File) -> io::Result<()> {
 pub(crate) fn synchronise_everything(file: &File) -> io::Result<()> {
     // SAFETY: no memory is involved.
     checked(|| unsafe { libc::fsync(file.as_raw_fd()) }).map(drop)
-}
-
-/// Gives a name to a file that has none (`O_TMPFILE`), as open(2) shows it.
-pub(crate) fn link_descriptor(fd: i32, path: &NativePath) -> io::Result<()> {
-    let source = CString::new(format!("/proc/self/fd/{fd}")).map_err(io::Error::other)?;
-    let (at, follow) = (libc::AT_FDCWD, libc::AT_SYMLINK_FOLLOW);
-    // SAFETY: both paths are C strings.
-    checked(|| unsafe { libc::linkat(at, source.as_ptr(), at, path.as_ptr(), follow) }).map(drop)
 }

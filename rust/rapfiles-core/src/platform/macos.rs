@@ -156,8 +156,3 @@ pub(crate) fn synchronise_everything(file: &File) -> io::Result<()> {
 pub(crate) fn synchronise_data(file: &File) -> io::Result<()> {
     synchronise_everything(file)
 }
-
-/// There are no files without a name.
-pub(crate) fn link_descriptor(_fd: i32, _path: &NativePath) -> io::Result<()> {
-    Err(io::Error::from_raw_os_error(libc::ENOTSUP))
-}

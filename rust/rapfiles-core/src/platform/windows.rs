@@ -18,9 +18,9 @@ mod unsupported;
 
 pub(crate) use access::{access, change_mode, set_times};
 pub(crate) use descriptor::{
-    FROM_END, FROM_HERE, FROM_START, adopt, appends, descriptor, into_descriptor, is_terminal,
-    link_descriptor, only_reads, open_file, read, seek, set_length, synchronise, wait_to_read, wait_to_write,
-    would_block, write, write_at,
+    FROM_END, FROM_HERE, FROM_START, adopt, appends, descriptor, into_descriptor, is_terminal, only_reads,
+    open_file, read, seek, set_length, synchronise, wait_to_read, wait_to_write, would_block, write,
+    write_at,
 };
 pub(crate) use directory::{list_directory, make_directory, remove_directory};
 pub(crate) use entry::{rename, unlink};

@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use rapfiles_core::Adoption;
 use rapfiles_core::Operation as Request;
 
-use crate::arguments::{PathArgument, native_name};
+use crate::arguments::native_name;
 use crate::errors::Names;
 use crate::handle::open_file::OpenFile;
 use crate::operation::{Operation, submit};
@@ -37,31 +37,6 @@ pub(crate) fn adopt_descriptor(
 ) -> PyResult<Operation> {
     let adoption = Adoption { descriptor, close: closefd, owned, to_end };
     submit(py, Request::Adopt(adoption), Names::opened_as(name))
-}
-
-/// Opens a file as `os.open` does.
-#[pyfunction]
-#[pyo3(signature = (path, flags, permissions, /))]
-pub(crate) fn open_descriptor(
-    py: Python<'_>,
-    path: &Bound<'_, PyAny>,
-    flags: i32,
-    permissions: u32,
-) -> PyResult<Operation> {
-    let (path, name) = native_name(path)?;
-    submit(py, Request::OpenDescriptor { path, flags, permissions }, Names::opened_as(name))
-}
-
-/// Gives a file that was opened without a name one.
-#[pyfunction]
-#[pyo3(signature = (descriptor, path, /))]
-pub(crate) fn link_descriptor(
-    py: Python<'_>,
-    descriptor: i32,
-    path: PathArgument<'_>,
-) -> PyResult<Operation> {
-    let request = Request::LinkDescriptor { descriptor, path: path.native("link")? };
-    submit(py, request, Names::one(path.name()))
 }
 
 /// The handle of a file that has been opened.

@@ -173,11 +173,6 @@ pub(crate) fn would_block(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
 }
 
-/// There are no files without a name.
-pub(crate) fn link_descriptor(_fd: i32, _path: &NativePath) -> io::Result<()> {
-    Err(error(windows_sys::Win32::Foundation::ERROR_CALL_NOT_IMPLEMENTED))
-}
-
 /// `lseek`'s numbers for where an offset counts from.
 pub(crate) const FROM_START: i32 = 0;
 pub(crate) const FROM_HERE: i32 = 1;
