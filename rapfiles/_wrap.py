@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Any, AnyStr, Final, Generic, Self, cast, o
 from ._threads import Strand
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import AsyncGenerator, Callable, Iterable
     from types import TracebackType
 
     from typing_extensions import Buffer
@@ -165,12 +165,12 @@ class WrappedFile(Generic[AnyStr]):
             raise StopAsyncIteration
         return line
 
-    async def chunks(self, size: int = _CHUNK) -> Any:
+    async def chunks(self, size: int = _CHUNK) -> AsyncGenerator[AnyStr, None]:
         """Iterate over what is left of the file, in chunks of `size` bytes or characters."""
         while chunk := await self.read(size):
             yield chunk
 
-    async def lines(self, hint: int = _BATCH) -> Any:
+    async def lines(self, hint: int = _BATCH) -> AsyncGenerator[list[AnyStr], None]:
         """Iterate over the lines that are left, in lists of about `hint` bytes or characters."""
         while lines := await self.readlines(hint):
             yield lines
