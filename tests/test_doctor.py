@@ -348,6 +348,8 @@ def test_ctrl_c_and_progress(folder: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=other_end,
         env={**os.environ, "PYTHONPATH": _PACKAGE},
+        # What a shell runs in the background ignores it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         os.close(other_end)
         shown = _read_until(terminal, b"round 1 of")
