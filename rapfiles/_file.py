@@ -17,7 +17,7 @@ import rapfiles._native as _native
 from ._text import ENCODED_WHOLE, HANDLERS_OF_PYTHON, check, incremental, native_codec_of, resolved, universal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
     from types import TracebackType
 
     from typing_extensions import Buffer
@@ -52,14 +52,14 @@ class Chunks:
 
     __slots__ = ("_next_chunk", "_size")
 
-    def __init__(self, next_chunk: Callable[[int], _native.Operation[bytes]], size: int) -> None:
+    def __init__(self, next_chunk: Callable[[int], Awaitable[bytes]], size: int) -> None:
         self._next_chunk = next_chunk
         self._size = size
 
     def __aiter__(self) -> Self:
         return self
 
-    def __anext__(self) -> _native.Operation[bytes]:
+    def __anext__(self) -> Awaitable[bytes]:
         return self._next_chunk(self._size)
 
 
@@ -147,7 +147,7 @@ class _Binary(_Common):
 
     if TYPE_CHECKING:
 
-        def _next_chunk(self, size: int, /) -> _native.Operation[bytes]: ...
+        def _next_chunk(self, size: int, /) -> Awaitable[bytes]: ...
 
     def chunks(self, size: int = _CHUNK) -> Chunks:
         """Iterate over what is left of the file, in chunks of `size` bytes; the last may be smaller."""

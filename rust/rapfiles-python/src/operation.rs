@@ -89,6 +89,31 @@ pub(crate) fn file_operation(py: Python<'_>, file: &Py<OpenFile>, request: Box<d
     Operation::new(State::File(FileWork::new(file.clone_ref(py), request)), Names::none(), trio)
 }
 
+/// The next item of an iteration over a file.
+///
+/// In a trio task that is a coroutine already. Making one runs Python code, and what goes wrong in `__await__`, be it
+/// Ctrl-C, `async for` hides behind a `TypeError`.
+pub(crate) fn item_operation<'py>(
+    py: Python<'py>,
+    file: &Py<OpenFile>,
+    request: Box<dyn Request>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let operation = Bound::new(py, file_operation(py, file, request))?;
+    if operation.get().trio { wait_on_trio(operation) } else { Ok(operation.into_any()) }
+}
+
+/// The coroutine that waits in a trio task.
+fn wait_on_trio(operation: Bound<'_, Operation>) -> PyResult<Bound<'_, PyAny>> {
+    let py = operation.py();
+    if !event_loop::in_trio_task(py)? {
+        operation.get().refuse();
+        return Err(PyRuntimeError::new_err(
+            "this file was opened on trio and cannot be waited for on asyncio, or outside of a trio task",
+        ));
+    }
+    py.import(intern!(py, "rapfiles._trio"))?.call_method1("wait", (operation,))
+}
+
 /// A chance for other tasks to run, taken when this one has gone on for long enough.
 #[pyfunction]
 pub(crate) fn checkpoint(py: Python<'_>) -> PyResult<Operation> {
@@ -296,14 +321,7 @@ impl Operation {
         if !slf.get().trio {
             return Ok(slf.into_any());
         }
-        let py = slf.py();
-        if !event_loop::in_trio_task(py)? {
-            slf.get().refuse();
-            return Err(PyRuntimeError::new_err(
-                "this file was opened on trio and cannot be waited for on asyncio, or outside of a trio task",
-            ));
-        }
-        py.import(intern!(py, "rapfiles._trio"))?.call_method1("wait", (slf,))?.call_method0("__await__")
+        wait_on_trio(slf)?.call_method0("__await__")
     }
 
     fn __iter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, PyAny>> {

@@ -16,7 +16,7 @@ use super::payload::{Payload, Target};
 use super::positional::{self, ReadAt, Stat, WriteAt};
 use super::work::{InTurn, Request, lock};
 use crate::next_item::{self, Next, next_item};
-use crate::operation::{Operation, file_operation};
+use crate::operation::{Operation, file_operation, item_operation};
 
 /// What `io` reads where no size is given.
 const BUFFER_SIZE: usize = 8192;
@@ -175,9 +175,9 @@ impl BufferedFile {
 
     /// Reads the next chunk of an iteration over chunks.
     #[pyo3(signature = (size, /))]
-    fn _next_chunk(&self, py: Python<'_>, size: usize) -> PyResult<Operation> {
+    fn _next_chunk<'py>(&self, py: Python<'py>, size: usize) -> PyResult<Bound<'py, PyAny>> {
         self.attached()?;
-        Ok(file_operation(py, &self.file, binary::read(Some(size), true)))
+        item_operation(py, &self.file, binary::read(Some(size), true))
     }
 
     /// Writes bytes to the buffer, and waits while that is full. Returns how many they are.
@@ -294,8 +294,8 @@ fn anext<'py>(file: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     // SAFETY: this is asked of files of this class only.
     let buffered = unsafe { file.cast_unchecked::<BufferedFile>() }.get();
     if buffered.file.get().trio {
-        let operation = buffered.submit(file.py(), ReadLine::new(None, true))?;
-        return Ok(operation.into_pyobject(file.py())?.into_any());
+        buffered.attached()?;
+        return item_operation(file.py(), &buffered.file, Box::new(ReadLine::new(None, true)));
     }
     next_item(file, next_line)
 }

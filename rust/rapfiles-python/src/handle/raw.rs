@@ -15,7 +15,7 @@ use super::positional::{self, ReadAt, Stat, WriteAt};
 use super::strings::{new_bytes, shortened};
 use super::work::{Request, Step};
 use crate::errors::unsupported;
-use crate::operation::{Operation, file_operation};
+use crate::operation::{Operation, file_operation, item_operation};
 
 const CLOSED: &str = "I/O operation on closed file";
 
@@ -219,14 +219,14 @@ impl RawFile {
         slf
     }
 
-    fn __anext__(&self, py: Python<'_>) -> Operation {
-        self.submit(py, RawLines(ReadLine::new(None, true)))
+    fn __anext__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        item_operation(py, &self.file, Box::new(RawLines(ReadLine::new(None, true))))
     }
 
     /// Reads the next chunk of an iteration over chunks.
     #[pyo3(signature = (size, /))]
-    fn _next_chunk(&self, py: Python<'_>, size: usize) -> Operation {
-        file_operation(py, &self.file, binary::read(Some(size), true))
+    fn _next_chunk<'py>(&self, py: Python<'py>, size: usize) -> PyResult<Bound<'py, PyAny>> {
+        item_operation(py, &self.file, binary::read(Some(size), true))
     }
 
     /// Writes bytes with one system call. Returns how many were written, which may be fewer than there are, or None where

@@ -20,7 +20,7 @@ use super::text::{
 use super::work::{InTurn, Request, lock};
 use crate::arguments;
 use crate::next_item::{self, Next, next_item};
-use crate::operation::{Operation, file_operation};
+use crate::operation::{Operation, file_operation, item_operation};
 
 /// The native half of `AsyncTextIOWrapper`.
 #[pyclass(frozen, subclass, weakref, module = "rapfiles._native")]
@@ -324,8 +324,8 @@ fn anext<'py>(file: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     // SAFETY: this is asked of files of this class only.
     let text = unsafe { file.cast_unchecked::<TextFile>() }.get();
     if text.file.get().trio {
-        let operation = text.submit(file.py(), ReadLine::new(&text.state, None, true))?;
-        return Ok(operation.into_pyobject(file.py())?.into_any());
+        text.attached()?;
+        return item_operation(file.py(), &text.file, Box::new(ReadLine::new(&text.state, None, true)));
     }
     next_item(file, next_line)
 }
