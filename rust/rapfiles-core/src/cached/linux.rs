@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -255,11 +255,10 @@ impl Cached {
         offset: i64,
     ) -> Option<usize> {
         let permit = self.mounts.permit(mount, Instant::now())?;
-        let (fd, count) = (file.as_raw_fd(), rooms.len() as libc::c_int);
-        // SAFETY: an `IoVec` is laid out as an `iovec`; for the rest, the caller's promise.
-        let read = unsafe { libc::preadv2(fd, rooms.as_ptr().cast(), count, offset, libc::RWF_NOWAIT) };
+        // SAFETY: the caller's promise.
+        let read = unsafe { read_now(file.as_raw_fd(), rooms, offset) };
         self.mounts.ended(permit);
-        usize::try_from(read).ok()
+        read
     }
 }
 
@@ -322,11 +321,14 @@ fn open_to_read(path: &CStr) -> Option<OwnedFd> {
 /// The whole content of an open file of this size, if all of it is in the page cache.
 fn read_all_now(fd: &OwnedFd, size: u64, room: Option<&mut dyn Room>) -> Option<Outcome> {
     let size = size as usize;
+    // Asked for one byte more than the file has, this tells whether it has grown.
+    // SAFETY: there is room for that many bytes.
+    let read = |start| unsafe { read_now(fd.as_raw_fd(), &[IoVec { start, length: size + 1 }], 0) };
     if let Some(start) = room.and_then(|room| room.make(size)) {
-        return (read_now(fd, start.as_ptr(), size + 1)? == size).then_some(Outcome::InRoom);
+        return (read(start.as_ptr())? == size).then_some(Outcome::InRoom);
     }
     let mut content: Vec<u8> = Vec::with_capacity(size + 1);
-    if read_now(fd, content.as_mut_ptr(), size + 1)? != size {
+    if read(content.as_mut_ptr())? != size {
         return None;
     }
     // SAFETY: the kernel has written that many bytes.
@@ -334,12 +336,14 @@ fn read_all_now(fd: &OwnedFd, size: u64, room: Option<&mut dyn Room>) -> Option<
     Some(Outcome::Bytes(content))
 }
 
-/// Reads from the start of a file what is in the page cache. Asked for one byte more than the file has, this tells
-/// whether it has grown.
-fn read_now(fd: &OwnedFd, start: *mut u8, length: usize) -> Option<usize> {
-    let part = libc::iovec { iov_base: start.cast(), iov_len: length };
-    // SAFETY: the caller has made room for that many bytes.
-    let read = unsafe { libc::preadv2(fd.as_raw_fd(), &raw const part, 1, 0, libc::RWF_NOWAIT) };
+/// Reads from a file, at its position where the offset is -1, what is in the page cache.
+///
+/// # Safety
+/// The rooms must be valid for writes.
+unsafe fn read_now(fd: RawFd, rooms: &[IoVec], offset: i64) -> Option<usize> {
+    let count = rooms.len() as libc::c_int;
+    // SAFETY: an `IoVec` is laid out as an `iovec`; for the rest, the caller's promise.
+    let read = unsafe { libc::preadv2(fd, rooms.as_ptr().cast(), count, offset, libc::RWF_NOWAIT) };
     usize::try_from(read).ok()
 }
 

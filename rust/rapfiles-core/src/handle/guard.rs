@@ -219,34 +219,25 @@ impl<'a> Guard<'a> {
         (have, Fetched::Enough)
     }
 
-    /// Reads once, past the buffer, if that needs no waiting; at an offset, or at the file's position.
-    ///
-    /// # Safety
-    /// `start` must be valid for writes of `length` bytes.
-    pub unsafe fn read_once(&mut self, start: *mut u8, length: usize, offset: Option<u64>) -> Option<usize> {
-        if length > MOST_NOW {
-            return None;
-        }
-        let offset = match offset {
-            Some(offset) => i64::try_from(offset).ok()?,
-            None => {
-                self.inner.reader.pass_by();
-                POSITION
-            }
-        };
-        // SAFETY: the caller's promise.
-        unsafe { read_now(self.handle, self.inner.file.as_ref()?, &[IoVec { start, length }], offset) }
-    }
-
-    /// Reads once, past the buffer, into several places one after the other, if that needs no waiting.
+    /// Reads once, past the buffer, into one place after the other, if that needs no waiting.
     ///
     /// # Safety
     /// The rooms must be valid for writes.
-    pub unsafe fn read_parts(&mut self, rooms: &[IoVec]) -> Option<usize> {
+    pub unsafe fn read_past(&mut self, rooms: &[IoVec]) -> Option<usize> {
         let Inner { file: Some(file), reader, .. } = &mut *self.inner else { return None };
         reader.pass_by();
         // SAFETY: the caller's promise.
         unsafe { read_now(self.handle, file, rooms, POSITION) }
+    }
+
+    /// Reads once at an offset, if that needs no waiting.
+    ///
+    /// # Safety
+    /// The room must be valid for writes.
+    pub unsafe fn read_at(&self, room: IoVec, offset: u64) -> Option<usize> {
+        let offset = i64::try_from(offset).ok()?;
+        // SAFETY: the caller's promise.
+        unsafe { read_now(self.handle, self.inner.file.as_ref()?, &[room], offset) }
     }
 
     /// Has the native decoder decode everything up to the end of the file, which has been read.

@@ -285,6 +285,7 @@ impl HandleJob {
                 if signal.is_some() && !platform::wait_to_read(&file, signal).about(Subject::Nothing)? {
                     return Ok(Outcome::WouldBlock);
                 }
+                handle.inner().reader.pass_by();
                 let (room, _) = self.room.insert((room, 0));
                 let bytes = room.bytes();
                 // SAFETY: the slice is as long as it says.

@@ -60,7 +60,7 @@ impl Ahead {
             rooms.push(IoVec { start, length: size });
         }
         // SAFETY: the objects have room for that much, and are shown to nobody before they are full.
-        let read = unsafe { guard.read_parts(&rooms) }.unwrap_or(0);
+        let read = unsafe { guard.read_past(&rooms) }.unwrap_or(0);
         if let Some(partial) = objects.get(read / size) {
             guard.append(&partial.as_bytes()[..read % size]);
         }
@@ -78,8 +78,9 @@ impl Ahead {
         self.size.store(0, Ordering::Relaxed);
         let mut results = self.results();
         if !results.is_empty() {
-            let bytes: Vec<u8> = results.drain(..).flat_map(|result| result.as_bytes(py).to_vec()).collect();
-            guard.put_back(&bytes);
+            let bytes: Vec<&[u8]> = results.iter().map(|result| result.as_bytes(py)).collect();
+            guard.put_back(&bytes.concat());
+            results.clear();
         }
     }
 

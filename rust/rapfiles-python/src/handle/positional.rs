@@ -3,7 +3,7 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use rapfiles_core::{Guard, MOST_NOW, Outcome, Task};
+use rapfiles_core::{Guard, IoVec, MOST_NOW, Outcome, Task};
 
 use super::binary::{check_open, number};
 use super::open_file::OpenFile;
@@ -46,7 +46,7 @@ impl Request for ReadAt {
         if self.size <= MOST_NOW && file.handle.facts.regular {
             let (bytes, start) = new_bytes(py, self.size)?;
             // SAFETY: the bytes object has room for that much.
-            let read = unsafe { guard.read_once(start, self.size, Some(self.offset)) };
+            let read = unsafe { guard.read_at(IoVec { start, length: self.size }, self.offset) };
             // Less may be the end of the file, or of what is in the cache.
             if read == Some(self.size) || read == Some(0) {
                 return Ok(Step::Done(shortened(bytes, read.unwrap_or_default())?));

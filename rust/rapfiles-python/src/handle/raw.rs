@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use rapfiles_core::{Guard, Outcome, Salvage, Task, TaskRoom};
+use rapfiles_core::{Guard, IoVec, MOST_NOW, Outcome, Salvage, Task, TaskRoom};
 
 use super::binary::{self, check_open, number};
 use super::buffered::length;
@@ -30,6 +30,18 @@ fn check_readable(py: Python<'_>, file: &OpenFile, guard: &Guard<'_>) -> PyResul
     if file.readable { Ok(()) } else { Err(unsupported(py, "File not open for reading")) }
 }
 
+/// Reads once, if that needs no waiting, and is little.
+///
+/// # Safety
+/// `start` must be valid for writes of `length` bytes.
+unsafe fn read_now(guard: &mut Guard<'_>, start: *mut u8, length: usize) -> Option<usize> {
+    if length > MOST_NOW {
+        return None;
+    }
+    // SAFETY: the caller's promise.
+    unsafe { guard.read_past(&[IoVec { start, length }]) }
+}
+
 impl Request for ReadOnce {
     fn name(&self) -> &'static str {
         "read"
@@ -45,7 +57,6 @@ impl Request for ReadOnce {
         check_readable(py, file, guard)?;
         match (outcome, self.bytes.take()) {
             (Some(Outcome::Count(read)), Some(bytes)) => {
-                guard.pass_by();
                 return Ok(Step::Done(shortened(bytes.into_bound(py), read as usize)?));
             }
             (Some(_), _) => return Ok(Step::Done(py.None())),
@@ -57,7 +68,7 @@ impl Request for ReadOnce {
         }
         let (bytes, start) = new_bytes(py, self.size)?;
         // SAFETY: the bytes object has room for that much.
-        if let Some(read) = unsafe { guard.read_once(start, self.size, None) } {
+        if let Some(read) = unsafe { read_now(guard, start, self.size) } {
             return Ok(Step::Done(shortened(bytes, read)?));
         }
         let keep_alive = Box::new(bytes.clone().unbind());
@@ -93,10 +104,7 @@ impl Request for ReadOnceInto {
     ) -> PyResult<Step> {
         check_readable(py, file, guard)?;
         match outcome {
-            Some(Outcome::Count(read)) => {
-                guard.pass_by();
-                return Ok(number(py, read));
-            }
+            Some(Outcome::Count(read)) => return Ok(number(py, read)),
             Some(_) => return Ok(Step::Done(py.None())),
             None => {}
         }
@@ -108,7 +116,7 @@ impl Request for ReadOnceInto {
             return Ok(number(py, ahead as u64));
         }
         // SAFETY: the view holds on to the memory.
-        if let Some(read) = unsafe { guard.read_once(start, length, None) } {
+        if let Some(read) = unsafe { read_now(guard, start, length) } {
             return Ok(number(py, read as u64));
         }
         // SAFETY: the view holds on to the memory, which is the caller's to leave alone meanwhile.
