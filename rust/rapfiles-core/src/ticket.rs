@@ -1,7 +1,7 @@
 //! One submitted operation, shared between the loop that waits for it and the worker that runs it.
 
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::Error;
 use crate::outcome::Outcome;
@@ -17,17 +17,23 @@ const CANCELLED: u8 = 4;
 pub struct Ticket {
     progress: AtomicU8,
     outcome: Mutex<Option<Result<Outcome, Error>>>,
-    port: Arc<Port>,
+    /// Where the completion is announced: of the loop whose task has suspended.
+    port: Mutex<Option<Arc<Port>>>,
     token: u64,
 }
 
 impl Ticket {
-    /// A ticket whose completion is announced on `port` under `token`.
-    pub fn new(port: Arc<Port>, token: u64) -> Arc<Self> {
-        Arc::new(Self { progress: AtomicU8::new(0), outcome: Mutex::new(None), port, token })
+    /// A ticket that ports know by `token`.
+    pub fn new(token: u64) -> Arc<Self> {
+        Arc::new(Self {
+            progress: AtomicU8::new(0),
+            outcome: Mutex::new(None),
+            port: Mutex::new(None),
+            token,
+        })
     }
 
-    /// What the port announces the completion under.
+    /// What a port announces the completion under.
     pub fn token(&self) -> u64 {
         self.token
     }
@@ -37,8 +43,11 @@ impl Ticket {
         self.progress.load(Ordering::Acquire) & DONE != 0
     }
 
-    /// Asks for a completion on the port; `false` when the outcome is there already and none will come.
-    pub fn expect(&self) -> bool {
+    /// Asks for a completion on a port, that of the loop whose task is about to suspend; `false` when the outcome is there
+    /// already and none will come.
+    pub fn expect(&self, port: &Arc<Port>) -> bool {
+        let before = self.lock_port().replace(Arc::clone(port));
+        drop(before);
         self.progress.fetch_or(AWAITED, Ordering::AcqRel) & DONE == 0
     }
 
@@ -70,6 +79,14 @@ impl Ticket {
             drop(self.take());
             return false;
         }
-        before & AWAITED != 0 && self.port.announce(Arc::clone(self))
+        if before & AWAITED == 0 {
+            return false;
+        }
+        let port = self.lock_port().take();
+        port.is_some_and(|port| port.announce(Arc::clone(self)))
+    }
+
+    fn lock_port(&self) -> MutexGuard<'_, Option<Arc<Port>>> {
+        self.port.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

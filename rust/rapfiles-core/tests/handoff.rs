@@ -74,13 +74,13 @@ fn submit_and_collect(engine: &Engine, count: u64, window: usize) -> u64 {
     let mut answered = 0;
     while answered < count {
         while next < count && pending.len() < window {
-            let ticket = Ticket::new(Arc::clone(&port), next);
+            let ticket = Ticket::new(next);
             match engine.submit(operation(next), Lane::Mount(next % 3), &ticket) {
                 Answer::Ready(outcome) => {
                     assert!(is_root(&outcome), "{outcome:?}");
                     answered += 1;
                 }
-                Answer::Pending if ticket.expect() => assert!(pending.insert(next)),
+                Answer::Pending if ticket.expect(&port) => assert!(pending.insert(next)),
                 Answer::Pending => {
                     assert!(is_root(&ticket.take().unwrap()));
                     answered += 1;
@@ -143,10 +143,10 @@ fn what_is_cancelled_before_it_starts_is_dropped() {
     let engine = engine(1);
     let (_directory, fifo) = fifo();
     let port = Port::new(Arc::new(Bell::default()));
-    let stuck = Ticket::new(Arc::clone(&port), 0);
+    let stuck = Ticket::new(0);
     submit(&engine, Operation::Read { path: fifo.clone() }, Lane::Special, &stuck);
     wait_until(|| engine.counters().in_flight == 1);
-    let tickets: Vec<_> = (1..100).map(|token| Ticket::new(Arc::clone(&port), token)).collect();
+    let tickets: Vec<_> = (1..100).map(Ticket::new).collect();
     for ticket in &tickets {
         submit(&engine, operation(ticket.token()), Lane::Special, ticket);
         ticket.cancel();
@@ -161,14 +161,13 @@ fn what_is_cancelled_before_it_starts_is_dropped() {
 fn a_full_lane_leaves_workers_to_the_others() {
     let engine = engine(4);
     let (_directory, fifo) = fifo();
-    let port = Port::new(Arc::new(Bell::default()));
-    let stuck: Vec<_> = (0..64).map(|token| Ticket::new(Arc::clone(&port), token)).collect();
+    let stuck: Vec<_> = (0..64).map(Ticket::new).collect();
     for ticket in &stuck {
         submit(&engine, Operation::Read { path: fifo.clone() }, Lane::Special, ticket);
     }
     wait_until(|| engine.counters().in_flight == 3);
     for token in 1_000..1_100 {
-        let ticket = Ticket::new(Arc::clone(&port), token);
+        let ticket = Ticket::new(token);
         submit(&engine, operation(token), Lane::Mount(1), &ticket);
         wait_until(|| ticket.is_done());
     }
@@ -184,12 +183,11 @@ fn a_full_lane_leaves_workers_to_the_others() {
 fn a_stuck_lane_does_not_collect_what_nobody_wants() {
     let engine = engine(1);
     let (_directory, fifo) = fifo();
-    let port = Port::new(Arc::new(Bell::default()));
-    let stuck = Ticket::new(Arc::clone(&port), 0);
+    let stuck = Ticket::new(0);
     submit(&engine, Operation::Read { path: fifo.clone() }, Lane::Mount(1), &stuck);
     wait_until(|| engine.counters().in_flight == 1);
     for token in 1..10_000 {
-        let ticket = Ticket::new(Arc::clone(&port), token);
+        let ticket = Ticket::new(token);
         submit(&engine, operation(token), Lane::Mount(1), &ticket);
         ticket.cancel();
     }
@@ -202,12 +200,11 @@ fn a_stuck_lane_does_not_collect_what_nobody_wants() {
 fn readers_that_wait_do_not_lock_their_writers_out() {
     let engine = engine(4);
     let (_directory, fifo) = fifo();
-    let port = Port::new(Arc::new(Bell::default()));
-    let readers: Vec<_> = (0..20).map(|token| Ticket::new(Arc::clone(&port), token)).collect();
+    let readers: Vec<_> = (0..20).map(Ticket::new).collect();
     for reader in &readers {
         submit(&engine, Operation::Read { path: fifo.clone() }, Lane::Special, reader);
     }
-    let writer = Ticket::new(Arc::clone(&port), 99);
+    let writer = Ticket::new(99);
     let data = rapfiles_core::Data::Owned(b"content".to_vec());
     let write = Operation::Write { path: fifo.clone(), data, append: true, bom: 0 };
     submit(&engine, write, Lane::Special, &writer);
@@ -225,10 +222,9 @@ fn readers_that_wait_do_not_lock_their_writers_out() {
 fn stuck_workers_are_stood_in_for() {
     let engine = engine(1);
     let (_directory, fifo) = fifo();
-    let port = Port::new(Arc::new(Bell::default()));
-    let stuck = Ticket::new(Arc::clone(&port), 0);
+    let stuck = Ticket::new(0);
     submit(&engine, Operation::Read { path: fifo.clone() }, Lane::Special, &stuck);
-    let other = Ticket::new(Arc::clone(&port), 1);
+    let other = Ticket::new(1);
     submit(&engine, operation(1), Lane::Mount(1), &other);
     wait_until(|| other.is_done());
     assert!(!stuck.is_done());
@@ -239,8 +235,7 @@ fn stuck_workers_are_stood_in_for() {
 #[test]
 fn a_panic_is_an_error_of_its_own_operation() {
     let engine = engine(2);
-    let port = Port::new(Arc::new(Bell::default()));
-    let ticket = Ticket::new(Arc::clone(&port), 0);
+    let ticket = Ticket::new(0);
     submit(&engine, Operation::Panic, Lane::Unknown, &ticket);
     wait_until(|| ticket.is_done());
     assert!(matches!(ticket.take(), Some(Err(Error::Panic(_)))));
@@ -261,9 +256,8 @@ fn idle_workers_leave() {
 fn an_engine_may_go_while_its_workers_run() {
     for round in 0..50 {
         let engine = engine(4);
-        let port = Port::new(Arc::new(Bell::default()));
         for token in 0..100 {
-            let ticket = Ticket::new(Arc::clone(&port), token);
+            let ticket = Ticket::new(token);
             // Whether it is done at once or never does not matter here.
             drop(engine.submit(operation(round), Lane::Unknown, &ticket));
         }

@@ -174,12 +174,15 @@ pub(crate) fn in_trio_task(py: Python<'_>) -> PyResult<bool> {
     in_trio_task.bind(py).call0()?.is_truthy()
 }
 
-/// A ticket of this thread's port.
+/// A ticket that no other port of the process takes for one of its own.
 pub(crate) fn new_ticket() -> Arc<Ticket> {
-    // Unique in the process, so that no thread takes another one's for its own.
     static NEXT_TOKEN: AtomicU64 = AtomicU64::new(0);
-    let token = NEXT_TOKEN.fetch_add(1, Ordering::Relaxed);
-    with_thread(|thread| Ticket::new(Arc::clone(&thread.port), token))
+    Ticket::new(NEXT_TOKEN.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Asks for a completion on this thread's port; `false` when the outcome is there already and none will come.
+pub(crate) fn expect(ticket: &Ticket) -> bool {
+    with_thread(|thread| ticket.expect(&thread.port))
 }
 
 /// Counts an operation that completed without suspending; `true` when the task must give the others a turn.

@@ -190,7 +190,7 @@ impl Operation {
                     return Ok(Step::Suspend(py.None()));
                 }
                 State::Submitted { ticket, room, event_loop: Some(event_loop) } => {
-                    if ticket.expect() {
+                    if event_loop::expect(&ticket) {
                         let future =
                             suspend(event_loop.bind(py), &ticket).inspect_err(|_| ticket.cancel())?;
                         self.put_state(State::Submitted { ticket, room, event_loop: Some(event_loop) });
@@ -212,7 +212,7 @@ impl Operation {
                     }
                     Progress::Pending(ticket) => {
                         let event_loop = asyncio_loop(py).inspect_err(|_| work.abandon())?;
-                        if ticket.expect() {
+                        if event_loop::expect(&ticket) {
                             let future = suspend(&event_loop, &ticket).inspect_err(|_| work.abandon())?;
                             self.put_state(State::File(work));
                             return Ok(Step::Suspend(future));
@@ -396,7 +396,7 @@ impl Operation {
                         Progress::Yield => {
                             // Others get their turn before this one is woken through the port.
                             let ticket = event_loop::new_ticket();
-                            ticket.expect();
+                            event_loop::expect(&ticket);
                             event_loop::watch_trio(py).inspect_err(|_| work.abandon())?;
                             event_loop::add_waiter(&ticket, Waiter::Call(wake));
                             work.wait_for(&ticket);
@@ -405,7 +405,7 @@ impl Operation {
                             return Ok(true);
                         }
                     };
-                    if ticket.expect() {
+                    if event_loop::expect(&ticket) {
                         event_loop::watch_trio(py).inspect_err(|_| work.abandon())?;
                         event_loop::add_waiter(&ticket, Waiter::Call(wake));
                         self.put_state(State::File(work));
@@ -416,7 +416,7 @@ impl Operation {
                 }
                 State::Unsubmitted(operation) => enter(py, *operation, &self.names),
                 State::Submitted { ticket, room, event_loop } => {
-                    if ticket.expect() {
+                    if event_loop::expect(&ticket) {
                         event_loop::watch_trio(py).inspect_err(|_| ticket.cancel())?;
                         event_loop::add_waiter(&ticket, Waiter::Call(wake));
                         self.put_state(State::Submitted { ticket, room, event_loop });
