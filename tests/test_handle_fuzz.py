@@ -237,8 +237,50 @@ def chunk_cases(draw: st.DrawFn) -> Case:
     )
 
 
+# Around what is buffered, written, copied or handed over at once, and beyond.
+AMOUNTS = [
+    size + beside
+    for size in (8 << 10, 32 << 10, 128 << 10, 256 << 10, 512 << 10, 1 << 20)
+    for beside in (-1, 0, 1)
+]
+AMOUNTS += [0, 1, 100, 700_000, (2 << 20) + 1, 5 << 20]
+
+
+@st.composite
+def amount_cases(draw: st.DrawFn) -> Case:
+    """Writes of all sizes, one after the other, mostly with nothing in between."""
+    kind = draw(st.sampled_from(["bytes", "bytes", "changing", "text", "text", "codec"]))
+    text = kind in ("text", "codec")
+    steps: list[Step] = []
+    for size in draw(st.lists(st.sampled_from(AMOUNTS), min_size=2, max_size=6)):
+        data: Any = filling(size)
+        data = data.decode() if text else bytearray(data) if kind == "changing" else data
+        lines = Step("writelines", ([data, data[:100]],))
+        steps.append(lines if draw(st.integers(0, 5)) == 5 else Step("write", (data,)))
+        if draw(st.integers(0, 3)) == 3:
+            steps.append(draw(st.sampled_from([Step("flush"), Step("tell"), Step("seek", (0, 2))])))
+    return Case(
+        draw(st.sampled_from(["w", "w+", "a"])) + ("" if text else "b"),
+        # io's unbuffered files may write less than they are given; these are not for comparing.
+        draw(st.sampled_from([-1, -1, 16, 5000, 300_000] + ([1] if text else []))),
+        encoding={"text": "utf-8", "codec": "utf-16-le"}.get(kind),
+        pieces=None,
+        steps=tuple(steps),
+    )
+
+
 # Found by this test once, and mended since.
 FOUND: list[Case] = [
+    # A little that was not worth a worker, and then more than fits beside it.
+    *(
+        Case(mode, pieces=None, steps=(Step("write", (data[:1],)), Step("write", (data,))))
+        for mode, data in (
+            ("wb", filling(1 << 20)),
+            ("w+b", bytearray(filling(1 << 20))),
+            ("ab", filling(2 << 20)),
+            ("w", filling(1 << 20).decode()),
+        )
+    ),
     # What lay in the buffer before a read that passed it by.
     *(
         Case(
@@ -290,6 +332,12 @@ def test_text(case: Case, loop: Loop) -> None:
 @fuzzing
 @given(case=reading_cases(), loop=KINDS_OF_LOOP)
 def test_reading_text(case: Case, loop: Loop) -> None:
+    _play(loop, case)
+
+
+@settings(fuzzing, max_examples=min(EXAMPLES, 60) if ASKED_FOR is None else EXAMPLES)
+@given(case=amount_cases(), loop=KINDS_OF_LOOP)
+def test_amounts(case: Case, loop: Loop) -> None:
     _play(loop, case)
 
 

@@ -45,7 +45,7 @@ pub use error::{Error, Subject};
 pub use fill::{Fill, KeepAlive, TextFill};
 pub use handle::{
     Adoption, Decoder, Facts, Fetched, Form, Guard, Handle, HandleJob, LineBatch, LineEnds, MOST_NOW,
-    OpenedFile, Position, Salvage, Task, TaskRoom, Undecodable, Written, wait_for_burials,
+    OpenedFile, Position, Salvage, Task, TaskRoom, Undecodable, Until, Written, wait_for_burials,
 };
 pub use link::TargetKind;
 pub use metadata::{FileType, Metadata, MountRules, Timestamp};

@@ -11,6 +11,7 @@ use super::writer::{Waiter, Writer};
 use crate::cached::IoVec;
 use crate::engine::Engine;
 use crate::error::{Error, Subject};
+use crate::outcome::Outcome;
 use crate::platform;
 use crate::text::Text;
 use crate::ticket::Ticket;
@@ -36,6 +37,15 @@ pub enum Fetched {
     End,
     /// A worker has to get them.
     Missing,
+}
+
+/// What somebody waits for who waits for the writer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// Everything has been written.
+    Written,
+    /// There is room for so many bytes.
+    RoomFor(usize),
 }
 
 /// What became of bytes to be written.
@@ -355,15 +365,20 @@ impl<'a> Guard<'a> {
         Some(HandleJob::writer(Arc::clone(self.handle)))
     }
 
-    /// The ticket is finished when the writer has written everything, or failed.
-    pub fn await_writer(&mut self, ticket: &Arc<Ticket>) {
-        self.inner.writer.waiter = Some(Waiter { ticket: Arc::clone(ticket), left: 0 });
-    }
-
-    /// The ticket is finished when there may be room for so many bytes.
-    pub fn await_room(&mut self, ticket: &Arc<Ticket>, length: usize) {
-        let left = Writer::room_for(length);
+    /// Waits for the writer: the ticket is finished when no more than `until` says is left to be written, or writing has
+    /// failed. Nobody waits for a writer that is not there: where none is at it, the caller gets the job and must submit
+    /// it, and where there is nothing to be written, the ticket is done.
+    pub fn await_writer(&mut self, ticket: &Arc<Ticket>, until: Until) -> Option<HandleJob> {
+        if self.inner.writer.is_done() {
+            ticket.finish(Ok(Outcome::Done));
+            return None;
+        }
+        let left = match until {
+            Until::Written => 0,
+            Until::RoomFor(length) => Writer::room_for(length),
+        };
         self.inner.writer.waiter = Some(Waiter { ticket: Arc::clone(ticket), left });
+        self.start_writer(true)
     }
 
     // The position.

@@ -15,7 +15,7 @@ pub use batch::LineBatch;
 pub use burial::wait_for_burials;
 pub use decoder::{Decoder, Form, LineEnds, Position, Undecodable};
 pub use facts::Facts;
-pub use guard::{Fetched, Guard, MOST_NOW, Written};
+pub use guard::{Fetched, Guard, MOST_NOW, Until, Written};
 pub use job::{HandleJob, Task, TaskRoom};
 pub use open::{Adoption, OpenedFile};
 pub use turn::{Handle, Salvage};

@@ -3,7 +3,7 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt};
-use rapfiles_core::{Error, Fetched, Guard, MOST_NOW, Outcome, Salvage, Subject, Task, Written};
+use rapfiles_core::{Error, Fetched, Guard, MOST_NOW, Outcome, Salvage, Subject, Task, Until, Written};
 
 use super::large::ReadLarge;
 use super::open_file::OpenFile;
@@ -34,7 +34,7 @@ pub(crate) fn check_written(py: Python<'_>, guard: &mut Guard<'_>) -> PyResult<O
     if let Some(error) = guard.take_error() {
         return Err(exception(py, error));
     }
-    Ok(if guard.is_written() { None } else { Some(Step::AwaitWriter) })
+    Ok(if guard.is_written() { None } else { Some(Step::AwaitWriter(Until::Written)) })
 }
 
 pub(crate) fn exception(py: Python<'_>, error: Error) -> PyErr {
@@ -284,12 +284,12 @@ fn accept(py: Python<'_>, guard: &mut Guard<'_>, payload: &Payload) -> PyResult<
         return Ok(if guard.is_written() {
             Step::Task(Task::WriteThrough(payload.shared(py)?))
         } else {
-            Step::AwaitWriter
+            Step::AwaitWriter(Until::Written)
         });
     } else {
         payload.with(py, |bytes| guard.write(bytes))? == Written::Accepted
     };
-    Ok(if accepted { number(py, length as u64) } else { Step::AwaitRoom(length) })
+    Ok(if accepted { number(py, length as u64) } else { Step::AwaitWriter(Until::RoomFor(length)) })
 }
 
 /// Sees to it that the kernel has everything.

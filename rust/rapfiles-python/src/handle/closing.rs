@@ -1,7 +1,7 @@
 //! Closing a file.
 
 use pyo3::prelude::*;
-use rapfiles_core::{Guard, Outcome, Task};
+use rapfiles_core::{Guard, Outcome, Task, Until};
 
 use super::binary::exception;
 use super::open_file::OpenFile;
@@ -41,7 +41,7 @@ impl Request for Close {
                 self.failure = Some(exception(py, error));
             }
             if self.failure.is_none() && !guard.is_written() {
-                return Ok(Step::AwaitWriter);
+                return Ok(Step::AwaitWriter(Until::Written));
             }
             if guard.has_positional() {
                 return Ok(Step::AwaitPositional);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use rapfiles_core::{Engine, Guard, Handle, HandleJob, Outcome, Salvage, Task, Text, Ticket};
+use rapfiles_core::{Engine, Guard, Handle, HandleJob, Outcome, Salvage, Task, Text, Ticket, Until};
 
 use super::open_file::OpenFile;
 use crate::errors::{self, Names};
@@ -25,10 +25,8 @@ pub(crate) enum Step {
     Task(Task),
     /// A worker has to do something, and nobody's turn matters.
     Positional(Task),
-    /// Everything that is buffered has to be written first.
-    AwaitWriter,
-    /// The buffer for writing has to have room for so many bytes.
-    AwaitRoom(usize),
+    /// The writer has to have come so far first.
+    AwaitWriter(Until),
     /// Positional operations have to end first.
     AwaitPositional,
     /// The file has to be closed in the background first.
@@ -291,15 +289,14 @@ impl FileWork {
                     drop(guard);
                     self.submit(job);
                 }
-                Step::AwaitWriter => {
+                Step::AwaitWriter(until) => {
                     let ticket = event_loop::new_ticket();
-                    guard.await_writer(&ticket);
-                    self.await_writer(guard, ticket, true);
-                }
-                Step::AwaitRoom(length) => {
-                    let ticket = event_loop::new_ticket();
-                    guard.await_room(&ticket, length);
-                    self.await_writer(guard, ticket, false);
+                    let job = guard.await_writer(&ticket, until);
+                    drop(guard);
+                    if let Some(job) = job {
+                        Engine::current().submit_for_handle(job, &event_loop::new_ticket(), Some(&ticket));
+                    }
+                    self.phase = Phase::Waiting(ticket);
                 }
                 Step::AwaitPositional => {
                     let ticket = event_loop::new_ticket();
@@ -348,15 +345,6 @@ impl FileWork {
         let ticket = event_loop::new_ticket();
         Engine::current().submit_for_handle(job, &ticket, Some(&ticket));
         self.phase = Phase::Working(ticket);
-    }
-
-    fn await_writer(&mut self, mut guard: Guard<'_>, ticket: Arc<Ticket>, everything: bool) {
-        let job = guard.start_writer(everything);
-        drop(guard);
-        if let Some(job) = job {
-            Engine::current().submit_for_handle(job, &event_loop::new_ticket(), Some(&ticket));
-        }
-        self.phase = Phase::Waiting(ticket);
     }
 
     /// It is to go on when the ticket is done.

@@ -8,7 +8,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::string::PyStringData;
 use pyo3::types::{PyBytes, PyString};
-use rapfiles_core::{Codec as NativeCodec, Data, Guard, Outcome, Written};
+use rapfiles_core::{Codec as NativeCodec, Data, Guard, Outcome, Until, Written};
 
 use super::state::{CLOSED, CODEC_SLICE, LONG, Settings, TextState, native_name};
 use crate::arguments::text_source;
@@ -173,7 +173,7 @@ impl Request for Write {
                 guard.write(plain) == Written::Accepted
             };
             if !self.accepted {
-                return Ok(Step::AwaitRoom(length));
+                return Ok(Step::AwaitWriter(Until::RoomFor(length)));
             }
         } else {
             let length = self.encoded.len();
@@ -187,7 +187,7 @@ impl Request for Write {
             };
             if let Some(Data::Owned(encoded)) = refused {
                 self.encoded = encoded;
-                return Ok(Step::AwaitRoom(length));
+                return Ok(Step::AwaitWriter(Until::RoomFor(length)));
             }
             self.accepted = true;
             self.flush = self.state.settings().line_buffering && has_line_end(&text);
