@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 import rapfiles
+from rapfiles.doctor.clock import ThreadClock
 from rapfiles.doctor.stall import confirm, suspicious
 from rapfiles.doctor.ticker import Ticker
 from support.fuse import SlowDisk
@@ -374,6 +375,32 @@ def test_a_ticker_sees_the_last_call() -> None:
     assert ticker.worst > 0.045
     assert 0.045 < ticker.worst_of_loop <= ticker.worst
     assert ticker.ticks >= 2
+
+
+_BUSY = "while True: pass"
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/thread-self/schedstat"), reason="the kernel does not tell")
+def test_the_clock_of_a_thread_stands_still_while_others_have_the_processor() -> None:
+    """Four busy processes on one processor: the thread gets a fifth of it; a wait still counts in full."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    busy = [subprocess.Popen([sys.executable, "-c", _BUSY]) for _ in range(4)]
+    try:
+        with ThreadClock() as clock:
+            before, started, used = clock.read(), time.perf_counter(), time.thread_time()
+            while time.perf_counter() - started < 0.5 or time.thread_time() - used < 0.01:
+                pass
+            used, elapsed = time.thread_time() - used, time.perf_counter() - started
+            assert clock.read() - before < used + (elapsed - used) / 4
+            before = clock.read()
+            time.sleep(0.05)
+            assert clock.read() - before > 0.045
+    finally:
+        os.sched_setaffinity(0, allowed)
+        for process in busy:
+            process.kill()
+            process.wait()
 
 
 def test_a_stall_has_to_come_back_each_time() -> None:

@@ -8,6 +8,7 @@
 - `ways`: the ways to do an operation that are compared.
 - `examination`: the measurement, in interleaved rounds.
 - `passes`: what is measured at a time.
+- `clock`: the time of a thread, without that in which others had the processor.
 - `ticker`: the lag of an event loop.
 - `stall`: whether AsyncPath held up the loop, or the machine was busy.
 - `findings`: everything that was found out.
