@@ -444,7 +444,7 @@ class AsyncPath(LexicalPath):
         assert (await (directory / "link").lstat()).st_size == len("nowhere")
         ```
         """
-        return await _native.stat(self, False)
+        return await _native.lstat(self)
 
     async def exists(self, *, follow_symlinks: bool = True) -> bool:
         """Whether the path exists.
@@ -1115,7 +1115,8 @@ class AsyncPath(LexicalPath):
 
         Args:
             strict: Whether every component must exist. Otherwise, what follows the first that does not is
-                taken as it is.
+                taken as it is. `os.path.ALLOW_MISSING` and `os.path.ALL_BUT_LAST` are understood where the
+                running Python has them, and mean what they mean to `os.path.realpath`.
 
         Raises:
             OSError: With `strict`, a component does not exist or cannot be reached.
@@ -1127,11 +1128,11 @@ class AsyncPath(LexicalPath):
         assert await (directory / "link" / "..").resolve() == (await directory.resolve()).parent
         ```
         """
-        strictness: bool | Literal["missing"]
+        strictness: bool | Literal["missing", "all but last"]
         if strict is _ALLOW_MISSING:
             strictness = "missing"
         elif strict is _ALL_BUT_LAST:
-            raise unsupported(self, "resolve(strict=os.path.ALL_BUT_LAST)")
+            strictness = "all but last"
         else:
             strictness = bool(strict)
         try:

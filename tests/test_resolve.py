@@ -3,6 +3,7 @@
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,11 @@ TILDES = [
     "./~",
     "~\udcff",
 ]
+
+
+# What `strict` may be. The last two are in newer Pythons, and in the newest releases of older ones.
+STRICT: list[Any] = [False, True]
+STRICT += [getattr(os.path, name) for name in ("ALLOW_MISSING", "ALL_BUT_LAST") if hasattr(os.path, name)]
 
 
 class Project(AsyncPath):
@@ -101,13 +107,17 @@ async def test_links_of_every_shape(tmp_path: Path) -> None:
         "beyond": "/../../..",
         "dots": "./././a/./b",
         "slashes": "a//b///",
+        "nowhere": "missing",
+        "to-nowhere": "nowhere",
+        "nowhere-below": "a/missing/",
+        "far-from-here": "missing/deeper",
     }
     for name, target in targets.items():
         (tmp_path / name).symlink_to(target)
     for name in [*targets, "missing", "a/b/file/x"]:
-        for rest in ("", "/..", "/b", "/../..", "/missing/..", "/file/.."):
+        for rest in ("", "/..", "/b", "/../..", "/missing", "/missing/..", "/missing/x", "/file/.."):
             text = f"{tmp_path}/{name}{rest}"
-            for strict in (False, True):
+            for strict in STRICT:
                 await _same(
                     lambda text=text, strict=strict: AsyncPath(text).resolve(strict),
                     lambda text=text, strict=strict: Path(text).resolve(strict),

@@ -11,6 +11,8 @@ pub enum Strictness {
     Lenient,
     /// Only what does not exist is kept as it is.
     AllowMissing,
+    /// The last component may be missing, or what a link there leads to; everything above must exist.
+    AllButLast,
     /// Any error is raised.
     Strict,
 }

@@ -139,6 +139,12 @@ fn from_os_string(
 fn null_character(py: Python<'_>, function: &str, argument: &str) -> PyErr {
     // Windows' has always had characters in its paths, the others' since 3.13.
     let characters = cfg!(windows) || py.version_info() >= (3, 13);
+    let function = match function {
+        // It calls `os.lstat` since 3.14, `os.stat` before.
+        "Path.lstat" if py.version_info() >= (3, 14) => "lstat",
+        "Path.lstat" => "stat",
+        function => function,
+    };
     match function {
         "io.open" if cfg!(windows) => PyValueError::new_err("embedded null character"),
         "io.open" => PyValueError::new_err("embedded null byte"),

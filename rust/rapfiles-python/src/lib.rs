@@ -29,7 +29,7 @@ mod _native {
     #[pymodule_export]
     use crate::functions::link::{link, readlink, symlink};
     #[pymodule_export]
-    use crate::functions::metadata::{is_junction, is_mount, is_type, samefile, stat, statvfs};
+    use crate::functions::metadata::{is_junction, is_mount, is_type, lstat, samefile, stat, statvfs};
     #[pymodule_export]
     use crate::functions::open::{adopt_descriptor, in_trio_task, new_handle, open_file};
     #[pymodule_export]

@@ -1,6 +1,6 @@
 //! `realpath` as Python's `posixpath` defines it, version by version.
 //!
-//! Python's own source (`Lib/posixpath.py` of 3.11, 3.13 and 3.14) is the reference. The C library's `realpath(3)` will
+//! Python's own source (`Lib/posixpath.py` of 3.11, 3.13, 3.14 and 3.15) is the reference. The C library's `realpath(3)` will
 //! not do: it knows no lenient mode, and the path that an error names differs.
 
 use std::collections::HashMap;
@@ -63,6 +63,16 @@ impl Resolution {
             None => self.path.clear(),
         }
     }
+
+    /// Whether an error at the component taken last means that the path is kept as it is from there on.
+    fn keeps(&self, error: &Error, strictness: Strictness) -> bool {
+        match strictness {
+            Strictness::Lenient => true,
+            Strictness::AllowMissing => error.code() == Some(libc::ENOENT),
+            Strictness::AllButLast => error.code() == Some(libc::ENOENT) && self.names == 0,
+            Strictness::Strict => false,
+        }
+    }
 }
 
 /// The path without symbolic links, by the rules of this minor version of Python 3.
@@ -98,7 +108,7 @@ pub(crate) fn resolve(path: &NativePath, strictness: Strictness, rules: u32) -> 
         let native = NativePath::from_vec(next.clone()).map_err(|_| refused(libc::EINVAL, &next))?;
         let is_link = match is_link(&native, &next, &resolution, strict && rules >= FILES_HAVE_NO_PARENT) {
             Ok(is_link) => is_link,
-            Err(error) if kept(&error, strictness) => false,
+            Err(error) if resolution.keeps(&error, strictness) => false,
             Err(error) => return Err(error),
         };
         if !is_link {
@@ -121,7 +131,7 @@ pub(crate) fn resolve(path: &NativePath, strictness: Strictness, rules: u32) -> 
                 let target = match read_link(&native).map_err(|error| of_path(&error, &next)) {
                     Ok(target) => target.into_vec(),
                     // Before Python 3.13, what goes wrong here is raised in any case.
-                    Err(error) if absolute_throughout && kept(&error, strictness) => {
+                    Err(error) if absolute_throughout && resolution.keeps(&error, strictness) => {
                         resolution.path = next;
                         continue;
                     }
@@ -155,15 +165,6 @@ fn is_link(
 
 fn of_path(error: &std::io::Error, path: &[u8]) -> Error {
     refused(error.raw_os_error().unwrap_or(libc::EIO), path)
-}
-
-/// Whether an error means that the rest of the path is kept as it is.
-fn kept(error: &Error, strictness: Strictness) -> bool {
-    match strictness {
-        Strictness::Lenient => true,
-        Strictness::AllowMissing => error.code() == Some(libc::ENOENT),
-        Strictness::Strict => false,
-    }
 }
 
 fn refused(code: i32, path: &[u8]) -> Error {

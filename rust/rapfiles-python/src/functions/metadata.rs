@@ -20,6 +20,14 @@ pub(crate) fn stat(py: Python<'_>, path: PathArgument<'_>, follow_symlinks: bool
     submit(py, request, Names::one(path.name()))
 }
 
+/// What `pathlib`'s `lstat` tells.
+#[pyfunction]
+#[pyo3(signature = (path, /))]
+pub(crate) fn lstat(py: Python<'_>, path: PathArgument<'_>) -> PyResult<Operation> {
+    let request = Request::Stat { path: path.native("Path.lstat")?, follow: false };
+    submit(py, request, Names::one(path.name()))
+}
+
 /// Whether there is an entry of a type.
 #[pyfunction]
 #[pyo3(signature = (path, file_type, follow_symlinks, tolerant, /))]

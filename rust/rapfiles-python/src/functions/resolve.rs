@@ -23,6 +23,8 @@ pub(crate) fn resolve(
         if strict.is_true() { Strictness::Strict } else { Strictness::Lenient }
     } else if strict.eq("missing")? {
         Strictness::AllowMissing
+    } else if strict.eq("all but last")? {
+        Strictness::AllButLast
     } else {
         return Err(PyTypeError::new_err("strict must be a bool"));
     };

@@ -1,6 +1,6 @@
 //! `realpath` as Python's `ntpath` defines it, version by version.
 //!
-//! Python's own source (`Lib/ntpath.py` of 3.11, 3.13 and 3.14) is the reference. The system resolves what exists;
+//! Python's own source (`Lib/ntpath.py` of 3.11, 3.13, 3.14 and 3.15) is the reference. The system resolves what exists;
 //! of what it cannot resolve, the directories that exist are resolved and the rest is kept.
 
 use std::ffi::OsString;
@@ -85,7 +85,7 @@ impl Failure {
     fn is_kept(&self, strictness: Strictness) -> bool {
         match strictness {
             Strictness::Lenient => true,
-            Strictness::AllowMissing => is_not_found(self.code.cast_signed()),
+            Strictness::AllowMissing | Strictness::AllButLast => is_not_found(self.code.cast_signed()),
             Strictness::Strict => false,
         }
     }
@@ -112,6 +112,9 @@ pub(crate) fn resolve(path: &NativePath, strictness: Strictness, rules: u32) -> 
     let (resolved, first_failure) = match final_path(&path) {
         Ok(resolved) => (resolved, 0),
         Err(failure) if failure.is_kept(strictness) => {
+            if strictness == Strictness::AllButLast && !has_directory(&path) {
+                return Err(failure.into());
+            }
             (as_far_as_possible(path, strictness, rules)?, failure.code)
         }
         Err(failure) => return Err(failure.into()),
@@ -122,6 +125,12 @@ pub(crate) fn resolve(path: &NativePath, strictness: Strictness, rules: u32) -> 
         refuse_loop(&resolved)?;
     }
     Ok(resolved)
+}
+
+/// Whether what a path stands in is a directory.
+fn has_directory(path: &[u16]) -> bool {
+    native(split(path).0.as_slice())
+        .is_ok_and(|above| metadata(&above, true).is_ok_and(|it| it.is_directory()))
 }
 
 /// `ntpath._getfinalpathname_nonstrict`: the directories that exist, and what was not found in them.
@@ -281,7 +290,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("File");
         fs::write(&file, b"").unwrap();
-        for strictness in [Strictness::Lenient, Strictness::AllowMissing, Strictness::Strict] {
+        for strictness in
+            [Strictness::Lenient, Strictness::AllowMissing, Strictness::AllButLast, Strictness::Strict]
+        {
             assert_eq!(resolved(&file, strictness).unwrap(), expected(&file));
             let roundabout = directory.path().join("missing").join("..").join("FILE");
             assert_eq!(resolved(&roundabout, strictness).unwrap(), expected(&file));
@@ -296,12 +307,19 @@ mod tests {
         let kept = expected(directory.path()).join("missing").join("deeper");
         assert_eq!(resolved(&missing, Strictness::Lenient).unwrap(), kept);
         assert_eq!(resolved(&missing, Strictness::AllowMissing).unwrap(), kept);
-        match resolved(&missing, Strictness::Strict) {
-            Err(Error::Os { code: 3, subject: Subject::Other(path) }) => {
-                assert_eq!(PathBuf::from(path.to_os_string()), missing);
+        for strictness in [Strictness::AllButLast, Strictness::Strict] {
+            match resolved(&missing, strictness) {
+                Err(Error::Os { code: 3, subject: Subject::Other(path) }) => {
+                    assert_eq!(PathBuf::from(path.to_os_string()), missing);
+                }
+                other => panic!("{other:?}"),
             }
-            other => panic!("{other:?}"),
         }
+        let last = directory.path().join("missing");
+        assert_eq!(
+            resolved(&last, Strictness::AllButLast).unwrap(),
+            expected(directory.path()).join("missing")
+        );
     }
 
     #[test]
