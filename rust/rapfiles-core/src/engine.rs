@@ -16,6 +16,7 @@ use crate::operation::Operation;
 use crate::outcome::Outcome;
 use crate::pool::{Pool, Reception};
 use crate::queue::{Job, Lane, Work};
+use crate::slices::{Sliced, Slices};
 use crate::ticket::Ticket;
 use crate::timing::LONGEST_LOOK;
 
@@ -168,6 +169,25 @@ impl Engine {
             self.pool.totals.cached.increment();
         }
         read
+    }
+
+    /// Goes on with a read in slices.
+    ///
+    /// # Safety
+    /// That of [`Slices::advance`].
+    pub(crate) unsafe fn read_slices(
+        &self,
+        file: &File,
+        mount: MountNumber,
+        slices: &mut Slices,
+        start: *mut u8,
+    ) -> Sliced {
+        // SAFETY: the caller's promise.
+        let sliced = unsafe { self.cached.read_slices(file, mount, slices, start) };
+        if matches!(sliced, Sliced::Complete | Sliced::End(_)) {
+            self.pool.totals.cached.increment();
+        }
+        sliced
     }
 
     /// What the engine may use.

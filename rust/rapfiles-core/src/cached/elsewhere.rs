@@ -10,6 +10,7 @@ use crate::operation::Operation;
 use crate::outcome::{FileSystem, Outcome};
 use crate::platform::{self, NativePath};
 use crate::queue::Lane;
+use crate::slices::{Sliced, Slices};
 
 #[derive(Debug)]
 pub(crate) struct Cached;
@@ -37,6 +38,18 @@ impl Cached {
         _offset: i64,
     ) -> Option<usize> {
         None
+    }
+
+    /// # Safety
+    /// None of it is touched.
+    pub(crate) unsafe fn read_slices(
+        &self,
+        _file: &File,
+        _mount: MountNumber,
+        _slices: &mut Slices,
+        _start: *mut u8,
+    ) -> Sliced {
+        Sliced::Missing
     }
 }
 

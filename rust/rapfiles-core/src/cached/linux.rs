@@ -18,6 +18,7 @@ use crate::operation::Operation;
 use crate::outcome::{FileSystem, Outcome};
 use crate::platform::{NativePath, metadata_of_fd, only_reads, parent, set_blocking};
 use crate::queue::Lane;
+use crate::slices::{Sliced, Slices};
 use crate::text::{Codec, Newline, decode};
 
 /// The largest file that is read on the loop: about 20 µs of copying.
@@ -259,6 +260,29 @@ impl Cached {
         let read = unsafe { read_now(file.as_raw_fd(), rooms, offset) };
         self.mounts.ended(permit);
         read
+    }
+
+    /// Goes on with a read in slices.
+    ///
+    /// # Safety
+    /// That of [`Slices::advance`].
+    pub(crate) unsafe fn read_slices(
+        &self,
+        file: &File,
+        mount: MountNumber,
+        slices: &mut Slices,
+        start: *mut u8,
+    ) -> Sliced {
+        let Some(permit) = self.mounts.permit(mount, Instant::now()) else { return Sliced::Missing };
+        let read = |room, offset| {
+            let offset = i64::try_from(offset).ok()?;
+            // SAFETY: the room is within the caller's.
+            unsafe { read_now(file.as_raw_fd(), &[room], offset) }
+        };
+        // SAFETY: the caller's promise.
+        let sliced = unsafe { slices.advance(start, read) };
+        self.mounts.ended(permit);
+        sliced
     }
 }
 

@@ -13,6 +13,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Subject};
 use crate::outcome::Outcome;
 use crate::platform;
+use crate::slices::{Sliced, Slices};
 use crate::text::Text;
 use crate::ticket::Ticket;
 use crate::write::Data;
@@ -248,6 +249,44 @@ impl<'a> Guard<'a> {
         let offset = i64::try_from(offset).ok()?;
         // SAFETY: the caller's promise.
         unsafe { read_now(self.handle, self.inner.file.as_ref()?, &[room], offset) }
+    }
+
+    /// How much the file has behind what is available, if that can be told without waiting.
+    pub fn left(&self) -> Option<usize> {
+        self.handle.facts.mount?;
+        job::left_in(self.inner.file.as_ref()?).ok()
+    }
+
+    /// A read in slices of what follows the available bytes. `to_end`: that is all that the file has. Whoever asks must
+    /// have the turn until it is over.
+    pub fn slices(&self, length: usize, to_end: bool) -> Option<Slices> {
+        let position = platform::seek(self.inner.file.as_ref()?, 0, platform::FROM_HERE).ok()?;
+        Some(Slices::new(position, length, to_end))
+    }
+
+    /// Goes on with a read in slices. When it is complete, the file's position is behind it, and the buffer used up.
+    ///
+    /// # Safety
+    /// That of [`Slices::advance`].
+    pub unsafe fn read_slices(&mut self, slices: &mut Slices, start: *mut u8) -> Sliced {
+        let (Some(mount), Some(file)) = (self.handle.facts.mount, self.inner.file.as_ref()) else {
+            return Sliced::Missing;
+        };
+        // SAFETY: the caller's promise.
+        let sliced = unsafe { Engine::current().read_slices(file, mount, slices, start) };
+        if matches!(sliced, Sliced::Complete | Sliced::End(_)) {
+            let end = i64::try_from(slices.end()).unwrap_or(i64::MAX);
+            if platform::seek(file, end, platform::FROM_START).is_err() {
+                return Sliced::Missing;
+            }
+            self.inner.reader.clear();
+        }
+        sliced
+    }
+
+    /// Whether the available bytes are ASCII without line ends to be translated, which is decoded in no time.
+    pub fn is_plain(&self) -> bool {
+        self.available().is_ascii() && memchr::memchr(b'\r', self.available()).is_none()
     }
 
     /// Has the native decoder decode everything up to the end of the file, which has been read.

@@ -491,7 +491,7 @@ fn once(result: io::Result<usize>) -> Result<Outcome, Error> {
 }
 
 /// How many bytes a regular file has from its position on.
-fn left_in(file: &File) -> io::Result<usize> {
+pub(super) fn left_in(file: &File) -> io::Result<usize> {
     let position = platform::seek(file, 0, platform::FROM_HERE)?;
     let length = platform::length_of(file)?;
     usize::try_from(length.saturating_sub(position)).map_err(|_| no_memory())

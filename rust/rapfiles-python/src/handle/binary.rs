@@ -133,7 +133,7 @@ impl Request for Read {
 /// A request that reads so many bytes, or everything.
 pub(crate) fn read(size: Option<usize>, iterates: bool) -> Box<dyn Request> {
     match size {
-        Some(size) if size <= LARGE => Box::new(Read { size, iterates }),
+        Some(size) if size <= MOST_NOW => Box::new(Read { size, iterates }),
         size => Box::new(ReadLarge::new(size, iterates)),
     }
 }

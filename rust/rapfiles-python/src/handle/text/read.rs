@@ -6,7 +6,7 @@ use std::time::Instant;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
-use rapfiles_core::{Fetched, Guard, Outcome, Salvage, Task};
+use rapfiles_core::{Fetched, Guard, MOST_NOW, Outcome, Salvage, Task};
 
 use super::feeder::{Feeder, More, is_filled, take};
 use super::state::{CODEC_SLICE, MANY, TextState, check_readable};
@@ -156,6 +156,18 @@ impl ReadAll {
     }
 }
 
+/// Whether the rest of the file is available, and so little that it may be decoded here.
+fn fetch_rest(guard: &mut Guard<'_>) -> bool {
+    let most = guard.available().len() + MOST_NOW;
+    let Some(all) = guard.left().map(|left| guard.available().len().saturating_add(left)) else {
+        return guard.fetch(MANY) == Fetched::End;
+    };
+    all <= most
+        && guard.fetch(all) != Fetched::Missing
+        && guard.fetch(all + 1) == Fetched::End
+        && (guard.available().len() <= MANY || guard.is_plain())
+}
+
 impl Request for ReadAll {
     fn name(&self) -> &'static str {
         "read"
@@ -188,7 +200,7 @@ impl Request for ReadAll {
         if let Some(Outcome::Text(text)) = outcome {
             return Ok(Step::Text(text));
         }
-        if guard.fetch(MANY) == Fetched::End
+        if fetch_rest(guard)
             && let Some(decoded) = guard.decode_rest()
         {
             return Ok(match decoded {

@@ -1,0 +1,154 @@
+//! Reading much on the loop: in slices, between which the other tasks have a turn.
+//!
+//! Handing a read to a worker and coming back takes as long as copying some hundred kilobytes. Up to [`MOST_SLICED`] it is
+//! therefore cheaper in total to copy what is in the page cache right here, and the loop is held for no longer than
+//! [`LONGEST_TURN`] at a time.
+
+use std::time::{Duration, Instant};
+
+use crate::cached::IoVec;
+
+/// More is read by workers, several at once where there are processors for it.
+pub const MOST_SLICED: usize = 2 << 20;
+/// For so long the loop is held at a time.
+const LONGEST_TURN: Duration = Duration::from_micros(50);
+/// So much is read with one call: some 10 µs of copying, three times as long into memory that nobody has used before.
+const SLICE: usize = 64 << 10;
+
+/// How far a read in slices has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sliced {
+    /// Everything is there.
+    Complete,
+    /// The file ends here.
+    End(usize),
+    /// The other tasks shall have a turn.
+    Pause,
+    /// A worker has to do it, from the beginning: something is not in the page cache, or the file has grown.
+    Missing,
+}
+
+/// A read in slices, at an offset of a file: its position stays where it is, so that nothing has to be put back when the
+/// read is given up.
+#[derive(Debug)]
+pub struct Slices {
+    offset: u64,
+    length: usize,
+    done: usize,
+    to_end: bool,
+}
+
+impl Slices {
+    /// A read of so many bytes from `offset` on. `to_end`: they are all that the file has.
+    pub(crate) fn new(offset: u64, length: usize, to_end: bool) -> Self {
+        Self { offset, length, done: 0, to_end }
+    }
+
+    /// The offset behind what has been read.
+    pub(crate) fn end(&self) -> u64 {
+        self.offset + self.done as u64
+    }
+
+    /// Reads on until it is time for a pause.
+    ///
+    /// # Safety
+    /// `start` must be valid for writes of `length` bytes and, where the read goes to the end of the file, of one more.
+    /// `read` must write no more than the room that it is given.
+    pub(crate) unsafe fn advance(
+        &mut self,
+        start: *mut u8,
+        mut read: impl FnMut(IoVec, u64) -> Option<usize>,
+    ) -> Sliced {
+        let began = Instant::now();
+        let mut last = began;
+        loop {
+            let rest = self.length - self.done;
+            let wanted = rest.min(SLICE);
+            // Asked for one byte more than the file had, the last call tells whether it has grown.
+            let more = usize::from(self.to_end && wanted == rest);
+            // SAFETY: the caller's promise.
+            let room = IoVec { start: unsafe { start.add(self.done) }, length: wanted + more };
+            match read(room, self.offset + self.done as u64) {
+                None => return Sliced::Missing,
+                Some(0) => return if rest == 0 { Sliced::Complete } else { Sliced::End(self.done) },
+                Some(count) if count > rest => return Sliced::Missing,
+                // The kernel had only a part of the slice at hand, or the file ends within it: the next call tells.
+                Some(count) => self.done += count,
+            }
+            if self.done == self.length {
+                return Sliced::Complete;
+            }
+            let now = Instant::now();
+            // Not when another slice like the last one would take too long.
+            if now + (now - last) > began + LONGEST_TURN {
+                return Sliced::Pause;
+            }
+            last = now;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads in slices what a file of this content has from `offset` on, `extent` bytes at most with each call.
+    fn read(content: &[u8], offset: usize, length: usize, to_end: bool, extent: usize) -> (Sliced, Vec<u8>) {
+        let mut room = vec![0_u8; length + 1];
+        let mut slices = Slices::new(offset as u64, length, to_end);
+        loop {
+            // SAFETY: there is room for one byte more, and no more is written than there is room for.
+            let sliced = unsafe {
+                slices.advance(room.as_mut_ptr(), |room, offset| {
+                    let rest = content.get(offset as usize..).unwrap_or_default();
+                    let count = room.length.min(rest.len()).min(extent);
+                    std::ptr::copy_nonoverlapping(rest.as_ptr(), room.start, count);
+                    Some(count)
+                })
+            };
+            if sliced != Sliced::Pause {
+                room.truncate(slices.done);
+                return (sliced, room);
+            }
+        }
+    }
+
+    #[test]
+    fn everything_arrives_in_whatever_pieces() {
+        let content: Vec<u8> = (0..SLICE * 3).map(|number| (number / 7) as u8).collect();
+        for length in [1, SLICE - 1, SLICE, SLICE + 1, SLICE * 2 - 5] {
+            for extent in [usize::MAX, SLICE, 4096] {
+                let (sliced, read) = read(&content, 5, length, false, extent);
+                assert_eq!((sliced, &read[..]), (Sliced::Complete, &content[5..5 + length]));
+            }
+        }
+        let (sliced, read) = read(&content, 0, content.len(), true, usize::MAX);
+        assert!(sliced == Sliced::Complete && read == content);
+    }
+
+    #[test]
+    fn what_has_shrunk_ends_and_what_has_grown_is_for_a_worker() {
+        let content = vec![7; SLICE * 2];
+        assert_eq!(read(&content, 0, SLICE * 2 + 1, true, usize::MAX).0, Sliced::End(SLICE * 2));
+        assert_eq!(read(&content, 0, SLICE * 3, false, 4096).0, Sliced::End(SLICE * 2));
+        assert_eq!(read(&content, 0, SLICE * 2 - 1, true, usize::MAX).0, Sliced::Missing);
+        assert_eq!(read(&content, 0, SLICE * 2 - 1, false, usize::MAX).0, Sliced::Complete);
+    }
+
+    #[test]
+    fn nobody_holds_the_loop_for_long() {
+        let mut room = vec![0_u8; MOST_SLICED];
+        let mut slices = Slices::new(0, MOST_SLICED, false);
+        let mut calls = 0;
+        // SAFETY: nothing is written.
+        let sliced = unsafe {
+            slices.advance(room.as_mut_ptr(), |room, _| {
+                calls += 1;
+                let until = Instant::now() + LONGEST_TURN;
+                while Instant::now() < until {}
+                Some(room.length)
+            })
+        };
+        assert_eq!((sliced, calls), (Sliced::Pause, 1));
+    }
+}
