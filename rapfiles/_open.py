@@ -10,10 +10,10 @@ from __future__ import annotations
 import io
 import os
 import sys
-import threading
 import warnings
 from collections.abc import Awaitable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from locale import getencoding
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar, overload
 
@@ -28,7 +28,7 @@ from ._file import (
     AsyncTextIOWrapper,
 )
 from ._text import check, native_codec, native_codec_of
-from ._threads import run_sync
+from ._undoable import Undoable, close_descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
@@ -368,44 +368,17 @@ async def _open(
 
 async def _adopt(opener: Opener, name: Any, flags: int, append: bool) -> _native.Opened:
     """Have the caller's function open a descriptor, in a thread, and take it over."""
-    call = _OpenerCall(opener, name, flags | getattr(os, "O_CLOEXEC", 0))
-    try:
-        await run_sync(call)
-    except BaseException:
-        call.abandon()
-        raise
+    flags |= getattr(os, "O_CLOEXEC", 0)
+    descriptor = await Undoable(partial(_call_opener, opener, name, flags), close_descriptor).run()
     # From here on it is the engine's to close.
-    return await _native.adopt_descriptor(call.descriptor, True, True, append, name)
+    return await _native.adopt_descriptor(descriptor, True, True, append, name)
 
 
-class _OpenerCall:
-    """A call of an opener. If nobody waits for it any more, the descriptor is closed."""
-
-    def __init__(self, opener: Opener, name: Any, flags: int) -> None:
-        self._opener = opener
-        self._name = name
-        self._flags = flags
-        self._lock = threading.Lock()
-        self._abandoned = False
-        self.descriptor = -1
-
-    def __call__(self) -> None:
-        descriptor = self._opener(self._name, self._flags)
-        if not isinstance(descriptor, int):
-            raise TypeError("expected integer from opener")
-        if descriptor < 0:
-            raise ValueError(f"opener returned {descriptor}")
-        os.set_inheritable(descriptor, False)
-        with self._lock:
-            self.descriptor = descriptor
-            abandoned = self._abandoned
-        if abandoned:
-            os.close(descriptor)
-
-    def abandon(self) -> None:
-        """Nobody is going to take it."""
-        with self._lock:
-            self._abandoned = True
-            descriptor, self.descriptor = self.descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
+def _call_opener(opener: Opener, name: Any, flags: int) -> int:
+    descriptor = opener(name, flags)
+    if not isinstance(descriptor, int):
+        raise TypeError("expected integer from opener")
+    if descriptor < 0:
+        raise ValueError(f"opener returned {descriptor}")
+    os.set_inheritable(descriptor, False)
+    return descriptor

@@ -6,9 +6,9 @@ daemons, so that one that is stuck does not keep the interpreter from ending, an
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import os
-import queue
 import threading
 from collections import deque
 from functools import partial
@@ -29,35 +29,42 @@ class _Threads:
     """As many threads as there are calls under way, kept for a while for the next ones."""
 
     def __init__(self) -> None:
-        self._work: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._free = 0
+        self._work: deque[Callable[[], object]] = deque()
+        self._changed = threading.Condition(threading.Lock())
+        self._idle = 0
 
     def start(self, work: Callable[[], object]) -> None:
-        """Run something in a thread."""
-        with self._lock:
-            new = self._free == 0
-            if not new:
-                self._free -= 1
-            self._work.put(work)
-        if new:
+        """Run something in a thread.
+
+        Raises:
+            RuntimeError: The system refuses a thread.
+        """
+        with self._changed:
+            self._work.append(work)
+            if self._idle >= len(self._work):
+                self._changed.notify()
+                return
+        try:
             threading.Thread(target=self._run, name="rapfiles call", daemon=True).start()
+        except BaseException:
+            with self._changed:
+                if work not in self._work:
+                    return  # a thread that was done with something else has taken it
+                self._work.remove(work)
+            raise
 
     def _run(self) -> None:
         while True:
-            try:
-                work = self._work.get(timeout=_KEEP_ALIVE)
-            except queue.Empty:
-                with self._lock:
-                    # Whoever counted this thread as free has put its work into the queue.
-                    if not self._work.empty() or self._free == 0:
-                        continue
-                    self._free -= 1
-                    return
+            with self._changed:
+                while not self._work:
+                    self._idle += 1
+                    notified = self._changed.wait(_KEEP_ALIVE)
+                    self._idle -= 1
+                    if not notified and not self._work:
+                        return
+                work = self._work.popleft()
             work()
             del work
-            with self._lock:
-                self._free += 1
 
 
 _threads = _Threads()
@@ -93,6 +100,13 @@ class _Call:
             self.error = error
         del function
         # The loop may be closed, and nobody interested any more.
+        with contextlib.suppress(RuntimeError):
+            self._tell()
+
+    def refuse(self, error: BaseException) -> None:
+        """It is not going to be made."""
+        self._function = None
+        self.error = error
         with contextlib.suppress(RuntimeError):
             self._tell()
 
@@ -158,7 +172,14 @@ class Strand:
             if self._running:
                 return
             self._running = True
-        _threads.start(self._work)
+        try:
+            _threads.start(self._work)
+        except BaseException as error:
+            with self._lock:
+                refused, self._calls = self._calls, deque()
+                self._running = False
+            for each in refused:
+                each.refuse(error)
 
     def _work(self) -> None:
         while True:
@@ -176,3 +197,13 @@ async def run_sync(function: Callable[..., T], /, *args: Any, **kwargs: Any) -> 
     If cancelled, this raises at once; the call goes on all the same.
     """
     return await Strand().run(function, *args, **kwargs)
+
+
+def in_background(work: Callable[[], object]) -> None:
+    """Do something in a thread of its own that nobody waits for; safe while the garbage is collected."""
+    try:
+        # The threads above have a lock, which this thread may hold.
+        _thread.start_new_thread(work, ())
+    except RuntimeError:  # no more threads to be had, or the interpreter is ending
+        with contextlib.suppress(OSError):
+            work()

@@ -16,7 +16,7 @@ import anyio
 import pytest
 
 import rapfiles
-from support import lag
+from support import lag, process
 from support.handles import Step, by_builtin, by_rapfiles
 
 MAKERS: dict[str, Callable[[Path], Any]] = {
@@ -174,3 +174,28 @@ async def test_a_pipe_of_a_process() -> None:
         await stdin.close()
         assert await stdout.readline() == "cba\n"
         await stdout.close()
+
+
+REFUSED = """
+import asyncio, io, threading
+import rapfiles
+
+async def main():
+    file = rapfiles.wrap_file(io.BytesIO())
+    print("ready", flush=True)
+    threading.stack_size(1 << 47)  # more than there are addresses
+    answers = await asyncio.gather(file.write(b"one"), file.write(b"two"), return_exceptions=True)
+    print([type(answer).__name__ for answer in answers])
+    threading.stack_size(0)
+    await file.write(b"three")
+    print(await file.seek(0), await file.read())
+
+asyncio.run(main())
+"""
+
+
+def test_the_system_refuses_threads() -> None:
+    """What can be given no thread fails, and does so once: what comes later is done."""
+    ended = process.run(REFUSED)
+    assert (ended.code, ended.errors) == (0, "")
+    assert ended.output == "['RuntimeError', 'RuntimeError']\n0 b'three'\n"

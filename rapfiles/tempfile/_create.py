@@ -7,81 +7,19 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import Any, Final
 
 from .._path import AsyncPath
-from .._threads import run_sync
-from ._leftover import in_background
+from .._undoable import Undoable
 from ._names import AnyPath, Naming, naming
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-__all__ = ["BINARY_FLAGS", "FILE_MODE", "Undoable", "collides", "make_directory", "mkdtemp", "mkstemp"]
+__all__ = ["BINARY_FLAGS", "FILE_MODE", "collides", "make_directory", "mkdtemp", "mkstemp"]
 
 # Never an existing file, and never what a link leads to.
 TEXT_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
 BINARY_FLAGS: Final = TEXT_FLAGS | getattr(os, "O_BINARY", 0)
 FILE_MODE: Final = 0o600
 DIRECTORY_MODE: Final = 0o700
-
-T = TypeVar("T")
-
-
-class Undoable(Generic[T]):
-    """One piece of work in a thread; its result is undone if it comes when nobody waits for it any more.
-
-    `undo` never runs on the event loop's thread.
-    """
-
-    __slots__ = ("_abandoned", "_lock", "_made", "_undo", "_work")
-
-    def __init__(self, work: Callable[[], T], undo: Callable[[T], object]) -> None:
-        self._work = work
-        self._undo = undo
-        self._lock = Lock()
-        self._abandoned = False
-        self._made: list[T] = []
-
-    def __call__(self) -> T:
-        """Do it, in this thread."""
-        if self._abandoned:
-            raise InterruptedError(errno.EINTR, "nobody waits for this any more")
-        made = self._work()
-        with self._lock:
-            self._made.append(made)
-            late = self._abandoned
-        if late:
-            self._take_back()
-        return made
-
-    async def run(self) -> T:
-        """Do it in a thread, and undo it if cancelled."""
-        try:
-            return await run_sync(self)
-        except BaseException:
-            self.abandon()
-            raise
-
-    def abandon(self) -> None:
-        """Undo what was made, now in the background, or as soon as it is made."""
-        with self._lock:
-            self._abandoned = True
-            late = bool(self._made)
-        if late:
-            in_background(self._take_back)
-
-    async def take_back(self) -> None:
-        """Undo what was made, in a thread, and wait for that."""
-        self._abandoned = True
-        await run_sync(self._take_back)
-
-    def _take_back(self) -> None:
-        with self._lock:
-            made, self._made = self._made, []
-        for thing in made:
-            self._undo(thing)
 
 
 def collides(error: OSError, directory: str | bytes) -> bool:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from .._path import AsyncPath
 from .._threads import run_sync
-from ._create import Undoable, make_directory
+from .._undoable import Undoable
+from ._create import make_directory
 from ._leftover import Leftover
 from ._manager import TemporaryContextManager
 from ._names import AnyPath, naming

@@ -18,8 +18,9 @@ import rapfiles._native as _native
 from .._arguments import path_text, permissions
 from .._open import open as open_file
 from .._path import AsyncPath
-from .._threads import run_sync
-from ._create import BINARY_FLAGS, FILE_MODE, Undoable, collides
+from .._threads import in_background, run_sync
+from .._undoable import Undoable, close_descriptor
+from ._create import BINARY_FLAGS, FILE_MODE, collides
 from ._leftover import Leftover
 from ._manager import TemporaryContextManager
 from ._names import AnyPath, Naming, naming
@@ -201,9 +202,9 @@ class _Temporary:
         try:
             await run_sync(work)
         finally:
-            # There still if the work was not begun.
+            # There still if the work was not begun. Closing may wait.
             if (descriptor := _taken(descriptors)) is not None:
-                os.close(descriptor)
+                in_background(partial(close_descriptor, descriptor))
         return AsyncPath(target)
 
     def _settle(self, target: str) -> None:

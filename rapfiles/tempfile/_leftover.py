@@ -7,21 +7,19 @@ and what is still there when the interpreter ends is removed then.
 
 from __future__ import annotations
 
-import _thread
 import atexit
-import contextlib
 import os
 import sys
 import warnings
 from threading import RLock
 from typing import TYPE_CHECKING
 
-from .._threads import run_sync
+from .._threads import in_background, run_sync
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["Leftover", "in_background"]
+__all__ = ["Leftover"]
 
 _all: set[Leftover] = set()
 
@@ -108,15 +106,6 @@ class Leftover:
         self.remove()
         if unexpected and self._warning is not None:
             warnings.warn(self._warning, ResourceWarning, stacklevel=2)
-
-
-def in_background(work: Callable[[], object]) -> None:
-    """Do something in a thread of its own that nobody waits for; safe while the garbage is collected."""
-    try:
-        _thread.start_new_thread(work, ())
-    except RuntimeError:  # no more threads to be had, or the interpreter is ending
-        with contextlib.suppress(OSError):
-            work()
 
 
 @atexit.register
