@@ -5,9 +5,10 @@ whole, in its order, or not at all. After a cancelled close, the handle can be c
 """
 
 import asyncio
+import errno
 import os
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,13 @@ class Cancelling:
     cancelled: int = 0
     history: list[object] = field(default_factory=list)
     opening: bool = False
+    pause: tuple[int, float] | None = None
+    until: Callable[[], bool] = lambda: True
+
+    async def after(self, turns: int, begin: Callable[[], Awaitable[Any]], most: float) -> Any:
+        """The same, cancelled after so many turns of the loop, and up to `most` seconds at random."""
+        self.pause = (turns, self.generator.random() * most)
+        return await self(begin)
 
     async def __call__(self, begin: Callable[[], Awaitable[Any]], what: object = None) -> Any:
         """What `begin()` gives, or CANCELLED."""
@@ -45,6 +53,15 @@ class Cancelling:
         return result
 
     async def _pause(self) -> None:
+        if self.pause is not None:
+            turns, seconds = self.pause
+            while not self.until():
+                await anyio.sleep(0)
+            if seconds:
+                await anyio.sleep(seconds)
+            for _ in range(turns):
+                await anyio.sleep(0)
+            return
         if self.generator.random() < 0.2:
             await anyio.sleep(self.generator.random() * 0.0005)
         for _ in range(self.generator.choice([0, 0, 1, 1, 2, 3, 5])):
@@ -380,3 +397,101 @@ async def test_a_time_out_in_the_middle_of_lines(tmp_path: Path) -> None:
                     if len(found) % 100 == 0:
                         await anyio.sleep(0)
     assert b"".join(found) == CONTENT
+
+
+# Larger than what is buffered, read or laid out at once; with characters that make decoding more than a copy.
+LARGE = (
+    "".join(f"{number:07} caf\u00e9 \u20ac\n" for number in range(60_000)) + "\u00e4" * 700_000 + "\nend\n"
+)
+LARGE_READS: dict[str, tuple[dict[str, Any], Callable[[Any], Awaitable[Any]]]] = {
+    "text": ({"encoding": "utf-8"}, lambda file: file.read(1_500_000)),
+    "rest": ({"encoding": "utf-8"}, lambda file: file.read()),
+    "line": ({"encoding": "utf-8"}, lambda file: file.readline()),
+    "lines": ({"encoding": "utf-8"}, lambda file: file.readlines()),
+    "latin-1": ({"encoding": "latin-1"}, lambda file: file.read(1_500_000)),
+    "codec": ({"encoding": "utf-8-sig"}, lambda file: file.read()),
+    "bytes": ({"mode": "rb"}, lambda file: file.read(1_500_000)),
+    "rest of bytes": ({"mode": "rb"}, lambda file: file.read()),
+    "raw": ({"mode": "rb", "buffering": 0}, lambda file: file.read(1_500_000)),
+    "raw rest": ({"mode": "rb", "buffering": 0}, lambda file: file.read()),
+    "into": ({"mode": "rb"}, lambda file: file.readinto(bytearray(1_500_000))),
+    "raw into": ({"mode": "rb", "buffering": 0}, lambda file: file.readinto(bytearray(1_500_000))),
+}
+
+
+@pytest.mark.parametrize("name", LARGE_READS)
+def test_what_follows_a_cancelled_large_read(name: str, tmp_path: Path, loop: Loop) -> None:
+    """Wherever it is cancelled, queued, with a worker, or between two jobs, nothing is missing afterwards."""
+    keywords, read = LARGE_READS[name]
+    (tmp_path / "content").write_bytes(LARGE.encode())
+    text = keywords.get("mode") != "rb"
+    whole: Any = LARGE.encode().decode(keywords["encoding"]) if text else LARGE.encode()
+    # A line is most worth cancelling where it is long.
+    before = whole.index("\u00e4" * 10) if name == "line" else 5
+    generator = random.Random(name)
+
+    async def main() -> None:
+        cancelled = 0
+        for turns in range(40):
+            cancel = Cancelling(generator, loop.library)
+            async with rapfiles.open(tmp_path / "content", **keywords) as file:
+                first = await file.read(before)
+                await cancel.after(turns % 20, lambda: read(file), 0 if turns < 20 else 0.004)
+                cancelled += cancel.cancelled
+                if cancel.cancelled:
+                    rest = await file.read(700_000)
+                    rest += await file.read()
+                    assert first + rest == whole, f"cancelled after {turns} turns"
+        assert cancelled
+
+    loop.run(main)
+
+
+@pytest.fixture
+def little_space() -> Iterator[int]:
+    """Files cannot grow beyond so many bytes."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8 << 20, before[1]))
+    yield 8 << 20
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("then", ["close", "flush", "write"])
+def test_a_cancelled_write_that_failed_is_told_of_once(
+    then: str, tmp_path: Path, little_space: int, loop: Loop
+) -> None:
+    """A write that went on when its caller was gone, and failed, is told of by what comes next."""
+    generator = random.Random(then)
+    path = tmp_path / "file"
+    data = bytearray(little_space + 1)
+
+    async def failure(work: Callable[[], Awaitable[object]]) -> int | None:
+        try:
+            await work()
+        except OSError as error:
+            return error.errno
+        return None
+
+    async def main() -> None:
+        told = turns = 0
+        while told < 3:
+            turns += 1
+            assert turns < 500
+            cancel = Cancelling(generator, loop.library)
+            file = await rapfiles.open(path, "wb")
+            if turns % 2:
+                # Not before a worker is at it.
+                cancel.until = lambda: path.stat().st_size > 0
+            await cancel.after(turns // 2 % 8, lambda: failure(lambda: file.write(data)), 0)  # noqa: B023
+            calls = [lambda: file.write(b"more")] if then == "write" else [getattr(file, then)]  # noqa: B023
+            found = [await failure(call) for call in [*calls, file.close, file.close]]
+            assert file.closed
+            if cancel.cancelled:
+                # It was dropped before it began, or it began and failed.
+                written = path.stat().st_size
+                assert found[0] == (errno.EFBIG if written >= little_space else None)
+                assert not any(found[1:])
+                told += found[0] is not None
+
+    loop.run(main)

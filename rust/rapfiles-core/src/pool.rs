@@ -99,6 +99,16 @@ pub(crate) fn close(file: File) {
     }
 }
 
+/// How a job ended.
+enum End {
+    /// With this outcome.
+    Outcome(Result<Outcome, Error>),
+    /// The outcome is in the ticket already.
+    Left,
+    /// Another one has the outcome.
+    Nothing,
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Role {
     Worker,
@@ -386,31 +396,42 @@ impl Pool {
             self.totals.cancelled.increment();
             return;
         }
-        let outcome = match work {
+        let end = match work {
             Work::Operation(operation) => {
                 let kind = operation.kind();
                 let began = Instant::now();
                 let outcome = self.guard(|| operation.run(&ticket));
                 self.timing.note(kind, began.elapsed());
-                Some(outcome)
+                End::Outcome(outcome)
             }
             Work::Handle(job) => {
                 let kind = job.kind();
                 let began = Instant::now();
-                let outcome = self.guard(|| job.run());
+                let left = self.guard(|| {
+                    job.run(&ticket);
+                    Ok(())
+                });
                 self.timing.note(kind, began.elapsed());
-                Some(outcome)
+                left.map_or_else(|panic| End::Outcome(Err(panic)), |()| End::Left)
             }
             // Only the last of the workers that fill a buffer has an outcome.
-            Work::Fill(fill) => self.guard(|| Ok(fill.run(&ticket))).unwrap_or_else(|panic| Some(Err(panic))),
-            Work::FillText(mut text) => Some(self.guard(|| {
+            Work::Fill(fill) => match self.guard(|| Ok(fill.run(&ticket))) {
+                Ok(outcome) => outcome.map_or(End::Nothing, End::Outcome),
+                Err(panic) => End::Outcome(Err(panic)),
+            },
+            Work::FillText(mut text) => End::Outcome(self.guard(|| {
                 text.run();
                 Ok(Outcome::TextFilled(text))
             })),
         };
         // Counted before anybody can know that it is done.
         self.totals.completed.increment();
-        if outcome.is_some_and(|outcome| ticket.finish(outcome)) {
+        let woken = match end {
+            End::Outcome(outcome) => ticket.finish(outcome),
+            End::Left => ticket.tell(),
+            End::Nothing => false,
+        };
+        if woken {
             self.totals.wakeups.increment();
         }
     }

@@ -73,7 +73,18 @@ impl Ticket {
 
     /// A worker leaves the outcome, and wakes the loop if its task has suspended; `true` when it did.
     pub(crate) fn finish(self: &Arc<Self>, outcome: Result<Outcome, Error>) -> bool {
-        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+        self.leave(outcome);
+        self.tell()
+    }
+
+    /// Leaves the outcome without telling anybody yet.
+    pub(crate) fn leave(&self, outcome: Result<Outcome, Error>) {
+        let before = self.outcome.lock().unwrap_or_else(PoisonError::into_inner).replace(outcome);
+        drop(before);
+    }
+
+    /// The outcome has been left: wakes the loop if its task has suspended; `true` when it did.
+    pub(crate) fn tell(self: &Arc<Self>) -> bool {
         let before = self.progress.fetch_or(DONE, Ordering::AcqRel);
         if before & CANCELLED != 0 {
             drop(self.take());

@@ -157,6 +157,11 @@ impl Decoder {
         self.chunk.len() - self.used
     }
 
+    /// The number of bytes of a character whose rest is in the next chunk.
+    pub(super) fn undecoded(&self) -> usize {
+        self.undecoded.len()
+    }
+
     /// The number of characters that are there.
     pub fn characters(&self) -> usize {
         count(&self.chunk[self.used..], self.form)

@@ -326,13 +326,6 @@ impl<'a> Guard<'a> {
         self.inner.decoder = decoder.map(Box::new);
     }
 
-    /// Puts text that was taken from the decoder back.
-    pub fn put_text_back(&mut self, text: Text) {
-        if let Some(decoder) = self.decoder() {
-            decoder.put_back(text.into_content());
-        }
-    }
-
     /// Has the native decoder decode so many of the available bytes.
     ///
     /// # Errors
@@ -431,7 +424,8 @@ impl<'a> Guard<'a> {
         if self.handle.facts.mount.is_none() || writer.running {
             return None;
         }
-        Some(job::position(file, reader, writer).map_err(|error| Error::new(&error, Subject::Nothing)))
+        let position = job::position(file, reader, writer.unwritten() as u64, writer.rewind);
+        Some(position.map_err(|error| Error::new(&error, Subject::Nothing)))
     }
 
     /// Moves the position, if that needs no waiting. Nothing may be left to be written.

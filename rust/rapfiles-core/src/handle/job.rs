@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::batch::LineBatch;
 use super::decoder::{Chunk, Decoder};
 use super::reader::{Filled, Reader, no_memory};
+use super::trace::Trace;
 use super::turn::{Aftermath, Handle, Salvage};
 use super::writer::Writer;
 use crate::error::{About, Error, Subject};
@@ -14,6 +15,7 @@ use crate::fill::{KeepAlive, TextFill};
 use crate::outcome::Outcome;
 use crate::parallel;
 use crate::platform;
+use crate::ticket::Ticket;
 use crate::write::Data;
 
 /// Content up to this size is brought in the handle's buffer; for more, the caller makes room first.
@@ -40,7 +42,7 @@ impl TaskRoom {
         Self { start, length, _keep_alive: keep_alive }
     }
 
-    fn bytes(&mut self) -> &mut [u8] {
+    pub(super) fn bytes(&mut self) -> &mut [u8] {
         // SAFETY: the contract of `new`. The bytes may be uninitialised, but they are only handed to the system to be
         // written to, and read where it has written.
         unsafe { std::slice::from_raw_parts_mut(self.start, self.length) }
@@ -148,22 +150,26 @@ enum Role {
 pub struct HandleJob {
     handle: Arc<Handle>,
     role: Role,
-    /// The caller's memory, and how much of it was filled before.
-    room: Option<(TaskRoom, usize)>,
+    trace: Trace,
     over: bool,
 }
 
 impl HandleJob {
     pub(super) fn new(handle: Arc<Handle>, task: Task) -> Self {
-        Self { handle, role: Role::Turn(Some(task)), room: None, over: false }
+        let wrote = matches!(
+            task,
+            Task::WriteOnce(_) | Task::WriteThrough(_) | Task::Synchronise { .. } | Task::Close
+        );
+        let trace = Trace { wrote, ..Trace::default() };
+        Self { handle, role: Role::Turn(Some(task)), trace, over: false }
     }
 
     pub(super) fn positional(handle: Arc<Handle>, task: Task) -> Self {
-        Self { handle, role: Role::Positional(Some(task)), room: None, over: false }
+        Self { handle, role: Role::Positional(Some(task)), trace: Trace::default(), over: false }
     }
 
     pub(super) fn writer(handle: Arc<Handle>) -> Self {
-        Self { handle, role: Role::Writer, room: None, over: false }
+        Self { handle, role: Role::Writer, trace: Trace::default(), over: false }
     }
 
     /// A small number for the kind of job, by which [`crate::timing`] tells them apart.
@@ -192,55 +198,26 @@ impl HandleJob {
         self.handle.facts.lane
     }
 
-    /// Runs in a worker.
-    pub(crate) fn run(mut self) -> Result<Outcome, Error> {
+    /// Runs in a worker. The outcome is left in the ticket, whose owner is yet to be told.
+    pub(crate) fn run(mut self, ticket: &Ticket) {
         match &mut self.role {
-            Role::Turn(task) => match task.take() {
-                Some(task) => {
-                    let result = self.run_task(task);
-                    self.end(result)
+            Role::Turn(task) => {
+                if let Some(task) = task.take() {
+                    let outcome = self.run_task(task);
+                    self.over = true;
+                    self.handle.job_ended(std::mem::take(&mut self.trace), Some((ticket, outcome)));
                 }
-                None => Ok(Outcome::Done),
-            },
-            Role::Positional(task) => match task.take() {
-                Some(task) => self.run_positional(task),
-                None => Ok(Outcome::Done),
-            },
+            }
+            Role::Positional(task) => {
+                if let Some(task) = task.take() {
+                    ticket.leave(self.run_positional(task));
+                }
+            }
             Role::Writer => {
                 self.run_writer();
-                Ok(Outcome::Done)
+                ticket.leave(Ok(Outcome::Done));
             }
         }
-    }
-
-    /// Ends the task. Where nobody waits for its outcome any more, what was read is as if it had been read ahead.
-    fn end(&mut self, mut result: Result<Outcome, Error>) -> Result<Outcome, Error> {
-        let handle = Arc::clone(&self.handle);
-        let mut inner = handle.inner();
-        if inner.is_abandoned() {
-            match std::mem::replace(&mut result, Ok(Outcome::Done)) {
-                Ok(Outcome::Text(text)) => inner.restore(Salvage::Text(text.into_content())),
-                Ok(Outcome::TextFilled(fill)) => {
-                    inner.restore(Salvage::Text(fill.into_text().into_content()))
-                }
-                Ok(Outcome::Lines(lines)) => inner.restore(Salvage::Text(lines.rest().to_vec())),
-                Ok(Outcome::Filled { length, tail }) => {
-                    if let Some((room, have)) = &mut self.room {
-                        inner.reader.append(&room.bytes()[*have..length]);
-                    }
-                    inner.reader.append(&tail);
-                }
-                Ok(Outcome::Count(count)) => {
-                    if let Some((room, _)) = &mut self.room {
-                        inner.reader.append(&room.bytes()[..count as usize]);
-                    }
-                }
-                _ => {}
-            }
-        }
-        self.over = true;
-        handle.job_ended(inner);
-        result
     }
 
     fn file(&self) -> Result<Arc<File>, Error> {
@@ -272,7 +249,7 @@ impl HandleJob {
                 measured.about(Subject::Nothing)
             }
             Task::FillRoom { room, have, to_end } => {
-                let (room, _) = self.room.insert((room, have));
+                let (room, _) = self.trace.room.insert((room, have));
                 match fill_room(&file, room.bytes(), have, to_end) {
                     Ok((length, tail)) => Ok(Outcome::Filled { length, tail }),
                     Err((length, error)) => {
@@ -286,7 +263,7 @@ impl HandleJob {
                     return Ok(Outcome::WouldBlock);
                 }
                 handle.inner().reader.pass_by();
-                let (room, _) = self.room.insert((room, 0));
+                let (room, _) = self.trace.room.insert((room, 0));
                 let bytes = room.bytes();
                 // SAFETY: the slice is as long as it says.
                 once(unsafe { platform::read(&file, bytes.as_mut_ptr(), bytes.len()) })
@@ -333,6 +310,8 @@ impl HandleJob {
                 Ok(Outcome::Count(data.bytes().len() as u64))
             }
             Task::Seek { offset, whence } => {
+                let before = position(&file, &handle.inner().reader, 0, 0).ok();
+                self.trace.moved_from = before;
                 let sought = self.with_reader(|reader| seek(&file, reader, offset, whence));
                 sought.map(Outcome::Count).about(Subject::Nothing)
             }
@@ -424,14 +403,15 @@ impl HandleJob {
                 drop(inner);
                 break;
             };
-            let rewind = std::mem::take(&mut inner.writer.rewind);
+            let mut rewind = inner.writer.rewind;
             drop(inner);
             std::mem::take(&mut aftermath).happen();
 
-            let (written, result) = write_out(&file, rewind, piece.bytes());
+            let (written, result) = write_out(&file, &mut rewind, piece.bytes());
             drop(file);
             // Locked until the next piece is in hand: whoever is told of an error is not to find this trying again.
             inner = handle.inner();
+            inner.writer.rewind = rewind;
             inner.writer.give_back(piece, written);
             if let Err(error) = result {
                 inner.writer.error = Some(Error::new(&error, Subject::Nothing));
@@ -447,8 +427,15 @@ impl Drop for HandleJob {
         if self.over {
             return;
         }
-        match self.role {
-            Role::Turn(_) => self.handle.job_ended(self.handle.inner()),
+        match &mut self.role {
+            Role::Turn(task) => {
+                let trace = std::mem::take(&mut self.trace);
+                // Text that was to be laid out has been taken from the decoder.
+                if let Some(Task::LayOut(fill)) = task.take() {
+                    self.handle.inner().restore(Salvage::Text(fill.into_text().into_content()));
+                }
+                self.handle.job_ended(trace, None);
+            }
             Role::Positional(_) => self.handle.positional_ended(),
             Role::Writer => {
                 // Where there is no thread, or a defect has ended it, whoever waits must learn of it.
@@ -573,11 +560,12 @@ fn write_all(file: &File, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
 }
 
 /// Goes back by what was read ahead, and writes everything: how much was written, and what failed.
-fn write_out(file: &File, rewind: u64, bytes: &[u8]) -> (usize, io::Result<()>) {
-    if rewind > 0
-        && let Err(error) = platform::seek(file, -(rewind as i64), platform::FROM_HERE)
-    {
-        return (0, Err(error));
+fn write_out(file: &File, rewind: &mut u64, bytes: &[u8]) -> (usize, io::Result<()>) {
+    if *rewind > 0 {
+        if let Err(error) = platform::seek(file, -(*rewind as i64), platform::FROM_HERE) {
+            return (0, Err(error));
+        }
+        *rewind = 0;
     }
     match write_all(file, bytes) {
         Ok(()) => (bytes.len(), Ok(())),
@@ -588,7 +576,7 @@ fn write_out(file: &File, rewind: u64, bytes: &[u8]) -> (usize, io::Result<()>) 
 /// Writes what the buffer for writing has, here and now.
 pub(super) fn drain(file: &File, writer: &mut Writer) -> io::Result<()> {
     while let Some(piece) = writer.take() {
-        let (written, result) = write_out(file, std::mem::take(&mut writer.rewind), piece.bytes());
+        let (written, result) = write_out(file, &mut writer.rewind, piece.bytes());
         writer.give_back(piece, written);
         result?;
     }
@@ -604,10 +592,10 @@ pub(super) fn rewind(file: &File, reader: &mut Reader) -> io::Result<()> {
     Ok(())
 }
 
-/// Where the user is.
-pub(super) fn position(file: &File, reader: &Reader, writer: &Writer) -> io::Result<u64> {
+/// Where the user is, who has so many bytes to write still, and so many read ahead when that began.
+pub(super) fn position(file: &File, reader: &Reader, unwritten: u64, rewind: u64) -> io::Result<u64> {
     let position = platform::seek(file, 0, platform::FROM_HERE)?;
-    Ok((position + writer.unwritten() as u64).saturating_sub(reader.len() as u64 + writer.rewind))
+    Ok((position + unwritten).saturating_sub(reader.len() as u64 + rewind))
 }
 
 /// Moves to where the user wants to be; within what was read ahead without moving the file's position.

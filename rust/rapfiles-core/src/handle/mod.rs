@@ -8,6 +8,7 @@ mod guard;
 mod job;
 mod open;
 mod reader;
+mod trace;
 mod turn;
 mod writer;
 

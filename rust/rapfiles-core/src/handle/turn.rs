@@ -17,6 +17,7 @@ use super::facts::Facts;
 use super::guard::Guard;
 use super::open::OpenedFile;
 use super::reader::Reader;
+use super::trace::Trace;
 use super::writer::Writer;
 use crate::engine::Engine;
 use crate::error::{Error, Subject};
@@ -63,6 +64,8 @@ pub(super) struct Inner {
     abandoned: bool,
     /// What is to be put back then.
     salvage: Option<Salvage>,
+    /// What the job that ended last has done, until its outcome is collected.
+    uncollected: Option<Trace>,
     /// Positional operations under way, and who waits for their end.
     positional: usize,
     positional_waiter: Option<Arc<Ticket>>,
@@ -113,6 +116,7 @@ impl Handle {
             job: false,
             abandoned: false,
             salvage: None,
+            uncollected: None,
             positional: 0,
             positional_waiter: None,
             reader: Reader::default(),
@@ -169,24 +173,42 @@ impl Handle {
         }
     }
 
-    /// The operation that holds the turn is given up while it waits. Where a worker has a task of it, the worker puts
-    /// back what is to be put back and passes the turn on; where it comes back from here, the caller has to do so.
-    ///
-    /// # Errors
-    /// No worker has a task of it.
-    pub fn abandon(self: &Arc<Self>, salvage: Option<Salvage>) -> Result<(), Option<Salvage>> {
-        let Ok(mut guard) = self.lock() else { return Ok(()) };
+    /// The operation that holds the turn is given up. What its tasks have done and nobody has been told of is undone,
+    /// `salvage` is put back in front of that, and the turn is passed on: by the worker that has a task of it, when that
+    /// ends, else here and now. `ticket`: of the task that it waits for.
+    pub fn abandon(self: &Arc<Self>, ticket: Option<&Ticket>, salvage: Option<Salvage>) {
+        let Ok(mut guard) = self.lock() else { return };
         guard.inner.writer.waiter = None;
         guard.inner.positional_waiter = None;
-        if !guard.inner.job {
-            return Err(salvage);
+        // Under this lock a worker that ends either finds that nobody waits, or has left its outcome.
+        if guard.inner.job {
+            guard.inner.abandoned = true;
+            guard.inner.salvage = salvage;
+            if let Some(signal) = &self.signal {
+                signal.raise();
+            }
+            drop(guard);
+            if let Some(ticket) = ticket {
+                ticket.cancel();
+            }
+            return;
         }
-        guard.inner.abandoned = true;
-        guard.inner.salvage = salvage;
-        if let Some(signal) = &self.signal {
-            signal.raise();
+        let mut trace = guard.inner.uncollected.take();
+        if let (Some(trace), Some(outcome)) = (&mut trace, ticket.and_then(Ticket::take)) {
+            trace.undo(&mut guard.inner, outcome);
         }
-        Ok(())
+        if let Some(salvage) = salvage {
+            guard.inner.restore(salvage);
+        }
+        guard.inner.pass_on().happen_after(guard);
+        drop(trace);
+    }
+
+    /// The outcome of a task has been taken from its ticket.
+    pub fn collected(self: &Arc<Self>) {
+        let trace = self.lock().ok().and_then(|mut guard| guard.inner.uncollected.take());
+        // Not under the lock: it may be the last to hold on to memory of the caller's.
+        drop(trace);
     }
 
     /// Nobody is going to close it: that is done in the background, after what is buffered has been written.
@@ -218,21 +240,37 @@ impl Handle {
         aftermath.happen();
     }
 
-    /// A worker's task is over, and everything has been put back.
-    pub(super) fn job_ended(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>) {
+    /// A worker's task is over: its outcome is left in the ticket, or, where nobody waits for it any more, undone.
+    pub(super) fn job_ended(
+        self: &Arc<Self>,
+        mut trace: Trace,
+        end: Option<(&Ticket, Result<Outcome, Error>)>,
+    ) {
+        let mut inner = self.inner();
         inner.job = false;
         if let Some(signal) = &self.signal {
             signal.clear();
         }
         let mut aftermath = Aftermath::default();
+        let mut undone = None;
         if std::mem::take(&mut inner.abandoned) {
+            if let Some((_, outcome)) = end {
+                trace.undo(&mut inner, outcome);
+            }
             if let Some(salvage) = inner.salvage.take() {
                 inner.restore(salvage);
             }
             aftermath = inner.pass_on();
+            undone = Some(trace);
+        } else {
+            if let Some((ticket, outcome)) = end {
+                ticket.leave(outcome);
+            }
+            inner.uncollected = Some(trace);
         }
         inner.bury(self, &mut aftermath);
         drop(inner);
+        drop(undone);
         aftermath.happen();
     }
 
@@ -322,10 +360,6 @@ impl Inner {
 
     pub(super) fn has_positional(&self) -> bool {
         self.positional > 0
-    }
-
-    pub(super) fn is_abandoned(&self) -> bool {
-        self.abandoned
     }
 
     /// Takes an orphan's file away to be closed, unless a worker uses it still.

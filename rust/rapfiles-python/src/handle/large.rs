@@ -161,15 +161,4 @@ impl Request for ReadLarge {
             },
         }
     }
-
-    fn give_up(&mut self, guard: &mut Guard<'_>, outcome: Outcome) {
-        if let (Some((room, have)), Outcome::Filled { length, tail }) = (self.room.take(), outcome) {
-            Python::attach(|py| {
-                if let Ok(bytes) = room.bind(py).cast::<PyBytes>() {
-                    guard.append(&bytes.as_bytes()[have..length]);
-                }
-            });
-            guard.append(&tail);
-        }
-    }
 }

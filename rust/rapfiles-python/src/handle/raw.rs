@@ -77,12 +77,6 @@ impl Request for ReadOnce {
         let room = unsafe { TaskRoom::new(start, self.size, keep_alive) };
         Ok(Step::Task(Task::ReadOnce { room }))
     }
-
-    fn give_up(&mut self, guard: &mut Guard<'_>, outcome: Outcome) {
-        if let (Outcome::Count(read), Some(bytes)) = (outcome, self.bytes.take()) {
-            Python::attach(|py| guard.append(&bytes.as_bytes(py)[..read as usize]));
-        }
-    }
 }
 
 /// Reads once into the caller's memory.
@@ -122,12 +116,6 @@ impl Request for ReadOnceInto {
         // SAFETY: the view holds on to the memory, which is the caller's to leave alone meanwhile.
         let room = unsafe { TaskRoom::new(start, length, Box::new(self.target.keep_alive(py))) };
         Ok(Step::Task(Task::ReadOnce { room }))
-    }
-
-    fn give_up(&mut self, guard: &mut Guard<'_>, outcome: Outcome) {
-        if let Outcome::Count(read) = outcome {
-            guard.append(&self.target.copy(read as usize));
-        }
     }
 }
 
@@ -335,10 +323,6 @@ impl Request for RawReadAll {
         self.0.advance(py, file, guard, outcome)
     }
 
-    fn give_up(&mut self, guard: &mut Guard<'_>, outcome: Outcome) {
-        self.0.give_up(guard, outcome);
-    }
-
     fn salvage(&mut self) -> Option<Salvage> {
         self.0.salvage()
     }
@@ -369,10 +353,6 @@ impl<R: Request> Request for RawLines<R> {
         )?;
         check_readable(py, file, guard)?;
         self.0.advance(py, file, guard, outcome)
-    }
-
-    fn give_up(&mut self, guard: &mut Guard<'_>, outcome: Outcome) {
-        self.0.give_up(guard, outcome);
     }
 
     fn salvage(&mut self) -> Option<Salvage> {

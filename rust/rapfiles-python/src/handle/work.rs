@@ -85,9 +85,6 @@ pub(crate) trait Request: Send + Sync {
         Ok(())
     }
 
-    /// The operation was cancelled: what a worker has brought and nobody has used is put back.
-    fn give_up(&mut self, _guard: &mut Guard<'_>, _outcome: Outcome) {}
-
     /// The operation was cancelled: what it had taken before, to be put back in front of that.
     fn salvage(&mut self) -> Option<Salvage> {
         None
@@ -239,6 +236,9 @@ impl FileWork {
                 Phase::Working(ticket) => {
                     let taken = ticket.take();
                     self.phase = Phase::Going;
+                    if self.holding {
+                        file.handle.collected();
+                    }
                     match taken {
                         Some(Ok(Outcome::TextFilled(fill))) => {
                             // It holds a reference to the string too.
@@ -358,47 +358,22 @@ impl FileWork {
     pub(crate) fn abandon(&mut self) {
         let handle = Arc::clone(&self.file.get().handle);
         let begun = !matches!(self.phase, Phase::Start | Phase::Over);
-        match std::mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Start | Phase::Over => {}
-            Phase::Queued(ticket) => handle.leave(&ticket),
-            Phase::Working(ticket) if !self.holding => ticket.cancel(),
-            Phase::Working(ticket) => match handle.abandon(self.request.salvage()) {
-                Ok(()) => ticket.cancel(),
-                Err(salvage) => {
-                    // The worker is done with the handle, and about to say so.
-                    while !ticket.is_done() {
-                        std::thread::yield_now();
-                    }
-                    self.put_back(ticket.take().and_then(Result::ok), salvage);
-                }
-            },
-            Phase::Waiting(_) => {
-                let salvage = self.request.salvage();
-                let salvage = handle.abandon(salvage).err().flatten();
-                self.put_back(None, salvage);
+        let ticket = match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Queued(ticket) => {
+                handle.leave(&ticket);
+                None
             }
-            Phase::Yielded | Phase::Going => {
-                let salvage = self.request.salvage();
-                self.put_back(None, salvage);
-            }
+            Phase::Working(ticket) => Some(ticket),
+            _ => None,
+        };
+        if std::mem::take(&mut self.holding) {
+            handle.abandon(ticket.as_deref(), self.request.salvage());
+        } else if let Some(ticket) = ticket {
+            ticket.cancel();
         }
-        self.holding = false;
         if begun && self.request.closes() {
             handle.orphan();
         }
-    }
-
-    /// Puts back what was read and not used, and passes the turn on.
-    fn put_back(&mut self, outcome: Option<Outcome>, salvage: Option<Salvage>) {
-        if let Ok(mut guard) = self.file.get().handle.lock() {
-            if let Some(outcome) = outcome {
-                self.request.give_up(&mut guard, outcome);
-            }
-            if let Some(salvage) = salvage {
-                guard.restore(salvage);
-            }
-        }
-        self.end();
     }
 
     /// It was awaited in a task that is cancelled already: closing is done all the same.

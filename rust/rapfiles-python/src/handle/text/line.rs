@@ -235,12 +235,6 @@ impl Request for ReadLines {
         self.make_lines(py)
     }
 
-    fn give_up(&mut self, guard: &mut Guard<'_>, outcome: Outcome) {
-        if let Outcome::Lines(batch) = outcome {
-            guard.restore(Salvage::Text(batch.rest().to_vec()));
-        }
-    }
-
     fn salvage(&mut self) -> Option<Salvage> {
         let lines = self.lines.take()?;
         let latin1 = self.search.feeder.state.settings().native == Some(NativeCodec::Latin1);

@@ -82,12 +82,6 @@ impl Request for Read {
     fn unlocked(&mut self, py: Python<'_>, file: &OpenFile) -> PyResult<()> {
         self.feeder.unlocked(py, file)
     }
-
-    fn give_up(&mut self, guard: &mut Guard<'_>, outcome: Outcome) {
-        if let Outcome::Text(text) = outcome {
-            guard.put_text_back(text);
-        }
-    }
 }
 
 /// Reads everything.
@@ -244,12 +238,6 @@ impl Request for ReadAll {
         let whole = intern!(py, "").call_method1(intern!(py, "join"), (parts,))?;
         self.result = Some(whole.cast_into::<PyString>()?.unbind());
         Ok(())
-    }
-
-    fn give_up(&mut self, guard: &mut Guard<'_>, outcome: Outcome) {
-        if let Outcome::Text(text) = outcome {
-            guard.put_text_back(text);
-        }
     }
 
     fn salvage(&mut self) -> Option<Salvage> {
