@@ -28,6 +28,7 @@ class DirectoryIterator(Generic[P]):
     open.
     """
 
+    __module__ = "rapfiles"
     __slots__ = ("_children", "_directory", "_fetching", "_listing")
 
     def __init__(self, directory: P) -> None:
