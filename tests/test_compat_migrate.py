@@ -122,6 +122,7 @@ def migrate(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
         cwd=package,
         capture_output=True,
         encoding="utf-8",
+        timeout=60,
         check=False,
     )
 
@@ -233,6 +234,7 @@ def test_without_libcst(tmp_path: Path) -> None:
         cwd=Path(command.__file__).parents[3],
         capture_output=True,
         encoding="utf-8",
+        timeout=60,
         check=False,
     )
     assert (done.returncode, done.stdout) == (2, "")

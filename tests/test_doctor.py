@@ -21,6 +21,7 @@ import rapfiles
 from rapfiles.doctor.clock import ThreadClock
 from rapfiles.doctor.stall import confirm, suspicious
 from rapfiles.doctor.ticker import Ticker
+from support import process
 from support.fuse import SlowDisk
 
 _PACKAGE = str(Path(rapfiles.__file__).parent.parent)
@@ -343,7 +344,7 @@ def _read_until(terminal: int, wanted: bytes) -> bytes:
 
 def test_ctrl_c_and_progress(folder: Path) -> None:
     terminal, other_end = pty.openpty()
-    with subprocess.Popen(
+    started = subprocess.Popen(
         [sys.executable, "-m", "rapfiles", "doctor", str(folder)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -351,14 +352,15 @@ def test_ctrl_c_and_progress(folder: Path) -> None:
         env={**os.environ, "PYTHONPATH": _PACKAGE},
         # What a shell runs in the background ignores it.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as process:
+    )
+    with process.limited(started) as child:
         os.close(other_end)
         shown = _read_until(terminal, b"round 1 of")
-        process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=10)
+        child.send_signal(signal.SIGINT)
+        output, _ = child.communicate(timeout=30)
         shown += _read_until(terminal, b"never shown")
     os.close(terminal)
-    assert (process.returncode, output) == (130, b"")
+    assert (child.returncode, output) == (130, b"")
     assert b"looking for files" in shown
     # Nothing but lines of progress, each over the last one, and in the end an empty line; no escape codes.
     assert re.fullmatch(rb"(\r[ -~]*)+\r +\r", shown), shown
@@ -398,9 +400,9 @@ def test_the_clock_of_a_thread_stands_still_while_others_have_the_processor() ->
             assert clock.read() - before > 0.045
     finally:
         os.sched_setaffinity(0, allowed)
-        for process in busy:
-            process.kill()
-            process.wait()
+        for child in busy:
+            child.kill()
+            child.wait()
 
 
 def test_a_stall_has_to_come_back_each_time() -> None:

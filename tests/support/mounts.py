@@ -45,12 +45,12 @@ def mounted(kind: str, folder: Path, size: int | None = None) -> Iterator[Path]:
         image = folder / "image"
         image.touch()
         os.truncate(image, _IMAGE_SIZES[kind])
-        subprocess.run([f"mkfs.{kind}", "-q", str(image)], check=True, capture_output=True)
+        subprocess.run([f"mkfs.{kind}", "-q", str(image)], check=True, capture_output=True, timeout=60)
         command = ["mount", "-o", "loop", str(image), str(root)]
     else:
         command = ["mount", "-t", kind, "-o", f"size={size}", kind, str(root)]
-    subprocess.run(command, check=True)
+    subprocess.run(command, check=True, timeout=60)
     try:
         yield root
     finally:
-        subprocess.run(["umount", "-l", str(root)], check=True)
+        subprocess.run(["umount", "-l", str(root)], check=True, timeout=60)
