@@ -139,3 +139,67 @@ def test_fresh_interpreter(method: str, tmp_path: Path) -> None:
     runner += f"; os.execv(sys.executable, [sys.executable, {str(program)!r}, *sys.argv[1:]])"
     ended = process.run(runner, timeout=120)
     assert (ended.code, ended.errors) == (0, "")
+
+
+# What workers are in the middle of while the process is copied: letting go of large buffers, in every way.
+_LARGE = (
+    _PREAMBLE
+    + """
+import faulthandler, itertools, threading
+import rapfiles
+
+LARGE = b"x" * (1 << 20)
+over = threading.Event()
+
+async def write(name):
+    path = AsyncPath(folder, name)
+    for number in itertools.count():
+        await path.write_bytes(LARGE)
+        async with rapfiles.open(path, "wb") as file:
+            await file.write(LARGE)
+            await file.write(bytearray(LARGE))
+        assert len(await path.read_bytes()) == 2 * len(LARGE)
+        if number % 4 == 0:
+            task = asyncio.ensure_future(AsyncPath(folder, name + "-cancelled").write_bytes(LARGE))
+            await asyncio.sleep(0)
+            task.cancel()
+        if over.is_set():
+            return
+
+async def write_once():
+    path = AsyncPath(folder, str(os.getpid()))
+    assert await path.write_bytes(LARGE) == len(LARGE)
+    async with rapfiles.open(path, "wb") as file:
+        await file.write(LARGE)
+    assert len(await path.read_bytes()) == len(LARGE)
+    await path.unlink()
+
+def child():
+    # Reported, and ended, well before the parent would be.
+    faulthandler.dump_traceback_later(20, exit=True)
+    code = 1
+    try:
+        asyncio.run(write_once())
+        code = 0
+    finally:
+        os._exit(code)
+
+writers = [threading.Thread(target=lambda n=n: asyncio.run(write(f"parent-{n}"))) for n in range(3)]
+for writer in writers:
+    writer.start()
+print("ready", flush=True)
+try:
+    for _ in range(6):
+        children = [os.fork() or child() for _ in range(5)]
+        assert [os.waitpid(number, 0)[1] for number in children] == [0] * 5
+finally:
+    over.set()
+    for writer in writers:
+        writer.join()
+"""
+)
+
+
+def test_fork_while_workers_let_go_of_large_buffers(tmp_path: Path) -> None:
+    ended = process.run(_LARGE, str(tmp_path), str(tmp_path), "large", timeout=120)
+    assert (ended.code, ended.errors) == (0, "")

@@ -21,6 +21,7 @@ use crate::error::{Error, Subject};
 use crate::outcome::Outcome;
 use crate::platform;
 use crate::queue::{Job, Lane, Queue, Work};
+use crate::ticket::Ticket;
 use crate::timing::Timing;
 
 /// How long a worker looks for the next job before it sleeps: a little more than it takes a loop to be woken, go on
@@ -394,6 +395,8 @@ impl Pool {
         let Job { ticket, work } = job;
         if ticket.is_cancelled() {
             self.totals.cancelled.increment();
+            drop(work);
+            self.give_memory_back(&ticket);
             return;
         }
         let end = match work {
@@ -432,6 +435,15 @@ impl Pool {
             End::Nothing => false,
         };
         if woken {
+            self.totals.wakeups.increment();
+        } else if ticket.is_cancelled() {
+            self.give_memory_back(&ticket);
+        }
+    }
+
+    /// A job that was cancelled may have kept much memory of the caller's alive.
+    fn give_memory_back(&self, ticket: &Ticket) {
+        if ticket.give_memory_back() {
             self.totals.wakeups.increment();
         }
     }

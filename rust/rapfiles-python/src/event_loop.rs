@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::{PyNotImplementedError, PyRuntimeError};
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyCFunction, PyDict, PyWeakrefReference};
-use rapfiles_core::{Budget, Engine, EventSignal, Port, Ticket, Wake};
+use rapfiles_core::{Budget, Engine, EventSignal, Port, Ticket, Wake, release_memory};
+
+use crate::once::{Once, intern};
 
 /// After so long, a loop that was asked to refill the budget is taken not to run any more.
 const REFILL_IN_VAIN: Duration = Duration::from_millis(100);
@@ -69,8 +69,8 @@ impl Wake for Alarm {
     fn wake(&self) {
         if self.calls.load(Ordering::Acquire) {
             // When the interpreter is about to go there is nobody left to be told, and a loop that has been closed does
-            // not want to know.
-            let _ = Python::try_attach(|py| self.call(py));
+            // not want to know. The error is dropped before the thread lets go of the interpreter.
+            let _ = Python::try_attach(|py| drop(self.call(py)));
         } else if let Some(event) = &self.event {
             event.raise();
         }
@@ -136,7 +136,7 @@ pub(crate) fn framework(py: Python<'_>) -> PyResult<Framework<'_>> {
     if in_trio_task(py)? {
         return Ok(Framework::Trio);
     }
-    static RUNNING_LOOP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    static RUNNING_LOOP: Once<Py<PyAny>> = Once::new();
     let running_loop = RUNNING_LOOP
         .get_or_try_init(py, || py.import("asyncio")?.getattr("_get_running_loop").map(Bound::unbind))?;
     let event_loop = running_loop.bind(py).call0()?;
@@ -150,8 +150,8 @@ pub(crate) fn framework(py: Python<'_>) -> PyResult<Framework<'_>> {
 
 /// Whether a trio task is running. Where trio has not been imported, none is.
 pub(crate) fn in_trio_task(py: Python<'_>) -> PyResult<bool> {
-    static MODULES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
-    static IN_TRIO_TASK: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    static MODULES: Once<Py<PyDict>> = Once::new();
+    static IN_TRIO_TASK: Once<Py<PyAny>> = Once::new();
     let modules = MODULES.get_or_try_init(py, || {
         py.import("sys")?.getattr("modules")?.cast_into::<PyDict>().map(Bound::unbind).map_err(PyErr::from)
     })?;
@@ -262,7 +262,7 @@ fn ask_to_refill(event_loop: &Bound<'_, PyAny>, now: Instant) -> PyResult<()> {
         refilled_soon
     });
     if !refilled_soon {
-        static REFILL: PyOnceLock<Py<PyCFunction>> = PyOnceLock::new();
+        static REFILL: Once<Py<PyCFunction>> = Once::new();
         let py = event_loop.py();
         let refill = REFILL.get_or_try_init(py, || wrap_pyfunction!(refill_budget, py).map(Bound::unbind))?;
         event_loop.call_method1(intern!(py, "call_soon"), (refill,))?;
@@ -361,7 +361,10 @@ pub(crate) fn watch_trio(py: Python<'_>) -> PyResult<()> {
 fn drain(py: Python<'_>) -> PyResult<()> {
     let port = with_thread(|thread| Arc::clone(&thread.port));
     let mut failure = None;
-    for ticket in port.drain() {
+    let tickets = port.drain();
+    // Before anybody goes on: a buffer that was written can be resized again.
+    release_memory();
+    for ticket in tickets {
         let waiter = with_thread(|thread| thread.waiters.remove(&ticket.token()));
         let told = match waiter {
             Some(Waiter::Future(future)) => resolve(future.bind(py)),
@@ -388,7 +391,7 @@ fn resolve(future: &Bound<'_, PyAny>) -> PyResult<()> {
 }
 
 fn drain_function(py: Python<'_>) -> PyResult<Bound<'_, PyCFunction>> {
-    static DRAIN: PyOnceLock<Py<PyCFunction>> = PyOnceLock::new();
+    static DRAIN: Once<Py<PyCFunction>> = Once::new();
     let function = DRAIN.get_or_try_init(py, || wrap_pyfunction!(drain, py).map(Bound::unbind))?;
     Ok(function.bind(py).clone())
 }

@@ -8,6 +8,7 @@ mod functions;
 mod handle;
 mod listing;
 mod next_item;
+mod once;
 mod operation;
 mod pure_path;
 mod results;
@@ -62,6 +63,7 @@ mod _native {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::operation::set_send_slot(module.py());
+        crate::operation::make_free_list(module.py())?;
         module.add("__version__", python_version())
     }
 

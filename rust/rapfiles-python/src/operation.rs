@@ -6,13 +6,14 @@ use std::time::Instant;
 use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyRuntimeWarning, PyStopIteration, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
-use pyo3::{PyTraverseError, PyVisit, ffi, intern};
-use rapfiles_core::{Answer, Engine, Error, Outcome, Ticket};
+use pyo3::{PyTraverseError, PyVisit, ffi};
+use rapfiles_core::{Answer, Engine, Error, Outcome, Ticket, release_memory};
 
 use crate::errors::{self, Names};
 use crate::event_loop::{self, Framework, Waiter};
 use crate::handle::open_file::OpenFile;
 use crate::handle::work::{FileWork, Progress, Request};
+use crate::once::intern;
 use crate::results::{self, BytesRoom, Converted};
 
 /// A submitted operation: await it once.
@@ -51,6 +52,12 @@ impl Operation {
     fn new(state: State, names: Names, trio: bool) -> Self {
         Self { state: Mutex::new(state), names, trio }
     }
+}
+
+/// Has the free list made, which PyO3 makes when the first operation is: a `fork(2)` of another thread meanwhile would
+/// leave the child waiting for it, as [`crate::once`] tells.
+pub(crate) fn make_free_list(py: Python<'_>) -> PyResult<()> {
+    Py::new(py, Operation::new(State::Over, Names::none(), false)).map(drop)
 }
 
 /// Puts an operation into the engine.
@@ -142,7 +149,10 @@ fn enter(py: Python<'_>, operation: rapfiles_core::Operation, names: &Names) -> 
         Err(lane) => {
             let ticket = event_loop::new_ticket();
             match engine.submit(operation, lane, &ticket) {
-                Answer::Ready(outcome) => proceed(py, outcome, None, names, Instant::now()),
+                Answer::Ready(outcome) => {
+                    release_memory();
+                    proceed(py, outcome, None, names, Instant::now())
+                }
                 Answer::Pending => Entered::Pending(ticket, None),
             }
         }
@@ -234,6 +244,7 @@ impl Operation {
 
     fn resume(&self, py: Python<'_>, ticket: &Ticket, room: Option<Py<PyAny>>) -> PyResult<Entered> {
         let outcome = ticket.take().ok_or_else(|| PyRuntimeError::new_err("this operation was cancelled"))?;
+        release_memory();
         Ok(proceed(py, outcome, room, &self.names, Instant::now()))
     }
 

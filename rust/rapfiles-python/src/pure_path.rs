@@ -7,10 +7,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PyString, PyTuple, PyType};
-use pyo3::{ffi, intern};
+
+use crate::once::{Once, intern};
 
 /// Where `PurePath` keeps what it knows of a path.
 struct Slots {
@@ -32,7 +33,7 @@ enum Source {
 
 type Offset = ffi::Py_ssize_t;
 
-static SLOTS: PyOnceLock<Option<Slots>> = PyOnceLock::new();
+static SLOTS: Once<Option<Slots>> = Once::new();
 
 /// The places of the running Python's `PurePath`; `None` where they are not as expected.
 fn slots(py: Python<'_>) -> Option<&'static Slots> {
@@ -96,7 +97,7 @@ pub(crate) fn new_path<'py>(
     class: &Bound<'py, PyType>,
     segments: &Bound<'py, PyTuple>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    static NEW: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    static NEW: Once<Py<PyAny>> = Once::new();
     let py = class.py();
     if let Some(path) = ordinary_path(class, segments) {
         return Ok(path);

@@ -9,7 +9,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyList, PyString};
 use rapfiles_core::{
-    FileSystem, FileSystemLimits, Fill, LargeFile, OpenedFile, Outcome, Room, Text, TextFill,
+    FileSystem, FileSystemLimits, Fill, KeepAlive, LargeFile, OpenedFile, Outcome, Room, Text, TextFill,
 };
 
 use crate::listing::DirectoryListing;
@@ -112,15 +112,10 @@ pub(crate) fn convert(py: Python<'_>, outcome: Outcome, room: Option<Py<PyAny>>)
         Outcome::Flag(flag) => PyBool::new(py, flag).to_owned().into_any().unbind(),
         Outcome::Count(count) => PyInt::new(py, count).into_any().unbind(),
         Outcome::Bytes(bytes) | Outcome::Undecodable(bytes) => PyBytes::new(py, &bytes).into_any().unbind(),
-        Outcome::InRoom => room.unwrap_or_else(|| py.None()),
+        Outcome::InRoom | Outcome::TextFilled(_) => room.unwrap_or_else(|| py.None()),
         Outcome::Large(file) => return large(py, file),
         Outcome::Filled { length, tail } => filled(py, room, length, &tail)?,
         Outcome::Text(content) => return text(py, content),
-        Outcome::TextFilled(fill) => {
-            // The fill holds a reference to the string too, and is let go of here.
-            drop(fill);
-            room.unwrap_or_else(|| py.None())
-        }
         Outcome::Unencodable | Outcome::WouldBlock | Outcome::Lines(_) => py.None(),
         Outcome::Opened(opened) => Py::new(py, Opened::new(*opened))?.into_any(),
         Outcome::Metadata(metadata) => stat_result::build(py, &metadata)?,
@@ -153,7 +148,7 @@ fn large(py: Python<'_>, file: LargeFile) -> PyResult<Converted> {
     let room = room.unbind();
     // SAFETY: the object was made just now and is shown to nobody before the fill is done; the reference that the fill
     // gets keeps it alive even when everybody else has let go of it.
-    let fill = unsafe { Fill::new(file, start, Box::new(room.clone_ref(py))) };
+    let fill = unsafe { Fill::new(file, start, KeepAlive::new(room.clone_ref(py))) };
     Ok(Converted::Fill(fill, room))
 }
 
@@ -193,7 +188,7 @@ fn text(py: Python<'_>, text: Text) -> PyResult<Converted> {
     }
     let room = room.unbind();
     // SAFETY: as above; the string is shown to nobody before the fill is done, and the reference keeps it alive.
-    let fill = unsafe { TextFill::new(text, start, Box::new(room.clone_ref(py))) };
+    let fill = unsafe { TextFill::new(text, start, KeepAlive::new(room.clone_ref(py))) };
     Ok(Converted::FillText(fill, room))
 }
 

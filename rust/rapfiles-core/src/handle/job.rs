@@ -11,7 +11,8 @@ use super::trace::Trace;
 use super::turn::{Aftermath, Handle, Salvage};
 use super::writer::Writer;
 use crate::error::{About, Error, Subject};
-use crate::fill::{KeepAlive, TextFill};
+use crate::fill::TextFill;
+use crate::keep_alive::KeepAlive;
 use crate::outcome::Outcome;
 use crate::parallel;
 use crate::platform;
@@ -39,7 +40,7 @@ impl TaskRoom {
     /// They must stay valid for writes for as long as `keep_alive` exists, and nobody may read or write them until the
     /// task is done.
     pub unsafe fn new(start: *mut u8, length: usize, keep_alive: KeepAlive) -> Self {
-        Self { start, length, _keep_alive: keep_alive }
+        Self { start, length, _keep_alive: keep_alive.of(length) }
     }
 
     pub(super) fn bytes(&mut self) -> &mut [u8] {

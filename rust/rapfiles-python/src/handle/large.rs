@@ -3,7 +3,7 @@
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use rapfiles_core::{Fetched, Guard, MOST_SLICED, Outcome, Sliced, Slices, Task, TaskRoom};
+use rapfiles_core::{Fetched, Guard, KeepAlive, MOST_SLICED, Outcome, Sliced, Slices, Task, TaskRoom};
 
 use super::binary::{check_open, check_written, stop};
 use super::open_file::OpenFile;
@@ -86,7 +86,7 @@ impl ReadLarge {
     fn fill(&mut self, py: Python<'_>, guard: &Guard<'_>, size: usize) -> PyResult<Step> {
         let (bytes, have, start) = begun(py, guard, size)?;
         // The buffered part is used up only when there is a result.
-        let keep_alive = Box::new(bytes.clone().unbind());
+        let keep_alive = KeepAlive::new(bytes.clone().unbind());
         // SAFETY: the object is shown to nobody before the task is done, and is kept alive for as long.
         let room = unsafe { TaskRoom::new(start, size, keep_alive) };
         self.room = Some((bytes.into_any().unbind(), have));

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::exceptions::{PyResourceWarning, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use rapfiles_core::{Handle, OpenedFile};
@@ -14,6 +13,7 @@ use super::ahead::Ahead;
 use super::work::lock;
 use crate::errors::{self, Names};
 use crate::event_loop::Pace;
+use crate::once::intern;
 
 /// An open file: what its layers share.
 #[pyclass(frozen, module = "rapfiles._native")]

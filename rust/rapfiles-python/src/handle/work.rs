@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use rapfiles_core::{Engine, Guard, Handle, HandleJob, Outcome, Salvage, Task, Text, Ticket, Until};
+use rapfiles_core::{
+    Engine, Guard, Handle, HandleJob, Outcome, Salvage, Task, Text, Ticket, Until, release_memory,
+};
 
 use super::open_file::OpenFile;
 use crate::errors::{self, Names};
@@ -235,14 +237,13 @@ impl FileWork {
                 Phase::Waiting(_) => {}
                 Phase::Working(ticket) => {
                     let taken = ticket.take();
+                    release_memory();
                     self.phase = Phase::Going;
                     if self.holding {
                         file.handle.collected();
                     }
                     match taken {
-                        Some(Ok(Outcome::TextFilled(fill))) => {
-                            // It holds a reference to the string too.
-                            drop(fill);
+                        Some(Ok(Outcome::TextFilled(_))) => {
                             return Ok(Progress::Done(Ok(self.room.take().unwrap_or_else(|| py.None()))));
                         }
                         Some(Ok(done)) => outcome = Some(done),

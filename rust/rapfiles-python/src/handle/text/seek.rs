@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use pyo3::exceptions::{PyOSError, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt};
 use rapfiles_core::{Fetched, Guard, Outcome, Task};
@@ -17,6 +16,7 @@ use crate::errors::unsupported;
 use crate::handle::binary::{check_open, check_written, exception};
 use crate::handle::open_file::OpenFile;
 use crate::handle::work::{Request, Step, lock};
+use crate::once::intern;
 
 /// Moves to where a cookie says.
 pub(crate) struct Seek {
