@@ -1,15 +1,18 @@
 //! The binding: extract arguments, submit, convert. Every decision is the engine's or the Python package's.
 
+mod alarm;
 mod arguments;
 mod engine;
 mod errors;
 mod event_loop;
+mod fairness;
 mod functions;
 mod handle;
 mod listing;
 mod next_item;
 mod once;
 mod operation;
+mod port;
 mod pure_path;
 mod results;
 mod stat_result;
@@ -55,6 +58,8 @@ mod _native {
     use crate::next_item::set_next_slot;
     #[pymodule_export]
     use crate::operation::{Operation, checkpoint};
+    #[pymodule_export]
+    use crate::port::Completions;
     #[pymodule_export]
     use crate::pure_path::{init_path, new_path};
     #[pymodule_export]

@@ -12,7 +12,7 @@ use rapfiles_core::{Handle, OpenedFile};
 use super::ahead::Ahead;
 use super::work::lock;
 use crate::errors::{self, Names};
-use crate::event_loop::Pace;
+use crate::fairness::Pace;
 use crate::once::intern;
 
 /// An open file: what its layers share.
