@@ -349,6 +349,11 @@ impl<'a> Guard<'a> {
         self.inner.writer.unwritten()
     }
 
+    /// Whether a worker is at writing it.
+    pub fn is_writing(&self) -> bool {
+        self.inner.writer.running
+    }
+
     /// Whether the kernel has everything.
     pub fn is_written(&self) -> bool {
         self.inner.writer.is_done()
@@ -428,13 +433,13 @@ impl<'a> Guard<'a> {
         Some(position.map_err(|error| Error::new(&error, Subject::Nothing)))
     }
 
-    /// Moves the position, if that needs no waiting. Nothing may be left to be written.
+    /// Moves the position, if that needs no waiting.
     ///
     /// # Errors
     /// Those of `lseek(2)`.
     pub fn seek(&mut self, offset: i64, whence: i32) -> Option<Result<u64, Error>> {
-        let Inner { file: Some(file), reader, .. } = &mut *self.inner else { return None };
-        if self.handle.facts.mount.is_none() || whence > platform::FROM_END {
+        let Inner { file: Some(file), reader, writer, .. } = &mut *self.inner else { return None };
+        if self.handle.facts.mount.is_none() || whence > platform::FROM_END || !writer.is_done() {
             return None;
         }
         Some(job::seek(file, reader, offset, whence).map_err(|error| Error::new(&error, Subject::Nothing)))
@@ -442,8 +447,11 @@ impl<'a> Guard<'a> {
 
     /// Closes the file, if that cannot wait: one that was only read, and has a name.
     pub fn close_now(&mut self) -> bool {
-        let Inner { file, close, .. } = &mut *self.inner;
+        let Inner { file, close, writer, .. } = &mut *self.inner;
         let Some(open) = file else { return true };
+        if !writer.is_done() {
+            return false;
+        }
         if *close {
             let local = self.handle.facts.mount.is_some_and(|mount| Engine::current().permits(mount));
             // The last descriptor of a file without a name gives its blocks back.

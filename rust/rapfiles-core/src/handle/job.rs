@@ -98,15 +98,15 @@ pub enum Task {
     WriteOnce(Data),
     /// Writes everything, past the buffer.
     WriteThrough(Data),
-    /// Moves the position. Yields it.
+    /// Yields the position.
+    Position,
+    /// Moves the position. Yields it. This and the following ones first write what has been accepted.
     Seek {
         /// By so much.
         offset: i64,
         /// As `lseek(2)` has it.
         whence: i32,
     },
-    /// Yields the position.
-    Position,
     /// Cuts the file; `None`: where the position is. Yields the length.
     Truncate {
         /// To this length.
@@ -232,6 +232,9 @@ impl HandleJob {
             return self.close();
         }
         let file = self.file()?;
+        if matches!(task, Task::Seek { .. } | Task::Truncate { .. } | Task::Synchronise { .. }) {
+            self.write_rest(&file)?;
+        }
         let signal = handle.signal.as_ref();
         match task {
             Task::Fill { at_least, once } => {
@@ -366,14 +369,37 @@ impl HandleJob {
         result.about(Subject::Nothing)
     }
 
+    /// Writes what has been accepted. The writer is not at it: whoever has the turn has waited for that.
+    fn write_rest(&mut self, file: &File) -> Result<(), Error> {
+        let mut inner = self.handle.inner();
+        while let Some(piece) = inner.writer.take() {
+            let mut rewind = inner.writer.rewind;
+            drop(inner);
+            let (written, result) = write_out(file, &mut rewind, piece.bytes());
+            inner = self.handle.inner();
+            inner.writer.rewind = rewind;
+            inner.writer.give_back(piece, written);
+            if let Err(error) = result {
+                self.trace.wrote = true;
+                return Err(Error::new(&error, Subject::Nothing));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what has been accepted, and closes the file even where that fails.
     fn close(&mut self) -> Result<Outcome, Error> {
+        let written = match self.file() {
+            Ok(file) => self.write_rest(&file),
+            Err(_) => return Ok(Outcome::Done),
+        };
         let (file, close) = {
             let mut inner = self.handle.inner();
             (inner.file.take(), inner.close)
         };
-        let Some(file) = file.and_then(Arc::into_inner) else { return Ok(Outcome::Done) };
+        let Some(file) = file.and_then(Arc::into_inner) else { return written.map(|()| Outcome::Done) };
         let closed = if close { platform::close(file) } else { platform::into_descriptor(file).map(drop) };
-        closed.about(Subject::Nothing)?;
+        written.and(closed.about(Subject::Nothing))?;
         Ok(Outcome::Done)
     }
 

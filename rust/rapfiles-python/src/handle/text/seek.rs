@@ -13,7 +13,7 @@ use super::feeder::Feeder;
 use super::state::{CLOSED, TextState};
 use super::tell::Tell;
 use crate::errors::unsupported;
-use crate::handle::binary::{check_open, check_written, exception};
+use crate::handle::binary::{check_open, check_writer, exception};
 use crate::handle::open_file::OpenFile;
 use crate::handle::work::{Request, Step, lock};
 use crate::once::intern;
@@ -160,7 +160,7 @@ impl Request for Seek {
         outcome: Option<Outcome>,
     ) -> PyResult<Step> {
         self.check(py, file, guard)?;
-        if let Some(step) = check_written(py, guard)? {
+        if let Some(step) = check_writer(py, guard)? {
             return Ok(step);
         }
         match &mut self.stage {
