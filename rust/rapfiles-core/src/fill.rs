@@ -62,18 +62,18 @@ pub struct Fill {
 }
 
 impl Fill {
-    /// A fill of the `file.size()` bytes at `start`.
+    /// A fill of the `file.size()` bytes at `start`, of which the first `done` have been read.
     ///
     /// # Safety
     /// `start` must be valid for writes of `file.size()` bytes for as long as `keep_alive` exists, and nobody may
     /// read or write them until the operation is done or has been cancelled for good.
-    pub unsafe fn new(file: LargeFile, start: *mut u8, keep_alive: KeepAlive) -> Self {
+    pub unsafe fn new(file: LargeFile, start: *mut u8, done: usize, keep_alive: KeepAlive) -> Self {
         let length = file.size();
         platform::expect_large_use(start, length);
         Self {
             file,
             buffer: Buffer::new(start, length, keep_alive),
-            next: AtomicUsize::new(0),
+            next: AtomicUsize::new(done),
             workers: AtomicUsize::new(0),
             large_pages: AtomicBool::new(true),
             end: AtomicUsize::new(length),

@@ -8,6 +8,7 @@ mod event_loop;
 mod fairness;
 mod functions;
 mod handle;
+mod large_read;
 mod listing;
 mod next_item;
 mod once;

@@ -17,6 +17,7 @@ use crate::event_loop::{self, Framework};
 use crate::fairness;
 use crate::handle::open_file::OpenFile;
 use crate::handle::work::{FileWork, Progress, Request};
+use crate::large_read::{LargeRead, LargeStep};
 use crate::once::intern;
 use crate::port::{self, Completions, Waiting};
 use crate::results::{self, BytesRoom, Converted};
@@ -44,10 +45,22 @@ enum State {
         event_loop: Option<Py<PyAny>>,
         waiting: Option<Waiting>,
     },
-    /// An operation on a handle, likewise.
+    /// It is read in slices, and the others have a turn first.
+    Paused { reading: Box<LargeRead>, turn: Turn, event_loop: Option<Py<PyAny>> },
+    /// An operation on a handle, as `Submitted`.
     File(FileWork, Option<Waiting>),
     /// It has been awaited and given its answer, or cancelled.
     Over,
+}
+
+/// The turn of the other tasks.
+enum Turn {
+    /// They have not had it.
+    Due,
+    /// The task has suspended for it.
+    Given,
+    /// The trio task is woken after it.
+    Ends(Waiting),
 }
 
 /// How far a task gets.
@@ -81,9 +94,7 @@ pub(crate) fn submit(
         Framework::Asyncio(event_loop) => {
             let state = match enter(py, operation, &names) {
                 Entered::Ready(answer, now) => State::answered(&event_loop, answer, now)?,
-                Entered::Pending(ticket, room) => {
-                    State::Submitted { ticket, room, event_loop: Some(event_loop.unbind()), waiting: None }
-                }
+                entered => State::entered(entered, Some(event_loop.unbind())),
             };
             Operation::new(state, names, false)
         }
@@ -144,12 +155,22 @@ impl State {
         Ok(if exhausted { Self::Yielding(answer) } else { Self::Ready(answer) })
     }
 
+    /// `event_loop`: that of asyncio.
+    fn entered(entered: Entered, event_loop: Option<Py<PyAny>>) -> Self {
+        match entered {
+            Entered::Ready(answer, _) => Self::Ready(answer),
+            Entered::Pending(ticket, room) => Self::Submitted { ticket, room, event_loop, waiting: None },
+            Entered::Paused(reading) => Self::Paused { reading, turn: Turn::Due, event_loop },
+        }
+    }
+
     /// Whether a task has suspended that has still to be woken.
     fn is_awaited(&self) -> bool {
         match self {
             Self::Submitted { waiting, .. } | Self::File(_, waiting) => {
                 waiting.as_ref().is_some_and(Waiting::is_pending)
             }
+            Self::Paused { turn: Turn::Ends(waiting), .. } => waiting.is_pending(),
             _ => false,
         }
     }
@@ -160,6 +181,22 @@ enum Entered {
     /// The answer, and when it was there.
     Ready(PyResult<Py<PyAny>>, Instant),
     Pending(Arc<Ticket>, Option<Py<PyAny>>),
+    Paused(Box<LargeRead>),
+}
+
+impl Entered {
+    /// Goes on reading a large file.
+    fn from(py: Python<'_>, reading: Box<LargeRead>) -> Self {
+        match reading.advance(py) {
+            LargeStep::Done(answer) => Self::Ready(answer, Instant::now()),
+            LargeStep::Pause(reading) => Self::Paused(reading),
+            LargeStep::Fill(fill, room) => {
+                let ticket = port::new_ticket();
+                Engine::current().fill(fill, &ticket);
+                Self::Pending(ticket, Some(room))
+            }
+        }
+    }
 }
 
 fn enter(py: Python<'_>, operation: rapfiles_core::Operation, names: &Names) -> Entered {
@@ -194,11 +231,10 @@ fn proceed(
     };
     match results::convert(py, outcome, room) {
         Ok(Converted::Value(value)) => Entered::Ready(Ok(value), now),
-        Ok(Converted::Fill(fill, room)) => {
-            let ticket = port::new_ticket();
-            Engine::current().fill(fill, &ticket);
-            Entered::Pending(ticket, Some(room))
-        }
+        Ok(Converted::Large(file)) => match LargeRead::new(py, file) {
+            Ok(reading) => Entered::from(py, reading),
+            Err(error) => Entered::Ready(Err(error), now),
+        },
         Ok(Converted::FillText(fill, room)) => {
             let ticket = port::new_ticket();
             Engine::current().fill_text(fill, &ticket);
@@ -232,13 +268,15 @@ impl Operation {
                         self.put_state(State::Submitted { ticket, room, event_loop, waiting });
                         return Ok(Step::Suspend(future));
                     }
-                    state = match self.resume(py, &ticket, room)? {
-                        Entered::Ready(answer, _) => State::Ready(answer),
-                        Entered::Pending(ticket, room) => {
-                            let event_loop = Some(event_loop);
-                            State::Submitted { ticket, room, event_loop, waiting: None }
-                        }
-                    };
+                    state = State::entered(self.resume(py, &ticket, room)?, Some(event_loop));
+                }
+                State::Paused { reading, turn: Turn::Due, event_loop: Some(event_loop) } => {
+                    let event_loop = Some(event_loop);
+                    self.put_state(State::Paused { reading, turn: Turn::Given, event_loop });
+                    return Ok(Step::Suspend(py.None()));
+                }
+                State::Paused { reading, event_loop: Some(event_loop), .. } => {
+                    state = State::entered(Entered::from(py, reading), Some(event_loop));
                 }
                 State::File(mut work, waiting) => {
                     drop(waiting);
@@ -261,7 +299,9 @@ impl Operation {
                         }
                     }
                 }
-                State::Submitted { event_loop: None, .. } | State::Unsubmitted(_) => {
+                State::Submitted { event_loop: None, .. }
+                | State::Paused { event_loop: None, .. }
+                | State::Unsubmitted(_) => {
                     return Err(PyRuntimeError::new_err("this operation was begun in a trio task"));
                 }
                 State::Over => {
@@ -291,6 +331,7 @@ impl Operation {
         let begun = match &*self.lock() {
             State::File(work, _) => !work.is_untouched(),
             State::Submitted { waiting, .. } => waiting.is_some(),
+            State::Paused { turn, .. } => !matches!(turn, Turn::Due),
             _ => false,
         };
         if begun { Err(already_awaited()) } else { Ok(()) }
@@ -477,17 +518,21 @@ impl Operation {
                     }
                     self.resume(py, &ticket, room)?
                 }
+                State::Paused { reading, turn: Turn::Due, event_loop } => {
+                    let ticket = port::new_ticket();
+                    let waiting = completions.expect(&ticket, wake);
+                    let turn = waiting.map_or(Turn::Given, Turn::Ends);
+                    self.put_state(State::Paused { reading, turn, event_loop });
+                    ticket.ring();
+                    return Ok(true);
+                }
+                State::Paused { reading, .. } => Entered::from(py, reading),
                 answered => {
                     self.put_state(answered);
                     return Ok(false);
                 }
             };
-            state = match entered {
-                Entered::Ready(answer, _) => State::Ready(answer),
-                Entered::Pending(ticket, room) => {
-                    State::Submitted { ticket, room, event_loop: None, waiting: None }
-                }
-            };
+            state = State::entered(entered, None);
         }
     }
 
@@ -529,9 +574,11 @@ impl Operation {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         // While the state is taken out or locked, this thread holds what is in it.
         if let Ok(state) = self.state.try_lock()
-            && let State::Submitted { room, event_loop, .. } = &*state
+            && let State::Submitted { event_loop, .. } | State::Paused { event_loop, .. } = &*state
         {
-            visit.call(room)?;
+            if let State::Submitted { room, .. } = &*state {
+                visit.call(room)?;
+            }
             visit.call(event_loop)?;
         }
         Ok(())

@@ -18,10 +18,11 @@ use crate::operation::Operation;
 use crate::outcome::{FileSystem, Outcome};
 use crate::platform::{NativePath, metadata_of_fd, only_reads, parent, set_blocking};
 use crate::queue::Lane;
+use crate::read::LargeFile;
 use crate::slices::{Sliced, Slices};
 use crate::text::{Codec, Newline, decode};
 
-/// The largest file that is read on the loop: about 20 µs of copying.
+/// The largest file that is read with one call: about 20 µs of copying.
 const LARGEST: u64 = 128 << 10;
 /// The largest text with characters beyond ASCII that is decoded on the loop.
 const LARGEST_TEXT: usize = 32 << 10;
@@ -170,7 +171,7 @@ impl Cached {
             && let Some(permit) = self.mounts.permit(known.mount, began)
         {
             let room = room.as_mut().map(|room| &mut **room as &mut dyn Room);
-            let content = read_known(path.as_c_str(), known, room);
+            let content = read_known(path, known, room);
             let now = self.mounts.ended(permit);
             match content {
                 Some(content) => return Ok((Ok(content), now)),
@@ -182,19 +183,24 @@ impl Cached {
             Err(error) => return Ok((Err(error), began)),
         };
         let Metadata { device, inode, size, .. } = found.metadata;
-        if !found.metadata.is_regular_file() || size > LARGEST {
+        if !found.metadata.is_regular_file() || (size > LARGEST && room.is_none()) {
             return Err(No::HandOff(found.lane()));
         }
         let Some(permit) = self.mounts.permit(found.mount, began) else {
             return Err(No::HandOff(found.lane()));
         };
         let (lane, mount) = (found.lane(), found.mount);
+        let known = KnownFile { device, inode, mount };
         drop(found);
-        let content = open_to_read(path.as_c_str()).and_then(|fd| read_all_now(&fd, size, room));
+        let content = if size > LARGEST {
+            read_known(path, known, room)
+        } else {
+            open_to_read(path.as_c_str()).and_then(|fd| read_all_now(&fd, size, room))
+        };
         let now = self.mounts.ended(permit);
         let Some(content) = content else { return Err(No::HandOff(lane)) };
         if let Some(place) = place {
-            self.known.insert(place, KnownFile { device, inode, mount }, began);
+            self.known.insert(place, known, began);
         }
         Ok((Ok(content), now))
     }
@@ -327,13 +333,20 @@ fn decoded(
 }
 
 /// Reads a path that led to this regular file a moment ago, if it still does.
-fn read_known(path: &CStr, known: KnownFile, room: Option<&mut dyn Room>) -> Option<Outcome> {
-    let fd = open_to_read(path)?;
+///
+/// A large one is only opened: it is read in slices.
+fn read_known(path: &NativePath, known: KnownFile, room: Option<&mut dyn Room>) -> Option<Outcome> {
+    let fd = open_to_read(path.as_c_str())?;
     // Not through statx: on a local file system nothing has to be synchronised.
     let metadata = metadata_of_fd(fd.as_raw_fd()).ok()?;
     let same = metadata.inode == known.inode && metadata.device == known.device;
-    if !same || !metadata.is_regular_file() || metadata.size > LARGEST {
+    if !same || !metadata.is_regular_file() {
         return None;
+    }
+    if metadata.size > LARGEST {
+        let size = usize::try_from(metadata.size).ok().filter(|_| room.is_some())?;
+        let file = LargeFile::at_hand(path, File::from(fd), size, known.device, known.mount)?;
+        return Some(Outcome::Large(file));
     }
     read_all_now(&fd, metadata.size, room)
 }

@@ -10,7 +10,7 @@ use super::open_file::OpenFile;
 use super::strings::{new_bytes, shortened};
 use super::work::{Request, Step};
 use crate::errors::unsupported;
-use crate::results;
+use crate::{large_read, results};
 
 /// Reads so many bytes, or everything.
 pub(crate) struct ReadLarge {
@@ -104,10 +104,9 @@ impl ReadLarge {
         // SAFETY: a bytes object has room for its size and for a NUL behind that, and nobody has seen this one.
         let sliced = unsafe {
             let start = ffi::PyBytes_AsString(bytes.as_ptr()).cast::<u8>();
-            let sliced = guard.read_slices(&mut slices, start.add(have));
-            start.add(size).write(0);
-            sliced
+            guard.read_slices(&mut slices, start.add(have))
         };
+        large_read::terminate(bytes.bind(py));
         match sliced {
             Sliced::Complete => Ok(Step::Done(bytes.into_any())),
             Sliced::End(length) if have + length == 0 && self.iterates => Err(stop()),

@@ -328,7 +328,7 @@ impl FileWork {
                             self.submit(job);
                         }
                         Converted::Value(value) => return Ok(Progress::Done(Ok(value))),
-                        Converted::Fill(_, room) => return Ok(Progress::Done(Ok(room))),
+                        Converted::Large(_) => return Ok(Progress::Done(Ok(py.None()))),
                     }
                 }
             }
