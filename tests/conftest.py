@@ -124,7 +124,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 @pytest.fixture(scope="session")
 def slow_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[fuse.SlowDisk]:
-    """A FUSE mount whose every request takes 300 ms."""
+    """A FUSE mount whose every request takes `fuse.DELAY_MS`."""
     if (reason := fuse.missing()) is not None:
         pytest.skip(reason)
     with fuse.mounted(tmp_path_factory.mktemp("slow")) as disk:
@@ -133,10 +133,10 @@ def slow_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[fuse.SlowDis
 
 @pytest.fixture(scope="session")
 def sluggish_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[fuse.SlowDisk]:
-    """One of 60 ms, three times what a loop may lag: for what is done one at a time, and so takes long."""
+    """One of 40 ms, twice what a loop may lag: for what is done one at a time, and so takes long."""
     if (reason := fuse.missing()) is not None:
         pytest.skip(reason)
-    with fuse.mounted(tmp_path_factory.mktemp("sluggish"), delay_ms=60) as disk:
+    with fuse.mounted(tmp_path_factory.mktemp("sluggish"), delay_ms=40) as disk:
         yield disk
 
 

@@ -127,6 +127,7 @@ def migrate(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
     )
 
 
+@pytest.mark.slow
 def test_a_tree(tmp_path: Path) -> None:
     tree = {
         "a.py": b"import aiofiles\n",
@@ -175,6 +176,7 @@ perhaps it should be 'rapfiles.compat.open'
     assert again.stdout.endswith("0 files would be changed, 1 place left to you\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content",
     [
@@ -194,6 +196,7 @@ def test_all_else_stays_byte_for_byte(content: bytes, tmp_path: Path) -> None:
     assert file.read_bytes() == content.replace(b"IMPORT", b"import rapfiles.compat as aiofiles")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [

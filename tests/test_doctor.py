@@ -21,7 +21,7 @@ import rapfiles
 from rapfiles.doctor.clock import ThreadClock
 from rapfiles.doctor.stall import confirm, suspicious
 from rapfiles.doctor.ticker import Ticker
-from support import process
+from support import fuse, process
 from support.fuse import SlowDisk
 
 _PACKAGE = str(Path(rapfiles.__file__).parent.parent)
@@ -168,6 +168,7 @@ def _without_privileges() -> None:
                 raise OSError(ctypes.get_errno(), "prctl")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="privileges are dropped with a system call of Linux")
 def test_what_may_not_be_read(folder: Path) -> None:
     closed = folder / "inner"
@@ -207,6 +208,7 @@ def test_nothing_to_read(tmp_path: Path) -> None:
     assert json.loads(ended.stdout)["sample"]["files"] == 0
 
 
+@pytest.mark.slow
 def test_names_that_cannot_be_printed(tmp_path: Path) -> None:
     odd = os.fsencode(tmp_path) + b"/\xff\x1b[31m\xc3\xa9\n"
     os.mkdir(odd)
@@ -227,8 +229,9 @@ def test_names_that_cannot_be_printed(tmp_path: Path) -> None:
     assert re.search(r"[^\n -~\xe9]", ended.stderr) is None
 
 
+@pytest.mark.slow
 def test_a_slow_disk(slow_disk: SlowDisk, tmp_path: Path) -> None:
-    """300 ms per request: it ends in time, AsyncPath is measured and held to have stalled nothing."""
+    """It ends in time, AsyncPath is measured and held to have stalled nothing."""
     backing = slow_disk.backing / tmp_path.name
     backing.mkdir()
     for number in range(5):
@@ -243,10 +246,11 @@ def test_a_slow_disk(slow_disk: SlowDisk, tmp_path: Path) -> None:
     assert found["cached_operations"] == 0
     measured = {(row["operation"], row["way"]): row for row in found["measurements"]}
     for way in ("synchronous", "AsyncPath"):
-        assert measured["stat", way]["sequential_us"] > 300_000
-    assert measured["stat", "synchronous"]["worst_lag_ms"] > 300
+        assert measured["stat", way]["sequential_us"] > fuse.DELAY_MS * 1000
+    assert measured["stat", "synchronous"]["worst_lag_ms"] > fuse.DELAY_MS
 
 
+@pytest.mark.slow
 def test_a_dead_disk(slow_disk: SlowDisk) -> None:
     """Requests that are never answered hold up neither the end of the command nor Ctrl-C."""
     held = slow_disk.backing / "held-tree"
@@ -289,6 +293,7 @@ def _sabotaged(tmp_path: Path, sabotage: str) -> Path:
     return first
 
 
+@pytest.mark.slow
 def test_a_stall_is_found(folder: Path, tmp_path: Path) -> None:
     first = _sabotaged(tmp_path, "time.sleep(0.06)")
     ended = _doctor("doctor", "--json", str(folder), first=first)
@@ -304,6 +309,7 @@ def test_a_stall_is_found(folder: Path, tmp_path: Path) -> None:
     assert "did not stall" not in ended.stdout
 
 
+@pytest.mark.slow
 def test_a_hiccup_is_no_stall(folder: Path, tmp_path: Path) -> None:
     """What does not come back is told, but AsyncPath is not blamed for it."""
     first = _sabotaged(tmp_path, "calls == 100 and time.sleep(0.2)")
@@ -314,6 +320,7 @@ def test_a_hiccup_is_no_stall(folder: Path, tmp_path: Path) -> None:
     assert max(found["passing_lags_ms"]) >= 190
 
 
+@pytest.mark.slow
 def test_a_loop_that_never_turns_again(folder: Path, tmp_path: Path) -> None:
     first = _sabotaged(tmp_path, "calls == 100 and time.sleep(60)")
     started = time.monotonic()
@@ -323,6 +330,7 @@ def test_a_loop_that_never_turns_again(folder: Path, tmp_path: Path) -> None:
     assert "AsyncPath STALLED the loop" in ended.stdout
 
 
+@pytest.mark.slow
 def test_a_failure_is_found(folder: Path, tmp_path: Path) -> None:
     first = _sabotaged(tmp_path, "if calls > 100: raise RuntimeError('sabotage')")
     ended = _doctor("doctor", str(folder), first=first)
@@ -405,6 +413,7 @@ def test_the_clock_of_a_thread_stands_still_while_others_have_the_processor() ->
             child.wait()
 
 
+@pytest.mark.slow
 def test_a_stall_has_to_come_back_each_time() -> None:
     async def block(seconds: list[float], attempt: int) -> float:
         async with Ticker() as ticker:

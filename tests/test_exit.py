@@ -1,18 +1,17 @@
 """A process that ends in the middle of its work ends at once, with the right code, in silence."""
 
-import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from support import process
+from support import effort, process
 from support.fifo import Fifo
 from support.loops import LOOPS
 
 # Each way to end is tried this often; the loops take turns.
-ROUNDS = int(os.environ.get("RAPFILES_EXIT_ROUNDS", "50"))
+ROUNDS = effort.times(12, everything=50, variable="RAPFILES_EXIT_ROUNDS")
 
 # Half of the operations are stuck for good, the others are under way or done when the process ends.
 _PROGRAM = """

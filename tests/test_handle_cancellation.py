@@ -17,12 +17,13 @@ import anyio
 import pytest
 
 import rapfiles
+from support import effort
 from support.engine import idle
 from support.handles import filling
 from support.leaks import nothing_leaks
 from support.loops import LOOPS, Loop
 
-TOTAL = int(os.environ.get("RAPFILES_HANDLE_CANCELLATIONS", "10000"))
+TOTAL = effort.times(5_000, everything=10_000, variable="RAPFILES_HANDLE_CANCELLATIONS")
 AT_ONCE = 20
 CANCELLED = object()
 

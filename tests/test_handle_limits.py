@@ -258,6 +258,7 @@ async def main():
 """
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize(
     ("way", "keywords"),
     [

@@ -1,4 +1,4 @@
-"""No operation holds up the loop: neither on a disk of 300 ms per request, nor on a FIFO nobody opens."""
+"""No operation holds up the loop: neither on a slow disk, nor on a FIFO nobody opens."""
 
 import inspect
 import os
