@@ -36,8 +36,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Before pytest-xdist looks at its options: the whole suite side by side."""
-    whole = config.args_source is not pytest.Config.ArgsSource.ARGS
-    if config.pluginmanager.hasplugin("xdist") and config.option.numprocesses is None and whole:
+    # Nor may one of its workers start workers: they pass through here as well, with the same arguments.
+    chosen = config.args_source is pytest.Config.ArgsSource.ARGS or "PYTEST_XDIST_WORKER" in os.environ
+    if config.pluginmanager.hasplugin("xdist") and config.option.numprocesses is None and not chosen:
         config.option.numprocesses = PROCESSES_PER_CPU * (os.cpu_count() or 1)
         config.option.dist = "worksteal"
 
