@@ -1,5 +1,6 @@
 """A forked child's first operation works, whatever its parent was doing; so does a spawned child's."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -202,4 +203,41 @@ finally:
 
 def test_fork_while_workers_let_go_of_large_buffers(tmp_path: Path) -> None:
     ended = process.run(_LARGE, str(tmp_path), str(tmp_path), "large", timeout=120)
+    assert (ended.code, ended.errors) == (0, "")
+
+
+# The parent is closing a file, and its reader has yet to come: a child has nothing to wait for.
+_CLOSING = (
+    _PREAMBLE
+    + """
+import rapfiles
+
+async def main():
+    await warm()
+    # A FIFO takes so much before somebody reads.
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    file = await rapfiles.open(fifo, "wb")
+    for _ in range(2):
+        await file.write(b"x" * 200_000)
+    del file
+    await under_way(1)
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        from rapfiles import _native
+        _native.finish_closing(float("1e6"))
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    os.close(reader)
+
+warnings.simplefilter("ignore", ResourceWarning)
+print("ready", flush=True)
+asyncio.run(main())
+"""
+)
+
+
+def test_a_child_does_not_wait_for_what_its_parent_is_closing(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    ended = process.run(_CLOSING, str(tmp_path), str(tmp_path / "fifo"), "warm", timeout=30)
     assert (ended.code, ended.errors) == (0, "")

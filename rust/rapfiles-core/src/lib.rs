@@ -18,6 +18,7 @@ mod fill;
 mod handle;
 mod home;
 mod keep_alive;
+mod kind;
 mod link;
 mod metadata;
 mod operation;
@@ -47,7 +48,7 @@ pub use error::{Error, Subject};
 pub use fill::{Fill, TextFill};
 pub use handle::{
     Adoption, Decoder, Facts, Fetched, Form, Guard, Handle, HandleJob, LineBatch, LineEnds, MOST_NOW,
-    OpenedFile, Position, Salvage, Task, TaskRoom, Undecodable, Until, Written, wait_for_burials,
+    OpenedFile, Position, Salvage, Task, TaskRoom, Undecodable, Until, Written,
 };
 pub use keep_alive::{KeepAlive, release_memory};
 pub use link::TargetKind;

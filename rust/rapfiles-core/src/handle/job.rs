@@ -13,6 +13,7 @@ use super::writer::Writer;
 use crate::error::{About, Error, Subject};
 use crate::fill::TextFill;
 use crate::keep_alive::KeepAlive;
+use crate::kind::Kind;
 use crate::outcome::Outcome;
 use crate::parallel;
 use crate::platform;
@@ -173,21 +174,21 @@ impl HandleJob {
         Self { handle, role: Role::Writer, trace: Trace::default(), over: false }
     }
 
-    /// A small number for the kind of job, by which [`crate::timing`] tells them apart.
-    pub(crate) fn kind(&self) -> usize {
-        const FIRST: usize = 40;
-        let (Role::Turn(task) | Role::Positional(task)) = &self.role else { return FIRST };
-        FIRST
-            + match task {
-                Some(Task::Fill { .. } | Task::Measure { .. }) => 1,
-                Some(Task::FillRoom { .. } | Task::ReadOnce { .. } | Task::ReadAt { .. }) => 2,
-                Some(Task::ReadText { .. } | Task::FindLine | Task::ReadLines | Task::LayOut(_)) => 3,
-                Some(Task::WriteOnce(_) | Task::WriteThrough(_) | Task::WriteAt { .. }) => 4,
-                Some(Task::Seek { .. } | Task::Position | Task::Stat) => 5,
-                Some(Task::Truncate { .. }) => 6,
-                Some(Task::Synchronise { .. }) => 7,
-                Some(Task::Close) | None => 8,
+    /// By which [`crate::timing`] tells jobs apart.
+    pub(crate) fn kind(&self) -> Kind {
+        let (Role::Turn(task) | Role::Positional(task)) = &self.role else { return Kind::Flush };
+        match task {
+            Some(Task::Fill { .. } | Task::Measure { .. }) => Kind::HandleFill,
+            Some(Task::FillRoom { .. } | Task::ReadOnce { .. } | Task::ReadAt { .. }) => Kind::HandleRead,
+            Some(Task::ReadText { .. } | Task::FindLine | Task::ReadLines | Task::LayOut(_)) => {
+                Kind::HandleReadText
             }
+            Some(Task::WriteOnce(_) | Task::WriteThrough(_) | Task::WriteAt { .. }) => Kind::HandleWrite,
+            Some(Task::Seek { .. } | Task::Position | Task::Stat) => Kind::HandlePosition,
+            Some(Task::Truncate { .. }) => Kind::HandleTruncate,
+            Some(Task::Synchronise { .. }) => Kind::HandleSynchronise,
+            Some(Task::Close) | None => Kind::HandleClose,
+        }
     }
 
     /// Whether the caller may look for the answer a few microseconds before it suspends.

@@ -193,5 +193,7 @@ pub(crate) fn take_descriptor(file: &Bound<'_, PyAny>) -> PyResult<i32> {
 #[pyfunction]
 #[pyo3(signature = (seconds, /))]
 pub(crate) fn finish_closing(py: Python<'_>, seconds: f64) {
-    py.detach(|| rapfiles_core::wait_for_burials(std::time::Duration::from_secs_f64(seconds)));
+    py.detach(|| {
+        rapfiles_core::Engine::current().finish_closing(std::time::Duration::from_secs_f64(seconds))
+    });
 }
