@@ -25,6 +25,8 @@ from support import fuse, process
 from support.fuse import SlowDisk
 
 _PACKAGE = str(Path(rapfiles.__file__).parent.parent)
+# It gives up by itself after less than half of this; what it is kept from by a test would last longer.
+IN_TIME = 45
 _WAYS = ["synchronous", "asyncio.to_thread", "aiofiles", "anyio.Path", "AsyncPath"]
 
 
@@ -238,7 +240,7 @@ def test_a_slow_disk(slow_disk: SlowDisk, tmp_path: Path) -> None:
         (backing / str(number)).write_bytes(b"content")
     started = time.monotonic()
     ended = _doctor("doctor", "--json", str(slow_disk.root / tmp_path.name))
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < IN_TIME
     assert (ended.returncode, ended.stderr) == (0, "")
     found = json.loads(ended.stdout)
     assert found["engine"]["file_system"] == "fuse"
@@ -260,7 +262,7 @@ def test_a_dead_disk(slow_disk: SlowDisk) -> None:
     try:
         started = time.monotonic()
         ended = _doctor("doctor", str(slow_disk.root / "held-tree"))
-        assert time.monotonic() - started < 20
+        assert time.monotonic() - started < IN_TIME
     finally:
         slow_disk.open_gate()
     assert (ended.returncode, ended.stdout) == (2, "")
@@ -325,7 +327,7 @@ def test_a_loop_that_never_turns_again(folder: Path, tmp_path: Path) -> None:
     first = _sabotaged(tmp_path, "calls == 100 and time.sleep(60)")
     started = time.monotonic()
     ended = _doctor("doctor", str(folder), first=first)
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < IN_TIME
     assert (ended.returncode, ended.stderr) == (1, "")
     assert "AsyncPath STALLED the loop" in ended.stdout
 

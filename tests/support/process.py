@@ -33,6 +33,9 @@ class Ended:
 
 # Less than `watchdog.SECONDS`, so that the test that started the child is the one that fails.
 LIMIT = 60.0
+# In less than this a process has ended that waited for nothing at its end, however busy the machine is; what
+# it may wait for by mistake takes the 5 s of an idle worker, or for ever.
+AT_ONCE = 4.5
 
 
 @contextlib.contextmanager
