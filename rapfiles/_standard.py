@@ -119,3 +119,5 @@ stdout: Final = StandardOutput("stdout")
 """Standard output."""
 stderr: Final = StandardOutput("stderr")
 """Standard error."""
+
+StandardInput.__module__ = StandardOutput.__module__ = "rapfiles"

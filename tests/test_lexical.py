@@ -573,7 +573,6 @@ def test_importing_is_light() -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
     )
     heavy = {
         "asyncio",

@@ -1,6 +1,5 @@
 """Temporary files and directories: the standard library's `tempfile`, awaited."""
 
-from .._public import belong_to as _belong_to
 from ._create import mkdtemp, mkstemp
 from ._directory import AsyncTemporaryDirectory, TemporaryDirectory
 from ._file import (
@@ -35,5 +34,3 @@ __all__ = [
     "mkdtemp",
     "mkstemp",
 ]
-
-_belong_to(globals())

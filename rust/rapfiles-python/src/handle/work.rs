@@ -7,14 +7,11 @@ use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use rapfiles_core::{
-    Engine, Guard, Handle, HandleJob, Outcome, Salvage, Task, Text, Ticket, Until, release_memory,
-};
+use rapfiles_core::{Engine, Guard, Handle, HandleJob, Outcome, Salvage, Task, Text, Ticket, Until};
 
 use super::open_file::OpenFile;
 use crate::errors::{self, Names};
-use crate::fairness;
-use crate::port;
+use crate::event_loop;
 use crate::results::{self, Converted};
 
 /// For so long an operation goes on from one task of a worker's to the next before others have their turn.
@@ -162,7 +159,7 @@ impl FileWork {
     /// Whether other tasks should have a turn before it begins. It has its place among the operations on the file.
     fn gives_way(&mut self, py: Python<'_>) -> PyResult<bool> {
         let file = self.file.get();
-        if !matches!(self.phase, Phase::Start) || !fairness::spend_little(py, &file.pace)? {
+        if !matches!(self.phase, Phase::Start) || !event_loop::spend_little(py, &file.pace)? {
             return Ok(false);
         }
         if !self.request.is_positional() {
@@ -176,6 +173,14 @@ impl FileWork {
         }
         self.phase = Phase::Yielded;
         Ok(true)
+    }
+
+    /// The ticket that it waits for.
+    pub(crate) fn ticket(&self) -> Option<&Arc<Ticket>> {
+        match &self.phase {
+            Phase::Queued(ticket) | Phase::Waiting(ticket) | Phase::Working(ticket) => Some(ticket),
+            _ => None,
+        }
     }
 
     /// Goes on as far as possible.
@@ -230,13 +235,14 @@ impl FileWork {
                 Phase::Waiting(_) => {}
                 Phase::Working(ticket) => {
                     let taken = ticket.take();
-                    release_memory();
                     self.phase = Phase::Going;
                     if self.holding {
                         file.handle.collected();
                     }
                     match taken {
-                        Some(Ok(Outcome::TextFilled(_))) => {
+                        Some(Ok(Outcome::TextFilled(fill))) => {
+                            // It holds a reference to the string too.
+                            drop(fill);
                             return Ok(Progress::Done(Ok(self.room.take().unwrap_or_else(|| py.None()))));
                         }
                         Some(Ok(done)) => outcome = Some(done),
@@ -251,7 +257,7 @@ impl FileWork {
             }
             let mut guard = lock(&file.handle)?;
             if matches!(self.phase, Phase::Start) && !guard.is_idle() && !self.request.is_positional() {
-                let ticket = port::new_ticket();
+                let ticket = event_loop::new_ticket();
                 guard.queue(&ticket);
                 self.phase = Phase::Queued(ticket);
                 continue;
@@ -284,22 +290,22 @@ impl FileWork {
                     self.submit(job);
                 }
                 Step::AwaitWriter(until) => {
-                    let ticket = port::new_ticket();
+                    let ticket = event_loop::new_ticket();
                     let job = guard.await_writer(&ticket, until);
                     drop(guard);
                     if let Some(job) = job {
-                        Engine::current().submit_for_handle(job, &port::new_ticket(), Some(&ticket));
+                        Engine::current().submit_for_handle(job, &event_loop::new_ticket(), Some(&ticket));
                     }
                     self.phase = Phase::Waiting(ticket);
                 }
                 Step::AwaitPositional => {
-                    let ticket = port::new_ticket();
+                    let ticket = event_loop::new_ticket();
                     if guard.await_positional(&ticket) {
                         self.phase = Phase::Waiting(ticket);
                     }
                 }
                 Step::AwaitBurial => {
-                    let ticket = port::new_ticket();
+                    let ticket = event_loop::new_ticket();
                     if guard.await_burial(&ticket) {
                         self.phase = Phase::Waiting(ticket);
                     }
@@ -310,7 +316,7 @@ impl FileWork {
                 }
                 Step::Next => {
                     run_writer(guard);
-                    if fairness::spend_little(py, &file.pace)? {
+                    if event_loop::spend_little(py, &file.pace)? {
                         self.phase = Phase::Yielded;
                         return Ok(Progress::Yield);
                     }
@@ -328,7 +334,7 @@ impl FileWork {
                             self.submit(job);
                         }
                         Converted::Value(value) => return Ok(Progress::Done(Ok(value))),
-                        Converted::Large(_) => return Ok(Progress::Done(Ok(py.None()))),
+                        Converted::Fill(_, room) => return Ok(Progress::Done(Ok(room))),
                     }
                 }
             }
@@ -336,9 +342,16 @@ impl FileWork {
     }
 
     fn submit(&mut self, job: HandleJob) {
-        let ticket = port::new_ticket();
+        let ticket = event_loop::new_ticket();
         Engine::current().submit_for_handle(job, &ticket, Some(&ticket));
         self.phase = Phase::Working(ticket);
+    }
+
+    /// It is to go on when the ticket is done.
+    pub(crate) fn wait_for(&mut self, ticket: &Arc<Ticket>) {
+        if !matches!(self.phase, Phase::Working(_)) {
+            self.phase = Phase::Waiting(Arc::clone(ticket));
+        }
     }
 
     /// Nobody waits for the result any more.
@@ -377,7 +390,7 @@ fn run_writer(mut guard: Guard<'_>) {
     let job = guard.start_writer(false);
     drop(guard);
     if let Some(job) = job {
-        Engine::current().submit_for_handle(job, &port::new_ticket(), None);
+        Engine::current().submit_for_handle(job, &event_loop::new_ticket(), None);
     }
 }
 
