@@ -1,5 +1,18 @@
 """pathlib's objects, awaitable: as fast as synchronous code, and never a stall of the event loop."""
 
+from typing import TYPE_CHECKING
+
+try:
+    from ._native import __version__
+except ModuleNotFoundError as _error:
+    if _error.name != "rapfiles._native":
+        raise
+    from pathlib import Path as _Path
+
+    from ._missing import explained as _explained
+
+    raise _explained(_Path(__file__).parent) from _error
+
 from ._engine import Configuration, Stats, configuration, configure, stats
 from ._file import (
     AsyncBufferedRandom,
@@ -8,11 +21,19 @@ from ._file import (
     AsyncFileIO,
     AsyncTextIOWrapper,
 )
-from ._native import __version__
 from ._open import FileContextManager, open
 from ._path import AsyncPath
+from ._public import belong_to as _belong_to
 from ._standard import StandardInput, StandardOutput, stderr, stdin, stdout
 from ._wrap import WrappedFile, wrap_file
+
+if TYPE_CHECKING:
+    from . import compat as compat
+    from . import tempfile as tempfile
+else:
+    from ._lazy import loaded_on_first_use as _loaded_on_first_use
+
+    __getattr__, __dir__ = _loaded_on_first_use(globals(), "compat", "tempfile")
 
 __all__ = [
     "AsyncBufferedRandom",
@@ -37,3 +58,5 @@ __all__ = [
     "stdout",
     "wrap_file",
 ]
+
+_belong_to(globals())

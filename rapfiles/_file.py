@@ -50,6 +50,7 @@ _UNSET: Final[Any] = object()
 class Chunks:
     """The content of a binary file from its position on, in chunks."""
 
+    __module__ = "rapfiles"
     __slots__ = ("_next_chunk", "_size")
 
     def __init__(self, next_chunk: Callable[[int], Awaitable[bytes]], size: int) -> None:
@@ -69,6 +70,7 @@ Line = TypeVar("Line")
 class Batches(Generic[Line]):
     """The lines of a file from its position on, in lists."""
 
+    __module__ = "rapfiles"
     __slots__ = ("_file", "_hint")
 
     def __init__(self, file: Any, hint: int) -> None:
@@ -521,5 +523,3 @@ def _positive(size: int) -> int:
 _with_lines = (AsyncBufferedReader, AsyncBufferedWriter, AsyncBufferedRandom, AsyncTextIOWrapper)
 for _class in _with_lines:
     _native.set_next_slot(_class)
-for _file_class in (AsyncFileIO, *_with_lines):
-    _file_class.__module__ = "rapfiles"

@@ -1228,10 +1228,6 @@ class AsyncPath(LexicalPath):
         return cls(home)
 
 
-# A pickle names the class by its public place, wherever it is defined.
-AsyncPath.__module__ = "rapfiles"
-
-
 async def _home(tilde: str) -> str:
     """What `os.path.expanduser` makes of `~` or `~user`."""
     if sys.platform == "win32" or (tilde == "~" and "HOME" in os.environ):

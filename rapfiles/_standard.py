@@ -119,5 +119,3 @@ stdout: Final = StandardOutput("stdout")
 """Standard output."""
 stderr: Final = StandardOutput("stderr")
 """Standard error."""
-
-StandardInput.__module__ = StandardOutput.__module__ = "rapfiles"

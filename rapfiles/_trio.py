@@ -12,12 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from ._native import Completions
 
+if TYPE_CHECKING:
     from ._native import Operation
 
 
+# Each run has its own; it is forgotten with the run.
+_completions: trio.lowlevel.RunVar[Completions] = trio.lowlevel.RunVar("rapfiles completions")
+
+
+# Ctrl-C is raised where the task suspends. Anywhere else it would leave a call behind that wakes a task which
+# does not sleep, and that ends the run.
+@trio.lowlevel.enable_ki_protection
 async def wait(operation: Operation[Any]) -> Any:
     """Suspend the current task until the operation is done, and return or raise what came of it.
 
@@ -38,9 +45,10 @@ async def wait(operation: Operation[Any]) -> Any:
         operation.cancel()
         return trio.lowlevel.Abort.SUCCEEDED
 
+    completions = _run_completions()
     suspended = False
     # A large file takes several rounds, because room for its content is made in this thread.
-    while operation.submit(wake):
+    while operation.submit(completions, wake):
         await trio.lowlevel.wait_task_rescheduled(abort)
         suspended = True
     if not suspended:
@@ -48,26 +56,35 @@ async def wait(operation: Operation[Any]) -> Any:
     return operation.result()
 
 
-def start(descriptor: int, drain: Callable[[], object]) -> None:
-    """Begin to collect finished operations for the trio run of the current task.
+def _run_completions() -> Completions:
+    """Return what collects the finished operations of the current run, and begin to when it is the first."""
+    try:
+        completions = _completions.get()
+    except LookupError:
+        pass
+    else:
+        # Not in a forked child: there it is the parent's.
+        if completions.usable:
+            return completions
+    completions = Completions(trio.lowlevel.current_trio_token().run_sync_soon)
+    _completions.set(completions)
+    if completions.descriptor is not None:
+        trio.lowlevel.spawn_system_task(_collect, completions, name="rapfiles completions")
+    return completions
 
-    Args:
-        descriptor: Becomes readable when operations are done. It must stay open until the run ends.
-        drain: Collects them and wakes their tasks.
-    """
-    trio.lowlevel.spawn_system_task(watch, descriptor, drain, name="rapfiles completions")
 
-
-async def watch(descriptor: int, drain: Callable[[], object]) -> None:
-    """Collect finished operations whenever there are any, until the trio run ends."""
-    while True:
-        try:
-            await trio.lowlevel.wait_readable(descriptor)
-        except trio.ClosedResourceError:
-            return
-        except OSError as error:
-            # In a forked child, the descriptor may be gone. An error here would end the whole run.
-            if error.errno == errno.EBADF:
-                return
+async def _collect(completions: Completions) -> None:
+    """Collect finished operations whenever there are any, until the run ends."""
+    assert completions.descriptor is not None
+    try:
+        while True:
+            await trio.lowlevel.wait_readable(completions.descriptor)
+            completions.drain()
+    except trio.ClosedResourceError:
+        pass
+    except OSError as error:
+        # In a forked child, the descriptor may be gone. An error here would end the whole run.
+        if error.errno != errno.EBADF:
             raise
-        drain()
+    finally:
+        completions.close()

@@ -202,6 +202,3 @@ def wrap_file(file: IO[AnyStr]) -> WrappedFile[AnyStr]:
     if isinstance(file, type) or not (hasattr(file, "read") or hasattr(file, "write")):
         raise TypeError(f"a file object is required, not {type(file).__name__}")
     return WrappedFile(file)
-
-
-WrappedFile.__module__ = "rapfiles"

@@ -1,22 +1,98 @@
 """Runs an `async def` test once on each kind of event loop, and hands out folders on real file systems.
 
-A test that is a plain function asks for the fixture `loop` and calls `loop.run(main)`. The marker
-`@pytest.mark.loops("asyncio")` keeps a test to the loops of one library.
+A test that is a plain function asks for the fixture `loop` and calls `loop.run(main)`. Markers:
+
+- `@pytest.mark.loops("asyncio")` keeps a test to the loops of one library.
+- `@pytest.mark.one_loop` runs it on one loop only, a different one for each of its parameter sets: for what
+  does not cross the loop differently on another.
+- `@pytest.mark.slow`: it takes seconds and says the same on every interpreter; `-m "not slow"` skips it.
+- `@pytest.mark.watchdog(seconds)` lets a test take longer than `watchdog.SECONDS` before it counts as hung.
+
+The whole suite runs in several processes side by side (pytest-xdist), chosen files in one; `-n` decides.
+`--everything` does all rounds and examples of the random tests, and every test on every loop.
 """
 
 import inspect
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support import fuse, ground, mounts
+from support import effort, fuse, ground, mounts, watchdog
 from support.loops import LOOPS
+
+# Most of what takes long waits for a disk or a child process.
+PROCESSES_PER_CPU = 2
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--everything", action="store_true", help="all rounds, all examples, every test on every loop"
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Before pytest-xdist looks at its options: the whole suite side by side."""
+    # Nor may one of its workers start workers: they pass through here as well, with the same arguments.
+    chosen = config.args_source is pytest.Config.ArgsSource.ARGS or "PYTEST_XDIST_WORKER" in os.environ
+    if config.pluginmanager.hasplugin("xdist") and config.option.numprocesses is None and not chosen:
+        config.option.numprocesses = PROCESSES_PER_CPU * (os.cpu_count() or 1)
+        config.option.dist = "worksteal"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "loops(library): run only on the event loops of asyncio or of trio")
+    for marker in (
+        "loops(library): run only on the event loops of asyncio or of trio",
+        "one_loop: run on one event loop, a different one for each set of parameters",
+        "slow: takes seconds and says the same on every interpreter",
+        "watchdog(seconds): may take so long before it counts as hung",
+    ):
+        config.addinivalue_line("markers", marker)
+    if config.option.everything:
+        os.environ[effort.EVERYTHING] = "1"  # the workers of pytest-xdist, and modules that are imported
+    watchdog.prepare()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep tests marked `one_loop` with the first parameters on the first loop, and so on in turn."""
+    if config.option.everything:
+        return
+    alike: dict[object, dict[str, list[pytest.Function]]] = {}
+    for item in items:
+        if isinstance(item, pytest.Function) and item.get_closest_marker("one_loop") is not None:
+            parameters = item.callspec.id.removeprefix(str(item.callspec.params["loop"]))
+            alike.setdefault((item.parent, item.originalname), {}).setdefault(parameters, []).append(item)
+    dropped = {
+        item
+        for sets in alike.values()
+        for number, on_loops in enumerate(sets.values())
+        for item in on_loops
+        if item is not on_loops[number % len(on_loops)]
+    }
+    if dropped:
+        config.hook.pytest_deselected(items=[item for item in items if item in dropped])
+        items[:] = [item for item in items if item not in dropped]
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """The watchdog over a test and its fixtures."""
+    marker = item.get_closest_marker("watchdog")
+    watchdog.start(watchdog.SECONDS if marker is None else marker.args[0])
+    try:
+        return (yield)
+    finally:
+        watchdog.stop()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    """Nothing calls this one off: a process that does not end hangs too."""
+    watchdog.start(watchdog.SECONDS)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -49,7 +125,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 @pytest.fixture(scope="session")
 def slow_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[fuse.SlowDisk]:
-    """A FUSE mount whose every request takes 300 ms."""
+    """A FUSE mount whose every request takes `fuse.DELAY_MS`."""
     if (reason := fuse.missing()) is not None:
         pytest.skip(reason)
     with fuse.mounted(tmp_path_factory.mktemp("slow")) as disk:
@@ -58,10 +134,10 @@ def slow_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[fuse.SlowDis
 
 @pytest.fixture(scope="session")
 def sluggish_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[fuse.SlowDisk]:
-    """One of 60 ms, three times what a loop may lag: for what is done one at a time, and so takes long."""
+    """One of 40 ms, twice what a loop may lag: for what is done one at a time, and so takes long."""
     if (reason := fuse.missing()) is not None:
         pytest.skip(reason)
-    with fuse.mounted(tmp_path_factory.mktemp("sluggish"), delay_ms=60) as disk:
+    with fuse.mounted(tmp_path_factory.mktemp("sluggish"), delay_ms=40) as disk:
         yield disk
 
 

@@ -68,6 +68,7 @@ def _positive(figure: Any) -> bool:
     return isinstance(figure, float) and math.isfinite(figure) and figure > 0
 
 
+@pytest.mark.slow
 def test_everything_once(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     ended = _benchmarks("--quick", "--directory", str(tmp_path), "--json", str(report))

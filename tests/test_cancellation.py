@@ -12,12 +12,13 @@ import pytest
 
 import rapfiles
 from rapfiles import AsyncPath
+from support import effort
 from support.engine import idle, under_way
 from support.fifo import Fifo
 from support.leaks import descriptors, nothing_leaks
 from support.loops import LOOPS, Loop
 
-TOTAL = int(os.environ.get("RAPFILES_CANCELLATIONS", "100000"))
+TOTAL = effort.times(15_000, everything=100_000, variable="RAPFILES_CANCELLATIONS")
 BATCH = 100
 CONTENT = b"content" * 100
 

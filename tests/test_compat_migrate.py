@@ -122,10 +122,12 @@ def migrate(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
         cwd=package,
         capture_output=True,
         encoding="utf-8",
+        timeout=60,
         check=False,
     )
 
 
+@pytest.mark.slow
 def test_a_tree(tmp_path: Path) -> None:
     tree = {
         "a.py": b"import aiofiles\n",
@@ -174,6 +176,7 @@ perhaps it should be 'rapfiles.compat.open'
     assert again.stdout.endswith("0 files would be changed, 1 place left to you\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content",
     [
@@ -193,6 +196,7 @@ def test_all_else_stays_byte_for_byte(content: bytes, tmp_path: Path) -> None:
     assert file.read_bytes() == content.replace(b"IMPORT", b"import rapfiles.compat as aiofiles")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
@@ -233,6 +237,7 @@ def test_without_libcst(tmp_path: Path) -> None:
         cwd=Path(command.__file__).parents[3],
         capture_output=True,
         encoding="utf-8",
+        timeout=60,
         check=False,
     )
     assert (done.returncode, done.stdout) == (2, "")

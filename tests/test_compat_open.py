@@ -23,6 +23,7 @@ from rapfiles.compat import base, threadpool
 from rapfiles.compat.threadpool.binary import AsyncBufferedIOBase, AsyncBufferedReader, AsyncFileIO
 from rapfiles.compat.threadpool.text import AsyncTextIOWrapper
 from support.loops import SELECTOR
+from support.names import shown
 
 aiofiles: ModuleType | None = None
 if importlib.util.find_spec("aiofiles") is not None:
@@ -747,7 +748,7 @@ async def test_wrap(make: Callable[[], Any], kind: type[Any]) -> None:
     assert f.closed
 
 
-@pytest.mark.parametrize("what", [io.RawIOBase(), int, [1], lambda: 1, io.FileIO, None], ids=repr)
+@pytest.mark.parametrize("what", [io.RawIOBase(), int, [1], lambda: 1, io.FileIO, None], ids=shown)
 def test_what_cannot_be_wrapped(what: object) -> None:
     with pytest.raises(TypeError, match="Unsupported io type"):
         threadpool.wrap(what)

@@ -206,6 +206,7 @@ def inspect_tree(root: Path) -> list[tuple[object, ...]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("name", "paths", "arguments", "keywords"), CHANGING, ids=str)
 def test_changing(

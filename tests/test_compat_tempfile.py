@@ -16,6 +16,7 @@ from rapfiles.compat import tempfile as aiotempfile
 from rapfiles.compat.tempfile import temptypes
 from rapfiles.compat.threadpool.binary import AsyncBufferedIOBase, AsyncBufferedReader, AsyncFileIO
 from rapfiles.compat.threadpool.text import AsyncTextIOWrapper
+from support.names import shown
 
 KINDS: list[tuple[dict[str, Any], type[Any]]] = [
     ({}, AsyncBufferedReader),
@@ -116,7 +117,7 @@ async def test_an_executor_is_honoured(tmp_path: Path) -> None:
         await aiotempfile.TemporaryFile(executor=executor)
 
 
-@pytest.mark.parametrize("what", [io.BytesIO(), int, None], ids=repr)
+@pytest.mark.parametrize("what", [io.BytesIO(), int, None], ids=shown)
 def test_what_cannot_be_wrapped(what: object) -> None:
     with pytest.raises(TypeError, match="Unsupported IO type"):
         aiotempfile.wrap(what, what)

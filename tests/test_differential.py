@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 import pytest
 
 from rapfiles import AsyncPath
-from support import differential, ground, process
+from support import differential, effort, ground, process
 from support.loops import SELECTOR, Loop
 
 # Another seed plays other sequences; a failure says which one it was.
@@ -67,11 +67,12 @@ def test_reading_on_every_loop(tree: ground.Tree, loop: Loop) -> None:
 
 
 def test_reading_random_paths(tree: ground.Tree, loop: Loop) -> None:
-    paths = differential.random_paths(tree, 1000, random.Random(SEED))
+    paths = differential.random_paths(tree, effort.times(300, everything=1000), random.Random(SEED))
     calls = [step for step in differential.reading_calls(["small"]) if step.method != "read_text"]
     _report(loop.run(differential.compare_reading, tree, paths, calls))
 
 
+@pytest.mark.slow
 def test_reading_on_every_file_system(varied: ground.Tree) -> None:
     calls = differential.reading_calls(_others(varied))
     # A sample, without the longest ones: each component of a path is a request to FUSE, in each call.
@@ -84,10 +85,12 @@ def test_changing_on_every_loop(tmp_path: Path, loop: Loop) -> None:
     _report(loop.run(differential.compare_changing, SEED, 75, tmp_path, None))
 
 
+@pytest.mark.slow
 def test_changing_on_every_file_system(directory: Path) -> None:
     _report(SELECTOR.run(differential.compare_changing, SEED + 1, 15, directory, None))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     os.geteuid() != 0, reason="only root can become another user; the other tests ran as this one"
 )

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import rapfiles
+from support import process
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 PACKAGE = Path(rapfiles.__file__).parents[1]
@@ -50,13 +51,14 @@ def run(name: str, *arguments: object, code: int = 0) -> str:
 def running(name: str, *arguments: object) -> Iterator[subprocess.Popen[bytes]]:
     """The program while it runs; in the end Ctrl-C stops it, in silence."""
     interpreter, *options, script = _command(name)
-    with subprocess.Popen(
+    started = subprocess.Popen(
         [interpreter, *options, "-c", INTERRUPTIBLE, script, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         bufsize=0,
         env=_environment(),
-    ) as child:
+    )
+    with process.limited(started) as child:
         try:
             yield child
         finally:

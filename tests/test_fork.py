@@ -1,5 +1,6 @@
 """A forked child's first operation works, whatever its parent was doing; so does a spawned child's."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -138,4 +139,105 @@ def test_fresh_interpreter(method: str, tmp_path: Path) -> None:
     runner += f"; sys.argv[1:] = [{method!r}, {str(tmp_path / 'warm')!r}]"
     runner += f"; os.execv(sys.executable, [sys.executable, {str(program)!r}, *sys.argv[1:]])"
     ended = process.run(runner, timeout=120)
+    assert (ended.code, ended.errors) == (0, "")
+
+
+# What workers are in the middle of while the process is copied: letting go of large buffers, in every way.
+_LARGE = (
+    _PREAMBLE
+    + """
+import faulthandler, itertools, threading
+import rapfiles
+
+LARGE = b"x" * (1 << 20)
+over = threading.Event()
+
+async def write(name):
+    path = AsyncPath(folder, name)
+    for number in itertools.count():
+        await path.write_bytes(LARGE)
+        async with rapfiles.open(path, "wb") as file:
+            await file.write(LARGE)
+            await file.write(bytearray(LARGE))
+        assert len(await path.read_bytes()) == 2 * len(LARGE)
+        if number % 4 == 0:
+            task = asyncio.ensure_future(AsyncPath(folder, name + "-cancelled").write_bytes(LARGE))
+            await asyncio.sleep(0)
+            task.cancel()
+        if over.is_set():
+            return
+
+async def write_once():
+    path = AsyncPath(folder, str(os.getpid()))
+    assert await path.write_bytes(LARGE) == len(LARGE)
+    async with rapfiles.open(path, "wb") as file:
+        await file.write(LARGE)
+    assert len(await path.read_bytes()) == len(LARGE)
+    await path.unlink()
+
+def child():
+    # Reported, and ended, well before the parent would be.
+    faulthandler.dump_traceback_later(20, exit=True)
+    code = 1
+    try:
+        asyncio.run(write_once())
+        code = 0
+    finally:
+        os._exit(code)
+
+writers = [threading.Thread(target=lambda n=n: asyncio.run(write(f"parent-{n}"))) for n in range(3)]
+for writer in writers:
+    writer.start()
+print("ready", flush=True)
+try:
+    for _ in range(6):
+        children = [os.fork() or child() for _ in range(5)]
+        assert [os.waitpid(number, 0)[1] for number in children] == [0] * 5
+finally:
+    over.set()
+    for writer in writers:
+        writer.join()
+"""
+)
+
+
+def test_fork_while_workers_let_go_of_large_buffers(tmp_path: Path) -> None:
+    ended = process.run(_LARGE, str(tmp_path), str(tmp_path), "large", timeout=120)
+    assert (ended.code, ended.errors) == (0, "")
+
+
+# The parent is closing a file, and its reader has yet to come: a child has nothing to wait for.
+_CLOSING = (
+    _PREAMBLE
+    + """
+import rapfiles
+
+async def main():
+    await warm()
+    # A FIFO takes so much before somebody reads.
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    file = await rapfiles.open(fifo, "wb")
+    for _ in range(2):
+        await file.write(b"x" * 200_000)
+    del file
+    await under_way(1)
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        from rapfiles import _native
+        _native.finish_closing(float("1e6"))
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    os.close(reader)
+
+warnings.simplefilter("ignore", ResourceWarning)
+print("ready", flush=True)
+asyncio.run(main())
+"""
+)
+
+
+def test_a_child_does_not_wait_for_what_its_parent_is_closing(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    ended = process.run(_CLOSING, str(tmp_path), str(tmp_path / "fifo"), "warm", timeout=30)
     assert (ended.code, ended.errors) == (0, "")

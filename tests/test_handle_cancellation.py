@@ -17,12 +17,13 @@ import anyio
 import pytest
 
 import rapfiles
+from support import effort
 from support.engine import idle
 from support.handles import filling
 from support.leaks import nothing_leaks
 from support.loops import LOOPS, Loop
 
-TOTAL = int(os.environ.get("RAPFILES_HANDLE_CANCELLATIONS", "10000"))
+TOTAL = effort.times(5_000, everything=10_000, variable="RAPFILES_HANDLE_CANCELLATIONS")
 AT_ONCE = 20
 CANCELLED = object()
 
@@ -495,3 +496,14 @@ def test_a_cancelled_write_that_failed_is_told_of_once(
                 told += found[0] is not None
 
     loop.run(main)
+
+
+async def test_a_large_read_is_cancelled_after_any_turn(tmp_path: Path) -> None:
+    """Also where it has suspended only for the others to have a turn: nobody wakes a task that is gone."""
+    (tmp_path / "file").write_bytes(b"x" * (16 << 20))
+    for turns in range(100):
+        async with rapfiles.open(tmp_path / "file", "rb") as file, anyio.create_task_group() as group:
+            group.start_soon(file.read)
+            for _ in range(turns):
+                await anyio.sleep(0)
+            group.cancel_scope.cancel()

@@ -15,11 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import rapfiles
+from support import effort
 from support.handles import Case, Step, filling, play
 from support.loops import LOOPS, Loop
 
 ASKED_FOR = os.environ.get("RAPFILES_FUZZ_EXAMPLES")
-EXAMPLES = int(ASKED_FOR or "500")
+EXAMPLES = effort.times(200, everything=1000, variable="RAPFILES_FUZZ_EXAMPLES")
 
 ENCODINGS = [None, "utf-8", "utf-8-sig", "utf-16", "latin-1", "ascii", "cp1252", "shift_jis", "utf-7"]
 ERRORS = [None, "strict", "replace", "ignore", "surrogateescape", "backslashreplace"]

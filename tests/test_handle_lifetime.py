@@ -127,7 +127,7 @@ def test_forgotten_at_the_end_of_the_process(way: str, tmp_path: Path, loop: Loo
     """The process ends in silence; what io would have written when it was collected is written."""
     ended = process.run(_FORGOTTEN, loop.name, str(tmp_path), way)
     assert (ended.code, ended.errors) == (0, "")
-    assert ended.seconds < 2
+    assert ended.seconds < process.AT_ONCE
     if way == "dropped":
         assert (tmp_path / "text").read_bytes() == (tmp_path / "binary").read_bytes() == b"written"
 
@@ -385,4 +385,4 @@ def test_exit_in_the_middle_of_work(way: str, code: int, tmp_path: Path, loop: L
         # As with a synchronous file, Ctrl-C may come between opening a file and entering it.
         errors = _LEFT_OPEN.sub("", ended.errors) if way == "interrupt" else ended.errors
         assert (ended.code, errors) == (code, "")
-        assert ended.seconds < 2
+        assert ended.seconds < process.AT_ONCE

@@ -71,7 +71,7 @@ async def test_full_disk(kind: str, piece: str, tiny_disk: Path) -> None:
     assert type(caught.value) is OSError
     assert not file.closed
     # Somebody makes room.
-    subprocess.run(["mount", "-o", "remount,size=16m", str(tiny_disk)], check=True)
+    subprocess.run(["mount", "-o", "remount,size=16m", str(tiny_disk)], check=True, timeout=60)
     await file.flush()
     end = "<end>" if isinstance(data, str) else b"<end>"
     await file.write(end)
@@ -258,6 +258,7 @@ async def main():
 """
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize(
     ("way", "keywords"),
     [
@@ -279,7 +280,7 @@ def test_killed_after_an_acknowledged_flush(way: str, keywords: Any, tmp_path: P
     for kill_after in (1, 20, None):
         path.unlink(missing_ok=True)
         command = [sys.executable, "-c", program, loop.name, str(path), way, repr(keywords)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0) as child:
+        with process.limited(subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0)) as child:
             assert child.stdout is not None
             acknowledged = 0
             for count, line in enumerate(iter(child.stdout.readline, b""), 1):

@@ -1,4 +1,4 @@
-"""No operation on a handle holds up the loop on a disk of 300 ms per request."""
+"""No operation on a handle holds up the loop on a slow disk."""
 
 import os
 import shutil
@@ -245,6 +245,7 @@ LARGE: dict[str, tuple[dict[str, Any], Callable[[Any], Awaitable[None]]]] = {
 }
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize("name", LARGE)
 async def test_large_files_do_not_hold_up_the_loop(name: str, tmp_path: Any) -> None:
     keywords, work = LARGE[name]
@@ -273,6 +274,7 @@ LARGE_WRITES: dict[str, tuple[dict[str, Any], Callable[[Any], Awaitable[Any]]]] 
 }
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize("name", LARGE_WRITES)
 async def test_a_large_write_does_not_hold_up_the_loop(name: str, tmp_path: Any) -> None:
     keywords, write = LARGE_WRITES[name]

@@ -120,3 +120,23 @@ async def test_a_small_file_is_few_jobs(tmp_path: Path) -> None:
     after = stats()
     assert after.submitted - before.submitted + after.cached - before.cached <= 5
     assert after.wakeups - before.wakeups <= 3
+
+
+@pytest.mark.parametrize("mode", ["wb", "r+b", "w", "a+"])
+@pytest.mark.parametrize("end", ["close", "sync", "datasync", "seek", "truncate", "flush"])
+async def test_what_follows_a_write_is_one_job(mode: str, end: str, tmp_path: Path) -> None:
+    """What was accepted is written by the job that is asked for next."""
+    path = tmp_path / "file"
+    path.write_bytes(b"a line\n" * 10)
+    file = await open_file(path, mode)
+    data: str | bytes = b"written" if "b" in mode else "written"
+    await file.write(data)
+    before = stats()
+    await (file.seek(3) if end == "seek" else getattr(file, end)())
+    after = stats()
+    assert after.submitted - before.submitted == 1
+    assert after.wakeups - before.wakeups <= 1
+    assert b"written" in path.read_bytes()
+    if end == "seek":
+        assert await file.tell() == 3
+    await file.close()

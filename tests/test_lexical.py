@@ -573,6 +573,7 @@ def test_importing_is_light() -> None:
         capture_output=True,
         text=True,
         check=True,
+        timeout=60,
     )
     heavy = {
         "asyncio",

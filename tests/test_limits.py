@@ -399,3 +399,121 @@ with tempfile.TemporaryDirectory() as folder:
 """
     ended = process.run(program)
     assert (ended.code, ended.output) == (0, "True\nTrue\n"), ended.errors
+
+
+_UNDER_A_LIMIT = """
+import asyncio, os, resource, sys, tempfile, warnings
+import rapfiles
+from rapfiles import AsyncPath
+
+most = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+# A user of its own: the limit counts all threads of one.
+user = 40_000 + os.getpid() % 20_000
+
+def refuse():
+    resource.setrlimit(resource.RLIMIT_NPROC, (1, most))
+    os.setresuid(user, user, 0)
+
+def permit():
+    os.setresuid(0, 0, 0)
+    resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
+
+async def run(main):
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o777)
+        folder = AsyncPath(name)
+        try:
+            # Far below the time after which an idle thread ends.
+            async with asyncio.timeout(30):
+                await main(folder)
+        finally:
+            permit()
+    print(rapfiles.stats().queued, flush=True)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user who may have no more threads")
+def test_threads_are_refused_for_a_while() -> None:
+    """One thread does everything meanwhile; then there are others, also for those who have waited since."""
+    program = (
+        _UNDER_A_LIMIT
+        + """
+async def main(folder):
+    os.mkfifo(folder / "fifo")
+    await (folder / "first").mkdir()
+    refuse()
+    writing = [asyncio.ensure_future((folder / str(n)).write_bytes(b"x" * n)) for n in range(200)]
+    assert await asyncio.gather(*writing) == [*range(200)]
+    assert rapfiles.stats().workers == 1
+    permit()
+    # Each of them needs a thread, and the last one lets all the others go.
+    reading = [asyncio.ensure_future((folder / "fifo").read_bytes()) for n in range(5)]
+    await asyncio.sleep(0)
+    assert await (folder / "other").write_bytes(b"x") == 1
+    while rapfiles.stats().in_flight < 5:
+        await asyncio.sleep(0.001)
+    refuse()
+    writing = [asyncio.ensure_future((folder / str(n)).write_bytes(b"x" * n)) for n in range(200)]
+    reading += [asyncio.ensure_future((folder / "fifo").read_bytes()) for n in range(5)]
+    assert await asyncio.gather(*writing) == [*range(200)]
+    assert not any(task.done() for task in reading)
+    # Nothing is submitted from here on: what is queued has somebody who asks for a thread again.
+    permit()
+    while rapfiles.stats().in_flight < 10:
+        await asyncio.sleep(0.001)
+    os.close(os.open(folder / "fifo", os.O_WRONLY))
+    assert await asyncio.gather(*reading) == [b""] * 10
+
+print("ready", flush=True)
+asyncio.run(run(main))
+"""
+    )
+    ended = process.run(program)
+    assert (ended.code, ended.output, ended.errors) == (0, "0\n", "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user who may have no more threads")
+@pytest.mark.parametrize("later", ["an operation", "the end"])
+def test_what_is_closed_in_the_background_waits_for_a_thread(later: str) -> None:
+    """Closing may wait, so it is not done on the loop's thread, even where there is no other."""
+    program = (
+        _UNDER_A_LIMIT
+        + """
+async def main(folder):
+    open(folder / "file", "wb").close()
+    refuse()
+    file = await rapfiles.open(folder / "file", "rb")
+    descriptor = file.fileno()
+    del file
+    assert rapfiles.stats().queued == 1
+    for _ in range(3):
+        try:
+            await (folder / "made").mkdir()
+        except BlockingIOError as error:
+            assert error.errno == 11
+        else:
+            raise AssertionError("there was a thread")
+    os.fstat(descriptor)
+    if sys.argv[1] == "the end":
+        # At the end of the process there is nobody else who could wait.
+        _native.finish_closing(30)
+    else:
+        permit()
+        await (folder / "made").mkdir()
+        while rapfiles.stats().queued + rapfiles.stats().in_flight:
+            await asyncio.sleep(0.001)
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        pass
+    else:
+        raise AssertionError("it was not closed")
+
+from rapfiles import _native
+warnings.simplefilter("ignore", ResourceWarning)
+print("ready", flush=True)
+asyncio.run(run(main))
+"""
+    )
+    ended = process.run(program, later)
+    assert (ended.code, ended.output, ended.errors) == (0, "0\n", "")

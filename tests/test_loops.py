@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ import anyio
 import pytest
 import trio
 
-from rapfiles import AsyncPath
+import rapfiles
+from rapfiles import AsyncPath, _native
 from support import process
 from support.fifo import Fifo
-from support.loops import ASYNCIO_LOOPS, LOOPS, Loop
+from support.loops import ASYNCIO_LOOPS, LOOPS, Loop, settle_garbage
 
 
 async def _use(folder: Path, name: str = "file") -> None:
@@ -239,3 +241,181 @@ async def test_an_operation_is_awaited_once(tmp_path: Path) -> None:
     assert await operation
     with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
         await operation
+
+
+_MOVED = """
+import asyncio, gc, os, socket, sys, threading
+from pathlib import Path
+from rapfiles import AsyncPath
+from support.engine import idle, under_way
+from support.fifo import Fifo
+from support.loops import LOOPS
+import rapfiles
+
+kind = {loop.name: loop for loop in LOOPS}[sys.argv[1]]
+folder = Path(sys.argv[2])
+
+async def use(number):
+    # By a worker, from the cache, and on a handle.
+    path = AsyncPath(folder, f"{number}")
+    await path.write_bytes(b"x" * number)
+    assert await path.read_bytes() == b"x" * number
+    async with rapfiles.open(path, "rb+") as file:
+        await file.write(b"y" * (1 << 20))
+        await file.flush()
+        assert await file.seek(0) == 0
+        assert await file.read(1 << 20) == b"y" * (1 << 20)
+    await asyncio.gather(*(AsyncPath(folder, f"{number}-{n}").mkdir() for n in range(10)))
+
+def elsewhere(work):
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+async def descriptor_is_watched():
+    # A descriptor of a number that was free before is nobody else's.
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        theirs.send(b"x")
+        assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(ours, 1), 20) == b"x"
+
+print("ready", flush=True)
+loop = kind.factory()
+main = lambda number: loop.run_until_complete(use(number))
+elsewhere(lambda: main(1))
+loop.run_until_complete(descriptor_is_watched())
+for number in range(2, 40, 2):
+    main(number)
+    elsewhere(lambda: main(number + 1))
+    loop.run_until_complete(descriptor_is_watched())
+
+# With operations in flight at the move.
+with Fifo(folder / "fifo") as fifo:
+    stuck = []
+    def begin():
+        stuck.extend(loop.create_task(AsyncPath(fifo.path).read_bytes()) for _ in range(3))
+        loop.run_until_complete(under_way(3))
+    elsewhere(begin)
+    main(101)
+    other = kind.factory()
+    other.run_until_complete(use(102))
+    gc.collect()
+    fifo.release()
+    assert loop.run_until_complete(asyncio.gather(*stuck)) == [b""] * 3
+loop.run_until_complete(asyncio.sleep(0))
+other.close()
+loop.close()
+"""
+
+
+@pytest.mark.loops("asyncio")
+def test_a_loop_run_by_one_thread_and_then_by_another(tmp_path: Path, loop: Loop) -> None:
+    ended = process.run(_MOVED, loop.name, str(tmp_path), timeout=30)
+    assert (ended.code, ended.output, ended.errors) == (0, "", "")
+
+
+_COUNTED = """
+import asyncio, gc, os, sys, threading
+from rapfiles import AsyncPath
+from support.loops import LOOPS
+
+kind = {loop.name: loop for loop in LOOPS}[sys.argv[1]]
+gc.disable()
+
+async def use():
+    await AsyncPath(sys.argv[2], "file").write_bytes(b"")
+    await asyncio.gather(*(AsyncPath(sys.argv[2]).exists() for _ in range(5)))
+
+def count():
+    return len(os.listdir("/dev/fd"))
+
+print("ready", flush=True)
+loops = []
+def run():
+    # Kept, because closing is what counts.
+    loop = kind.factory()
+    loop.run_until_complete(use())
+    loop.close()
+    loops.append(loop)
+
+run()
+before = count()
+for _ in range(100):
+    run()
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+assert count() <= before, (before, count())
+"""
+
+
+@pytest.mark.loops("asyncio")
+def test_a_closed_loop_keeps_no_descriptor(tmp_path: Path, loop: Loop) -> None:
+    ended = process.run(_COUNTED, loop.name, str(tmp_path))
+    assert (ended.code, ended.output, ended.errors) == (0, "", "")
+
+
+@pytest.mark.loops("asyncio")
+def test_a_loop_that_goes_takes_what_waits_with_it(tmp_path: Path, loop: Loop) -> None:
+    """A loop that is closed while a worker is stuck is freed, with the future that nobody resolves."""
+    assert loop.factory is not None
+    with Fifo(tmp_path / "fifo") as fifo:
+        event_loop = loop.factory()
+        operation = _native.read_bytes
+        futures: list[weakref.ref[Any]] = []
+
+        async def begin() -> Any:
+            waiting = operation(fifo.path)
+            futures.append(weakref.ref(waiting.send(None)))
+            return waiting
+
+        waiting = event_loop.run_until_complete(begin())
+        assert futures[0]() is not None
+        event_loop.close()
+        del event_loop
+        settle_garbage()
+        assert futures[0]() is None
+        fifo.release()
+        del waiting
+
+
+@pytest.mark.loops("asyncio")
+def test_what_is_dropped_in_another_thread_leaves_nothing(tmp_path: Path, loop: Loop) -> None:
+    with Fifo(tmp_path / "fifo") as fifo:
+
+        async def main() -> None:
+            waiting: list[Any] = [_native.read_bytes(fifo.path)]
+            future = weakref.ref(waiting[0].send(None))
+            assert future() is not None
+            thread = threading.Thread(target=waiting.clear)
+            thread.start()
+            thread.join()
+            assert future() is None
+
+        loop.run(main)
+
+
+async def test_an_operation_of_a_file_awaited_by_two_tasks(tmp_path: Path) -> None:
+    """The second one gets the error that a coroutine raises, and the first one its answer."""
+    with Fifo(tmp_path / "fifo") as fifo:
+        async with rapfiles.open(fifo.path, "rb+", buffering=0) as file:
+            reading = file.read(1)
+            answers: list[Any] = []
+            begun = anyio.Event()
+
+            async def first() -> None:
+                begun.set()
+                answers.append(await reading)
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(first)
+                await begun.wait()
+                with pytest.raises(RuntimeError, match="coroutine is being awaited already"):
+                    await reading
+                with pytest.raises(RuntimeError, match="coroutine is being awaited already"):
+                    await reading
+                await AsyncPath(fifo.path).write_bytes(b"x")
+            assert answers == [b"x"]
+            with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
+                await reading

@@ -20,6 +20,7 @@ import rapfiles
 from rapfiles import AsyncPath
 from support import handles, process
 from support.loops import settle_garbage
+from support.names import shown
 
 CONTENT = b"first line\nsecond\r\nthird\rlast"
 
@@ -275,7 +276,7 @@ async def test_newline(newline: Any, inside: Path) -> None:
         ),
         *(123_456, Odd(b"file"), "/dev/null", "/dev/tty-no-such", 1j),
     ],
-    ids=lambda file: ascii(file)[:60],
+    ids=shown,
 )
 @pytest.mark.parametrize("mode", ["r", "rb", "w", "wb", "xb", "ab", "r+"])
 async def test_files(file: Any, mode: str, inside: Path) -> None:

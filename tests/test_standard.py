@@ -67,12 +67,13 @@ def test_a_conversation(loop: Loop) -> None:
         "await rapfiles.stdout.write(line.upper())",
         "await rapfiles.stdout.write(line.upper()); await rapfiles.stdout.flush()",
     )
-    with subprocess.Popen(
+    started = subprocess.Popen(
         [sys.executable, "-W", "error", "-c", program, loop.name],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         bufsize=0,
-    ) as child:
+    )
+    with process.limited(started) as child:
         assert child.stdin is not None
         assert child.stdout is not None
         for number in range(20):
@@ -97,7 +98,7 @@ async def main():
 loop.run(main)
 """
     command = [sys.executable, "-W", "error", "-c", _PREAMBLE + program, loop.name]
-    with subprocess.Popen(command, stdin=end, stdout=end, stderr=subprocess.PIPE) as child:
+    with process.limited(subprocess.Popen(command, stdin=end, stdout=end, stderr=subprocess.PIPE)) as child:
         os.close(end)
         found = b""
         with suppress(OSError):  # the end of a terminal whose other end is closed
@@ -152,7 +153,7 @@ with open(sys.argv[2], "w") as log:
         ["sh", "-c", 'exec "$@" <&- >&-', "sh", *command], pass_fds=[writer], stderr=subprocess.PIPE
     )
     os.close(writer)
-    with child, os.fdopen(reader, "rb") as log:
+    with process.limited(child), os.fdopen(reader, "rb") as log:
         assert child.stderr is not None
         errors = child.stderr.read()
         assert log.read() == b"2", errors
@@ -215,7 +216,8 @@ async def main():
 loop.run(main)
 """
     command = [sys.executable, "-W", "error", "-c", _PREAMBLE + program, loop.name]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as child:
+    started = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+    with process.limited(started) as child:
         assert child.stdin is not None
         assert child.stdout is not None
         assert child.stdout.readline() == b"gave up\n"

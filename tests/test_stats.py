@@ -151,7 +151,7 @@ def test_workers_are_as_many_as_the_environment_says() -> None:
 def test_the_import_is_quick() -> None:
     """The package imports nothing that is slow to import; what is counted is modules, not time."""
     command = [sys.executable, "-I", "-c", "import sys, pathlib, typing; print(len(sys.modules))"]
-    base = int(subprocess.check_output(command))
+    base = int(subprocess.check_output(command, timeout=60))
     program = "import pathlib, typing, rapfiles; print('ready'); print(len(sys.modules))"
     assert int(process.run(program).output) - base < 40
 

@@ -16,13 +16,14 @@ from rapfiles.tempfile import (
     mkdtemp,
     mkstemp,
 )
+from support import effort
 from support.fifo import Fifo
 from support.leaks import descriptors
 from support.leftovers import entries, no_warnings, nothing_left, same_descriptors
 from support.loops import Loop
 
 # How often each of them is cancelled, on each loop.
-ROUNDS = int(os.environ.get("RAPFILES_TEMPORARY_CANCELLATIONS", "300"))
+ROUNDS = effort.times(100, everything=300, variable="RAPFILES_TEMPORARY_CANCELLATIONS")
 
 Use = Callable[[Path], Awaitable[object]]
 

@@ -299,7 +299,10 @@ def test_what_lacks_permissions_is_removed(tmp_path: Path) -> None:
     (folder / "of-root").chmod(0o1777)
     (folder / "of-root" / "file").touch()
     done = subprocess.run(
-        [sys.executable, "-c", _AS_NOBODY, str(folder), "65534", *sys.path], capture_output=True, text=True
+        [sys.executable, "-c", _AS_NOBODY, str(folder), "65534", *sys.path],
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert (done.returncode, done.stdout) == (0, "done\n" * 2), done.stderr
 

@@ -14,12 +14,12 @@ import anyio
 import pytest
 
 from rapfiles.tempfile import AsyncSpooledBinaryFile, AsyncSpooledTextFile, SpooledTemporaryFile
-from support import lag, mounts
+from support import effort, lag, mounts
 from support.leaks import descriptors
 from support.leftovers import entries, no_warnings, same_descriptors
 from support.loops import LOOPS, Loop, settle_garbage
 
-STEPS = int(os.environ.get("RAPFILES_SPOOLED_STEPS", "3000"))
+STEPS = effort.times(3_000, everything=30_000, variable="RAPFILES_SPOOLED_STEPS")
 
 
 def _plain(error: Exception) -> object:

@@ -342,7 +342,7 @@ def test_the_default_encoding_is_warned_of_where_it_is_used(tmp_path: Path) -> N
     script.write_text(WARNING, "utf-8")
     command = [sys.executable, "-X", "warn_default_encoding", script, tmp_path / "file"]
     environment = os.environ | {"PYTHONPATH": str(Path(rapfiles.__file__).parents[1])}
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, timeout=60)
     assert done.stdout.splitlines() == [f"EncodingWarning True {line}" for line in (8, 9, 10)]
 
 
@@ -373,6 +373,7 @@ def test_the_locale_decides(settings: dict[str, str], tmp_path: Path) -> None:
         text=True,
         check=True,
         env=environment | settings,
+        timeout=60,
     )
     theirs, ours, theirs_of_locale, ours_of_locale = done.stdout.splitlines()
     assert ours == theirs

@@ -18,6 +18,8 @@ import pytest
 import rapfiles
 from support import lag, process
 from support.handles import Step, by_builtin, by_rapfiles
+from support.leftovers import becomes
+from support.names import shown
 
 MAKERS: dict[str, Callable[[Path], Any]] = {
     "StringIO": lambda folder: io.StringIO("one\ntwo\nthree"),
@@ -102,7 +104,7 @@ async def test_attributes() -> None:
     assert "StringIO" in repr(string)
 
 
-@pytest.mark.parametrize("wrong", [None, 1, "name", b"name", object(), io.StringIO], ids=str)
+@pytest.mark.parametrize("wrong", [None, 1, "name", b"name", object(), io.StringIO], ids=shown)
 def test_not_a_file(wrong: Any) -> None:
     with pytest.raises(TypeError):
         rapfiles.wrap_file(wrong)
@@ -143,32 +145,49 @@ async def test_one_call_at_a_time_and_not_on_the_loop() -> None:
     assert threading.get_ident() not in observed.threads
 
 
+class Waiting(io.FileIO):
+    """Counts the calls of `read` that have begun, and those that have ended."""
+
+    begun = ended = 0
+
+    def read(self, size: int | None = -1, /) -> Any:
+        self.begun += 1
+        found = super().read(size)
+        self.ended += 1
+        return found
+
+
 async def test_waiting_is_no_stall_and_can_be_cancelled() -> None:
     reader, writer = os.pipe()
-    file = rapfiles.wrap_file(os.fdopen(reader, "rb", buffering=0))
+    below = Waiting(reader)
+    file = rapfiles.wrap_file(below)
 
     async def work() -> None:
-        with anyio.move_on_after(0.05) as scope:
-            await file.read(100)
-        assert scope.cancelled_caught
+        begun = below.begun
+        async with anyio.create_task_group() as group:
+            group.start_soon(file.read, 100)
+            await becomes(lambda: below.begun > begun, "a read that waits in its thread")
+            group.cancel_scope.cancel()
         # What was waiting ends in its thread, and takes this with it: the object cannot be interrupted.
         os.write(writer, b"for the one that was cancelled")
+        await becomes(lambda: below.ended == below.begun, "the end of that read")
 
     assert await lag.worst_beside(work) < lag.ALLOWED
     os.write(writer, b"next")
     with anyio.fail_after(30):
-        assert (await file.read(100)).endswith(b"next")
+        assert await file.read(100) == b"next"
         os.close(writer)
         await file.close()
 
 
 async def test_a_pipe_of_a_process() -> None:
-    with subprocess.Popen(
+    reverse = subprocess.Popen(
         [sys.executable, "-c", "print(input()[::-1])"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-    ) as child:
+    )
+    with process.limited(reverse) as child:
         stdin, stdout = rapfiles.wrap_file(child.stdin), rapfiles.wrap_file(child.stdout)
         await stdin.write("abc\n")
         await stdin.close()

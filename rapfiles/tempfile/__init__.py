@@ -1,5 +1,6 @@
 """Temporary files and directories: the standard library's `tempfile`, awaited."""
 
+from .._public import belong_to as _belong_to
 from ._create import mkdtemp, mkstemp
 from ._directory import AsyncTemporaryDirectory, TemporaryDirectory
 from ._file import (
@@ -34,3 +35,5 @@ __all__ = [
     "mkdtemp",
     "mkstemp",
 ]
+
+_belong_to(globals())

@@ -729,7 +729,8 @@ def NamedTemporaryFile(  # noqa: N802
     ```python
     from rapfiles.tempfile import NamedTemporaryFile
 
-    async with NamedTemporaryFile("w", suffix=".csv", dir=directory, delete_on_close=False) as file:
+    making = NamedTemporaryFile("w", suffix=".csv", dir=directory, delete_on_close=False)
+    async with making as file:
         await file.write("1;2;3")
         await file.close()
         assert await file.path.read_text() == "1;2;3"

@@ -1,12 +1,16 @@
-"""Runs a Python program in a process of its own and says how it ended."""
+"""Runs a Python program in a process of its own and says how it ended; no child of a test lives for ever."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import AnyStr
 
 import rapfiles
 
@@ -27,8 +31,30 @@ class Ended:
     seconds: float
 
 
+# Less than `watchdog.SECONDS`, so that the test that started the child is the one that fails.
+LIMIT = 60.0
+# In less than this a process has ended that waited for nothing at its end, however busy the machine is; what
+# it may wait for by mistake takes the 5 s of an idle worker, or for ever.
+AT_ONCE = 4.5
+
+
+@contextlib.contextmanager
+def limited(
+    child: "subprocess.Popen[AnyStr]", seconds: float = LIMIT
+) -> "Iterator[subprocess.Popen[AnyStr]]":
+    """Enter the block of `child`, which is killed after so many seconds: whoever waits then sees its end."""
+    timer = threading.Timer(seconds, child.kill)
+    timer.daemon = True
+    timer.start()
+    try:
+        with child:
+            yield child
+    finally:
+        timer.cancel()
+
+
 def run(
-    program: str, *arguments: str, interrupt: bool = False, timeout: float = 60, **variables: str
+    program: str, *arguments: str, interrupt: bool = False, timeout: float = LIMIT, **variables: str
 ) -> Ended:
     """Run the text `program` with every warning an error; it can import the package and `support`.
 
@@ -36,21 +62,22 @@ def run(
     Ctrl-C does.
     """
     command = [sys.executable, "-W", "error", "-c", _PREAMBLE + program, *arguments]
-    with subprocess.Popen(
+    started = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, **variables},
         bufsize=0,  # what is behind the first line is left to communicate()
-    ) as process:
+    )
+    with limited(started, timeout) as process:
         assert process.stdout is not None
         try:
             first = process.stdout.readline().decode()
             ready = time.monotonic()
             if interrupt:
                 process.send_signal(signal.SIGINT)
-            output, errors = (text.decode() for text in process.communicate(timeout=timeout))
+            output, errors = (text.decode() for text in process.communicate())
         except BaseException:
             process.kill()
             raise

@@ -4,18 +4,19 @@ use std::fs::File;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::cached::{Attempt, Cached, IoVec, MountNumber, Room, Times};
+use crate::cached::{Attempt, Cached, IoVec, MountNumber, Room};
 use crate::configuration::Configuration;
 use crate::counters::Counters;
 use crate::error::Error;
 use crate::fill::{Fill, TextFill};
-use crate::handle::HandleJob;
+use crate::handle::{Burials, HandleJob};
+use crate::kind::Kind;
 use crate::operation::Operation;
 use crate::outcome::Outcome;
 use crate::pool::{Pool, Reception};
-use crate::queue::{Job, Lane, Work};
+use crate::queue::{Detached, Job, Lane, Work};
 use crate::slices::{Sliced, Slices};
 use crate::ticket::Ticket;
 use crate::timing::LONGEST_LOOK;
@@ -34,6 +35,8 @@ pub enum Answer {
 pub struct Engine {
     cached: Cached,
     pool: Arc<Pool>,
+    /// Files that nobody has closed.
+    pub(crate) burials: Burials,
 }
 
 static ENGINE: AtomicPtr<Engine> = AtomicPtr::new(ptr::null_mut());
@@ -41,7 +44,7 @@ static ENGINE: AtomicPtr<Engine> = AtomicPtr::new(ptr::null_mut());
 impl Engine {
     /// An engine of its own, beside the process's: for tests and benchmarks.
     pub fn new(configuration: Configuration) -> Self {
-        Self { cached: Cached::new(), pool: Pool::new(configuration) }
+        Self { cached: Cached::new(), pool: Pool::new(configuration), burials: Burials::default() }
     }
 
     /// The engine of this process, made on first use. A forked child gets a new one, because a thread does not
@@ -103,7 +106,7 @@ impl Engine {
     }
 
     /// Looks for the end of a job, where that is likely to come soon.
-    fn look(&self, reception: Reception, kind: usize, ticket: &Ticket) -> bool {
+    fn look(&self, reception: Reception, kind: Kind, ticket: &Ticket) -> bool {
         let done =
             reception == Reception::Immediate && self.pool.timing.worth_looking(kind) && look_for(ticket);
         if done {
@@ -139,12 +142,18 @@ impl Engine {
 
     /// Closes a file in another thread.
     pub(crate) fn close(&self, file: File) {
-        self.spawn(move || drop(file));
+        self.spawn(Lane::Unknown, move || drop(file));
     }
 
-    /// Does something in another thread that nobody waits for.
-    pub(crate) fn spawn(&self, work: impl FnOnce() + Send + 'static) {
-        self.pool.spawn(work);
+    /// Has a worker do something that nobody waits for.
+    pub(crate) fn spawn(&self, lane: Lane, work: impl FnOnce() + Send + 'static) {
+        self.pool.spawn(lane, Detached(Box::new(work)));
+    }
+
+    /// Waits until all that was left unclosed has been closed, at most for so long. For the end of the process.
+    pub fn finish_closing(&self, most: Duration) {
+        self.pool.see_to_detached();
+        self.burials.wait(most);
     }
 
     /// Whether tier 0 may be used on a mount now.
@@ -160,12 +169,11 @@ impl Engine {
         &self,
         file: &File,
         mount: MountNumber,
-        times: &Times,
         rooms: &[IoVec],
         offset: i64,
     ) -> Option<usize> {
         // SAFETY: the caller's promise.
-        let read = unsafe { self.cached.read_now(file, mount, times, rooms, offset) };
+        let read = unsafe { self.cached.read_now(file, mount, rooms, offset) };
         if read.is_some() {
             self.pool.totals.cached.increment();
         }
@@ -180,12 +188,11 @@ impl Engine {
         &self,
         file: &File,
         mount: MountNumber,
-        times: &Times,
         slices: &mut Slices,
         start: *mut u8,
     ) -> Sliced {
         // SAFETY: the caller's promise.
-        let sliced = unsafe { self.cached.read_slices(file, mount, times, slices, start) };
+        let sliced = unsafe { self.cached.read_slices(file, mount, slices, start) };
         if matches!(sliced, Sliced::Complete | Sliced::End(_)) {
             self.pool.totals.cached.increment();
         }

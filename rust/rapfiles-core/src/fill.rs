@@ -1,6 +1,5 @@
 //! Filling a buffer that the caller has made, so that a big result is never copied.
 
-use std::any::Any;
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -8,15 +7,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{About, Error, Subject};
+use crate::keep_alive::KeepAlive;
 use crate::outcome::Outcome;
 use crate::platform;
 use crate::queue::Lane;
 use crate::read::LargeFile;
 use crate::text::Text;
 use crate::ticket::Ticket;
-
-/// What keeps a buffer alive while workers use it.
-pub type KeepAlive = Box<dyn Any + Send + Sync>;
 
 /// How much of a file one worker reads before it looks for the next part.
 const PART: usize = 2 << 20;
@@ -30,10 +27,22 @@ const MAX_WORKERS: usize = 4;
 struct Buffer {
     start: *mut u8,
     length: usize,
-    _keep_alive: KeepAlive,
+    /// Given back by whoever is the last to use the buffer, before anybody is told that it is filled.
+    keep_alive: Mutex<Option<KeepAlive>>,
 }
 
-// SAFETY: the buffer stays where it is for as long as `_keep_alive` exists, nobody else looks at it until the
+impl Buffer {
+    fn new(start: *mut u8, length: usize, keep_alive: KeepAlive) -> Self {
+        Self { start, length, keep_alive: Mutex::new(Some(keep_alive.of(length))) }
+    }
+
+    /// Nobody is going to use it any more.
+    fn give_back(&self) {
+        drop(self.keep_alive.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+// SAFETY: the buffer stays where it is for as long as `keep_alive` exists, nobody else looks at it until the
 // operation is done (the contract of `Fill::new` and `TextFill::new`), and workers write to disjoint parts of it.
 unsafe impl Send for Buffer {}
 // SAFETY: as above.
@@ -53,18 +62,18 @@ pub struct Fill {
 }
 
 impl Fill {
-    /// A fill of the `file.size()` bytes at `start`.
+    /// A fill of the `file.size()` bytes at `start`, of which the first `done` have been read.
     ///
     /// # Safety
     /// `start` must be valid for writes of `file.size()` bytes for as long as `keep_alive` exists, and nobody may
     /// read or write them until the operation is done or has been cancelled for good.
-    pub unsafe fn new(file: LargeFile, start: *mut u8, keep_alive: KeepAlive) -> Self {
+    pub unsafe fn new(file: LargeFile, start: *mut u8, done: usize, keep_alive: KeepAlive) -> Self {
         let length = file.size();
         platform::expect_large_use(start, length);
         Self {
             file,
-            buffer: Buffer { start, length, _keep_alive: keep_alive },
-            next: AtomicUsize::new(0),
+            buffer: Buffer::new(start, length, keep_alive),
+            next: AtomicUsize::new(done),
             workers: AtomicUsize::new(0),
             large_pages: AtomicBool::new(true),
             end: AtomicUsize::new(length),
@@ -101,7 +110,10 @@ impl Fill {
                 break;
             }
         }
-        (self.workers.fetch_sub(1, Ordering::AcqRel) == 1).then(|| self.outcome())
+        (self.workers.fetch_sub(1, Ordering::AcqRel) == 1).then(|| {
+            self.buffer.give_back();
+            self.outcome()
+        })
     }
 
     fn read(&self, from: usize, to: usize) -> Result<(), Error> {
@@ -164,7 +176,7 @@ impl TextFill {
     /// As for [`Fill::new`], for `text.chars() * text.width()` bytes aligned for characters of that width.
     pub unsafe fn new(text: Text, start: *mut u8, keep_alive: KeepAlive) -> Self {
         let length = text.chars() * text.width();
-        Self { text, buffer: Buffer { start, length, _keep_alive: keep_alive } }
+        Self { text, buffer: Buffer::new(start, length, keep_alive) }
     }
 
     /// The text, which need not be laid out any more.
@@ -175,6 +187,7 @@ impl TextFill {
     pub(crate) fn run(&mut self) {
         // SAFETY: the contract of `new`; this is the only worker that has the buffer.
         unsafe { self.text.write_to(self.buffer.start) };
+        self.buffer.give_back();
     }
 }
 

@@ -17,6 +17,8 @@ mod error;
 mod fill;
 mod handle;
 mod home;
+mod keep_alive;
+mod kind;
 mod link;
 mod metadata;
 mod operation;
@@ -43,11 +45,12 @@ pub use counters::Counters;
 pub use directory::DirectoryListing;
 pub use engine::{Answer, Engine};
 pub use error::{Error, Subject};
-pub use fill::{Fill, KeepAlive, TextFill};
+pub use fill::{Fill, TextFill};
 pub use handle::{
     Adoption, Decoder, Facts, Fetched, Form, Guard, Handle, HandleJob, LineBatch, LineEnds, MOST_NOW,
-    OpenedFile, Position, Salvage, Task, TaskRoom, Undecodable, Until, Written, wait_for_burials,
+    OpenedFile, Position, Salvage, Task, TaskRoom, Undecodable, Until, Written,
 };
+pub use keep_alive::{KeepAlive, release_memory};
 pub use link::TargetKind;
 pub use metadata::{FileType, Metadata, MountRules, Timestamp};
 pub use operation::Operation;

@@ -6,6 +6,7 @@ use crate::access::AccessMode;
 use crate::attributes::AttributeName;
 use crate::error::Error;
 use crate::handle::Adoption;
+use crate::kind::Kind;
 use crate::link::TargetKind;
 use crate::metadata::{FileType, MountRules, Timestamp};
 use crate::outcome::Outcome;
@@ -205,45 +206,45 @@ impl Operation {
         }
     }
 
-    /// A small number for the kind of operation, by which [`crate::timing`] tells them apart.
-    pub(crate) fn kind(&self) -> usize {
+    /// By which [`crate::timing`] tells operations apart.
+    pub(crate) fn kind(&self) -> Kind {
         match self {
-            Self::Read { .. } => 0,
-            Self::ReadText { .. } => 1,
-            Self::Write { .. } => 2,
-            Self::WriteText { .. } => 3,
-            Self::Stat { .. } => 4,
-            Self::IsType { .. } => 5,
-            Self::IsMount { .. } => 6,
-            Self::IsJunction { .. } => 7,
-            Self::SameFile { .. } => 8,
-            Self::Owner { .. } => 9,
-            Self::Group { .. } => 10,
-            Self::Access { .. } => 11,
-            Self::Limits { .. } => 12,
-            Self::ChangeMode { .. } => 13,
-            Self::ChangeOwner { .. } => 14,
-            Self::SetTimes { .. } => 15,
-            Self::Truncate { .. } => 16,
-            Self::GetAttribute { .. } => 17,
-            Self::SetAttribute { .. } => 18,
-            Self::ListAttributes { .. } => 19,
-            Self::RemoveAttribute { .. } => 20,
-            Self::Touch { .. } => 21,
-            Self::MakeDirectory { .. } => 22,
-            Self::RemoveDirectory { .. } => 23,
-            Self::Unlink { .. } => 24,
-            Self::Rename { .. } => 25,
-            Self::Symlink { .. } => 26,
-            Self::Link { .. } => 27,
-            Self::ReadLink { .. } => 28,
-            Self::ListDirectory { .. } => 29,
-            Self::Resolve { .. } => 30,
-            Self::Home { .. } => 31,
-            Self::Inspect { .. } => 32,
-            Self::Panic => 33,
-            Self::Open { .. } => 34,
-            Self::Adopt(_) => 35,
+            Self::Read { .. } => Kind::Read,
+            Self::ReadText { .. } => Kind::ReadText,
+            Self::Write { .. } => Kind::Write,
+            Self::WriteText { .. } => Kind::WriteText,
+            Self::Stat { .. } => Kind::Stat,
+            Self::IsType { .. } => Kind::IsType,
+            Self::IsMount { .. } => Kind::IsMount,
+            Self::IsJunction { .. } => Kind::IsJunction,
+            Self::SameFile { .. } => Kind::SameFile,
+            Self::Owner { .. } => Kind::Owner,
+            Self::Group { .. } => Kind::Group,
+            Self::Access { .. } => Kind::Access,
+            Self::Limits { .. } => Kind::Limits,
+            Self::ChangeMode { .. } => Kind::ChangeMode,
+            Self::ChangeOwner { .. } => Kind::ChangeOwner,
+            Self::SetTimes { .. } => Kind::SetTimes,
+            Self::Truncate { .. } => Kind::Truncate,
+            Self::GetAttribute { .. } => Kind::GetAttribute,
+            Self::SetAttribute { .. } => Kind::SetAttribute,
+            Self::ListAttributes { .. } => Kind::ListAttributes,
+            Self::RemoveAttribute { .. } => Kind::RemoveAttribute,
+            Self::Touch { .. } => Kind::Touch,
+            Self::MakeDirectory { .. } => Kind::MakeDirectory,
+            Self::RemoveDirectory { .. } => Kind::RemoveDirectory,
+            Self::Unlink { .. } => Kind::Unlink,
+            Self::Rename { .. } => Kind::Rename,
+            Self::Symlink { .. } => Kind::Symlink,
+            Self::Link { .. } => Kind::Link,
+            Self::ReadLink { .. } => Kind::ReadLink,
+            Self::ListDirectory { .. } => Kind::ListDirectory,
+            Self::Resolve { .. } => Kind::Resolve,
+            Self::Home { .. } => Kind::Home,
+            Self::Inspect { .. } => Kind::Inspect,
+            Self::Panic => Kind::Panic,
+            Self::Open { .. } => Kind::Open,
+            Self::Adopt(_) => Kind::Adopt,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Work on a large piece of memory, shared by several threads.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 /// From this size on, sharing pays: a thread takes some tens of microseconds to start.
@@ -31,8 +31,16 @@ pub(crate) fn boundaries(content: &[u8]) -> Vec<usize> {
 /// Does the work for each part, and returns the results in their order.
 pub(crate) fn for_each_part<T: Send>(parts: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     // Asking how many there are reads files of the system's, so it is asked once, and not for a single part.
-    static THREADS: OnceLock<usize> = OnceLock::new();
-    let threads = || *THREADS.get_or_init(|| thread::available_parallelism().map_or(1, usize::from));
+    // Not under a lock, which a forked child might find locked; two threads may ask.
+    static THREADS: AtomicUsize = AtomicUsize::new(0);
+    let threads = || match THREADS.load(Ordering::Relaxed) {
+        0 => {
+            let threads = thread::available_parallelism().map_or(1, usize::from);
+            THREADS.store(threads, Ordering::Relaxed);
+            threads
+        }
+        threads => threads,
+    };
     let helpers = if parts > 1 { threads().min(MOST_THREADS).min(parts) - 1 } else { 0 };
     if helpers == 0 {
         return (0..parts).map(work).collect();

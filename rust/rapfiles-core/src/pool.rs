@@ -1,17 +1,22 @@
-//! Tier 1, the hand-off: worker threads of Tokio's blocking pool, and who of them is awake.
+//! Tier 1, the hand-off: worker threads, and who of them is awake.
 //!
 //! Waking a thread costs 30–60 µs on a virtual machine and most operations 1–20 µs, so the pool avoids wake-ups:
 //! a worker that finished a job lingers for the next one before it sleeps, and a burst of short jobs is left to as
 //! many workers as there are processors. Jobs that wait for a device need more: whenever jobs are queued behind
 //! busy workers, one *standby* worker looks every so often whether the queue moves, and joins in when it does not;
 //! the next standby then does the same, until the pool has as many workers as it may.
+//!
+//! The system may refuse a thread (`pids.max`, `RLIMIT_NPROC`), for a while or for good. So the threads that count are
+//! those that exist, and whoever is queued has one that looks for it or asks for another again: a thread that finds a
+//! job it may not take stands by, and the last one that is free takes none that may wait for another process. Tokio's
+//! blocking pool is no help here: it keeps what it has no thread for, and does not tell.
 
 use std::cell::Cell;
 use std::fs::File;
-use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::configuration::Configuration;
@@ -20,7 +25,8 @@ use crate::engine::Engine;
 use crate::error::{Error, Subject};
 use crate::outcome::Outcome;
 use crate::platform;
-use crate::queue::{Job, Lane, Queue, Work};
+use crate::queue::{Detached, Job, Lane, Queue, Work};
+use crate::ticket::Ticket;
 use crate::timing::Timing;
 
 /// How long a worker looks for the next job before it sleeps: a little more than it takes a loop to be woken, go on
@@ -67,7 +73,10 @@ struct State {
     standby_wanted: bool,
     /// The standby could not take up anything when it last looked.
     standby_blocked: bool,
+    /// Threads that exist.
     threads: usize,
+    /// The system had no thread to give when it was last asked for one.
+    refused: bool,
     next_worker: u64,
 }
 
@@ -83,7 +92,6 @@ pub(crate) struct Pool {
     /// How often lingering has been in vain since it last paid.
     in_vain: AtomicU32,
     configuration: Configuration,
-    runtime: OnceLock<ManuallyDrop<tokio::runtime::Runtime>>,
     pub(crate) totals: Totals,
     pub(crate) timing: Timing,
 }
@@ -125,7 +133,6 @@ impl Pool {
             max_workers: AtomicUsize::new(configuration.max_workers),
             in_vain: AtomicU32::new(0),
             configuration,
-            runtime: OnceLock::new(),
             totals: Totals::default(),
             timing: Timing::new(),
         })
@@ -165,38 +172,58 @@ impl Pool {
     /// Queues a job.
     pub(crate) fn submit(self: &Arc<Self>, lane: Lane, job: Job) -> Reception {
         self.totals.submitted.increment();
-        let mut state = self.lock();
-        for _ in 0..state.queue.push(lane, job) {
-            self.totals.cancelled.increment();
-        }
-        self.queued.store(state.queue.len(), Ordering::Release);
-        if state.lingering >= state.queue.len() {
-            return if state.queue.running() == 0 { Reception::Immediate } else { Reception::Queued };
-        }
-        self.call_for_help(&mut state);
-        if state.threads == 0 {
-            self.give_up(state);
-        }
-        Reception::Queued
+        self.push(lane, job)
     }
 
-    /// Answers what is queued, where the system has not even one thread to give.
-    fn give_up(&self, mut state: MutexGuard<'_, State>) {
-        let mut jobs = Vec::new();
-        let nobody = state.next_worker;
-        while let Some((lane, job)) = self.take(&mut state) {
-            state.queue.finish(nobody, lane);
-            jobs.push(job);
+    /// Queues work that nobody waits for.
+    pub(crate) fn spawn(self: &Arc<Self>, lane: Lane, work: Detached) {
+        self.push(lane, Job { ticket: Ticket::new(0), work: Work::Detached(work) });
+    }
+
+    fn push(self: &Arc<Self>, lane: Lane, job: Job) -> Reception {
+        let mut state = self.lock();
+        let unwanted = state.queue.push(lane, job);
+        self.queued.store(state.queue.len(), Ordering::Release);
+        let mut reception = Reception::Queued;
+        if state.lingering >= state.queue.len() {
+            if state.queue.running() == 0 {
+                reception = Reception::Immediate;
+            }
+        } else {
+            self.call_for_help(&mut state);
         }
+        let hopeless = if self.is_hopeless(&state) { state.queue.take_all(false) } else { Vec::new() };
+        self.queued.store(state.queue.len(), Ordering::Release);
+        drop(state);
+        for job in hopeless {
+            let no_thread = Err(Error::Os { code: platform::NO_THREAD, subject: Subject::Nothing });
+            drop(job.work);
+            if job.ticket.finish(no_thread) {
+                self.totals.wakeups.increment();
+            }
+        }
+        for job in unwanted {
+            self.totals.cancelled.increment();
+            drop(job);
+        }
+        reception
+    }
+
+    /// Whether the system has no thread to give, and there is none that will ever come to what is queued.
+    fn is_hopeless(&self, state: &State) -> bool {
+        state.threads == 0 || (state.refused && state.queue.busy_for(STUCK_AFTER) >= state.threads)
+    }
+
+    /// Does what nobody waits for here and now, where the system has no thread to give. It may have to be waited for.
+    pub(crate) fn see_to_detached(self: &Arc<Self>) {
+        let mut state = self.lock();
+        self.call_for_help(&mut state);
+        let jobs = if state.threads == 0 { state.queue.take_all(true) } else { Vec::new() };
+        self.queued.store(state.queue.len(), Ordering::Release);
         drop(state);
         for job in jobs {
-            job.ticket.finish(Err(Error::Os { code: platform::NO_THREAD, subject: Subject::Nothing }));
+            self.run(job);
         }
-    }
-
-    /// Does something in another thread; in this one, by dropping it, where the system has none to give.
-    pub(crate) fn spawn(&self, work: impl FnOnce() + Send + 'static) {
-        let _ = catch_unwind(AssertUnwindSafe(|| self.runtime().spawn_blocking(work)));
     }
 
     /// Sees to it that queued jobs are taken up: by a worker while processors are free, by a standby otherwise.
@@ -215,7 +242,7 @@ impl Pool {
             if state.parked >= state.coming {
                 self.work.notify_one();
             } else if !self.start_thread(state, Role::Worker) {
-                state.coming = state.coming.saturating_sub(1);
+                state.coming -= 1;
             }
         } else if !state.standby {
             state.standby = true;
@@ -230,28 +257,16 @@ impl Pool {
         }
     }
 
-    /// Starts a worker thread; `false` when the system has none to give, and whoever is running takes the queue on.
+    /// Starts a worker thread; `false` when the system has none to give.
     fn start_thread(self: &Arc<Self>, state: &mut State, role: Role) -> bool {
         let pool = Arc::clone(self);
-        let started = catch_unwind(AssertUnwindSafe(|| {
-            self.runtime().spawn_blocking(move || pool.work(role));
-        }));
-        state.threads += usize::from(started.is_ok());
-        started.is_ok()
-    }
-
-    fn runtime(&self) -> &tokio::runtime::Runtime {
-        // Only the blocking pool of this runtime is used: it has no thread of its own and is never driven. It is never
-        // dropped either, so that the end of the process does not wait for a worker that is stuck.
-        self.runtime.get_or_init(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .max_blocking_threads(self.configuration.max_workers + STAND_INS)
-                .thread_keep_alive(Duration::from_millis(100))
-                .thread_name("rapfiles")
-                .build()
-                .expect("a runtime without drivers needs nothing from the system");
-            ManuallyDrop::new(runtime)
-        })
+        let most = self.max_workers.load(Ordering::Relaxed).saturating_add(STAND_INS);
+        let name = "rapfiles".to_owned();
+        let started =
+            state.threads < most && thread::Builder::new().name(name).spawn(move || pool.work(role)).is_ok();
+        state.refused = !started;
+        state.threads += usize::from(started);
+        started
     }
 
     fn work(self: &Arc<Self>, role: Role) {
@@ -284,7 +299,7 @@ impl Pool {
 
     /// The next job for a worker, or `None` when its thread should end.
     fn next_job<'a>(
-        &'a self,
+        self: &'a Arc<Self>,
         mut state: MutexGuard<'a, State>,
     ) -> (MutexGuard<'a, State>, Option<(Lane, Job)>) {
         loop {
@@ -307,6 +322,12 @@ impl Pool {
                 if let Some(job) = self.take(&mut state) {
                     return (state, Some(job));
                 }
+            }
+            if !state.queue.is_empty() && !state.standby {
+                // It may not be taken up yet. Somebody has to look when it may.
+                state.standby = true;
+                state.standby_wanted = true;
+                continue;
             }
             state.parked += 1;
             let (back, waited) =
@@ -345,7 +366,7 @@ impl Pool {
 
     /// Watches the queue; returns with a job when it does not move, without one when there is nothing to watch.
     fn stand_by<'a>(
-        &'a self,
+        self: &'a Arc<Self>,
         mut state: MutexGuard<'a, State>,
     ) -> (MutexGuard<'a, State>, Option<(Lane, Job)>) {
         let mut tick = STANDBY_TICK;
@@ -374,7 +395,7 @@ impl Pool {
     }
 
     /// Takes up a job, if there is one that may run now.
-    fn take(&self, state: &mut State) -> Option<(Lane, Job)> {
+    fn take(self: &Arc<Self>, state: &mut State) -> Option<(Lane, Job)> {
         if state.queue.is_empty() {
             return None;
         }
@@ -385,15 +406,31 @@ impl Pool {
                 return None;
             }
         }
-        let job = state.queue.pop(configuration.max_workers_per_lane(), STUCK_AFTER);
+        let special = !state.queue.has_special() || self.may_wait(state);
+        let job = state.queue.pop(configuration.max_workers_per_lane(), STUCK_AFTER, special);
         self.queued.store(state.queue.len(), Ordering::Release);
         job
+    }
+
+    /// Whether one of those that are not in a job may wait for another process: what comes next, which may be what that
+    /// process waits for, needs one too.
+    fn may_wait(self: &Arc<Self>, state: &mut State) -> bool {
+        if state.threads - state.queue.running() > 1 || state.threads == 0 {
+            return true;
+        }
+        state.coming += 1;
+        let started = self.start_thread(state, Role::Worker);
+        state.coming -= usize::from(!started);
+        // A single thread has to do everything.
+        started || state.threads == 1
     }
 
     fn run(&self, job: Job) {
         let Job { ticket, work } = job;
         if ticket.is_cancelled() {
             self.totals.cancelled.increment();
+            drop(work);
+            self.give_memory_back(&ticket);
             return;
         }
         let end = match work {
@@ -419,6 +456,14 @@ impl Pool {
                 Ok(outcome) => outcome.map_or(End::Nothing, End::Outcome),
                 Err(panic) => End::Outcome(Err(panic)),
             },
+            Work::Detached(Detached(work)) => {
+                // A panic is counted, and nobody is to be told.
+                let _ = self.guard(|| {
+                    work();
+                    Ok(())
+                });
+                return;
+            }
             Work::FillText(mut text) => End::Outcome(self.guard(|| {
                 text.run();
                 Ok(Outcome::TextFilled(text))
@@ -432,6 +477,15 @@ impl Pool {
             End::Nothing => false,
         };
         if woken {
+            self.totals.wakeups.increment();
+        } else if ticket.is_cancelled() {
+            self.give_memory_back(&ticket);
+        }
+    }
+
+    /// A job that was cancelled may have kept much memory of the caller's alive.
+    fn give_memory_back(&self, ticket: &Ticket) {
+        if ticket.give_memory_back() {
             self.totals.wakeups.increment();
         }
     }

@@ -14,24 +14,40 @@ pub trait Wake: Send + Sync {
     fn acknowledge(&self) {}
 }
 
+#[derive(Default)]
+struct Completions {
+    tickets: Vec<Arc<Ticket>>,
+    /// The loop has been called, and is yet to come.
+    called: bool,
+}
+
 /// The completions of one loop thread.
 pub struct Port {
-    completions: Mutex<Vec<Arc<Ticket>>>,
+    completions: Mutex<Completions>,
     wake: Arc<dyn Wake>,
 }
 
 impl Port {
     /// An empty port.
     pub fn new(wake: Arc<dyn Wake>) -> Arc<Self> {
-        Arc::new(Self { completions: Mutex::new(Vec::new()), wake })
+        Arc::new(Self { completions: Mutex::default(), wake })
     }
 
     /// Queues a finished operation; `true` when that woke the loop, which only the first one of a burst does.
     pub(crate) fn announce(&self, ticket: Arc<Ticket>) -> bool {
+        self.call(|tickets| tickets.push(ticket))
+    }
+
+    /// Calls the loop without telling it of anything, so that it releases what keeps memory alive.
+    pub(crate) fn call_to_release(&self) -> bool {
+        self.call(|_| {})
+    }
+
+    fn call(&self, change: impl FnOnce(&mut Vec<Arc<Ticket>>)) -> bool {
         let first = {
             let mut completions = self.completions.lock().unwrap_or_else(PoisonError::into_inner);
-            completions.push(ticket);
-            completions.len() == 1
+            change(&mut completions.tickets);
+            !std::mem::replace(&mut completions.called, true)
         };
         if first {
             self.wake.wake();
@@ -43,7 +59,7 @@ impl Port {
     pub fn drain(&self) -> Vec<Arc<Ticket>> {
         // In this order: what is queued after the acknowledgement either is taken here or wakes again.
         self.wake.acknowledge();
-        std::mem::take(&mut *self.completions.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.completions.lock().unwrap_or_else(PoisonError::into_inner)).tickets
     }
 }
 

@@ -4,6 +4,8 @@
 //! leaves room for all others.
 
 use std::collections::VecDeque;
+use std::fmt;
+use std::mem::take;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,6 +32,16 @@ pub(crate) enum Work {
     Handle(HandleJob),
     Fill(Arc<Fill>),
     FillText(TextFill),
+    Detached(Detached),
+}
+
+/// Work that nobody waits for, such as closing a file. It is done even where the system has no thread to give for now.
+pub(crate) struct Detached(pub(crate) Box<dyn FnOnce() + Send>);
+
+impl fmt::Debug for Detached {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Detached")
+    }
 }
 
 /// A piece of work, and who wants it.
@@ -91,24 +103,45 @@ impl Queue {
         self.taken
     }
 
-    /// Queues a job; tells how many cancelled ones were dropped to make room.
-    pub(crate) fn push(&mut self, lane: Lane, job: Job) -> usize {
+    /// Queues a job; returns the cancelled ones that were taken out to make room. They are to be dropped under no lock,
+    /// because that wakes whoever waits for the same handle.
+    pub(crate) fn push(&mut self, lane: Lane, job: Job) -> VecDeque<Job> {
         let found = self.lanes.iter().position(|state| state.lane == lane);
         let index = found.unwrap_or_else(|| {
             self.lanes.push(LaneState { lane, jobs: VecDeque::new(), running: 0, purge_at: SHORT_QUEUE });
             self.lanes.len() - 1
         });
         let lane = &mut self.lanes[index];
-        let before = lane.jobs.len();
-        if before >= lane.purge_at {
+        let mut unwanted = VecDeque::new();
+        if lane.jobs.len() >= lane.purge_at {
             // A lane whose workers are stuck may never come to the jobs that nobody wants any more.
-            lane.jobs.retain(|job| !job.ticket.is_cancelled());
+            let (cancelled, wanted) =
+                take(&mut lane.jobs).into_iter().partition(|job| job.ticket.is_cancelled());
+            (unwanted, lane.jobs) = (cancelled, wanted);
             lane.purge_at = SHORT_QUEUE.max(lane.jobs.len() * 2);
         }
-        let dropped = before - lane.jobs.len();
         lane.jobs.push_back(job);
-        self.queued = self.queued + 1 - dropped;
-        dropped
+        self.queued = self.queued + 1 - unwanted.len();
+        unwanted
+    }
+
+    /// Takes out everything that somebody waits for (`detached`: that nobody does).
+    pub(crate) fn take_all(&mut self, detached: bool) -> Vec<Job> {
+        let mut taken = Vec::new();
+        for lane in &mut self.lanes {
+            let is_wanted = |job: &Job| matches!(job.work, Work::Detached(_)) == detached;
+            let (wanted, left): (Vec<_>, Vec<_>) = take(&mut lane.jobs).into_iter().partition(is_wanted);
+            lane.jobs = VecDeque::from(left);
+            taken.extend(wanted);
+        }
+        self.lanes.retain(|lane| lane.running > 0 || !lane.jobs.is_empty());
+        self.queued -= taken.len();
+        taken
+    }
+
+    /// Whether a job is queued that may wait for another process.
+    pub(crate) fn has_special(&self) -> bool {
+        self.lanes.iter().any(|state| state.lane == Lane::Special && !state.jobs.is_empty())
     }
 
     /// How many workers have been in one job for so long.
@@ -133,10 +166,19 @@ impl Queue {
     }
 
     /// The next job of the next lane that may run one more. `stuck_after`: how long a job takes that counts as stuck.
-    pub(crate) fn pop(&mut self, max_workers_per_lane: usize, stuck_after: Duration) -> Option<(Lane, Job)> {
+    /// `special`: whether one that may wait for another process will do.
+    pub(crate) fn pop(
+        &mut self,
+        max_workers_per_lane: usize,
+        stuck_after: Duration,
+        special: bool,
+    ) -> Option<(Lane, Job)> {
         let lanes = self.lanes.len();
         for step in 0..lanes {
             let index = (self.next_lane + step) % lanes;
+            if !special && self.lanes[index].lane == Lane::Special {
+                continue;
+            }
             if !self.has_room(&self.lanes[index], max_workers_per_lane, stuck_after) {
                 continue;
             }

@@ -5,12 +5,14 @@ use std::io;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::cached::Observation;
+use crate::cached::MountNumber;
+use crate::engine::Engine;
 use crate::error::{About, Error, Subject};
 use crate::outcome::Outcome;
 use crate::platform::{self, NativePath};
 use crate::pool;
 use crate::queue::Lane;
+use crate::slices::{MOST_SLICED, Sliced, Slices};
 use crate::text::{Codec, Newline, decode};
 
 /// Above this size, the content goes straight into the caller's buffer: copying it on the loop would take too long.
@@ -31,15 +33,55 @@ pub struct LargeFile {
     size: usize,
     device: u64,
     counted: bool,
+    /// The mount, where tier 0 has opened it.
+    mount: Option<MountNumber>,
+}
+
+/// Counts a file that stays open; `false` when there are too many.
+fn count() -> bool {
+    let one_more = |open| (open < MOST_OPEN).then_some(open + 1);
+    OPEN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
 }
 
 impl LargeFile {
     fn new(path: &NativePath, file: File, size: usize, device: u64) -> Self {
-        let counted = OPEN
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < MOST_OPEN).then_some(open + 1))
-            .is_ok();
+        let counted = count();
         let file = if counted { OnceLock::from(file) } else { OnceLock::new() };
-        Self { path: path.clone(), file, size, device, counted }
+        Self { path: path.clone(), file, size, device, counted, mount: None }
+    }
+
+    /// One that tier 0 has opened; `None` when too many are open.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn at_hand(
+        path: &NativePath,
+        file: File,
+        size: usize,
+        device: u64,
+        mount: MountNumber,
+    ) -> Option<Self> {
+        count().then(|| {
+            let file = OnceLock::from(file);
+            Self { path: path.clone(), file, size, device, counted: true, mount: Some(mount) }
+        })
+    }
+
+    /// A read of all of it, to be done on the loop in slices: see [`LargeFile::advance`].
+    pub fn slices(&self) -> Slices {
+        Slices::new(0, self.size, true)
+    }
+
+    /// Reads on the loop until it is time for a pause. [`Sliced::Missing`] where workers have to do it.
+    ///
+    /// # Safety
+    /// `start` must be valid for writes of `size()` bytes and of one more.
+    pub unsafe fn advance(&self, slices: &mut Slices, start: *mut u8) -> Sliced {
+        match (self.file.get(), self.mount) {
+            // SAFETY: the caller's promise.
+            (Some(file), Some(mount)) if self.size <= MOST_SLICED => unsafe {
+                Engine::current().read_slices(file, mount, slices, start)
+            },
+            _ => Sliced::Missing,
+        }
     }
 
     /// The size when it was opened, in bytes.
@@ -68,7 +110,13 @@ impl Drop for LargeFile {
             OPEN.fetch_sub(1, Ordering::Relaxed);
         }
         if let Some(file) = self.file.take() {
-            pool::close(file);
+            // The last descriptor of a file without a name gives its blocks back.
+            let named = || platform::metadata_of(&file).is_ok_and(|metadata| metadata.links > 0);
+            if self.mount.is_some() && named() {
+                drop(file);
+            } else {
+                pool::close(file);
+            }
         }
     }
 }
@@ -92,22 +140,13 @@ pub(crate) fn read(path: &NativePath) -> Result<Outcome, Error> {
     {
         return Ok(Outcome::Large(LargeFile::new(path, file, size, metadata.device)));
     }
-    let observation = Observation::begin(&metadata);
-    let content = read_rest(&file, metadata.size)?;
-    if let Some(observation) = observation {
-        observation.end(&file);
-    }
-    Ok(Outcome::Bytes(content))
+    read_rest(&file, metadata.size).map(Outcome::Bytes)
 }
 
 /// The whole content of a file, decoded.
 pub(crate) fn read_text(path: &NativePath, codec: Codec, newline: Newline) -> Result<Outcome, Error> {
     let (file, metadata) = open(path)?;
-    let observation = Observation::begin(&metadata);
     let content = read_rest(&file, metadata.size)?;
-    if let Some(observation) = observation {
-        observation.end(&file);
-    }
     drop(file);
     Ok(match decode(content, codec, newline) {
         Ok(text) => Outcome::Text(text),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::cached::IoVec;
 
 /// More is read by workers, several at once where there are processors for it.
-pub const MOST_SLICED: usize = 2 << 20;
+pub const MOST_SLICED: usize = 4 << 20;
 /// For so long the loop is held at a time.
 const LONGEST_TURN: Duration = Duration::from_micros(50);
 /// So much is read with one call: some 10 µs of copying, three times as long into memory that nobody has used before.
@@ -47,6 +47,11 @@ impl Slices {
     /// The offset behind what has been read.
     pub(crate) fn end(&self) -> u64 {
         self.offset + self.done as u64
+    }
+
+    /// How many bytes have been read.
+    pub fn done(&self) -> usize {
+        self.done
     }
 
     /// Reads on until it is time for a pause.

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::Error;
+use crate::keep_alive;
 use crate::outcome::Outcome;
 use crate::port::Port;
 
@@ -69,6 +70,16 @@ impl Ticket {
     /// Wakes the loop in its next turn, if its task has suspended.
     pub fn ring(self: &Arc<Self>) {
         self.finish(Ok(Outcome::Done));
+    }
+
+    /// Nobody waits for the outcome any more: the loop is woken only where much memory is to be released; `true` when it
+    /// was.
+    pub(crate) fn give_memory_back(&self) -> bool {
+        if !keep_alive::is_worth_a_wake() {
+            return false;
+        }
+        let port = self.lock_port().take();
+        port.is_some_and(|port| port.call_to_release())
     }
 
     /// A worker leaves the outcome, and wakes the loop if its task has suspended; `true` when it did.

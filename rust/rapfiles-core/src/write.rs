@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::File;
 
 use crate::error::{About, Error, Subject};
-use crate::fill::KeepAlive;
+use crate::keep_alive::KeepAlive;
 use crate::outcome::Outcome;
 use crate::platform::{self, NativePath};
 use crate::text::{Codec, Newline, TextSource};
@@ -35,7 +35,7 @@ impl Data {
     /// # Safety
     /// They must stay readable for as long as `keep_alive` exists.
     pub unsafe fn shared(start: *const u8, length: usize, keep_alive: KeepAlive) -> Self {
-        Self::Shared(SharedBytes { start, length, _keep_alive: keep_alive })
+        Self::Shared(SharedBytes { start, length, _keep_alive: keep_alive.of(length) })
     }
 
     /// The bytes.

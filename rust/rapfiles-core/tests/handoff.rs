@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rapfiles_core::{
     Answer, Configuration, Engine, Error, Lane, NativePath, Operation, Outcome, Port, Ticket, Wake,
@@ -219,6 +219,36 @@ fn readers_that_wait_do_not_lock_their_writers_out() {
 }
 
 #[test]
+fn a_writer_comes_as_soon_as_a_reader_counts_as_stuck() {
+    let engine = engine(16);
+    let (_directory, fifo) = fifo();
+    let readers: Vec<_> = (0..12).map(Ticket::new).collect();
+    for reader in &readers {
+        submit(&engine, Operation::Read { path: fifo.clone() }, Lane::Special, reader);
+    }
+    wait_until(|| engine.counters().in_flight == 12);
+    // Each worker that had nothing to do has found out that there is nothing.
+    for token in 100..110 {
+        let ticket = Ticket::new(token);
+        submit(&engine, operation(token), Lane::Mount(1), &ticket);
+        wait_until(|| ticket.is_done());
+    }
+    let writer = Ticket::new(99);
+    let data = rapfiles_core::Data::Owned(b"content".to_vec());
+    let write = Operation::Write { path: fifo.clone(), data, append: true, bom: 0 };
+    submit(&engine, write, Lane::Special, &writer);
+    // Far below the time for which an idle worker sleeps.
+    assert!(happens_within(Duration::from_secs(4), || writer.is_done()));
+    for reader in &readers {
+        reader.cancel();
+    }
+    wait_until(|| {
+        release_if_waited_for(&fifo);
+        engine.counters().in_flight == 0 && engine.counters().queued == 0
+    });
+}
+
+#[test]
 fn stuck_workers_are_stood_in_for() {
     let engine = engine(1);
     let (_directory, fifo) = fifo();
@@ -297,11 +327,16 @@ fn release_if_waited_for(fifo: &NativePath) {
 }
 
 fn wait_until(condition: impl Fn() -> bool) {
-    for _ in 0..30_000 {
-        if condition() {
-            return;
+    assert!(happens_within(Duration::from_secs(30), condition), "it did not happen within 30 s");
+}
+
+fn happens_within(time: Duration, condition: impl Fn() -> bool) -> bool {
+    let until = Instant::now() + time;
+    while !condition() {
+        if Instant::now() >= until {
+            return false;
         }
         thread::sleep(Duration::from_millis(1));
     }
-    panic!("it did not happen within 30 s");
+    true
 }

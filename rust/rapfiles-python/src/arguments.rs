@@ -3,16 +3,16 @@
 use std::ffi::OsString;
 
 #[cfg(unix)]
+#[cfg(unix)]
 use pyo3::exceptions::PyUnicodeEncodeError;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-#[cfg(unix)]
-use pyo3::sync::PyOnceLock;
 use pyo3::types::string::PyStringData;
 use pyo3::types::{PyBytes, PyMemoryView, PyString};
-use rapfiles_core::{Codec, Data, NativePath, Newline, TextSource};
+use rapfiles_core::{Codec, Data, KeepAlive, NativePath, Newline, TextSource};
 
+use crate::once::Once;
 use crate::pure_path;
 
 /// Buffers up to this size are copied, so that the caller may change them at once; larger ones are kept in place.
@@ -102,7 +102,7 @@ fn encoded(text: &Bound<'_, PyString>) -> PyResult<Vec<u8>> {
 
 #[cfg(unix)]
 fn file_system_encoding_is_utf8(py: Python<'_>) -> PyResult<bool> {
-    static UTF8: PyOnceLock<bool> = PyOnceLock::new();
+    static UTF8: Once<bool> = Once::new();
     UTF8.get_or_try_init(py, || {
         let encoding: String = py.import("sys")?.call_method0("getfilesystemencoding")?.extract()?;
         Ok(encoding.eq_ignore_ascii_case("utf-8"))
@@ -182,7 +182,7 @@ pub(crate) fn data(object: &Bound<'_, PyAny>) -> PyResult<Data> {
         }
         // SAFETY: a bytes object never changes, and the reference keeps it alive.
         return Ok(unsafe {
-            Data::shared(content.as_ptr(), content.len(), Box::new(bytes.clone().unbind()))
+            Data::shared(content.as_ptr(), content.len(), KeepAlive::new(bytes.clone().unbind()))
         });
     }
     // The view keeps the buffer where it is, and being an object of its own it can be let go of in any thread.
@@ -203,7 +203,7 @@ pub(crate) fn data(object: &Bound<'_, PyAny>) -> PyResult<Data> {
         return Ok(Data::Owned(unsafe { std::slice::from_raw_parts(start, length) }.to_vec()));
     }
     // SAFETY: the view keeps the bytes there.
-    Ok(unsafe { Data::shared(start, length, Box::new(view.unbind())) })
+    Ok(unsafe { Data::shared(start, length, KeepAlive::new(view.unbind())) })
 }
 
 /// The characters of a string, where they are.
@@ -219,7 +219,7 @@ pub(crate) fn text_source(text: &Bound<'_, PyString>) -> PyResult<TextSource> {
         Data::Owned(unsafe { std::slice::from_raw_parts(start, length) }.to_vec())
     } else {
         // SAFETY: a string never changes, and the reference keeps it alive.
-        unsafe { Data::shared(start, length, Box::new(text.clone().unbind())) }
+        unsafe { Data::shared(start, length, KeepAlive::new(text.clone().unbind())) }
     };
     Ok(TextSource::new(data, width, ascii))
 }

@@ -1,11 +1,11 @@
 //! Errors: the one place where the engine's become Python's.
 
 use pyo3::exceptions::{PyKeyError, PyLookupError, PyOSError, PyRuntimeError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use rapfiles_core::{Error, NativePath, Subject};
 
+use crate::once::intern;
 use crate::results;
 
 /// The paths of an operation, as the caller spelt them.

@@ -1,14 +1,19 @@
 //! The binding: extract arguments, submit, convert. Every decision is the engine's or the Python package's.
 
+mod alarm;
 mod arguments;
 mod engine;
 mod errors;
 mod event_loop;
+mod fairness;
 mod functions;
 mod handle;
+mod large_read;
 mod listing;
 mod next_item;
+mod once;
 mod operation;
+mod port;
 mod pure_path;
 mod results;
 mod stat_result;
@@ -55,6 +60,8 @@ mod _native {
     #[pymodule_export]
     use crate::operation::{Operation, checkpoint};
     #[pymodule_export]
+    use crate::port::Completions;
+    #[pymodule_export]
     use crate::pure_path::{init_path, new_path};
     #[pymodule_export]
     use crate::results::Opened;
@@ -62,6 +69,7 @@ mod _native {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::operation::set_send_slot(module.py());
+        crate::operation::make_free_list(module.py())?;
         module.add("__version__", python_version())
     }
 

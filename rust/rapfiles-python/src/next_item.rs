@@ -11,11 +11,11 @@ use std::ptr;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
 use crate::handle::buffered::{self, BufferedFile};
 use crate::handle::text_file::{self, TextFile};
+use crate::once::Once;
 
 /// What a file has for its next item.
 pub(crate) enum Next<'py> {
@@ -38,7 +38,7 @@ struct NextItem {
     operation: *mut ffi::PyObject,
 }
 
-static TYPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static TYPE: Once<Py<PyType>> = Once::new();
 
 /// The awaitable of the next item of a file.
 pub(crate) fn next_item<'py>(file: &Bound<'py, PyAny>, ask: Ask) -> PyResult<Bound<'py, PyAny>> {

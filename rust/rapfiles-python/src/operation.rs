@@ -3,16 +3,23 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyRuntimeWarning, PyStopIteration, PyTypeError};
+use pyo3::exceptions::{
+    PyBaseException, PyKeyboardInterrupt, PyRuntimeError, PyRuntimeWarning, PyStopIteration, PySystemExit,
+    PyTypeError,
+};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
-use pyo3::{PyTraverseError, PyVisit, ffi, intern};
-use rapfiles_core::{Answer, Engine, Error, Outcome, Ticket};
+use pyo3::{PyTraverseError, PyVisit, ffi};
+use rapfiles_core::{Answer, Engine, Error, Outcome, Ticket, release_memory};
 
 use crate::errors::{self, Names};
-use crate::event_loop::{self, Framework, Waiter};
+use crate::event_loop::{self, Framework};
+use crate::fairness;
 use crate::handle::open_file::OpenFile;
 use crate::handle::work::{FileWork, Progress, Request};
+use crate::large_read::{LargeRead, LargeStep};
+use crate::once::intern;
+use crate::port::{self, Completions, Waiting};
 use crate::results::{self, BytesRoom, Converted};
 
 /// A submitted operation: await it once.
@@ -31,12 +38,29 @@ enum State {
     Yielding(PyResult<Py<PyAny>>),
     /// A trio task is to submit it.
     Unsubmitted(Box<rapfiles_core::Operation>),
-    /// A worker has it.
-    Submitted { ticket: Arc<Ticket>, room: Option<Py<PyAny>>, event_loop: Option<Py<PyAny>> },
-    /// An operation on a handle.
-    File(FileWork),
+    /// A worker has it, and perhaps a task has suspended until it is done.
+    Submitted {
+        ticket: Arc<Ticket>,
+        room: Option<Py<PyAny>>,
+        event_loop: Option<Py<PyAny>>,
+        waiting: Option<Waiting>,
+    },
+    /// It is read in slices, and the others have a turn first.
+    Paused { reading: Box<LargeRead>, turn: Turn, event_loop: Option<Py<PyAny>> },
+    /// An operation on a handle, as `Submitted`.
+    File(FileWork, Option<Waiting>),
     /// It has been awaited and given its answer, or cancelled.
     Over,
+}
+
+/// The turn of the other tasks.
+enum Turn {
+    /// They have not had it.
+    Due,
+    /// The task has suspended for it.
+    Given,
+    /// The trio task is woken after it.
+    Ends(Waiting),
 }
 
 /// How far a task gets.
@@ -53,6 +77,12 @@ impl Operation {
     }
 }
 
+/// Has the free list made, which PyO3 makes when the first operation is: a `fork(2)` of another thread meanwhile would
+/// leave the child waiting for it, as [`crate::once`] tells.
+pub(crate) fn make_free_list(py: Python<'_>) -> PyResult<()> {
+    Py::new(py, Operation::new(State::Over, Names::none(), false)).map(drop)
+}
+
 /// Puts an operation into the engine.
 pub(crate) fn submit(
     py: Python<'_>,
@@ -64,9 +94,7 @@ pub(crate) fn submit(
         Framework::Asyncio(event_loop) => {
             let state = match enter(py, operation, &names) {
                 Entered::Ready(answer, now) => State::answered(&event_loop, answer, now)?,
-                Entered::Pending(ticket, room) => {
-                    State::Submitted { ticket, room, event_loop: Some(event_loop.unbind()) }
-                }
+                entered => State::entered(entered, Some(event_loop.unbind())),
             };
             Operation::new(state, names, false)
         }
@@ -86,7 +114,8 @@ pub(crate) fn answered(py: Python<'_>, answer: PyResult<Py<PyAny>>) -> PyResult<
 /// An operation on a handle. Nothing happens before it is awaited.
 pub(crate) fn file_operation(py: Python<'_>, file: &Py<OpenFile>, request: Box<dyn Request>) -> Operation {
     let trio = file.get().trio;
-    Operation::new(State::File(FileWork::new(file.clone_ref(py), request)), Names::none(), trio)
+    let work = FileWork::new(file.clone_ref(py), request);
+    Operation::new(State::File(work, None), Names::none(), trio)
 }
 
 /// The next item of an iteration over a file.
@@ -122,8 +151,28 @@ pub(crate) fn checkpoint(py: Python<'_>) -> PyResult<Operation> {
 
 impl State {
     fn answered(event_loop: &Bound<'_, PyAny>, answer: PyResult<Py<PyAny>>, now: Instant) -> PyResult<Self> {
-        let exhausted = event_loop::spend_budget(event_loop, now)?;
+        let exhausted = fairness::spend_budget(event_loop, now)?;
         Ok(if exhausted { Self::Yielding(answer) } else { Self::Ready(answer) })
+    }
+
+    /// `event_loop`: that of asyncio.
+    fn entered(entered: Entered, event_loop: Option<Py<PyAny>>) -> Self {
+        match entered {
+            Entered::Ready(answer, _) => Self::Ready(answer),
+            Entered::Pending(ticket, room) => Self::Submitted { ticket, room, event_loop, waiting: None },
+            Entered::Paused(reading) => Self::Paused { reading, turn: Turn::Due, event_loop },
+        }
+    }
+
+    /// Whether a task has suspended that has still to be woken.
+    fn is_awaited(&self) -> bool {
+        match self {
+            Self::Submitted { waiting, .. } | Self::File(_, waiting) => {
+                waiting.as_ref().is_some_and(Waiting::is_pending)
+            }
+            Self::Paused { turn: Turn::Ends(waiting), .. } => waiting.is_pending(),
+            _ => false,
+        }
     }
 }
 
@@ -132,6 +181,22 @@ enum Entered {
     /// The answer, and when it was there.
     Ready(PyResult<Py<PyAny>>, Instant),
     Pending(Arc<Ticket>, Option<Py<PyAny>>),
+    Paused(Box<LargeRead>),
+}
+
+impl Entered {
+    /// Goes on reading a large file.
+    fn from(py: Python<'_>, reading: Box<LargeRead>) -> Self {
+        match reading.advance(py) {
+            LargeStep::Done(answer) => Self::Ready(answer, Instant::now()),
+            LargeStep::Pause(reading) => Self::Paused(reading),
+            LargeStep::Fill(fill, room) => {
+                let ticket = port::new_ticket();
+                Engine::current().fill(fill, &ticket);
+                Self::Pending(ticket, Some(room))
+            }
+        }
+    }
 }
 
 fn enter(py: Python<'_>, operation: rapfiles_core::Operation, names: &Names) -> Entered {
@@ -140,9 +205,12 @@ fn enter(py: Python<'_>, operation: rapfiles_core::Operation, names: &Names) -> 
     match engine.attempt(&operation, &mut room) {
         Ok((outcome, now)) => proceed(py, outcome, room.into_bytes(), names, now),
         Err(lane) => {
-            let ticket = event_loop::new_ticket();
+            let ticket = port::new_ticket();
             match engine.submit(operation, lane, &ticket) {
-                Answer::Ready(outcome) => proceed(py, outcome, None, names, Instant::now()),
+                Answer::Ready(outcome) => {
+                    release_memory();
+                    proceed(py, outcome, None, names, Instant::now())
+                }
                 Answer::Pending => Entered::Pending(ticket, None),
             }
         }
@@ -163,13 +231,12 @@ fn proceed(
     };
     match results::convert(py, outcome, room) {
         Ok(Converted::Value(value)) => Entered::Ready(Ok(value), now),
-        Ok(Converted::Fill(fill, room)) => {
-            let ticket = event_loop::new_ticket();
-            Engine::current().fill(fill, &ticket);
-            Entered::Pending(ticket, Some(room))
-        }
+        Ok(Converted::Large(file)) => match LargeRead::new(py, file) {
+            Ok(reading) => Entered::from(py, reading),
+            Err(error) => Entered::Ready(Err(error), now),
+        },
         Ok(Converted::FillText(fill, room)) => {
-            let ticket = event_loop::new_ticket();
+            let ticket = port::new_ticket();
             Engine::current().fill_text(fill, &ticket);
             Entered::Pending(ticket, Some(room))
         }
@@ -182,6 +249,10 @@ impl Operation {
     fn step(&self, py: Python<'_>) -> PyResult<Step> {
         // The state is taken out while Python may run, so that nothing is locked then.
         let mut state = self.take_state();
+        if state.is_awaited() {
+            self.put_state(state);
+            return Err(already_awaited());
+        }
         loop {
             match state {
                 State::Ready(answer) => return answer.map(Step::Return),
@@ -189,44 +260,52 @@ impl Operation {
                     self.put_state(State::Ready(answer));
                     return Ok(Step::Suspend(py.None()));
                 }
-                State::Submitted { ticket, room, event_loop: Some(event_loop) } => {
-                    if event_loop::expect(&ticket) {
-                        let future =
-                            suspend(event_loop.bind(py), &ticket).inspect_err(|_| ticket.cancel())?;
-                        self.put_state(State::Submitted { ticket, room, event_loop: Some(event_loop) });
+                State::Submitted { ticket, room, event_loop: Some(event_loop), waiting } => {
+                    drop(waiting);
+                    let suspended = port::suspend(event_loop.bind(py), &ticket);
+                    if let Some((future, waiting)) = suspended.inspect_err(|_| ticket.cancel())? {
+                        let (event_loop, waiting) = (Some(event_loop), Some(waiting));
+                        self.put_state(State::Submitted { ticket, room, event_loop, waiting });
                         return Ok(Step::Suspend(future));
                     }
-                    state = match self.resume(py, &ticket, room)? {
-                        Entered::Ready(answer, _) => State::Ready(answer),
-                        Entered::Pending(ticket, room) => {
-                            State::Submitted { ticket, room, event_loop: Some(event_loop) }
-                        }
-                    };
+                    state = State::entered(self.resume(py, &ticket, room)?, Some(event_loop));
                 }
-                State::File(mut work) => match work.advance_on_asyncio(py) {
-                    Progress::Done(answer) => return answer.map(Step::Return),
-                    Progress::Yield => {
-                        asyncio_loop(py).inspect_err(|_| work.abandon())?;
-                        self.put_state(State::File(work));
-                        return Ok(Step::Suspend(py.None()));
-                    }
-                    Progress::Pending(ticket) => {
-                        let event_loop = asyncio_loop(py).inspect_err(|_| work.abandon())?;
-                        if event_loop::expect(&ticket) {
-                            let future = suspend(&event_loop, &ticket).inspect_err(|_| work.abandon())?;
-                            self.put_state(State::File(work));
-                            return Ok(Step::Suspend(future));
+                State::Paused { reading, turn: Turn::Due, event_loop: Some(event_loop) } => {
+                    let event_loop = Some(event_loop);
+                    self.put_state(State::Paused { reading, turn: Turn::Given, event_loop });
+                    return Ok(Step::Suspend(py.None()));
+                }
+                State::Paused { reading, event_loop: Some(event_loop), .. } => {
+                    state = State::entered(Entered::from(py, reading), Some(event_loop));
+                }
+                State::File(mut work, waiting) => {
+                    drop(waiting);
+                    match work.advance_on_asyncio(py) {
+                        Progress::Done(answer) => return answer.map(Step::Return),
+                        Progress::Yield => {
+                            asyncio_loop(py).inspect_err(|_| work.abandon())?;
+                            self.put_state(State::File(work, None));
+                            return Ok(Step::Suspend(py.None()));
                         }
-                        state = State::File(work);
+                        Progress::Pending(ticket) => {
+                            let suspended =
+                                asyncio_loop(py).and_then(|event_loop| port::suspend(&event_loop, &ticket));
+                            let suspended = suspended.inspect_err(|_| work.abandon())?;
+                            if let Some((future, waiting)) = suspended {
+                                self.put_state(State::File(work, Some(waiting)));
+                                return Ok(Step::Suspend(future));
+                            }
+                            state = State::File(work, None);
+                        }
                     }
-                },
-                State::Submitted { event_loop: None, .. } | State::Unsubmitted(_) => {
+                }
+                State::Submitted { event_loop: None, .. }
+                | State::Paused { event_loop: None, .. }
+                | State::Unsubmitted(_) => {
                     return Err(PyRuntimeError::new_err("this operation was begun in a trio task"));
                 }
                 State::Over => {
-                    return Err(PyRuntimeError::new_err(
-                        "cannot reuse an operation that was already awaited",
-                    ));
+                    return Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"));
                 }
             }
         }
@@ -234,24 +313,28 @@ impl Operation {
 
     fn resume(&self, py: Python<'_>, ticket: &Ticket, room: Option<Py<PyAny>>) -> PyResult<Entered> {
         let outcome = ticket.take().ok_or_else(|| PyRuntimeError::new_err("this operation was cancelled"))?;
+        release_memory();
         Ok(proceed(py, outcome, room, &self.names, Instant::now()))
     }
 
     /// Nobody waits for the answer any more.
     fn abandon(&self) {
         match self.take_state() {
-            State::Submitted { ticket, .. } => {
-                ticket.cancel();
-                event_loop::remove_waiter(&ticket);
-            }
-            State::File(mut work) => {
-                if let Some(ticket) = work.ticket() {
-                    event_loop::remove_waiter(ticket);
-                }
-                work.abandon();
-            }
+            State::Submitted { ticket, .. } => ticket.cancel(),
+            State::File(mut work, _waiting) => work.abandon(),
             _ => {}
         }
+    }
+
+    /// Raises what a coroutine raises that another task has begun to await.
+    fn check_not_awaited(&self) -> PyResult<()> {
+        let begun = match &*self.lock() {
+            State::File(work, _) => !work.is_untouched(),
+            State::Submitted { waiting, .. } => waiting.is_some(),
+            State::Paused { turn, .. } => !matches!(turn, Turn::Due),
+            _ => false,
+        };
+        if begun { Err(already_awaited()) } else { Ok(()) }
     }
 
     fn take_state(&self) -> State {
@@ -272,9 +355,9 @@ impl Drop for Operation {
         match self.state.get_mut().unwrap_or_else(PoisonError::into_inner) {
             State::Submitted { ticket, .. } => ticket.cancel(),
             // Only an interruption comes between an iteration and its item.
-            State::File(work) if work.is_untouched() && work.name() == "__anext__" => {}
-            State::File(work) if work.is_untouched() => Python::attach(|py| complain(py, work.name())),
-            State::File(work) => work.abandon(),
+            State::File(work, _) if work.is_untouched() && work.name() == "__anext__" => {}
+            State::File(work, _) if work.is_untouched() => Python::attach(|py| complain(py, work.name())),
+            State::File(work, _) => work.abandon(),
             _ => {}
         }
     }
@@ -291,8 +374,17 @@ fn asyncio_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 }
 
 /// Warns of an operation that nobody has awaited. There may be an exception on its way, which must not be lost.
+///
+/// Where a signal has raised it, that came between the call and the `await`, and nobody has forgotten anything: the
+/// interpreter looks for signals when a function that is not Python's has returned.
 fn complain(py: Python<'_>, name: &str) {
     let before = PyErr::take(py);
+    if let Some(error) = &before
+        && (error.is_instance_of::<PyKeyboardInterrupt>(py) || error.is_instance_of::<PySystemExit>(py))
+    {
+        error.clone_ref(py).restore(py);
+        return;
+    }
     let category = py.get_type::<PyRuntimeWarning>();
     let message = std::ffi::CString::new(format!("coroutine '{name}' was never awaited"));
     if let Ok(message) = message
@@ -305,19 +397,14 @@ fn complain(py: Python<'_>, name: &str) {
     }
 }
 
-/// A future of the running loop that the port resolves, in the state that a task expects of what it is handed.
-fn suspend(event_loop: &Bound<'_, PyAny>, ticket: &Ticket) -> PyResult<Py<PyAny>> {
-    let py = event_loop.py();
-    event_loop::watch(event_loop)?;
-    let future = event_loop.call_method0(intern!(py, "create_future"))?;
-    future.setattr(intern!(py, "_asyncio_future_blocking"), true)?;
-    event_loop::add_waiter(ticket, Waiter::Future(future.clone().unbind()));
-    Ok(future.unbind())
+fn already_awaited() -> PyErr {
+    PyRuntimeError::new_err("coroutine is being awaited already")
 }
 
 #[pymethods]
 impl Operation {
     fn __await__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, PyAny>> {
+        slf.get().check_not_awaited()?;
         if !slf.get().trio {
             return Ok(slf.into_any());
         }
@@ -380,13 +467,25 @@ impl Operation {
     }
 
     /// For trio: submits the operation, or what is still to be done for it. `False` when the answer is there; otherwise
-    /// `wake` will be called once, in the thread of this task, when it is worth to call this again.
-    #[pyo3(signature = (wake, /))]
-    fn submit(&self, py: Python<'_>, wake: Py<PyAny>) -> PyResult<bool> {
+    /// `wake` will be called once, in the thread of this task, when it is worth to call this again. `completions`: those
+    /// of the task's run.
+    #[pyo3(signature = (completions, wake, /))]
+    fn submit(
+        &self,
+        py: Python<'_>,
+        completions: &Bound<'_, Completions>,
+        wake: Py<PyAny>,
+    ) -> PyResult<bool> {
+        let completions = completions.get();
         let mut state = self.take_state();
+        if state.is_awaited() {
+            self.put_state(state);
+            return Err(already_awaited());
+        }
         loop {
             let entered = match state {
-                State::File(mut work) => {
+                State::File(mut work, waiting) => {
+                    drop(waiting);
                     let ticket = match work.advance(py) {
                         Progress::Done(answer) => {
                             self.put_state(State::Ready(answer));
@@ -395,50 +494,51 @@ impl Operation {
                         Progress::Pending(ticket) => ticket,
                         Progress::Yield => {
                             // Others get their turn before this one is woken through the port.
-                            let ticket = event_loop::new_ticket();
-                            event_loop::expect(&ticket);
-                            event_loop::watch_trio(py).inspect_err(|_| work.abandon())?;
-                            event_loop::add_waiter(&ticket, Waiter::Call(wake));
-                            work.wait_for(&ticket);
-                            self.put_state(State::File(work));
+                            let ticket = port::new_ticket();
+                            let waiting = completions.expect(&ticket, wake);
+                            self.put_state(State::File(work, waiting));
                             ticket.ring();
                             return Ok(true);
                         }
                     };
-                    if event_loop::expect(&ticket) {
-                        event_loop::watch_trio(py).inspect_err(|_| work.abandon())?;
-                        event_loop::add_waiter(&ticket, Waiter::Call(wake));
-                        self.put_state(State::File(work));
+                    if let Some(waiting) = completions.expect(&ticket, wake.clone_ref(py)) {
+                        self.put_state(State::File(work, Some(waiting)));
                         return Ok(true);
                     }
-                    state = State::File(work);
+                    state = State::File(work, None);
                     continue;
                 }
                 State::Unsubmitted(operation) => enter(py, *operation, &self.names),
-                State::Submitted { ticket, room, event_loop } => {
-                    if event_loop::expect(&ticket) {
-                        event_loop::watch_trio(py).inspect_err(|_| ticket.cancel())?;
-                        event_loop::add_waiter(&ticket, Waiter::Call(wake));
-                        self.put_state(State::Submitted { ticket, room, event_loop });
+                State::Submitted { ticket, room, event_loop, waiting } => {
+                    drop(waiting);
+                    if let Some(waiting) = completions.expect(&ticket, wake.clone_ref(py)) {
+                        let waiting = Some(waiting);
+                        self.put_state(State::Submitted { ticket, room, event_loop, waiting });
                         return Ok(true);
                     }
                     self.resume(py, &ticket, room)?
                 }
+                State::Paused { reading, turn: Turn::Due, event_loop } => {
+                    let ticket = port::new_ticket();
+                    let waiting = completions.expect(&ticket, wake);
+                    let turn = waiting.map_or(Turn::Given, Turn::Ends);
+                    self.put_state(State::Paused { reading, turn, event_loop });
+                    ticket.ring();
+                    return Ok(true);
+                }
+                State::Paused { reading, .. } => Entered::from(py, reading),
                 answered => {
                     self.put_state(answered);
                     return Ok(false);
                 }
             };
-            state = match entered {
-                Entered::Ready(answer, _) => State::Ready(answer),
-                Entered::Pending(ticket, room) => State::Submitted { ticket, room, event_loop: None },
-            };
+            state = State::entered(entered, None);
         }
     }
 
     /// Does it here and now, without a loop, if nothing has to be waited for.
     fn complete(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        if let State::File(mut work) = self.take_state() {
+        if let State::File(mut work, _) = self.take_state() {
             loop {
                 match work.advance(py) {
                     Progress::Done(answer) => return answer,
@@ -455,7 +555,7 @@ impl Operation {
 
     /// For trio: the task that awaits it is cancelled already. A file is closed all the same.
     fn refuse(&self) {
-        if let State::File(mut work) = self.take_state() {
+        if let State::File(mut work, _) = self.take_state() {
             work.refuse();
         }
     }
@@ -466,7 +566,7 @@ impl Operation {
             State::Ready(answer) => answer,
             other => {
                 self.put_state(other);
-                Err(PyRuntimeError::new_err("the operation has no answer"))
+                Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"))
             }
         }
     }
@@ -474,9 +574,11 @@ impl Operation {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         // While the state is taken out or locked, this thread holds what is in it.
         if let Ok(state) = self.state.try_lock()
-            && let State::Submitted { room, event_loop, .. } = &*state
+            && let State::Submitted { event_loop, .. } | State::Paused { event_loop, .. } = &*state
         {
-            visit.call(room)?;
+            if let State::Submitted { room, .. } = &*state {
+                visit.call(room)?;
+            }
             visit.call(event_loop)?;
         }
         Ok(())

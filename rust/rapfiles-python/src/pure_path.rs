@@ -7,10 +7,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PyString, PyTuple, PyType};
-use pyo3::{ffi, intern};
+
+use crate::once::{Once, intern};
 
 /// Where `PurePath` keeps what it knows of a path.
 struct Slots {
@@ -32,7 +33,7 @@ enum Source {
 
 type Offset = ffi::Py_ssize_t;
 
-static SLOTS: PyOnceLock<Option<Slots>> = PyOnceLock::new();
+static SLOTS: Once<Option<Slots>> = Once::new();
 
 /// The places of the running Python's `PurePath`; `None` where they are not as expected.
 fn slots(py: Python<'_>) -> Option<&'static Slots> {
@@ -96,7 +97,7 @@ pub(crate) fn new_path<'py>(
     class: &Bound<'py, PyType>,
     segments: &Bound<'py, PyTuple>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    static NEW: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    static NEW: Once<Py<PyAny>> = Once::new();
     let py = class.py();
     if let Some(path) = ordinary_path(class, segments) {
         return Ok(path);
@@ -135,18 +136,85 @@ fn ordinary_path<'py>(
         anchor.into_iter().chain(names.map(|name| PyString::intern(py, name))).collect::<Vec<_>>(),
     );
     let empty = intern!(py, "");
-    // SAFETY: the class is one that inherits from `object` through `PurePath`, neither of which wants arguments of
-    // `object.__new__`; the object is new, so its slots are empty, and each takes over a reference.
+    let object = new_object(class).ok()?;
+    // SAFETY: the object is new, so its slots are empty, and each takes over a reference.
     unsafe {
-        let new = ffi::PyBaseObject_Type.tp_new?;
-        let object = new(class.as_type_ptr(), PyTuple::empty(py).as_ptr(), std::ptr::null_mut());
-        let object = Bound::from_owned_ptr_or_err(py, object).ok()?;
         *place(&object, drive) = empty.clone().into_ptr();
         *place(&object, root) =
             if absolute { intern!(py, "/").clone().into_ptr() } else { empty.clone().into_ptr() };
         *place(&object, parts) = list.ok()?.into_ptr();
         *place(&object, slots.text) = text.into_ptr();
-        Some(object)
+    }
+    Some(object)
+}
+
+/// Makes the children of a directory, as joining the names to it would.
+pub(crate) struct Children<'py> {
+    class: Bound<'py, PyType>,
+    /// What of the text comes before the name.
+    prefix: Bound<'py, PyString>,
+    text: Offset,
+    /// Where the parts are, or the arguments.
+    list: Offset,
+    /// The parts of the directory, where paths are parsed at once, and its drive and root.
+    parts: Option<Bound<'py, PyList>>,
+    anchor: Vec<(Offset, Bound<'py, PyAny>)>,
+}
+
+impl<'py> Children<'py> {
+    /// Of a directory whose class leaves to pathlib how paths are made; `None` where they have to be joined.
+    pub(crate) fn of(directory: &Bound<'py, PyAny>, prefix: &Bound<'py, PyString>) -> Option<Self> {
+        let (slots, class) = (slots(directory.py())?, directory.get_type());
+        if !slots.is_plain(&class) {
+            return None;
+        }
+        // SAFETY: the object is an instance of `PurePath`, whose slots are at these places.
+        let slot = |offset| unsafe { slot(directory, offset) };
+        let (list, parts, anchor) = match slots.source {
+            Source::Parsed { drive, root, parts } => {
+                let anchor = vec![(drive, slot(drive)?), (root, slot(root)?)];
+                (parts, Some(slot(parts)?.cast_into().ok()?), anchor)
+            }
+            Source::Arguments(arguments) => (arguments, None, Vec::new()),
+        };
+        Some(Self { class, prefix: prefix.clone(), text: slots.text, list, parts, anchor })
+    }
+
+    /// The child of this name.
+    pub(crate) fn make(&self, name: Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+        let py = name.py();
+        // SAFETY: both are strings; the result is a new reference, or null with an exception set.
+        let text = unsafe { ffi::PyUnicode_Concat(self.prefix.as_ptr(), name.as_ptr()) };
+        // SAFETY: as above.
+        let text = unsafe { Bound::from_owned_ptr_or_err(py, text) }?;
+        let list = match &self.parts {
+            Some(parts) => PyList::new(py, parts.iter().chain([name.into_any()]).collect::<Vec<_>>()),
+            None => PyList::new(py, [&text]),
+        }?;
+        let object = new_object(&self.class)?;
+        // SAFETY: the object is new, so its slots are empty, and each takes over a reference.
+        unsafe {
+            for (offset, part) in &self.anchor {
+                *place(&object, *offset) = part.clone().into_ptr();
+            }
+            *place(&object, self.list) = list.into_ptr();
+            *place(&object, self.text) = text.into_ptr();
+        }
+        Ok(object)
+    }
+}
+
+/// An instance of a class of paths, with nothing in its slots.
+fn new_object<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyAny>> {
+    let py = class.py();
+    // SAFETY: the class is one that inherits from `object` through `PurePath`, neither of which wants arguments of
+    // `object.__new__`, which is always there.
+    unsafe {
+        let object = match ffi::PyBaseObject_Type.tp_new {
+            Some(new) => new(class.as_type_ptr(), PyTuple::empty(py).as_ptr(), std::ptr::null_mut()),
+            None => std::ptr::null_mut(),
+        };
+        Bound::from_owned_ptr_or_err(py, object)
     }
 }
 

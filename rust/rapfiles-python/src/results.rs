@@ -9,7 +9,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyList, PyString};
 use rapfiles_core::{
-    FileSystem, FileSystemLimits, Fill, LargeFile, OpenedFile, Outcome, Room, Text, TextFill,
+    FileSystem, FileSystemLimits, KeepAlive, LargeFile, OpenedFile, Outcome, Room, Text, TextFill,
 };
 
 use crate::listing::DirectoryListing;
@@ -24,8 +24,8 @@ const OTHER_TEXT: usize = 32 << 10;
 pub(crate) enum Converted {
     /// The Python object.
     Value(Py<PyAny>),
-    /// There is room now; a worker has to fill it.
-    Fill(Fill, Py<PyAny>),
+    /// It has to be read.
+    Large(LargeFile),
     /// There is room now; a worker has to lay the text out.
     FillText(TextFill, Py<PyAny>),
 }
@@ -112,15 +112,10 @@ pub(crate) fn convert(py: Python<'_>, outcome: Outcome, room: Option<Py<PyAny>>)
         Outcome::Flag(flag) => PyBool::new(py, flag).to_owned().into_any().unbind(),
         Outcome::Count(count) => PyInt::new(py, count).into_any().unbind(),
         Outcome::Bytes(bytes) | Outcome::Undecodable(bytes) => PyBytes::new(py, &bytes).into_any().unbind(),
-        Outcome::InRoom => room.unwrap_or_else(|| py.None()),
-        Outcome::Large(file) => return large(py, file),
+        Outcome::InRoom | Outcome::TextFilled(_) => room.unwrap_or_else(|| py.None()),
+        Outcome::Large(file) => return Ok(Converted::Large(file)),
         Outcome::Filled { length, tail } => filled(py, room, length, &tail)?,
         Outcome::Text(content) => return text(py, content),
-        Outcome::TextFilled(fill) => {
-            // The fill holds a reference to the string too, and is let go of here.
-            drop(fill);
-            room.unwrap_or_else(|| py.None())
-        }
         Outcome::Unencodable | Outcome::WouldBlock | Outcome::Lines(_) => py.None(),
         Outcome::Opened(opened) => Py::new(py, Opened::new(*opened))?.into_any(),
         Outcome::Metadata(metadata) => stat_result::build(py, &metadata)?,
@@ -141,20 +136,6 @@ pub(crate) fn convert(py: Python<'_>, outcome: Outcome, room: Option<Py<PyAny>>)
 /// A path or a name as Python spells it, whatever bytes are in it.
 pub(crate) fn path<'py>(py: Python<'py>, path: &OsStr) -> PyResult<Bound<'py, PyString>> {
     path.into_pyobject(py).map_err(PyErr::from)
-}
-
-/// Makes room for a large file, and has it filled.
-fn large(py: Python<'_>, file: LargeFile) -> PyResult<Converted> {
-    let size = file.size();
-    let length = ffi::Py_ssize_t::try_from(size).map_err(|_| PyMemoryError::new_err(()))?;
-    let room = uninitialised_bytes(py, length)?;
-    // SAFETY: it is a bytes object.
-    let start = unsafe { ffi::PyBytes_AsString(room.as_ptr()) }.cast::<u8>();
-    let room = room.unbind();
-    // SAFETY: the object was made just now and is shown to nobody before the fill is done; the reference that the fill
-    // gets keeps it alive even when everybody else has let go of it.
-    let fill = unsafe { Fill::new(file, start, Box::new(room.clone_ref(py))) };
-    Ok(Converted::Fill(fill, room))
 }
 
 pub(crate) fn filled(
@@ -193,7 +174,7 @@ fn text(py: Python<'_>, text: Text) -> PyResult<Converted> {
     }
     let room = room.unbind();
     // SAFETY: as above; the string is shown to nobody before the fill is done, and the reference keeps it alive.
-    let fill = unsafe { TextFill::new(text, start, Box::new(room.clone_ref(py))) };
+    let fill = unsafe { TextFill::new(text, start, KeepAlive::new(room.clone_ref(py))) };
     Ok(Converted::FillText(fill, room))
 }
 

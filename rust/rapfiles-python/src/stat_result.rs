@@ -2,9 +2,10 @@
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyFloat, PyInt, PyType};
 use rapfiles_core::{Metadata, Timestamp};
+
+use crate::once::Once;
 
 /// What belongs at one position of the structure.
 #[derive(Debug, Clone, Copy)]
@@ -74,7 +75,7 @@ struct Layout {
     fields: Vec<Field>,
 }
 
-static LAYOUT: PyOnceLock<Layout> = PyOnceLock::new();
+static LAYOUT: Once<Layout> = Once::new();
 
 /// The positions of this Python's structure. The type tells its named fields in order; between the seven of `stat(2)`
 /// that come first and the others are three without a name, the times in whole seconds.

@@ -8,10 +8,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use super::access_time::Times;
 use super::known::{KnownFile, KnownFiles};
-use super::mount;
-use super::mounts::{self, MountNumber, Mounts, Permit};
+use super::mounts::{self, MountNumber, Mounts};
 use super::{Attempt, IoVec, Room};
 use crate::error::{About, Error, Subject};
 use crate::handle::{Facts, OpenedFile};
@@ -20,10 +18,11 @@ use crate::operation::Operation;
 use crate::outcome::{FileSystem, Outcome};
 use crate::platform::{NativePath, metadata_of_fd, only_reads, parent, set_blocking};
 use crate::queue::Lane;
+use crate::read::LargeFile;
 use crate::slices::{Sliced, Slices};
 use crate::text::{Codec, Newline, decode};
 
-/// The largest file that is read on the loop: about 20 µs of copying.
+/// The largest file that is read with one call: about 20 µs of copying.
 const LARGEST: u64 = 128 << 10;
 /// The largest text with characters beyond ASCII that is decoded on the loop.
 const LARGEST_TEXT: usize = 32 << 10;
@@ -172,12 +171,11 @@ impl Cached {
             && let Some(permit) = self.mounts.permit(known.mount, began)
         {
             let room = room.as_mut().map(|room| &mut **room as &mut dyn Room);
-            let content = read_known(path.as_c_str(), known, &permit, room);
+            let content = read_known(path, known, room);
             let now = self.mounts.ended(permit);
             match content {
-                Ok(content) => return Ok((Ok(content), now)),
-                Err(Unread::AccessTime) => return Err(No::HandOff(Lane::Mount(known.device))),
-                Err(Unread::Unknown) => self.known.forget(place),
+                Some(content) => return Ok((Ok(content), now)),
+                None => self.known.forget(place),
             }
         }
         let found = match self.find(path, true)? {
@@ -185,22 +183,24 @@ impl Cached {
             Err(error) => return Ok((Err(error), began)),
         };
         let Metadata { device, inode, size, .. } = found.metadata;
-        if !found.metadata.is_regular_file() || size > LARGEST {
+        if !found.metadata.is_regular_file() || (size > LARGEST && room.is_none()) {
             return Err(No::HandOff(found.lane()));
         }
         let Some(permit) = self.mounts.permit(found.mount, began) else {
             return Err(No::HandOff(found.lane()));
         };
-        if permit.is_due(&found.metadata) {
-            return Err(No::HandOff(found.lane()));
-        }
         let (lane, mount) = (found.lane(), found.mount);
+        let known = KnownFile { device, inode, mount };
         drop(found);
-        let content = open_to_read(path.as_c_str()).and_then(|fd| read_all_now(&fd, size, room));
+        let content = if size > LARGEST {
+            read_known(path, known, room)
+        } else {
+            open_to_read(path.as_c_str()).and_then(|fd| read_all_now(&fd, size, room))
+        };
         let now = self.mounts.ended(permit);
         let Some(content) = content else { return Err(No::HandOff(lane)) };
         if let Some(place) = place {
-            self.known.insert(place, KnownFile { device, inode, mount }, began);
+            self.known.insert(place, known, began);
         }
         Ok((Ok(content), now))
     }
@@ -215,7 +215,7 @@ impl Cached {
             && let Some(known) = self.known.get(place, began)
             && let Some(permit) = self.mounts.permit(known.mount, began)
         {
-            let opened = open_regular(path.as_c_str(), known, flags, &permit);
+            let opened = open_regular(path.as_c_str(), known, flags);
             let now = self.mounts.ended(permit);
             match opened {
                 Some(opened) => return Ok((Ok(opened), now)),
@@ -236,7 +236,7 @@ impl Cached {
         };
         let lane = found.lane();
         drop(found);
-        let opened = open_regular(path.as_c_str(), known, flags, &permit);
+        let opened = open_regular(path.as_c_str(), known, flags);
         let now = self.mounts.ended(permit);
         let Some(opened) = opened else { return Err(No::HandOff(lane)) };
         if let Some(place) = place {
@@ -258,16 +258,12 @@ impl Cached {
         &self,
         file: &File,
         mount: MountNumber,
-        times: &Times,
         rooms: &[IoVec],
         offset: i64,
     ) -> Option<usize> {
-        let began = Instant::now();
-        let permit = self.mounts.permit(mount, began)?;
-        let look = || Some(permit.is_due(&metadata_of_fd(file.as_raw_fd()).ok()?));
+        let permit = self.mounts.permit(mount, Instant::now())?;
         // SAFETY: the caller's promise.
-        let read =
-            times.permit(began, look).then(|| unsafe { read_now(file.as_raw_fd(), rooms, offset) }).flatten();
+        let read = unsafe { read_now(file.as_raw_fd(), rooms, offset) };
         self.mounts.ended(permit);
         read
     }
@@ -280,16 +276,10 @@ impl Cached {
         &self,
         file: &File,
         mount: MountNumber,
-        times: &Times,
         slices: &mut Slices,
         start: *mut u8,
     ) -> Sliced {
-        let began = Instant::now();
-        let Some(permit) = self.mounts.permit(mount, began) else { return Sliced::Missing };
-        let look = || Some(permit.is_due(&metadata_of_fd(file.as_raw_fd()).ok()?));
-        if !times.permit(began, look) {
-            return Sliced::Missing;
-        }
+        let Some(permit) = self.mounts.permit(mount, Instant::now()) else { return Sliced::Missing };
         let read = |room, offset| {
             let offset = i64::try_from(offset).ok()?;
             // SAFETY: the room is within the caller's.
@@ -303,7 +293,7 @@ impl Cached {
 }
 
 /// Opens a path that leads to this regular file, if it still does.
-fn open_regular(path: &CStr, known: KnownFile, flags: i32, permit: &Permit) -> Option<Outcome> {
+fn open_regular(path: &CStr, known: KnownFile, flags: i32) -> Option<Outcome> {
     let file = File::from(open_to_read(path)?);
     let metadata = metadata_of_fd(file.as_raw_fd()).ok()?;
     let same = metadata.inode == known.inode && metadata.device == known.device;
@@ -311,8 +301,7 @@ fn open_regular(path: &CStr, known: KnownFile, flags: i32, permit: &Permit) -> O
         return None;
     }
     set_blocking(&file).ok()?;
-    let mut facts = Facts::new(&file, &metadata, Some(known.mount), Some(flags));
-    facts.settled_at = (!permit.is_due(&metadata)).then(|| permit.began());
+    let facts = Facts::new(&file, &metadata, Some(known.mount), Some(flags));
     Some(Outcome::Opened(Box::new(OpenedFile::new(file, true, facts))))
 }
 
@@ -343,32 +332,23 @@ fn decoded(
     }))
 }
 
-/// Why a path that is known was not read.
-enum Unread {
-    /// It may lead elsewhere by now, or not all of the file is in the page cache.
-    Unknown,
-    /// That would update the access time.
-    AccessTime,
-}
-
 /// Reads a path that led to this regular file a moment ago, if it still does.
-fn read_known(
-    path: &CStr,
-    known: KnownFile,
-    permit: &Permit,
-    room: Option<&mut dyn Room>,
-) -> Result<Outcome, Unread> {
-    let fd = open_to_read(path).ok_or(Unread::Unknown)?;
+///
+/// A large one is only opened: it is read in slices.
+fn read_known(path: &NativePath, known: KnownFile, room: Option<&mut dyn Room>) -> Option<Outcome> {
+    let fd = open_to_read(path.as_c_str())?;
     // Not through statx: on a local file system nothing has to be synchronised.
-    let metadata = metadata_of_fd(fd.as_raw_fd()).map_err(|_| Unread::Unknown)?;
+    let metadata = metadata_of_fd(fd.as_raw_fd()).ok()?;
     let same = metadata.inode == known.inode && metadata.device == known.device;
-    if !same || !metadata.is_regular_file() || metadata.size > LARGEST {
-        return Err(Unread::Unknown);
+    if !same || !metadata.is_regular_file() {
+        return None;
     }
-    if permit.is_due(&metadata) {
-        return Err(Unread::AccessTime);
+    if metadata.size > LARGEST {
+        let size = usize::try_from(metadata.size).ok().filter(|_| room.is_some())?;
+        let file = LargeFile::at_hand(path, File::from(fd), size, known.device, known.mount)?;
+        return Some(Outcome::Large(file));
     }
-    read_all_now(&fd, metadata.size, room).ok_or(Unread::Unknown)
+    read_all_now(&fd, metadata.size, room)
 }
 
 fn open_to_read(path: &CStr) -> Option<OwnedFd> {
@@ -427,16 +407,15 @@ fn open_cached(path: &CStr, flags: libc::c_int) -> Result<OwnedFd, i32> {
 }
 
 /// The metadata that the kernel has at hand, and the mount.
-pub(super) fn statx(fd: BorrowedFd<'_>) -> Option<(Metadata, MountNumber)> {
+fn statx(fd: BorrowedFd<'_>) -> Option<(Metadata, MountNumber)> {
     let mut stat = MaybeUninit::<libc::statx>::uninit();
-    let unique = if mount::has_statmount() { UNIQUE_MOUNT_NUMBER } else { 0 };
     // SAFETY: the path is an empty C string, and `stat` has room for the result.
     let result = unsafe {
         libc::statx(
             fd.as_raw_fd(),
             c"".as_ptr(),
             libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC,
-            libc::STATX_BASIC_STATS | MOUNT_NUMBER | unique,
+            libc::STATX_BASIC_STATS | MOUNT_NUMBER | UNIQUE_MOUNT_NUMBER,
             stat.as_mut_ptr(),
         )
     };
@@ -501,8 +480,8 @@ pub(crate) fn inspect(path: &NativePath) -> Result<Outcome, Error> {
         unsafe { OwnedFd::from_raw_fd(fd) }
     };
     let magic = file_system_of(fd.as_raw_fd()).unwrap_or_default();
-    let local = mount::is_local_magic(magic);
-    let name = mount::name(magic);
+    let local = mounts::is_local_magic(magic);
+    let name = mounts::name(magic);
     let obstacle = match open_cached(c"/", libc::O_PATH) {
         Err(libc::ENOSYS) => Some("this kernel has no openat2 (it came with Linux 5.6)".to_owned()),
         Err(libc::EINVAL) => {
@@ -541,9 +520,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         fs::write(&file, b"content").unwrap();
-        // Otherwise reading it in the same tick of the clock would change its access time.
-        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
-        File::open(&file).unwrap().set_times(fs::FileTimes::new().set_accessed(later)).unwrap();
+        fs::read(&file).unwrap();
         let operation = Operation::Read { path: native(&file) };
         match Cached::new().attempt(&operation, &mut NoRoom) {
             Attempt::Answered(Ok(Outcome::Bytes(bytes)), _) => assert_eq!(bytes, b"content"),

@@ -1,7 +1,7 @@
 //! The end of a handle that nobody has closed: what is buffered is written, and the file is closed, in the background.
 
 use std::fs::File;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::job;
@@ -11,12 +11,28 @@ use crate::engine::Engine;
 use crate::error::{About, Subject};
 use crate::platform;
 
-/// How many are under way in this process.
-static UNDER_WAY: Mutex<usize> = Mutex::new(0);
-static NONE_LEFT: Condvar = Condvar::new();
+/// How many are under way. The engine has it, so that a forked child, which gets a new engine, does not wait for what its
+/// parent is closing.
+#[derive(Debug, Default)]
+pub(crate) struct Burials {
+    under_way: Mutex<usize>,
+    none_left: Condvar,
+}
+
+impl Burials {
+    fn under_way(&self) -> MutexGuard<'_, usize> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until there are none, at most for so long.
+    pub(crate) fn wait(&self, most: Duration) {
+        let _ = self.none_left.wait_timeout_while(self.under_way(), most, |left| *left > 0);
+    }
+}
 
 /// What is left of a handle.
 pub(super) struct Burial {
+    engine: &'static Engine,
     handle: Arc<Handle>,
     file: Option<File>,
     close: bool,
@@ -25,13 +41,15 @@ pub(super) struct Burial {
 
 impl Burial {
     pub(super) fn new(handle: Arc<Handle>, file: File, close: bool, writer: Writer) -> Self {
-        *under_way() += 1;
-        Self { handle, file: Some(file), close, writer }
+        let engine = Engine::current();
+        *engine.burials.under_way() += 1;
+        Self { engine, handle, file: Some(file), close, writer }
     }
 
     /// Writes and closes in another thread.
     pub(super) fn begin(self) {
-        Engine::current().spawn(move || drop(self));
+        let (engine, lane) = (self.engine, self.handle.facts.lane);
+        engine.spawn(lane, move || drop(self));
     }
 }
 
@@ -45,16 +63,7 @@ impl Drop for Burial {
             // Whoever closes it once more is told of an error; else there is nobody to be told.
             self.handle.buried(earlier.or(written.and(closed).about(Subject::Nothing).err()));
         }
-        *under_way() -= 1;
-        NONE_LEFT.notify_all();
+        *self.engine.burials.under_way() -= 1;
+        self.engine.burials.none_left.notify_all();
     }
-}
-
-fn under_way() -> std::sync::MutexGuard<'static, usize> {
-    UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Waits until all that was left unclosed has been closed, at most for so long. For the end of the process.
-pub fn wait_for_burials(most: Duration) {
-    let _ = NONE_LEFT.wait_timeout_while(under_way(), most, |left| *left > 0);
 }

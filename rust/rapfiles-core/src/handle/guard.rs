@@ -273,7 +273,7 @@ impl<'a> Guard<'a> {
             return Sliced::Missing;
         };
         // SAFETY: the caller's promise.
-        let sliced = unsafe { Engine::current().read_slices(file, mount, &self.handle.times, slices, start) };
+        let sliced = unsafe { Engine::current().read_slices(file, mount, slices, start) };
         if matches!(sliced, Sliced::Complete | Sliced::End(_)) {
             let end = i64::try_from(slices.end()).unwrap_or(i64::MAX);
             if platform::seek(file, end, platform::FROM_START).is_err() {
@@ -347,6 +347,11 @@ impl<'a> Guard<'a> {
     /// The bytes that the kernel does not have yet.
     pub fn unwritten(&self) -> usize {
         self.inner.writer.unwritten()
+    }
+
+    /// Whether a worker is at writing it.
+    pub fn is_writing(&self) -> bool {
+        self.inner.writer.running
     }
 
     /// Whether the kernel has everything.
@@ -428,13 +433,13 @@ impl<'a> Guard<'a> {
         Some(position.map_err(|error| Error::new(&error, Subject::Nothing)))
     }
 
-    /// Moves the position, if that needs no waiting. Nothing may be left to be written.
+    /// Moves the position, if that needs no waiting.
     ///
     /// # Errors
     /// Those of `lseek(2)`.
     pub fn seek(&mut self, offset: i64, whence: i32) -> Option<Result<u64, Error>> {
-        let Inner { file: Some(file), reader, .. } = &mut *self.inner else { return None };
-        if self.handle.facts.mount.is_none() || whence > platform::FROM_END {
+        let Inner { file: Some(file), reader, writer, .. } = &mut *self.inner else { return None };
+        if self.handle.facts.mount.is_none() || whence > platform::FROM_END || !writer.is_done() {
             return None;
         }
         Some(job::seek(file, reader, offset, whence).map_err(|error| Error::new(&error, Subject::Nothing)))
@@ -442,8 +447,11 @@ impl<'a> Guard<'a> {
 
     /// Closes the file, if that cannot wait: one that was only read, and has a name.
     pub fn close_now(&mut self) -> bool {
-        let Inner { file, close, .. } = &mut *self.inner;
+        let Inner { file, close, writer, .. } = &mut *self.inner;
         let Some(open) = file else { return true };
+        if !writer.is_done() {
+            return false;
+        }
         if *close {
             let local = self.handle.facts.mount.is_some_and(|mount| Engine::current().permits(mount));
             // The last descriptor of a file without a name gives its blocks back.
@@ -500,5 +508,5 @@ const POSITION: i64 = -1;
 /// The rooms must be valid for writes.
 unsafe fn read_now(handle: &Handle, file: &File, rooms: &[IoVec], offset: i64) -> Option<usize> {
     // SAFETY: the caller's promise.
-    unsafe { Engine::current().read_now(file, handle.facts.mount?, &handle.times, rooms, offset) }
+    unsafe { Engine::current().read_now(file, handle.facts.mount?, rooms, offset) }
 }

@@ -11,7 +11,9 @@ use super::trace::Trace;
 use super::turn::{Aftermath, Handle, Salvage};
 use super::writer::Writer;
 use crate::error::{About, Error, Subject};
-use crate::fill::{KeepAlive, TextFill};
+use crate::fill::TextFill;
+use crate::keep_alive::KeepAlive;
+use crate::kind::Kind;
 use crate::outcome::Outcome;
 use crate::parallel;
 use crate::platform;
@@ -39,7 +41,7 @@ impl TaskRoom {
     /// They must stay valid for writes for as long as `keep_alive` exists, and nobody may read or write them until the
     /// task is done.
     pub unsafe fn new(start: *mut u8, length: usize, keep_alive: KeepAlive) -> Self {
-        Self { start, length, _keep_alive: keep_alive }
+        Self { start, length, _keep_alive: keep_alive.of(length) }
     }
 
     pub(super) fn bytes(&mut self) -> &mut [u8] {
@@ -97,15 +99,15 @@ pub enum Task {
     WriteOnce(Data),
     /// Writes everything, past the buffer.
     WriteThrough(Data),
-    /// Moves the position. Yields it.
+    /// Yields the position.
+    Position,
+    /// Moves the position. Yields it. This and the following ones first write what has been accepted.
     Seek {
         /// By so much.
         offset: i64,
         /// As `lseek(2)` has it.
         whence: i32,
     },
-    /// Yields the position.
-    Position,
     /// Cuts the file; `None`: where the position is. Yields the length.
     Truncate {
         /// To this length.
@@ -172,21 +174,21 @@ impl HandleJob {
         Self { handle, role: Role::Writer, trace: Trace::default(), over: false }
     }
 
-    /// A small number for the kind of job, by which [`crate::timing`] tells them apart.
-    pub(crate) fn kind(&self) -> usize {
-        const FIRST: usize = 40;
-        let (Role::Turn(task) | Role::Positional(task)) = &self.role else { return FIRST };
-        FIRST
-            + match task {
-                Some(Task::Fill { .. } | Task::Measure { .. }) => 1,
-                Some(Task::FillRoom { .. } | Task::ReadOnce { .. } | Task::ReadAt { .. }) => 2,
-                Some(Task::ReadText { .. } | Task::FindLine | Task::ReadLines | Task::LayOut(_)) => 3,
-                Some(Task::WriteOnce(_) | Task::WriteThrough(_) | Task::WriteAt { .. }) => 4,
-                Some(Task::Seek { .. } | Task::Position | Task::Stat) => 5,
-                Some(Task::Truncate { .. }) => 6,
-                Some(Task::Synchronise { .. }) => 7,
-                Some(Task::Close) | None => 8,
+    /// By which [`crate::timing`] tells jobs apart.
+    pub(crate) fn kind(&self) -> Kind {
+        let (Role::Turn(task) | Role::Positional(task)) = &self.role else { return Kind::Flush };
+        match task {
+            Some(Task::Fill { .. } | Task::Measure { .. }) => Kind::HandleFill,
+            Some(Task::FillRoom { .. } | Task::ReadOnce { .. } | Task::ReadAt { .. }) => Kind::HandleRead,
+            Some(Task::ReadText { .. } | Task::FindLine | Task::ReadLines | Task::LayOut(_)) => {
+                Kind::HandleReadText
             }
+            Some(Task::WriteOnce(_) | Task::WriteThrough(_) | Task::WriteAt { .. }) => Kind::HandleWrite,
+            Some(Task::Seek { .. } | Task::Position | Task::Stat) => Kind::HandlePosition,
+            Some(Task::Truncate { .. }) => Kind::HandleTruncate,
+            Some(Task::Synchronise { .. }) => Kind::HandleSynchronise,
+            Some(Task::Close) | None => Kind::HandleClose,
+        }
     }
 
     /// Whether the caller may look for the answer a few microseconds before it suspends.
@@ -203,15 +205,14 @@ impl HandleJob {
         match &mut self.role {
             Role::Turn(task) => {
                 if let Some(task) = task.take() {
-                    let outcome = self.observed(|job| job.run_task(task));
+                    let outcome = self.run_task(task);
                     self.over = true;
                     self.handle.job_ended(std::mem::take(&mut self.trace), Some((ticket, outcome)));
                 }
             }
             Role::Positional(task) => {
                 if let Some(task) = task.take() {
-                    let outcome = self.observed(|job| job.run_positional(task));
-                    ticket.leave(outcome);
+                    ticket.leave(self.run_positional(task));
                 }
             }
             Role::Writer => {
@@ -219,15 +220,6 @@ impl HandleJob {
                 ticket.leave(Ok(Outcome::Done));
             }
         }
-    }
-
-    /// Does something that may change the times of the file.
-    fn observed<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
-        let observation = self.handle.times.begin();
-        let result = work(self);
-        let file = observation.is_some().then(|| self.file().ok()).flatten();
-        self.handle.times.end(observation.zip(file.as_deref()));
-        result
     }
 
     fn file(&self) -> Result<Arc<File>, Error> {
@@ -241,6 +233,9 @@ impl HandleJob {
             return self.close();
         }
         let file = self.file()?;
+        if matches!(task, Task::Seek { .. } | Task::Truncate { .. } | Task::Synchronise { .. }) {
+            self.write_rest(&file)?;
+        }
         let signal = handle.signal.as_ref();
         match task {
             Task::Fill { at_least, once } => {
@@ -375,14 +370,37 @@ impl HandleJob {
         result.about(Subject::Nothing)
     }
 
+    /// Writes what has been accepted. The writer is not at it: whoever has the turn has waited for that.
+    fn write_rest(&mut self, file: &File) -> Result<(), Error> {
+        let mut inner = self.handle.inner();
+        while let Some(piece) = inner.writer.take() {
+            let mut rewind = inner.writer.rewind;
+            drop(inner);
+            let (written, result) = write_out(file, &mut rewind, piece.bytes());
+            inner = self.handle.inner();
+            inner.writer.rewind = rewind;
+            inner.writer.give_back(piece, written);
+            if let Err(error) = result {
+                self.trace.wrote = true;
+                return Err(Error::new(&error, Subject::Nothing));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what has been accepted, and closes the file even where that fails.
     fn close(&mut self) -> Result<Outcome, Error> {
+        let written = match self.file() {
+            Ok(file) => self.write_rest(&file),
+            Err(_) => return Ok(Outcome::Done),
+        };
         let (file, close) = {
             let mut inner = self.handle.inner();
             (inner.file.take(), inner.close)
         };
-        let Some(file) = file.and_then(Arc::into_inner) else { return Ok(Outcome::Done) };
+        let Some(file) = file.and_then(Arc::into_inner) else { return written.map(|()| Outcome::Done) };
         let closed = if close { platform::close(file) } else { platform::into_descriptor(file).map(drop) };
-        closed.about(Subject::Nothing)?;
+        written.and(closed.about(Subject::Nothing))?;
         Ok(Outcome::Done)
     }
 
@@ -418,7 +436,6 @@ impl HandleJob {
             std::mem::take(&mut aftermath).happen();
 
             let (written, result) = write_out(&file, &mut rewind, piece.bytes());
-            handle.times.end(None);
             drop(file);
             // Locked until the next piece is in hand: whoever is told of an error is not to find this trying again.
             inner = handle.inner();

@@ -13,7 +13,7 @@ mod turn;
 mod writer;
 
 pub use batch::LineBatch;
-pub use burial::wait_for_burials;
+pub(crate) use burial::Burials;
 pub use decoder::{Decoder, Form, LineEnds, Position, Undecodable};
 pub use facts::Facts;
 pub use guard::{Fetched, Guard, MOST_NOW, Until, Written};

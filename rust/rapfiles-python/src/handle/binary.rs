@@ -37,6 +37,14 @@ pub(crate) fn check_written(py: Python<'_>, guard: &mut Guard<'_>) -> PyResult<O
     Ok(if guard.is_written() { None } else { Some(Step::AwaitWriter(Until::Written)) })
 }
 
+/// What was accepted is written by the task that is asked for next; but not beside the writer, if that is at it.
+pub(crate) fn check_writer(py: Python<'_>, guard: &mut Guard<'_>) -> PyResult<Option<Step>> {
+    if let Some(error) = guard.take_error() {
+        return Err(exception(py, error));
+    }
+    Ok(guard.is_writing().then_some(Step::AwaitWriter(Until::Written)))
+}
+
 pub(crate) fn exception(py: Python<'_>, error: Error) -> PyErr {
     errors::exception(py, error, &Names::none())
 }
@@ -344,7 +352,7 @@ impl Request for Seek {
         if !self.raw && !file.handle.facts.seekable {
             return Err(unsupported(py, "File or stream is not seekable."));
         }
-        if let Some(step) = check_written(py, guard)? {
+        if let Some(step) = check_writer(py, guard)? {
             return Ok(step);
         }
         if let Some(Outcome::Count(position)) = outcome {
@@ -411,7 +419,7 @@ impl Request for Truncate {
         if let Some(Outcome::Count(length)) = outcome {
             return Ok(number(py, length));
         }
-        if let Some(step) = check_written(py, guard)? {
+        if let Some(step) = check_writer(py, guard)? {
             return Ok(step);
         }
         Ok(Step::Task(Task::Truncate { length: self.length }))
@@ -439,7 +447,7 @@ impl Request for Synchronise {
         if outcome.is_some_and(|outcome| matches!(outcome, Outcome::Done)) {
             return Ok(Step::Done(py.None()));
         }
-        if let Some(step) = check_written(py, guard)? {
+        if let Some(step) = check_writer(py, guard)? {
             return Ok(step);
         }
         Ok(Step::Task(Task::Synchronise { data_only: self.data_only }))

@@ -38,9 +38,9 @@ impl Request for Close {
         }
         if !self.closed && !guard.is_closed() {
             if let Some(error) = guard.take_error() {
-                self.failure = Some(exception(py, error));
+                self.failure.get_or_insert(exception(py, error));
             }
-            if self.failure.is_none() && !guard.is_written() {
+            if guard.is_writing() {
                 return Ok(Step::AwaitWriter(Until::Written));
             }
             if guard.has_positional() {

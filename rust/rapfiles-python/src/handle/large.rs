@@ -3,14 +3,14 @@
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use rapfiles_core::{Fetched, Guard, MOST_SLICED, Outcome, Sliced, Slices, Task, TaskRoom};
+use rapfiles_core::{Fetched, Guard, KeepAlive, MOST_SLICED, Outcome, Sliced, Slices, Task, TaskRoom};
 
 use super::binary::{check_open, check_written, stop};
 use super::open_file::OpenFile;
 use super::strings::{new_bytes, shortened};
 use super::work::{Request, Step};
 use crate::errors::unsupported;
-use crate::results;
+use crate::{large_read, results};
 
 /// Reads so many bytes, or everything.
 pub(crate) struct ReadLarge {
@@ -86,7 +86,7 @@ impl ReadLarge {
     fn fill(&mut self, py: Python<'_>, guard: &Guard<'_>, size: usize) -> PyResult<Step> {
         let (bytes, have, start) = begun(py, guard, size)?;
         // The buffered part is used up only when there is a result.
-        let keep_alive = Box::new(bytes.clone().unbind());
+        let keep_alive = KeepAlive::new(bytes.clone().unbind());
         // SAFETY: the object is shown to nobody before the task is done, and is kept alive for as long.
         let room = unsafe { TaskRoom::new(start, size, keep_alive) };
         self.room = Some((bytes.into_any().unbind(), have));
@@ -104,10 +104,9 @@ impl ReadLarge {
         // SAFETY: a bytes object has room for its size and for a NUL behind that, and nobody has seen this one.
         let sliced = unsafe {
             let start = ffi::PyBytes_AsString(bytes.as_ptr()).cast::<u8>();
-            let sliced = guard.read_slices(&mut slices, start.add(have));
-            start.add(size).write(0);
-            sliced
+            guard.read_slices(&mut slices, start.add(have))
         };
+        large_read::terminate(bytes.bind(py));
         match sliced {
             Sliced::Complete => Ok(Step::Done(bytes.into_any())),
             Sliced::End(length) if have + length == 0 && self.iterates => Err(stop()),

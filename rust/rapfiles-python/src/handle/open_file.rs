@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::exceptions::{PyResourceWarning, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use rapfiles_core::{Handle, OpenedFile};
@@ -13,7 +12,8 @@ use rapfiles_core::{Handle, OpenedFile};
 use super::ahead::Ahead;
 use super::work::lock;
 use crate::errors::{self, Names};
-use crate::event_loop::Pace;
+use crate::fairness::Pace;
+use crate::once::intern;
 
 /// An open file: what its layers share.
 #[pyclass(frozen, module = "rapfiles._native")]
@@ -193,5 +193,7 @@ pub(crate) fn take_descriptor(file: &Bound<'_, PyAny>) -> PyResult<i32> {
 #[pyfunction]
 #[pyo3(signature = (seconds, /))]
 pub(crate) fn finish_closing(py: Python<'_>, seconds: f64) {
-    py.detach(|| rapfiles_core::wait_for_burials(std::time::Duration::from_secs_f64(seconds)));
+    py.detach(|| {
+        rapfiles_core::Engine::current().finish_closing(std::time::Duration::from_secs_f64(seconds))
+    });
 }

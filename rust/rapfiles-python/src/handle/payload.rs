@@ -4,7 +4,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView, PyString};
-use rapfiles_core::Data;
+use rapfiles_core::{Data, KeepAlive};
 
 /// Bytes to be written.
 pub(crate) enum Payload {
@@ -60,7 +60,9 @@ impl Payload {
             Self::Bytes(bytes) => {
                 let content = bytes.bind(py).as_bytes();
                 // SAFETY: a bytes object never changes, and the reference keeps it alive.
-                Ok(unsafe { Data::shared(content.as_ptr(), content.len(), Box::new(bytes.clone_ref(py))) })
+                Ok(unsafe {
+                    Data::shared(content.as_ptr(), content.len(), KeepAlive::new(bytes.clone_ref(py)))
+                })
             }
             Self::View(view) => {
                 let buffer = Buffer::new(view.bind(py), ffi::PyBUF_SIMPLE)?;
@@ -69,7 +71,7 @@ impl Payload {
                     return Ok(Data::Owned(Vec::new()));
                 }
                 // SAFETY: the view holds on to the memory that it shows.
-                Ok(unsafe { Data::shared(start, length, Box::new(view.clone_ref(py))) })
+                Ok(unsafe { Data::shared(start, length, KeepAlive::new(view.clone_ref(py))) })
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use rapfiles_core::{Guard, IoVec, MOST_NOW, Outcome, Salvage, Task, TaskRoom};
+use rapfiles_core::{Guard, IoVec, KeepAlive, MOST_NOW, Outcome, Salvage, Task, TaskRoom};
 
 use super::binary::{self, check_open, number};
 use super::buffered::length;
@@ -71,7 +71,7 @@ impl Request for ReadOnce {
         if let Some(read) = unsafe { read_now(guard, start, self.size) } {
             return Ok(Step::Done(shortened(bytes, read)?));
         }
-        let keep_alive = Box::new(bytes.clone().unbind());
+        let keep_alive = KeepAlive::new(bytes.clone().unbind());
         self.bytes = Some(bytes.unbind());
         // SAFETY: the object is shown to nobody before the task is done, and is kept alive for as long.
         let room = unsafe { TaskRoom::new(start, self.size, keep_alive) };
@@ -114,7 +114,7 @@ impl Request for ReadOnceInto {
             return Ok(number(py, read as u64));
         }
         // SAFETY: the view holds on to the memory, which is the caller's to leave alone meanwhile.
-        let room = unsafe { TaskRoom::new(start, length, Box::new(self.target.keep_alive(py))) };
+        let room = unsafe { TaskRoom::new(start, length, KeepAlive::new(self.target.keep_alive(py))) };
         Ok(Step::Task(Task::ReadOnce { room }))
     }
 }

@@ -7,11 +7,14 @@ use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use rapfiles_core::{Engine, Guard, Handle, HandleJob, Outcome, Salvage, Task, Text, Ticket, Until};
+use rapfiles_core::{
+    Engine, Guard, Handle, HandleJob, Outcome, Salvage, Task, Text, Ticket, Until, release_memory,
+};
 
 use super::open_file::OpenFile;
 use crate::errors::{self, Names};
-use crate::event_loop;
+use crate::fairness;
+use crate::port;
 use crate::results::{self, Converted};
 
 /// For so long an operation goes on from one task of a worker's to the next before others have their turn.
@@ -159,7 +162,7 @@ impl FileWork {
     /// Whether other tasks should have a turn before it begins. It has its place among the operations on the file.
     fn gives_way(&mut self, py: Python<'_>) -> PyResult<bool> {
         let file = self.file.get();
-        if !matches!(self.phase, Phase::Start) || !event_loop::spend_little(py, &file.pace)? {
+        if !matches!(self.phase, Phase::Start) || !fairness::spend_little(py, &file.pace)? {
             return Ok(false);
         }
         if !self.request.is_positional() {
@@ -173,14 +176,6 @@ impl FileWork {
         }
         self.phase = Phase::Yielded;
         Ok(true)
-    }
-
-    /// The ticket that it waits for.
-    pub(crate) fn ticket(&self) -> Option<&Arc<Ticket>> {
-        match &self.phase {
-            Phase::Queued(ticket) | Phase::Waiting(ticket) | Phase::Working(ticket) => Some(ticket),
-            _ => None,
-        }
     }
 
     /// Goes on as far as possible.
@@ -235,14 +230,13 @@ impl FileWork {
                 Phase::Waiting(_) => {}
                 Phase::Working(ticket) => {
                     let taken = ticket.take();
+                    release_memory();
                     self.phase = Phase::Going;
                     if self.holding {
                         file.handle.collected();
                     }
                     match taken {
-                        Some(Ok(Outcome::TextFilled(fill))) => {
-                            // It holds a reference to the string too.
-                            drop(fill);
+                        Some(Ok(Outcome::TextFilled(_))) => {
                             return Ok(Progress::Done(Ok(self.room.take().unwrap_or_else(|| py.None()))));
                         }
                         Some(Ok(done)) => outcome = Some(done),
@@ -257,7 +251,7 @@ impl FileWork {
             }
             let mut guard = lock(&file.handle)?;
             if matches!(self.phase, Phase::Start) && !guard.is_idle() && !self.request.is_positional() {
-                let ticket = event_loop::new_ticket();
+                let ticket = port::new_ticket();
                 guard.queue(&ticket);
                 self.phase = Phase::Queued(ticket);
                 continue;
@@ -290,22 +284,22 @@ impl FileWork {
                     self.submit(job);
                 }
                 Step::AwaitWriter(until) => {
-                    let ticket = event_loop::new_ticket();
+                    let ticket = port::new_ticket();
                     let job = guard.await_writer(&ticket, until);
                     drop(guard);
                     if let Some(job) = job {
-                        Engine::current().submit_for_handle(job, &event_loop::new_ticket(), Some(&ticket));
+                        Engine::current().submit_for_handle(job, &port::new_ticket(), Some(&ticket));
                     }
                     self.phase = Phase::Waiting(ticket);
                 }
                 Step::AwaitPositional => {
-                    let ticket = event_loop::new_ticket();
+                    let ticket = port::new_ticket();
                     if guard.await_positional(&ticket) {
                         self.phase = Phase::Waiting(ticket);
                     }
                 }
                 Step::AwaitBurial => {
-                    let ticket = event_loop::new_ticket();
+                    let ticket = port::new_ticket();
                     if guard.await_burial(&ticket) {
                         self.phase = Phase::Waiting(ticket);
                     }
@@ -316,7 +310,7 @@ impl FileWork {
                 }
                 Step::Next => {
                     run_writer(guard);
-                    if event_loop::spend_little(py, &file.pace)? {
+                    if fairness::spend_little(py, &file.pace)? {
                         self.phase = Phase::Yielded;
                         return Ok(Progress::Yield);
                     }
@@ -334,7 +328,7 @@ impl FileWork {
                             self.submit(job);
                         }
                         Converted::Value(value) => return Ok(Progress::Done(Ok(value))),
-                        Converted::Fill(_, room) => return Ok(Progress::Done(Ok(room))),
+                        Converted::Large(_) => return Ok(Progress::Done(Ok(py.None()))),
                     }
                 }
             }
@@ -342,16 +336,9 @@ impl FileWork {
     }
 
     fn submit(&mut self, job: HandleJob) {
-        let ticket = event_loop::new_ticket();
+        let ticket = port::new_ticket();
         Engine::current().submit_for_handle(job, &ticket, Some(&ticket));
         self.phase = Phase::Working(ticket);
-    }
-
-    /// It is to go on when the ticket is done.
-    pub(crate) fn wait_for(&mut self, ticket: &Arc<Ticket>) {
-        if !matches!(self.phase, Phase::Working(_)) {
-            self.phase = Phase::Waiting(Arc::clone(ticket));
-        }
     }
 
     /// Nobody waits for the result any more.
@@ -390,7 +377,7 @@ fn run_writer(mut guard: Guard<'_>) {
     let job = guard.start_writer(false);
     drop(guard);
     if let Some(job) = job {
-        Engine::current().submit_for_handle(job, &event_loop::new_ticket(), None);
+        Engine::current().submit_for_handle(job, &port::new_ticket(), None);
     }
 }
 

@@ -1,9 +1,10 @@
 //! Encodings that the engine does not have: Python's own incremental codecs.
 
 use pyo3::exceptions::{PyTypeError, PyUnicodeEncodeError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
+
+use crate::once::intern;
 
 /// The point from which a decoder can go on to where it is: its state there, and what it was given since.
 pub(crate) struct Snapshot {

@@ -1,8 +1,9 @@
 //! The numbers that `tell()` of a text file gives: a position, and what a decoder has to be told there.
 
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt};
+
+use crate::once::intern;
 
 /// What a cookie says.
 #[derive(Debug, FromPyObject)]

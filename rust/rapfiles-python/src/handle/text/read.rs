@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 use rapfiles_core::{Fetched, Guard, MOST_NOW, Outcome, Salvage, Task};
@@ -15,6 +14,7 @@ use crate::handle::lines::SLICE;
 use crate::handle::open_file::OpenFile;
 use crate::handle::strings::string;
 use crate::handle::work::{Request, Step, lock};
+use crate::once::intern;
 
 /// Reads so many characters.
 pub(crate) struct Read {

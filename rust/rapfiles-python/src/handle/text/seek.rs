@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use pyo3::exceptions::{PyOSError, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt};
 use rapfiles_core::{Fetched, Guard, Outcome, Task};
@@ -14,9 +13,10 @@ use super::feeder::Feeder;
 use super::state::{CLOSED, TextState};
 use super::tell::Tell;
 use crate::errors::unsupported;
-use crate::handle::binary::{check_open, check_written, exception};
+use crate::handle::binary::{check_open, check_writer, exception};
 use crate::handle::open_file::OpenFile;
 use crate::handle::work::{Request, Step, lock};
+use crate::once::intern;
 
 /// Moves to where a cookie says.
 pub(crate) struct Seek {
@@ -160,7 +160,7 @@ impl Request for Seek {
         outcome: Option<Outcome>,
     ) -> PyResult<Step> {
         self.check(py, file, guard)?;
-        if let Some(step) = check_written(py, guard)? {
+        if let Some(step) = check_writer(py, guard)? {
             return Ok(step);
         }
         match &mut self.stage {

@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::exceptions::PyUnicodeDecodeError;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rapfiles_core::{Codec as NativeCodec, Guard, LineEnds, Newline};
@@ -12,6 +11,7 @@ use super::codec::Codec;
 use crate::errors::unsupported;
 use crate::handle::binary::check_open;
 use crate::handle::open_file::OpenFile;
+use crate::once::intern;
 
 pub(crate) const CLOSED: &str = "I/O operation on closed file.";
 /// Decoded text that is longer is made a string by a worker.

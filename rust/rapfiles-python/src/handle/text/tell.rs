@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyInt;
 use rapfiles_core::{Guard, Outcome, Position, Task};
@@ -14,6 +13,7 @@ use crate::errors::unsupported;
 use crate::handle::binary::{check_open, check_written, exception, number};
 use crate::handle::open_file::OpenFile;
 use crate::handle::work::{Request, Step};
+use crate::once::intern;
 
 /// Tells where the user is.
 pub(crate) struct Tell {

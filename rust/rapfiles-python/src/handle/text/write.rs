@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::string::PyStringData;
 use pyo3::types::{PyBytes, PyString};
-use rapfiles_core::{Codec as NativeCodec, Data, Guard, Outcome, Until, Written};
+use rapfiles_core::{Codec as NativeCodec, Data, Guard, KeepAlive, Outcome, Until, Written};
 
 use super::state::{CLOSED, CODEC_SLICE, LONG, Settings, TextState, native_name};
 use crate::arguments::text_source;
@@ -17,6 +16,7 @@ use crate::handle::binary::{check_open, check_written, exception, number};
 use crate::handle::lines::SLICE;
 use crate::handle::open_file::OpenFile;
 use crate::handle::work::{Request, Step};
+use crate::once::intern;
 
 /// Writes text.
 pub(crate) struct Write {
@@ -167,7 +167,8 @@ impl Request for Write {
             let length = plain.len();
             self.accepted = if length > LONG {
                 // SAFETY: a string never changes, and the reference keeps it alive.
-                let data = unsafe { Data::shared(plain.as_ptr(), length, Box::new(text.clone().unbind())) };
+                let data =
+                    unsafe { Data::shared(plain.as_ptr(), length, KeepAlive::new(text.clone().unbind())) };
                 guard.write_shared(data).is_ok()
             } else {
                 guard.write(plain) == Written::Accepted

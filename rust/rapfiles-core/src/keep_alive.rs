@@ -1,0 +1,128 @@
+//! What keeps the caller's memory alive while workers use it, and how it gets back to the caller.
+//!
+//! An object of Python's can be released by a thread that is attached to the interpreter; any other has to leave it to
+//! one, and every lock that this takes may be copied, locked, by a `fork(2)`. So whatever is dropped here, in whichever
+//! thread, only goes on a stack. The caller empties it where it may run Python code: [`release_memory`]. The stack needs
+//! no lock: it is pushed to by one compare-and-swap, and only ever taken as a whole.
+
+use std::any::Any;
+use std::fmt;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+
+/// With so many bytes given back, a loop is woken to release them, even though nobody waits for anything.
+const WORTH_A_WAKE: usize = 64 << 10;
+
+/// Everything that has been given back and not been released yet.
+static GIVEN_BACK: AtomicPtr<Node> = AtomicPtr::new(ptr::null_mut());
+/// About how many bytes that keeps alive.
+static BYTES: AtomicUsize = AtomicUsize::new(0);
+
+struct Node {
+    _content: Box<dyn Any + Send + Sync>,
+    bytes: usize,
+    next: AtomicPtr<Node>,
+}
+
+/// What keeps memory of the caller's alive. Dropping it gives it back; see [`release_memory`].
+pub struct KeepAlive(Option<Box<Node>>);
+
+impl KeepAlive {
+    /// Keeps memory alive for as long as `content` exists.
+    pub fn new(content: impl Any + Send + Sync) -> Self {
+        // The place on the stack is made now, so that dropping never allocates.
+        Self(Some(Box::new(Node {
+            _content: Box::new(content),
+            bytes: 0,
+            next: AtomicPtr::new(ptr::null_mut()),
+        })))
+    }
+
+    /// The same, knowing how much memory it is.
+    pub(crate) fn of(mut self, bytes: usize) -> Self {
+        if let Some(node) = &mut self.0 {
+            node.bytes = bytes;
+        }
+        self
+    }
+}
+
+impl Drop for KeepAlive {
+    fn drop(&mut self) {
+        let Some(node) = self.0.take() else { return };
+        let bytes = node.bytes;
+        let node = Box::into_raw(node);
+        let mut head = GIVEN_BACK.load(Ordering::Relaxed);
+        loop {
+            // SAFETY: nobody else has the node before it is on the stack.
+            unsafe { &*node }.next.store(head, Ordering::Relaxed);
+            match GIVEN_BACK.compare_exchange_weak(head, node, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => break,
+                Err(other) => head = other,
+            }
+        }
+        // After the push, so that what is on the stack is counted, or will be.
+        BYTES.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for KeepAlive {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("KeepAlive").finish_non_exhaustive()
+    }
+}
+
+/// Releases what workers and others have let go of. Drops objects of the caller's, so it is to be called where those
+/// may be dropped, and under no lock. Costs next to nothing where there is none.
+pub fn release_memory() {
+    if GIVEN_BACK.load(Ordering::Relaxed).is_null() {
+        return;
+    }
+    BYTES.store(0, Ordering::Relaxed);
+    let mut next = GIVEN_BACK.swap(ptr::null_mut(), Ordering::Acquire);
+    while !next.is_null() {
+        // SAFETY: each node was made by `Box::into_raw`, and whoever has swapped the stack away has it alone.
+        let node = unsafe { Box::from_raw(next) };
+        next = node.next.load(Ordering::Relaxed);
+    }
+}
+
+/// Whether so much waits to be released that a loop should be woken for it.
+pub(crate) fn is_worth_a_wake() -> bool {
+    BYTES.load(Ordering::Relaxed) >= WORTH_A_WAKE && !GIVEN_BACK.load(Ordering::Relaxed).is_null()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn what_is_dropped_is_released_by_whoever_may() {
+        let object = Arc::new(());
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                let object = Arc::clone(&object);
+                thread::spawn(move || {
+                    for _ in 0..10_000 {
+                        drop(KeepAlive::new(Arc::clone(&object)).of(1));
+                        if Arc::strong_count(&object) > 1_000 {
+                            release_memory();
+                        }
+                    }
+                })
+            })
+            .collect();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        let large = Arc::new(());
+        drop(KeepAlive::new(Arc::clone(&large)).of(WORTH_A_WAKE));
+        assert!(is_worth_a_wake());
+        assert_eq!(Arc::strong_count(&large), 2, "not by whoever drops it");
+        release_memory();
+        assert_eq!((Arc::strong_count(&object), Arc::strong_count(&large)), (1, 1));
+    }
+}

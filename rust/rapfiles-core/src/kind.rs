@@ -1,0 +1,66 @@
+//! The kinds of jobs, by which [`crate::timing`] tells apart how long they take.
+
+macro_rules! kinds {
+    ($($kind:ident,)*) => {
+        /// A kind of job.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Kind {
+            $($kind,)*
+        }
+
+        impl Kind {
+            /// How many there are.
+            pub(crate) const COUNT: usize = [$(Self::$kind),*].len();
+        }
+    };
+}
+
+kinds! {
+    // Of operations on paths.
+    Read,
+    ReadText,
+    Write,
+    WriteText,
+    Stat,
+    IsType,
+    IsMount,
+    IsJunction,
+    SameFile,
+    Owner,
+    Group,
+    Access,
+    Limits,
+    ChangeMode,
+    ChangeOwner,
+    SetTimes,
+    Truncate,
+    GetAttribute,
+    SetAttribute,
+    ListAttributes,
+    RemoveAttribute,
+    Touch,
+    MakeDirectory,
+    RemoveDirectory,
+    Unlink,
+    Rename,
+    Symlink,
+    Link,
+    ReadLink,
+    ListDirectory,
+    Resolve,
+    Home,
+    Inspect,
+    Panic,
+    Open,
+    Adopt,
+    // Of jobs for handles.
+    Flush,
+    HandleFill,
+    HandleRead,
+    HandleReadText,
+    HandleWrite,
+    HandlePosition,
+    HandleTruncate,
+    HandleSynchronise,
+    HandleClose,
+}

@@ -1,0 +1,134 @@
+//! Fairness: when a task that never has to suspend gives the others a turn.
+
+use std::cell::RefCell;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use pyo3::prelude::*;
+use pyo3::types::PyCFunction;
+use rapfiles_core::{Budget, Engine};
+
+use crate::event_loop::{Framework, framework};
+use crate::once::{Once, intern};
+
+/// After so long, a loop that was asked to refill the budget is taken not to run any more.
+const REFILL_IN_VAIN: Duration = Duration::from_millis(100);
+
+/// What the tasks that one thread runs share, whichever loop they are of.
+struct Turn {
+    /// The engine of this process: another one after a fork.
+    engine: &'static Engine,
+    budget: Budget,
+    /// When a loop was last asked to refill the budget in its next turn.
+    refill_asked: Option<Instant>,
+}
+
+thread_local! {
+    static TURN: RefCell<Option<Turn>> = const { RefCell::new(None) };
+}
+
+/// Runs something with this thread's turn, which begins anew after a fork. Nothing in it may call Python.
+fn with_turn<T>(work: impl FnOnce(&mut Turn) -> T) -> T {
+    let engine = Engine::current();
+    TURN.with_borrow_mut(|turn| {
+        if turn.as_ref().is_none_or(|turn| !std::ptr::eq(turn.engine, engine)) {
+            *turn = Some(Turn { engine, budget: Budget::new(), refill_asked: None });
+        }
+        work(turn.as_mut().expect("made just now"))
+    })
+}
+
+/// Counts an operation that completed without suspending; `true` when the task must give the others a turn.
+pub(crate) fn spend_budget(event_loop: &Bound<'_, PyAny>, now: Instant) -> PyResult<bool> {
+    let exhausted = with_turn(|turn| turn.budget.spend(now));
+    if exhausted {
+        ask_to_refill(event_loop, now)?;
+    }
+    Ok(exhausted)
+}
+
+/// How often the clock is looked at, for the operations of one file that take less than that does.
+#[derive(Default)]
+pub(crate) struct Pace {
+    /// So many more may be done before. Another thread may lose a count, which does no harm.
+    left: AtomicU32,
+    /// How many were allowed the last time.
+    allowed: AtomicU32,
+    /// When that was, in nanoseconds of this process.
+    since: AtomicU64,
+}
+
+/// The time that should be between two looks.
+const LOOK_EVERY: Duration = Duration::from_micros(200);
+const MOST_BETWEEN_LOOKS: u64 = 256;
+
+impl Pace {
+    /// Whether the clock is to be looked at now.
+    pub(crate) fn is_due(&self) -> bool {
+        match self.left.load(Ordering::Relaxed) {
+            0 => true,
+            left => {
+                self.left.store(left - 1, Ordering::Relaxed);
+                false
+            }
+        }
+    }
+
+    /// Allows as many more as fit into the time, by how long the last ones took with what the task did between them.
+    fn allow(&self, now: Instant) {
+        static START: OnceLock<Instant> = OnceLock::new();
+        let now = now.saturating_duration_since(*START.get_or_init(|| now)).as_nanos() as u64;
+        let elapsed = now.saturating_sub(self.since.swap(now, Ordering::Relaxed));
+        let done = u64::from(self.allowed.load(Ordering::Relaxed)) + 1;
+        let fit = (done * LOOK_EVERY.as_nanos() as u64 / elapsed.max(1)).min(MOST_BETWEEN_LOOKS) as u32;
+        self.allowed.store(fit, Ordering::Relaxed);
+        self.left.store(fit, Ordering::Relaxed);
+    }
+}
+
+/// Counts an operation that takes less than looking at the clock does; `true` when the task must give the others a turn.
+pub(crate) fn spend_little(py: Python<'_>, pace: &Pace) -> PyResult<bool> {
+    // Left at zero by whoever found it due before.
+    if !pace.is_due() {
+        return Ok(false);
+    }
+    let now = Instant::now();
+    pace.allow(now);
+    if !with_turn(|turn| turn.budget.spend_time(now)) {
+        return Ok(false);
+    }
+    if let Framework::Asyncio(event_loop) = framework(py)? {
+        ask_to_refill(&event_loop, now)?;
+    }
+    Ok(true)
+}
+
+/// Has the loop refill the budget in its next turn.
+fn ask_to_refill(event_loop: &Bound<'_, PyAny>, now: Instant) -> PyResult<()> {
+    let refilled_soon = with_turn(|turn| {
+        // A loop that was closed never came to it.
+        let recently = |asked| now.saturating_duration_since(asked) < REFILL_IN_VAIN;
+        let refilled_soon = turn.refill_asked.is_some_and(recently);
+        if !refilled_soon {
+            turn.refill_asked = Some(now);
+        }
+        refilled_soon
+    });
+    if !refilled_soon {
+        static REFILL: Once<Py<PyCFunction>> = Once::new();
+        let py = event_loop.py();
+        let refill = REFILL.get_or_try_init(py, || wrap_pyfunction!(refill_budget, py).map(Bound::unbind))?;
+        event_loop.call_method1(intern!(py, "call_soon"), (refill,))?;
+    }
+    Ok(())
+}
+
+/// The loop has gone on to its next turn.
+#[pyfunction]
+fn refill_budget() {
+    with_turn(|turn| {
+        turn.budget.refill();
+        turn.refill_asked = None;
+    });
+}

@@ -1,0 +1,68 @@
+//! A large file on its way into a bytes object: on the loop in slices, or by workers.
+
+use pyo3::exceptions::PyMemoryError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use rapfiles_core::{Fill, KeepAlive, LargeFile, Sliced, Slices};
+
+use crate::results;
+
+/// A large file that is being read on the loop.
+pub(crate) struct LargeRead {
+    file: LargeFile,
+    slices: Slices,
+    /// The result, shown to nobody before it is complete.
+    bytes: Py<PyAny>,
+}
+
+/// How far a read on the loop has come.
+pub(crate) enum LargeStep {
+    Done(PyResult<Py<PyAny>>),
+    /// The other tasks shall have a turn.
+    Pause(Box<LargeRead>),
+    /// Workers have to go on, with this room.
+    Fill(Fill, Py<PyAny>),
+}
+
+impl LargeRead {
+    /// Makes room for all of it.
+    pub(crate) fn new(py: Python<'_>, file: LargeFile) -> PyResult<Box<Self>> {
+        let length = ffi::Py_ssize_t::try_from(file.size()).map_err(|_| PyMemoryError::new_err(()))?;
+        let bytes = results::uninitialised_bytes(py, length)?.unbind();
+        Ok(Box::new(Self { slices: file.slices(), file, bytes }))
+    }
+
+    /// Reads on, as long as the loop may be held.
+    pub(crate) fn advance(mut self: Box<Self>, py: Python<'_>) -> LargeStep {
+        // SAFETY: it is a bytes object.
+        let start = unsafe { ffi::PyBytes_AsString(self.bytes.as_ptr()) }.cast::<u8>();
+        // SAFETY: it has room for its size and for a NUL behind that.
+        let sliced = unsafe { self.file.advance(&mut self.slices, start) };
+        terminate(self.bytes.bind(py));
+        match sliced {
+            Sliced::Pause => LargeStep::Pause(self),
+            Sliced::Missing => {
+                let Self { file, slices, bytes } = *self;
+                let keep_alive = KeepAlive::new(bytes.clone_ref(py));
+                // SAFETY: nobody is shown the object before the fill is done, and the reference keeps it alive even when
+                // everybody else has let go of it.
+                let fill = unsafe { Fill::new(file, start, slices.done(), keep_alive) };
+                LargeStep::Fill(fill, bytes)
+            }
+            Sliced::Complete => LargeStep::Done(Ok(self.bytes)),
+            Sliced::End(length) => LargeStep::Done(results::filled(py, Some(self.bytes), length, &[])),
+        }
+    }
+}
+
+/// Writes the NUL behind a bytes object that nobody has seen yet: asking for one byte more may have overwritten it.
+pub(crate) fn terminate(bytes: &Bound<'_, PyAny>) {
+    if let Ok(bytes) = bytes.cast::<PyBytes>()
+        && let length @ 1.. = bytes.as_bytes().len()
+    {
+        // SAFETY: a bytes object has room for a NUL behind its content, and the caller is the only one to have this one,
+        // which is not the empty one that all share.
+        unsafe { ffi::PyBytes_AsString(bytes.as_ptr()).add(length).write(0) };
+    }
+}

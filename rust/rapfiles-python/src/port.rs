@@ -1,0 +1,321 @@
+//! Ports: how the loop whose task waits for an operation is told that it is done.
+//!
+//! A port belongs to a loop, whichever thread runs that. The loop owns it, by the callback with which it watches the
+//! port's descriptor: a loop that is closed or freed lets go of the callback, and with it goes everything that the port
+//! still held for tasks of that loop. What is in flight then is announced to nobody.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use pyo3::exceptions::PyNotImplementedError;
+use pyo3::prelude::*;
+use pyo3::types::PyWeakrefReference;
+use pyo3::{PyTraverseError, PyVisit};
+use rapfiles_core::{Engine, EventSignal, Port, Ticket, Wake, release_memory};
+
+use crate::alarm::{Alarm, Call};
+use crate::once::intern;
+
+/// Who is to be told that an operation is done.
+enum Waiter {
+    /// A future of an asyncio loop.
+    Future(Py<PyAny>),
+    /// A callable.
+    Call(Py<PyAny>),
+}
+
+/// The port of one loop.
+pub(crate) struct LoopPort {
+    /// The engine of the process that made it: another one after a fork.
+    engine: &'static Engine,
+    port: Arc<Port>,
+    alarm: Arc<Alarm>,
+    /// The loop, by weak reference, where there is one.
+    event_loop: Option<Py<PyAny>>,
+    /// Who waits, by the token of the ticket. Nothing under the lock calls Python.
+    waiters: Mutex<HashMap<u64, Waiter>>,
+    /// The loop does not watch it any more.
+    closed: AtomicBool,
+}
+
+/// A task has suspended until a ticket is done. Dropped when it waits no more.
+pub(crate) struct Waiting {
+    port: Arc<LoopPort>,
+    ticket: Arc<Ticket>,
+}
+
+impl Waiting {
+    /// Whether the task has still to be woken.
+    pub(crate) fn is_pending(&self) -> bool {
+        !self.ticket.is_done()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        // What is dropped may run Python code, so not under the lock.
+        let waiter = self.port.waiters().remove(&self.ticket.token());
+        drop(waiter);
+    }
+}
+
+/// A ticket that no port of the process takes for another one.
+pub(crate) fn new_ticket() -> Arc<Ticket> {
+    static NEXT_TOKEN: AtomicU64 = AtomicU64::new(0);
+    Ticket::new(NEXT_TOKEN.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A future of an asyncio loop that is resolved when the ticket is done, in the state that a task expects of what it is
+/// handed; `None` if the ticket is done already.
+pub(crate) fn suspend(
+    event_loop: &Bound<'_, PyAny>,
+    ticket: &Arc<Ticket>,
+) -> PyResult<Option<(Py<PyAny>, Waiting)>> {
+    if ticket.is_done() {
+        return Ok(None);
+    }
+    let py = event_loop.py();
+    let port = LoopPort::of(event_loop)?;
+    let future = event_loop.call_method0(intern!(py, "create_future"))?;
+    future.setattr(intern!(py, "_asyncio_future_blocking"), true)?;
+    let waiting = port.expect(ticket, Waiter::Future(future.clone().unbind()));
+    Ok(waiting.map(|waiting| (future.unbind(), waiting)))
+}
+
+impl LoopPort {
+    /// The port of an asyncio loop, which watches it from now on.
+    fn of(event_loop: &Bound<'_, PyAny>) -> PyResult<Arc<Self>> {
+        thread_local! {
+            /// The port that was last asked for, by the address of its loop.
+            static LAST: RefCell<(usize, Weak<LoopPort>)> = const { RefCell::new((0, Weak::new())) };
+        }
+        let address = event_loop.as_ptr().addr();
+        let last = LAST.with_borrow(|(of, port)| if *of == address { port.upgrade() } else { None });
+        if let Some(port) = last
+            && port.serves(event_loop)
+        {
+            return Ok(port);
+        }
+        let known =
+            PORTS.lock().unwrap_or_else(PoisonError::into_inner).get(&address).and_then(Weak::upgrade);
+        let port = match known {
+            Some(port) if port.serves(event_loop) => port,
+            _ => {
+                let port = Self::watched_by(event_loop)?;
+                let mut ports = ports();
+                ports.retain(|_, port| port.strong_count() > 0);
+                ports.insert(address, Arc::downgrade(&port));
+                port
+            }
+        };
+        LAST.with_borrow_mut(|last| *last = (address, Arc::downgrade(&port)));
+        Ok(port)
+    }
+
+    /// A new port that an asyncio loop watches.
+    fn watched_by(event_loop: &Bound<'_, PyAny>) -> PyResult<Arc<Self>> {
+        let py = event_loop.py();
+        // A loop that takes no weak references is kept for as long as its port.
+        let reference = match PyWeakrefReference::new(event_loop) {
+            Ok(reference) => reference.into_any().unbind(),
+            Err(_) => event_loop.clone().unbind(),
+        };
+        // Without a descriptor to spare there is still `call_soon_threadsafe`.
+        if let Ok(event) = EventSignal::new() {
+            let descriptor = event.fd();
+            let port = Self::new(Alarm::Event(event), Some(reference.clone_ref(py)));
+            let completions = Bound::new(py, Completions(Arc::clone(&port)))?;
+            let drain = completions.getattr(intern!(py, "drain"))?;
+            match event_loop.call_method1(intern!(py, "add_reader"), (descriptor, drain)) {
+                Ok(_) => return Ok(port),
+                Err(error) if error.is_instance_of::<PyNotImplementedError>(py) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let port = Self::new(Alarm::unset(), Some(reference.clone_ref(py)));
+        let completions = Bound::new(py, Completions(Arc::clone(&port)))?;
+        let ended = completions.getattr(intern!(py, "close"))?;
+        let owner = match PyWeakrefReference::new_with(event_loop, &ended) {
+            Ok(reference) => reference.into_any().unbind(),
+            Err(_) => reference,
+        };
+        let drain = completions.getattr(intern!(py, "drain"))?.unbind();
+        port.alarm.set_call(Call { owner, method: Some("call_soon_threadsafe"), drain });
+        Ok(port)
+    }
+
+    fn new(alarm: Alarm, event_loop: Option<Py<PyAny>>) -> Arc<Self> {
+        let alarm = Arc::new(alarm);
+        Arc::new(Self {
+            engine: Engine::current(),
+            port: Port::new(Arc::clone(&alarm) as Arc<dyn Wake>),
+            alarm,
+            event_loop,
+            waiters: Mutex::new(HashMap::new()),
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    /// Whether what is announced here reaches this loop. An address may have been another loop's.
+    fn serves(&self, event_loop: &Bound<'_, PyAny>) -> bool {
+        self.is_usable()
+            && self.event_loop.as_ref().is_some_and(|own| {
+                let own = own.bind(event_loop.py());
+                match own.cast::<PyWeakrefReference>() {
+                    Ok(reference) => reference.upgrade().is_some_and(|own| own.is(event_loop)),
+                    Err(_) => own.is(event_loop),
+                }
+            })
+    }
+
+    /// Whether somebody watches it. What a forked child has inherited is its parent's.
+    fn is_usable(&self) -> bool {
+        self.is_own() && !self.closed.load(Ordering::Acquire)
+    }
+
+    fn is_own(&self) -> bool {
+        std::ptr::eq(self.engine, Engine::current())
+    }
+
+    /// Has somebody told when the ticket is done; `None` if it is done already.
+    fn expect(self: &Arc<Self>, ticket: &Arc<Ticket>, waiter: Waiter) -> Option<Waiting> {
+        self.waiters().insert(ticket.token(), waiter);
+        let waiting = Waiting { port: Arc::clone(self), ticket: Arc::clone(ticket) };
+        ticket.expect(&self.port).then_some(waiting)
+    }
+
+    /// Tells everybody whose operation is done.
+    fn drain(&self, py: Python<'_>) -> PyResult<()> {
+        if !self.is_own() {
+            // The event is the parent's: taking it would leave the parent's loop asleep.
+            return Ok(());
+        }
+        let mut failure = None;
+        let tickets = self.port.drain();
+        // Before anybody goes on: a buffer that was written can be resized again.
+        release_memory();
+        for ticket in tickets {
+            let waiter = self.waiters().remove(&ticket.token());
+            let told = match waiter {
+                Some(Waiter::Future(future)) => resolve(future.bind(py)),
+                Some(Waiter::Call(call)) => call.call0(py).map(drop),
+                // Cancelled meanwhile.
+                None => Ok(()),
+            };
+            // The others must be told all the same.
+            failure = failure.or(told.err());
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// The loop is closed or gone, or does not watch the port any more: nobody waits.
+    fn close(&self) {
+        if !self.is_own() {
+            return;
+        }
+        self.closed.store(true, Ordering::Release);
+        let waiters = std::mem::take(&mut *self.waiters());
+        drop(waiters);
+        self.alarm.silence();
+    }
+
+    fn waiters(&self) -> MutexGuard<'_, HashMap<u64, Waiter>> {
+        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The ports of asyncio loops, by the loop's address. Nothing under the lock calls Python.
+static PORTS: Mutex<BTreeMap<usize, Weak<LoopPort>>> = Mutex::new(BTreeMap::new());
+
+fn ports() -> MutexGuard<'static, BTreeMap<usize, Weak<LoopPort>>> {
+    PORTS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The loop's end of a port. When the loop lets go of it, the port is closed.
+#[pyclass(frozen, module = "rapfiles._native")]
+pub(crate) struct Completions(Arc<LoopPort>);
+
+impl Completions {
+    /// Has somebody called when the ticket is done; `None` if it is done already.
+    pub(crate) fn expect(&self, ticket: &Arc<Ticket>, call: Py<PyAny>) -> Option<Waiting> {
+        self.0.expect(ticket, Waiter::Call(call))
+    }
+}
+
+#[pymethods]
+impl Completions {
+    /// For a loop that is not asyncio's. `call`: has a callable called in the loop's thread, where there is no
+    /// descriptor to watch.
+    #[new]
+    #[pyo3(signature = (call, /))]
+    fn new(py: Python<'_>, call: Py<PyAny>) -> PyResult<Py<Self>> {
+        if let Ok(event) = EventSignal::new() {
+            return Py::new(py, Self(LoopPort::new(Alarm::Event(event), None)));
+        }
+        let port = LoopPort::new(Alarm::unset(), None);
+        let completions = Bound::new(py, Self(Arc::clone(&port)))?;
+        let drain = completions.getattr(intern!(py, "drain"))?.unbind();
+        port.alarm.set_call(Call { owner: call, method: None, drain });
+        Ok(completions.unbind())
+    }
+
+    /// Becomes readable when operations are done; `None` where the callable is called instead.
+    #[getter]
+    fn descriptor(&self) -> Option<i32> {
+        self.0.alarm.descriptor()
+    }
+
+    /// Whether what is announced here is heard of in this process.
+    #[getter]
+    fn usable(&self) -> bool {
+        self.0.is_usable()
+    }
+
+    /// Tells everybody whose operation is done. Called by the loop, in its thread.
+    fn drain(&self, py: Python<'_>) -> PyResult<()> {
+        self.0.drain(py)
+    }
+
+    /// The loop is no more.
+    #[pyo3(signature = (_reference=None, /))]
+    fn close(&self, _reference: Option<&Bound<'_, PyAny>>) {
+        self.0.close();
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.0.event_loop)?;
+        // While it is locked, nobody who holds it is garbage.
+        if let Ok(waiters) = self.0.waiters.try_lock() {
+            for waiter in waiters.values() {
+                let (Waiter::Future(waiter) | Waiter::Call(waiter)) = waiter;
+                visit.call(waiter)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn __clear__(&self) {
+        self.0.close();
+    }
+}
+
+impl Drop for Completions {
+    fn drop(&mut self) {
+        if self.0.is_own() {
+            self.0.close();
+        } else {
+            // What a forked child has inherited is left as it is: the descriptor may be somebody else's by now.
+            std::mem::forget(Arc::clone(&self.0));
+        }
+    }
+}
+
+fn resolve(future: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = future.py();
+    if future.call_method0(intern!(py, "done"))?.is_truthy()? {
+        return Ok(());
+    }
+    future.call_method1(intern!(py, "set_result"), (py.None(),)).map(drop)
+}
