@@ -1,6 +1,8 @@
 """Operations that never suspend would starve other tasks: in a tight loop of them, all get their turns."""
 
 import contextlib
+import threading
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -56,6 +58,38 @@ async def test_a_tight_loop_of_cached_operations(name: str, tmp_path: Path) -> N
             await CACHED[name](path)
 
     assert await _turns_beside(work) >= 10
+
+
+@pytest.mark.loops("asyncio")
+@pytest.mark.parametrize("name", ["stat", "read_bytes", "resolve", "lines"])
+async def test_other_threads_beside_a_tight_loop(name: str, tmp_path: Path) -> None:
+    """A thread that wants the interpreter now and then gets it, though the loop never has to wait."""
+    path = AsyncPath(tmp_path, "file")
+    await path.write_bytes(b"line\n" * 1000)
+    turns, over = 0, False
+
+    def take_turns() -> None:
+        nonlocal turns
+        while not over:
+            time.sleep(0.005)
+            turns += 1
+
+    thread = threading.Thread(target=take_turns)
+    thread.start()
+    try:
+        for _ in range(100_000 if name != "lines" else 2_000):
+            if turns >= 20:
+                break
+            if name == "lines":
+                async with path.open("rb") as file:
+                    async for _ in file:
+                        pass
+            else:
+                await CACHED[name](path)
+    finally:
+        over = True
+        thread.join()
+    assert turns >= 20
 
 
 async def _many_tasks_in_tight_loops(folder: Path, tasks: int) -> None:

@@ -1,4 +1,4 @@
-//! Fairness: when a task that never has to suspend gives the others a turn.
+//! Fairness: when a task that never has to suspend gives the others a turn, and its thread other threads.
 
 use std::cell::RefCell;
 use std::sync::OnceLock;
@@ -22,6 +22,8 @@ struct Turn {
     budget: Budget,
     /// When a loop was last asked to refill the budget in its next turn.
     refill_asked: Option<Instant>,
+    /// When other threads were last let in.
+    let_in: Option<Instant>,
 }
 
 thread_local! {
@@ -33,7 +35,7 @@ fn with_turn<T>(work: impl FnOnce(&mut Turn) -> T) -> T {
     let engine = Engine::current();
     TURN.with_borrow_mut(|turn| {
         if turn.as_ref().is_none_or(|turn| !std::ptr::eq(turn.engine, engine)) {
-            *turn = Some(Turn { engine, budget: Budget::new(), refill_asked: None });
+            *turn = Some(Turn { engine, budget: Budget::new(), refill_asked: None, let_in: None });
         }
         work(turn.as_mut().expect("made just now"))
     })
@@ -43,9 +45,44 @@ fn with_turn<T>(work: impl FnOnce(&mut Turn) -> T) -> T {
 pub(crate) fn spend_budget(event_loop: &Bound<'_, PyAny>, now: Instant) -> PyResult<bool> {
     let exhausted = with_turn(|turn| turn.budget.spend(now));
     if exhausted {
+        let_others_in(event_loop.py(), now);
         ask_to_refill(event_loop, now)?;
     }
     Ok(exhausted)
+}
+
+/// Another thread is let in after so long: the interpreter's own switch interval.
+const SWITCH_EVERY: Duration = Duration::from_millis(5);
+/// Letting go of the GIL takes a tenth of this where nobody waits for it, and longer where a thread has to be woken.
+const WAKING: Duration = Duration::from_micros(1);
+/// How long such a thread is given to wake up and take it.
+const LET_IN: Duration = Duration::from_micros(100);
+
+/// Lets go of the GIL for long enough, if another thread waits for it.
+///
+/// CPython makes the thread that holds it give way only to one that has waited for a whole switch interval
+/// (`take_gil` in `Python/ceval_gil.c`), and that begins anew whenever the GIL is let go of. The loop's `select` does so
+/// in each turn, for a microsecond at a time; a thread takes longer than that to wake up. So where the loop has always
+/// something to do and every turn is shorter than the interval, others would wait for ever.
+fn let_others_in(py: Python<'_>, now: Instant) {
+    if cfg!(Py_GIL_DISABLED) {
+        return;
+    }
+    let since = with_turn(|turn| *turn.let_in.get_or_insert(now));
+    if now.saturating_duration_since(since) < SWITCH_EVERY {
+        return;
+    }
+    let before = Instant::now();
+    let somebody_waits = py.detach(|| {
+        let somebody_waits = before.elapsed() >= WAKING;
+        if somebody_waits {
+            std::thread::sleep(LET_IN);
+        }
+        somebody_waits
+    });
+    if somebody_waits {
+        with_turn(|turn| turn.let_in = Some(Instant::now()));
+    }
 }
 
 /// How often the clock is looked at, for the operations of one file that take less than that does.
@@ -98,6 +135,7 @@ pub(crate) fn spend_little(py: Python<'_>, pace: &Pace) -> PyResult<bool> {
     if !with_turn(|turn| turn.budget.spend_time(now)) {
         return Ok(false);
     }
+    let_others_in(py, now);
     if let Framework::Asyncio(event_loop) = framework(py)? {
         ask_to_refill(&event_loop, now)?;
     }
