@@ -17,6 +17,7 @@ mod port;
 mod pure_path;
 mod results;
 mod stat_result;
+mod stop_iteration;
 
 /// The native module of rapfiles; private.
 #[pyo3::pymodule(gil_used = false)]
@@ -68,7 +69,7 @@ mod _native {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        crate::operation::set_send_slot(module.py());
+        crate::operation::set_slots(module.py());
         crate::operation::make_free_list(module.py())?;
         module.add("__version__", python_version())
     }

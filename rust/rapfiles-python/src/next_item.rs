@@ -1,8 +1,8 @@
 //! The awaitable of one item of an iteration over lines.
 //!
-//! The interpreter makes, asks and drops one for each line, so this is a bare type with bare slots: it is not tracked
-//! by the garbage collector, and nothing is looked up by name. Where a line is at hand, asking takes it; else an
-//! ordinary operation is begun and asked in its place.
+//! The interpreter makes, asks and drops one for each line, so this is a bare type with bare slots, and nothing is looked
+//! up by name; the one before is made use of again. Where a line is at hand, asking takes it; else an ordinary operation
+//! is begun and asked in its place.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,6 +16,7 @@ use pyo3::types::PyType;
 use crate::handle::buffered::{self, BufferedFile};
 use crate::handle::text_file::{self, TextFile};
 use crate::once::Once;
+use crate::stop_iteration;
 
 /// What a file has for its next item.
 pub(crate) enum Next<'py> {
@@ -44,18 +45,62 @@ static TYPE: Once<Py<PyType>> = Once::new();
 pub(crate) fn next_item<'py>(file: &Bound<'py, PyAny>, ask: Ask) -> PyResult<Bound<'py, PyAny>> {
     let py = file.py();
     let kind = TYPE.get_or_try_init(py, || new_type(py))?;
-    // SAFETY: the memory is as large as the type says, and is initialised here, the type's own part by the call.
+    // SAFETY: the memory is as large as the type says, and is initialised here before the collector sees it.
     unsafe {
-        let object = ffi::PyObject_Malloc(size_of::<NextItem>()).cast::<NextItem>();
+        let object = match spare::take() {
+            Some(object) => ffi::PyObject_Init(object, kind.as_ptr().cast()).cast::<NextItem>(),
+            None => ffi::PyObject_GC_New::<NextItem>(kind.as_ptr().cast()),
+        };
         if object.is_null() {
-            ffi::PyErr_NoMemory();
             return Err(PyErr::fetch(py));
         }
-        ffi::PyObject_Init(object.cast(), kind.as_ptr().cast());
         (&raw mut (*object).file).write(file.clone().into_ptr());
         (&raw mut (*object).ask).write(ask);
         (&raw mut (*object).operation).write(ptr::null_mut());
+        ffi::PyObject_GC_Track(object.cast());
         Ok(Bound::from_owned_ptr(py, object.cast()))
+    }
+}
+
+/// The memory of an item that is no more, for the next one. Whoever holds the GIL has it.
+#[cfg(not(Py_GIL_DISABLED))]
+mod spare {
+    use std::ptr;
+    use std::sync::atomic::{AtomicPtr, Ordering};
+
+    use pyo3::ffi;
+
+    static SPARE: AtomicPtr<ffi::PyObject> = AtomicPtr::new(ptr::null_mut());
+
+    pub(super) fn take() -> Option<*mut ffi::PyObject> {
+        let spare = SPARE.load(Ordering::Relaxed);
+        if spare.is_null() {
+            return None;
+        }
+        SPARE.store(ptr::null_mut(), Ordering::Relaxed);
+        Some(spare)
+    }
+
+    /// Keeps memory; `false` if there is some already.
+    pub(super) fn keep(memory: *mut ffi::PyObject) -> bool {
+        let keeps = SPARE.load(Ordering::Relaxed).is_null();
+        if keeps {
+            SPARE.store(memory, Ordering::Relaxed);
+        }
+        keeps
+    }
+}
+
+#[cfg(Py_GIL_DISABLED)]
+mod spare {
+    use pyo3::ffi;
+
+    pub(super) fn take() -> Option<*mut ffi::PyObject> {
+        None
+    }
+
+    pub(super) fn keep(_memory: *mut ffi::PyObject) -> bool {
+        false
     }
 }
 
@@ -115,6 +160,8 @@ fn new_type(py: Python<'_>) -> PyResult<Py<PyType>> {
     let slot = |slot: c_int, function: *mut c_void| ffi::PyType_Slot { slot, pfunc: function };
     let mut slots = [
         slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
+        slot(ffi::Py_tp_traverse, traverse as *mut c_void),
+        slot(ffi::Py_tp_clear, clear as *mut c_void),
         slot(ffi::Py_am_await, itself as *mut c_void),
         slot(ffi::Py_am_send, am_send as *mut c_void),
         slot(ffi::Py_tp_iter, itself as *mut c_void),
@@ -122,7 +169,7 @@ fn new_type(py: Python<'_>) -> PyResult<Py<PyType>> {
         slot(ffi::Py_tp_methods, methods.as_mut_ptr().cast()),
         slot(0, ptr::null_mut()),
     ];
-    let flags = ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION;
+    let flags = ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_HAVE_GC | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION;
     let mut spec = ffi::PyType_Spec {
         name: c"rapfiles._native.NextItem".as_ptr(),
         basicsize: size_of::<NextItem>() as c_int,
@@ -144,13 +191,46 @@ fn method(name: &'static CStr, function: ffi::PyMethodDefPointer, flags: c_int) 
 unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
     // SAFETY: nobody has a reference to the object any more.
     unsafe {
+        ffi::PyObject_GC_UnTrack(object.cast());
         let kind = ffi::Py_TYPE(object);
-        let item = object.cast::<NextItem>();
-        ffi::Py_XDECREF((*item).file);
-        ffi::Py_XDECREF((*item).operation);
-        ffi::PyObject_Free(object.cast());
+        clear(object);
+        if !spare::keep(object) {
+            ffi::PyObject_GC_Del(object.cast());
+        }
         ffi::Py_DECREF(kind.cast());
     }
+}
+
+unsafe extern "C" fn traverse(
+    object: *mut ffi::PyObject,
+    visit: ffi::visitproc,
+    argument: *mut c_void,
+) -> c_int {
+    // SAFETY: the object is alive, and the collector's function takes what the collector gives.
+    unsafe {
+        let item = object.cast::<NextItem>();
+        for held in [ffi::Py_TYPE(object).cast(), (*item).file, (*item).operation] {
+            if !held.is_null() {
+                let result = visit(held, argument);
+                if result != 0 {
+                    return result;
+                }
+            }
+        }
+    }
+    0
+}
+
+unsafe extern "C" fn clear(object: *mut ffi::PyObject) -> c_int {
+    // SAFETY: the object is alive. What is dropped may run any code, so it is taken out before.
+    unsafe {
+        let item = object.cast::<NextItem>();
+        let file = std::mem::replace(&mut (*item).file, ptr::null_mut());
+        let operation = std::mem::replace(&mut (*item).operation, ptr::null_mut());
+        ffi::Py_XDECREF(file);
+        ffi::Py_XDECREF(operation);
+    }
+    0
 }
 
 unsafe extern "C" fn itself(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
@@ -200,22 +280,26 @@ unsafe extern "C" fn am_send(
 unsafe extern "C" fn next(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     let mut result = ptr::null_mut();
     // SAFETY: the object is alive, and so is the place.
-    match unsafe { am_send(object, ptr::null_mut(), &raw mut result) } {
-        ffi::PySendResult::PYGEN_RETURN => {
-            // SAFETY: a string or bytes is no exception's argument list, so it comes through as it is.
-            unsafe {
-                ffi::PyErr_SetObject(ffi::PyExc_StopIteration, result);
-                ffi::Py_DECREF(result);
-            }
-            ptr::null_mut()
+    unsafe {
+        match am_send(object, ptr::null_mut(), &raw mut result) {
+            ffi::PySendResult::PYGEN_RETURN => stop_iteration::answer(result),
+            _ => result,
         }
-        _ => result,
     }
 }
 
 unsafe extern "C" fn send(object: *mut ffi::PyObject, _value: *mut ffi::PyObject) -> *mut ffi::PyObject {
-    // SAFETY: as for `next`.
-    unsafe { next(object) }
+    let mut result = ptr::null_mut();
+    // SAFETY: as for `next`. A method has to raise, whatever the value is.
+    unsafe {
+        match am_send(object, ptr::null_mut(), &raw mut result) {
+            ffi::PySendResult::PYGEN_RETURN => {
+                stop_iteration::raise(result);
+                ptr::null_mut()
+            }
+            _ => result,
+        }
+    }
 }
 
 unsafe extern "C" fn throw(object: *mut ffi::PyObject, arguments: *mut ffi::PyObject) -> *mut ffi::PyObject {

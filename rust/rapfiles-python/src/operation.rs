@@ -21,6 +21,7 @@ use crate::large_read::{LargeRead, LargeStep};
 use crate::once::intern;
 use crate::port::{self, Completions, Waiting};
 use crate::results::{self, BytesRoom, Converted};
+use crate::stop_iteration;
 
 /// A submitted operation: await it once.
 #[pyclass(frozen, freelist = 64, module = "rapfiles._native")]
@@ -585,18 +586,33 @@ impl Operation {
     }
 }
 
-/// Gives the type the `am_send` slot, through which CPython 3.10 and later pass a result without making a
-/// `StopIteration` of it.
+/// Gives the type the slots by which the interpreter awaits: `am_send`, through which CPython 3.10 and 3.11 pass a result
+/// without making a `StopIteration` of it, and `tp_iternext`, by which later ones ask.
 ///
-/// PyO3 has no way to fill this slot, so it is filled after the type has been made.
-pub(crate) fn set_send_slot(py: Python<'_>) {
+/// PyO3 has no way to fill the first one, and an exception made by PyO3 for the second one; so they are filled after the
+/// type has been made.
+pub(crate) fn set_slots(py: Python<'_>) {
     let kind = py.get_type::<Operation>();
     let kind = kind.as_type_ptr();
     // SAFETY: the type is a heap type, whose `tp_as_async` points into itself; it is not in use yet, since the module is
-    // being initialised. `am_send` follows the protocol of `PyIter_Send`.
+    // being initialised. `am_send` follows the protocol of `PyIter_Send`, and `next` that of `PyIter_Next`.
     unsafe {
         if let Some(slots) = (*kind).tp_as_async.as_mut() {
             slots.am_send = Some(am_send);
+        }
+        (*kind).tp_iternext = Some(next);
+    }
+}
+
+/// # Safety
+/// Called by the interpreter with an `Operation`.
+unsafe extern "C" fn next(operation: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    let mut result = std::ptr::null_mut();
+    // SAFETY: the caller's promise, and there is a place for the result.
+    unsafe {
+        match am_send(operation, std::ptr::null_mut(), &raw mut result) {
+            ffi::PySendResult::PYGEN_RETURN => stop_iteration::answer(result),
+            _ => result,
         }
     }
 }
