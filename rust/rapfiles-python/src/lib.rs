@@ -69,9 +69,22 @@ mod _native {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        refuse_subinterpreter()?;
         crate::operation::set_slots(module.py());
         crate::operation::make_free_list(module.py())?;
         module.add("__version__", python_version())
+    }
+
+    /// From 3.12 on the interpreter refuses by itself, in these words; before, the first operation would hang.
+    fn refuse_subinterpreter() -> PyResult<()> {
+        // SAFETY: a module is being initialised, so the thread is attached to an interpreter.
+        let is_main = unsafe { pyo3::ffi::PyInterpreterState_Get() == pyo3::ffi::PyInterpreterState_Main() };
+        if is_main {
+            return Ok(());
+        }
+        Err(pyo3::exceptions::PyImportError::new_err(
+            "module rapfiles._native does not support loading in subinterpreters",
+        ))
     }
 
     /// Cargo's version as PEP 440 spells it.
