@@ -12,6 +12,7 @@ import pytest
 
 import rapfiles
 import rapfiles._native as _native
+from support import mounts
 from support.engine import idle
 from support.handles import filling
 
@@ -67,6 +68,7 @@ async def test_what_is_cached_is_read_without_a_worker(tmp_path: Path) -> None:
     path = tmp_path / "file"
     for size in SIZES:
         path.write_bytes(b"x" * size)
+        mounts.settle(path)
         await idle()
         before = rapfiles.stats()
         async with rapfiles.open(path, "rb") as file:

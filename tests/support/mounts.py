@@ -1,4 +1,4 @@
-"""Real file systems for tests: a small tmpfs, and XFS and btrfs in an image file behind a loop device."""
+"""Real file systems for tests: a small tmpfs, and ext4, XFS and btrfs in an image behind a loop device."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # The smallest images that mkfs accepts; the files are sparse.
-_IMAGE_SIZES = {"xfs": 320 << 20, "btrfs": 128 << 20}
+_IMAGE_SIZES = {"ext4": 16 << 20, "xfs": 320 << 20, "btrfs": 128 << 20}
 
 
 def can_mount() -> str | None:
@@ -37,7 +37,7 @@ def missing(kind: str) -> str | None:
 
 
 @contextlib.contextmanager
-def mounted(kind: str, folder: Path, size: int | None = None) -> Iterator[Path]:
+def mounted(kind: str, folder: Path, size: int | None = None, options: str = "rw") -> Iterator[Path]:
     """Mount a new file system of `kind` for as long as the block lasts; `size` in bytes is for tmpfs."""
     root = folder / "mount"
     root.mkdir(parents=True)
@@ -46,11 +46,17 @@ def mounted(kind: str, folder: Path, size: int | None = None) -> Iterator[Path]:
         image.touch()
         os.truncate(image, _IMAGE_SIZES[kind])
         subprocess.run([f"mkfs.{kind}", "-q", str(image)], check=True, capture_output=True, timeout=60)
-        command = ["mount", "-o", "loop", str(image), str(root)]
+        command = ["mount", "-o", f"loop,{options}", str(image), str(root)]
     else:
-        command = ["mount", "-t", kind, "-o", f"size={size}", kind, str(root)]
+        command = ["mount", "-t", kind, "-o", f"size={size},{options}", kind, str(root)]
     subprocess.run(command, check=True, timeout=60)
     try:
         yield root
     finally:
         subprocess.run(["umount", "-l", str(root)], check=True, timeout=60)
+
+
+def settle(path: Path) -> None:
+    """Make a file one whose reading changes nothing: it has been read since it was last changed."""
+    status = path.stat()
+    os.utime(path, ns=(status.st_ctime_ns + 3600 * 10**9, status.st_mtime_ns))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::cached::{Attempt, Cached, IoVec, MountNumber, Room};
+use crate::cached::{Attempt, Cached, IoVec, MountNumber, Room, Times};
 use crate::configuration::Configuration;
 use crate::counters::Counters;
 use crate::error::Error;
@@ -169,11 +169,12 @@ impl Engine {
         &self,
         file: &File,
         mount: MountNumber,
+        times: &Times,
         rooms: &[IoVec],
         offset: i64,
     ) -> Option<usize> {
         // SAFETY: the caller's promise.
-        let read = unsafe { self.cached.read_now(file, mount, rooms, offset) };
+        let read = unsafe { self.cached.read_now(file, mount, times, rooms, offset) };
         if read.is_some() {
             self.pool.totals.cached.increment();
         }
@@ -188,11 +189,12 @@ impl Engine {
         &self,
         file: &File,
         mount: MountNumber,
+        times: &Times,
         slices: &mut Slices,
         start: *mut u8,
     ) -> Sliced {
         // SAFETY: the caller's promise.
-        let sliced = unsafe { self.cached.read_slices(file, mount, slices, start) };
+        let sliced = unsafe { self.cached.read_slices(file, mount, times, slices, start) };
         if matches!(sliced, Sliced::Complete | Sliced::End(_)) {
             self.pool.totals.cached.increment();
         }

@@ -147,6 +147,7 @@ impl Fill {
         if let Some(error) = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(error);
         }
+        self.file.has_been_read();
         let length = self.end.load(Ordering::Relaxed);
         let mut tail = Vec::new();
         if length == self.buffer.length {

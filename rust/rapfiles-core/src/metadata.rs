@@ -6,7 +6,7 @@ use crate::platform::{self, NativePath};
 use crate::resolve;
 
 /// A point in time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp {
     /// Seconds since 1970, rounded down.
     pub seconds: i64,

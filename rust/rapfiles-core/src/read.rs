@@ -4,10 +4,13 @@ use std::fs::File;
 use std::io;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+#[cfg(target_os = "linux")]
+use std::time::Instant;
 
-use crate::cached::MountNumber;
+use crate::cached::{MountNumber, Observation, Times};
 use crate::engine::Engine;
 use crate::error::{About, Error, Subject};
+use crate::metadata::Metadata;
 use crate::outcome::Outcome;
 use crate::platform::{self, NativePath};
 use crate::pool;
@@ -35,6 +38,9 @@ pub struct LargeFile {
     counted: bool,
     /// The mount, where tier 0 has opened it.
     mount: Option<MountNumber>,
+    times: Times,
+    /// To see whether workers that read it touch it.
+    observation: Option<Observation>,
 }
 
 /// Counts a file that stays open; `false` when there are too many.
@@ -44,24 +50,38 @@ fn count() -> bool {
 }
 
 impl LargeFile {
-    fn new(path: &NativePath, file: File, size: usize, device: u64) -> Self {
+    fn new(path: &NativePath, file: File, size: usize, metadata: &Metadata) -> Self {
         let counted = count();
-        let file = if counted { OnceLock::from(file) } else { OnceLock::new() };
-        Self { path: path.clone(), file, size, device, counted, mount: None }
+        Self {
+            path: path.clone(),
+            file: if counted { OnceLock::from(file) } else { OnceLock::new() },
+            size,
+            device: metadata.device,
+            counted,
+            mount: None,
+            times: Times::default(),
+            observation: Observation::begin(metadata),
+        }
     }
 
-    /// One that tier 0 has opened; `None` when too many are open.
+    /// One that tier 0 has opened, and may read; `None` when too many are open.
     #[cfg(target_os = "linux")]
     pub(crate) fn at_hand(
         path: &NativePath,
         file: File,
         size: usize,
-        device: u64,
-        mount: MountNumber,
+        (device, mount): (u64, MountNumber),
+        now: Instant,
     ) -> Option<Self> {
-        count().then(|| {
-            let file = OnceLock::from(file);
-            Self { path: path.clone(), file, size, device, counted: true, mount: Some(mount) }
+        count().then(|| Self {
+            path: path.clone(),
+            file: OnceLock::from(file),
+            size,
+            device,
+            counted: true,
+            mount: Some(mount),
+            times: Times::settled(Some(now)),
+            observation: None,
         })
     }
 
@@ -78,7 +98,7 @@ impl LargeFile {
         match (self.file.get(), self.mount) {
             // SAFETY: the caller's promise.
             (Some(file), Some(mount)) if self.size <= MOST_SLICED => unsafe {
-                Engine::current().read_slices(file, mount, slices, start)
+                Engine::current().read_slices(file, mount, &self.times, slices, start)
             },
             _ => Sliced::Missing,
         }
@@ -97,6 +117,13 @@ impl LargeFile {
         let (file, _) = open(&self.path)?;
         // Where another worker was first, its file is the one.
         Ok(self.file.get_or_init(|| file))
+    }
+
+    /// Workers have read it.
+    pub(crate) fn has_been_read(&self) {
+        if let Some((observation, file)) = self.observation.zip(self.file.get()) {
+            observation.end(file);
+        }
     }
 
     pub(crate) fn lane(&self) -> Lane {
@@ -122,7 +149,7 @@ impl Drop for LargeFile {
 }
 
 /// Opens a file for reading; a directory is refused as `open()` does it in Python.
-fn open(path: &NativePath) -> Result<(File, crate::metadata::Metadata), Error> {
+fn open(path: &NativePath) -> Result<(File, Metadata), Error> {
     let file = platform::open_to_read(path).about_path()?;
     let metadata = platform::metadata_of(&file).about_path()?;
     if metadata.is_directory() {
@@ -138,15 +165,24 @@ pub(crate) fn read(path: &NativePath) -> Result<Outcome, Error> {
         && metadata.size > LARGE
         && let Ok(size) = usize::try_from(metadata.size)
     {
-        return Ok(Outcome::Large(LargeFile::new(path, file, size, metadata.device)));
+        return Ok(Outcome::Large(LargeFile::new(path, file, size, &metadata)));
     }
-    read_rest(&file, metadata.size).map(Outcome::Bytes)
+    let observation = Observation::begin(&metadata);
+    let content = read_rest(&file, metadata.size)?;
+    if let Some(observation) = observation {
+        observation.end(&file);
+    }
+    Ok(Outcome::Bytes(content))
 }
 
 /// The whole content of a file, decoded.
 pub(crate) fn read_text(path: &NativePath, codec: Codec, newline: Newline) -> Result<Outcome, Error> {
     let (file, metadata) = open(path)?;
+    let observation = Observation::begin(&metadata);
     let content = read_rest(&file, metadata.size)?;
+    if let Some(observation) = observation {
+        observation.end(&file);
+    }
     drop(file);
     Ok(match decode(content, codec, newline) {
         Ok(text) => Outcome::Text(text),

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::time::Instant;
 
 use super::{Attempt, IoVec, Room};
 use crate::error::{About, Error};
@@ -34,6 +35,7 @@ impl Cached {
         &self,
         _file: &File,
         _mount: MountNumber,
+        _times: &Times,
         _rooms: &[IoVec],
         _offset: i64,
     ) -> Option<usize> {
@@ -46,10 +48,41 @@ impl Cached {
         &self,
         _file: &File,
         _mount: MountNumber,
+        _times: &Times,
         _slices: &mut Slices,
         _start: *mut u8,
     ) -> Sliced {
         Sliced::Missing
+    }
+}
+
+/// The times of an open file, which matter to nobody here.
+#[derive(Debug, Default)]
+pub(crate) struct Times;
+
+impl Times {
+    pub(crate) fn settled(_at: Option<Instant>) -> Self {
+        Self
+    }
+
+    pub(crate) fn begin(&self) -> Option<Observation> {
+        None
+    }
+
+    pub(crate) fn end(&self, _observed: Option<(Observation, &File)>) {}
+}
+
+/// There is nothing to be seen of a read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Observation {}
+
+impl Observation {
+    pub(crate) fn begin(_metadata: &Metadata) -> Option<Self> {
+        None
+    }
+
+    pub(crate) fn end(self, _file: &File) {
+        match self {}
     }
 }
 

@@ -8,8 +8,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use super::access_time::Times;
 use super::known::{KnownFile, KnownFiles};
-use super::mounts::{self, MountNumber, Mounts};
+use super::mount;
+use super::mounts::{self, MountNumber, Mounts, Permit};
 use super::{Attempt, IoVec, Room};
 use crate::error::{About, Error, Subject};
 use crate::handle::{Facts, OpenedFile};
@@ -171,11 +173,12 @@ impl Cached {
             && let Some(permit) = self.mounts.permit(known.mount, began)
         {
             let room = room.as_mut().map(|room| &mut **room as &mut dyn Room);
-            let content = read_known(path, known, room);
+            let content = read_known(path, known, &permit, room);
             let now = self.mounts.ended(permit);
             match content {
-                Some(content) => return Ok((Ok(content), now)),
-                None => self.known.forget(place),
+                Ok(content) => return Ok((Ok(content), now)),
+                Err(Unread::AccessTime) => return Err(No::HandOff(Lane::Mount(known.device))),
+                Err(Unread::Unknown) => self.known.forget(place),
             }
         }
         let found = match self.find(path, true)? {
@@ -189,11 +192,14 @@ impl Cached {
         let Some(permit) = self.mounts.permit(found.mount, began) else {
             return Err(No::HandOff(found.lane()));
         };
+        if permit.is_due(&found.metadata) {
+            return Err(No::HandOff(found.lane()));
+        }
         let (lane, mount) = (found.lane(), found.mount);
         let known = KnownFile { device, inode, mount };
         drop(found);
         let content = if size > LARGEST {
-            read_known(path, known, room)
+            read_known(path, known, &permit, room).ok()
         } else {
             open_to_read(path.as_c_str()).and_then(|fd| read_all_now(&fd, size, room))
         };
@@ -215,7 +221,7 @@ impl Cached {
             && let Some(known) = self.known.get(place, began)
             && let Some(permit) = self.mounts.permit(known.mount, began)
         {
-            let opened = open_regular(path.as_c_str(), known, flags);
+            let opened = open_regular(path.as_c_str(), known, flags, &permit);
             let now = self.mounts.ended(permit);
             match opened {
                 Some(opened) => return Ok((Ok(opened), now)),
@@ -236,7 +242,7 @@ impl Cached {
         };
         let lane = found.lane();
         drop(found);
-        let opened = open_regular(path.as_c_str(), known, flags);
+        let opened = open_regular(path.as_c_str(), known, flags, &permit);
         let now = self.mounts.ended(permit);
         let Some(opened) = opened else { return Err(No::HandOff(lane)) };
         if let Some(place) = place {
@@ -258,12 +264,16 @@ impl Cached {
         &self,
         file: &File,
         mount: MountNumber,
+        times: &Times,
         rooms: &[IoVec],
         offset: i64,
     ) -> Option<usize> {
-        let permit = self.mounts.permit(mount, Instant::now())?;
+        let began = Instant::now();
+        let permit = self.mounts.permit(mount, began)?;
+        let look = || Some(permit.is_due(&metadata_of_fd(file.as_raw_fd()).ok()?));
         // SAFETY: the caller's promise.
-        let read = unsafe { read_now(file.as_raw_fd(), rooms, offset) };
+        let read =
+            times.permit(began, look).then(|| unsafe { read_now(file.as_raw_fd(), rooms, offset) }).flatten();
         self.mounts.ended(permit);
         read
     }
@@ -276,10 +286,16 @@ impl Cached {
         &self,
         file: &File,
         mount: MountNumber,
+        times: &Times,
         slices: &mut Slices,
         start: *mut u8,
     ) -> Sliced {
-        let Some(permit) = self.mounts.permit(mount, Instant::now()) else { return Sliced::Missing };
+        let began = Instant::now();
+        let Some(permit) = self.mounts.permit(mount, began) else { return Sliced::Missing };
+        let look = || Some(permit.is_due(&metadata_of_fd(file.as_raw_fd()).ok()?));
+        if !times.permit(began, look) {
+            return Sliced::Missing;
+        }
         let read = |room, offset| {
             let offset = i64::try_from(offset).ok()?;
             // SAFETY: the room is within the caller's.
@@ -293,7 +309,7 @@ impl Cached {
 }
 
 /// Opens a path that leads to this regular file, if it still does.
-fn open_regular(path: &CStr, known: KnownFile, flags: i32) -> Option<Outcome> {
+fn open_regular(path: &CStr, known: KnownFile, flags: i32, permit: &Permit) -> Option<Outcome> {
     let file = File::from(open_to_read(path)?);
     let metadata = metadata_of_fd(file.as_raw_fd()).ok()?;
     let same = metadata.inode == known.inode && metadata.device == known.device;
@@ -301,7 +317,8 @@ fn open_regular(path: &CStr, known: KnownFile, flags: i32) -> Option<Outcome> {
         return None;
     }
     set_blocking(&file).ok()?;
-    let facts = Facts::new(&file, &metadata, Some(known.mount), Some(flags));
+    let mut facts = Facts::new(&file, &metadata, Some(known.mount), Some(flags));
+    facts.settled_at = (!permit.is_due(&metadata)).then(|| permit.began());
     Some(Outcome::Opened(Box::new(OpenedFile::new(file, true, facts))))
 }
 
@@ -332,23 +349,43 @@ fn decoded(
     }))
 }
 
+/// Why a path that is known was not read.
+enum Unread {
+    /// It may lead elsewhere by now, or not all of the file is in the page cache.
+    Unknown,
+    /// That would update the access time.
+    AccessTime,
+}
+
 /// Reads a path that led to this regular file a moment ago, if it still does.
 ///
 /// A large one is only opened: it is read in slices.
-fn read_known(path: &NativePath, known: KnownFile, room: Option<&mut dyn Room>) -> Option<Outcome> {
-    let fd = open_to_read(path.as_c_str())?;
+fn read_known(
+    path: &NativePath,
+    known: KnownFile,
+    permit: &Permit,
+    room: Option<&mut dyn Room>,
+) -> Result<Outcome, Unread> {
+    let fd = open_to_read(path.as_c_str()).ok_or(Unread::Unknown)?;
     // Not through statx: on a local file system nothing has to be synchronised.
-    let metadata = metadata_of_fd(fd.as_raw_fd()).ok()?;
+    let metadata = metadata_of_fd(fd.as_raw_fd()).map_err(|_| Unread::Unknown)?;
     let same = metadata.inode == known.inode && metadata.device == known.device;
     if !same || !metadata.is_regular_file() {
-        return None;
+        return Err(Unread::Unknown);
     }
-    if metadata.size > LARGEST {
-        let size = usize::try_from(metadata.size).ok().filter(|_| room.is_some())?;
-        let file = LargeFile::at_hand(path, File::from(fd), size, known.device, known.mount)?;
-        return Some(Outcome::Large(file));
+    if permit.is_due(&metadata) {
+        return Err(Unread::AccessTime);
     }
-    read_all_now(&fd, metadata.size, room)
+    let content = if metadata.size > LARGEST {
+        usize::try_from(metadata.size).ok().filter(|_| room.is_some()).and_then(|size| {
+            let file =
+                LargeFile::at_hand(path, File::from(fd), size, (known.device, known.mount), permit.began());
+            file.map(Outcome::Large)
+        })
+    } else {
+        read_all_now(&fd, metadata.size, room)
+    };
+    content.ok_or(Unread::Unknown)
 }
 
 fn open_to_read(path: &CStr) -> Option<OwnedFd> {
@@ -407,15 +444,16 @@ fn open_cached(path: &CStr, flags: libc::c_int) -> Result<OwnedFd, i32> {
 }
 
 /// The metadata that the kernel has at hand, and the mount.
-fn statx(fd: BorrowedFd<'_>) -> Option<(Metadata, MountNumber)> {
+pub(super) fn statx(fd: BorrowedFd<'_>) -> Option<(Metadata, MountNumber)> {
     let mut stat = MaybeUninit::<libc::statx>::uninit();
+    let unique = if mount::has_statmount() { UNIQUE_MOUNT_NUMBER } else { 0 };
     // SAFETY: the path is an empty C string, and `stat` has room for the result.
     let result = unsafe {
         libc::statx(
             fd.as_raw_fd(),
             c"".as_ptr(),
             libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC,
-            libc::STATX_BASIC_STATS | MOUNT_NUMBER | UNIQUE_MOUNT_NUMBER,
+            libc::STATX_BASIC_STATS | MOUNT_NUMBER | unique,
             stat.as_mut_ptr(),
         )
     };
@@ -480,8 +518,8 @@ pub(crate) fn inspect(path: &NativePath) -> Result<Outcome, Error> {
         unsafe { OwnedFd::from_raw_fd(fd) }
     };
     let magic = file_system_of(fd.as_raw_fd()).unwrap_or_default();
-    let local = mounts::is_local_magic(magic);
-    let name = mounts::name(magic);
+    let local = mount::is_local_magic(magic);
+    let name = mount::name(magic);
     let obstacle = match open_cached(c"/", libc::O_PATH) {
         Err(libc::ENOSYS) => Some("this kernel has no openat2 (it came with Linux 5.6)".to_owned()),
         Err(libc::EINVAL) => {
@@ -520,7 +558,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         fs::write(&file, b"content").unwrap();
-        fs::read(&file).unwrap();
+        // Otherwise reading it in the same tick of the clock would change its access time.
+        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
+        File::open(&file).unwrap().set_times(fs::FileTimes::new().set_accessed(later)).unwrap();
         let operation = Operation::Read { path: native(&file) };
         match Cached::new().attempt(&operation, &mut NoRoom) {
             Attempt::Answered(Ok(Outcome::Bytes(bytes)), _) => assert_eq!(bytes, b"content"),

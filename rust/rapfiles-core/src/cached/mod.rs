@@ -1,5 +1,7 @@
 //! Tier 0: answers that the kernel has in its caches, got by calls that it promises not to wait in.
 
+#[cfg(target_os = "linux")]
+mod access_time;
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
 #[cfg(target_os = "linux")]
@@ -7,10 +9,14 @@ mod known;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
+mod mount;
+#[cfg(target_os = "linux")]
 mod mounts;
 
+#[cfg(target_os = "linux")]
+pub(crate) use access_time::{Observation, Times};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use elsewhere::{Cached, MountNumber, inspect, look};
+pub(crate) use elsewhere::{Cached, MountNumber, Observation, Times, inspect, look};
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{Cached, inspect, look};
 #[cfg(target_os = "linux")]

@@ -3,6 +3,10 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::access_time::Updates;
+use super::mount::{self, Locality};
+use crate::metadata::Metadata;
+
 /// An attempt that takes longer has waited for something, or the thread had to wait for a processor.
 const SLOW: Duration = Duration::from_millis(1);
 /// After a slow attempt, so many more are watched to see which of the two it is.
@@ -12,8 +16,9 @@ const FIRST_REST: Duration = Duration::from_millis(100);
 const LONGEST_REST: Duration = Duration::from_secs(30);
 /// Without slow attempts for so long, a mount is trusted as at first.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(60);
-/// For how long a mount's number is taken to mean the same mount, where the kernel may give it to another one.
-const REUSABLE_NUMBER: Duration = Duration::from_secs(1);
+/// For how long a mount is taken to be what it was: it may be mounted again with other options, and before Linux 6.8 its
+/// number be given to another one.
+const UNCHANGED: Duration = Duration::from_secs(1);
 /// Mounts that are remembered.
 const REMEMBERED: usize = 64;
 
@@ -28,12 +33,18 @@ pub(crate) struct MountNumber {
 #[derive(Debug, Clone, Copy)]
 struct Mount {
     number: MountNumber,
-    /// Not known before it has been looked at.
-    local: Option<bool>,
+    facts: Facts,
     known_since: Instant,
     watched: u32,
     rest: Duration,
     rests_until: Option<Instant>,
+}
+
+/// What decides about tier 0 on a mount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Facts {
+    local: bool,
+    updates: Updates,
 }
 
 /// The mounts that were met.
@@ -43,44 +54,44 @@ pub(super) struct Mounts(Mutex<Vec<Mount>>);
 impl Mounts {
     /// Permission to use tier 0 on a mount; `None` where it is not local, or has to rest.
     pub(super) fn permit(&self, number: MountNumber, now: Instant) -> Option<Permit> {
-        self.permit_if(number, now, || is_local(number))
+        self.permit_if(number, now, || facts_of(number))
     }
 
-    fn permit_if(
-        &self,
-        number: MountNumber,
-        now: Instant,
-        is_local: impl FnOnce() -> bool,
-    ) -> Option<Permit> {
+    fn permit_if(&self, number: MountNumber, now: Instant, facts: impl FnOnce() -> Facts) -> Option<Permit> {
         let mut mounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let index = mounts.iter().position(|mount| mount.number == number).unwrap_or_else(|| {
-            if mounts.len() == REMEMBERED {
-                mounts.remove(0);
+        let mount = match mounts.iter().position(|mount| mount.number == number) {
+            Some(index) => {
+                let mount = &mut mounts[index];
+                if now.saturating_duration_since(mount.known_since) > UNCHANGED {
+                    mount.facts = facts();
+                    mount.known_since = now;
+                }
+                mount
             }
-            let mount = Mount {
-                number,
-                local: None,
-                known_since: now,
-                watched: 0,
-                rest: Duration::ZERO,
-                rests_until: None,
-            };
-            mounts.push(mount);
-            mounts.len() - 1
-        });
-        let mount = &mut mounts[index];
-        let stale = !number.unique && now.saturating_duration_since(mount.known_since) > REUSABLE_NUMBER;
-        let local = match mount.local {
-            Some(local) if !stale => local,
-            _ => {
-                mount.known_since = now;
-                *mount.local.insert(is_local())
+            None => {
+                if mounts.len() == REMEMBERED {
+                    mounts.remove(0);
+                }
+                mounts.push(Mount {
+                    number,
+                    facts: facts(),
+                    known_since: now,
+                    watched: 0,
+                    rest: Duration::ZERO,
+                    rests_until: None,
+                });
+                mounts.last_mut()?
             }
         };
-        if !local || mount.rests_until.is_some_and(|until| now < until) {
+        if !mount.facts.local || mount.rests_until.is_some_and(|until| now < until) {
             return None;
         }
-        Some(Permit { number, began: now, waits: (mount.watched > 0).then(waits_of_this_thread) })
+        Some(Permit {
+            number,
+            began: now,
+            updates: mount.facts.updates,
+            waits: (mount.watched > 0).then(waits_of_this_thread),
+        })
     }
 
     /// Ends an attempt, and looks whether it has waited. Returns the time.
@@ -112,8 +123,34 @@ impl Mounts {
 pub(super) struct Permit {
     number: MountNumber,
     began: Instant,
+    updates: Updates,
     /// How often this thread had waited before, where the mount is watched.
     waits: Option<i64>,
+}
+
+impl Permit {
+    /// When it was given.
+    pub(super) fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// Whether reading a file with these times may have the file system wait.
+    pub(super) fn is_due(&self, metadata: &Metadata) -> bool {
+        self.updates.due(self.number, metadata)
+    }
+}
+
+/// Whether a mount is known to need neither a network nor another process.
+pub(super) fn is_local(number: MountNumber) -> bool {
+    facts_of(number).local
+}
+
+fn facts_of(number: MountNumber) -> Facts {
+    // An overlay is as its layers are, which the kernel does not say here.
+    mount::describe(number).map_or(Facts { local: false, updates: Updates::Always }, |found| Facts {
+        local: found.locality != Locality::Elsewhere,
+        updates: found.updates,
+    })
 }
 
 impl Mount {
@@ -135,134 +172,19 @@ fn waits_of_this_thread() -> i64 {
     i64::from(usage.ru_nvcsw)
 }
 
-/// File systems that need neither a network nor another process, by the magic number of `statfs(2)`.
-const LOCAL: &[(i64, &str)] = &[
-    (0xef53, "ext4"),
-    (0x5846_5342, "xfs"),
-    (0x9123_683e, "btrfs"),
-    (0x0102_1994, "tmpfs"),
-    (0x8584_58f6, "ramfs"),
-    (0x794c_7630, "overlay"),
-    (0xf2f5_2010, "f2fs"),
-    (0xca45_1a4e, "bcachefs"),
-    (0x2fc1_2fc1, "zfs"),
-    (0x7371_7368, "squashfs"),
-    (0xe0f5_e1e2, "erofs"),
-    (0x4d44, "vfat"),
-    (0x2011_bab0, "exfat"),
-    (0x7366_746e, "ntfs3"),
-    (0x9660, "isofs"),
-    (0x1501_3346, "udf"),
-    (0x3153_464a, "jfs"),
-    (0x5265_4973, "reiserfs"),
-    (0x3434, "nilfs2"),
-];
-
-/// The same file systems, by the names of `/proc/self/mountinfo`.
-const LOCAL_TYPES: &[&str] = &[
-    "ext2", "ext3", "ext4", "xfs", "btrfs", "tmpfs", "devtmpfs", "ramfs", "overlay", "f2fs", "bcachefs",
-    "zfs", "squashfs", "erofs", "vfat", "exfat", "ntfs3", "iso9660", "udf", "jfs", "reiserfs", "nilfs2",
-];
-
-/// Others that have a well-known name.
-const OTHERS: &[(i64, &str)] = &[
-    (0x6573_5546, "fuse"),
-    (0x6969, "nfs"),
-    (0xff53_4d42, "cifs"),
-    (0xfe53_4d42, "smb2"),
-    (0x517b, "smb"),
-    (0x00c3_6400, "ceph"),
-    (0x0102_1997, "9p"),
-    (0x5346_414f, "afs"),
-    (0x0bd0_0bd0, "lustre"),
-    (0x4750_4653, "gpfs"),
-    (0x9fa0, "proc"),
-    (0x6265_6572, "sysfs"),
-    (0x2727_0e0c, "cgroup"),
-    (0x6367_7270, "cgroup2"),
-    (0x1cd1, "devpts"),
-];
-
-/// Whether a mount is known to need neither a network nor another process.
-///
-/// Not by `statfs(2)`, which asks a network's or FUSE's server, but by what the kernel itself knows of the mount.
-pub(super) fn is_local(mount: MountNumber) -> bool {
-    if mount.unique {
-        magic_of(mount.number).is_some_and(is_local_magic)
-    } else {
-        let table = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
-        type_of(&table, mount.number).is_some_and(|name| LOCAL_TYPES.contains(&name.as_str()))
-    }
-}
-
-/// Whether this is the magic number of a file system that needs neither a network nor another process.
-pub(super) fn is_local_magic(magic: i64) -> bool {
-    LOCAL.iter().any(|(local, _)| *local == magic)
-}
-
-/// The magic number of the file system of a mount, by `statmount(2)` (Linux 6.8, `linux/mount.h`).
-fn magic_of(unique_number: u64) -> Option<i64> {
-    const STATMOUNT: libc::c_long = 457;
-    const SUPER_BLOCK_BASICS: u64 = 1;
-    #[repr(C)]
-    struct Request {
-        size: u32,
-        spare: u32,
-        mount: u64,
-        wanted: u64,
-    }
-    #[repr(C)]
-    struct Answer {
-        size: u32,
-        options: u32,
-        mask: u64,
-        device_major: u32,
-        device_minor: u32,
-        magic: u64,
-        rest: [u64; 60],
-    }
-    let request = Request {
-        size: size_of::<Request>() as u32,
-        spare: 0,
-        mount: unique_number,
-        wanted: SUPER_BLOCK_BASICS,
-    };
-    // SAFETY: all zeros is a valid answer: it is made of numbers only.
-    let mut answer: Answer = unsafe { std::mem::zeroed() };
-    // SAFETY: the request is as large as it says, and so is the room for the answer.
-    let result =
-        unsafe { libc::syscall(STATMOUNT, &raw const request, &raw mut answer, size_of::<Answer>(), 0) };
-    (result == 0 && answer.mask & SUPER_BLOCK_BASICS != 0).then_some(answer.magic as i64)
-}
-
-/// The type of the file system of a mount, from `/proc/self/mountinfo` (see `proc_pid_mountinfo(5)`).
-fn type_of(table: &[u8], number: u64) -> Option<String> {
-    let table = String::from_utf8_lossy(table);
-    let line = table
-        .lines()
-        .find(|line| line.split(' ').next().and_then(|first| first.parse().ok()) == Some(number))?;
-    // Optional fields end with a hyphen, and the type follows.
-    line.split(" - ").nth(1)?.split(' ').next().map(str::to_owned)
-}
-
-/// The usual name of a file system.
-pub(super) fn name(magic: i64) -> String {
-    let known = LOCAL.iter().chain(OTHERS).find(|(known, _)| *known == magic);
-    known.map_or_else(|| format!("{magic:#x}"), |(_, name)| (*name).to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const NUMBER: MountNumber = MountNumber { number: 7, unique: true };
+    const LOCAL: Facts = Facts { local: true, updates: Updates::Never };
 
     #[test]
     fn a_mount_that_waited_rests_longer_and_longer_and_comes_back() {
         let mounts = Mounts::default();
         let start = Instant::now();
         let rest = |at| mounts.0.lock().unwrap()[0].rest_after(at);
-        let permitted = |at| mounts.permit_if(NUMBER, at, || true).is_some();
+        let permitted = |at| mounts.permit_if(NUMBER, at, || LOCAL).is_some();
         assert!(permitted(start));
         rest(start);
         assert!(!permitted(start));
@@ -277,7 +199,7 @@ mod tests {
     fn a_slow_attempt_is_held_against_a_mount_only_if_it_waited() {
         let mounts = Mounts::default();
         let attempt = |work: &dyn Fn()| {
-            let permit = mounts.permit_if(NUMBER, Instant::now(), || true);
+            let permit = mounts.permit_if(NUMBER, Instant::now(), || LOCAL);
             work();
             permit.map(|permit| mounts.ended(permit)).is_some()
         };
@@ -296,29 +218,24 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_may_be_reused_is_looked_up_again() {
+    fn a_mount_may_be_mounted_again_with_other_options() {
         let mounts = Mounts::default();
-        let number = MountNumber { unique: false, ..NUMBER };
         let start = Instant::now();
-        assert!(mounts.permit_if(number, start, || true).is_some());
-        assert!(mounts.permit_if(number, start, || false).is_some());
-        assert!(mounts.permit_if(number, start + REUSABLE_NUMBER * 2, || false).is_none());
-    }
-
-    #[test]
-    fn the_type_is_found_behind_the_optional_fields() {
-        let table = b"22 1 0:21 / /proc rw shared:12 master:1 - proc proc rw\n\
-            36 35 98:0 /mnt1 /mnt2 rw,noatime - ext3 /dev/root rw,errors=continue\n";
-        assert_eq!(type_of(table, 36).as_deref(), Some("ext3"));
-        assert_eq!(type_of(table, 22).as_deref(), Some("proc"));
-        assert_eq!(type_of(table, 23), None);
+        let updates = |at, updates| {
+            mounts.permit_if(NUMBER, at, || Facts { updates, ..LOCAL }).map(|permit| permit.updates)
+        };
+        assert_eq!(updates(start, Updates::Never), Some(Updates::Never));
+        assert_eq!(updates(start + UNCHANGED, Updates::Always), Some(Updates::Never));
+        assert_eq!(updates(start + UNCHANGED * 2, Updates::Always), Some(Updates::Always));
+        let gone = || Facts { local: false, ..LOCAL };
+        assert!(mounts.permit_if(NUMBER, start + UNCHANGED * 4, gone).is_none());
     }
 
     #[test]
     fn many_mounts_do_not_fill_the_memory() {
         let mounts = Mounts::default();
         for number in 0..1000 {
-            mounts.permit_if(MountNumber { number, unique: true }, Instant::now(), || true);
+            mounts.permit_if(MountNumber { number, unique: true }, Instant::now(), || LOCAL);
         }
         assert_eq!(mounts.0.lock().unwrap().len(), REMEMBERED);
     }

@@ -1,6 +1,7 @@
 //! What is known of a file from when it was opened.
 
 use std::fs::File;
+use std::time::Instant;
 
 use crate::cached::MountNumber;
 use crate::metadata::Metadata;
@@ -26,6 +27,8 @@ pub struct Facts {
     pub at_start: bool,
     /// The mount, where tier 0 may be used on it.
     pub(crate) mount: Option<MountNumber>,
+    /// When its times were seen to be such that reading it changes nothing.
+    pub(crate) settled_at: Option<Instant>,
     pub(crate) lane: Lane,
 }
 
@@ -51,6 +54,7 @@ impl Facts {
             only_read,
             size: metadata.size,
             mount: mount.filter(|_| regular),
+            settled_at: None,
             lane: if regular { Lane::Mount(metadata.device) } else { Lane::Special },
         }
     }

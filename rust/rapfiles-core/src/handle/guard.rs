@@ -273,7 +273,7 @@ impl<'a> Guard<'a> {
             return Sliced::Missing;
         };
         // SAFETY: the caller's promise.
-        let sliced = unsafe { Engine::current().read_slices(file, mount, slices, start) };
+        let sliced = unsafe { Engine::current().read_slices(file, mount, &self.handle.times, slices, start) };
         if matches!(sliced, Sliced::Complete | Sliced::End(_)) {
             let end = i64::try_from(slices.end()).unwrap_or(i64::MAX);
             if platform::seek(file, end, platform::FROM_START).is_err() {
@@ -508,5 +508,5 @@ const POSITION: i64 = -1;
 /// The rooms must be valid for writes.
 unsafe fn read_now(handle: &Handle, file: &File, rooms: &[IoVec], offset: i64) -> Option<usize> {
     // SAFETY: the caller's promise.
-    unsafe { Engine::current().read_now(file, handle.facts.mount?, rooms, offset) }
+    unsafe { Engine::current().read_now(file, handle.facts.mount?, &handle.times, rooms, offset) }
 }

@@ -205,14 +205,15 @@ impl HandleJob {
         match &mut self.role {
             Role::Turn(task) => {
                 if let Some(task) = task.take() {
-                    let outcome = self.run_task(task);
+                    let outcome = self.observed(|job| job.run_task(task));
                     self.over = true;
                     self.handle.job_ended(std::mem::take(&mut self.trace), Some((ticket, outcome)));
                 }
             }
             Role::Positional(task) => {
                 if let Some(task) = task.take() {
-                    ticket.leave(self.run_positional(task));
+                    let outcome = self.observed(|job| job.run_positional(task));
+                    ticket.leave(outcome);
                 }
             }
             Role::Writer => {
@@ -220,6 +221,15 @@ impl HandleJob {
                 ticket.leave(Ok(Outcome::Done));
             }
         }
+    }
+
+    /// Does something that may change the times of the file.
+    fn observed<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        let observation = self.handle.times.begin();
+        let result = work(self);
+        let file = observation.is_some().then(|| self.file().ok()).flatten();
+        self.handle.times.end(observation.zip(file.as_deref()));
+        result
     }
 
     fn file(&self) -> Result<Arc<File>, Error> {
@@ -436,6 +446,7 @@ impl HandleJob {
             std::mem::take(&mut aftermath).happen();
 
             let (written, result) = write_out(&file, &mut rewind, piece.bytes());
+            handle.times.end(None);
             drop(file);
             // Locked until the next piece is in hand: whoever is told of an error is not to find this trying again.
             inner = handle.inner();

@@ -19,6 +19,7 @@ use super::open::OpenedFile;
 use super::reader::Reader;
 use super::trace::Trace;
 use super::writer::Writer;
+use crate::cached::Times;
 use crate::engine::Engine;
 use crate::error::{Error, Subject};
 use crate::outcome::Outcome;
@@ -29,6 +30,8 @@ use crate::ticket::Ticket;
 pub struct Handle {
     /// What is known of the file.
     pub facts: Facts,
+    /// What is known of its times.
+    pub(super) times: Times,
     /// What interrupts a worker that waits for another process.
     pub(super) signal: Option<EventSignal>,
     inner: Mutex<Inner>,
@@ -128,6 +131,7 @@ impl Handle {
         };
         Arc::new(Self {
             facts,
+            times: Times::settled(facts.settled_at),
             // Without one, a reader that waits for another process cannot be interrupted, but everything else works.
             signal: if facts.regular { None } else { EventSignal::new().ok() },
             inner: Mutex::new(inner),

@@ -1,0 +1,171 @@
+//! Whether reading a file would have the kernel write down that it was read.
+//!
+//! `RWF_NOWAIT` says nothing about that: `filemap_read` ends with `touch_atime` (`fs/inode.c`), which dirties the inode.
+//! ext4 and btrfs join a transaction for it, XFS reserves one, and each may wait for one that is being committed. So
+//! where an update is due, a worker reads. Its own read makes the time young again.
+//!
+//! An update can become due between the look at the times and the read, when somebody writes to the file just then.
+//! That cannot be excluded; see [`MOMENT`] for how long it takes at most.
+
+use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::linux::statx;
+use super::mounts::MountNumber;
+use crate::metadata::{Metadata, Timestamp};
+
+/// For so long the times of an open file are taken to be as they were. Looking at them takes 0.2 µs.
+const MOMENT: Duration = Duration::from_micros(20);
+/// The kernel's day, less what its clock may be ahead.
+const DAY: i64 = 24 * 60 * 60 - 1;
+/// The coarsest clock of a file system with access times (FAT has dates, but no journal to wait for), in seconds.
+const COARSEST: i64 = 2;
+/// Files that reading does not touch, of which so many are remembered; a power of two.
+const UNTOUCHED: usize = 4096;
+
+/// When a read updates the access time on a mount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Updates {
+    /// Mounted `noatime`, or read-only.
+    Never,
+    /// In memory alone, where that waits for nothing: on tmpfs, and on ext4 and XFS with `lazytime`.
+    InMemory,
+    /// `relatime`: once after each change, and once a day.
+    Relative,
+    /// `strictatime`: by each read.
+    Always,
+}
+
+impl Updates {
+    /// Whether reading a file with these times on this mount may have the file system wait.
+    pub(super) fn due(self, mount: MountNumber, metadata: &Metadata) -> bool {
+        let due = match self {
+            Self::Never | Self::InMemory => false,
+            Self::Relative => relatime_is_due(metadata, now()),
+            Self::Always => true,
+        };
+        due && !is_untouched(mount, metadata)
+    }
+}
+
+/// `relatime_need_update` of `fs/inode.c`. Equal times count as well: the clock of most file systems ticks every few
+/// milliseconds, so a file can be read and changed in one and the same tick.
+fn relatime_is_due(metadata: &Metadata, now: Timestamp) -> bool {
+    let Metadata { accessed, modified, changed, .. } = metadata;
+    accessed <= modified || accessed <= changed || now.seconds - accessed.seconds >= DAY
+}
+
+/// The clock from which the kernel takes access times.
+fn now() -> Timestamp {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` has room for the result.
+    unsafe { libc::clock_gettime(libc::CLOCK_REALTIME_COARSE, &raw mut time) };
+    #[allow(clippy::useless_conversion, reason = "the width differs between architectures")]
+    Timestamp { seconds: time.tv_sec.into(), nanoseconds: time.tv_nsec as u32 }
+}
+
+/// Files of which a worker has seen that reading does not touch them, although their times ask for it: those of an
+/// overlay's lower layers, as all of an image's are, and those with the attribute `A` of `chattr(1)`.
+///
+/// Of each a number that stands for the file and its times, so any change to the file makes it forgotten.
+static SEEN_UNTOUCHED: [AtomicU64; UNTOUCHED] = [const { AtomicU64::new(0) }; UNTOUCHED];
+
+fn fingerprint(mount: MountNumber, metadata: &Metadata) -> u64 {
+    let Metadata { device, inode, accessed, modified, changed, .. } = metadata;
+    let mut hasher = DefaultHasher::new();
+    (mount.number, device, inode).hash(&mut hasher);
+    for time in [accessed, modified, changed] {
+        (time.seconds, time.nanoseconds).hash(&mut hasher);
+    }
+    hasher.finish() | 1
+}
+
+fn is_untouched(mount: MountNumber, metadata: &Metadata) -> bool {
+    let fingerprint = fingerprint(mount, metadata);
+    SEEN_UNTOUCHED[fingerprint as usize / 2 % UNTOUCHED].load(Ordering::Relaxed) == fingerprint
+}
+
+/// A read that a worker is about to do, to see whether it touches the file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Observation {
+    began: Timestamp,
+}
+
+impl Observation {
+    /// Begins one, where the times of the file ask for an update.
+    pub(crate) fn begin(metadata: &Metadata) -> Option<Self> {
+        let began = now();
+        relatime_is_due(metadata, began).then_some(Self { began })
+    }
+
+    /// Begins one of a file whose times were found to ask for an update.
+    pub(crate) fn begin_due() -> Self {
+        Self { began: now() }
+    }
+
+    /// The file has been read.
+    pub(crate) fn end(self, file: &File) {
+        let Some((metadata, mount)) = statx(file.as_fd()) else { return };
+        // Where the read had touched it, the access time would be that of the read.
+        let untouched = metadata.accessed.seconds + COARSEST < self.began.seconds;
+        if untouched && relatime_is_due(&metadata, self.began) {
+            let fingerprint = fingerprint(mount, &metadata);
+            SEEN_UNTOUCHED[fingerprint as usize / 2 % UNTOUCHED].store(fingerprint, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What is known of the times of an open file.
+#[derive(Debug, Default)]
+pub(crate) struct Times(Mutex<State>);
+
+#[derive(Debug, Clone, Copy, Default)]
+enum State {
+    #[default]
+    Unknown,
+    /// No update was due then.
+    Settled(Instant),
+    /// One was due, so a worker reads next.
+    Due,
+}
+
+impl Times {
+    /// Those of a file that was opened a moment ago, when no update was due.
+    pub(crate) fn settled(at: Option<Instant>) -> Self {
+        Self(Mutex::new(at.map_or(State::Unknown, State::Settled)))
+    }
+
+    /// Whether a read may be done now, as far as these times go; `look` finds out whether an update is due.
+    pub(super) fn permit(&self, now: Instant, look: impl FnOnce() -> Option<bool>) -> bool {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let State::Settled(at) = *state
+            && now.saturating_duration_since(at) < MOMENT
+        {
+            return true;
+        }
+        *state = match look() {
+            Some(false) => State::Settled(now),
+            Some(true) => State::Due,
+            None => State::Unknown,
+        };
+        matches!(*state, State::Settled(_))
+    }
+
+    /// A worker begins to use the file.
+    pub(crate) fn begin(&self) -> Option<Observation> {
+        let due = matches!(*self.0.lock().unwrap_or_else(PoisonError::into_inner), State::Due);
+        due.then(Observation::begin_due)
+    }
+
+    /// A worker has used the file, and perhaps written to it.
+    pub(crate) fn end(&self, observed: Option<(Observation, &File)>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = State::Unknown;
+        if let Some((observation, file)) = observed {
+            observation.end(file);
+        }
+    }
+}
