@@ -19,6 +19,7 @@ async def test_append_bytes(directory: Path) -> None:
     assert (directory / "file").read_bytes() == b"onetwo" + b"x" * 1_000_000
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize(
     "encoding", ["utf-8", "ascii", "latin-1", "cp1252", "utf-16", "utf-16-le", "utf-8-sig", None]
 )
@@ -32,6 +33,7 @@ async def test_append_text(encoding: str | None, newline: str | None, tmp_path: 
         assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8", "cp1252"])
 @pytest.mark.parametrize("errors", ["strict", "ignore", "replace", "xmlcharrefreplace", "surrogateescape"])
 async def test_append_text_that_cannot_be_encoded(encoding: str, errors: str, tmp_path: Path) -> None:

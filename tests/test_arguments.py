@@ -66,6 +66,7 @@ REFUSED: list[Refused] = [
 ]
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize(
     ("name", "refused"), REFUSED, ids=lambda value: value if isinstance(value, str) else ""
 )
@@ -139,6 +140,7 @@ CALLS: dict[str, Callable[[AsyncPath], Awaitable[object]]] = {
 }
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("bad", ["nul\0character", "lone\ud800surrogate"])
 async def test_a_path_that_no_system_takes(bad: str, name: str, tmp_path: Path) -> None:

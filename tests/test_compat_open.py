@@ -72,6 +72,7 @@ def path(tmp_path: Path) -> str:
     return str(file)
 
 
+@pytest.mark.one_loop
 @each_kind
 async def test_kinds_of_members(how: dict[str, Any], kind: type[Any], path: str) -> None:
     """The table: what is awaited, what is not, what there is not."""
@@ -591,6 +592,7 @@ async def test_closing_raises_what_writing_left(tmp_path: Path) -> None:
             await f.write("a")
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize("mode", ["r", "rb", "w", "x", "r+b"])
 @pytest.mark.parametrize("place", ["missing/file", "", "file", "nul\0"])
 async def test_errors_of_opening(place: str, mode: str, tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ def steady(outcome: object) -> object:
     return outcome
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize("name", READING)
 async def test_reading(name: str, tree: ground.Tree) -> None:
     theirs = READING[name]
@@ -91,6 +92,7 @@ async def test_reading_a_descriptor(name: str, tmp_path: Path) -> None:
         os.close(descriptor)
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize("argument", [None, 1.5, [], b"a\0b", object])
 @pytest.mark.parametrize("name", [*READING, "mkdir", "makedirs", "remove", "rmdir", "removedirs", "access"])
 async def test_arguments_of_the_wrong_kind(name: str, argument: object, tmp_path: Path) -> None:

@@ -347,6 +347,7 @@ def test_found(loop: Loop, case: Case) -> None:
     _play(loop, case)
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16", "utf-7", "shift_jis"])
 @pytest.mark.parametrize("newline", NEWLINES)
 async def test_telling_while_iterating(encoding: str, newline: str | None, tmp_path: Path) -> None:

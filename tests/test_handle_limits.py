@@ -56,6 +56,7 @@ def _data(kind: str, size: int) -> Any:
     return data if "b" in KINDS[kind]["mode"] else data.decode()
 
 
+@pytest.mark.one_loop
 @EVERY_KIND
 @pytest.mark.parametrize("piece", PIECES)
 async def test_full_disk(kind: str, piece: str, tiny_disk: Path) -> None:
@@ -86,6 +87,7 @@ async def test_full_disk(kind: str, piece: str, tiny_disk: Path) -> None:
     assert len(content) - 5 >= written
 
 
+@pytest.mark.one_loop
 @EVERY_KIND
 async def test_full_disk_at_the_close(kind: str, tiny_disk: Path) -> None:
     """What is in the buffer at the close is not lost without a word, and the descriptor is closed."""
@@ -175,6 +177,7 @@ FAILING: dict[str, tuple[str, dict[str, Any], Any]] = {
 }
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize("name", FAILING)
 async def test_failing_disk(name: str, prompt_disk: SlowDisk, tmp_path: Path) -> None:
     victim, keywords, call = FAILING[name]
@@ -191,6 +194,7 @@ async def test_failing_disk(name: str, prompt_disk: SlowDisk, tmp_path: Path) ->
         assert file.closed
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize("victim", ["eio-write", "eio-flush"])
 @pytest.mark.parametrize("kind", ["buffered", "text", "text in Python", "updated", "raw"])
 async def test_failing_disk_when_closing(

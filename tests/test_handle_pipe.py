@@ -303,6 +303,7 @@ NOT_SEEKABLE: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize("name", NOT_SEEKABLE)
 @pytest.mark.parametrize(
     ("end", "keywords"),
@@ -338,6 +339,7 @@ async def test_updating_a_pipe(keywords: dict[str, Any], tmp_path: Path) -> None
         assert await of_await(lambda: rapfiles.open(tmp_path / "fifo", **keywords)) == expected
 
 
+@pytest.mark.one_loop
 @WAYS
 async def test_a_descriptor_that_does_not_wait(way: str, pipe: Pipe) -> None:
     """io gives None where a descriptor is O_NONBLOCK and nothing is there; we wait for it all the same."""

@@ -174,6 +174,7 @@ def test_every_method_is_called() -> None:
     assert {name for ours in TWINS for name in public(ours)} == known
 
 
+@pytest.mark.one_loop
 @CLASSES
 @pytest.mark.parametrize("name", CALLS)
 async def test_every_method_without_an_await(ours: type[Any], name: str, tmp_path: Path) -> None:
@@ -202,6 +203,7 @@ def arguments_for(ours: type[Any], name: str) -> tuple[Any, ...]:
 CLOSED = [*CALLS, *sorted(NOT_AWAITED), "next", *sorted(PROPERTIES)]
 
 
+@pytest.mark.one_loop
 @CLASSES
 @pytest.mark.parametrize("name", CLOSED)
 async def test_use_after_close(ours: type[Any], name: str, tmp_path: Path) -> None:
@@ -252,6 +254,7 @@ def _plain(value: Any) -> Any:
     return name.removeprefix("Async") if hasattr(value, "fileno") else value
 
 
+@pytest.mark.one_loop
 @CLASSES
 @pytest.mark.parametrize("name", ["chunks", "lines"])
 async def test_iterating_after_close(ours: type[Any], name: str, tmp_path: Path) -> None:

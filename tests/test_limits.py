@@ -211,6 +211,7 @@ FAILING: dict[str, tuple[str, Callable[[AsyncPath], Awaitable[object]]]] = {
 }
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize("name", FAILING)
 async def test_failing_disk(name: str, prompt_disk: SlowDisk, tmp_path: Path) -> None:
     victim, operation = FAILING[name]
@@ -237,6 +238,7 @@ KERNEL_FILES = [
 ]
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize("name", KERNEL_FILES)
 async def test_kernel_files_are_read_whole(name: str) -> None:
     """Their size is 0, or a page, whatever they contain."""

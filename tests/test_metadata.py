@@ -196,6 +196,7 @@ TIMES = [
 ]
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize("arguments", TIMES, ids=str)
 async def test_utime(arguments: dict[str, object], tmp_path: Path) -> None:
     for name in ("ours", "theirs"):

@@ -168,6 +168,7 @@ WRONG_MODES = [
 ]
 
 
+@pytest.mark.one_loop
 @pytest.mark.loops("asyncio")
 @pytest.mark.parametrize("mode", [*MODES, *STRANGE_MODES, *WRONG_MODES], ids=ascii)
 async def test_modes(mode: str, inside: Path) -> None:
@@ -175,6 +176,7 @@ async def test_modes(mode: str, inside: Path) -> None:
         await compare(inside, file, mode)
 
 
+@pytest.mark.one_loop
 @pytest.mark.loops("asyncio")
 @pytest.mark.parametrize("mode", ["rb", "wb", "ab", "xb", "rb+", "wb+", "ab+", "xb+", "r", "w", "r+"])
 @pytest.mark.parametrize("buffering", [0, 1, 2, 8192, 1 << 20, True, False])
@@ -194,6 +196,7 @@ async def test_wrong_buffering(buffering: Any, inside: Path) -> None:
     await compare(inside, "file", "q", buffering, two_mistakes=True)
 
 
+@pytest.mark.one_loop
 @pytest.mark.loops("asyncio")
 @pytest.mark.parametrize(
     "encoding",
@@ -232,6 +235,7 @@ async def test_newline(newline: Any, inside: Path) -> None:
     await compare(inside, "file", "rb", newline=newline, two_mistakes=True)
 
 
+@pytest.mark.one_loop
 @pytest.mark.loops("asyncio")
 @pytest.mark.parametrize(
     "file",
@@ -511,6 +515,7 @@ def is_open(number: int) -> bool:
     return True
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize("mode", ["r", "rb", "r+b", "w", "wb", "a"])
 @pytest.mark.parametrize("closefd", [True, False])
 @pytest.mark.parametrize("buffering", [-1, 0])
@@ -584,6 +589,7 @@ async def test_a_descriptor_closed_behind_its_back(tmp_path: Path) -> None:
     await file.close()
 
 
+@pytest.mark.one_loop
 @pytest.mark.loops("asyncio")
 @pytest.mark.parametrize("mode", MODES)
 async def test_openers(mode: str, inside: Path) -> None:
@@ -637,6 +643,7 @@ WRONG_OPENERS: dict[str, Any] = {
 }
 
 
+@pytest.mark.one_loop
 @pytest.mark.loops("asyncio")
 @pytest.mark.parametrize("name", WRONG_OPENERS)
 async def test_wrong_openers(name: str, inside: Path) -> None:
@@ -914,6 +921,7 @@ def test_default_encodings(variables: dict[str, str], tmp_path: Path) -> None:
 # AsyncPath.open.
 
 
+@pytest.mark.one_loop
 @pytest.mark.loops("asyncio")
 @pytest.mark.parametrize("mode", [*MODES, "q", "rr"])
 async def test_opening_a_path(mode: str, inside: Path) -> None:

@@ -26,6 +26,7 @@ LETTERS = {
 }
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize("size", SIZES)
 async def test_read_bytes(size: int, tmp_path: Path) -> None:
     content = (os.urandom(1009) * (size // 1009 + 1))[:size]
@@ -35,6 +36,7 @@ async def test_read_bytes(size: int, tmp_path: Path) -> None:
     assert result == content
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("letters", LETTERS)
 async def test_read_text(letters: str, size: int, tmp_path: Path) -> None:
@@ -43,6 +45,7 @@ async def test_read_text(letters: str, size: int, tmp_path: Path) -> None:
     assert await AsyncPath(tmp_path, "file").read_text("utf-8") == text
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize("size", [100, 40 << 10, 300 << 10, 3 << 20])
 @pytest.mark.parametrize("letters", LETTERS)
 async def test_read_text_with_every_line_end(letters: str, size: int, tmp_path: Path) -> None:
@@ -56,6 +59,7 @@ async def test_read_text_with_every_line_end(letters: str, size: int, tmp_path: 
             assert await AsyncPath(tmp_path, "file").read_text("utf-8", newline=newline) == file.read()
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize("size", [10, 40 << 10, 200 << 10, 1 << 20, 5 << 20])
 @pytest.mark.parametrize(
     "broken", [b"\xff", b"\xc3", b"\xe2\x82", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\x80"]

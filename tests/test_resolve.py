@@ -51,6 +51,7 @@ async def test_results_keep_the_subclass(tmp_path: Path, monkeypatch: pytest.Mon
         assert type(await operation) is Project
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize("home", [*HOMES, None])
 async def test_home_and_expanduser(home: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     if home is None:

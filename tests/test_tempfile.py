@@ -299,6 +299,7 @@ BAD_ARGUMENTS: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
@@ -413,6 +414,7 @@ def test_nothing_happens_before_it_is_awaited(name: str) -> None:
         drop()
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize(
     ("mode", "buffering", "kind", "inside"),

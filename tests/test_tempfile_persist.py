@@ -77,6 +77,7 @@ async def test_unbuffered(make: Callable[..., Any], tmp_path: Path) -> None:
     assert (tmp_path / "kept").read_bytes() == b"x" * 100_000
 
 
+@pytest.mark.one_loop
 @maker
 @pytest.mark.parametrize("mask", [0, 0o22, 0o77, 0o27], ids=oct)
 async def test_permissions(make: Callable[..., Any], mask: int, tmp_path: Path) -> None:

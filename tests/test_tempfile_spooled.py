@@ -73,6 +73,7 @@ def _random_call(generator: random.Random, binary: bool, size: int) -> tuple[str
     return generator.choice(calls)
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize("max_size", [0, 1, 20, 500, 1 << 20])
 @pytest.mark.parametrize(
     "arguments",

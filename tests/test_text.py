@@ -242,6 +242,7 @@ def raise_(error: Exception) -> None:
     raise error
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize(("content", "encoding", "errors"), READINGS)
 async def test_read_text(content: bytes, encoding: str | None, errors: str | None, tmp_path: Path) -> None:
     path = tmp_path / "file"
@@ -278,6 +279,7 @@ WRITINGS = [
 ]
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize(("encoding", "errors"), WRITINGS)
 @pytest.mark.parametrize("mode", ["w", "a"])
 async def test_write_text(encoding: str | None, errors: str | None, mode: str, tmp_path: Path) -> None:

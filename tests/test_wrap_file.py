@@ -51,6 +51,7 @@ def _fill(folder: Path) -> None:
             file.write(b"one\ntwo\nthree")
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize("name", MAKERS)
 async def test_each_method_as_the_object_has_it(name: str, tmp_path: Path) -> None:
     outcomes = []

@@ -25,6 +25,7 @@ async def test_write_bytes(size: int, tmp_path: Path) -> None:
     assert (tmp_path / "file").read_bytes() == content[: size // 2]
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize(
     "data",
     [
@@ -54,6 +55,7 @@ async def test_a_buffer_is_let_go(tmp_path: Path) -> None:
         assert len(data) == size + 4
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize("size", [0, 10, 100_000, 3_000_000])
 @pytest.mark.parametrize("letters", ["plain\n", "gr\u00fc\u00df\r\n", "\u65e5\u672c\n", "\U0001f980\r"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252", "latin-1", "ascii", "utf-8-sig"])
@@ -65,6 +67,7 @@ async def test_write_text(encoding: str, letters: str, size: int, tmp_path: Path
     assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize("newline", [None, "", "\n", "\r", "\r\n"])
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16"])
 async def test_write_text_with_line_ends(encoding: str, newline: str | None, tmp_path: Path) -> None:

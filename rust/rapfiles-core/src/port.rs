@@ -68,3 +68,54 @@ impl fmt::Debug for Port {
         formatter.debug_struct("Port").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    /// A flag in place of a descriptor. A worker comes with a completion just before it is cleared.
+    #[derive(Default)]
+    struct Flag {
+        raised: AtomicBool,
+        worker: OnceLock<Arc<Port>>,
+    }
+
+    impl Wake for Flag {
+        fn wake(&self) {
+            self.raised.store(true, Ordering::SeqCst);
+        }
+
+        fn acknowledge(&self) {
+            if let Some(port) = self.worker.get() {
+                port.announce(Ticket::new(2));
+            }
+            self.raised.store(false, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn what_comes_while_a_wake_up_is_acknowledged_is_not_lost() {
+        let flag = Arc::new(Flag::default());
+        let port = Port::new(Arc::<Flag>::clone(&flag));
+        assert!(port.announce(Ticket::new(1)));
+        flag.worker.set(Arc::clone(&port)).unwrap();
+        let drained = port.drain().len();
+        assert!(drained == 2 || flag.raised.load(Ordering::SeqCst));
+    }
+
+    #[test]
+    fn each_burst_wakes_once() {
+        let flag = Arc::new(Flag::default());
+        let port = Port::new(Arc::<Flag>::clone(&flag));
+        for _ in 0..3 {
+            assert!(port.announce(Ticket::new(1)));
+            assert!(!port.announce(Ticket::new(2)));
+            assert!(flag.raised.load(Ordering::SeqCst));
+            assert_eq!(port.drain().len(), 2);
+            assert!(!flag.raised.load(Ordering::SeqCst));
+        }
+    }
+}
