@@ -37,8 +37,16 @@ PROGRAMS: dict[str, str] = {
 {async_}with {open}(name, "rb") as file:
     result = {await_}file.read(4096)
 """,
+    "open_all": """
+{async_}with {open}(name, "rb") as file:
+    result = {await_}file.read()
+""",
+    "open_text": """
+{async_}with {open}(name, "r", encoding="utf-8") as file:
+    result = {await_}file.read()
+""",
 }
-TEXT_PROGRAMS = frozenset({"lines", "readlines", "read_all"})
+TEXT_PROGRAMS = frozenset({"lines", "readlines", "read_all", "open_text"})
 
 WINDOW = 256 << 10
 """The most that a file that is read from beginning to end reads ahead, in bytes."""
@@ -84,7 +92,7 @@ def _content(operation: str, size: int) -> Iterator[bytes]:
     match operation:
         case "read_chunks":
             block = bytes(range(256)) * 256
-        case "lines":
+        case "lines" | "read_bytes" | "read_text" | "open_all" | "open_text":
             # 60 bytes each.
             block = b"".join(b"%059d\n" % number for number in range(1_000))
         case "readlines" | "read_all":
@@ -109,7 +117,10 @@ def did_its_work(operation: str, name: str, count: int, data: bytes, result: Any
         case "lines" | "readlines":
             with open(name, encoding="utf-8") as file:
                 return bool(result == file.readlines())
-        case "read_all":
+        case "open_all":
+            with open(name, "rb") as file:
+                return bytes(result) == file.read()
+        case "read_all" | "open_text":
             with open(name, encoding="utf-8") as file:
                 return bool(result == file.read())
         case "write_chunks":

@@ -36,6 +36,8 @@ class Peer:
     rmdir: str | None = None
     unlink: str | None = None
     rename: str | None = None
+    iterdir: str | None = None
+    """Gives the paths of the entries in a list."""
 
     opens: str | None = None
     """What stands between `async with` and the arguments of builtin `open`."""
@@ -74,6 +76,7 @@ class Pathlib(Peer):
     rmdir = "Path(name).rmdir()"
     unlink = "Path(name).unlink()"
     rename = "Path(name).rename(target)"
+    iterdir = "list(Path(name).iterdir())"
     opens = "open"
 
     def namespace(self) -> dict[str, Any]:
@@ -96,12 +99,13 @@ class Rapfiles(Peer):
     rmdir = "AsyncPath(name).rmdir()"
     unlink = "AsyncPath(name).unlink()"
     rename = "AsyncPath(name).rename(target)"
+    iterdir = "collected(AsyncPath(name).iterdir())"
     opens = "rapfiles.open"
 
     def namespace(self) -> dict[str, Any]:
         import rapfiles
 
-        return {"rapfiles": rapfiles, "AsyncPath": rapfiles.AsyncPath}
+        return {"rapfiles": rapfiles, "AsyncPath": rapfiles.AsyncPath, "collected": _collected}
 
 
 class Compat(Peer):
@@ -129,6 +133,7 @@ class ToThread(Peer):
     rmdir = "to_thread(Path(name).rmdir)"
     unlink = "to_thread(Path(name).unlink)"
     rename = "to_thread(Path(name).rename, target)"
+    iterdir = "to_thread(lambda: list(Path(name).iterdir()))"
     opens = "ThreadFile"
 
     def namespace(self) -> dict[str, Any]:
@@ -207,12 +212,13 @@ class AnyioPath(Peer):
     rmdir = "Path(name).rmdir()"
     unlink = "Path(name).unlink()"
     rename = "Path(name).rename(target)"
+    iterdir = "collected(Path(name).iterdir())"
     opens = "await anyio.open_file"
 
     def namespace(self) -> dict[str, Any]:
         import anyio
 
-        return {"anyio": anyio, "Path": anyio.Path}
+        return {"anyio": anyio, "Path": anyio.Path, "collected": _collected}
 
 
 class Aiofile(Peer):
@@ -338,6 +344,10 @@ class Opendal(Peer):
         from opendal import AsyncOperator
 
         return {"operator": AsyncOperator("fs", root="/")}
+
+
+async def _collected(items: AsyncIterator[Any]) -> list[Any]:
+    return [item async for item in items]
 
 
 def _whole_files(open_file: Any) -> dict[str, Any]:

@@ -28,15 +28,25 @@ class WorkerProcess:
     then, for seconds, would take a processor from the others.
     """
 
-    def __init__(self, label: str, loop: str, directory: str, scale: Scale) -> None:
+    def __init__(
+        self,
+        label: str,
+        loop: str,
+        directory: str,
+        scale: Scale,
+        *,
+        python: str = sys.executable,
+        root: Path = ROOT,
+    ) -> None:
+        """Start it in the folder `root`, from which an interpreter imports what it has not installed."""
         self.label = label
         settings = json.dumps({"loop": loop, "directory": directory, "scale": asdict(scale)})
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", settings],
+            [python, "-m", "benchmarks.worker", settings],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            cwd=ROOT,
+            cwd=root,
             # One hash seed for all, so that no process is luckier in its dicts than another.
             env={**os.environ, "PYTHONHASHSEED": "0"},
         )

@@ -166,7 +166,7 @@ def _bounds(results: Results) -> str:
         )
         for verdict in verdicts(results)
     ]
-    return _table(("work", "figure", "against", "theirs", "ours", "target", "ratio", "verdict"), rows)
+    return table(("work", "figure", "against", "theirs", "ours", "target", "ratio", "verdict"), rows)
 
 
 def _times(results: Results, works: list[Work]) -> str:
@@ -176,7 +176,7 @@ def _times(results: Results, works: list[Work]) -> str:
         if any(peer in results.seconds.get(work.key, {}) for work in works)
     ]
     rows = [(work.title, *(_time_and_ratio(results, work.key, peer) for peer in columns)) for work in works]
-    return _table(("work", *(works[0].base if peer == BASE else peer for peer in columns)), rows)
+    return table(("work", *(works[0].base if peer == BASE else peer for peer in columns)), rows)
 
 
 def _time_and_ratio(results: Results, work: str, peer: str) -> str:
@@ -195,9 +195,9 @@ def _lags(results: Results) -> str:
         )
         for work in results.works
     ]
-    table = _table(("work", *columns), rows)
+    lags = table(("work", *columns), rows)
     idle = _number(_milliseconds(max(results.idle_lag, default=None)))
-    return f"{table}\n\nThe loop with nothing but the ticker on it lagged by {idle} ms at worst."
+    return f"{lags}\n\nThe loop with nothing but the ticker on it lagged by {idle} ms at worst."
 
 
 def _stalls(results: Results) -> str:
@@ -213,12 +213,12 @@ def _stalls(results: Results) -> str:
         if peer in results.fifo_lag or peer in results.slow_lag
     ]
     header = ("library", "FIFO that nobody writes to", *(f"slow mount: {name}" for name in operations), "")
-    return _table(header, rows)
+    return table(header, rows)
 
 
 def _peaks(results: Results) -> str:
     rows = [(peer, _number(bytes_ / results.scale.large)) for peer, bytes_ in results.peak.items()]
-    return _table(("library", "ratio"), rows)
+    return table(("library", "ratio"), rows)
 
 
 def _notes(results: Results) -> str:
@@ -317,7 +317,7 @@ def _number(value: float | None) -> str:
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """A Markdown table whose columns are aligned in the source too."""
     cells = [list(header), *(list(row) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]

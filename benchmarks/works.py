@@ -20,6 +20,8 @@ _LINE = "The quick brown fox jumps over the lazy dog; 0123456789.\n"
 CONTENT = (_LINE * (SMALL // len(_LINE) + 1)).encode()[:SMALL]
 SEQUENTIAL_FILES = 64
 """How many files a sequential work reads in turn."""
+_SIZED = 8 << 20
+"""Bytes of all files of one size, where a work reads files of that size in turn."""
 MOST_ENTRIES = 2_000
 """The most directory entries that a work makes for one turn."""
 
@@ -39,7 +41,7 @@ class Work:
     count: int = 0
     """Files under one gather; 0 where the number follows from the clock."""
     size: int = 0
-    """Bytes of the file that a program reads or writes; 0 for the small files."""
+    """Bytes of the file that is read or written; 0 for the small files."""
     unit: int = 0
     """Bytes of one item of a stream: a chunk, a line."""
     most_cpu: float | None = None
@@ -62,6 +64,11 @@ class Work:
     def handle(self) -> bool:
         """Whether it is a program over an open file."""
         return self.operation in PROGRAMS
+
+    @property
+    def has_floor(self) -> bool:
+        """Whether the bare calls are measured as well."""
+        return not self.handle and not self.size and self.operation != "iterdir"
 
     @property
     def base(self) -> str:
@@ -89,6 +96,12 @@ class Work:
 def _streamed(key: str, title: str, operation: str, most: float, size: int, unit: int) -> Work:
     """A file from its beginning to its end, item by item; the figures are those of one item."""
     return Work(key, title, operation, most, shape="stream", size=size, unit=unit, most_compat=0.1)
+
+
+def _sized(operation: str, title: str, size: int, most: float) -> Work:
+    """A whole file of a size at which neither the calls nor the copying is everything."""
+    label = f"{size >> 20}m" if size >= 1 << 20 else f"{size >> 10}k"
+    return Work(f"{operation}_{label}", title, operation, most, size=size)
 
 
 def _whole_text(operation: str, title: str) -> Work:
@@ -126,6 +139,14 @@ WORKS: dict[str, Work] = {
         Work("rmdir", "rmdir", "rmdir", 2.0, below="to_thread"),
         Work("unlink", "unlink", "unlink", 2.0, below="to_thread"),
         Work("rename", "rename", "rename", 2.0, below="to_thread"),
+        Work("iterdir", "iterdir, {entries:,} entries", "iterdir", 1.0),
+        _sized("read_bytes", "read_bytes {size}", 32 << 10, 0.8),
+        _sized("read_bytes", "read_bytes {size}", 256 << 10, 1.3),
+        _sized("read_bytes", "read_bytes {size}", 1 << 20, 1.2),
+        _sized("read_bytes", "read_bytes {size}", 4 << 20, 1.1),
+        _sized("read_text", "read_text {size}", 32 << 10, 0.8),
+        _sized("read_text", "read_text {size}", 256 << 10, 1.6),
+        _sized("read_text", "read_text {size}", 1 << 20, 1.6),
         Work("read_bytes_large", "read_bytes {large}", "read_bytes", 0.8, shape="single", most_memory=1.05),
         _streamed("read_64k", "read {size} in chunks of 64 KiB", "read_chunks", 1.0, 64 << 20, 64 << 10),
         _streamed("read_4k", "read {size} in chunks of 4 KiB", "read_chunks", 0.7, 8 << 20, 4 << 10),
@@ -134,6 +155,14 @@ WORKS: dict[str, Work] = {
         _whole_text("read_all", "read() of {size} of mixed scripts"),
         _streamed("write_4k", "{items:,} writes of 4 KiB", "write_chunks", 0.8, 2_000 * SMALL, SMALL),
         Work("open_read", "open, read 4 KiB, close", "open_read", 1.5),
+        _sized("open_all", "open, read() {size}, close", 32 << 10, 1.6),
+        _sized("open_all", "open, read() {size}, close", 128 << 10, 1.5),
+        _sized("open_all", "open, read() {size}, close", 256 << 10, 1.5),
+        _sized("open_all", "open, read() {size}, close", 1 << 20, 1.3),
+        _sized("open_text", "open, read() {size} of text, close", 32 << 10, 1.6),
+        _sized("open_text", "open, read() {size} of text, close", 128 << 10, 1.5),
+        _sized("open_text", "open, read() {size} of text, close", 256 << 10, 2.0),
+        _sized("open_text", "open, read() {size} of text, close", 1 << 20, 2.0),
     )
 }
 
@@ -151,6 +180,8 @@ class Scale:
     """Bytes of the large file."""
     gather: int
     """The most files under one gather."""
+    entries: int
+    """Entries of the directory that is iterated over."""
     part: int
     """Open files are read and written to this part, one of so many."""
     settle: bool
@@ -162,13 +193,37 @@ class Scale:
         """The work at this scale, its title filled in."""
         fitted = replace(work, count=min(work.count, self.gather), size=work.size // self.part)
         title = work.title.format(
-            count=fitted.count, large=_mebibytes(self.large), size=_mebibytes(fitted.size), items=fitted.items
+            count=fitted.count,
+            entries=self.entries,
+            large=_binary(self.large),
+            size=_binary(fitted.size),
+            items=fitted.items,
         )
         return replace(fitted, title=title)
 
 
-FULL = Scale(rounds=15, turn=0.03, lag=0.3, large=256 << 20, gather=2_000, part=1, settle=True, blocked=0.3)
-QUICK = Scale(rounds=1, turn=0.002, lag=0.005, large=4 << 20, gather=50, part=8, settle=False, blocked=0.15)
+FULL = Scale(
+    rounds=15,
+    turn=0.03,
+    lag=0.3,
+    large=256 << 20,
+    gather=2_000,
+    entries=5_000,
+    part=1,
+    settle=True,
+    blocked=0.3,
+)
+QUICK = Scale(
+    rounds=1,
+    turn=0.002,
+    lag=0.005,
+    large=4 << 20,
+    gather=50,
+    entries=300,
+    part=8,
+    settle=False,
+    blocked=0.15,
+)
 
 
 class Files:
@@ -177,6 +232,7 @@ class Files:
     def __init__(self, directory: str) -> None:
         self.directory = directory
         self.large = os.path.join(directory, "large")
+        self.entries = os.path.join(directory, "entries")
 
     def create(self, scale: Scale) -> None:
         """Make the files that are read, all of them in the page cache and on the device."""
@@ -185,6 +241,9 @@ class Files:
         for name in self.shared(max(scale.gather, SEQUENTIAL_FILES)):
             with open(name, "wb") as file:
                 file.write(CONTENT)
+        os.mkdir(self.entries)
+        for index in range(scale.entries):
+            _empty_file(os.path.join(self.entries, f"entry-{index:06}"))
         block = CONTENT * 256
         with open(self.large, "wb") as file:
             for _ in range(scale.large // len(block)):
@@ -195,6 +254,11 @@ class Files:
     def shared(self, count: int) -> list[str]:
         """The first so many of the small files that are read."""
         return [os.path.join(self.directory, "shared", f"{index:06}") for index in range(count)]
+
+    def sized(self, size: int) -> list[str]:
+        """Files of a size, all of them together no more than a processor's cache."""
+        count = max(1, min(SEQUENTIAL_FILES, _SIZED // size))
+        return [os.path.join(self.directory, "sized", f"{size}-{index:02}") for index in range(count)]
 
     def names(self, work: Work, owner: str, count: int, first: int = 0) -> Names:
         """The names that a run over `count` operations goes through; `prepare` makes what they need.
@@ -210,8 +274,10 @@ class Files:
         if work.shape == "single":
             name = self._stream(work, owner, 0, work.size) if work.handle else self.large
             return [name for _ in numbers]
+        if work.operation == "iterdir":
+            return [self.entries for _ in numbers]
         if not work.consuming:
-            available = self.shared(work.count or SEQUENTIAL_FILES)
+            available = self.sized(work.size) if work.size else self.shared(work.count or SEQUENTIAL_FILES)
             return [available[number % len(available)] for number in numbers]
         names = [self._own(owner, number) for number in numbers]
         if work.operation == "rename":
@@ -257,9 +323,14 @@ def verify(work: Work, names: Names, result: Any) -> None:
     match work.operation:
         case operation if work.handle:
             done = did_its_work(operation, name, int(second or 1), CONTENT, result)
-        case "read_bytes" if work.shape == "single":
+        case "read_bytes" if work.shape == "single" or work.size:
             with open(name, "rb") as file:
                 done = memoryview(result) == file.read()
+        case "read_text" if work.size:
+            with open(name, encoding="utf-8") as file:
+                done = result == file.read()
+        case "iterdir":
+            done = sorted(map(os.fspath, result)) == sorted(entry.path for entry in os.scandir(name))
         case "read_bytes":
             done = bytes(result) == CONTENT
         case "read_text":
@@ -283,8 +354,8 @@ def verify(work: Work, names: Names, result: Any) -> None:
         raise AssertionError(f"{work.operation} did not do its work: {result!r:.200}")
 
 
-def _mebibytes(size: int) -> str:
-    return f"{size >> 20} MiB"
+def _binary(size: int) -> str:
+    return f"{size >> 20} MiB" if size >= 1 << 20 else f"{size >> 10} KiB"
 
 
 def _size(result: Any) -> int | None:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+import rapfiles
+
 _ROOT = Path(__file__).parent.parent
 _WORKS = {
     "read_bytes",
@@ -26,23 +28,31 @@ _WORKS = {
     "unlink",
     "rename",
     "read_bytes_large",
+    "iterdir",
 }
+_SIZED = {f"read_bytes_{size}" for size in ("32k", "256k", "1m", "4m")}
+_SIZED_TEXTS = {f"read_text_{size}" for size in ("32k", "256k", "1m")}
+_OPEN_ALL = {f"open_all_{size}" for size in ("32k", "128k", "256k", "1m")}
+_OPEN_TEXT = {f"open_text_{size}" for size in ("32k", "128k", "256k", "1m")}
 _STREAMS = {"read_64k", "read_4k", "lines", "write_4k"}
-_TEXTS = {"lines", "readlines", "read_all"}
-_HANDLES = _STREAMS | _TEXTS | {"open_read"}
+_TEXTS = {"lines", "readlines", "read_all"} | _OPEN_TEXT
+_HANDLES = _STREAMS | _TEXTS | {"open_read"} | _OPEN_ALL
+_HAVE_FLOOR = _WORKS - {"iterdir"}
+_WORKS |= _SIZED | _SIZED_TEXTS
 _OURS = {"rapfiles", "rapfiles.compat"}
+_ENTRIES = {"stat", "exists", "mkdir", "rmdir", "unlink", "rename", "iterdir"}
 # Peer, and the module that it needs; then the works that it has no operation for.
 _PEERS = {
     "to_thread": ("asyncio", set()),
     "rapfiles.compat": ("rapfiles", _WORKS),
-    "aiofiles": ("aiofiles", set()),
+    "aiofiles": ("aiofiles", {"iterdir"}),
     "anyio": ("anyio", set()),
-    "aiofile": ("aiofile", {"stat", "exists", "mkdir", "rmdir", "unlink", "rename", "readlines"}),
-    "aerofs": ("aerofs", set()),
-    "ayafileio": ("ayafileio", {"stat", "exists", "mkdir", "rmdir", "unlink", "rename"}),
-    "ayafileio.aopen": ("ayafileio", {"stat", "exists", "mkdir", "rmdir", "unlink", "rename"}),
-    "obstore": ("obstore", {"read_text", "exists", "mkdir", "rmdir"} | _TEXTS),
-    "opendal": ("opendal", {"read_text"} | _TEXTS),
+    "aiofile": ("aiofile", {"readlines"} | _ENTRIES),
+    "aerofs": ("aerofs", {"iterdir"}),
+    "ayafileio": ("ayafileio", _ENTRIES),
+    "ayafileio.aopen": ("ayafileio", _ENTRIES),
+    "obstore": ("obstore", {"read_text", "iterdir", "exists", "mkdir", "rmdir"} | _TEXTS | _SIZED_TEXTS),
+    "opendal": ("opendal", {"read_text", "iterdir"} | _TEXTS | _SIZED_TEXTS),
 }
 
 pytestmark = pytest.mark.skipif(
@@ -50,10 +60,12 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def _benchmarks(*arguments: str, first: Path | None = None) -> subprocess.CompletedProcess[str]:
+def _benchmarks(
+    *arguments: str, first: Path | None = None, command: str = "benchmarks"
+) -> subprocess.CompletedProcess[str]:
     """Run the command; modules in the folder `first` are found before all others."""
     return subprocess.run(
-        [sys.executable, "-m", "benchmarks", *arguments],
+        [sys.executable, "-m", command, *arguments],
         cwd=_ROOT,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -84,7 +96,7 @@ def test_everything_once(tmp_path: Path) -> None:
     for name, work in found["works"].items():
         able = {peer for peer in installed if name not in _PEERS[peer][1]}
         assert set(work["peers"]) - {"floor"} == able | {"pathlib", "rapfiles"}
-        assert ("floor" in work["peers"]) == ("floor" not in found["missing"] and name in _WORKS)
+        assert ("floor" in work["peers"]) == ("floor" not in found["missing"] and name in _HAVE_FLOOR)
         for peer, figures in work["peers"].items():
             assert _positive(figures["microseconds"]), (name, peer)
             assert _positive(figures["ratio"]), (name, peer)
@@ -166,6 +178,33 @@ def test_a_choice_on_uvloop_beside_a_missing_library(tmp_path: Path) -> None:
         }
     assert list(files.iterdir()) == []
     assert list(slow.iterdir()) == []
+
+
+def test_two_builds_side_by_side(tmp_path: Path) -> None:
+    """The same one twice here, as it is installed, or found beside the checkout."""
+    package = str(Path(rapfiles.__file__).parent.parent)
+    ended = _benchmarks(
+        *(sys.executable, sys.executable, "--quick", "--rounds", "2", "--only", "stat,iterdir"),
+        *("--directory", str(tmp_path)),
+        first=Path(package),
+        command="benchmarks.compare",
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "2 interleaved rounds" in ended.stdout
+    rows = [line for line in ended.stdout.splitlines() if line.startswith(("| stat ", "| iterdir,"))]
+    assert len(rows) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_through_a_server() -> None:
+    for module in ("starlette", "uvicorn"):
+        pytest.importorskip(module)
+    ended = _benchmarks(
+        *("--rounds", "1", "--requests", "4", "--libraries", "rapfiles,anyio"), command="benchmarks.http"
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    for response in ("whole", "chunks"):
+        assert f"| {response:<8} | rapfiles |" in ended.stdout
 
 
 @pytest.mark.parametrize(

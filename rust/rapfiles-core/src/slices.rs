@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use crate::cached::IoVec;
+use crate::platform;
 
 /// More is read by workers, several at once where there are processors for it.
 pub const MOST_SLICED: usize = 4 << 20;
@@ -14,6 +15,9 @@ pub const MOST_SLICED: usize = 4 << 20;
 const LONGEST_TURN: Duration = Duration::from_micros(50);
 /// So much is read with one call: some 10 µs of copying, three times as long into memory that nobody has used before.
 const SLICE: usize = 64 << 10;
+
+/// From this size on, glibc takes the memory for a result from the kernel, and gives it back, until it learns better.
+const LARGE: usize = 128 << 10;
 
 /// How far a read in slices has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +45,9 @@ pub struct Slices {
 impl Slices {
     /// A read of so many bytes from `offset` on. `to_end`: they are all that the file has.
     pub(crate) fn new(offset: u64, length: usize, to_end: bool) -> Self {
+        if length >= LARGE {
+            platform::keep_freed_memory();
+        }
         Self { offset, length, done: 0, to_end }
     }
 

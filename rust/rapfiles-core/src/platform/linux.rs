@@ -113,6 +113,29 @@ pub(crate) fn create_event() -> io::Result<(OwnedFd, Option<OwnedFd>)> {
     Ok((unsafe { OwnedFd::from_raw_fd(fd) }, None))
 }
 
+/// Tells the C library that large blocks of memory come and go here, so that it keeps what is freed for the next one.
+///
+/// By default glibc gives the freed end of its heap back to the kernel beyond two of the largest block that was ever
+/// freed. Several results of a megabyte at a time then cost hundreds of page faults each, which take longer than copying
+/// the file. It learns of a larger block by one that is freed (`M_MMAP_THRESHOLD` in mallopt(3)); whoever has set the
+/// limits for this process keeps them. The block is never touched, so it is never there.
+#[cfg(target_env = "gnu")]
+pub(crate) fn keep_freed_memory() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// It keeps twice as much.
+    const BLOCK: usize = 16 << 20;
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    if !TOLD.swap(true, Ordering::Relaxed) {
+        // SAFETY: what was allocated, or null, is freed; nothing is done with it, which the compiler must not know.
+        unsafe { libc::free(std::hint::black_box(libc::malloc(BLOCK))) };
+    }
+}
+
+/// Other C libraries have limits of their own.
+#[cfg(not(target_env = "gnu"))]
+pub(crate) fn keep_freed_memory() {}
+
 /// Tells the kernel that a big buffer is about to be filled, so that it comes in few large pages.
 pub(crate) fn expect_large_use(start: *mut u8, length: usize) {
     advise(start, length, libc::MADV_HUGEPAGE);

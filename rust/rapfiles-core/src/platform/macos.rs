@@ -135,6 +135,9 @@ pub(crate) fn create_event() -> io::Result<(OwnedFd, Option<OwnedFd>)> {
     Ok((readable, Some(writable)))
 }
 
+/// The C library keeps what it thinks best.
+pub(crate) fn keep_freed_memory() {}
+
 /// There is nothing to tell the kernel: large pages have to be asked for when memory is allocated.
 pub(crate) fn expect_large_use(_start: *mut u8, _length: usize) {}
 

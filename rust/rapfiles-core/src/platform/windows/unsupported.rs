@@ -62,6 +62,9 @@ pub(crate) fn remove_attribute(_path: &NativePath, _name: &NativePath, _follow: 
 /// A process cannot fork.
 pub(crate) fn at_fork(_then: fn()) {}
 
+/// The C library keeps what it thinks best.
+pub(crate) fn keep_freed_memory() {}
+
 /// There is nothing to tell the kernel.
 pub(crate) fn expect_large_use(_start: *mut u8, _length: usize) {}
 
