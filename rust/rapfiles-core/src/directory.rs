@@ -1,6 +1,9 @@
 //! Directories: making, removing and listing them.
 
+use std::collections::TryReserveError;
+
 use crate::error::{About, Error, Subject};
+use crate::memory::extend;
 use crate::outcome::Outcome;
 use crate::platform::{self, NativePath};
 use crate::resolve;
@@ -112,9 +115,11 @@ impl DirectoryListing {
         Some(&self.names[start..end])
     }
 
-    pub(crate) fn push(&mut self, name: &[u8]) {
-        self.names.extend_from_slice(name);
+    pub(crate) fn push(&mut self, name: &[u8]) -> Result<(), TryReserveError> {
+        self.ends.try_reserve(1)?;
+        extend(&mut self.names, name)?;
         self.ends.push(self.names.len());
+        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Why an operation failed, and which of its paths the failure is about.
 
+use std::collections::TryReserveError;
 use std::io;
 
 use crate::platform::NativePath;
@@ -43,6 +44,8 @@ pub enum Error {
         /// The name that was looked up.
         name: String,
     },
+    /// There was no memory for what was asked for.
+    OutOfMemory,
     /// The worker panicked: a defect of this library.
     Panic(String),
 }
@@ -50,7 +53,11 @@ pub enum Error {
 impl Error {
     /// The error of a system call, naming `subject`.
     pub fn new(error: &io::Error, subject: Subject) -> Self {
-        Self::Os { code: code_of(error), subject }
+        match error.raw_os_error() {
+            // Where the system says so itself, that is its error like any other, as for Python.
+            None if error.kind() == io::ErrorKind::OutOfMemory => Self::OutOfMemory,
+            _ => Self::Os { code: code_of(error), subject },
+        }
     }
 
     /// The operating system's error code, if it has one.
@@ -59,6 +66,12 @@ impl Error {
             Self::Os { code, .. } => Some(*code),
             _ => None,
         }
+    }
+}
+
+impl From<TryReserveError> for Error {
+    fn from(_: TryReserveError) -> Self {
+        Self::OutOfMemory
     }
 }
 

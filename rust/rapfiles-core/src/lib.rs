@@ -20,6 +20,7 @@ mod home;
 mod keep_alive;
 mod kind;
 mod link;
+pub mod memory;
 mod metadata;
 mod operation;
 mod outcome;
@@ -48,7 +49,7 @@ pub use error::{Error, Subject};
 pub use fill::{Fill, TextFill};
 pub use handle::{
     Adoption, Decoder, Facts, Fetched, Form, Guard, Handle, HandleJob, LineBatch, LineEnds, MOST_NOW,
-    OpenedFile, Position, Salvage, Task, TaskRoom, Undecodable, Until, Written,
+    OpenedFile, Position, Salvage, Task, TaskRoom, Undecoded, Until, Written,
 };
 pub use keep_alive::{KeepAlive, release_memory};
 pub use link::TargetKind;

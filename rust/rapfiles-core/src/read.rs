@@ -197,7 +197,7 @@ fn read_rest(file: &File, size: u64) -> Result<Vec<u8>, Error> {
     let room = usize::try_from(size).ok().and_then(|size| size.checked_add(1));
     room.ok_or(())
         .and_then(|room| content.try_reserve_exact(room).map_err(drop))
-        .map_err(|()| io::Error::from_raw_os_error(platform::OUT_OF_MEMORY))
+        .map_err(|()| io::ErrorKind::OutOfMemory.into())
         .and_then(|()| platform::read_to_end(file, &mut content, None))
         .about(Subject::Nothing)?;
     Ok(content)

@@ -1,8 +1,10 @@
 //! Text: UTF-8, ASCII and Latin-1 to and from Python's three string layouts, with newline translation.
 
 use std::borrow::Cow;
+use std::collections::TryReserveError;
 use std::fmt;
 
+use crate::memory::{copied, extend};
 use crate::parallel;
 use crate::write::Data;
 
@@ -331,35 +333,47 @@ impl TextSource {
     }
 
     /// The encoded text, or `None` where the codec has no room for a character.
-    pub(crate) fn encode(&self, codec: Codec, newline: Newline) -> Option<Cow<'_, [u8]>> {
+    pub(crate) fn encode(
+        &self,
+        codec: Codec,
+        newline: Newline,
+    ) -> Result<Option<Cow<'_, [u8]>>, TryReserveError> {
         let bytes = self.data.bytes();
         let encoded = if self.ascii || (codec == Codec::Latin1 && self.width == 1) {
             Cow::Borrowed(bytes)
         } else {
             let mut encoded = Vec::new();
-            encoded.try_reserve(bytes.len()).ok()?;
+            encoded.try_reserve(bytes.len())?;
             for code in self.codes() {
+                encoded.try_reserve(4)?;
                 match codec {
                     Codec::Utf8 => {
-                        let char = char::from_u32(code)?;
+                        let Some(char) = char::from_u32(code) else { return Ok(None) };
                         encoded.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
                     }
                     Codec::Ascii if code < 0x80 => encoded.push(code as u8),
                     Codec::Latin1 if code < 0x100 => encoded.push(code as u8),
-                    Codec::Ascii | Codec::Latin1 => return None,
+                    Codec::Ascii | Codec::Latin1 => return Ok(None),
                 }
             }
             Cow::Owned(encoded)
         };
-        Some(match newline.written() {
-            Some(newline) => Cow::Owned(replace_line_feeds(&encoded, newline)),
+        Ok(Some(match newline.written() {
+            Some(newline) => Cow::Owned(replace_line_feeds(&encoded, newline)?),
             None => encoded,
-        })
+        }))
     }
 
     /// The same, as a vector.
-    pub fn encode_owned(&self, codec: Codec, newline: Newline) -> Option<Vec<u8>> {
-        self.encode(codec, newline).map(Cow::into_owned)
+    ///
+    /// # Errors
+    /// When there is no memory.
+    pub fn encode_owned(&self, codec: Codec, newline: Newline) -> Result<Option<Vec<u8>>, TryReserveError> {
+        Ok(match self.encode(codec, newline)? {
+            Some(Cow::Owned(encoded)) => Some(encoded),
+            Some(Cow::Borrowed(encoded)) => Some(copied(encoded)?),
+            None => None,
+        })
     }
 
     fn codes(&self) -> impl Iterator<Item = u32> + '_ {
@@ -379,16 +393,17 @@ impl fmt::Debug for TextSource {
     }
 }
 
-fn replace_line_feeds(encoded: &[u8], newline: &[u8]) -> Vec<u8> {
-    let mut replaced = Vec::with_capacity(encoded.len() + encoded.len() / 16);
+fn replace_line_feeds(encoded: &[u8], newline: &[u8]) -> Result<Vec<u8>, TryReserveError> {
+    let mut replaced = Vec::new();
+    replaced.try_reserve(encoded.len() + encoded.len() / 16)?;
     let mut from = 0;
     for at in memchr::memchr_iter(b'\n', encoded) {
-        replaced.extend_from_slice(&encoded[from..at]);
-        replaced.extend_from_slice(newline);
+        extend(&mut replaced, &encoded[from..at])?;
+        extend(&mut replaced, newline)?;
         from = at + 1;
     }
-    replaced.extend_from_slice(&encoded[from..]);
-    replaced
+    extend(&mut replaced, &encoded[from..])?;
+    Ok(replaced)
 }
 
 #[cfg(test)]
@@ -452,18 +467,21 @@ mod tests {
     #[test]
     fn what_a_codec_does_not_encode_is_refused() {
         let source = |code: u32| TextSource::new(Data::Owned(code.to_ne_bytes().to_vec()), 4, false);
-        assert_eq!(source(0x20ac).encode(Codec::Utf8, Newline::Untouched).unwrap(), "€".as_bytes());
-        assert!(source(0xd800).encode(Codec::Utf8, Newline::Untouched).is_none());
-        assert!(source(0x20ac).encode(Codec::Latin1, Newline::Untouched).is_none());
-        assert!(source(0xe9).encode(Codec::Ascii, Newline::Untouched).is_none());
-        assert_eq!(*source(0xe9).encode(Codec::Latin1, Newline::Untouched).unwrap(), [0xe9]);
+        assert_eq!(source(0x20ac).encode(Codec::Utf8, Newline::Untouched).unwrap().unwrap(), "€".as_bytes());
+        assert!(source(0xd800).encode(Codec::Utf8, Newline::Untouched).unwrap().is_none());
+        assert!(source(0x20ac).encode(Codec::Latin1, Newline::Untouched).unwrap().is_none());
+        assert!(source(0xe9).encode(Codec::Ascii, Newline::Untouched).unwrap().is_none());
+        assert_eq!(*source(0xe9).encode(Codec::Latin1, Newline::Untouched).unwrap().unwrap(), [0xe9]);
     }
 
     #[test]
     fn line_feeds_are_replaced_when_writing() {
         let source = TextSource::new(Data::Owned(b"a\nb\n".to_vec()), 1, true);
-        assert_eq!(*source.encode(Codec::Utf8, Newline::CarriageReturnLineFeed).unwrap(), *b"a\r\nb\r\n");
-        assert_eq!(*source.encode(Codec::Utf8, Newline::CarriageReturn).unwrap(), *b"a\rb\r");
-        assert_eq!(*source.encode(Codec::Utf8, Newline::Untouched).unwrap(), *b"a\nb\n");
+        assert_eq!(
+            *source.encode(Codec::Utf8, Newline::CarriageReturnLineFeed).unwrap().unwrap(),
+            *b"a\r\nb\r\n"
+        );
+        assert_eq!(*source.encode(Codec::Utf8, Newline::CarriageReturn).unwrap().unwrap(), *b"a\rb\r");
+        assert_eq!(*source.encode(Codec::Utf8, Newline::Untouched).unwrap().unwrap(), *b"a\nb\n");
     }
 }

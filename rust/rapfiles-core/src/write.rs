@@ -29,6 +29,16 @@ unsafe impl Send for SharedBytes {}
 // SAFETY: as above.
 unsafe impl Sync for SharedBytes {}
 
+impl SharedBytes {
+    /// Leaves the first bytes out.
+    pub(crate) fn skip(&mut self, count: usize) {
+        let count = count.min(self.length);
+        // SAFETY: within the bytes.
+        self.start = unsafe { self.start.add(count) };
+        self.length -= count;
+    }
+}
+
 impl Data {
     /// The `length` bytes at `start`.
     ///
@@ -85,7 +95,7 @@ pub(crate) fn write_text(
     append: bool,
 ) -> Result<Outcome, Error> {
     let file = open(path, append)?;
-    let Some(bytes) = text.encode(codec, newline) else {
+    let Some(bytes) = text.encode(codec, newline)? else {
         platform::close(file).about(Subject::Nothing)?;
         return Ok(Outcome::Unencodable);
     };

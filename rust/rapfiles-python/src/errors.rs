@@ -1,6 +1,8 @@
 //! Errors: the one place where the engine's become Python's.
 
-use pyo3::exceptions::{PyKeyError, PyLookupError, PyOSError, PyRuntimeError};
+use std::collections::TryReserveError;
+
+use pyo3::exceptions::{PyKeyError, PyLookupError, PyMemoryError, PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use rapfiles_core::{Error, NativePath, Subject};
@@ -49,6 +51,11 @@ pub(crate) fn unsupported(py: Python<'_>, message: &'static str) -> PyErr {
     }
 }
 
+/// `MemoryError`.
+pub(crate) fn no_memory(_: TryReserveError) -> PyErr {
+    PyMemoryError::new_err(())
+}
+
 /// The exception that the synchronous call would have raised.
 pub(crate) fn exception(py: Python<'_>, error: Error, names: &Names) -> PyErr {
     match error {
@@ -65,6 +72,7 @@ pub(crate) fn exception(py: Python<'_>, error: Error, names: &Names) -> PyErr {
             let name = name.repr().map_or_else(|_| String::new(), |name| name.to_string());
             PyLookupError::new_err(format!("no such {kind}: {name}"))
         }
+        Error::OutOfMemory => PyMemoryError::new_err(()),
         Error::Panic(message) => {
             PyRuntimeError::new_err(format!("a worker of rapfiles panicked, which is a defect: {message}"))
         }

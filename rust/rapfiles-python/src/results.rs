@@ -8,10 +8,13 @@ use pyo3::exceptions::PyMemoryError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyList, PyString};
+use rapfiles_core::memory::joined;
 use rapfiles_core::{
     FileSystem, FileSystemLimits, KeepAlive, LargeFile, OpenedFile, Outcome, Room, Text, TextFill,
 };
 
+use crate::errors::no_memory;
+use crate::handle::strings::bytes_of;
 use crate::listing::DirectoryListing;
 use crate::stat_result;
 
@@ -111,7 +114,7 @@ pub(crate) fn convert(py: Python<'_>, outcome: Outcome, room: Option<Py<PyAny>>)
         Outcome::Done => py.None(),
         Outcome::Flag(flag) => PyBool::new(py, flag).to_owned().into_any().unbind(),
         Outcome::Count(count) => PyInt::new(py, count).into_any().unbind(),
-        Outcome::Bytes(bytes) | Outcome::Undecodable(bytes) => PyBytes::new(py, &bytes).into_any().unbind(),
+        Outcome::Bytes(bytes) | Outcome::Undecodable(bytes) => bytes_of(py, &bytes)?.into_any().unbind(),
         Outcome::InRoom | Outcome::TextFilled(_) => room.unwrap_or_else(|| py.None()),
         Outcome::Large(file) => return Ok(Converted::Large(file)),
         Outcome::Filled { length, tail } => filled(py, room, length, &tail)?,
@@ -152,9 +155,8 @@ pub(crate) fn filled(
         return Ok(room);
     }
     // The file has shrunk or grown while it was read.
-    let mut changed = content[..length].to_vec();
-    changed.extend_from_slice(tail);
-    Ok(PyBytes::new(py, &changed).into_any().unbind())
+    let changed = joined(&[&content[..length], tail]).map_err(no_memory)?;
+    Ok(bytes_of(py, &changed)?.into_any().unbind())
 }
 
 fn text(py: Python<'_>, text: Text) -> PyResult<Converted> {

@@ -1,6 +1,9 @@
 //! Lines in batches, found and measured by a worker so that nothing is left to be done but to make strings of them.
 
+use std::collections::TryReserveError;
+
 use super::decoder::{Decoder, Form};
+use crate::memory::copied;
 use crate::text::Layout;
 
 /// Lines, one behind the other.
@@ -18,10 +21,14 @@ pub struct LineBatch {
 
 impl LineBatch {
     /// All lines that the decoder has; what is left behind the last one too where the file has ended.
-    pub(super) fn take(decoder: &mut Decoder, ended: bool) -> Self {
+    ///
+    /// # Errors
+    /// When there is no memory. The decoder has everything still.
+    pub(super) fn take(decoder: &mut Decoder, ended: bool) -> Result<Self, TryReserveError> {
         let mut lengths = Vec::new();
         let mut whole = 0;
         while let Some(length) = decoder.find_line_from(whole) {
+            lengths.try_reserve(1)?;
             lengths.push(length);
             whole += length;
         }
@@ -30,7 +37,9 @@ impl LineBatch {
             whole = decoder.len();
         }
         let (content, form) = decoder.peek(whole);
-        let content = content.to_vec();
+        let content = copied(content)?;
+        let mut lines = Vec::new();
+        lines.try_reserve_exact(lengths.len())?;
         decoder.consume(whole);
         let mut at = 0;
         let measured = lengths.into_iter().map(|length| {
@@ -38,8 +47,8 @@ impl LineBatch {
             at += length;
             (length, if form == Form::Utf8 { Layout::of(line) } else { Layout::of_single_bytes(line) })
         });
-        let lines = measured.collect();
-        Self { content, form, lines, next: 0, at: 0, ended }
+        lines.extend(measured);
+        Ok(Self { content, form, lines, next: 0, at: 0, ended })
     }
 
     /// Takes the next line: its bytes, whether they are to be copied as they are, and its layout.

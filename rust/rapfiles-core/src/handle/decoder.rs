@@ -4,6 +4,9 @@
 //! where these chunks begin. So the same chunks are decoded here. What has been decoded is kept as UTF-8 (or as it came,
 //! for Latin-1): strings are made of it only when lines or characters are asked for.
 
+use std::collections::TryReserveError;
+
+use crate::memory::{copied, extend, joined};
 use crate::text::{Codec, Newline, Text, decode};
 
 /// How much a synchronous text file decodes at once: `TextIOWrapper._CHUNK_SIZE`.
@@ -36,9 +39,20 @@ pub enum Form {
     Utf8,
 }
 
-/// Bytes that are not valid in the encoding, from the last character on that was cut off by the chunk before.
+/// Why bytes were not decoded.
 #[derive(Debug)]
-pub struct Undecodable(pub Vec<u8>);
+pub enum Undecoded {
+    /// They are not valid in the encoding. These are they, from the last character on that was cut off by the chunk before.
+    Invalid(Vec<u8>),
+    /// There is no memory for the characters. The bytes can be decoded later.
+    OutOfMemory,
+}
+
+impl From<TryReserveError> for Undecoded {
+    fn from(_: TryReserveError) -> Self {
+        Self::OutOfMemory
+    }
+}
 
 /// What became of a chunk.
 pub(super) enum Chunk {
@@ -187,10 +201,11 @@ impl Decoder {
     ///
     /// # Errors
     /// When they are not valid in the encoding. They are used up all the same, as in a synchronous text file.
-    pub fn decode(&mut self, bytes: &[u8], end: bool) -> Result<(), Undecodable> {
+    pub fn decode(&mut self, bytes: &[u8], end: bool) -> Result<(), Undecoded> {
         self.begin_chunk();
         let from = self.chunk.len();
         let pending_before = self.pending;
+        self.chunk.try_reserve(1 + self.undecoded.len() + bytes.len())?;
         if pending_before {
             self.chunk.push(b'\r');
         }
@@ -199,16 +214,25 @@ impl Decoder {
         self.chunk.extend_from_slice(bytes);
         let (form, valid) = match self.validate(begin, end) {
             Ok(valid) => valid,
-            Err(undecodable) => {
+            Err(undecoded) => {
                 self.chunk.truncate(from);
-                return Err(undecodable);
+                return Err(undecoded);
             }
         };
-        let input = || [&self.undecoded, bytes].concat();
         let universal = matches!(self.line_ends, LineEnds::Universal { .. });
-        let mut input_differs = None;
-        if universal && (pending_before || memchr::memchr(b'\r', &self.chunk[begin..valid]).is_some()) {
-            input_differs = Some(input());
+        let differs =
+            universal && (pending_before || memchr::memchr(b'\r', &self.chunk[begin..valid]).is_some());
+        let noted = match &mut self.input {
+            // What is undecoded is in it already.
+            Some(input) => extend(input, bytes),
+            None if differs => {
+                joined(&[&self.chunk[..from], &self.undecoded, bytes]).map(|input| self.input = Some(input))
+            }
+            None => Ok(()),
+        };
+        if let Err(error) = noted {
+            self.chunk.truncate(from);
+            return Err(error.into());
         }
         self.undecoded.splice(.., self.chunk[valid..].iter().copied());
         self.chunk.truncate(valid);
@@ -230,21 +254,15 @@ impl Decoder {
             (_, Form::Ascii) => form,
             (_, Form::Utf8) => Form::Utf8,
         };
-        if let Some(input) = input_differs {
-            let before = self.input.take().unwrap_or_else(|| self.chunk[..from].to_vec());
-            self.input = Some([before, input].concat());
-        } else if let Some(before) = &mut self.input {
-            before.extend_from_slice(bytes);
-        }
         let characters = count(&self.chunk[from..], form);
         self.ratio = if characters == 0 { 0.0 } else { bytes.len() as f64 / characters as f64 };
         Ok(())
     }
 
     /// What form the bytes from `begin` on have, and how far they are whole characters.
-    fn validate(&self, begin: usize, end: bool) -> Result<(Form, usize), Undecodable> {
+    fn validate(&self, begin: usize, end: bool) -> Result<(Form, usize), Undecoded> {
         let bytes = &self.chunk[begin..];
-        let undecodable = || Undecodable(bytes.to_vec());
+        let undecodable = || copied(bytes).map_or(Undecoded::OutOfMemory, Undecoded::Invalid);
         if bytes.is_ascii() {
             return Ok((Form::Ascii, self.chunk.len()));
         }
@@ -294,8 +312,12 @@ impl Decoder {
     }
 
     /// Adds characters that somebody else has decoded from so many bytes.
-    pub fn add(&mut self, text: &[u8], characters: usize, bytes: usize) {
+    ///
+    /// # Errors
+    /// When there is no memory.
+    pub fn add(&mut self, text: &[u8], characters: usize, bytes: usize) -> Result<(), TryReserveError> {
         self.begin_chunk();
+        self.chunk.try_reserve(text.len())?;
         let ascii = characters == text.len();
         self.form = match self.form {
             Form::Utf8 if !self.chunk.is_empty() => Form::Utf8,
@@ -304,6 +326,7 @@ impl Decoder {
         };
         self.chunk.extend_from_slice(text);
         self.ratio = if characters == 0 { 0.0 } else { bytes as f64 / characters as f64 };
+        Ok(())
     }
 
     /// Where the first line ends, its end included.
@@ -376,16 +399,24 @@ impl Decoder {
             _ if self.codec == Some(Codec::Latin1) => Form::Latin1,
             _ => Form::Utf8,
         };
-        text.extend_from_slice(rest);
-        self.chunk = text;
+        // Without the memory for both, what was taken is lost, as with a synchronous file.
+        if text.try_reserve(rest.len()).is_ok() {
+            text.extend_from_slice(rest);
+            self.chunk = text;
+        } else {
+            self.chunk.drain(..self.used);
+        }
         (self.used, self.scanned, self.input) = (0, 0, None);
     }
 
     /// Takes the first bytes as a text of its own.
-    pub fn take_text(&mut self, bytes: usize) -> Text {
-        let content = self.chunk[self.used..self.used + bytes].to_vec();
+    ///
+    /// # Errors
+    /// When there is no memory.
+    pub fn take_text(&mut self, bytes: usize) -> Result<Text, TryReserveError> {
+        let content = copied(&self.chunk[self.used..self.used + bytes])?;
         self.used += bytes;
-        self.text(content)
+        Ok(self.text(content))
     }
 
     fn text(&self, content: Vec<u8>) -> Text {
@@ -395,14 +426,13 @@ impl Decoder {
     }
 
     /// Decodes the rest of the file, behind what is there, and takes everything.
-    pub(super) fn decode_rest(&mut self, rest: Vec<u8>) -> Result<Text, Undecodable> {
+    pub(super) fn decode_rest(&mut self, rest: Vec<u8>) -> Result<Text, Undecoded> {
         let pending: &[u8] = if self.pending { b"\r" } else { b"" };
-        let mut prefix = self.chunk[self.used..].to_vec();
-        prefix.extend_from_slice(pending);
-        let decoded = prefix.len();
-        prefix.extend_from_slice(&self.undecoded);
+        let decoded = self.len() + pending.len();
         let mut content = rest;
-        if !prefix.is_empty() {
+        if decoded + self.undecoded.len() > 0 {
+            let prefix = joined(&[&self.chunk[self.used..], pending, &self.undecoded])?;
+            content.try_reserve(prefix.len())?;
             content.splice(..0, prefix);
         }
         let codec = self.codec.unwrap_or(Codec::Utf8);
@@ -413,8 +443,10 @@ impl Decoder {
         if matches!(self.line_ends, LineEnds::Universal { .. }) {
             self.seen |= line_ends_in(&content[decoded - pending.len()..]);
         }
-        let text = decode(content, codec, newline)
-            .map_err(|mut content| Undecodable(content.split_off(decoded.min(content.len()))))?;
+        let text = decode(content, codec, newline).map_err(|mut content| {
+            content.drain(..decoded.min(content.len()));
+            Undecoded::Invalid(content)
+        })?;
         self.reset(false);
         Ok(text)
     }
@@ -518,11 +550,11 @@ mod tests {
     fn an_invalid_chunk_is_used_up() {
         let mut decoder = Decoder::new(Some(Codec::Utf8), TRANSLATE);
         decoder.decode(b"a\xc3", false).unwrap();
-        assert_eq!(decoder.decode(b"b", false).unwrap_err().0, b"\xc3b");
+        assert!(matches!(decoder.decode(b"b", false), Err(Undecoded::Invalid(bytes)) if bytes == b"\xc3b"));
         decoder.decode(b"\xa9", false).unwrap();
         assert_eq!(decoder.peek(3).0, "aé".as_bytes());
         decoder.decode(b"\xc3", false).unwrap();
-        assert_eq!(decoder.decode(b"", true).unwrap_err().0, b"\xc3");
+        assert!(matches!(decoder.decode(b"", true), Err(Undecoded::Invalid(bytes)) if bytes == b"\xc3"));
     }
 
     #[test]

@@ -4,13 +4,14 @@ use std::fs::File;
 use std::io;
 use std::sync::{Arc, MutexGuard};
 
-use super::decoder::Decoder;
+use super::decoder::{Decoder, Undecoded};
 use super::job::{self, HandleJob, Task};
 use super::turn::{Handle, Inner, Salvage};
 use super::writer::{Waiter, Writer};
 use crate::cached::IoVec;
 use crate::engine::Engine;
 use crate::error::{Error, Subject};
+use crate::memory::copied;
 use crate::outcome::Outcome;
 use crate::platform;
 use crate::slices::{Sliced, Slices};
@@ -293,9 +294,9 @@ impl<'a> Guard<'a> {
     ///
     /// # Errors
     /// When it is not valid in that encoding.
-    pub fn decode_rest(&mut self) -> Option<Result<Text, super::Undecodable>> {
+    pub fn decode_rest(&mut self) -> Option<Result<Text, Undecoded>> {
         let Inner { reader, decoder, .. } = &mut *self.inner;
-        let rest = reader.available().to_vec();
+        let Ok(rest) = copied(reader.available()) else { return Some(Err(Undecoded::OutOfMemory)) };
         reader.clear();
         Some(decoder.as_mut()?.decode_rest(rest))
     }
@@ -330,10 +331,12 @@ impl<'a> Guard<'a> {
     ///
     /// # Errors
     /// When they are not valid in that encoding: they are used up all the same.
-    pub fn decode(&mut self, count: usize, end: bool) -> Result<(), super::Undecodable> {
+    pub fn decode(&mut self, count: usize, end: bool) -> Result<(), Undecoded> {
         let Inner { reader, decoder: Some(decoder), .. } = &mut *self.inner else { return Ok(()) };
         let result = decoder.decode(&reader.available()[..count], end);
-        reader.consume(count);
+        if !matches!(result, Err(Undecoded::OutOfMemory)) {
+            reader.consume(count);
+        }
         result
     }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::batch::LineBatch;
-use super::decoder::{Chunk, Decoder};
+use super::decoder::{Chunk, Decoder, Undecoded};
 use super::reader::{Filled, Reader, no_memory};
 use super::trace::Trace;
 use super::turn::{Aftermath, Handle, Salvage};
@@ -307,7 +307,7 @@ impl HandleJob {
                         Chunk::Undecodable(bytes) => return Ok(Outcome::Undecodable(bytes)),
                     }
                 };
-                Ok(Outcome::Lines(LineBatch::take(decoder, ended)))
+                Ok(Outcome::Lines(LineBatch::take(decoder, ended)?))
             }),
             Task::LayOut(mut fill) => {
                 fill.run();
@@ -554,7 +554,7 @@ fn read_at(file: &File, size: usize, offset: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     while content.len() < size {
         let have = content.len();
-        content.try_reserve((size - have).min(AT_ONCE.max(have))).map_err(|_| no_memory())?;
+        content.try_reserve((size - have).min(AT_ONCE.max(have)))?;
         content.resize(content.capacity().min(size), 0);
         match platform::read_at(file, &mut content[have..], offset + have as u64) {
             Ok(0) => {
@@ -673,9 +673,12 @@ fn chunk(
     let count = input.len();
     let before = decoder.len();
     let decoded = decoder.decode(input, count == 0);
-    reader.consume(count);
+    if !matches!(decoded, Err(Undecoded::OutOfMemory)) {
+        reader.consume(count);
+    }
     Ok(match decoded {
-        Err(undecodable) => Chunk::Undecodable(undecodable.0),
+        Err(Undecoded::Invalid(bytes)) => Chunk::Undecodable(bytes),
+        Err(Undecoded::OutOfMemory) => return Err(no_memory()),
         Ok(()) if count == 0 && decoder.len() == before => Chunk::End,
         Ok(()) => Chunk::Decoded,
     })
@@ -692,7 +695,8 @@ fn read_text(
         let Some(rest) = read_rest(file, reader, signal)? else { return Ok(Outcome::Done) };
         return Ok(match decoder.decode_rest(rest) {
             Ok(text) => Outcome::Text(text),
-            Err(undecodable) => Outcome::Undecodable(undecodable.0),
+            Err(Undecoded::Invalid(bytes)) => Outcome::Undecodable(bytes),
+            Err(Undecoded::OutOfMemory) => return Err(no_memory()),
         });
     };
     loop {
@@ -703,14 +707,14 @@ fn read_text(
         match chunk(file, reader, decoder, missing, signal)? {
             Chunk::Decoded => {}
             Chunk::End => {
-                let rest = decoder.take_text(decoder.len());
+                let rest = decoder.take_text(decoder.len())?;
                 decoder.exhaust();
                 return Ok(Outcome::Text(rest));
             }
             Chunk::Undecodable(bytes) => return Ok(Outcome::Undecodable(bytes)),
         }
     }
-    Ok(Outcome::Text(decoder.take_text(decoder.bytes_of(characters))))
+    Ok(Outcome::Text(decoder.take_text(decoder.bytes_of(characters))?))
 }
 
 /// What was read ahead and what is left of the file; `None` where waiting for it was interrupted.
@@ -727,7 +731,7 @@ fn read_rest(
     }
     let mut rest = Vec::new();
     let left = if signal.is_none() { left_in(file).unwrap_or(0) } else { 0 };
-    rest.try_reserve_exact(reader.len() + left + 1).map_err(|_| no_memory())?;
+    rest.try_reserve_exact(reader.len() + left + 1)?;
     rest.extend_from_slice(reader.available());
     reader.clear();
     if signal.is_none() {

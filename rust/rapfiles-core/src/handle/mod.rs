@@ -14,7 +14,7 @@ mod writer;
 
 pub use batch::LineBatch;
 pub(crate) use burial::Burials;
-pub use decoder::{Decoder, Form, LineEnds, Position, Undecodable};
+pub use decoder::{Decoder, Form, LineEnds, Position, Undecoded};
 pub use facts::Facts;
 pub use guard::{Fetched, Guard, MOST_NOW, Until, Written};
 pub use job::{HandleJob, Task, TaskRoom};

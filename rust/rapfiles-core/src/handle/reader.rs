@@ -99,7 +99,7 @@ impl Reader {
         if self.buffer.capacity() - self.buffer.len() < wanted {
             self.buffer.drain(..self.start);
             self.start = 0;
-            self.buffer.try_reserve(wanted).map_err(|_| no_memory())?;
+            self.buffer.try_reserve(wanted)?;
         }
         Ok(IoVec { start: self.buffer.spare_capacity_mut().as_mut_ptr().cast(), length: wanted })
     }
@@ -162,7 +162,7 @@ pub(crate) enum Filled {
 }
 
 pub(crate) fn no_memory() -> io::Error {
-    io::Error::from_raw_os_error(platform::OUT_OF_MEMORY)
+    io::ErrorKind::OutOfMemory.into()
 }
 
 #[cfg(test)]

@@ -126,8 +126,12 @@ impl Writer {
                     self.spare = bytes;
                 }
             }
-            shared if left > 0 => self.pieces.push_front(Data::Owned(shared.bytes()[written..].to_vec())),
-            Data::Shared(_) => {}
+            Data::Shared(mut bytes) => {
+                bytes.skip(written);
+                if left > 0 {
+                    self.pieces.push_front(Data::Shared(bytes));
+                }
+            }
         }
     }
 

@@ -16,7 +16,6 @@ use crate::resolve::Strictness;
 
 pub(crate) use libc::EIO;
 pub(crate) const IS_A_DIRECTORY: i32 = libc::EISDIR;
-pub(crate) const OUT_OF_MEMORY: i32 = libc::ENOMEM;
 /// What `pthread_create(3)` says.
 pub(crate) const NO_THREAD: i32 = libc::EAGAIN;
 
@@ -133,9 +132,7 @@ pub(crate) fn read_to_end(file: &File, content: &mut Vec<u8>, offset: Option<u64
     let mut at = offset;
     loop {
         if content.capacity() == content.len() {
-            content
-                .try_reserve(ROOM.max(content.len() / 2))
-                .map_err(|_| io::Error::from_raw_os_error(libc::ENOMEM))?;
+            content.try_reserve(ROOM.max(content.len() / 2))?;
         }
         let room = content.spare_capacity_mut();
         let (start, length) = (room.as_mut_ptr().cast(), room.len());
@@ -325,7 +322,7 @@ pub(crate) fn list_directory(path: &NativePath, stop: &dyn Fn() -> bool) -> io::
         // SAFETY: the entry is valid until the next read, and its name is a C string.
         let name = unsafe { CStr::from_ptr((*entry).d_name.as_ptr()) }.to_bytes();
         if name != b"." && name != b".." {
-            listing.push(name);
+            listing.push(name)?;
         }
         if listing.len() % BETWEEN_LOOKS == 0 && stop() {
             return Ok(DirectoryListing::default());

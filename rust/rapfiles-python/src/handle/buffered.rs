@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
 
 use super::binary::{self, Flush, ReadInto, ReadSome, Seek, Synchronise, Tell, Truncate, Write};
 use super::closing::Close;
@@ -15,6 +14,7 @@ use super::open_file::OpenFile;
 use super::payload::{Payload, Target};
 use super::positional::{self, ReadAt, Stat, WriteAt};
 use super::work::{InTurn, Request, lock};
+use crate::handle::strings::bytes_of;
 use crate::next_item::{self, Next, next_item};
 use crate::operation::{Operation, file_operation, item_operation};
 
@@ -315,7 +315,7 @@ fn next_line<'py>(file: &Bound<'py, PyAny>) -> PyResult<Next<'py>> {
         && open.ahead.is_empty()
         && let Some(length) = guard.find_line(0)
     {
-        let line = PyBytes::new(py, &guard.available()[..length]);
+        let line = bytes_of(py, &guard.available()[..length])?;
         guard.consume(length);
         return Ok(Next::Item(line.into_any()));
     }

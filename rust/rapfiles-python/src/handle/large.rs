@@ -10,6 +10,7 @@ use super::open_file::OpenFile;
 use super::strings::{new_bytes, shortened};
 use super::work::{Request, Step};
 use crate::errors::unsupported;
+use crate::handle::strings::bytes_of;
 use crate::{large_read, results};
 
 /// Reads so many bytes, or everything.
@@ -36,7 +37,7 @@ impl ReadLarge {
         if count == 0 && would_block {
             return Ok(Step::Done(py.None()));
         }
-        let bytes = PyBytes::new(py, &guard.available()[..count]).into_any().unbind();
+        let bytes = bytes_of(py, &guard.available()[..count])?.into_any().unbind();
         guard.consume(count);
         Ok(Step::Done(bytes))
     }

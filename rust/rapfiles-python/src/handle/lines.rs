@@ -4,12 +4,14 @@ use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
+use rapfiles_core::memory::extend;
 use rapfiles_core::{Fetched, Guard, Outcome, Salvage, Task};
 
 use super::binary::{check_open, check_written, stop};
 use super::open_file::OpenFile;
 use super::work::{Request, Step};
 use crate::errors::unsupported;
+use crate::handle::strings::bytes_of;
 
 /// A line that is longer is looked for by a worker.
 const LONG: usize = 1 << 20;
@@ -108,7 +110,7 @@ impl Request for ReadLine {
             Found::Step(step) => Ok(step),
             Found::Line(0) if self.iterates => Err(stop()),
             Found::Line(length) => {
-                let line = PyBytes::new(py, &guard.available()[..length]).into_any().unbind();
+                let line = bytes_of(py, &guard.available()[..length])?.into_any().unbind();
                 guard.consume(length);
                 Ok(Step::Done(line))
             }
@@ -152,7 +154,7 @@ impl Request for ReadLines {
                     Found::Step(step) => return Ok(step),
                     Found::Line(0) => return Ok(Step::Done(list.into_any())),
                     Found::Line(length) => {
-                        lines.append(PyBytes::new(py, &guard.available()[..length]))?;
+                        lines.append(bytes_of(py, &guard.available()[..length])?)?;
                         guard.consume(length);
                         if self.hint.is_some_and(|hint| length > hint.saturating_sub(self.size)) {
                             return Ok(Step::Done(list.into_any()));
@@ -170,8 +172,12 @@ impl Request for ReadLines {
     fn salvage(&mut self) -> Option<Salvage> {
         let lines = self.lines.take()?;
         Python::attach(|py| {
-            let lines = lines.bind(py).iter().filter_map(|line| line.cast_into::<PyBytes>().ok());
-            Some(Salvage::Bytes(lines.flat_map(|line| line.as_bytes().to_vec()).collect()))
+            let mut content = Vec::new();
+            for line in lines.bind(py).iter().filter_map(|line| line.cast_into::<PyBytes>().ok()) {
+                // Without the memory for it, what was read is lost, as with a synchronous file.
+                extend(&mut content, line.as_bytes()).ok()?;
+            }
+            Some(Salvage::Bytes(content))
         })
     }
 }

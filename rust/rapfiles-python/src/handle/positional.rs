@@ -2,7 +2,6 @@
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
 use rapfiles_core::{Guard, IoVec, MOST_NOW, Outcome, Task};
 
 use super::binary::{check_open, number};
@@ -11,6 +10,7 @@ use super::payload::Payload;
 use super::strings::{new_bytes, shortened};
 use super::work::{Request, Step};
 use crate::errors::unsupported;
+use crate::handle::strings::bytes_of;
 
 const CLOSED: &str = "I/O operation on closed file";
 
@@ -37,7 +37,7 @@ impl Request for ReadAt {
         outcome: Option<Outcome>,
     ) -> PyResult<Step> {
         if let Some(Outcome::Bytes(bytes)) = outcome {
-            return Ok(Step::Done(PyBytes::new(py, &bytes).into_any().unbind()));
+            return Ok(Step::Done(bytes_of(py, &bytes)?.into_any().unbind()));
         }
         check_open(guard, CLOSED)?;
         if !file.readable {

@@ -77,11 +77,19 @@ pub(crate) fn new_bytes(py: Python<'_>, length: usize) -> PyResult<(Bound<'_, Py
     Ok((bytes, start))
 }
 
+/// A bytes object with this content. `PyBytes::new` panics where there is no memory.
+pub(crate) fn bytes_of<'py>(py: Python<'py>, content: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    let (bytes, start) = new_bytes(py, content.len())?;
+    // SAFETY: the object has room for that much, and nobody else has seen it. The empty one is not written to.
+    unsafe { std::ptr::copy_nonoverlapping(content.as_ptr(), start, content.len()) };
+    Ok(bytes)
+}
+
 /// The first bytes of a bytes object that nobody else has seen yet.
 pub(crate) fn shortened(bytes: Bound<'_, PyBytes>, length: usize) -> PyResult<Py<PyAny>> {
     let whole = bytes.as_bytes();
     if whole.len() == length {
         return Ok(bytes.into_any().unbind());
     }
-    Ok(PyBytes::new(bytes.py(), &whole[..length]).into_any().unbind())
+    Ok(bytes_of(bytes.py(), &whole[..length])?.into_any().unbind())
 }

@@ -89,7 +89,7 @@ pub(crate) fn list_directory(path: &NativePath, stop: &dyn Fn() -> bool) -> io::
         let name = name_of(&found);
         let name = name.as_encoded_bytes();
         if name != b"." && name != b".." {
-            listing.push(name);
+            listing.push(name)?;
         }
         if listing.len() % BETWEEN_LOOKS == 0 && stop() {
             return Ok(DirectoryListing::default());

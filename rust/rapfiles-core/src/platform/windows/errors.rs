@@ -9,9 +9,8 @@ use windows_sys::core::BOOL;
 pub(crate) const EIO: i32 = codes::ERROR_IO_DEVICE.cast_signed();
 /// What opening a directory as a file fails with.
 pub(crate) const IS_A_DIRECTORY: i32 = codes::ERROR_ACCESS_DENIED.cast_signed();
-pub(crate) const OUT_OF_MEMORY: i32 = codes::ERROR_NOT_ENOUGH_MEMORY.cast_signed();
 /// What `CreateThread` says.
-pub(crate) const NO_THREAD: i32 = OUT_OF_MEMORY;
+pub(crate) const NO_THREAD: i32 = codes::ERROR_NOT_ENOUGH_MEMORY.cast_signed();
 
 /// Whether an error code is one that Python raises as `FileNotFoundError`.
 pub(crate) fn is_not_found(code: i32) -> bool {

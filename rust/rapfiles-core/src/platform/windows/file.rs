@@ -11,7 +11,7 @@ use windows_sys::Win32::Storage::FileSystem::{
     FILE_GENERIC_WRITE, FILE_SHARE_READ, FILE_SHARE_WRITE, FILE_WRITE_DATA, OPEN_ALWAYS, OPEN_EXISTING,
 };
 
-use super::errors::{OUT_OF_MEMORY, checked, error};
+use super::errors::{checked, error};
 use super::{NativePath, handle, metadata_of};
 
 const OWNER_MAY_WRITE: u32 = 0o200;
@@ -55,7 +55,7 @@ pub(crate) fn read_to_end(mut file: &File, content: &mut Vec<u8>, offset: Option
     let outcome = loop {
         if content.len() == end {
             if content.capacity() == end && content.try_reserve(ROOM.max(end / 2)).is_err() {
-                break Err(io::Error::from_raw_os_error(OUT_OF_MEMORY));
+                break Err(io::ErrorKind::OutOfMemory.into());
             }
             content.resize(content.capacity(), 0);
         }

@@ -1,8 +1,9 @@
 //! The numbers that `tell()` of a text file gives: a position, and what a decoder has to be told there.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyInt};
+use pyo3::types::PyInt;
 
+use crate::handle::strings::bytes_of;
 use crate::once::intern;
 
 /// What a cookie says.
@@ -34,7 +35,7 @@ pub(crate) fn find(
     ratio: f64,
 ) -> PyResult<Py<PyAny>> {
     let py = decoder.py();
-    let arguments = (decoder, position, flags, PyBytes::new(py, input), used, ratio);
+    let arguments = (decoder, position, flags, bytes_of(py, input)?, used, ratio);
     let cookies = py.import(intern!(py, "rapfiles._cookie"))?;
     Ok(cookies.call_method1(intern!(py, "find"), arguments)?.unbind())
 }

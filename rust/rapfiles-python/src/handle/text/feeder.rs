@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
-use rapfiles_core::{Fetched, Guard, Outcome, Task};
+use rapfiles_core::memory::{copied, extend};
+use rapfiles_core::{Fetched, Guard, Outcome, Task, Undecoded};
 
 use super::codec::{self, Snapshot};
 use super::state::{LONG, TextState};
+use crate::errors::no_memory;
 use crate::handle::open_file::OpenFile;
 use crate::handle::strings::string;
 use crate::handle::work::{Step, lock};
@@ -50,35 +53,40 @@ impl Feeder {
         guard: &mut Guard<'_>,
         characters: usize,
         filled: bool,
-    ) -> More {
+    ) -> PyResult<More> {
         if std::mem::take(&mut self.ended) {
-            return More::End;
+            return Ok(More::End);
         }
         let Some((wanted, native)) = guard.decoder().map(|d| (d.next_input(characters), d.is_native()))
         else {
-            return More::End;
+            return Ok(More::End);
         };
         if !filled {
             let at_least = if file.handle.facts.regular { wanted } else { 1 };
             if guard.fetch(at_least) == Fetched::Missing {
-                return More::Step(Step::Task(Task::Fill { at_least, once: false }));
+                return Ok(More::Step(Step::Task(Task::Fill { at_least, once: false })));
             }
         }
         let count = guard.available().len().min(wanted);
         let end = count == 0;
         if !native {
-            self.input = Some((guard.available()[..count].to_vec(), end));
+            self.input = Some((copied(&guard.available()[..count]).map_err(no_memory)?, end));
             guard.consume(count);
-            return More::Step(Step::Unlock);
+            return Ok(More::Step(Step::Unlock));
         }
         let before = guard.decoder().map(|decoder| decoder.len());
-        if let Err(undecodable) = guard.decode(count, end) {
-            self.undecodable = Some(undecodable.0);
-            self.forget(guard);
-            return More::Step(Step::Unlock);
+        match guard.decode(count, end) {
+            Ok(()) => {}
+            Err(Undecoded::Invalid(bytes)) => {
+                self.undecodable = Some(bytes);
+                self.forget(guard);
+                return Ok(More::Step(Step::Unlock));
+            }
+            Err(Undecoded::OutOfMemory) => return Err(PyMemoryError::new_err(())),
         }
         // At the end, a pending carriage return may still come.
-        if end && guard.decoder().map(|decoder| decoder.len()) == before { More::End } else { More::Decoded }
+        let ended = end && guard.decoder().map(|decoder| decoder.len()) == before;
+        Ok(if ended { More::End } else { More::Decoded })
     }
 
     /// As with a synchronous file, what was decoded on the way to an error is lost, unless everything was asked for.
@@ -126,11 +134,10 @@ impl Feeder {
         match &mut codec.snapshot {
             _ if self.ended && !native.is_empty() => self.at_the_end = Some(snapshot),
             // The chunk goes on behind what is left of the one before.
-            Some(before) if !native.is_empty() => before.input.extend_from_slice(&input),
+            Some(before) if !native.is_empty() => extend(&mut before.input, &input).map_err(no_memory)?,
             place => *place = Some(snapshot),
         }
-        native.add(&bytes, characters, input.len());
-        Ok(())
+        native.add(&bytes, characters, input.len()).map_err(no_memory)
     }
 }
 
@@ -142,7 +149,7 @@ pub(super) fn is_filled(outcome: &Option<Outcome>) -> bool {
 pub(super) fn take(py: Python<'_>, guard: &mut Guard<'_>, bytes: usize) -> PyResult<Step> {
     let Some(decoder) = guard.decoder() else { return Ok(Step::Done(py.None())) };
     if bytes > LONG && decoder.is_native() {
-        return Ok(Step::Text(decoder.take_text(bytes)));
+        return Ok(Step::Text(decoder.take_text(bytes).map_err(no_memory)?));
     }
     let (content, form) = decoder.peek(bytes);
     let text = string(py, content, form)?.into_any().unbind();

@@ -1,11 +1,13 @@
 //! Lines of text files.
 
+use std::collections::TryReserveError;
 use std::sync::Arc;
 use std::time::Instant;
 
 use pyo3::prelude::*;
 use pyo3::types::string::PyStringData;
 use pyo3::types::{PyList, PyString};
+use rapfiles_core::memory::extend;
 use rapfiles_core::{Codec as NativeCodec, Guard, LineBatch, Outcome, Salvage, Task};
 
 use super::codec::{self};
@@ -80,7 +82,7 @@ impl Search {
             if there > LONG && decoder.is_native() {
                 return Ok(Found::Step(Step::Task(Task::FindLine)));
             }
-            match self.feeder.more(file, guard, 0, std::mem::take(&mut filled)) {
+            match self.feeder.more(file, guard, 0, std::mem::take(&mut filled))? {
                 More::Decoded => {}
                 More::End => {
                     let there = guard.decoder().map_or(0, |decoder| clipped(decoder, decoder.len()));
@@ -238,19 +240,20 @@ impl Request for ReadLines {
     fn salvage(&mut self) -> Option<Salvage> {
         let lines = self.lines.take()?;
         let latin1 = self.search.feeder.state.settings().native == Some(NativeCodec::Latin1);
-        let mut content = Python::attach(|py| {
+        // Without the memory for it, what was read is lost, as with a synchronous file.
+        let content: Result<_, TryReserveError> = Python::attach(|py| {
             let mut content = Vec::new();
             for line in lines.bind(py).iter() {
                 let Ok(line) = line.cast_into::<PyString>() else { continue };
                 // SAFETY: the string is only read.
                 match unsafe { line.data() } {
-                    Ok(PyStringData::Ucs1(characters)) if latin1 => content.extend_from_slice(characters),
-                    _ => content.extend(codec::utf8(&line).map(|(bytes, _)| bytes).unwrap_or_default()),
+                    Ok(PyStringData::Ucs1(characters)) if latin1 => extend(&mut content, characters)?,
+                    _ => extend(&mut content, &codec::utf8(&line).map_or(Vec::new(), |(bytes, _)| bytes))?,
                 }
             }
-            content
+            extend(&mut content, self.batch.take().as_ref().map_or(&[], |batch| batch.rest()))?;
+            Ok(content)
         });
-        content.extend_from_slice(self.batch.take().as_ref().map_or(&[], |batch| batch.rest()));
-        Some(Salvage::Text(content))
+        content.ok().map(Salvage::Text)
     }
 }

@@ -3,15 +3,19 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyString};
-use rapfiles_core::{Fetched, Guard, MOST_NOW, Outcome, Salvage, Task};
+use pyo3::types::{PyList, PyString};
+use rapfiles_core::memory::extend;
+use rapfiles_core::{Fetched, Guard, MOST_NOW, Outcome, Salvage, Task, Undecoded};
 
 use super::feeder::{Feeder, More, is_filled, take};
 use super::state::{CODEC_SLICE, MANY, TextState, check_readable};
+use crate::errors::no_memory;
 use crate::handle::binary::check_written;
 use crate::handle::lines::SLICE;
 use crate::handle::open_file::OpenFile;
+use crate::handle::strings::bytes_of;
 use crate::handle::strings::string;
 use crate::handle::work::{Request, Step, lock};
 use crate::once::intern;
@@ -61,7 +65,7 @@ impl Request for Read {
             if missing > MANY && decoder.is_native() {
                 return Ok(Step::Task(Task::ReadText { characters: Some(self.characters) }));
             }
-            match self.feeder.more(file, guard, missing, std::mem::take(&mut filled)) {
+            match self.feeder.more(file, guard, missing, std::mem::take(&mut filled))? {
                 More::Decoded => {}
                 More::End => {
                     let bytes = guard.decoder().map_or(0, |decoder| decoder.len());
@@ -110,16 +114,16 @@ impl ReadAll {
     }
 
     /// Collects the rest of the file for Python's codec.
-    fn collect(&mut self, guard: &mut Guard<'_>, filled: bool) -> Step {
+    fn collect(&mut self, guard: &mut Guard<'_>, filled: bool) -> PyResult<Step> {
         let ended = filled || guard.fetch(CODEC_SLICE) == Fetched::End;
         let available = guard.available().len();
         if available < CODEC_SLICE && !ended {
-            return Step::Task(Task::Fill { at_least: CODEC_SLICE, once: false });
+            return Ok(Step::Task(Task::Fill { at_least: CODEC_SLICE, once: false }));
         }
-        self.content.extend_from_slice(guard.available());
+        extend(&mut self.content, guard.available()).map_err(no_memory)?;
         guard.consume(available);
         self.complete = ended;
-        if ended { Step::Unlock } else { Step::Yield }
+        Ok(if ended { Step::Unlock } else { Step::Yield })
     }
 
     /// Decodes the next slice; the first and only one where there is little.
@@ -130,14 +134,14 @@ impl ReadAll {
         }
         let to = (self.decoded + CODEC_SLICE).min(self.content.len());
         let last = to == self.content.len();
-        let part = PyBytes::new(py, &self.content[self.decoded..to]);
+        let part = bytes_of(py, &self.content[self.decoded..to])?;
         let text = match decoder.call_method1(intern!(py, "decode"), (part, last)) {
             Ok(text) => text,
             Err(error) if self.content.len() <= CODEC_SLICE => return Err(error),
             Err(error) => {
                 // The error is to be about everything, as if it had been decoded in one go.
                 decoder.call_method1(intern!(py, "setstate"), (self.begun.take(),))?;
-                let whole = PyBytes::new(py, &self.content);
+                let whole = bytes_of(py, &self.content)?;
                 return Err(decoder
                     .call_method1(intern!(py, "decode"), (whole, true))
                     .err()
@@ -189,7 +193,7 @@ impl Request for ReadAll {
         }
         let Some(decoder) = guard.decoder() else { return Ok(Step::Done(py.None())) };
         if !decoder.is_native() {
-            return Ok(self.collect(guard, is_filled(&outcome)));
+            return self.collect(guard, is_filled(&outcome));
         }
         if let Some(Outcome::Text(text)) = outcome {
             return Ok(Step::Text(text));
@@ -199,10 +203,11 @@ impl Request for ReadAll {
         {
             return Ok(match decoded {
                 Ok(text) => Step::Text(text),
-                Err(undecodable) => {
-                    self.feeder.undecodable = Some(undecodable.0);
+                Err(Undecoded::Invalid(bytes)) => {
+                    self.feeder.undecodable = Some(bytes);
                     Step::Unlock
                 }
+                Err(Undecoded::OutOfMemory) => return Err(PyMemoryError::new_err(())),
             });
         }
         Ok(Step::Task(Task::ReadText { characters: None }))

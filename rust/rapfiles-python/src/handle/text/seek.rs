@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt};
-use rapfiles_core::{Fetched, Guard, Outcome, Task};
+use rapfiles_core::memory::copied;
+use rapfiles_core::{Fetched, Guard, Outcome, Task, Undecoded};
 
 use super::codec::Snapshot;
 use super::cookie::Cookie;
 use super::feeder::Feeder;
 use super::state::{CLOSED, TextState};
 use super::tell::Tell;
+use crate::errors::no_memory;
 use crate::errors::unsupported;
 use crate::handle::binary::{check_open, check_writer, exception};
 use crate::handle::open_file::OpenFile;
@@ -134,14 +136,15 @@ impl Seek {
     fn feed(&self, py: Python<'_>, file: &OpenFile, input: &[u8], end: bool) -> PyResult<()> {
         let mut feeder = Feeder::new(&self.state);
         if self.state.decoder(py).is_some() {
-            feeder.input = Some((input.to_vec(), end));
+            feeder.input = Some((copied(input).map_err(no_memory)?, end));
             return feeder.unlocked(py, file);
         }
         let mut guard = lock(&file.handle)?;
         let decoded = guard.decoder().map(|decoder| decoder.decode(input, end));
         drop(guard);
         match decoded {
-            Some(Err(undecodable)) => Err(self.state.decode_error(py, &undecodable.0)),
+            Some(Err(Undecoded::Invalid(bytes))) => Err(self.state.decode_error(py, &bytes)),
+            Some(Err(Undecoded::OutOfMemory)) => Err(PyMemoryError::new_err(())),
             _ => Ok(()),
         }
     }
@@ -194,7 +197,7 @@ impl Request for Seek {
                     return Ok(Step::Task(Task::Fill { at_least: target.feed, once: false }));
                 }
                 let count = target.feed.min(guard.available().len());
-                target.input = Some(guard.available()[..count].to_vec());
+                target.input = Some(copied(&guard.available()[..count]).map_err(no_memory)?);
                 guard.consume(count);
                 Ok(Step::Unlock)
             }

@@ -4,13 +4,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::exceptions::PyUnicodeDecodeError;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
 use rapfiles_core::{Codec as NativeCodec, Guard, LineEnds, Newline};
 
 use super::codec::Codec;
 use crate::errors::unsupported;
 use crate::handle::binary::check_open;
 use crate::handle::open_file::OpenFile;
+use crate::handle::strings::bytes_of;
 use crate::once::intern;
 
 pub(crate) const CLOSED: &str = "I/O operation on closed file.";
@@ -97,8 +97,8 @@ impl TextState {
             let settings = self.settings();
             (settings.encoding.clone(), settings.errors.clone())
         };
-        let decoded =
-            PyBytes::new(py, bytes).call_method1(intern!(py, "decode"), (native_name(&encoding), errors));
+        let decoded = bytes_of(py, bytes)
+            .and_then(|bytes| bytes.call_method1(intern!(py, "decode"), (native_name(&encoding), errors)));
         match decoded {
             Err(error) => error,
             Ok(_) => PyUnicodeDecodeError::new_err("the engine and Python's codec do not agree"),

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::PyInt;
+use rapfiles_core::memory::copied;
 use rapfiles_core::{Guard, Outcome, Position, Task};
 
 use super::codec::Snapshot;
 use super::cookie::{self};
 use super::state::{CLOSED, TextState};
+use crate::errors::no_memory;
 use crate::errors::unsupported;
 use crate::handle::binary::{check_open, check_written, exception, number};
 use crate::handle::open_file::OpenFile;
@@ -56,7 +58,7 @@ impl Tell {
                 self.place = Some(Place {
                     position: position.saturating_sub(input.len() as u64),
                     flags: PyInt::new(py, u8::from(pending)).into_any().unbind(),
-                    input: input.to_vec(),
+                    input: copied(input).map_err(no_memory)?,
                     used,
                     ratio,
                 });

@@ -7,10 +7,12 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::string::PyStringData;
 use pyo3::types::{PyBytes, PyString};
+use rapfiles_core::memory::extend;
 use rapfiles_core::{Codec as NativeCodec, Data, Guard, KeepAlive, Outcome, Until, Written};
 
 use super::state::{CLOSED, CODEC_SLICE, LONG, Settings, TextState, native_name};
 use crate::arguments::text_source;
+use crate::errors::no_memory;
 use crate::errors::unsupported;
 use crate::handle::binary::{check_open, check_written, exception, number};
 use crate::handle::lines::SLICE;
@@ -93,15 +95,23 @@ impl Write {
                 Ok(encoded.err().unwrap_or_else(|| PyValueError::new_err("the text cannot be encoded")))
             };
             match native {
-                Some(native) => match text_source(&part)?.encode_owned(native, newline) {
+                Some(native) => match text_source(&part)?.encode_owned(native, newline).map_err(no_memory)? {
                     Some(bytes) if whole => self.encoded = bytes,
-                    Some(bytes) => self.encoded.extend_from_slice(&bytes),
+                    Some(bytes) => extend(&mut self.encoded, &bytes).map_err(no_memory)?,
                     None => return Err(refused()?),
                 },
                 None => {
                     let Some(encoder) = self.state.encoder(py) else { return Ok(()) };
                     match encoder.call_method1(intern!(py, "encode"), (translated()?,)) {
-                        Ok(bytes) => self.encoded.extend_from_slice(bytes.cast::<PyBytes>()?.as_bytes()),
+                        Ok(bytes) => {
+                            let bytes = bytes.cast::<PyBytes>()?.as_bytes();
+                            if from == 0 && !whole {
+                                // About as much for each of the other slices. Growing would take twice as much.
+                                let slices = characters.div_ceil(to);
+                                let _ = self.encoded.try_reserve_exact(bytes.len().saturating_mul(slices));
+                            }
+                            extend(&mut self.encoded, bytes).map_err(no_memory)?;
+                        }
                         Err(error) if whole => return Err(error),
                         Err(_) => return Err(refused()?),
                     }

@@ -1,0 +1,124 @@
+"""Out of memory: an operation fails with io's exception, and the process lives on."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from support import process
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps to RLIMIT_AS")
+
+# Each operation in a child of its own, which has some memory, but not enough for the whole file.
+_PROGRAM = """
+import asyncio, faulthandler, os, resource, sys
+from pathlib import Path
+import rapfiles
+from rapfiles import AsyncPath
+
+folder = sys.argv[1]
+LINE, LINES, MOST = 1 << 20, 192, 160 << 20
+large, long, out = (os.path.join(folder, name) for name in ("large", "long", "out"))
+with open(large, "wb") as file:
+    for number in range(1, LINES + 1):
+        file.seek(number * LINE - 1)
+        file.write(b"\\n")
+with open(long, "wb") as file:
+    file.truncate(LINE * LINES)
+text = "x" * (16 << 20)
+wide = "\\u20ac" * (5 << 20)
+content = bytes(16 << 20)
+
+def reads(mode, name, **keywords):
+    def synchronous(use):
+        with open(name, mode, **keywords) as file:
+            return use(file)
+    async def asynchronous(use):
+        async with rapfiles.open(name, mode, **keywords) as file:
+            return await use(file)
+    return synchronous, asynchronous
+
+def lines(file):
+    return [line for line in file]
+
+async def lines_awaited(file):
+    return [line async for line in file]
+
+def whole(name):
+    return (lambda use: use(Path(name))), (lambda use: use(AsyncPath(name)))
+
+UTF8, UTF16 = {"encoding": "utf-8"}, {"encoding": "utf-16-le"}
+CASES = {}
+def case(name, open_pair, use, awaited=None):
+    CASES[name] = (open_pair, use, awaited or use)
+
+case("read_bytes", whole(large), lambda path: path.read_bytes())
+case("write_bytes", whole(out), lambda path: path.write_bytes(content))
+for kind, keywords in {"utf-8": UTF8, "utf-16": UTF16}.items():
+    case(f"read_text {kind}", whole(large), lambda path, e=keywords["encoding"]: path.read_text(e))
+    case(f"write_text {kind}", whole(out), lambda path, e=keywords["encoding"]: path.write_text(text, e))
+    case(f"read {kind}", reads("r", large, **keywords), lambda file: file.read())
+    case(f"read(n) {kind}", reads("r", large, **keywords), lambda file: file.read(MOST))
+    case(f"readline {kind}", reads("r", long, **keywords), lambda file: file.readline())
+    case(f"write {kind}", reads("w", out, **keywords), lambda file: file.write(text))
+    case(f"write wide {kind}", reads("w", out, **keywords), lambda file: file.write(wide))
+case("readlines utf-8", reads("r", large, **UTF8), lambda file: file.readlines())
+case("readlines latin-1", reads("r", large, encoding="latin-1"), lambda file: file.readlines())
+case("iterate utf-8", reads("r", long, **UTF8), lines, lines_awaited)
+case("newlines", reads("r", long, newline="", **UTF8), lambda file: file.readline())
+case("short readline", reads("r", large, **UTF8), lambda file: file.readline())
+case("read", reads("rb", large), lambda file: file.read())
+case("read(n)", reads("rb", large), lambda file: file.read(MOST))
+case("readline", reads("rb", long), lambda file: file.readline())
+case("readlines", reads("rb", large), lambda file: file.readlines())
+case("write", reads("wb", out), lambda file: file.write(content))
+case("write bytearray", reads("wb", out), lambda file: file.write(bytearray(content)))
+case("raw read", reads("rb", large, buffering=0), lambda file: file.read())
+
+def limit():
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    size = pages * resource.getpagesize() + int(os.environ["HEADROOM"])
+    resource.setrlimit(resource.RLIMIT_AS, (size, size))
+
+def told(run):
+    # Length, or the class of the exception.
+    try:
+        limit()
+        result = run()
+    except MemoryError:
+        return "MemoryError"
+    except OSError as error:
+        return f"OSError({error.errno})"
+    return "done"
+
+def child(run):
+    faulthandler.dump_traceback_later(30, exit=True)
+    read, write = os.pipe()
+    number = os.fork()
+    if number == 0:
+        try:
+            os.write(write, told(run).encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    answer = os.read(read, 100).decode()
+    os.close(read)
+    status = os.waitpid(number, 0)[1]
+    return answer if status == 0 else f"{answer} and then status {status:#x}"
+
+async def awaited(opened, use):
+    return await opened(use)
+
+print("ready", flush=True)
+for name, ((opened, opened_async), use, use_async) in CASES.items():
+    expected = child(lambda: opened(use))
+    found = child(lambda: asyncio.run(awaited(opened_async, use_async)))
+    if found != expected:
+        print(f"{name}: {found}, but io: {expected}", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_as_io_does(tmp_path: Path) -> None:
+    ended = process.run(_PROGRAM, str(tmp_path), HEADROOM=str(64 << 20), timeout=100)
+    assert (ended.code, ended.output, ended.errors) == (0, "", "")
