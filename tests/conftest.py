@@ -78,15 +78,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in dropped]
 
 
+def _watch(item: pytest.Item) -> None:
+    marker = item.get_closest_marker("watchdog")
+    watchdog.start(watchdog.SECONDS if marker is None else marker.args[0])
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """The watchdog over a test and its fixtures."""
-    marker = item.get_closest_marker("watchdog")
-    watchdog.start(watchdog.SECONDS if marker is None else marker.args[0])
+    _watch(item)
     try:
         return (yield)
     finally:
         watchdog.stop()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Again: pytest calls a dump off when a test has failed."""
+    _watch(item)
 
 
 @pytest.hookimpl(trylast=True)

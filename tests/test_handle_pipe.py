@@ -18,6 +18,7 @@ from support.engine import idle
 from support.fifo import Fifo
 from support.handles import of_await, of_call
 from support.leaks import descriptors
+from support.leftovers import becomes
 
 
 class Pipe:
@@ -243,12 +244,12 @@ async def test_a_full_pipe_is_waited_for(way: str, pipe: Pipe) -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(write)
             await anyio.sleep(0.05)
+            await becomes(lambda: seen.ticks > 10, "a loop that goes on meanwhile")
             group.start_soon(drain)
 
     async with lag.ticking() as seen:
         await work()
     assert b"".join(read) == _plain(data)
-    assert seen.ticks > 10  # the loop went on meanwhile
 
 
 @pytest.mark.parametrize("way", WRITING)

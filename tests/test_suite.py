@@ -11,6 +11,7 @@ from support import effort
 from support.loops import LOOPS, Loop
 
 _CONFTEST = Path(__file__).parent / "conftest.py"
+_SETTINGS = _CONFTEST.parent.parent / "pyproject.toml"
 
 _HANGS = """
 import threading
@@ -41,7 +42,17 @@ def test_a_hang_is_a_failure_with_a_dump(program: str, seconds: str, tmp_path: P
         f"import sys; sys.path.insert(0, {str(_CONFTEST.parent)!r})\n"
         f"from support import watchdog; watchdog.SECONDS = {seconds}\n" + _CONFTEST.read_text("utf-8")
     )
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        str(_SETTINGS),
+        "--rootdir",
+        str(tmp_path),
+    ]
     ended = subprocess.run(
         [*command, str(tmp_path / "test_it.py")], capture_output=True, text=True, timeout=60, check=False
     )
