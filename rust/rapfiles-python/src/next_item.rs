@@ -48,21 +48,25 @@ pub(crate) fn next_item<'py>(file: &Bound<'py, PyAny>, ask: Ask) -> PyResult<Bou
     // SAFETY: the memory is as large as the type says, and is initialised here before the collector sees it.
     unsafe {
         let object = match spare::take() {
-            Some(object) => ffi::PyObject_Init(object, kind.as_ptr().cast()).cast::<NextItem>(),
-            None => ffi::PyObject_GC_New::<NextItem>(kind.as_ptr().cast()),
+            Some(object) => object.cast::<NextItem>(),
+            None => {
+                let object = ffi::PyObject_GC_New::<NextItem>(kind.as_ptr().cast());
+                if object.is_null() {
+                    return Err(PyErr::fetch(py));
+                }
+                (&raw mut (*object).file).write(ptr::null_mut());
+                (&raw mut (*object).operation).write(ptr::null_mut());
+                ffi::PyObject_GC_Track(object.cast());
+                object
+            }
         };
-        if object.is_null() {
-            return Err(PyErr::fetch(py));
-        }
-        (&raw mut (*object).file).write(file.clone().into_ptr());
         (&raw mut (*object).ask).write(ask);
-        (&raw mut (*object).operation).write(ptr::null_mut());
-        ffi::PyObject_GC_Track(object.cast());
+        (*object).file = file.clone().into_ptr();
         Ok(Bound::from_owned_ptr(py, object.cast()))
     }
 }
 
-/// The memory of an item that is no more, for the next one. Whoever holds the GIL has it.
+/// An item that nobody has a reference to any more, with nothing in it, for the next one. Whoever holds the GIL has it.
 #[cfg(not(Py_GIL_DISABLED))]
 mod spare {
     use std::ptr;
@@ -81,11 +85,17 @@ mod spare {
         Some(spare)
     }
 
-    /// Keeps memory; `false` if there is some already.
-    pub(super) fn keep(memory: *mut ffi::PyObject) -> bool {
+    /// Keeps an item that is being freed; `false` if there is one already.
+    ///
+    /// # Safety
+    /// Nobody may have a reference to it.
+    pub(super) unsafe fn keep(item: *mut ffi::PyObject) -> bool {
         let keeps = SPARE.load(Ordering::Relaxed).is_null();
         if keeps {
-            SPARE.store(memory, Ordering::Relaxed);
+            // It lives on, with one reference, as any object may whose finalizer has brought it back.
+            // SAFETY: the caller's promise.
+            unsafe { ffi::Py_INCREF(item) };
+            SPARE.store(item, Ordering::Relaxed);
         }
         keeps
     }
@@ -99,7 +109,7 @@ mod spare {
         None
     }
 
-    pub(super) fn keep(_memory: *mut ffi::PyObject) -> bool {
+    pub(super) unsafe fn keep(_item: *mut ffi::PyObject) -> bool {
         false
     }
 }
@@ -191,13 +201,18 @@ fn method(name: &'static CStr, function: ffi::PyMethodDefPointer, flags: c_int) 
 unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
     // SAFETY: nobody has a reference to the object any more.
     unsafe {
-        ffi::PyObject_GC_UnTrack(object.cast());
-        let kind = ffi::Py_TYPE(object);
-        clear(object);
+        let item = object.cast::<NextItem>();
+        let file = std::mem::replace(&mut (*item).file, ptr::null_mut());
+        let operation = std::mem::replace(&mut (*item).operation, ptr::null_mut());
         if !spare::keep(object) {
+            let kind = ffi::Py_TYPE(object);
+            ffi::PyObject_GC_UnTrack(object.cast());
             ffi::PyObject_GC_Del(object.cast());
+            ffi::Py_DECREF(kind.cast());
         }
-        ffi::Py_DECREF(kind.cast());
+        // These may run any code, which finds everything in its place.
+        ffi::Py_XDECREF(file);
+        ffi::Py_XDECREF(operation);
     }
 }
 

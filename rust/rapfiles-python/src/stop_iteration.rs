@@ -57,7 +57,7 @@ mod recycled {
 
     /// The class, once it has been made.
     static CLASS: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(ptr::null_mut());
-    /// An instance that nobody has a reference to, with the tuple for its arguments. Whoever holds the GIL has it.
+    /// An instance that nobody else has a reference to, with the tuple for its arguments. Whoever holds the GIL has it.
     static SPARE: AtomicPtr<StopIteration> = AtomicPtr::new(ptr::null_mut());
 
     /// Raises `StopIteration` with a value, of which the reference is taken over.
@@ -72,8 +72,6 @@ mod recycled {
                 new()
             } else {
                 SPARE.store(ptr::null_mut(), Ordering::Relaxed);
-                ffi::PyObject_Init(spare.cast(), CLASS.load(Ordering::Relaxed));
-                ffi::PyObject_GC_Track(spare.cast());
                 spare
             };
             if exception.is_null() {
@@ -86,7 +84,9 @@ mod recycled {
             ffi::PyTuple_SET_ITEM(arguments, 0, value);
             (*exception).value = value;
             // A collection lets go of tuples that hold nothing which it has to look at.
-            if ffi::PyObject_IS_GC(value) != 0 && ffi::PyObject_GC_IsTracked(arguments) == 0 {
+            if ffi::PyType_HasFeature(ffi::Py_TYPE(value), ffi::Py_TPFLAGS_HAVE_GC) != 0
+                && ffi::PyObject_GC_IsTracked(arguments) == 0
+            {
                 ffi::PyObject_GC_Track(arguments.cast());
             }
             ffi::PyErr_SetRaisedException(exception.cast());
@@ -144,19 +144,22 @@ mod recycled {
     unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
         // SAFETY: what the object has is its own, and its memory is not given back before the end.
         unsafe {
-            ffi::PyObject_GC_UnTrack(object.cast());
-            let class = ffi::Py_TYPE(object);
             let exception = object.cast::<StopIteration>();
             if is_reusable(exception) {
                 let arguments = (*exception).args;
                 let value = std::mem::replace(&mut (*exception).value, ptr::null_mut());
                 let argument = ffi::PyTuple_GET_ITEM(arguments, 0);
                 ffi::PyTuple_SET_ITEM(arguments, 0, ffi::Py_NewRef(ffi::Py_None()));
+                // It lives on, with one reference, as any object may whose finalizer has brought it back.
+                ffi::Py_INCREF(object);
                 SPARE.store(exception, Ordering::Relaxed);
                 // These may run any code, which finds everything in its place.
                 ffi::Py_DECREF(argument);
                 ffi::Py_XDECREF(value);
-            } else if let Some(dealloc) = (*ffi::PyExc_StopIteration.cast::<ffi::PyTypeObject>()).tp_dealloc {
+                return;
+            }
+            let class = ffi::Py_TYPE(object);
+            if let Some(dealloc) = (*ffi::PyExc_StopIteration.cast::<ffi::PyTypeObject>()).tp_dealloc {
                 dealloc(object);
             }
             ffi::Py_DECREF(class.cast());
