@@ -1,8 +1,10 @@
 """Cancelling at random moments leaks nothing, says nothing, and leaves behind only what is documented."""
 
 import asyncio
+import gc
 import os
 import random
+import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -189,3 +191,29 @@ async def test_time_out(tmp_path: Path) -> None:
         (tmp_path / "other").write_bytes(b"other")
         assert await AsyncPath(tmp_path, "other").read_bytes() == b"other"
     await idle()
+
+
+class _Memory(bytearray):
+    """Something large that can be seen to have gone."""
+
+
+async def test_what_a_cancelled_operation_held_is_released(tmp_path: Path) -> None:
+    """By the loop, when the worker is done, though nobody asks for anything any more."""
+    with Fifo(tmp_path / "fifo") as fifo:
+        memory = _Memory(300_000)
+        seen = weakref.ref(memory)
+        async with anyio.create_task_group() as group:
+            group.start_soon(AsyncPath(fifo.path).write_bytes, memory)
+            await under_way(1)
+            group.cancel_scope.cancel()
+        del memory, group
+        gc.collect()
+        reader = os.open(fifo.path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            with anyio.fail_after(30):
+                while seen() is not None:
+                    with suppress(BlockingIOError):
+                        os.read(reader, 1 << 16)
+                    await anyio.sleep(0.001)
+        finally:
+            os.close(reader)
