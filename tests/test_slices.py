@@ -30,6 +30,8 @@ MOST_TEXT = 128 << 10
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "file"
     path.write_bytes(filling(MOST_SLICED))
+    # The first read after a change writes an access time down, and is left to a worker.
+    path.read_bytes()
     return path
 
 
@@ -131,7 +133,10 @@ class _Changing:
 
 def _pauses(operation: Any) -> bool:
     """Go on to the first pause; False where there is none, because a worker has to do it."""
-    return operation.send(None) is None
+    try:
+        return operation.send(None) is None
+    except StopIteration:
+        return False
 
 
 CHANGES: list[Callable[[Path], None]] = [_shorten, _empty, _append, _punch, Path.unlink]

@@ -55,7 +55,7 @@ mod _native {
     #[pymodule_export]
     use crate::handle::text_file::{Counter, TextFile};
     #[pymodule_export]
-    use crate::listing::DirectoryListing;
+    use crate::listing::{ChildIterator, DirectoryListing};
     #[pymodule_export]
     use crate::next_item::set_next_slot;
     #[pymodule_export]

@@ -2,10 +2,15 @@
 
 use std::ffi::OsStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::vec::IntoIter;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
+use pyo3::{PyTraverseError, PyVisit, ffi};
 
+use crate::next_item::{self, Next, next_item};
+use crate::once::intern;
 use crate::pure_path::Children;
 use crate::results;
 
@@ -63,4 +68,79 @@ impl DirectoryListing {
     fn __len__(&self) -> usize {
         self.listing.len()
     }
+}
+
+/// The native half of the iterator over the children of a directory: those that are made already.
+#[pyclass(frozen, subclass, module = "rapfiles._native")]
+pub(crate) struct ChildIterator(Mutex<IntoIter<Py<PyAny>>>);
+
+impl ChildIterator {
+    fn children(&self) -> MutexGuard<'_, IntoIter<Py<PyAny>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[pymethods]
+impl ChildIterator {
+    #[new]
+    #[pyo3(signature = (directory, /))]
+    fn new(directory: &Bound<'_, PyAny>) -> Self {
+        // That is for the other half.
+        let _ = directory;
+        Self(Mutex::default())
+    }
+
+    /// The next ones to be handed out, in place of those that are left.
+    #[pyo3(signature = (children, /))]
+    fn _keep(&self, children: Vec<Py<PyAny>>) {
+        let before = std::mem::replace(&mut *self.children(), children.into_iter());
+        drop(before);
+    }
+
+    fn __aiter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    /// The slot of the class has a function of its own (`set_next_slot`).
+    fn __anext__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        anext(slf.as_any())
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // While it is locked, this thread takes something out of it.
+        if let Ok(children) = self.0.try_lock() {
+            for child in children.as_slice() {
+                visit.call(child)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn __clear__(&self) {
+        self._keep(Vec::new());
+    }
+}
+
+/// What is in the `am_anext` slot of the class, with nothing in between.
+///
+/// # Safety
+/// Called by the interpreter with an iterator of this class.
+pub(crate) unsafe extern "C" fn am_anext(iterator: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: the interpreter calls this attached, and the caller has a reference to the iterator.
+    unsafe { next_item::am_anext(iterator, anext) }
+}
+
+fn anext<'py>(iterator: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    next_item(iterator, next_child)
+}
+
+/// Takes the next child, or begins to get more of them.
+fn next_child<'py>(iterator: &Bound<'py, PyAny>) -> PyResult<Next<'py>> {
+    let py = iterator.py();
+    // SAFETY: this is asked of iterators of this class only.
+    let child = unsafe { iterator.cast_unchecked::<ChildIterator>() }.get().children().next();
+    Ok(match child {
+        Some(child) => Next::Item(child.into_bound(py)),
+        None => Next::Operation(iterator.call_method0(intern!(py, "_fetch"))?),
+    })
 }

@@ -15,6 +15,7 @@ use pyo3::types::PyType;
 
 use crate::handle::buffered::{self, BufferedFile};
 use crate::handle::text_file::{self, TextFile};
+use crate::listing::{self, ChildIterator};
 use crate::once::Once;
 use crate::stop_iteration;
 
@@ -146,8 +147,10 @@ pub(crate) fn set_next_slot(class: &Bound<'_, PyType>) -> PyResult<()> {
         text_file::am_anext
     } else if class.is_subclass_of::<BufferedFile>()? {
         buffered::am_anext
+    } else if class.is_subclass_of::<ChildIterator>()? {
+        listing::am_anext
     } else {
-        return Err(PyTypeError::new_err("only the classes of files have lines"));
+        return Err(PyTypeError::new_err("this class has no items"));
     };
     // SAFETY: a class made by Python is a heap type, whose `tp_as_async` points into itself; the function is the one for
     // its instances; and nobody has one yet.
@@ -256,7 +259,7 @@ unsafe extern "C" fn itself(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
 
 unsafe extern "C" fn am_send(
     object: *mut ffi::PyObject,
-    _value: *mut ffi::PyObject,
+    value: *mut ffi::PyObject,
     result: *mut *mut ffi::PyObject,
 ) -> ffi::PySendResult {
     // SAFETY: the interpreter calls this attached.
@@ -288,7 +291,9 @@ unsafe extern "C" fn am_send(
                 }
             }
         }
-        ffi::PyIter_Send((*item).operation, ffi::Py_None(), result)
+        // A coroutine of Python's may want what its loop answers; the first time there is nothing to be answered.
+        let value = if value.is_null() { ffi::Py_None() } else { value };
+        ffi::PyIter_Send((*item).operation, value, result)
     }
 }
 
@@ -303,11 +308,11 @@ unsafe extern "C" fn next(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     }
 }
 
-unsafe extern "C" fn send(object: *mut ffi::PyObject, _value: *mut ffi::PyObject) -> *mut ffi::PyObject {
+unsafe extern "C" fn send(object: *mut ffi::PyObject, value: *mut ffi::PyObject) -> *mut ffi::PyObject {
     let mut result = ptr::null_mut();
     // SAFETY: as for `next`. A method has to raise, whatever the value is.
     unsafe {
-        match am_send(object, ptr::null_mut(), &raw mut result) {
+        match am_send(object, value, &raw mut result) {
             ffi::PySendResult::PYGEN_RETURN => {
                 stop_iteration::raise(result);
                 ptr::null_mut()
