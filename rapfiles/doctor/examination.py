@@ -96,6 +96,7 @@ class Examination:
             local=found["local"],
             cached=found["cached"],
             reason=found["reason"],
+            access_times=found["access_times"],
             max_workers=settings["max_workers"],
             usable_cpus=settings["usable_cpus"],
             spin=bool(settings["spin"]),

@@ -48,6 +48,8 @@ class Engine:
     """Whether tier 0 can be used: answers from the kernel's caches, on the loop's thread."""
     reason: str | None
     """Why not."""
+    access_times: str
+    """How access times are kept, which decides who reads what has just been changed."""
     max_workers: int
     usable_cpus: int
     spin: bool

@@ -94,6 +94,7 @@ def _facts(findings: Findings) -> Iterator[tuple[str, str]]:
             if engine.cached
             else f"not used: {engine.reason}",
         )
+        yield "access times", engine.access_times
         spin = "" if engine.spin else ", without spinning"
         cpus = f"{engine.usable_cpus} usable processor{'s' if engine.usable_cpus != 1 else ''}"
         yield "workers", f"up to {engine.max_workers}, {cpus}{spin}"

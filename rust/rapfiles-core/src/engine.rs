@@ -156,6 +156,12 @@ impl Engine {
         self.burials.wait(most);
     }
 
+    /// For how long a mount still rests, and how often it has made a loop wait.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn record(&self, mount: MountNumber) -> Option<(std::time::Duration, u32)> {
+        self.cached.record(mount)
+    }
+
     /// Whether tier 0 may be used on a mount now.
     pub(crate) fn permits(&self, mount: MountNumber) -> bool {
         self.cached.permits(mount)

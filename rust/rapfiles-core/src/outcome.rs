@@ -45,6 +45,8 @@ pub struct FileSystem {
     pub local: bool,
     /// Why tier 0 is not used there, or `None` where it is.
     pub obstacle: Option<String>,
+    /// How access times are kept there, in words.
+    pub access_times: String,
 }
 
 /// What an operation yields.

@@ -203,5 +203,6 @@ fn file_system(py: Python<'_>, system: &FileSystem) -> PyResult<Py<PyAny>> {
     facts.set_item("local", system.local)?;
     facts.set_item("cached", system.obstacle.is_none())?;
     facts.set_item("reason", system.obstacle.as_deref())?;
+    facts.set_item("access_times", &system.access_times)?;
     Ok(facts.into_any().unbind())
 }

@@ -41,6 +41,16 @@ pub(super) enum Updates {
 }
 
 impl Updates {
+    /// What that means to a reader, in words.
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::Never => "not kept (noatime or read-only)",
+            Self::InMemory => "kept in memory at first",
+            Self::Relative => "relatime: the first read after each change is a worker's",
+            Self::Always => "strictatime: each read is a worker's",
+        }
+    }
+
     /// Whether reading a file with these times on this mount may have the file system wait.
     pub(super) fn due(self, mount: MountNumber, metadata: &Metadata) -> bool {
         let due = match self {

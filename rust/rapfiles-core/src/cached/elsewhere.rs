@@ -102,5 +102,6 @@ pub(crate) fn inspect(path: &NativePath) -> Result<Outcome, Error> {
         name: "unknown".to_owned(),
         local: false,
         obstacle: Some("this operating system has no calls that promise not to wait".to_owned()),
+        access_times: "unknown".to_owned(),
     })))
 }

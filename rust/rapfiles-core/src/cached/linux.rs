@@ -1,18 +1,21 @@
 //! Tier 0 on Linux: `openat2(2)` with `RESOLVE_CACHED`, `statx(2)` without synchronisation, `preadv2(2)` with `RWF_NOWAIT`.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::access_time::Times;
 use super::known::{KnownFile, KnownFiles};
-use super::mount;
+use super::mount::{self, Locality};
 use super::mounts::{self, MountNumber, Mounts, Permit};
+use super::overlay::{self, Doubt};
 use super::{Attempt, IoVec, Room};
+use crate::engine::Engine;
 use crate::error::{About, Error, Subject};
 use crate::handle::{Facts, OpenedFile};
 use crate::metadata::{self, Metadata, Timestamp};
@@ -144,6 +147,18 @@ impl Cached {
         }
     }
 
+    /// What was found is for a worker; it may want to look at it for the sake of its mount.
+    fn refused(&self, found: Found, now: Instant) -> No {
+        let lane = found.lane();
+        let Found { fd, metadata, mount } = found;
+        if metadata.is_regular_file() && self.mounts.wants_examination(mount, now) {
+            Engine::current().spawn(lane, move || {
+                let _ = overlay::examine(fd.as_fd(), mount);
+            });
+        }
+        No::HandOff(lane)
+    }
+
     fn stat(&self, path: &NativePath, follow: bool) -> Answer<Metadata> {
         let began = Instant::now();
         let found = match self.find(path, follow)? {
@@ -151,7 +166,7 @@ impl Cached {
             Err(error) => return Ok((Err(error), began)),
         };
         let Some(permit) = self.mounts.permit(found.mount, began) else {
-            return Err(No::HandOff(found.lane()));
+            return Err(self.refused(found, began));
         };
         let Found { fd, metadata, .. } = found;
         drop(fd);
@@ -190,7 +205,7 @@ impl Cached {
             return Err(No::HandOff(found.lane()));
         }
         let Some(permit) = self.mounts.permit(found.mount, began) else {
-            return Err(No::HandOff(found.lane()));
+            return Err(self.refused(found, began));
         };
         if permit.is_due(&found.metadata) {
             return Err(No::HandOff(found.lane()));
@@ -238,7 +253,7 @@ impl Cached {
             return Err(No::HandOff(found.lane()));
         }
         let Some(permit) = self.mounts.permit(found.mount, began) else {
-            return Err(No::HandOff(found.lane()));
+            return Err(self.refused(found, began));
         };
         let lane = found.lane();
         drop(found);
@@ -249,6 +264,11 @@ impl Cached {
             self.known.insert(place, known, began);
         }
         Ok((Ok(opened), now))
+    }
+
+    /// For how long a mount still rests, and how often it has made a loop wait.
+    pub(crate) fn record(&self, mount: MountNumber) -> Option<(Duration, u32)> {
+        self.mounts.record(mount, Instant::now())
     }
 
     /// Whether tier 0 may be used on a mount now.
@@ -325,7 +345,7 @@ fn open_regular(path: &CStr, known: KnownFile, flags: i32, permit: &Permit) -> O
 /// The metadata of an open file, and its mount where tier 0 may be used on that. Runs in a worker.
 pub(crate) fn look(file: &File) -> io::Result<(Metadata, Option<MountNumber>)> {
     let metadata = metadata_of_fd(file.as_raw_fd())?;
-    let mount = statx(file.as_fd()).map(|(_, mount)| mount).filter(|mount| mounts::is_local(*mount));
+    let mount = statx(file.as_fd()).map(|(_, mount)| mount).filter(|mount| mounts::is_local(file, *mount));
     Ok((metadata, mount))
 }
 
@@ -492,50 +512,74 @@ pub(super) fn statx(fd: BorrowedFd<'_>) -> Option<(Metadata, MountNumber)> {
     Some((metadata, mount))
 }
 
-/// The magic number of the file system that a descriptor is on. May ask a server or another process.
-fn file_system_of(fd: i32) -> Option<i64> {
-    let mut stat = MaybeUninit::<libc::statfs>::uninit();
-    // SAFETY: the descriptor is open, and `stat` has room for the result.
-    if unsafe { libc::fstatfs(fd, stat.as_mut_ptr()) } != 0 {
-        return None;
+/// Files of a directory that are looked at to find a regular one.
+const MOST_ENTRIES: usize = 1000;
+
+/// Why the overlay that a path is on is not known to be local.
+fn doubt(path: &NativePath, fd: BorrowedFd<'_>, mount: MountNumber) -> Option<Doubt> {
+    let doubt = overlay::examine(fd, mount).err()?;
+    if doubt != Doubt::NoFile || overlay::known(mount) == Some(true) {
+        return Some(doubt).filter(|_| overlay::known(mount) != Some(true));
     }
-    // SAFETY: the call succeeded, so it has filled the struct.
-    let magic = unsafe { stat.assume_init() }.f_type;
-    // Numbers with the highest bit set are negative where the field is 32 bits wide.
-    #[allow(clippy::unnecessary_cast, reason = "the width differs between C libraries")]
-    Some(i64::from(magic as u32))
+    let entries = std::fs::read_dir(OsStr::from_bytes(path.to_bytes()))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .take(MOST_ENTRIES);
+    let mut files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+    let file = files
+        .find_map(|entry| open_path(&NativePath::from_vec(entry.path().into_os_string().into_vec()).ok()?));
+    file.map_or(Some(doubt), |file| overlay::examine(file.as_fd(), mount).err())
+}
+
+fn open_path(path: &NativePath) -> Option<OwnedFd> {
+    // SAFETY: the path is a C string.
+    let fd = unsafe { libc::open(path.as_ptr(), libc::O_PATH | libc::O_CLOEXEC) };
+    // SAFETY: the descriptor is new and nobody else's.
+    (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// What the engine can use on the file system of a path. Runs in a worker.
 pub(crate) fn inspect(path: &NativePath) -> Result<Outcome, Error> {
-    let fd = {
-        // SAFETY: the path is a C string.
-        let fd = unsafe { libc::open(path.as_ptr(), libc::O_PATH | libc::O_CLOEXEC) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error()).about_path();
+    let fd = open_path(path).ok_or_else(io::Error::last_os_error).about_path()?;
+    let mount = statx(fd.as_fd()).map(|(_, mount)| mount);
+    let found = mount.and_then(mount::describe);
+    let (name, doubt) = match (&found, mount) {
+        (Some(found), Some(mount)) => {
+            let doubt = match found.locality {
+                Locality::Local => None,
+                Locality::Overlay => doubt(path, fd.as_fd(), mount).map(|doubt| doubt.text().to_owned()),
+                Locality::Elsewhere => {
+                    Some(format!("{} may wait for a network or another process", found.name))
+                }
+            };
+            (found.name.clone(), doubt)
         }
-        // SAFETY: the descriptor is new and nobody else's.
-        unsafe { OwnedFd::from_raw_fd(fd) }
+        _ => ("unknown".to_owned(), Some("the kernel does not tell what is mounted there".to_owned())),
     };
-    let magic = file_system_of(fd.as_raw_fd()).unwrap_or_default();
-    let local = mount::is_local_magic(magic);
-    let name = mount::name(magic);
+    let local = doubt.is_none();
+    let record = mount.and_then(|mount| Engine::current().record(mount));
     let obstacle = match open_cached(c"/", libc::O_PATH) {
         Err(libc::ENOSYS) => Some("this kernel has no openat2 (it came with Linux 5.6)".to_owned()),
         Err(libc::EINVAL) => {
             Some("this kernel's openat2 has no RESOLVE_CACHED (it came with Linux 5.12)".to_owned())
         }
         Err(libc::EPERM) => Some("a sandbox does not allow openat2".to_owned()),
-        _ if !local => Some(format!("{name} may wait for a network or another process")),
-        _ => None,
+        _ => doubt,
     };
-    Ok(Outcome::FileSystem(Box::new(FileSystem { name, local, obstacle })))
+    let rest = record.map(|(left, stalls)| {
+        let seconds = left.as_secs_f64().ceil();
+        format!(
+            "it rests for another {seconds} s, because it has made the event loop wait {stalls} times (a virus scanner?)"
+        )
+    });
+    let access_times = found.map_or("unknown", |found| found.updates.text()).to_owned();
+    Ok(Outcome::FileSystem(Box::new(FileSystem { name, local, obstacle: obstacle.or(rest), access_times })))
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::ffi::OsStrExt;
     use std::path::Path;
 
     use super::*;

@@ -12,6 +12,8 @@ mod linux;
 mod mount;
 #[cfg(target_os = "linux")]
 mod mounts;
+#[cfg(target_os = "linux")]
+mod overlay;
 
 #[cfg(target_os = "linux")]
 pub(crate) use access_time::{Observation, Times};

@@ -73,11 +73,6 @@ pub(super) enum Locality {
     Elsewhere,
 }
 
-/// Whether this is the magic number of a file system that needs neither a network nor another process.
-pub(super) fn is_local_magic(magic: i64) -> bool {
-    magic == OVERLAY || LOCAL.iter().any(|(local, _)| *local == magic)
-}
-
 /// What the kernel says of a mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Description {

@@ -1,21 +1,34 @@
 //! What is known of mounts: whether they are local, and whether tier 0 was ever slow on them.
 
+use std::os::fd::AsFd;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::access_time::Updates;
 use super::mount::{self, Locality};
+use super::overlay;
 use crate::metadata::Metadata;
 
 /// An attempt that takes longer has waited for something, or the thread had to wait for a processor.
 const SLOW: Duration = Duration::from_millis(1);
-/// After a slow attempt, so many more are watched to see which of the two it is.
+/// One that has waited for so long is a stall. That is foreseeable where a device is at work, but not where somebody has
+/// asked the kernel to be asked before a file is opened or read (a virus scanner: permission events of `fanotify(7)`).
+const STALL: Duration = Duration::from_millis(10);
+/// After a slow attempt, so many more are watched to see which of the two it is …
 const WATCHED: u32 = 64;
-/// How long a mount is left to the workers after the first attempt that waited; doubled with each further one.
-const FIRST_REST: Duration = Duration::from_millis(100);
-const LONGEST_REST: Duration = Duration::from_secs(30);
-/// Without slow attempts for so long, a mount is trusted as at first.
-const FORGIVEN_AFTER: Duration = Duration::from_secs(60);
+/// … and after one that may have been a stall, those of so long.
+const WATCHED_FOR: Duration = Duration::from_secs(60 * 60);
+/// How long a mount is left to the workers after the first stall; ten times as long after each further one. With the one
+/// that was not watched yet, that is three stalls in an hour: at once, again at once, and after this rest.
+const FIRST_REST: Duration = Duration::from_secs(6 * 60);
+const LONGEST_REST: Duration = Duration::from_secs(24 * 60 * 60);
+/// Without another stall for so long after its rest, a mount is trusted as at first.
+const FORGIVEN_AFTER: Duration = Duration::from_secs(60 * 60);
+/// How long it rests after the first wait that was shorter; doubled with each further one.
+const FIRST_BREAK: Duration = Duration::from_millis(100);
+const LONGEST_BREAK: Duration = Duration::from_secs(30);
+/// When those are forgotten.
+const BREAKS_FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 /// For how long a mount is taken to be what it was: it may be mounted again with other options, and before Linux 6.8 its
 /// number be given to another one.
 const UNCHANGED: Duration = Duration::from_secs(1);
@@ -35,15 +48,26 @@ struct Mount {
     number: MountNumber,
     facts: Facts,
     known_since: Instant,
+    /// Attempts that are still watched, or until when all of them are.
     watched: u32,
+    watched_until: Option<Instant>,
+    /// Stalls that have not been forgiven, and the rest after the last one.
+    stalls: u32,
     rest: Duration,
-    rests_until: Option<Instant>,
+    rested_at: Option<Instant>,
+    /// The same for shorter waits.
+    pause: Duration,
+    paused_at: Option<Instant>,
+    /// When somebody was sent to look at its layers.
+    examined_at: Option<Instant>,
 }
 
 /// What decides about tier 0 on a mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Facts {
     local: bool,
+    /// Whether that depends on its layers.
+    overlay: bool,
     updates: Updates,
 }
 
@@ -69,28 +93,39 @@ impl Mounts {
                 mount
             }
             None => {
-                if mounts.len() == REMEMBERED {
-                    mounts.remove(0);
+                if mounts.len() >= REMEMBERED {
+                    // What has made the loop wait is not forgotten. Where there is nothing else, workers do the work.
+                    let index = mounts.iter().position(|mount| !mount.is_blamed(now))?;
+                    mounts.remove(index);
                 }
                 mounts.push(Mount {
                     number,
                     facts: facts(),
                     known_since: now,
                     watched: 0,
+                    watched_until: None,
+                    stalls: 0,
                     rest: Duration::ZERO,
-                    rests_until: None,
+                    rested_at: None,
+                    pause: Duration::ZERO,
+                    paused_at: None,
+                    examined_at: None,
                 });
                 mounts.last_mut()?
             }
         };
-        if !mount.facts.local || mount.rests_until.is_some_and(|until| now < until) {
+        if mount.facts.overlay && !mount.facts.local {
+            mount.facts.local = overlay::known(number) == Some(true);
+        }
+        if !mount.facts.local || mount.rests(now) {
             return None;
         }
+        let watched = mount.watched > 0 || mount.watched_until.is_some_and(|until| now < until);
         Some(Permit {
             number,
             began: now,
             updates: mount.facts.updates,
-            waits: (mount.watched > 0).then(waits_of_this_thread),
+            waits: watched.then(waits_of_this_thread),
         })
     }
 
@@ -99,22 +134,48 @@ impl Mounts {
         let now = Instant::now();
         let slow = now.saturating_duration_since(permit.began) > SLOW;
         if slow || permit.waits.is_some() {
-            self.judge(&permit, slow, now);
+            let waited = permit.waits.map(|before| slow && waits_of_this_thread() > before);
+            self.judge(permit.number, now.saturating_duration_since(permit.began), waited, now);
         }
         now
     }
 
-    fn judge(&self, permit: &Permit, slow: bool, now: Instant) {
-        let waited = slow && permit.waits.is_some_and(|before| waits_of_this_thread() > before);
+    /// Judges a mount by an attempt. `waited`: whether it did, where it was watched.
+    fn judge(&self, number: MountNumber, elapsed: Duration, waited: Option<bool>, now: Instant) {
         let mut mounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(mount) = mounts.iter_mut().find(|mount| mount.number == permit.number) else { return };
-        if waited {
-            mount.rest_after(now);
-        } else if permit.waits.is_none() {
-            mount.watched = WATCHED;
-        } else {
-            mount.watched = mount.watched.saturating_sub(1);
+        let Some(mount) = mounts.iter_mut().find(|mount| mount.number == number) else { return };
+        match waited {
+            Some(true) if elapsed >= STALL => mount.rest_after_stall(now),
+            Some(true) => mount.pause_after_wait(now),
+            Some(false) => mount.watched = mount.watched.saturating_sub(1),
+            None => mount.watched = WATCHED,
         }
+        if elapsed >= STALL && waited.is_none() {
+            mount.watched_until = Some(now + WATCHED_FOR);
+        }
+    }
+
+    /// Whether this is an overlay whose layers somebody should look at; `true` once in a while.
+    pub(super) fn wants_examination(&self, number: MountNumber, now: Instant) -> bool {
+        let mut mounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mount = mounts.iter_mut().find(|mount| mount.number == number && mount.facts.overlay);
+        mount.is_some_and(|mount| {
+            let wanted = overlay::known(number).is_none()
+                && mount.examined_at.is_none_or(|at| now.saturating_duration_since(at) > UNCHANGED);
+            if wanted {
+                mount.examined_at = Some(now);
+            }
+            wanted
+        })
+    }
+
+    /// What is held against a mount: for how long it still rests, and how often it has made the loop wait.
+    pub(super) fn record(&self, number: MountNumber, now: Instant) -> Option<(Duration, u32)> {
+        let mounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mount = mounts.iter().find(|mount| mount.number == number && mount.rests(now))?;
+        let until =
+            mount.rested_at.map(|at| at + mount.rest).max(mount.paused_at.map(|at| at + mount.pause))?;
+        Some((until.saturating_duration_since(now), mount.stalls))
     }
 }
 
@@ -140,25 +201,54 @@ impl Permit {
     }
 }
 
-/// Whether a mount is known to need neither a network nor another process.
-pub(super) fn is_local(number: MountNumber) -> bool {
-    facts_of(number).local
+/// Whether the mount of this file is known to need neither a network nor another process. Runs in a worker.
+pub(super) fn is_local(file: impl AsFd, number: MountNumber) -> bool {
+    let Facts { local, overlay, .. } = facts_of(number);
+    local || overlay && overlay::is_local(file, number)
 }
 
 fn facts_of(number: MountNumber) -> Facts {
-    // An overlay is as its layers are, which the kernel does not say here.
-    mount::describe(number).map_or(Facts { local: false, updates: Updates::Always }, |found| Facts {
-        local: found.locality != Locality::Elsewhere,
+    let unknown = Facts { local: false, overlay: false, updates: Updates::Always };
+    mount::describe(number).map_or(unknown, |found| Facts {
+        local: match found.locality {
+            Locality::Local => true,
+            Locality::Overlay => overlay::known(number) == Some(true),
+            Locality::Elsewhere => false,
+        },
+        overlay: found.locality == Locality::Overlay,
         updates: found.updates,
     })
 }
 
 impl Mount {
-    fn rest_after(&mut self, now: Instant) {
-        let forgiven =
-            self.rests_until.is_none_or(|until| now.saturating_duration_since(until) > FORGIVEN_AFTER);
-        self.rest = if forgiven { FIRST_REST } else { (self.rest * 2).min(LONGEST_REST) };
-        self.rests_until = Some(now + self.rest);
+    fn rests(&self, now: Instant) -> bool {
+        self.rested_at.is_some_and(|at| now < at + self.rest)
+            || self.paused_at.is_some_and(|at| now < at + self.pause)
+    }
+
+    /// Whether a stall has not been forgiven yet.
+    fn is_blamed(&self, now: Instant) -> bool {
+        self.rested_at.is_some_and(|at| now < at + self.rest + FORGIVEN_AFTER)
+            || self.watched_until.is_some_and(|until| now < until)
+            || self.rests(now)
+    }
+
+    fn rest_after_stall(&mut self, now: Instant) {
+        let forgiven = self.rested_at.is_none_or(|at| now > at + self.rest + FORGIVEN_AFTER);
+        (self.stalls, self.rest) = if forgiven {
+            (1, FIRST_REST)
+        } else {
+            (self.stalls.saturating_add(1), (self.rest * 10).min(LONGEST_REST))
+        };
+        self.rested_at = Some(now);
+        // Whatever comes after the rest is watched: another stall is to count at once.
+        self.watched_until = Some(now + self.rest + FORGIVEN_AFTER);
+    }
+
+    fn pause_after_wait(&mut self, now: Instant) {
+        let forgotten = self.paused_at.is_none_or(|at| now > at + self.pause + BREAKS_FORGOTTEN_AFTER);
+        self.pause = if forgotten { FIRST_BREAK } else { (self.pause * 2).min(LONGEST_BREAK) };
+        self.paused_at = Some(now);
     }
 }
 
@@ -177,22 +267,89 @@ mod tests {
     use super::*;
 
     const NUMBER: MountNumber = MountNumber { number: 7, unique: true };
-    const LOCAL: Facts = Facts { local: true, updates: Updates::Never };
+    const LOCAL: Facts = Facts { local: true, overlay: false, updates: Updates::Never };
 
-    #[test]
-    fn a_mount_that_waited_rests_longer_and_longer_and_comes_back() {
+    /// The stalls of so long in this time, on a mount on which every attempt of a worker-free loop would stall.
+    fn stalls(time: Duration, stall: Duration) -> Vec<Duration> {
         let mounts = Mounts::default();
         let start = Instant::now();
-        let rest = |at| mounts.0.lock().unwrap()[0].rest_after(at);
+        let mut now = start;
+        let mut stalls = Vec::new();
+        while now < start + time {
+            if let Some(permit) = mounts.permit_if(NUMBER, now, || LOCAL) {
+                stalls.push(now - start);
+                let waited = permit.waits.is_some().then_some(true);
+                now += stall;
+                mounts.judge(NUMBER, stall, waited, now);
+            }
+            now += Duration::from_millis(50);
+        }
+        stalls
+    }
+
+    #[test]
+    fn the_loop_stalls_three_times_an_hour_at_most() {
+        let hour = Duration::from_secs(60 * 60);
+        for stall in [STALL, Duration::from_millis(500), Duration::from_secs(5)] {
+            let stalls = stalls(hour * 13, stall);
+            for (index, first) in stalls.iter().enumerate() {
+                let within = stalls[index..].iter().filter(|at| **at < *first + hour).count();
+                assert!(within <= 3, "{stalls:?}");
+            }
+            // At once, at once again, after a rest, and then seldom.
+            assert_eq!(stalls.len(), 5, "{stalls:?}");
+        }
+    }
+
+    #[test]
+    fn a_stall_is_forgiven_and_a_short_wait_soon() {
+        let mounts = Mounts::default();
+        let start = Instant::now();
         let permitted = |at| mounts.permit_if(NUMBER, at, || LOCAL).is_some();
         assert!(permitted(start));
-        rest(start);
+        mounts.judge(NUMBER, SLOW, Some(true), start);
         assert!(!permitted(start));
-        let back = start + FIRST_REST;
-        assert!(permitted(back));
-        rest(back);
-        assert!(!permitted(back + FIRST_REST));
-        assert!(permitted(back + FIRST_REST * 2));
+        assert!(permitted(start + FIRST_BREAK));
+        mounts.judge(NUMBER, STALL, Some(true), start);
+        assert_eq!(mounts.record(NUMBER, start), Some((FIRST_REST, 1)));
+        assert!(!permitted(start + FIRST_REST - SLOW));
+        assert!(permitted(start + FIRST_REST));
+        let later = start + FIRST_REST + FORGIVEN_AFTER + SLOW;
+        mounts.judge(NUMBER, STALL, Some(true), later);
+        assert_eq!(mounts.record(NUMBER, later), Some((FIRST_REST, 1)));
+        mounts.judge(NUMBER, STALL, Some(true), later + FIRST_REST);
+        assert_eq!(mounts.record(NUMBER, later + FIRST_REST), Some((FIRST_REST * 10, 2)));
+    }
+
+    #[test]
+    fn a_long_absence_that_was_no_wait_is_held_against_nobody() {
+        let mounts = Mounts::default();
+        let start = Instant::now();
+        let watched = |at| mounts.permit_if(NUMBER, at, || LOCAL).map(|permit| permit.waits.is_some());
+        assert_eq!(watched(start), Some(false));
+        mounts.judge(NUMBER, STALL, None, start);
+        mounts.judge(NUMBER, STALL, Some(false), start);
+        assert_eq!(watched(start), Some(true));
+        assert_eq!(watched(start + WATCHED_FOR - SLOW), Some(true));
+    }
+
+    #[test]
+    fn what_has_stalled_is_not_forgotten_for_others() {
+        let mounts = Mounts::default();
+        let start = Instant::now();
+        let met = |number| mounts.permit_if(MountNumber { number, unique: true }, start, || LOCAL).is_some();
+        assert!(met(0));
+        mounts.judge(MountNumber { number: 0, unique: true }, STALL, Some(true), start);
+        for number in 1..1000 {
+            assert!(met(number));
+        }
+        assert!(!met(0));
+        for number in 2000..2100 {
+            if met(number) {
+                mounts.judge(MountNumber { number, unique: true }, STALL, Some(true), start);
+            }
+        }
+        assert!(!met(0) && !met(3000), "there is room for no other");
     }
 
     #[test]
