@@ -60,6 +60,8 @@ AnyFile: TypeAlias = (
 FileT = TypeVar("FileT", bound=AnyFile, covariant=True)
 
 _DEFAULT_PERMISSIONS: Final = 0o666
+_EMPTIED_AND_READ: Final = "wb+" if sys.version_info >= (3, 15) else "rb+"
+"""What io calls the mode `w+` of a raw file."""
 _PLATFORM_FLAGS: Final = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOINHERIT", 0)
 
 
@@ -133,7 +135,7 @@ def _parse(mode: str) -> _Mode:
     flags = os.O_RDWR if readable and writable else os.O_WRONLY if writable else os.O_RDONLY
     if "w" in letters:
         flags |= os.O_CREAT | os.O_TRUNC
-        raw_mode = "rb+" if updating else "wb"
+        raw_mode = _EMPTIED_AND_READ if updating else "wb"
     elif "x" in letters:
         flags |= os.O_CREAT | os.O_EXCL
         raw_mode = "xb+" if updating else "xb"
