@@ -49,7 +49,7 @@ pub use error::{Error, Subject};
 pub use fill::{Fill, TextFill};
 pub use handle::{
     Adoption, Decoder, Facts, Fetched, Form, Guard, Handle, HandleJob, LineBatch, LineEnds, MOST_NOW,
-    OpenedFile, Position, Salvage, Task, TaskRoom, Undecoded, Until, Written,
+    OpenedFile, Place, Position, Salvage, Task, TaskRoom, Turn, Undecoded, Until, Wish, Written,
 };
 pub use keep_alive::{KeepAlive, release_memory};
 pub use link::TargetKind;

@@ -48,12 +48,12 @@ fn who_is_woken_by_the_end_of_an_unwanted_job_may_use_the_engine() {
         let waiting = Ticket::new(2);
         let unwanted = |handle: &Arc<Handle>| {
             let own = Ticket::new(3);
-            let job = handle.lock().unwrap().positional(Task::Stat);
+            let job = handle.positional(Task::Stat).unwrap();
             own.cancel();
             (job, own)
         };
         let (job, own) = unwanted(&handle);
-        assert!(handle.lock().unwrap().await_positional(&waiting));
+        assert!(handle.begin().unwrap().unwrap().await_positional(&waiting));
         assert!(waiting.expect(&port));
         engine.submit_for_handle(job, &own, None);
         // Until it is thrown out to make room.

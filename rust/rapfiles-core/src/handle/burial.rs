@@ -4,8 +4,8 @@ use std::fs::File;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::handle::Handle;
 use super::job;
-use super::turn::Handle;
 use super::writer::Writer;
 use crate::engine::Engine;
 use crate::error::{About, Subject};

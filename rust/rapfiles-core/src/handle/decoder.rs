@@ -558,6 +558,16 @@ mod tests {
     }
 
     #[test]
+    fn what_was_decoded_has_no_byte_twice() {
+        let mut decoder = Decoder::new(Some(Codec::Utf8), TRANSLATE);
+        decoder.decode(b"a\r\n\xc3", false).unwrap();
+        decoder.decode(b"\xa9\r\n\xc3", false).unwrap();
+        decoder.decode(b"\xa9", false).unwrap();
+        let whole = "a\r\né\r\né".as_bytes();
+        assert!(matches!(decoder.position(), Position::Decode { input, used: 0, .. } if input == whole));
+    }
+
+    #[test]
     fn the_position_is_before_what_was_not_used() {
         let mut decoder = Decoder::new(Some(Codec::Utf8), TRANSLATE);
         decoder.decode("aéb".as_bytes(), false).unwrap();

@@ -1,12 +1,17 @@
-//! What can be done with a handle without waiting, under its lock.
+//! What can be done with a handle without waiting, by whoever has the turn.
 
 use std::fs::File;
-use std::io;
-use std::sync::{Arc, MutexGuard};
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::decoder::{Decoder, Undecoded};
-use super::job::{self, HandleJob, Task};
-use super::turn::{Handle, Inner, Salvage};
+use super::handle::{Handle, Possession, in_use};
+use super::job::{self, HandleJob};
+use super::shared::Shared;
+use super::trace::Salvage;
+use super::turn::{Turn, WANTED};
 use super::writer::{Waiter, Writer};
 use crate::cached::IoVec;
 use crate::engine::Engine;
@@ -24,10 +29,28 @@ pub const MOST_NOW: usize = 128 << 10;
 /// A read of so many bytes is not worth reading ahead for, because that would copy everything twice.
 const NO_READING_AHEAD: usize = 32 << 10;
 
-/// A handle under its lock. Nothing that is done with it may run Python code.
+/// A handle in the hands of whoever has the turn.
 pub struct Guard<'a> {
     handle: &'a Arc<Handle>,
-    pub(super) inner: MutexGuard<'a, Inner>,
+    /// The turn ends with it.
+    passes_on: bool,
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if self.passes_on {
+            // SAFETY: the turn was taken for this guard, which is gone.
+            unsafe { self.handle.pass_on() };
+        }
+    }
+}
+
+impl Deref for Guard<'_> {
+    type Target = Handle;
+
+    fn deref(&self) -> &Handle {
+        self.handle
+    }
 }
 
 /// How far an attempt to have bytes without waiting has come.
@@ -60,121 +83,141 @@ pub enum Written {
 }
 
 impl<'a> Guard<'a> {
-    pub(super) fn new(handle: &'a Arc<Handle>, inner: MutexGuard<'a, Inner>) -> Self {
-        Self { handle, inner }
-    }
-
-    /// Whether nobody has the turn, or waits for it.
-    pub fn is_idle(&self) -> bool {
-        self.inner.is_idle()
-    }
-
-    /// Takes the turn, which nobody has.
-    pub fn hold(&mut self) {
-        self.inner.hold();
-    }
-
-    /// Waits for the turn: the ticket is finished when it comes.
-    pub fn queue(&mut self, ticket: &Arc<Ticket>) {
-        self.inner.queue(Arc::clone(ticket));
-    }
-
-    /// Whether the file has been closed, or given up, or is to be closed as soon as no worker uses it.
-    pub fn is_closed(&self) -> bool {
-        self.inner.file.is_none() || self.inner.is_orphaned()
-    }
-
-    /// Whether the descriptor is closed with the file.
-    pub fn closes_descriptor(&self) -> bool {
-        self.inner.close
-    }
-
-    /// The number by which Python knows the file; `None` when it is closed.
+    /// What can be done by whoever has the turn. `passes_on`: and that ends with the guard.
     ///
-    /// # Errors
-    /// When the process has no number left.
-    pub fn descriptor(&self) -> io::Result<Option<i32>> {
-        self.inner.file.as_ref().map(|file| platform::descriptor(file)).transpose()
+    /// # Safety
+    /// The caller has the turn, and no other guard; no worker has a task of it.
+    pub(super) unsafe fn new(handle: &'a Arc<Handle>, passes_on: bool) -> Self {
+        Self { handle, passes_on }
     }
 
-    /// A task for a worker. Only whoever has the turn may ask, and must submit it.
-    pub fn task(&mut self, task: Task) -> HandleJob {
-        self.inner.job_begins();
-        HandleJob::new(Arc::clone(self.handle), task)
+    fn own(&self) -> &Possession {
+        // SAFETY: the promise of `new`, and nobody else can change it while this is borrowed.
+        unsafe { self.handle.possession() }
     }
 
-    /// A positional task, for which nobody needs the turn.
-    pub fn positional(&mut self, task: Task) -> HandleJob {
-        self.inner.positional_begins();
-        HandleJob::positional(Arc::clone(self.handle), task)
+    fn own_mut(&mut self) -> &mut Possession {
+        // SAFETY: the promise of `new`, and this is borrowed for as long.
+        unsafe { self.handle.possession() }
+    }
+
+    /// Keeps the turn for an operation that has to wait; `None` where it has been kept before.
+    pub fn keep(self) -> Option<Turn> {
+        let guard = ManuallyDrop::new(self);
+        // SAFETY: the turn was taken for this guard, which does not pass it on any more.
+        guard.passes_on.then(|| unsafe { Turn::new(guard.handle) })
     }
 
     /// Whether there are positional operations under way; the ticket is finished when there are none.
     pub fn await_positional(&mut self, ticket: &Arc<Ticket>) -> bool {
-        self.inner.await_positional(ticket)
+        let mut shared = self.handle.shared();
+        if shared.positional > 0 {
+            shared.positional_waiter = Some(Arc::clone(ticket));
+        }
+        shared.positional > 0
     }
 
     /// Whether there are positional operations under way.
     pub fn has_positional(&self) -> bool {
-        self.inner.has_positional()
+        self.handle.shared().positional > 0
     }
 
-    /// Whether the file is being closed in the background.
+    /// Whether the file is being closed in the background, or going to be.
     pub fn is_being_buried(&self) -> bool {
-        self.inner.is_being_buried()
+        if !self.is_closed() {
+            return false;
+        }
+        let shared = self.handle.shared();
+        shared.orphaned && !shared.buried
     }
 
-    /// The ticket is finished when the file has been closed in the background; `false` when it is.
+    /// The ticket is finished when the file has been closed in the background; `false` when it is. That does not wait for
+    /// this turn.
     pub fn await_burial(&mut self, ticket: &Arc<Ticket>) -> bool {
-        self.inner.await_burial(ticket)
+        let handle = self.handle;
+        let mut shared = handle.shared();
+        if !shared.orphaned || shared.buried {
+            return false;
+        }
+        shared.mourned = true;
+        shared.mourners.push(Arc::clone(ticket));
+        self.own_mut().file = None;
+        handle.turn.store(WANTED, Ordering::Relaxed);
+        // SAFETY: this is the turn.
+        let burial = unsafe { handle.bury_in_turn(&mut shared) };
+        drop(shared);
+        if let Some(burial) = burial {
+            burial.happen();
+        }
+        true
+    }
+
+    /// Moves the position to where it was; what was read ahead is behind that.
+    pub(super) fn move_back(&mut self, position: u64) {
+        let own = self.own_mut();
+        if let Some(file) = &own.file {
+            // Where the position could be moved, it can be moved back.
+            let _ = platform::seek(file, position as i64, platform::FROM_START);
+            own.reader.restart();
+        }
+    }
+
+    /// Leaves an error for the next call to tell of.
+    pub(super) fn leave_error(&mut self, error: Error) {
+        self.handle.shared().writer.error.get_or_insert(error);
     }
 
     // Reading.
 
     /// What has been read ahead.
     pub fn available(&self) -> &[u8] {
-        self.inner.reader.available()
+        self.own().reader.available()
     }
 
     /// So many of the available bytes have been used.
     pub fn consume(&mut self, count: usize) {
-        self.inner.reader.consume(count);
+        self.own_mut().reader.consume(count);
     }
 
     /// Puts bytes back in front of the available ones.
     pub fn put_back(&mut self, bytes: &[u8]) {
-        self.inner.reader.put_back(bytes);
+        self.own_mut().reader.put_back(bytes);
     }
 
     /// Puts back what a cancelled operation had taken.
     pub fn restore(&mut self, salvage: Salvage) {
-        self.inner.restore(salvage);
+        let own = self.own_mut();
+        match (salvage, &mut own.decoder) {
+            (Salvage::Text(text), Some(decoder)) => decoder.put_back(text),
+            (Salvage::Bytes(bytes) | Salvage::Text(bytes), _) => own.reader.put_back(&bytes),
+        }
     }
 
     /// The buffer is used up, and what comes behind has been read past it.
     pub fn pass_by(&mut self) {
-        self.inner.reader.pass_by();
+        self.own_mut().reader.pass_by();
     }
 
     /// Adds bytes that were read behind the available ones.
     pub fn append(&mut self, bytes: &[u8]) {
-        self.inner.reader.append(bytes);
+        self.own_mut().reader.append(bytes);
     }
 
     /// Sees to it that so many bytes are available, if that needs no waiting.
     pub fn fetch(&mut self, at_least: usize) -> Fetched {
+        let handle = self.handle;
         loop {
-            let have = self.inner.reader.len();
+            let have = self.own().reader.len();
             if have >= at_least {
                 return Fetched::Enough;
             }
             if at_least - have > MOST_NOW || self.handle.facts.mount.is_none() {
                 return Fetched::Missing;
             }
-            let Inner { file: Some(file), reader, .. } = &mut *self.inner else { return Fetched::Missing };
+            let Possession { file: Some(file), reader, .. } = self.own_mut() else { return Fetched::Missing };
             let Ok(room) = reader.room(at_least, MOST_NOW) else { return Fetched::Missing };
             // SAFETY: `room` has made room for that much.
-            match unsafe { read_now(self.handle, file, &[room], POSITION) } {
+            match unsafe { read_now(handle, file, &[room], POSITION) } {
                 None => return Fetched::Missing,
                 Some(0) => return Fetched::End,
                 // SAFETY: the kernel has written that many bytes.
@@ -189,7 +232,7 @@ impl<'a> Guard<'a> {
     /// # Safety
     /// `start` must be valid for writes of `length` bytes.
     pub unsafe fn read_into(&mut self, start: *mut u8, length: usize) -> (usize, Fetched) {
-        let mut have = self.inner.reader.len().min(length);
+        let mut have = self.own().reader.len().min(length);
         // SAFETY: the caller's promise, and so much is available.
         unsafe { std::ptr::copy_nonoverlapping(self.available().as_ptr(), start, have) };
         if have == length {
@@ -199,7 +242,10 @@ impl<'a> Guard<'a> {
         if length - have > MOST_NOW || self.handle.facts.mount.is_none() {
             return (0, Fetched::Missing);
         }
-        let Inner { file: Some(file), reader, .. } = &mut *self.inner else { return (0, Fetched::Missing) };
+        let handle = self.handle;
+        let Possession { file: Some(file), reader, .. } = self.own_mut() else {
+            return (0, Fetched::Missing);
+        };
         let buffered = have;
         while have < length {
             let rest = length - have;
@@ -210,7 +256,7 @@ impl<'a> Guard<'a> {
             let rooms = [wanted, ahead.unwrap_or(wanted)];
             let count = 1 + usize::from(ahead.is_some());
             // SAFETY: the caller's promise, and the room that `room` has made.
-            let read = unsafe { read_now(self.handle, file, &rooms[..count], POSITION) };
+            let read = unsafe { read_now(handle, file, &rooms[..count], POSITION) };
             match read {
                 Some(0) => return (have, Fetched::End),
                 Some(read) if read > rest => {
@@ -236,32 +282,23 @@ impl<'a> Guard<'a> {
     /// # Safety
     /// The rooms must be valid for writes.
     pub unsafe fn read_past(&mut self, rooms: &[IoVec]) -> Option<usize> {
-        let Inner { file: Some(file), reader, .. } = &mut *self.inner else { return None };
+        let handle = self.handle;
+        let Possession { file: Some(file), reader, .. } = self.own_mut() else { return None };
         reader.pass_by();
         // SAFETY: the caller's promise.
-        unsafe { read_now(self.handle, file, rooms, POSITION) }
-    }
-
-    /// Reads once at an offset, if that needs no waiting.
-    ///
-    /// # Safety
-    /// The room must be valid for writes.
-    pub unsafe fn read_at(&self, room: IoVec, offset: u64) -> Option<usize> {
-        let offset = i64::try_from(offset).ok()?;
-        // SAFETY: the caller's promise.
-        unsafe { read_now(self.handle, self.inner.file.as_ref()?, &[room], offset) }
+        unsafe { read_now(handle, file, rooms, POSITION) }
     }
 
     /// How much the file has behind what is available, if that can be told without waiting.
     pub fn left(&self) -> Option<usize> {
         self.handle.facts.mount?;
-        job::left_in(self.inner.file.as_ref()?).ok()
+        job::left_in(self.own().file.as_ref()?).ok()
     }
 
     /// A read in slices of what follows the available bytes. `to_end`: that is all that the file has. Whoever asks must
     /// have the turn until it is over.
     pub fn slices(&self, length: usize, to_end: bool) -> Option<Slices> {
-        let position = platform::seek(self.inner.file.as_ref()?, 0, platform::FROM_HERE).ok()?;
+        let position = platform::seek(self.own().file.as_ref()?, 0, platform::FROM_HERE).ok()?;
         Some(Slices::new(position, length, to_end))
     }
 
@@ -270,7 +307,7 @@ impl<'a> Guard<'a> {
     /// # Safety
     /// That of [`Slices::advance`].
     pub unsafe fn read_slices(&mut self, slices: &mut Slices, start: *mut u8) -> Sliced {
-        let (Some(mount), Some(file)) = (self.handle.facts.mount, self.inner.file.as_ref()) else {
+        let (Some(mount), Some(file)) = (self.handle.facts.mount, self.own().file.as_ref()) else {
             return Sliced::Missing;
         };
         // SAFETY: the caller's promise.
@@ -280,7 +317,7 @@ impl<'a> Guard<'a> {
             if platform::seek(file, end, platform::FROM_START).is_err() {
                 return Sliced::Missing;
             }
-            self.inner.reader.clear();
+            self.own_mut().reader.clear();
         }
         sliced
     }
@@ -295,7 +332,7 @@ impl<'a> Guard<'a> {
     /// # Errors
     /// When it is not valid in that encoding.
     pub fn decode_rest(&mut self) -> Option<Result<Text, Undecoded>> {
-        let Inner { reader, decoder, .. } = &mut *self.inner;
+        let Possession { reader, decoder, .. } = self.own_mut();
         let Ok(rest) = copied(reader.available()) else { return Some(Err(Undecoded::OutOfMemory)) };
         reader.clear();
         Some(decoder.as_mut()?.decode_rest(rest))
@@ -303,8 +340,9 @@ impl<'a> Guard<'a> {
 
     /// Moves the file's position back to where the user is, if that needs no waiting.
     pub fn rewind(&mut self) {
-        let Inner { file: Some(file), reader, writer, .. } = &mut *self.inner else { return };
-        if self.handle.facts.mount.is_some() && writer.is_done() && reader.len() > 0 {
+        let written = self.handle.facts.mount.is_some() && self.is_written();
+        let Possession { file: Some(file), reader, .. } = self.own_mut() else { return };
+        if written && reader.len() > 0 {
             // Where it fails, the position is as good as before.
             let _ = job::rewind(file, reader);
         }
@@ -319,12 +357,12 @@ impl<'a> Guard<'a> {
 
     /// The decoder of a text file, and the buffer that feeds it.
     pub fn decoder(&mut self) -> Option<&mut Decoder> {
-        self.inner.decoder.as_deref_mut()
+        self.own_mut().decoder.as_deref_mut()
     }
 
     /// Sets or takes away the decoder.
     pub fn set_decoder(&mut self, decoder: Option<Decoder>) {
-        self.inner.decoder = decoder.map(Box::new);
+        self.own_mut().decoder = decoder.map(Box::new);
     }
 
     /// Has the native decoder decode so many of the available bytes.
@@ -332,7 +370,7 @@ impl<'a> Guard<'a> {
     /// # Errors
     /// When they are not valid in that encoding: they are used up all the same.
     pub fn decode(&mut self, count: usize, end: bool) -> Result<(), Undecoded> {
-        let Inner { reader, decoder: Some(decoder), .. } = &mut *self.inner else { return Ok(()) };
+        let Possession { reader, decoder: Some(decoder), .. } = self.own_mut() else { return Ok(()) };
         let result = decoder.decode(&reader.available()[..count], end);
         if !matches!(result, Err(Undecoded::OutOfMemory)) {
             reader.consume(count);
@@ -344,32 +382,33 @@ impl<'a> Guard<'a> {
 
     /// Takes the error of an earlier write that nobody has been told of.
     pub fn take_error(&mut self) -> Option<Error> {
-        self.inner.writer.error.take()
-    }
-
-    /// The bytes that the kernel does not have yet.
-    pub fn unwritten(&self) -> usize {
-        self.inner.writer.unwritten()
+        if self.handle.is_settled() { None } else { self.handle.shared().writer.error.take() }
     }
 
     /// Whether a worker is at writing it.
     pub fn is_writing(&self) -> bool {
-        self.inner.writer.running
+        !self.handle.is_settled() && self.handle.shared().writer.running
     }
 
     /// Whether the kernel has everything.
     pub fn is_written(&self) -> bool {
-        self.inner.writer.is_done()
+        self.handle.is_settled() || self.handle.shared().writer.is_done()
     }
 
-    /// Whether writing has to be told first that some bytes were read ahead.
-    fn begin_writing(&mut self) {
-        let Inner { reader, writer, .. } = &mut *self.inner;
-        let ahead = reader.len();
-        if ahead > 0 {
-            writer.rewind = ahead as u64;
+    /// Has the writer accept so many bytes, if there is room; it is told first how many were read ahead.
+    fn accept(&mut self, length: usize, push: impl FnOnce(&mut Writer)) -> Written {
+        let handle = self.handle;
+        let reader = &mut self.own_mut().reader;
+        let mut shared = handle.shared();
+        if !shared.writer.has_room(length) {
+            return Written::Full;
+        }
+        if reader.len() > 0 {
+            shared.writer.rewind = reader.len() as u64;
         }
         reader.restart();
+        push(&mut shared.writer);
+        Written::Accepted
     }
 
     /// Accepts bytes by copying them, if there is room.
@@ -377,39 +416,33 @@ impl<'a> Guard<'a> {
         if bytes.is_empty() {
             return Written::Accepted;
         }
-        if !self.inner.writer.has_room(bytes.len()) {
-            return Written::Full;
-        }
-        self.begin_writing();
-        self.inner.writer.push(bytes);
-        Written::Accepted
+        self.accept(bytes.len(), |writer| writer.push(bytes))
     }
 
     /// Accepts bytes that stay where they are and do not change, if there is room.
     pub fn write_shared(&mut self, data: Data) -> Result<(), Data> {
-        if !self.inner.writer.has_room(data.bytes().len()) {
-            return Err(data);
-        }
-        self.begin_writing();
-        self.inner.writer.push_shared(data);
-        Ok(())
+        let mut data = Some(data);
+        let length = data.as_ref().map_or(0, |data| data.bytes().len());
+        self.accept(length, |writer| data.take().into_iter().for_each(|data| writer.push_shared(data)));
+        data.map_or(Ok(()), Err)
     }
 
     /// A worker's job that writes what there is, if it is needed and none is at it. The caller must submit it.
     pub fn start_writer(&mut self, everything: bool) -> Option<HandleJob> {
-        let Inner { writer, .. } = &mut *self.inner;
-        if writer.running || writer.unwritten() == 0 || !(everything || writer.is_worthwhile()) {
+        if self.handle.is_settled() {
             return None;
         }
-        writer.running = true;
-        Some(HandleJob::writer(Arc::clone(self.handle)))
+        start_writer(self.handle, &mut self.handle.shared(), everything)
     }
 
     /// Waits for the writer: the ticket is finished when no more than `until` says is left to be written, or writing has
     /// failed. Nobody waits for a writer that is not there: where none is at it, the caller gets the job and must submit
-    /// it, and where there is nothing to be written, the ticket is done.
+    /// it, and where there is nothing to be waited for, the ticket is done.
     pub fn await_writer(&mut self, ticket: &Arc<Ticket>, until: Until) -> Option<HandleJob> {
-        if self.inner.writer.is_done() {
+        let mut shared = self.handle.shared();
+        // A writer that has failed meanwhile does not try again before somebody has been told.
+        if shared.writer.is_done() || (shared.writer.error.is_some() && !shared.writer.running) {
+            drop(shared);
             ticket.finish(Ok(Outcome::Done));
             return None;
         }
@@ -417,8 +450,8 @@ impl<'a> Guard<'a> {
             Until::Written => 0,
             Until::RoomFor(length) => Writer::room_for(length),
         };
-        self.inner.writer.waiter = Some(Waiter { ticket: Arc::clone(ticket), left });
-        self.start_writer(true)
+        shared.writer.waiter = Some(Waiter { ticket: Arc::clone(ticket), left });
+        start_writer(self.handle, &mut shared, true)
     }
 
     // The position.
@@ -428,11 +461,18 @@ impl<'a> Guard<'a> {
     /// # Errors
     /// Those of `lseek(2)`.
     pub fn position(&mut self) -> Option<Result<u64, Error>> {
-        let Inner { file: Some(file), reader, writer, .. } = &mut *self.inner else { return None };
-        if self.handle.facts.mount.is_none() || writer.running {
-            return None;
-        }
-        let position = job::position(file, reader, writer.unwritten() as u64, writer.rewind);
+        self.handle.facts.mount?;
+        let Possession { file: Some(file), reader, .. } = self.own() else { return None };
+        let (unwritten, rewind) = if self.handle.is_settled() {
+            (0, 0)
+        } else {
+            let shared = self.handle.shared();
+            if shared.writer.running {
+                return None;
+            }
+            (shared.writer.unwritten() as u64, shared.writer.rewind)
+        };
+        let position = job::position(file, reader, unwritten, rewind);
         Some(position.map_err(|error| Error::new(&error, Subject::Nothing)))
     }
 
@@ -441,21 +481,21 @@ impl<'a> Guard<'a> {
     /// # Errors
     /// Those of `lseek(2)`.
     pub fn seek(&mut self, offset: i64, whence: i32) -> Option<Result<u64, Error>> {
-        let Inner { file: Some(file), reader, writer, .. } = &mut *self.inner else { return None };
-        if self.handle.facts.mount.is_none() || whence > platform::FROM_END || !writer.is_done() {
+        if self.handle.facts.mount.is_none() || whence > platform::FROM_END || !self.is_written() {
             return None;
         }
+        let Possession { file: Some(file), reader, .. } = self.own_mut() else { return None };
         Some(job::seek(file, reader, offset, whence).map_err(|error| Error::new(&error, Subject::Nothing)))
     }
 
     /// Closes the file, if that cannot wait: one that was only read, and has a name.
     pub fn close_now(&mut self) -> bool {
-        let Inner { file, close, writer, .. } = &mut *self.inner;
-        let Some(open) = file else { return true };
-        if !writer.is_done() {
+        let close = self.handle.closes_descriptor;
+        if !self.is_written() {
             return false;
         }
-        if *close {
+        let Some(open) = &self.own().file else { return true };
+        if close {
             let local = self.handle.facts.mount.is_some_and(|mount| Engine::current().permits(mount));
             // The last descriptor of a file without a name gives its blocks back.
             let named = || platform::metadata_of(open).is_ok_and(|metadata| metadata.links > 0);
@@ -463,8 +503,8 @@ impl<'a> Guard<'a> {
                 return false;
             }
         }
-        let Some(file) = file.take().and_then(Arc::into_inner) else { return true };
-        if *close {
+        let Some(file) = self.take_file() else { return true };
+        if close {
             drop(file);
         } else {
             let _ = platform::into_descriptor(file);
@@ -472,21 +512,23 @@ impl<'a> Guard<'a> {
         true
     }
 
+    /// Takes the file away, which nobody else uses.
+    fn take_file(&mut self) -> Option<File> {
+        self.own_mut().file = None;
+        let file = self.handle.shared().file.take();
+        file.and_then(Arc::into_inner)
+    }
+
     /// Gives the file up: whoever asks is to close it, or not. Blocks while what is buffered is written.
     ///
     /// # Errors
     /// `None` while a worker uses the file; else what writing or moving the position failed with.
     pub fn give_up(&mut self) -> Option<Result<i32, Error>> {
-        if !self.is_idle() || self.inner.writer.running {
+        if self.is_writing() || self.has_positional() {
             return None;
         }
         Some(self.flush_here().and_then(|()| {
-            let file = self
-                .inner
-                .file
-                .take()
-                .and_then(Arc::into_inner)
-                .ok_or(Error::Os { code: platform::EIO, subject: Subject::Nothing })?;
+            let file = self.take_file().ok_or_else(in_use)?;
             platform::into_descriptor(file).map_err(|error| Error::new(&error, Subject::Nothing))
         }))
     }
@@ -495,11 +537,25 @@ impl<'a> Guard<'a> {
         if let Some(error) = self.take_error() {
             return Err(error);
         }
-        let Inner { file: Some(file), reader, writer, .. } = &mut *self.inner else { return Ok(()) };
-        job::drain(file, writer)
-            .and_then(|()| job::rewind(file, reader))
-            .map_err(|error| Error::new(&error, Subject::Nothing))
+        let handle = self.handle;
+        let Possession { file: Some(file), reader, .. } = self.own_mut() else { return Ok(()) };
+        job::write_rest(handle, file)?;
+        job::rewind(file, reader).map_err(|error| Error::new(&error, Subject::Nothing))
     }
+}
+
+/// A worker's job that writes what there is, if it is needed and none is at it.
+fn start_writer(handle: &Arc<Handle>, shared: &mut Shared, everything: bool) -> Option<HandleJob> {
+    let writer = &mut shared.writer;
+    if writer.running
+        || writer.error.is_some()
+        || writer.unwritten() == 0
+        || !(everything || writer.is_worthwhile())
+    {
+        return None;
+    }
+    writer.running = true;
+    Some(HandleJob::writer(Arc::clone(handle)))
 }
 
 /// The offset that stands for the file's position.
@@ -509,7 +565,7 @@ const POSITION: i64 = -1;
 ///
 /// # Safety
 /// The rooms must be valid for writes.
-unsafe fn read_now(handle: &Handle, file: &File, rooms: &[IoVec], offset: i64) -> Option<usize> {
+pub(super) unsafe fn read_now(handle: &Handle, file: &File, rooms: &[IoVec], offset: i64) -> Option<usize> {
     // SAFETY: the caller's promise.
     unsafe { Engine::current().read_now(file, handle.facts.mount?, &handle.times, rooms, offset) }
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use super::batch::LineBatch;
 use super::decoder::{Chunk, Decoder, Undecoded};
+use super::handle::{Handle, Possession, in_use};
 use super::reader::{Filled, Reader, no_memory};
 use super::trace::Trace;
-use super::turn::{Aftermath, Handle, Salvage};
 use super::writer::Writer;
 use crate::error::{About, Error, Subject};
 use crate::fill::TextFill;
@@ -151,6 +151,8 @@ enum Role {
 /// A worker's job for a handle. Dropped without having been run, it leaves everything as it is.
 pub struct HandleJob {
     handle: Arc<Handle>,
+    /// For a positional operation.
+    file: Option<Arc<File>>,
     role: Role,
     trace: Trace,
     over: bool,
@@ -163,15 +165,15 @@ impl HandleJob {
             Task::WriteOnce(_) | Task::WriteThrough(_) | Task::Synchronise { .. } | Task::Close
         );
         let trace = Trace { wrote, ..Trace::default() };
-        Self { handle, role: Role::Turn(Some(task)), trace, over: false }
+        Self { handle, file: None, role: Role::Turn(Some(task)), trace, over: false }
     }
 
-    pub(super) fn positional(handle: Arc<Handle>, task: Task) -> Self {
-        Self { handle, role: Role::Positional(Some(task)), trace: Trace::default(), over: false }
+    pub(super) fn positional(handle: Arc<Handle>, file: Option<Arc<File>>, task: Task) -> Self {
+        Self { handle, file, role: Role::Positional(Some(task)), trace: Trace::default(), over: false }
     }
 
     pub(super) fn writer(handle: Arc<Handle>) -> Self {
-        Self { handle, role: Role::Writer, trace: Trace::default(), over: false }
+        Self { handle, file: None, role: Role::Writer, trace: Trace::default(), over: false }
     }
 
     /// By which [`crate::timing`] tells jobs apart.
@@ -227,14 +229,9 @@ impl HandleJob {
     fn observed<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
         let observation = self.handle.times.begin();
         let result = work(self);
-        let file = observation.is_some().then(|| self.file().ok()).flatten();
+        let file = observation.is_some().then(|| self.handle.shared().file.clone()).flatten();
         self.handle.times.end(observation.zip(file.as_deref()));
         result
-    }
-
-    fn file(&self) -> Result<Arc<File>, Error> {
-        let file = self.handle.inner().file.clone();
-        file.ok_or(Error::Os { code: platform::EIO, subject: Subject::Nothing })
     }
 
     fn run_task(&mut self, task: Task) -> Result<Outcome, Error> {
@@ -242,184 +239,110 @@ impl HandleJob {
         if matches!(task, Task::Close) {
             return self.close();
         }
-        let file = self.file()?;
+        // SAFETY: a task of whoever has the turn has it too, and until it is over, nobody else.
+        let Possession { file, reader, decoder } = unsafe { handle.possession() };
+        let file = &**file.as_ref().ok_or_else(in_use)?;
         if matches!(task, Task::Seek { .. } | Task::Truncate { .. } | Task::Synchronise { .. }) {
-            self.write_rest(&file)?;
+            write_rest(&handle, file).inspect_err(|_| self.trace.wrote = true)?;
         }
         let signal = handle.signal.as_ref();
         match task {
             Task::Fill { at_least, once } => {
-                let filled = self.with_reader(|reader| reader.fill(&file, at_least, once, signal));
-                filled.map(outcome_of).about(Subject::Nothing)
+                reader.fill(file, at_least, once, signal).map(outcome_of).about(Subject::Nothing)
             }
             Task::Measure { size } => {
-                let measured = self.with_reader(|reader| {
-                    let left = if handle.facts.regular { left_in(&file)? } else { 0 };
-                    let wanted = size.min(reader.len().saturating_add(left));
-                    if handle.facts.regular && wanted > BUFFERED {
-                        return Ok(Outcome::Count(wanted as u64));
-                    }
-                    reader.fill(&file, size, false, signal).map(outcome_of)
-                });
-                measured.about(Subject::Nothing)
+                let regular = handle.facts.regular;
+                let left = if regular { left_in(file).about(Subject::Nothing)? } else { 0 };
+                let wanted = size.min(reader.len().saturating_add(left));
+                if regular && wanted > BUFFERED {
+                    return Ok(Outcome::Count(wanted as u64));
+                }
+                reader.fill(file, size, false, signal).map(outcome_of).about(Subject::Nothing)
             }
             Task::FillRoom { room, have, to_end } => {
                 let (room, _) = self.trace.room.insert((room, have));
-                match fill_room(&file, room.bytes(), have, to_end) {
+                match fill_room(file, room.bytes(), have, to_end) {
                     Ok((length, tail)) => Ok(Outcome::Filled { length, tail }),
                     Err((length, error)) => {
-                        handle.inner().reader.append(&room.bytes()[have..length]);
+                        reader.append(&room.bytes()[have..length]);
                         Err(Error::new(&error, Subject::Nothing))
                     }
                 }
             }
             Task::ReadOnce { room } => {
-                if signal.is_some() && !platform::wait_to_read(&file, signal).about(Subject::Nothing)? {
+                if signal.is_some() && !platform::wait_to_read(file, signal).about(Subject::Nothing)? {
                     return Ok(Outcome::WouldBlock);
                 }
-                handle.inner().reader.pass_by();
+                reader.pass_by();
                 let (room, _) = self.trace.room.insert((room, 0));
                 let bytes = room.bytes();
                 // SAFETY: the slice is as long as it says.
-                once(unsafe { platform::read(&file, bytes.as_mut_ptr(), bytes.len()) })
+                once(unsafe { platform::read(file, bytes.as_mut_ptr(), bytes.len()) })
             }
-            Task::ReadText { characters } => {
-                self.with_decoder(|reader, decoder| read_text(&file, reader, decoder, characters, signal))
-            }
-            Task::FindLine => self.with_decoder(|reader, decoder| {
-                while decoder.find_line().is_none() {
-                    match chunk(&file, reader, decoder, 0, signal)? {
-                        Chunk::Decoded => {}
-                        Chunk::End => break,
-                        Chunk::Undecodable(bytes) => return Ok(Outcome::Undecodable(bytes)),
-                    }
-                }
-                Ok(Outcome::Done)
-            }),
-            Task::ReadLines => self.with_decoder(|reader, decoder| {
-                /// So much is decoded at once: a fraction of a millisecond's work.
-                const BATCH: usize = 256 << 10;
-                let ended = loop {
-                    match chunk(&file, reader, decoder, 0, signal)? {
-                        Chunk::Decoded if decoder.len() < BATCH || decoder.find_line().is_none() => {}
-                        Chunk::Decoded => break false,
-                        Chunk::End => break true,
-                        Chunk::Undecodable(bytes) => return Ok(Outcome::Undecodable(bytes)),
-                    }
-                };
-                Ok(Outcome::Lines(LineBatch::take(decoder, ended)?))
-            }),
+            Task::ReadText { .. } | Task::FindLine | Task::ReadLines => match decoder {
+                Some(decoder) => run_text(&task, file, reader, decoder, signal).about(Subject::Nothing),
+                None => Ok(Outcome::Done),
+            },
             Task::LayOut(mut fill) => {
                 fill.run();
                 Ok(Outcome::TextFilled(fill))
             }
             Task::WriteOnce(data) => {
-                self.with_reader(|reader| rewind(&file, reader)).about(Subject::Nothing)?;
-                once(platform::write(&file, data.bytes()))
+                rewind(file, reader).about(Subject::Nothing)?;
+                once(platform::write(file, data.bytes()))
             }
             Task::WriteThrough(data) => {
-                let rewound = self.with_reader(|reader| rewind(&file, reader));
-                rewound
-                    .and_then(|()| write_all(&file, data.bytes()).map_err(|(_, error)| error))
+                rewind(file, reader)
+                    .and_then(|()| write_all(file, data.bytes()).map_err(|(_, error)| error))
                     .about(Subject::Nothing)?;
                 Ok(Outcome::Count(data.bytes().len() as u64))
             }
             Task::Seek { offset, whence } => {
-                let before = position(&file, &handle.inner().reader, 0, 0).ok();
-                self.trace.moved_from = before;
-                let sought = self.with_reader(|reader| seek(&file, reader, offset, whence));
-                sought.map(Outcome::Count).about(Subject::Nothing)
+                self.trace.moved_from = position(file, reader, 0, 0).ok();
+                seek(file, reader, offset, whence).map(Outcome::Count).about(Subject::Nothing)
             }
             Task::Position => {
-                let position = platform::seek(&file, 0, platform::FROM_HERE).about(Subject::Nothing)?;
-                let ahead = handle.inner().reader.len() as u64;
-                Ok(Outcome::Count(position.saturating_sub(ahead)))
+                let position = platform::seek(file, 0, platform::FROM_HERE).about(Subject::Nothing)?;
+                Ok(Outcome::Count(position.saturating_sub(reader.len() as u64)))
             }
             Task::Truncate { length } => {
-                let truncated = self.with_reader(|reader| {
-                    rewind(&file, reader)?;
-                    let length = match length {
-                        Some(length) => length,
-                        None => platform::seek(&file, 0, platform::FROM_HERE)? as i64,
-                    };
-                    platform::set_length(&file, length)?;
-                    Ok(length as u64)
-                });
-                truncated.map(Outcome::Count).about(Subject::Nothing)
+                truncate(file, reader, length).map(Outcome::Count).about(Subject::Nothing)
             }
             Task::Synchronise { data_only } => {
-                platform::synchronise(&file, data_only).about(Subject::Nothing)?;
+                platform::synchronise(file, data_only).about(Subject::Nothing)?;
                 Ok(Outcome::Done)
             }
             Task::Close | Task::Stat | Task::ReadAt { .. } | Task::WriteAt { .. } => Ok(Outcome::Done),
         }
     }
 
-    /// Takes the reader out for as long as the work takes.
-    fn with_reader<T>(&self, work: impl FnOnce(&mut Reader) -> io::Result<T>) -> io::Result<T> {
-        let mut reader = std::mem::take(&mut self.handle.inner().reader);
-        let result = work(&mut reader);
-        self.handle.inner().reader = reader;
-        result
-    }
-
-    fn with_decoder(
-        &self,
-        work: impl FnOnce(&mut Reader, &mut Decoder) -> io::Result<Outcome>,
-    ) -> Result<Outcome, Error> {
-        let (mut reader, decoder) = {
-            let mut inner = self.handle.inner();
-            (std::mem::take(&mut inner.reader), inner.decoder.take())
-        };
-        let Some(mut decoder) = decoder else { return Ok(Outcome::Done) };
-        let result = work(&mut reader, &mut decoder);
-        let mut inner = self.handle.inner();
-        inner.reader = reader;
-        inner.decoder = Some(decoder);
-        drop(inner);
-        result.about(Subject::Nothing)
-    }
-
-    /// Writes what has been accepted. The writer is not at it: whoever has the turn has waited for that.
-    fn write_rest(&mut self, file: &File) -> Result<(), Error> {
-        let mut inner = self.handle.inner();
-        while let Some(piece) = inner.writer.take() {
-            let mut rewind = inner.writer.rewind;
-            drop(inner);
-            let (written, result) = write_out(file, &mut rewind, piece.bytes());
-            inner = self.handle.inner();
-            inner.writer.rewind = rewind;
-            inner.writer.give_back(piece, written);
-            if let Err(error) = result {
-                self.trace.wrote = true;
-                return Err(Error::new(&error, Subject::Nothing));
-            }
-        }
-        Ok(())
-    }
-
     /// Writes what has been accepted, and closes the file even where that fails.
     fn close(&mut self) -> Result<Outcome, Error> {
-        let written = match self.file() {
-            Ok(file) => self.write_rest(&file),
-            Err(_) => return Ok(Outcome::Done),
-        };
-        let (file, close) = {
-            let mut inner = self.handle.inner();
-            (inner.file.take(), inner.close)
-        };
+        let handle = &self.handle;
+        // SAFETY: as for any other task.
+        let own = unsafe { handle.possession() };
+        // An attempt before may have come this far.
+        let earlier = handle.shared().writer.error.take();
+        let written = own.file.as_ref().map_or(Ok(()), |file| write_rest(handle, file));
+        let written = earlier.map_or(written, Err);
+        own.file = None;
+        let file = handle.shared().file.take();
         let Some(file) = file.and_then(Arc::into_inner) else { return written.map(|()| Outcome::Done) };
-        let closed = if close { platform::close(file) } else { platform::into_descriptor(file).map(drop) };
+        let closed = if handle.closes_descriptor {
+            platform::close(file)
+        } else {
+            platform::into_descriptor(file).map(drop)
+        };
         written.and(closed.about(Subject::Nothing))?;
         Ok(Outcome::Done)
     }
 
     fn run_positional(&mut self, task: Task) -> Result<Outcome, Error> {
-        let file = self.file()?;
+        let file = self.file.as_ref().ok_or_else(in_use)?;
         match task {
-            Task::ReadAt { size, offset } => read_at(&file, size, offset).map(Outcome::Bytes),
-            Task::Stat => platform::metadata_of(&file).map(|metadata| Outcome::Metadata(Box::new(metadata))),
-            Task::WriteAt { data, offset } => write_at(&file, data.bytes(), offset).map(Outcome::Count),
+            Task::ReadAt { size, offset } => read_at(file, size, offset).map(Outcome::Bytes),
+            Task::Stat => platform::metadata_of(file).map(|metadata| Outcome::Metadata(Box::new(metadata))),
+            Task::WriteAt { data, offset } => write_at(file, data.bytes(), offset).map(Outcome::Count),
             _ => Ok(Outcome::Done),
         }
         .about(Subject::Nothing)
@@ -428,36 +351,34 @@ impl HandleJob {
     /// Writes until nothing worth it is left, or nothing at all while somebody waits for that.
     fn run_writer(&mut self) {
         let handle = Arc::clone(&self.handle);
-        let mut aftermath = Aftermath::default();
-        let mut inner = handle.inner();
+        let mut shared = handle.shared();
         loop {
-            let wanted = inner.writer.is_worthwhile() || inner.writer.waiter.is_some();
-            let piece = if wanted && inner.writer.error.is_none() { inner.writer.take() } else { None };
-            let (Some(piece), Some(file)) = (piece, inner.file.clone()) else {
-                inner.writer.running = false;
-                aftermath.wake(inner.writer.take_waiter());
-                inner.bury(&handle, &mut aftermath);
+            let wanted = shared.writer.is_worthwhile() || shared.writer.waiter.is_some();
+            let piece = if wanted && shared.writer.error.is_none() { shared.writer.take() } else { None };
+            let (Some(piece), Some(file)) = (piece, shared.file.clone()) else {
+                shared.writer.running = false;
                 self.over = true;
-                drop(inner);
-                break;
+                let waiter = shared.writer.take_waiter();
+                handle.beside_ended(shared, waiter);
+                return;
             };
-            let mut rewind = inner.writer.rewind;
-            drop(inner);
-            std::mem::take(&mut aftermath).happen();
-
+            let mut rewind = shared.writer.rewind;
+            let waiter = shared.writer.take_waiter();
+            drop(shared);
+            if let Some(ticket) = waiter {
+                ticket.finish(Ok(Outcome::Done));
+            }
             let (written, result) = write_out(&file, &mut rewind, piece.bytes());
             handle.times.end(None);
             drop(file);
             // Locked until the next piece is in hand: whoever is told of an error is not to find this trying again.
-            inner = handle.inner();
-            inner.writer.rewind = rewind;
-            inner.writer.give_back(piece, written);
+            shared = handle.shared();
+            shared.writer.rewind = rewind;
+            shared.writer.give_back(piece, written);
             if let Err(error) = result {
-                inner.writer.error = Some(Error::new(&error, Subject::Nothing));
+                shared.writer.error = Some(Error::new(&error, Subject::Nothing));
             }
-            aftermath.wake(inner.writer.take_waiter());
         }
-        aftermath.happen();
     }
 }
 
@@ -471,24 +392,28 @@ impl Drop for HandleJob {
                 let trace = std::mem::take(&mut self.trace);
                 // Text that was to be laid out has been taken from the decoder.
                 if let Some(Task::LayOut(fill)) = task.take() {
-                    self.handle.inner().restore(Salvage::Text(fill.into_text().into_content()));
+                    // SAFETY: as for a task that is run.
+                    let own = unsafe { self.handle.possession() };
+                    if let Some(decoder) = &mut own.decoder {
+                        decoder.put_back(fill.into_text().into_content());
+                    }
                 }
                 self.handle.job_ended(trace, None);
             }
-            Role::Positional(_) => self.handle.positional_ended(),
+            Role::Positional(_) => {
+                drop(self.file.take());
+                self.handle.positional_ended();
+            }
             Role::Writer => {
                 // Where there is no thread, or a defect has ended it, whoever waits must learn of it.
-                let mut aftermath = Aftermath::default();
-                let mut inner = self.handle.inner();
-                inner.writer.running = false;
-                if inner.writer.unwritten() > 0 {
+                let mut shared = self.handle.shared();
+                shared.writer.running = false;
+                if shared.writer.unwritten() > 0 {
                     let code = platform::NO_THREAD;
-                    inner.writer.error.get_or_insert(Error::Os { code, subject: Subject::Nothing });
+                    shared.writer.error.get_or_insert(Error::Os { code, subject: Subject::Nothing });
                 }
-                aftermath.wake(inner.writer.take_waiter());
-                inner.bury(&self.handle, &mut aftermath);
-                drop(inner);
-                aftermath.happen();
+                let waiter = shared.writer.take_waiter();
+                self.handle.beside_ended(shared, waiter);
             }
         }
     }
@@ -620,6 +545,72 @@ pub(super) fn drain(file: &File, writer: &mut Writer) -> io::Result<()> {
         result?;
     }
     Ok(())
+}
+
+/// Writes what has been accepted. The writer is not at it: whoever has the turn has waited for that.
+pub(super) fn write_rest(handle: &Handle, file: &File) -> Result<(), Error> {
+    let mut shared = handle.shared();
+    // Of a writer that was done a moment ago.
+    if let Some(error) = shared.writer.error.take() {
+        return Err(error);
+    }
+    while let Some(piece) = shared.writer.take() {
+        let mut rewind = shared.writer.rewind;
+        drop(shared);
+        let (written, result) = write_out(file, &mut rewind, piece.bytes());
+        shared = handle.shared();
+        shared.writer.rewind = rewind;
+        shared.writer.give_back(piece, written);
+        result.about(Subject::Nothing)?;
+    }
+    Ok(())
+}
+
+/// Cuts the file; `None`: where the position is.
+fn truncate(file: &File, reader: &mut Reader, length: Option<i64>) -> io::Result<u64> {
+    rewind(file, reader)?;
+    let length = match length {
+        Some(length) => length,
+        None => platform::seek(file, 0, platform::FROM_HERE)? as i64,
+    };
+    platform::set_length(file, length)?;
+    Ok(length as u64)
+}
+
+/// Decodes natively.
+fn run_text(
+    task: &Task,
+    file: &File,
+    reader: &mut Reader,
+    decoder: &mut Decoder,
+    signal: Option<&platform::EventSignal>,
+) -> io::Result<Outcome> {
+    /// Of lines, so much is decoded at once: a fraction of a millisecond's work.
+    const BATCH: usize = 256 << 10;
+    match task {
+        Task::ReadText { characters } => read_text(file, reader, decoder, *characters, signal),
+        Task::ReadLines => {
+            let ended = loop {
+                match chunk(file, reader, decoder, 0, signal)? {
+                    Chunk::Decoded if decoder.len() < BATCH || decoder.find_line().is_none() => {}
+                    Chunk::Decoded => break false,
+                    Chunk::End => break true,
+                    Chunk::Undecodable(bytes) => return Ok(Outcome::Undecodable(bytes)),
+                }
+            };
+            Ok(Outcome::Lines(LineBatch::take(decoder, ended)?))
+        }
+        _ => {
+            while decoder.find_line().is_none() {
+                match chunk(file, reader, decoder, 0, signal)? {
+                    Chunk::Decoded => {}
+                    Chunk::End => break,
+                    Chunk::Undecodable(bytes) => return Ok(Outcome::Undecodable(bytes)),
+                }
+            }
+            Ok(Outcome::Done)
+        }
+    }
 }
 
 /// Moves the file's position back to where the user is, and forgets what was read ahead.

@@ -1,10 +1,18 @@
 //! What a task has done to a file, so that it can be undone where nobody is told of it.
 
+use super::guard::Guard;
 use super::job::TaskRoom;
-use super::turn::{Inner, Salvage};
 use crate::error::Error;
 use crate::outcome::Outcome;
-use crate::platform;
+
+/// What a cancelled operation had taken, to be put back.
+#[derive(Debug)]
+pub enum Salvage {
+    /// Bytes, in front of what can be read.
+    Bytes(Vec<u8>),
+    /// Decoded text, in front of what the decoder has.
+    Text(Vec<u8>),
+}
 
 /// What a task has done beside its outcome.
 #[derive(Default)]
@@ -20,34 +28,32 @@ pub(super) struct Trace {
 impl Trace {
     /// Nobody is going to learn of the outcome: what was read is as if it had been read ahead, the position is where it
     /// was, and of what could not be written the next call is told.
-    pub(super) fn undo(&mut self, inner: &mut Inner, outcome: Result<Outcome, Error>) {
+    pub(super) fn undo(&mut self, guard: &mut Guard<'_>, outcome: Result<Outcome, Error>) {
         match outcome {
-            Ok(Outcome::Text(text)) => inner.restore(Salvage::Text(text.into_content())),
-            Ok(Outcome::TextFilled(fill)) => inner.restore(Salvage::Text(fill.into_text().into_content())),
-            Ok(Outcome::Lines(lines)) => inner.restore(Salvage::Text(lines.rest().to_vec())),
+            Ok(Outcome::Text(text)) => guard.restore(Salvage::Text(text.into_content())),
+            Ok(Outcome::TextFilled(fill)) => guard.restore(Salvage::Text(fill.into_text().into_content())),
+            Ok(Outcome::Lines(lines)) => guard.restore(Salvage::Text(lines.rest().to_vec())),
             // To be found undecodable once more.
             Ok(Outcome::Undecodable(bytes)) => {
-                let known = inner.decoder.as_ref().map_or(0, |decoder| decoder.undecoded());
-                inner.reader.put_back(&bytes[known.min(bytes.len())..]);
+                let known = guard.decoder().map_or(0, |decoder| decoder.undecoded());
+                guard.put_back(&bytes[known.min(bytes.len())..]);
             }
             Ok(Outcome::Filled { length, tail }) => {
                 if let Some((room, have)) = &mut self.room {
-                    inner.reader.append(&room.bytes()[*have..length]);
+                    guard.append(&room.bytes()[*have..length]);
                 }
-                inner.reader.append(&tail);
+                guard.append(&tail);
             }
             Ok(Outcome::Count(count)) => {
                 if let Some((room, _)) = &mut self.room {
-                    inner.reader.append(&room.bytes()[..count as usize]);
+                    guard.append(&room.bytes()[..count as usize]);
                 }
-                if let (Some(before), Some(file)) = (self.moved_from, &inner.file) {
-                    // Where the position can be moved, it can be moved back.
-                    let _ = platform::seek(file, before as i64, platform::FROM_START);
-                    inner.reader.restart();
+                if let Some(before) = self.moved_from {
+                    guard.move_back(before);
                 }
             }
             Err(error) if self.wrote => {
-                inner.writer.error.get_or_insert(error);
+                guard.leave_error(error);
             }
             _ => {}
         }

@@ -24,7 +24,7 @@ const TOGETHER: usize = 256 << 10;
 pub(crate) struct Ahead {
     /// The size of the read before; zero where the one before was something else.
     size: AtomicUsize,
-    /// Full ones, of that size. Locked only by who holds the handle's lock.
+    /// Full ones, of that size. Used only by whoever has the turn, and locked for moments.
     results: Mutex<VecDeque<Py<PyBytes>>>,
 }
 
@@ -44,9 +44,9 @@ impl Ahead {
         if !(LEAST..=MOST_NOW).contains(&size) {
             return Ok(None);
         }
-        let mut results = self.results();
-        if let Some(result) = results.pop_front() {
-            return Ok(Some(result));
+        let ready = self.results().pop_front();
+        if ready.is_some() {
+            return Ok(ready);
         }
         // The first one does not make a sequence.
         if self.size.swap(size, Ordering::Relaxed) != size || !guard.available().is_empty() {
@@ -65,8 +65,10 @@ impl Ahead {
             guard.append(&partial.as_bytes()[..read % size]);
         }
         objects.truncate(read / size);
-        results.extend(objects.into_iter().map(Bound::unbind));
-        Ok(results.pop_front())
+        let mut objects = objects.into_iter().map(Bound::unbind);
+        let first = objects.next();
+        self.results().extend(objects);
+        Ok(first)
     }
 
     /// Something else than a read of `size` is about to be done: what lies here goes back to the buffer for reading.
@@ -76,11 +78,10 @@ impl Ahead {
             return;
         }
         self.size.store(0, Ordering::Relaxed);
-        let mut results = self.results();
+        let results = std::mem::take(&mut *self.results());
         if !results.is_empty() {
             let bytes: Vec<&[u8]> = results.iter().map(|result| result.as_bytes(py)).collect();
             guard.put_back(&bytes.concat());
-            results.clear();
         }
     }
 

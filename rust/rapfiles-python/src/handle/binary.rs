@@ -3,7 +3,9 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt};
-use rapfiles_core::{Error, Fetched, Guard, MOST_NOW, Outcome, Salvage, Subject, Task, Until, Written};
+use rapfiles_core::{
+    Error, Fetched, Guard, Handle, MOST_NOW, Outcome, Salvage, Subject, Task, Until, Written,
+};
 
 use super::large::ReadLarge;
 use super::open_file::OpenFile;
@@ -20,8 +22,8 @@ const MOST_COPIED: usize = 1 << 20;
 const WORTH_SHARING: usize = 256 << 10;
 
 /// Refuses to go on with a closed file.
-pub(crate) fn check_open(guard: &Guard<'_>, message: &'static str) -> PyResult<()> {
-    if guard.is_closed() { Err(PyValueError::new_err(message)) } else { Ok(()) }
+pub(crate) fn check_open(handle: &Handle, message: &'static str) -> PyResult<()> {
+    if handle.is_closed() { Err(PyValueError::new_err(message)) } else { Ok(()) }
 }
 
 /// Refuses to read what is only written.

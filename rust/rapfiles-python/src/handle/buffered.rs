@@ -13,7 +13,7 @@ use super::lines::{ReadLine, ReadLines};
 use super::open_file::OpenFile;
 use super::payload::{Payload, Target};
 use super::positional::{self, ReadAt, Stat, WriteAt};
-use super::work::{InTurn, Request, lock};
+use super::work::{InTurn, Request};
 use crate::handle::strings::bytes_of;
 use crate::next_item::{self, Next, next_item};
 use crate::operation::{Operation, file_operation, item_operation};
@@ -276,7 +276,7 @@ impl BufferedFile {
     /// Whether the file has been closed.
     #[getter]
     fn closed(&self) -> PyResult<bool> {
-        Ok(lock(&self.attached()?.handle)?.is_closed())
+        Ok(self.attached()?.is_closed())
     }
 }
 
@@ -308,8 +308,7 @@ fn next_line<'py>(file: &Bound<'py, PyAny>) -> PyResult<Next<'py>> {
     let open = buffered.attached()?;
     if open.readable
         && !open.pace.is_due()
-        && let Ok(mut guard) = open.handle.lock()
-        && guard.is_idle()
+        && let Ok(Some(mut guard)) = open.handle.begin()
         && guard.is_written()
         && !guard.is_closed()
         && open.ahead.is_empty()

@@ -10,7 +10,7 @@ use pyo3::types::PyString;
 use rapfiles_core::{Handle, OpenedFile};
 
 use super::ahead::Ahead;
-use super::work::lock;
+use super::work::{begin, forked, under_way};
 use crate::errors::{self, Names};
 use crate::fairness::Pace;
 use crate::once::intern;
@@ -64,12 +64,18 @@ impl OpenFile {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.handle.lock().is_ok_and(|guard| guard.is_closed())
+        self.handle.is_closed()
     }
 
     /// The descriptor.
     pub(crate) fn fileno(&self, closed: &'static str) -> PyResult<i32> {
-        let descriptor = lock(&self.handle)?.descriptor()?;
+        if !self.handle.is_usable() {
+            return Err(forked());
+        }
+        let descriptor = self
+            .handle
+            .descriptor()
+            .map_err(|error| Python::attach(|py| errors::exception(py, error, &Names::none())))?;
         descriptor.ok_or_else(|| PyValueError::new_err(closed))
     }
 
@@ -141,21 +147,17 @@ impl OpenFile {
 
     /// Whether its descriptor is closed with it.
     #[getter]
-    fn closefd(&self) -> PyResult<bool> {
-        Ok(lock(&self.handle)?.closes_descriptor())
+    fn closefd(&self) -> bool {
+        self.handle.closes_descriptor
     }
 }
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
-        let Ok(guard) = self.handle.lock() else { return };
-        let forgotten = !guard.is_closed() && !*self.given_up.get_mut();
-        let warn = forgotten && guard.closes_descriptor();
-        drop(guard);
-        if !forgotten {
+        if self.handle.is_closed() || *self.given_up.get_mut() || !self.handle.is_usable() {
             return;
         }
-        if warn {
+        if self.handle.closes_descriptor {
             Python::attach(|py| self.complain(py));
         }
         self.handle.orphan();
@@ -171,13 +173,13 @@ pub(crate) fn take_descriptor(file: &Bound<'_, PyAny>) -> PyResult<i32> {
         Err(_) => file.getattr(intern!(file.py(), "_file"))?.cast_into::<OpenFile>()?,
     };
     let file = file_object.get();
-    let mut guard = lock(&file.handle)?;
-    if guard.is_closed() {
+    if file.is_closed() {
         return Err(PyValueError::new_err("I/O operation on closed file"));
     }
+    let mut guard = begin(&file.handle)?.ok_or_else(under_way)?;
     file.ahead.settle(file_object.py(), &mut guard, 0);
     match guard.give_up() {
-        None => Err(pyo3::exceptions::PyRuntimeError::new_err("an operation on this file is under way")),
+        None => Err(under_way()),
         Some(Ok(descriptor)) => {
             file.give_up();
             Ok(descriptor)

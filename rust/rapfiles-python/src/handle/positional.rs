@@ -33,20 +33,29 @@ impl Request for ReadAt {
         &mut self,
         py: Python<'_>,
         file: &OpenFile,
-        guard: &mut Guard<'_>,
+        _guard: &mut Guard<'_>,
+        outcome: Option<Outcome>,
+    ) -> PyResult<Step> {
+        self.advance_beside(py, file, outcome)
+    }
+
+    fn advance_beside(
+        &mut self,
+        py: Python<'_>,
+        file: &OpenFile,
         outcome: Option<Outcome>,
     ) -> PyResult<Step> {
         if let Some(Outcome::Bytes(bytes)) = outcome {
             return Ok(Step::Done(bytes_of(py, &bytes)?.into_any().unbind()));
         }
-        check_open(guard, CLOSED)?;
+        check_open(&file.handle, CLOSED)?;
         if !file.readable {
             return Err(unsupported(py, "File not open for reading"));
         }
         if self.size <= MOST_NOW && file.handle.facts.regular {
             let (bytes, start) = new_bytes(py, self.size)?;
             // SAFETY: the bytes object has room for that much.
-            let read = unsafe { guard.read_at(IoVec { start, length: self.size }, self.offset) };
+            let read = unsafe { file.handle.read_at(IoVec { start, length: self.size }, self.offset) };
             // Less may be the end of the file, or of what is in the cache.
             if read == Some(self.size) || read == Some(0) {
                 return Ok(Step::Done(shortened(bytes, read.unwrap_or_default())?));
@@ -75,13 +84,22 @@ impl Request for WriteAt {
         &mut self,
         py: Python<'_>,
         file: &OpenFile,
-        guard: &mut Guard<'_>,
+        _guard: &mut Guard<'_>,
+        outcome: Option<Outcome>,
+    ) -> PyResult<Step> {
+        self.advance_beside(py, file, outcome)
+    }
+
+    fn advance_beside(
+        &mut self,
+        py: Python<'_>,
+        file: &OpenFile,
         outcome: Option<Outcome>,
     ) -> PyResult<Step> {
         if let Some(Outcome::Count(count)) = outcome {
             return Ok(number(py, count));
         }
-        check_open(guard, CLOSED)?;
+        check_open(&file.handle, CLOSED)?;
         if !file.writable {
             return Err(unsupported(py, "File not open for writing"));
         }
@@ -104,14 +122,23 @@ impl Request for Stat {
     fn advance(
         &mut self,
         py: Python<'_>,
-        _file: &OpenFile,
-        guard: &mut Guard<'_>,
+        file: &OpenFile,
+        _guard: &mut Guard<'_>,
+        outcome: Option<Outcome>,
+    ) -> PyResult<Step> {
+        self.advance_beside(py, file, outcome)
+    }
+
+    fn advance_beside(
+        &mut self,
+        py: Python<'_>,
+        file: &OpenFile,
         outcome: Option<Outcome>,
     ) -> PyResult<Step> {
         if let Some(Outcome::Metadata(metadata)) = outcome {
             return Ok(Step::Done(crate::stat_result::build(py, &metadata)?));
         }
-        check_open(guard, CLOSED)?;
+        check_open(&file.handle, CLOSED)?;
         Ok(Step::Positional(Task::Stat))
     }
 }

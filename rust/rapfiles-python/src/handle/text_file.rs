@@ -1,7 +1,7 @@
 //! Text files: the native half of `AsyncTextIOWrapper`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
@@ -17,7 +17,7 @@ use super::strings::string;
 use super::text::{
     CLOSED, Codec, Read, ReadAll, ReadLine, ReadLines, Seek, Settings, Tell, TextState, Write,
 };
-use super::work::{InTurn, Request, lock};
+use super::work::{InTurn, Request, begin, under_way};
 use crate::arguments;
 use crate::next_item::{self, Next, next_item};
 use crate::operation::{Operation, file_operation, item_operation};
@@ -29,7 +29,11 @@ pub(crate) struct TextFile {
     buffer: Py<BufferedFile>,
     state: Arc<TextState>,
     detached: AtomicBool,
+    /// The line ends that the native decoder had seen when it was asked last.
+    seen: AtomicU16,
 }
+
+const NOT_NATIVE: u16 = u16::MAX;
 
 impl TextFile {
     /// The open file, unless its buffer has been taken away.
@@ -92,7 +96,7 @@ impl TextFile {
             sliced: false,
         };
         let state = TextState::new(settings, Codec::default());
-        Self { file, buffer, state, detached: AtomicBool::new(false) }
+        Self { file, buffer, state, detached: AtomicBool::new(false), seen: AtomicU16::new(NOT_NATIVE) }
     }
 
     /// Sets how text is encoded and lines end. `codec`: the native one, or else what Python has.
@@ -120,7 +124,7 @@ impl TextFile {
         let before = std::mem::replace(&mut *self.state.codec(), Codec { decoder, encoder, snapshot: None });
         drop(before);
         let decoder = file.readable.then(|| Decoder::new(native, line_ends));
-        lock(&file.handle)?.set_decoder(decoder);
+        begin(&file.handle)?.ok_or_else(under_way)?.set_decoder(decoder);
         Ok(())
     }
 
@@ -134,8 +138,12 @@ impl TextFile {
     /// Whether characters have been read that are not used up.
     #[getter]
     fn _has_read(&self) -> PyResult<bool> {
-        let mut guard = lock(&self.attached()?.handle)?;
-        Ok(guard.decoder().is_some_and(|decoder| decoder.has_read()))
+        let file = self.attached()?;
+        Ok(match begin(&file.handle)? {
+            Some(mut guard) => guard.decoder().is_some_and(|decoder| decoder.has_read()),
+            // Whoever has the turn may be at it.
+            None => file.readable,
+        })
     }
 
     /// The open file, for the other layers.
@@ -146,7 +154,7 @@ impl TextFile {
 
     /// Takes the buffer away.
     fn _detach(&self) -> PyResult<()> {
-        lock(&self.attached()?.handle)?.set_decoder(None);
+        begin(&self.attached()?.handle)?.ok_or_else(under_way)?.set_decoder(None);
         self.detached.store(true, Ordering::Relaxed);
         Ok(())
     }
@@ -269,7 +277,7 @@ impl TextFile {
     /// Whether the file has been closed.
     #[getter]
     fn closed(&self) -> PyResult<bool> {
-        Ok(lock(&self.attached()?.handle)?.is_closed())
+        Ok(self.attached()?.is_closed())
     }
 
     /// The name of the encoding.
@@ -299,8 +307,12 @@ impl TextFile {
     /// The line ends that the native decoder has seen, as a number; None where Python's decoder has.
     #[getter]
     fn _seen(&self) -> PyResult<Option<u8>> {
-        let mut guard = lock(&self.attached()?.handle)?;
-        Ok(guard.decoder().filter(|decoder| decoder.is_native()).map(|decoder| decoder.seen()))
+        if let Some(mut guard) = begin(&self.attached()?.handle)? {
+            let seen = guard.decoder().filter(|decoder| decoder.is_native()).map(|decoder| decoder.seen());
+            self.seen.store(seen.map_or(NOT_NATIVE, u16::from), Ordering::Relaxed);
+        }
+        // Where somebody else has the turn, what was seen before it.
+        Ok(u8::try_from(self.seen.load(Ordering::Relaxed)).ok())
     }
 
     /// What `newline` was given to open.
@@ -337,8 +349,7 @@ fn next_line<'py>(file: &Bound<'py, PyAny>) -> PyResult<Next<'py>> {
     let text = unsafe { file.cast_unchecked::<TextFile>() }.get();
     let open = text.attached()?;
     if !open.pace.is_due()
-        && let Ok(mut guard) = open.handle.lock()
-        && guard.is_idle()
+        && let Ok(Some(mut guard)) = open.handle.begin()
         && guard.is_written()
         && !guard.is_closed()
         && let Some(decoder) = guard.decoder()

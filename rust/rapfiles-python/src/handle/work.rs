@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use rapfiles_core::{
-    Engine, Guard, Handle, HandleJob, Outcome, Salvage, Task, Text, Ticket, Until, release_memory,
+    Engine, Guard, Handle, HandleJob, Outcome, Place, Salvage, Task, Text, Ticket, Turn, Until, Wish,
+    release_memory,
 };
 
 use super::open_file::OpenFile;
@@ -36,8 +37,8 @@ pub(crate) enum Step {
     AwaitBurial,
     /// Text has to become a string.
     Text(Text),
-    /// Something has to run that may run Python code: `unlocked`.
-    Unlock,
+    /// Something has to run that is Python code: `call`.
+    Call,
     /// Other tasks should have a turn.
     Yield,
     /// The next part can begin, perhaps after other tasks have had a turn.
@@ -49,7 +50,7 @@ pub(crate) trait Request: Send + Sync {
     /// What a complaint calls it.
     fn name(&self) -> &'static str;
 
-    /// Goes on as far as possible. `outcome`: of the task that was asked for. Must not run Python code.
+    /// Goes on as far as possible, in the turn that the guard stands for. `outcome`: of the task that was asked for.
     fn advance(
         &mut self,
         py: Python<'_>,
@@ -58,8 +59,18 @@ pub(crate) trait Request: Send + Sync {
         outcome: Option<Outcome>,
     ) -> PyResult<Step>;
 
-    /// Does what may run Python code, without the lock.
-    fn unlocked(&mut self, _py: Python<'_>, _file: &OpenFile) -> PyResult<()> {
+    /// The same for what needs no turn.
+    fn advance_beside(
+        &mut self,
+        _py: Python<'_>,
+        _file: &OpenFile,
+        _outcome: Option<Outcome>,
+    ) -> PyResult<Step> {
+        Err(PyRuntimeError::new_err("this operation needs its turn"))
+    }
+
+    /// Runs Python code.
+    fn call(&mut self, _py: Python<'_>, _guard: &mut Guard<'_>) -> PyResult<()> {
         Ok(())
     }
 
@@ -83,7 +94,7 @@ pub(crate) trait Request: Send + Sync {
         false
     }
 
-    /// Goes on with what needs neither the lock nor the task that a worker has just been given.
+    /// Goes on with what needs neither the file nor the task that a worker has just been given.
     fn meanwhile(&mut self, _py: Python<'_>) -> PyResult<()> {
         Ok(())
     }
@@ -103,7 +114,7 @@ enum Phase {
     /// Not begun.
     Start,
     /// Another operation has the turn.
-    Queued(Arc<Ticket>),
+    Queued(Place),
     /// Somebody will say when to go on.
     Waiting(Arc<Ticket>),
     /// A worker has a task of it.
@@ -120,8 +131,8 @@ pub(crate) struct FileWork {
     file: Py<OpenFile>,
     request: Box<dyn Request>,
     phase: Phase,
-    /// It has the turn, and has to pass it on.
-    holding: bool,
+    /// The turn, where it has been kept while something is waited for.
+    turn: Option<Turn>,
     /// The string that a worker fills.
     room: Option<Py<PyAny>>,
 }
@@ -137,7 +148,7 @@ pub(crate) enum Progress {
 
 impl FileWork {
     pub(crate) fn new(file: Py<OpenFile>, request: Box<dyn Request>) -> Self {
-        Self { file, request, phase: Phase::Start, holding: false, room: None }
+        Self { file, request, phase: Phase::Start, turn: None, room: None }
     }
 
     /// Whether nobody has begun to await it.
@@ -166,13 +177,9 @@ impl FileWork {
             return Ok(false);
         }
         if !self.request.is_positional() {
-            let mut guard = lock(&file.handle)?;
-            if !guard.is_idle() {
-                // It has to wait for its turn anyway.
-                return Ok(false);
-            }
-            guard.hold();
-            self.holding = true;
+            // Else it has to wait for its turn anyway.
+            let Some(guard) = begin(&file.handle)? else { return Ok(false) };
+            self.turn = guard.keep();
         }
         self.phase = Phase::Yielded;
         Ok(true)
@@ -201,9 +208,7 @@ impl FileWork {
     /// The operation is over, and so is its turn.
     fn end(&mut self) {
         self.phase = Phase::Over;
-        if std::mem::take(&mut self.holding) {
-            self.file.get().handle.release();
-        }
+        self.turn = None;
     }
 
     fn go_on(&mut self, py: Python<'_>) -> PyResult<Progress> {
@@ -220,21 +225,14 @@ impl FileWork {
             }
             began = began.or(now);
             let mut outcome = None;
-            match &self.phase {
-                Phase::Queued(ticket) | Phase::Waiting(ticket) | Phase::Working(ticket)
-                    if !ticket.is_done() =>
-                {
-                    return Ok(Progress::Pending(Arc::clone(ticket)));
-                }
-                Phase::Queued(_) => self.holding = true,
-                Phase::Waiting(_) => {}
+            if let Some(ticket) = self.pending() {
+                return Ok(Progress::Pending(Arc::clone(ticket)));
+            }
+            match std::mem::replace(&mut self.phase, Phase::Going) {
+                Phase::Queued(place) => self.turn = place.turn().ok(),
                 Phase::Working(ticket) => {
                     let taken = ticket.take();
                     release_memory();
-                    self.phase = Phase::Going;
-                    if self.holding {
-                        file.handle.collected();
-                    }
                     match taken {
                         Some(Ok(Outcome::TextFilled(_))) => {
                             return Ok(Progress::Done(Ok(self.room.take().unwrap_or_else(|| py.None()))));
@@ -246,47 +244,62 @@ impl FileWork {
                         None => return Err(PyRuntimeError::new_err("this operation was cancelled")),
                     }
                 }
-                Phase::Start | Phase::Yielded | Phase::Going => {}
-                Phase::Over => return Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine")),
+                Phase::Start | Phase::Waiting(_) | Phase::Yielded | Phase::Going => {}
+                Phase::Over => {
+                    self.phase = Phase::Over;
+                    return Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"));
+                }
             }
-            let mut guard = lock(&file.handle)?;
-            if matches!(self.phase, Phase::Start) && !guard.is_idle() && !self.request.is_positional() {
-                let ticket = port::new_ticket();
-                guard.queue(&ticket);
-                self.phase = Phase::Queued(ticket);
-                continue;
+            if self.request.is_positional() {
+                match self.request.advance_beside(py, file, outcome)? {
+                    Step::Positional(task) => {
+                        self.submit(file.handle.positional(task).map_err(|_| forked())?);
+                        continue;
+                    }
+                    Step::Done(value) => return Ok(Progress::Done(Ok(value))),
+                    _ => return Err(PyRuntimeError::new_err("this operation has no turn")),
+                }
             }
-            self.phase = Phase::Going;
-            if !self.request.is_positional() {
-                file.ahead.settle(py, &mut guard, self.request.takes_ahead());
-            }
+            let mut turn = self.turn.take();
+            let mut guard = match &mut turn {
+                Some(turn) => turn.guard().map_err(|_| forked())?,
+                None => match begin(&file.handle)? {
+                    Some(guard) => guard,
+                    None => {
+                        match file.handle.queue(&port::new_ticket()) {
+                            Wish::Granted(turn) => self.turn = Some(turn),
+                            Wish::Queued(place) => self.phase = Phase::Queued(place),
+                        }
+                        continue;
+                    }
+                },
+            };
+            file.ahead.settle(py, &mut guard, self.request.takes_ahead());
             let step = self.request.advance(py, file, &mut guard, outcome)?;
-            if let Step::Done(value) = step {
-                run_writer(guard);
-                return Ok(Progress::Done(Ok(value)));
-            }
-            // What can be done at once needs no turn, for nobody else can have it meanwhile; this cannot.
-            if !self.holding && !self.request.is_positional() {
-                guard.hold();
-                self.holding = true;
-            }
             match step {
-                Step::Done(value) => return Ok(Progress::Done(Ok(value))),
-                Step::Task(task) => {
-                    let job = guard.task(task);
+                Step::Done(value) => {
+                    let job = guard.start_writer(false);
                     drop(guard);
+                    drop(turn);
+                    start_writer(job);
+                    return Ok(Progress::Done(Ok(value)));
+                }
+                Step::Call => self.request.call(py, &mut guard)?,
+                _ => {}
+            }
+            // What can be done at once needs the turn for no longer; this does.
+            let Some(mut turn) = guard.keep().or(turn) else { continue };
+            match step {
+                Step::Task(task) => {
+                    let job = turn.task(task).map_err(|_| forked())?;
+                    self.turn = Some(turn);
                     self.submit(job);
                     self.request.meanwhile(py)?;
-                }
-                Step::Positional(task) => {
-                    let job = guard.positional(task);
-                    drop(guard);
-                    self.submit(job);
+                    continue;
                 }
                 Step::AwaitWriter(until) => {
                     let ticket = port::new_ticket();
-                    let job = guard.await_writer(&ticket, until);
-                    drop(guard);
+                    let job = turn.guard().map_err(|_| forked())?.await_writer(&ticket, until);
                     if let Some(job) = job {
                         Engine::current().submit_for_handle(job, &port::new_ticket(), Some(&ticket));
                     }
@@ -294,45 +307,57 @@ impl FileWork {
                 }
                 Step::AwaitPositional => {
                     let ticket = port::new_ticket();
-                    if guard.await_positional(&ticket) {
+                    if turn.guard().map_err(|_| forked())?.await_positional(&ticket) {
                         self.phase = Phase::Waiting(ticket);
                     }
                 }
                 Step::AwaitBurial => {
                     let ticket = port::new_ticket();
-                    if guard.await_burial(&ticket) {
+                    if turn.guard().map_err(|_| forked())?.await_burial(&ticket) {
                         self.phase = Phase::Waiting(ticket);
                     }
                 }
-                Step::Unlock => {
-                    drop(guard);
-                    self.request.unlocked(py, file)?;
-                }
                 Step::Next => {
-                    run_writer(guard);
+                    start_writer(turn.guard().map_err(|_| forked())?.start_writer(false));
                     if fairness::spend_little(py, &file.pace)? {
+                        self.turn = Some(turn);
                         self.phase = Phase::Yielded;
                         return Ok(Progress::Yield);
                     }
                 }
                 Step::Yield => {
+                    self.turn = Some(turn);
                     self.phase = Phase::Yielded;
                     return Ok(Progress::Yield);
                 }
-                Step::Text(text) => {
-                    drop(guard);
-                    match results::convert(py, Outcome::Text(text), None)? {
-                        Converted::FillText(fill, room) => {
-                            self.room = Some(room);
-                            let job = lock(&file.handle)?.task(Task::LayOut(fill));
-                            self.submit(job);
-                        }
-                        Converted::Value(value) => return Ok(Progress::Done(Ok(value))),
-                        Converted::Large(_) => return Ok(Progress::Done(Ok(py.None()))),
+                Step::Text(text) => match results::convert(py, Outcome::Text(text), None)? {
+                    Converted::FillText(fill, room) => {
+                        self.room = Some(room);
+                        let job = turn.task(Task::LayOut(fill)).map_err(|_| forked())?;
+                        self.turn = Some(turn);
+                        self.submit(job);
+                        continue;
                     }
+                    Converted::Value(value) => return Ok(Progress::Done(Ok(value))),
+                    Converted::Large(_) => return Ok(Progress::Done(Ok(py.None()))),
+                },
+                Step::Call | Step::Done(_) => {}
+                Step::Positional(_) => {
+                    return Err(PyRuntimeError::new_err("this operation has its turn"));
                 }
             }
+            self.turn = Some(turn);
         }
+    }
+
+    /// The ticket that has to be finished first.
+    fn pending(&self) -> Option<&Arc<Ticket>> {
+        let ticket = match &self.phase {
+            Phase::Queued(place) => place.ticket(),
+            Phase::Waiting(ticket) | Phase::Working(ticket) => ticket,
+            _ => return None,
+        };
+        (!ticket.is_done()).then_some(ticket)
     }
 
     fn submit(&mut self, job: HandleJob) {
@@ -343,23 +368,17 @@ impl FileWork {
 
     /// Nobody waits for the result any more.
     pub(crate) fn abandon(&mut self) {
-        let handle = Arc::clone(&self.file.get().handle);
         let begun = !matches!(self.phase, Phase::Start | Phase::Over);
         let ticket = match std::mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Queued(ticket) => {
-                handle.leave(&ticket);
-                None
-            }
             Phase::Working(ticket) => Some(ticket),
             _ => None,
         };
-        if std::mem::take(&mut self.holding) {
-            handle.abandon(ticket.as_deref(), self.request.salvage());
-        } else if let Some(ticket) = ticket {
-            ticket.cancel();
+        match self.turn.take() {
+            Some(turn) => turn.abandon(ticket.as_deref(), self.request.salvage()),
+            None => ticket.iter().for_each(|ticket| ticket.cancel()),
         }
         if begun && self.request.closes() {
-            handle.orphan();
+            self.file.get().handle.orphan();
         }
     }
 
@@ -372,20 +391,26 @@ impl FileWork {
     }
 }
 
-/// Has a worker write what has been accepted, if that is worthwhile.
-fn run_writer(mut guard: Guard<'_>) {
-    let job = guard.start_writer(false);
-    drop(guard);
+/// Has a worker write what has been accepted.
+fn start_writer(job: Option<HandleJob>) {
     if let Some(job) = job {
         Engine::current().submit_for_handle(job, &port::new_ticket(), None);
     }
 }
 
-/// The handle under its lock.
-pub(crate) fn lock(handle: &Arc<Handle>) -> PyResult<Guard<'_>> {
-    handle.lock().map_err(|_| {
-        PyRuntimeError::new_err("this file was in use when the process was forked: open it again")
-    })
+/// What can be done in this turn, if nobody else has it.
+pub(crate) fn begin(handle: &Arc<Handle>) -> PyResult<Option<Guard<'_>>> {
+    handle.begin().map_err(|_| forked())
+}
+
+/// The handle cannot be used in this process.
+pub(crate) fn forked() -> PyErr {
+    PyRuntimeError::new_err("this file was in use when the process was forked: open it again")
+}
+
+/// Somebody else has the turn.
+pub(crate) fn under_way() -> PyErr {
+    PyRuntimeError::new_err("an operation on this file is under way")
 }
 
 /// Several requests as one operation: nobody else has a turn between them.
@@ -428,7 +453,7 @@ impl Request for InTurn {
         }
     }
 
-    fn unlocked(&mut self, py: Python<'_>, file: &OpenFile) -> PyResult<()> {
-        self.current.as_mut().map_or(Ok(()), |current| current.unlocked(py, file))
+    fn call(&mut self, py: Python<'_>, guard: &mut Guard<'_>) -> PyResult<()> {
+        self.current.as_mut().map_or(Ok(()), |current| current.call(py, guard))
     }
 }

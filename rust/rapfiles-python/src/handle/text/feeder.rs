@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
-use rapfiles_core::memory::{copied, extend};
+use rapfiles_core::memory::copied;
 use rapfiles_core::{Fetched, Guard, Outcome, Task, Undecoded};
 
 use super::codec::{self, Snapshot};
@@ -12,7 +12,7 @@ use super::state::{LONG, TextState};
 use crate::errors::no_memory;
 use crate::handle::open_file::OpenFile;
 use crate::handle::strings::string;
-use crate::handle::work::{Step, lock};
+use crate::handle::work::Step;
 
 /// Decodes chunk by chunk.
 pub(super) struct Feeder {
@@ -72,7 +72,7 @@ impl Feeder {
         if !native {
             self.input = Some((copied(&guard.available()[..count]).map_err(no_memory)?, end));
             guard.consume(count);
-            return Ok(More::Step(Step::Unlock));
+            return Ok(More::Step(Step::Call));
         }
         let before = guard.decoder().map(|decoder| decoder.len());
         match guard.decode(count, end) {
@@ -80,7 +80,7 @@ impl Feeder {
             Err(Undecoded::Invalid(bytes)) => {
                 self.undecodable = Some(bytes);
                 self.forget(guard);
-                return Ok(More::Step(Step::Unlock));
+                return Ok(More::Step(Step::Call));
             }
             Err(Undecoded::OutOfMemory) => return Err(PyMemoryError::new_err(())),
         }
@@ -104,7 +104,7 @@ impl Feeder {
             Some(Outcome::Undecodable(bytes)) => {
                 self.undecodable = Some(bytes);
                 self.forget(guard);
-                Some(Step::Unlock)
+                Some(Step::Call)
             }
             other => {
                 *outcome = other;
@@ -113,7 +113,7 @@ impl Feeder {
         }
     }
 
-    pub(super) fn unlocked(&mut self, py: Python<'_>, file: &OpenFile) -> PyResult<()> {
+    pub(super) fn call(&mut self, py: Python<'_>, guard: &mut Guard<'_>) -> PyResult<()> {
         if let Some(bytes) = self.undecodable.take() {
             return Err(self.state.decode_error(py, &bytes));
         }
@@ -122,20 +122,18 @@ impl Feeder {
         let (text, snapshot) = match codec::decode(&decoder, &input, end) {
             Ok(decoded) => decoded,
             Err(error) => {
-                self.forget(&mut lock(&file.handle)?);
+                self.forget(guard);
                 return Err(error);
             }
         };
         let (bytes, characters) = codec::utf8(&text)?;
-        let mut guard = lock(&file.handle)?;
         let Some(native) = guard.decoder() else { return Ok(()) };
-        let mut codec = self.state.codec();
         self.ended = end && characters == 0;
-        match &mut codec.snapshot {
-            _ if self.ended && !native.is_empty() => self.at_the_end = Some(snapshot),
-            // The chunk goes on behind what is left of the one before.
-            Some(before) if !native.is_empty() => extend(&mut before.input, &input).map_err(no_memory)?,
-            place => *place = Some(snapshot),
+        if self.ended && !native.is_empty() {
+            self.at_the_end = Some(snapshot);
+        } else if native.is_empty() || !self.state.extend_snapshot(&input)? {
+            // Else the chunk goes on behind what is left of the one before.
+            self.state.set_snapshot(Some(snapshot));
         }
         native.add(&bytes, characters, input.len()).map_err(no_memory)
     }

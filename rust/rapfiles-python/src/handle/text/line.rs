@@ -37,7 +37,7 @@ impl Search {
             if let Some(decoder) = guard.decoder() {
                 decoder.clear();
             }
-            self.feeder.state.codec().snapshot = None;
+            self.feeder.state.set_snapshot(None);
         }
     }
 }
@@ -134,8 +134,8 @@ impl Request for ReadLine {
         }
     }
 
-    fn unlocked(&mut self, py: Python<'_>, file: &OpenFile) -> PyResult<()> {
-        self.search.feeder.unlocked(py, file)
+    fn call(&mut self, py: Python<'_>, guard: &mut Guard<'_>) -> PyResult<()> {
+        self.search.feeder.call(py, guard)
     }
 }
 
@@ -229,8 +229,8 @@ impl Request for ReadLines {
         }
     }
 
-    fn unlocked(&mut self, py: Python<'_>, file: &OpenFile) -> PyResult<()> {
-        self.search.feeder.unlocked(py, file)
+    fn call(&mut self, py: Python<'_>, guard: &mut Guard<'_>) -> PyResult<()> {
+        self.search.feeder.call(py, guard)
     }
 
     fn meanwhile(&mut self, py: Python<'_>) -> PyResult<()> {

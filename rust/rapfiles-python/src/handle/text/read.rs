@@ -17,7 +17,7 @@ use crate::handle::lines::SLICE;
 use crate::handle::open_file::OpenFile;
 use crate::handle::strings::bytes_of;
 use crate::handle::strings::string;
-use crate::handle::work::{Request, Step, lock};
+use crate::handle::work::{Request, Step};
 use crate::once::intern;
 
 /// Reads so many characters.
@@ -74,7 +74,7 @@ impl Request for Read {
                         decoder.exhaust();
                     }
                     if let Some(snapshot) = self.feeder.at_the_end.take() {
-                        self.feeder.state.codec().snapshot = Some(snapshot);
+                        self.feeder.state.set_snapshot(Some(snapshot));
                     }
                     return Ok(rest);
                 }
@@ -83,8 +83,8 @@ impl Request for Read {
         }
     }
 
-    fn unlocked(&mut self, py: Python<'_>, file: &OpenFile) -> PyResult<()> {
-        self.feeder.unlocked(py, file)
+    fn call(&mut self, py: Python<'_>, guard: &mut Guard<'_>) -> PyResult<()> {
+        self.feeder.call(py, guard)
     }
 }
 
@@ -123,7 +123,7 @@ impl ReadAll {
         extend(&mut self.content, guard.available()).map_err(no_memory)?;
         guard.consume(available);
         self.complete = ended;
-        Ok(if ended { Step::Unlock } else { Step::Yield })
+        Ok(if ended { Step::Call } else { Step::Yield })
     }
 
     /// Decodes the next slice; the first and only one where there is little.
@@ -183,7 +183,7 @@ impl Request for ReadAll {
             return Ok(Step::Done(result.into_any()));
         }
         if self.complete {
-            return Ok(Step::Unlock);
+            return Ok(Step::Call);
         }
         if let Some(step) = check_written(py, guard)? {
             return Ok(step);
@@ -205,7 +205,7 @@ impl Request for ReadAll {
                 Ok(text) => Step::Text(text),
                 Err(Undecoded::Invalid(bytes)) => {
                     self.feeder.undecodable = Some(bytes);
-                    Step::Unlock
+                    Step::Call
                 }
                 Err(Undecoded::OutOfMemory) => return Err(PyMemoryError::new_err(())),
             });
@@ -213,9 +213,9 @@ impl Request for ReadAll {
         Ok(Step::Task(Task::ReadText { characters: None }))
     }
 
-    fn unlocked(&mut self, py: Python<'_>, file: &OpenFile) -> PyResult<()> {
+    fn call(&mut self, py: Python<'_>, guard: &mut Guard<'_>) -> PyResult<()> {
         if !self.complete {
-            return self.feeder.unlocked(py, file);
+            return self.feeder.call(py, guard);
         }
         let until = Instant::now() + SLICE;
         loop {
@@ -227,7 +227,6 @@ impl Request for ReadAll {
             }
         }
         // What was decoded before comes first, and nothing is left.
-        let mut guard = lock(&file.handle)?;
         let before = match guard.decoder() {
             Some(decoder) => {
                 let (content, form) = decoder.peek(decoder.len());
@@ -237,8 +236,7 @@ impl Request for ReadAll {
             }
             None => PyString::new(py, "").unbind(),
         };
-        drop(guard);
-        self.feeder.state.codec().snapshot = None;
+        self.feeder.state.set_snapshot(None);
         let parts = PyList::new(py, std::iter::once(before).chain(self.parts.drain(..)))?;
         let whole = intern!(py, "").call_method1(intern!(py, "join"), (parts,))?;
         self.result = Some(whole.cast_into::<PyString>()?.unbind());

@@ -17,7 +17,7 @@ use crate::errors::no_memory;
 use crate::errors::unsupported;
 use crate::handle::binary::{check_open, check_writer, exception};
 use crate::handle::open_file::OpenFile;
-use crate::handle::work::{Request, Step, lock};
+use crate::handle::work::{Request, Step};
 use crate::once::intern;
 
 /// Moves to where a cookie says.
@@ -103,7 +103,7 @@ impl Seek {
     }
 
     /// Sets the codecs up for the new place.
-    fn set_up(&self, py: Python<'_>, file: &OpenFile, target: &Target, position: u64) -> PyResult<()> {
+    fn set_up(&self, py: Python<'_>, guard: &mut Guard<'_>, target: &Target, position: u64) -> PyResult<()> {
         let flags = target.flags.bind(py);
         let begin = position == 0 && flags.eq(0)?;
         if let Some(decoder) = self.state.decoder(py) {
@@ -113,7 +113,7 @@ impl Seek {
                 decoder.call_method1(intern!(py, "setstate"), ((PyBytes::new(py, b""), flags),))?;
             }
             let snapshot = Snapshot { flags: target.flags.clone_ref(py), input: Vec::new() };
-            self.state.codec().snapshot = if target.from_end { None } else { Some(snapshot) };
+            self.state.set_snapshot(if target.from_end { None } else { Some(snapshot) });
         }
         if let Some(encoder) = self.state.encoder(py) {
             if begin {
@@ -123,7 +123,7 @@ impl Seek {
             }
         }
         let pending = flags.extract::<u64>().is_ok_and(|flags| flags & 1 == 1);
-        if let Some(decoder) = lock(&file.handle)?.decoder() {
+        if let Some(decoder) = guard.decoder() {
             if begin || target.from_end {
                 decoder.restart();
             } else {
@@ -133,15 +133,13 @@ impl Seek {
         Ok(())
     }
 
-    fn feed(&self, py: Python<'_>, file: &OpenFile, input: &[u8], end: bool) -> PyResult<()> {
+    fn feed(&self, py: Python<'_>, guard: &mut Guard<'_>, input: &[u8], end: bool) -> PyResult<()> {
         let mut feeder = Feeder::new(&self.state);
         if self.state.decoder(py).is_some() {
             feeder.input = Some((copied(input).map_err(no_memory)?, end));
-            return feeder.unlocked(py, file);
+            return feeder.call(py, guard);
         }
-        let mut guard = lock(&file.handle)?;
         let decoded = guard.decoder().map(|decoder| decoder.decode(input, end));
-        drop(guard);
         match decoded {
             Some(Err(Undecoded::Invalid(bytes))) => Err(self.state.decode_error(py, &bytes)),
             Some(Err(Undecoded::OutOfMemory)) => Err(PyMemoryError::new_err(())),
@@ -167,11 +165,11 @@ impl Request for Seek {
             return Ok(step);
         }
         match &mut self.stage {
-            Stage::Begin => Ok(Step::Unlock),
+            Stage::Begin => Ok(Step::Call),
             Stage::Telling(tell) => match tell.advance(py, file, guard, outcome)? {
                 Step::Done(cookie) => {
                     (self.cookie, self.whence, self.stage) = (cookie, 0, Stage::Begin);
-                    Ok(Step::Unlock)
+                    Ok(Step::Call)
                 }
                 step => Ok(step),
             },
@@ -190,7 +188,7 @@ impl Request for Seek {
                     }
                     self.stage = Stage::Moved(target, position);
                 }
-                Ok(Step::Unlock)
+                Ok(Step::Call)
             }
             Stage::Feeding(target) => {
                 if outcome.is_none() && guard.fetch(target.feed) == Fetched::Missing {
@@ -199,7 +197,7 @@ impl Request for Seek {
                 let count = target.feed.min(guard.available().len());
                 target.input = Some(copied(&guard.available()[..count]).map_err(no_memory)?);
                 guard.consume(count);
-                Ok(Step::Unlock)
+                Ok(Step::Call)
             }
             Stage::Skipping(skip) => {
                 if let Some(decoder) = guard.decoder() {
@@ -210,26 +208,26 @@ impl Request for Seek {
                 }
                 Ok(Step::Done(self.cookie.clone_ref(py)))
             }
-            Stage::Moved(..) => Ok(Step::Unlock),
+            Stage::Moved(..) => Ok(Step::Call),
             Stage::Over => Ok(Step::Done(self.cookie.clone_ref(py))),
         }
     }
 
-    fn unlocked(&mut self, py: Python<'_>, file: &OpenFile) -> PyResult<()> {
+    fn call(&mut self, py: Python<'_>, guard: &mut Guard<'_>) -> PyResult<()> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Begin => self.parse(py)?,
             Stage::Telling(mut tell) => {
-                tell.unlocked(py, file)?;
+                tell.call(py, guard)?;
                 self.stage = Stage::Telling(tell);
             }
             Stage::Moved(target, position) => {
-                self.set_up(py, file, &target, position)?;
+                self.set_up(py, guard, &target, position)?;
                 if target.skip > 0 {
                     self.stage = Stage::Feeding(target);
                 }
             }
             Stage::Feeding(Target { input: Some(input), end, skip, .. }) => {
-                self.feed(py, file, &input, end)?;
+                self.feed(py, guard, &input, end)?;
                 self.stage = Stage::Skipping(skip);
             }
             stage => self.stage = stage,

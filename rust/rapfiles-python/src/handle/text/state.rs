@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::exceptions::PyUnicodeDecodeError;
 use pyo3::prelude::*;
+use rapfiles_core::memory::extend;
 use rapfiles_core::{Codec as NativeCodec, Guard, LineEnds, Newline};
 
-use super::codec::Codec;
-use crate::errors::unsupported;
+use super::codec::{Codec, Snapshot};
+use crate::errors::{no_memory, unsupported};
 use crate::handle::binary::check_open;
 use crate::handle::open_file::OpenFile;
 use crate::handle::strings::bytes_of;
@@ -81,6 +82,21 @@ impl TextState {
     /// Held only while no Python code runs.
     pub(crate) fn codec(&self) -> MutexGuard<'_, Codec> {
         self.codec.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets the point from which the decoder can go on. What was there is let go of without the lock.
+    pub(super) fn set_snapshot(&self, snapshot: Option<Snapshot>) {
+        let before = std::mem::replace(&mut self.codec().snapshot, snapshot);
+        drop(before);
+    }
+
+    /// The decoder was given more since then; `false` where there is no such point.
+    pub(super) fn extend_snapshot(&self, input: &[u8]) -> PyResult<bool> {
+        let mut codec = self.codec();
+        match codec.snapshot.as_mut().map(|before| extend(&mut before.input, input)) {
+            Some(extended) => extended.map(|()| true).map_err(no_memory),
+            None => Ok(false),
+        }
     }
 
     pub(super) fn decoder<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {

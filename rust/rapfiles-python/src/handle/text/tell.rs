@@ -7,7 +7,6 @@ use pyo3::types::PyInt;
 use rapfiles_core::memory::copied;
 use rapfiles_core::{Guard, Outcome, Position, Task};
 
-use super::codec::Snapshot;
 use super::cookie::{self};
 use super::state::{CLOSED, TextState};
 use crate::errors::no_memory;
@@ -41,16 +40,19 @@ impl Tell {
     fn tell(&mut self, py: Python<'_>, guard: &mut Guard<'_>, position: u64) -> PyResult<Step> {
         let Some(decoder) = guard.decoder() else { return Ok(number(py, position)) };
         if !decoder.is_native() {
-            let codec = self.state.codec();
-            let Some(Snapshot { flags, input }) = &codec.snapshot else { return Ok(number(py, position)) };
+            let snapshot = {
+                let codec = self.state.codec();
+                codec.snapshot.as_ref().map(|known| (known.flags.clone_ref(py), known.input.clone()))
+            };
+            let Some((flags, input)) = snapshot else { return Ok(number(py, position)) };
             self.place = Some(Place {
                 position: position.saturating_sub(input.len() as u64),
-                flags: flags.clone_ref(py),
-                input: input.clone(),
+                flags,
+                input,
                 used: decoder.used_characters(),
                 ratio: decoder.ratio(),
             });
-            return Ok(Step::Unlock);
+            return Ok(Step::Call);
         }
         match decoder.position() {
             Position::Before(bytes) => Ok(number(py, position.saturating_sub(bytes as u64))),
@@ -62,7 +64,7 @@ impl Tell {
                     used,
                     ratio,
                 });
-                Ok(Step::Unlock)
+                Ok(Step::Call)
             }
         }
     }
@@ -102,7 +104,7 @@ impl Request for Tell {
         }
     }
 
-    fn unlocked(&mut self, py: Python<'_>, _file: &OpenFile) -> PyResult<()> {
+    fn call(&mut self, py: Python<'_>, _guard: &mut Guard<'_>) -> PyResult<()> {
         let Some(place) = self.place.take() else { return Ok(()) };
         let decoder = match self.state.decoder(py) {
             Some(decoder) => decoder,

@@ -127,7 +127,7 @@ impl Write {
             && let Some(decoder) = self.state.decoder(py)
         {
             decoder.call_method0(intern!(py, "reset"))?;
-            self.state.codec().snapshot = None;
+            self.state.set_snapshot(None);
         }
         Ok(())
     }
@@ -169,7 +169,7 @@ impl Request for Write {
                 drop(settings);
                 let begun = self.encoded_characters > 0;
                 // One slice after the other, with turns for other tasks between them.
-                return Ok(if begun && !self.yielded() { Step::Yield } else { Step::Unlock });
+                return Ok(if begun && !self.yielded() { Step::Yield } else { Step::Call });
             };
             let ends_line = || memchr::memchr2(b'\n', b'\r', plain).is_some();
             self.flush = settings.line_buffering && ends_line();
@@ -215,7 +215,7 @@ impl Request for Write {
         self.done(py)
     }
 
-    fn unlocked(&mut self, py: Python<'_>, _file: &OpenFile) -> PyResult<()> {
+    fn call(&mut self, py: Python<'_>, _guard: &mut Guard<'_>) -> PyResult<()> {
         self.encode(py)
     }
 }

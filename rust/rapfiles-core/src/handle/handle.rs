@@ -1,0 +1,340 @@
+//! The handle: an open file with its buffers.
+//!
+//! Most of it belongs to whoever has the [turn](super::Turn), who may hand a [`Task`](super::Task) to a worker. Two things
+//! go on beside that: a worker that empties the buffer for writing, and positional reads and writes, which only closing
+//! has to wait for.
+
+use std::cell::UnsafeCell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::ptr;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+
+use super::burial::Burial;
+use super::decoder::Decoder;
+use super::facts::Facts;
+use super::guard::{Guard, read_now};
+use super::job::{HandleJob, Task};
+use super::open::OpenedFile;
+use super::reader::Reader;
+use super::shared::{Known, Locked, Shared};
+use super::trace::Trace;
+use super::turn::FREE;
+use super::writer::Writer;
+use crate::cached::{IoVec, Times};
+use crate::engine::Engine;
+use crate::error::{Error, Subject};
+use crate::outcome::Outcome;
+use crate::platform::{self, EventSignal};
+use crate::ticket::Ticket;
+
+/// What belongs to whoever has the turn, and while a worker has a task of theirs, to that.
+pub(super) struct Possession {
+    /// The file, if it is open, beside the one in [`Shared`].
+    pub(super) file: Option<Arc<File>>,
+    pub(super) reader: Reader,
+    pub(super) decoder: Option<Box<Decoder>>,
+}
+
+/// An open file with its buffers.
+pub struct Handle {
+    /// What is known of the file.
+    pub facts: Facts,
+    /// What is known of its times.
+    pub(super) times: Times,
+    /// Whether the descriptor is closed with the file.
+    pub closes_descriptor: bool,
+    /// What interrupts a worker that waits for another process.
+    pub(super) signal: Option<EventSignal>,
+    pub(super) turn: AtomicU8,
+    possession: UnsafeCell<Possession>,
+    shared: Mutex<Shared>,
+    known: Known,
+    /// The engine of the process that opened it: another one after a fork.
+    engine: *const Engine,
+}
+
+// SAFETY: the pointer is compared and never followed.
+unsafe impl Send for Handle {}
+// SAFETY: as above; what is in the cell is used only by whoever has the turn, which is taken with an acquiring and passed
+// on with a releasing exchange, or handed over through a ticket or under the lock.
+unsafe impl Sync for Handle {}
+
+/// What has to be done when the lock has been let go of.
+#[must_use]
+pub(super) enum Aftermath {
+    Begin(Burial),
+    Wake(Vec<Arc<Ticket>>),
+}
+
+impl Aftermath {
+    pub(super) fn happen(self) {
+        match self {
+            Self::Begin(burial) => burial.begin(),
+            Self::Wake(tickets) => tickets.iter().for_each(|ticket| {
+                ticket.finish(Ok(Outcome::Done));
+            }),
+        }
+    }
+}
+
+impl Handle {
+    /// A handle for a file that has just been opened. `buffer_size`: how much may wait to be written, where somebody
+    /// cares.
+    pub fn new(opened: OpenedFile, buffer_size: Option<usize>) -> Arc<Self> {
+        let facts = opened.facts;
+        let (file, closes_descriptor) = opened.take();
+        let file = file.map(Arc::new);
+        let shared = Shared {
+            file: file.clone(),
+            queue: VecDeque::new(),
+            job: false,
+            trace: None,
+            abandoned: None,
+            positional: 0,
+            positional_waiter: None,
+            writer: Writer::new(buffer_size),
+            orphaned: false,
+            burying: false,
+            buried: false,
+            mourners: Vec::new(),
+            mourned: false,
+        };
+        Arc::new(Self {
+            facts,
+            times: Times::settled(facts.settled_at),
+            closes_descriptor,
+            // Without one, a reader that waits for another process cannot be interrupted, but everything else works.
+            signal: if facts.regular { None } else { EventSignal::new().ok() },
+            turn: AtomicU8::new(FREE),
+            possession: UnsafeCell::new(Possession { file, reader: Reader::default(), decoder: None }),
+            shared: Mutex::new(shared),
+            known: Known::default(),
+            engine: Engine::current(),
+        })
+    }
+
+    pub(super) fn shared(&self) -> Locked<'_> {
+        let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        Locked { shared, known: &self.known }
+    }
+
+    /// What is shared, also in a forked child.
+    ///
+    /// # Errors
+    /// Where the parent was using the handle during the fork.
+    pub(super) fn try_shared(&self) -> Result<Locked<'_>, Error> {
+        if !self.is_inherited() {
+            return Ok(self.shared());
+        }
+        // The thread that holds the lock, or has the job, is not in this process.
+        let shared = match self.shared.try_lock() {
+            Ok(shared) if !shared.job && !shared.writer.running => shared,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            _ => return Err(in_use()),
+        };
+        Ok(Locked { shared, known: &self.known })
+    }
+
+    /// Whether this is a forked child of the process that opened it.
+    pub(super) fn is_inherited(&self) -> bool {
+        !ptr::eq(self.engine, Engine::current())
+    }
+
+    /// # Errors
+    /// Where the parent was using the handle during the fork.
+    #[cold]
+    pub(super) fn check_inherited(&self) -> Result<(), Error> {
+        self.try_shared().map(drop)
+    }
+
+    /// What belongs to whoever has the turn.
+    ///
+    /// # Safety
+    /// The caller has it, or a task of whoever has it, and nothing else of this kind exists.
+    #[allow(clippy::mut_from_ref, reason = "the turn is what makes it the caller's")]
+    pub(super) unsafe fn possession(&self) -> &mut Possession {
+        // SAFETY: the caller's promise.
+        unsafe { &mut *self.possession.get() }
+    }
+
+    /// Whether the file has been closed, or given up, or is to be closed as soon as nobody uses it.
+    pub fn is_closed(&self) -> bool {
+        self.known.closed.load(Ordering::Acquire)
+    }
+
+    /// Whether it can be used: not in a forked child, where the parent was using it during the fork.
+    pub fn is_usable(&self) -> bool {
+        self.try_shared().is_ok()
+    }
+
+    /// Whether the kernel has everything that was accepted, and there is no error to be told of.
+    pub(super) fn is_settled(&self) -> bool {
+        !self.known.unsettled.load(Ordering::Acquire)
+    }
+
+    /// The number by which Python knows the file; `None` when it is closed.
+    ///
+    /// # Errors
+    /// When the process has no number left; in a forked child, where the parent was using the handle during the fork.
+    pub fn descriptor(&self) -> Result<Option<i32>, Error> {
+        let descriptor = self.try_shared()?.file.as_ref().map(|file| platform::descriptor(file)).transpose();
+        descriptor.map_err(|error: io::Error| Error::new(&error, Subject::Nothing))
+    }
+
+    /// A positional task, for which nobody needs the turn. The caller must submit it.
+    ///
+    /// # Errors
+    /// In a forked child, where the parent was using the handle during the fork.
+    pub fn positional(self: &Arc<Self>, task: Task) -> Result<HandleJob, Error> {
+        let mut shared = self.try_shared()?;
+        shared.positional += 1;
+        let file = shared.file.clone();
+        drop(shared);
+        Ok(HandleJob::positional(Arc::clone(self), file, task))
+    }
+
+    /// Reads once at an offset, if that needs no waiting.
+    ///
+    /// # Safety
+    /// The room must be valid for writes.
+    pub unsafe fn read_at(self: &Arc<Self>, room: IoVec, offset: u64) -> Option<usize> {
+        let offset = i64::try_from(offset).ok()?;
+        let mut shared = self.try_shared().ok()?;
+        let file = shared.file.clone()?;
+        // Closing waits for it.
+        shared.positional += 1;
+        drop(shared);
+        // SAFETY: the caller's promise.
+        let read = unsafe { read_now(self, &file, &[room], offset) };
+        drop(file);
+        self.positional_ended();
+        read
+    }
+
+    /// Nobody is going to close it: that is done in the background, after what is buffered has been written.
+    pub fn orphan(self: &Arc<Self>) {
+        // In a forked child, the buffers are the parent's.
+        let Ok(mut shared) = self.try_shared() else { return };
+        if std::mem::replace(&mut shared.orphaned, true) {
+            return;
+        }
+        if shared.job
+            && let Some(signal) = &self.signal
+        {
+            signal.raise();
+        }
+        drop(shared);
+        self.want_burial();
+    }
+
+    /// An orphan's file is taken away to be closed, unless a worker uses it still.
+    ///
+    /// # Safety
+    /// The caller has the turn.
+    pub(super) unsafe fn bury_in_turn(self: &Arc<Self>, shared: &mut Shared) -> Option<Aftermath> {
+        if !shared.orphaned || shared.writer.running || shared.positional > 0 {
+            return None;
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.possession() }.file = None;
+        self.bury(shared)
+    }
+
+    fn bury(self: &Arc<Self>, shared: &mut Shared) -> Option<Aftermath> {
+        if shared.buried {
+            return None;
+        }
+        match shared.file.take().and_then(Arc::into_inner) {
+            Some(file) => {
+                shared.burying = true;
+                let writer = std::mem::replace(&mut shared.writer, Writer::new(None));
+                Some(Aftermath::Begin(Burial::new(Arc::clone(self), file, self.closes_descriptor, writer)))
+            }
+            // Unless that has begun already.
+            None if shared.burying => None,
+            None => {
+                shared.buried = true;
+                Some(Aftermath::Wake(std::mem::take(&mut shared.mourners)))
+            }
+        }
+    }
+
+    /// A worker beside whoever has the turn has ended, which an orphan may have waited for.
+    pub(super) fn beside_ended(self: &Arc<Self>, mut shared: Locked<'_>, wake: Option<Arc<Ticket>>) {
+        let free = shared.orphaned && !shared.writer.running && shared.positional == 0;
+        let burial = if free && shared.mourned { self.bury(&mut shared) } else { None };
+        let wanted = free && !shared.mourned && !shared.buried;
+        drop(shared);
+        if let Some(ticket) = wake {
+            ticket.finish(Ok(Outcome::Done));
+        }
+        if let Some(burial) = burial {
+            burial.happen();
+        }
+        if wanted {
+            self.want_burial();
+        }
+    }
+
+    /// It has been closed in the background.
+    pub(super) fn buried(&self, error: Option<Error>) {
+        let mut shared = self.shared();
+        shared.buried = true;
+        shared.writer.error = error;
+        let mourners = std::mem::take(&mut shared.mourners);
+        drop(shared);
+        Aftermath::Wake(mourners).happen();
+    }
+
+    /// A worker's task is over: its outcome is left in the ticket, or, where nobody waits for it any more, undone.
+    pub(super) fn job_ended(
+        self: &Arc<Self>,
+        mut trace: Trace,
+        end: Option<(&Ticket, Result<Outcome, Error>)>,
+    ) {
+        let mut shared = self.shared();
+        shared.job = false;
+        if let Some(signal) = &self.signal {
+            signal.clear();
+        }
+        let Some(salvage) = shared.abandoned.take() else {
+            if let Some((ticket, outcome)) = end {
+                ticket.leave(outcome);
+            }
+            shared.trace = Some(trace);
+            return;
+        };
+        drop(shared);
+        // SAFETY: whoever had the turn has left it to this worker, and it is passed on when the guard is dropped.
+        let mut guard = unsafe { Guard::new(self, true) };
+        if let Some((_, outcome)) = end {
+            trace.undo(&mut guard, outcome);
+        }
+        if let Some(salvage) = salvage {
+            guard.restore(salvage);
+        }
+    }
+
+    /// A positional operation is over.
+    pub(super) fn positional_ended(self: &Arc<Self>) {
+        let mut shared = self.shared();
+        shared.positional -= 1;
+        let waiter = if shared.positional == 0 { shared.positional_waiter.take() } else { None };
+        self.beside_ended(shared, waiter);
+    }
+}
+
+/// Somebody uses it who is not in this process, or should not.
+pub(super) fn in_use() -> Error {
+    Error::Os { code: platform::EIO, subject: Subject::Nothing }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Handle").field("facts", &self.facts).finish_non_exhaustive()
+    }
+}

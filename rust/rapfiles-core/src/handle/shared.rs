@@ -1,0 +1,77 @@
+//! What all sides of a handle share, under a lock that is held for short moments, and never while the caller's code runs:
+//! who waits for what, what workers are at, and what is to be written.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, MutexGuard};
+
+use super::trace::{Salvage, Trace};
+use super::writer::Writer;
+use crate::ticket::Ticket;
+
+/// What the lock protects.
+pub(super) struct Shared {
+    /// The file; `None` once it has been closed or given up.
+    pub(super) file: Option<Arc<File>>,
+    /// Who waits for the turn.
+    pub(super) queue: VecDeque<Arc<Ticket>>,
+    /// A worker has a task of whoever has the turn.
+    pub(super) job: bool,
+    /// What the one that ended last has done, until its outcome is collected.
+    pub(super) trace: Option<Trace>,
+    /// Whoever has the turn has gone, and this is to be put back: the worker passes it on when the job ends.
+    pub(super) abandoned: Option<Option<Salvage>>,
+    /// Positional operations under way, and who waits for their end.
+    pub(super) positional: usize,
+    pub(super) positional_waiter: Option<Arc<Ticket>>,
+    pub(super) writer: Writer,
+    /// Nobody is going to close it, so that is done as soon as no worker uses it.
+    pub(super) orphaned: bool,
+    /// That has begun.
+    pub(super) burying: bool,
+    /// That has been done, and who waits for it.
+    pub(super) buried: bool,
+    pub(super) mourners: Vec<Arc<Ticket>>,
+    /// Whoever has the turn waits for that, and does not use the file.
+    pub(super) mourned: bool,
+}
+
+/// What is known without the lock.
+#[derive(Default)]
+pub(super) struct Known {
+    /// The file has been closed, or given up, or is to be closed.
+    pub(super) closed: AtomicBool,
+    /// There may be something to be written, or an error to be told. It can become so only in somebody's turn, but for the
+    /// error of an operation that was given up.
+    pub(super) unsettled: AtomicBool,
+}
+
+/// The lock, held. What is known without it is brought up to date when it is let go of.
+pub(super) struct Locked<'a> {
+    pub(super) shared: MutexGuard<'a, Shared>,
+    pub(super) known: &'a Known,
+}
+
+impl Deref for Locked<'_> {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut Shared {
+        &mut self.shared
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        let Shared { file, orphaned, writer, .. } = &*self.shared;
+        self.known.closed.store(file.is_none() || *orphaned, Ordering::Release);
+        self.known.unsettled.store(!writer.is_done() || writer.error.is_some(), Ordering::Release);
+    }
+}

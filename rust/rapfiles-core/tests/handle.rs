@@ -1,0 +1,160 @@
+//! Handles, driven without Python.
+#![cfg(unix)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rapfiles_core::{
+    Adoption, Engine, Error, Handle, HandleJob, Lane, Operation, Outcome, Salvage, Task, Ticket, Turn, Until,
+    Wish, Written,
+};
+
+const MEBIBYTE: usize = 1 << 20;
+
+fn folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("rapfiles-handle-{name}-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn ticket() -> Arc<Ticket> {
+    Ticket::new(0)
+}
+
+/// Waits as a loop would that has nothing else to do.
+fn outcome(ticket: &Ticket) -> Result<Outcome, Error> {
+    while !ticket.is_done() {
+        std::thread::yield_now();
+    }
+    ticket.take().unwrap()
+}
+
+/// A handle for a file that is opened for reading and writing.
+fn open(path: &Path) -> Arc<Handle> {
+    use std::os::fd::IntoRawFd;
+    let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).unwrap();
+    let adoption = Adoption { descriptor: file.into_raw_fd(), close: true, owned: true, to_end: false };
+    let adopted = ticket();
+    Engine::current().submit(Operation::Adopt(adoption), Lane::Unknown, &adopted);
+    match outcome(&adopted) {
+        Ok(Outcome::Opened(opened)) => Handle::new(*opened, None),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn turn(handle: &Arc<Handle>) -> Turn {
+    handle.begin().unwrap().unwrap().keep().unwrap()
+}
+
+fn submit(job: HandleJob) -> Arc<Ticket> {
+    let ticket = ticket();
+    Engine::current().submit_for_handle(job, &ticket, Some(&ticket));
+    ticket
+}
+
+fn close(handle: &Arc<Handle>) -> Result<Outcome, Error> {
+    let mut turn = turn(handle);
+    outcome(&submit(turn.task(Task::Close).unwrap()))
+}
+
+#[test]
+fn whoever_waits_for_room_has_a_writer() {
+    let folder = folder("room");
+    let handle = open(&folder.join("file"));
+    let mut turn = turn(&handle);
+    assert_eq!(turn.guard().unwrap().write(b"x"), Written::Accepted);
+    assert!(turn.guard().unwrap().start_writer(false).is_none(), "not worth it");
+    assert_eq!(turn.guard().unwrap().write(&vec![b'y'; MEBIBYTE]), Written::Full);
+    let waiting = ticket();
+    let job = turn.guard().unwrap().await_writer(&waiting, Until::RoomFor(MEBIBYTE)).unwrap();
+    submit(job);
+    outcome(&waiting).unwrap();
+    assert_eq!(turn.guard().unwrap().write(&vec![b'y'; MEBIBYTE]), Written::Accepted);
+    drop(turn);
+    close(&handle).unwrap();
+    assert!(handle.is_closed());
+    assert_eq!(fs::metadata(folder.join("file")).unwrap().len(), MEBIBYTE as u64 + 1);
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn turns_come_in_order() {
+    let folder = folder("order");
+    let handle = open(&folder.join("file"));
+    let first = turn(&handle);
+    assert!(handle.begin().unwrap().is_none());
+    let mut places = Vec::new();
+    for _ in 0..3 {
+        match handle.queue(&ticket()) {
+            Wish::Queued(place) => places.push(place),
+            Wish::Granted(_) => panic!("the turn is taken"),
+        }
+    }
+    // Who gives up its place does not hold up the others.
+    drop(places.remove(1));
+    assert!(!places[0].ticket().is_done());
+    drop(first);
+    assert!(places[0].ticket().is_done() && !places[1].ticket().is_done());
+    let second = places.remove(0).turn().unwrap();
+    drop(second);
+    // Nor does who was given the turn, and did not take it.
+    assert!(places[0].ticket().is_done());
+    drop(places);
+    assert!(handle.begin().unwrap().is_some());
+    close(&handle).unwrap();
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn what_a_task_has_read_is_put_back() {
+    let folder = folder("undo");
+    let content: Vec<u8> = (0..200_000u32).flat_map(u32::to_le_bytes).collect();
+    fs::write(folder.join("file"), &content).unwrap();
+    for turns in 0..50 {
+        let handle = open(&folder.join("file"));
+        let mut turn = turn(&handle);
+        let task = turn.task(Task::Fill { at_least: 300_000, once: false }).unwrap();
+        assert!(turn.guard().is_err(), "everything is the worker's");
+        let reading = submit(task);
+        for _ in 0..turns * 20 {
+            std::hint::spin_loop();
+        }
+        turn.abandon(Some(&reading), Some(Salvage::Bytes(b"before".to_vec())));
+        // The turn is passed on when the worker is done.
+        let waiting = ticket();
+        let mut turn = match handle.queue(&waiting) {
+            Wish::Granted(turn) => turn,
+            Wish::Queued(place) => {
+                outcome(&waiting).unwrap();
+                place.turn().unwrap()
+            }
+        };
+        let guard = turn.guard().unwrap();
+        let (before, read) = guard.available().split_at(6);
+        assert!(before == b"before" && content.starts_with(read));
+        drop(guard);
+        drop(turn);
+        close(&handle).unwrap();
+    }
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn an_orphan_is_buried_when_nobody_uses_it() {
+    let folder = folder("orphan");
+    let handle = open(&folder.join("file"));
+    let mut turn = turn(&handle);
+    turn.guard().unwrap().write(b"written");
+    handle.orphan();
+    assert!(handle.is_closed());
+    assert!(turn.guard().unwrap().is_being_buried());
+    // Whoever waits for that does not hold it up.
+    let waiting = ticket();
+    if turn.guard().unwrap().await_burial(&waiting) {
+        outcome(&waiting).unwrap();
+    }
+    assert_eq!(fs::read(folder.join("file")).unwrap(), b"written");
+    assert!(!turn.guard().unwrap().is_being_buried());
+    fs::remove_dir_all(folder).unwrap();
+}
