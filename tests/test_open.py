@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 import rapfiles
 from rapfiles import AsyncPath
 from support import handles, process
+from support.engine import under_way
 from support.loops import settle_garbage
 from support.names import shown
 
@@ -578,6 +580,12 @@ async def compare_error(*args: Any, **keywords: Any) -> None:
 
 
 async def test_a_descriptor_closed_behind_its_back(tmp_path: Path) -> None:
+    # Something that suspends: what wakes the loop has its descriptor now, and cannot get the number of this one.
+    reader, writer = os.pipe()
+    async with rapfiles.open(reader, "rb") as pipe, anyio.create_task_group() as group:
+        group.start_soon(pipe.read)
+        await under_way(1)
+        os.close(writer)
     number = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
     file = await rapfiles.open(number, "wb", buffering=0)
     os.close(number)

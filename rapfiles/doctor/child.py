@@ -28,7 +28,7 @@ _WALK, _WALK_FOR_ONE_FILE = 1.5, 5.0
 """Seconds for finding files, and for finding the first one."""
 _MEASURED = 15.0
 """Seconds after which the examination ends by itself."""
-_LATEST = DEADLINE - 1.0
+_LATEST = DEADLINE - 2.0
 """Seconds after which a report is made of what there is by then."""
 
 
@@ -41,6 +41,7 @@ def main() -> NoReturn:
         request["directory"],
         request["json"],
         request["encoding"],
+        request["started"],
         lambda message: send({"progress": message}),
     )
     send(outcome._asdict())
@@ -62,8 +63,9 @@ def _channel() -> Callable[[dict[str, object]], None]:
     return send
 
 
-def _outcome(directory: str, as_json: bool, encoding: str, progress: Callable[[str], None]) -> Outcome:
-    started = monotonic()
+def _outcome(
+    directory: str, as_json: bool, encoding: str, started: float, progress: Callable[[str], None]
+) -> Outcome:
     progress("looking for files")
     try:
         found = sample.collect(directory, _WALK, _WALK_FOR_ONE_FILE)

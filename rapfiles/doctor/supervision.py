@@ -44,7 +44,10 @@ def examine(
         started: When the command started, on the monotonic clock.
         progress: Called with what is going on.
     """
-    request = json.dumps({"directory": directory, "json": as_json, "encoding": encoding})
+    request = json.dumps(
+        # The monotonic clock is the same one in every process: on a busy machine the child is late.
+        {"directory": directory, "json": as_json, "encoding": encoding, "started": started}
+    )
     child = subprocess.Popen(
         [sys.executable, *_search_options(), "-m", "rapfiles.doctor.child", request],
         stdin=subprocess.DEVNULL,
