@@ -97,11 +97,22 @@ def report(pair: Pair, scale: Scale) -> str:
                 f"{new:,.2f}",
                 f"{median(new / base for _, new, base in rounds):.2f}",
                 f"{ratio:.3f}",
+                f"{min(new for _, new, _ in rounds) / min(old for old, _, _ in rounds):.3f}",
                 "slower" if ratio > 1 + TOLERANCE else "faster" if ratio < 1 - TOLERANCE else "the same",
             )
         )
     return table(
-        ("work", "synchronous, µs", "old, µs", "new, µs", "new / synchronous", "new / old", ""), rows
+        (
+            "work",
+            "synchronous, µs",
+            "old, µs",
+            "new, µs",
+            "new / synchronous",
+            "new / old",
+            "of the best",
+            "",
+        ),
+        rows,
     )
 
 
