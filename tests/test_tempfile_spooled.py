@@ -4,8 +4,8 @@ import asyncio
 import errno
 import io
 import os
-import sys
 import random
+import sys
 import tempfile as stdlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
