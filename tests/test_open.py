@@ -580,7 +580,7 @@ async def compare_error(*args: Any, **keywords: Any) -> None:
 
 
 async def test_a_descriptor_closed_behind_its_back(tmp_path: Path) -> None:
-    # Something that suspends: what wakes the loop has its descriptor now, and cannot get the number of this one.
+    # Something that suspends: what wakes the loop has its descriptor now, and cannot get this number.
     reader, writer = os.pipe()
     async with rapfiles.open(reader, "rb") as pipe, anyio.create_task_group() as group:
         group.start_soon(pipe.read)
