@@ -80,6 +80,7 @@ def _positive(figure: Any) -> bool:
     return isinstance(figure, float) and math.isfinite(figure) and figure > 0
 
 
+@pytest.mark.watchdog(330)
 @pytest.mark.slow
 def test_everything_once(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
@@ -148,6 +149,7 @@ def test_everything_once(tmp_path: Path) -> None:
     assert "figures mean nothing" in ended.stdout
 
 
+@pytest.mark.watchdog(330)
 def test_a_choice_on_uvloop_beside_a_missing_library(tmp_path: Path) -> None:
     """A library that cannot be imported is reported, and the rest is measured."""
     pytest.importorskip("uvloop", reason="uvloop does not exist for this platform")
@@ -180,6 +182,7 @@ def test_a_choice_on_uvloop_beside_a_missing_library(tmp_path: Path) -> None:
     assert list(slow.iterdir()) == []
 
 
+@pytest.mark.watchdog(330)
 def test_two_builds_side_by_side(tmp_path: Path) -> None:
     """The same one twice here, as it is installed, or found beside the checkout."""
     package = str(Path(rapfiles.__file__).parent.parent)

@@ -90,6 +90,7 @@ def test_changing_on_every_file_system(directory: Path) -> None:
     _report(SELECTOR.run(differential.compare_changing, SEED + 1, 15, directory, None))
 
 
+@pytest.mark.watchdog(330)
 @pytest.mark.slow
 @pytest.mark.skipif(
     os.geteuid() != 0, reason="only root can become another user; the other tests ran as this one"
