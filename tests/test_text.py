@@ -380,3 +380,27 @@ def test_the_locale_decides(settings: dict[str, str], tmp_path: Path) -> None:
     theirs, ours, theirs_of_locale, ours_of_locale = done.stdout.splitlines()
     assert ours == theirs
     assert ours_of_locale == theirs_of_locale
+
+
+@pytest.mark.one_loop
+@pytest.mark.parametrize("newline", [None, "", "\n", "\r", "\r\n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "cp1252"])
+async def test_a_carriage_return_where_a_chunk_ends(
+    encoding: str, newline: str | None, tmp_path: Path
+) -> None:
+    """8 KiB are decoded at a time; whether a line feed follows is known with the next ones."""
+    path = tmp_path / "file"
+    for before in (8190, 8191, 8192, 16383, 131_071):
+        for end in (b"\r", b"\r\n", b"\rb", b"\r\nb", b"\r\r\n"):
+            path.write_bytes(b"a" * before + end + b"c" * 9000 + b"\r")
+            with path.open(encoding=encoding, newline=newline) as plain:
+                expected = plain.readlines()
+            async with rapfiles.open(path, encoding=encoding, newline=newline) as file:
+                assert [line async for line in file] == expected
+            async with rapfiles.open(path, encoding=encoding, newline=newline) as file:
+                assert await file.readlines() == expected
+            async with rapfiles.open(path, encoding=encoding, newline=newline) as file:
+                pieces = []
+                while piece := await file.read(1000):
+                    pieces.append(piece)
+                assert "".join(pieces) == "".join(expected)
