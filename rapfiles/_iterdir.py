@@ -31,7 +31,8 @@ class DirectoryIterator(_native.ChildIterator, Generic[P]):
     __module__ = "rapfiles"
     __slots__ = ("_directory", "_fetching", "_listing")
 
-    def __init__(self, directory: P) -> None:
+    # The native half takes any object: what it asks of it stands here.
+    def __init__(self, directory: P, /) -> None:  # pyright: ignore[reportInconsistentConstructor]
         self._directory: P | None = directory
         self._listing: _native.DirectoryListing | None = None
         self._fetching = False
