@@ -81,9 +81,9 @@ async def test_an_answer_is_nobody_elses(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"0123456789" * 10_000)
     async with rapfiles.open(tmp_path / "file", "rb") as file:
         answer = await file.read(10_000)
-        assert sys.getrefcount(answer) == 2
+        assert sys.getrefcount(answer) <= 2  # 1 since Python 3.14, which borrows arguments
         async for line in file:
-            assert sys.getrefcount(line) == 2
+            assert sys.getrefcount(line) <= 2
     file = await rapfiles.open(tmp_path / "file")
     await file.close()
     left = weakref.ref(file)
