@@ -297,7 +297,7 @@ def _sabotaged(tmp_path: Path, sabotage: str) -> Path:
 
 @pytest.mark.slow
 def test_a_stall_is_found(folder: Path, tmp_path: Path) -> None:
-    first = _sabotaged(tmp_path, "time.sleep(0.06)")
+    first = _sabotaged(tmp_path, "time.sleep(0.12)")
     ended = _doctor("doctor", "--json", str(folder), first=first)
     assert (ended.returncode, ended.stderr) == (1, "")
     found = json.loads(ended.stdout)
