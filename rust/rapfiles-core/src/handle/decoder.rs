@@ -335,7 +335,7 @@ impl Decoder {
         let from = self.scanned.saturating_sub(self.used);
         let found = match self.line_ends {
             LineEnds::Universal { translate: true } | LineEnds::Fixed(b"\n") => {
-                memchr::memchr(b'\n', &chunk[from..]).map(|at| from + at + 1)
+                line_feed_in(&chunk[from..]).map(|at| from + at + 1)
             }
             LineEnds::Universal { translate: false } => {
                 memchr::memchr2(b'\n', b'\r', &chunk[from..]).map(|at| {
@@ -344,10 +344,7 @@ impl Decoder {
                     at + if both { 2 } else { 1 }
                 })
             }
-            LineEnds::Fixed(end) => {
-                let from = from.saturating_sub(end.len() - 1);
-                memchr::memmem::find(&chunk[from..], end).map(|at| from + at + end.len())
-            }
+            LineEnds::Fixed(end) => find_end(chunk, from, end),
         };
         if found.is_none() {
             self.scanned = self.chunk.len();
@@ -485,6 +482,39 @@ fn count(bytes: &[u8], form: Form) -> usize {
     bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
 }
 
+/// How far it is to behind any line end, which may have begun before what is searched.
+#[inline(never)]
+fn find_end(chunk: &[u8], from: usize, end: &[u8]) -> Option<usize> {
+    let from = from.saturating_sub(end.len() - 1);
+    memchr::memmem::find(&chunk[from..], end).map(|at| from + at + end.len())
+}
+
+/// Where the first line feed is. In lines of an ordinary length it is found sooner than `memchr` has chosen its kernel.
+#[inline]
+pub(super) fn line_feed_in(content: &[u8]) -> Option<usize> {
+    const NEAR: usize = 16;
+    let (blocks, _) = content.as_chunks::<16>();
+    let near = &blocks[..blocks.len().min(NEAR)];
+    for (at, block) in near.iter().enumerate() {
+        // Without a branch in it, this is a vector comparison.
+        if block.iter().fold(false, |found, byte| found | (*byte == b'\n')) {
+            let zeros = u128::from_le_bytes(*block) ^ u128::from_le_bytes([b'\n'; 16]);
+            return Some(at * 16 + first_zero(zeros));
+        }
+    }
+    let from = near.len() * 16;
+    memchr::memchr(b'\n', &content[from..]).map(|at| from + at)
+}
+
+/// Which byte is the first that is zero, from the lowest on; there is one ("Hacker's Delight", 6-1).
+#[inline]
+fn first_zero(bytes: u128) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
+    let (low, high) = (zeros(bytes as u64), zeros((bytes >> 64) as u64));
+    (if low != 0 { low.trailing_zeros() } else { 64 + high.trailing_zeros() }) as usize / 8
+}
+
 /// Which line ends there are.
 fn line_ends_in(content: &[u8]) -> u8 {
     let mut seen = 0;
@@ -544,6 +574,22 @@ mod tests {
         assert_eq!(lines(LineEnds::Fixed(b"\n"), chunks), ["ab\r\n", "c\rd\n", "é\n", "e"]);
         assert_eq!(lines(LineEnds::Fixed(b"\r\n"), chunks), ["ab\r\n", "c\rd\né\ne"]);
         assert_eq!(lines(LineEnds::Fixed(b"\r"), chunks), ["ab\r", "\nc\r", "d\né\ne"]);
+    }
+
+    #[test]
+    fn a_line_feed_is_found_wherever_it_is() {
+        for length in 0..400 {
+            // Bytes next to it, which a search by words might take for it.
+            let content: Vec<u8> = (0..length).map(|at| [0x0b, 0x09, 0x8a, 0x00, 0xff][at % 5]).collect();
+            assert_eq!(line_feed_in(&content), None);
+            for at in 0..length {
+                let mut content = content.clone();
+                content[at] = b'\n';
+                assert_eq!(line_feed_in(&content), Some(at));
+                content[length - 1] = b'\n';
+                assert_eq!(line_feed_in(&content), Some(at));
+            }
+        }
     }
 
     #[test]

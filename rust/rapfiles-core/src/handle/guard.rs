@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::decoder::{Decoder, Undecoded};
+use super::decoder::{Decoder, Undecoded, line_feed_in};
 use super::handle::{Handle, Possession, in_use};
 use super::job::{self, HandleJob};
 use super::shared::Shared;
@@ -352,7 +352,7 @@ impl<'a> Guard<'a> {
     /// was looked at before.
     pub fn find_line(&self, scanned: usize) -> Option<usize> {
         let available = self.available();
-        memchr::memchr(b'\n', available.get(scanned..)?).map(|at| scanned + at + 1)
+        line_feed_in(available.get(scanned..)?).map(|at| scanned + at + 1)
     }
 
     /// The decoder of a text file, and the buffer that feeds it.
@@ -391,6 +391,7 @@ impl<'a> Guard<'a> {
     }
 
     /// Whether the kernel has everything.
+    #[inline]
     pub fn is_written(&self) -> bool {
         self.handle.is_settled() || self.handle.shared().writer.is_done()
     }
