@@ -158,3 +158,25 @@ fn an_orphan_is_buried_when_nobody_uses_it() {
     assert!(!turn.guard().unwrap().is_being_buried());
     fs::remove_dir_all(folder).unwrap();
 }
+
+#[test]
+fn what_is_done_alone_is_done_only_while_nobody_has_the_turn() {
+    let folder = folder("alone");
+    let path = folder.join("file");
+    fs::write(&path, b"one\ntwo\n").unwrap();
+    let handle = open(&path);
+    // SAFETY: in this test, there is one thread, which has one guard at a time.
+    let alone = || unsafe { handle.begin_alone() }.unwrap();
+    let mut turn = turn(&handle);
+    assert!(alone().is_none());
+    turn.guard().unwrap().put_back(b"one\ntwo\n");
+    drop(turn);
+    let mut guard = alone().unwrap();
+    assert_eq!(guard.find_line(0), Some(4));
+    guard.consume(4);
+    assert!(guard.keep().is_none());
+    assert_eq!(handle.begin().unwrap().unwrap().available(), b"two\n");
+    handle.orphan();
+    assert!(alone().is_none());
+    fs::remove_dir_all(folder).unwrap();
+}

@@ -15,6 +15,7 @@ mod once;
 mod operation;
 mod port;
 mod pure_path;
+mod references;
 mod results;
 mod stat_result;
 mod stop_iteration;

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
 use pyo3::{PyTraverseError, PyVisit, ffi};
 
-use crate::next_item::{self, Next, next_item};
+use crate::next_item::{self, Ask, next_item};
 use crate::once::intern;
 use crate::pure_path::Children;
 use crate::results;
@@ -131,16 +131,17 @@ pub(crate) unsafe extern "C" fn am_anext(iterator: *mut ffi::PyObject) -> *mut f
 }
 
 fn anext<'py>(iterator: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    next_item(iterator, next_child)
+    next_item(iterator, &Ask { ready: next_child, operation: fetch })
 }
 
-/// Takes the next child, or begins to get more of them.
-fn next_child<'py>(iterator: &Bound<'py, PyAny>) -> PyResult<Next<'py>> {
-    let py = iterator.py();
+/// Takes the next child, if there is one left.
+fn next_child<'py>(iterator: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     // SAFETY: this is asked of iterators of this class only.
     let child = unsafe { iterator.cast_unchecked::<ChildIterator>() }.get().children().next();
-    Ok(match child {
-        Some(child) => Next::Item(child.into_bound(py)),
-        None => Next::Operation(iterator.call_method0(intern!(py, "_fetch"))?),
-    })
+    Some(child?.into_bound(iterator.py()))
+}
+
+/// Begins to get more of them.
+fn fetch<'py>(iterator: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    iterator.call_method0(intern!(iterator.py(), "_fetch"))
 }

@@ -17,25 +17,22 @@ use crate::handle::buffered::{self, BufferedFile};
 use crate::handle::text_file::{self, TextFile};
 use crate::listing::{self, ChildIterator};
 use crate::once::Once;
-use crate::stop_iteration;
+use crate::{references, stop_iteration};
 
-/// What a file has for its next item.
-pub(crate) enum Next<'py> {
-    /// The item.
-    Item(Bound<'py, PyAny>),
-    /// The operation that gets it.
-    Operation(Bound<'py, PyAny>),
+/// How files of a class are asked for their next item.
+pub(crate) struct Ask {
+    /// Takes it, if it is at hand. The answer fits into a register: this is done for each line.
+    pub(crate) ready: for<'py> fn(&Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>>,
+    /// Else, the operation that gets it.
+    pub(crate) operation: for<'py> fn(&Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>,
 }
-
-/// Asks a file for its next item.
-pub(crate) type Ask = for<'py> fn(&Bound<'py, PyAny>) -> PyResult<Next<'py>>;
 
 #[repr(C)]
 struct NextItem {
     base: ffi::PyObject,
     /// The file; null when the item has been handed out.
     file: *mut ffi::PyObject,
-    ask: Ask,
+    ask: &'static Ask,
     /// The operation that was begun.
     operation: *mut ffi::PyObject,
 }
@@ -43,7 +40,7 @@ struct NextItem {
 static TYPE: Once<Py<PyType>> = Once::new();
 
 /// The awaitable of the next item of a file.
-pub(crate) fn next_item<'py>(file: &Bound<'py, PyAny>, ask: Ask) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn next_item<'py>(file: &Bound<'py, PyAny>, ask: &'static Ask) -> PyResult<Bound<'py, PyAny>> {
     let py = file.py();
     let kind = TYPE.get_or_try_init(py, || new_type(py))?;
     // SAFETY: the memory is as large as the type says, and is initialised here before the collector sees it.
@@ -62,7 +59,8 @@ pub(crate) fn next_item<'py>(file: &Bound<'py, PyAny>, ask: Ask) -> PyResult<Bou
             }
         };
         (&raw mut (*object).ask).write(ask);
-        (*object).file = file.clone().into_ptr();
+        references::take(file.as_ptr());
+        (*object).file = file.as_ptr();
         Ok(Bound::from_owned_ptr(py, object.cast()))
     }
 }
@@ -252,12 +250,22 @@ unsafe extern "C" fn clear(object: *mut ffi::PyObject) -> c_int {
 }
 
 unsafe extern "C" fn itself(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
-    // SAFETY: the object is alive.
-    unsafe { ffi::Py_INCREF(object) };
+    // SAFETY: the object is alive. Whoever awaits it drops the reference by which it was had.
+    unsafe { references::take(object) };
     object
 }
 
 unsafe extern "C" fn am_send(
+    object: *mut ffi::PyObject,
+    value: *mut ffi::PyObject,
+    result: *mut *mut ffi::PyObject,
+) -> ffi::PySendResult {
+    // SAFETY: the caller's promise.
+    unsafe { step(object, value, result) }
+}
+
+#[inline(always)]
+unsafe fn step(
     object: *mut ffi::PyObject,
     value: *mut ffi::PyObject,
     result: *mut *mut ffi::PyObject,
@@ -276,17 +284,24 @@ unsafe extern "C" fn am_send(
                 return ffi::PySendResult::PYGEN_ERROR;
             }
             let file = Bound::from_owned_ptr(py, file);
-            let next = catch_unwind(AssertUnwindSafe(|| ((*item).ask)(&file)));
-            match next
-                .unwrap_or_else(|_| Err(PyRuntimeError::new_err("rapfiles panicked, which is a defect")))
-            {
-                Ok(Next::Item(value)) => {
+            let ask = (*item).ask;
+            match catch_unwind(AssertUnwindSafe(|| (ask.ready)(&file))) {
+                Ok(Some(value)) => {
                     *result = value.into_ptr();
                     return ffi::PySendResult::PYGEN_RETURN;
                 }
-                Ok(Next::Operation(operation)) => (*item).operation = operation.into_ptr(),
-                Err(error) => {
-                    error.restore(py);
+                Ok(None) => {
+                    let operation = catch_unwind(AssertUnwindSafe(|| (ask.operation)(&file)));
+                    match operation.unwrap_or_else(|_| Err(panicked())) {
+                        Ok(operation) => (*item).operation = operation.into_ptr(),
+                        Err(error) => {
+                            error.restore(py);
+                            return ffi::PySendResult::PYGEN_ERROR;
+                        }
+                    }
+                }
+                Err(_) => {
+                    panicked().restore(py);
                     return ffi::PySendResult::PYGEN_ERROR;
                 }
             }
@@ -297,11 +312,16 @@ unsafe extern "C" fn am_send(
     }
 }
 
+#[cold]
+fn panicked() -> PyErr {
+    PyRuntimeError::new_err("rapfiles panicked, which is a defect")
+}
+
 unsafe extern "C" fn next(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     let mut result = ptr::null_mut();
     // SAFETY: the object is alive, and so is the place.
     unsafe {
-        match am_send(object, ptr::null_mut(), &raw mut result) {
+        match step(object, ptr::null_mut(), &raw mut result) {
             ffi::PySendResult::PYGEN_RETURN => stop_iteration::answer(result),
             _ => result,
         }

@@ -55,6 +55,8 @@ mod recycled {
     use pyo3::ffi;
     use pyo3::ffi::PyStopIterationObject as StopIteration;
 
+    use crate::references;
+
     /// The class, once it has been made.
     static CLASS: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(ptr::null_mut());
     /// An instance that nobody else has a reference to, with the tuple for its arguments. Whoever holds the GIL has it.
@@ -154,8 +156,13 @@ mod recycled {
                 ffi::Py_INCREF(object);
                 SPARE.store(exception, Ordering::Relaxed);
                 // These may run any code, which finds everything in its place.
-                ffi::Py_DECREF(argument);
-                ffi::Py_XDECREF(value);
+                if argument == value {
+                    // Whoever awaited has just taken its own.
+                    references::drop_two(value);
+                } else {
+                    ffi::Py_DECREF(argument);
+                    ffi::Py_XDECREF(value);
+                }
                 return;
             }
             let class = ffi::Py_TYPE(object);
@@ -171,11 +178,10 @@ mod recycled {
         // SAFETY: the instance is whole. `suppress_context` is a `char` of C's, whatever PyO3 says.
         unsafe {
             let arguments = (*exception).args;
-            (*exception).dict.is_null()
-                && (*exception).notes.is_null()
-                && (*exception).traceback.is_null()
-                && (*exception).context.is_null()
-                && (*exception).cause.is_null()
+            let StopIteration { dict, notes, traceback, context, cause, .. } = *exception;
+            // All of them at once: as a rule, there is none.
+            let added = [dict, notes, traceback, context, cause].map(|object| object.addr());
+            added.into_iter().fold(0, |added, object| added | object) == 0
                 && (&raw const (*exception).suppress_context).cast::<u8>().read() == 0
                 && !arguments.is_null()
                 && ffi::PyTuple_CheckExact(arguments) != 0

@@ -62,6 +62,25 @@ impl Handle {
         Ok(taken.then(|| unsafe { Guard::new(self, true) }))
     }
 
+    /// What can be done at once, if nobody has the turn, without taking it. `None` also where the file has been closed.
+    ///
+    /// # Errors
+    /// In a forked child, where the parent was using the handle during the fork.
+    ///
+    /// # Safety
+    /// While the guard exists, nobody else calls a method of this handle: not another thread, which something keeps from
+    /// it, nor this one. (A worker calls none unless somebody has the turn, or the handle has been orphaned.)
+    #[inline]
+    pub unsafe fn begin_alone(self: &Arc<Self>) -> Result<Option<Guard<'_>>, Error> {
+        if self.is_inherited() {
+            self.check_inherited()?;
+        }
+        // What is orphaned counts as closed.
+        let free = self.turn.load(Ordering::Acquire) == FREE && !self.is_closed();
+        // SAFETY: nobody has the turn, and the caller promises that nobody takes it.
+        Ok(free.then(|| unsafe { Guard::new(self, false) }))
+    }
+
     /// Waits for the turn. The ticket is finished when it comes.
     pub fn queue(self: &Arc<Self>, ticket: &Arc<Ticket>) -> Wish {
         let mut shared = self.shared();

@@ -13,9 +13,9 @@ use super::lines::{ReadLine, ReadLines};
 use super::open_file::OpenFile;
 use super::payload::{Payload, Target};
 use super::positional::{self, ReadAt, Stat, WriteAt};
-use super::work::{InTurn, Request};
+use super::work::{InTurn, Request, begin_briefly};
 use crate::handle::strings::bytes_of;
-use crate::next_item::{self, Next, next_item};
+use crate::next_item::{self, Ask, next_item};
 use crate::operation::{Operation, file_operation, item_operation};
 
 /// What `io` reads where no size is given.
@@ -297,27 +297,33 @@ fn anext<'py>(file: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         buffered.attached()?;
         return item_operation(file.py(), &buffered.file, Box::new(ReadLine::new(None, true)));
     }
-    next_item(file, next_line)
+    next_item(file, &Ask { ready: next_line, operation: read_line })
 }
 
-/// Takes the next line, if it has been read already.
-fn next_line<'py>(file: &Bound<'py, PyAny>) -> PyResult<Next<'py>> {
+/// Takes the next line, if it has been read already and there is memory for it.
+fn next_line<'py>(file: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     let py = file.py();
     // SAFETY: this is asked of files of this class only.
     let buffered = unsafe { file.cast_unchecked::<BufferedFile>() }.get();
-    let open = buffered.attached()?;
-    if open.readable
-        && !open.pace.is_due()
-        && let Ok(Some(mut guard)) = open.handle.begin()
-        && guard.is_written()
-        && !guard.is_closed()
-        && open.ahead.is_empty()
-        && let Some(length) = guard.find_line(0)
-    {
-        let line = bytes_of(py, &guard.available()[..length])?;
-        guard.consume(length);
-        return Ok(Next::Item(line.into_any()));
+    let open = buffered.attached().ok()?;
+    if !open.readable || open.pace.is_due() {
+        return None;
     }
-    let operation = buffered.submit(py, ReadLine::new(None, true))?;
-    Ok(Next::Operation(operation.into_pyobject(py)?.into_any()))
+    // SAFETY: nothing but the memory for the bytes is asked of the interpreter before the end.
+    let mut guard = unsafe { begin_briefly(py, &open.handle) }?;
+    if !guard.is_written() || !open.ahead.is_empty() {
+        return None;
+    }
+    let length = guard.find_line(0)?;
+    let line = bytes_of(py, &guard.available()[..length]).ok()?;
+    guard.consume(length);
+    Some(line.into_any())
+}
+
+/// Begins to read the next line.
+fn read_line<'py>(file: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: this is asked of files of this class only.
+    let buffered = unsafe { file.cast_unchecked::<BufferedFile>() }.get();
+    let operation = buffered.submit(file.py(), ReadLine::new(None, true))?;
+    Ok(operation.into_pyobject(file.py())?.into_any())
 }

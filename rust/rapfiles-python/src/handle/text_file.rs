@@ -17,9 +17,9 @@ use super::strings::string;
 use super::text::{
     CLOSED, Codec, Read, ReadAll, ReadLine, ReadLines, Seek, Settings, Tell, TextState, Write,
 };
-use super::work::{InTurn, Request, begin, under_way};
+use super::work::{InTurn, Request, begin, begin_briefly, under_way};
 use crate::arguments;
-use crate::next_item::{self, Next, next_item};
+use crate::next_item::{self, Ask, next_item};
 use crate::operation::{Operation, file_operation, item_operation};
 
 /// The native half of `AsyncTextIOWrapper`.
@@ -339,27 +339,35 @@ fn anext<'py>(file: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         text.attached()?;
         return item_operation(file.py(), &text.file, Box::new(ReadLine::new(&text.state, None, true)));
     }
-    next_item(file, next_line)
+    next_item(file, &Ask { ready: next_line, operation: read_line })
 }
 
-/// Takes the next line, if it has been decoded already.
-fn next_line<'py>(file: &Bound<'py, PyAny>) -> PyResult<Next<'py>> {
+/// Takes the next line, if it has been decoded already and there is memory for it.
+fn next_line<'py>(file: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     let py = file.py();
     // SAFETY: this is asked of files of this class only.
     let text = unsafe { file.cast_unchecked::<TextFile>() }.get();
-    let open = text.attached()?;
-    if !open.pace.is_due()
-        && let Ok(Some(mut guard)) = open.handle.begin()
-        && guard.is_written()
-        && !guard.is_closed()
-        && let Some(decoder) = guard.decoder()
-        && let Some(bytes) = decoder.find_line()
-    {
-        let (content, form) = decoder.peek(bytes);
-        let line = string(py, content, form)?;
-        decoder.consume(bytes);
-        return Ok(Next::Item(line.into_any()));
+    let open = text.attached().ok()?;
+    if open.pace.is_due() {
+        return None;
     }
-    let operation = text.submit(py, ReadLine::new(&text.state, None, true))?;
-    Ok(Next::Operation(operation.into_pyobject(py)?.into_any()))
+    // SAFETY: nothing but the memory for a string is asked of the interpreter before the end.
+    let mut guard = unsafe { begin_briefly(py, &open.handle) }?;
+    if !guard.is_written() {
+        return None;
+    }
+    let decoder = guard.decoder()?;
+    let bytes = decoder.find_line()?;
+    let (content, form) = decoder.peek(bytes);
+    let line = string(py, content, form).ok()?;
+    decoder.consume(bytes);
+    Some(line.into_any())
+}
+
+/// Begins to read the next line.
+fn read_line<'py>(file: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: this is asked of files of this class only.
+    let text = unsafe { file.cast_unchecked::<TextFile>() }.get();
+    let operation = text.submit(file.py(), ReadLine::new(&text.state, None, true))?;
+    Ok(operation.into_pyobject(file.py())?.into_any())
 }

@@ -403,6 +403,20 @@ pub(crate) fn begin(handle: &Arc<Handle>) -> PyResult<Option<Guard<'_>>> {
     handle.begin().map_err(|_| forked())
 }
 
+/// What can be done at once, if nobody has the turn and the file is open. Where there is a GIL the turn is not taken, which
+/// would cost two atomic exchanges: whoever uses a handle has the GIL, but for workers in a turn of somebody's.
+///
+/// # Safety
+/// While the guard exists, the GIL is kept and no code of Python's is run.
+#[inline]
+pub(crate) unsafe fn begin_briefly<'a>(_py: Python<'_>, handle: &'a Arc<Handle>) -> Option<Guard<'a>> {
+    if cfg!(Py_GIL_DISABLED) {
+        return handle.begin().ok().flatten().filter(|guard| !guard.is_closed());
+    }
+    // SAFETY: the caller's promise.
+    unsafe { handle.begin_alone() }.ok().flatten()
+}
+
 /// The handle cannot be used in this process.
 pub(crate) fn forked() -> PyErr {
     PyRuntimeError::new_err("this file was in use when the process was forked: open it again")

@@ -1,0 +1,89 @@
+//! Counting references to what goes from hand to hand within nanoseconds.
+//!
+//! In CPython 3.12 and 3.13, `Py_INCREF` writes one half of the count and `Py_DECREF` reads both (`Include/object.h`). A
+//! processor does not hand on a store of which a load wants more: the load waits until the store has reached the cache.
+//! So what is going to be dropped at once is counted in full here, and what has been counted by halves is dropped so.
+
+#[cfg(all(
+    Py_3_12,
+    not(Py_3_14),
+    not(Py_GIL_DISABLED),
+    target_pointer_width = "64",
+    target_endian = "little"
+))]
+mod counts {
+    use pyo3::ffi;
+
+    /// Takes a reference that is going to be dropped at once.
+    ///
+    /// # Safety
+    /// The thread must be attached, and the object alive.
+    #[inline]
+    pub(crate) unsafe fn take(object: *mut ffi::PyObject) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let count = (*object).ob_refcnt.ob_refcnt;
+            // Else it is immortal, and not counted.
+            if count as i32 >= 0 {
+                (*object).ob_refcnt.ob_refcnt = count + 1;
+            }
+        }
+    }
+
+    /// Drops two references, of which one has just been taken.
+    ///
+    /// # Safety
+    /// The thread must be attached, and the references the caller's.
+    #[inline]
+    pub(crate) unsafe fn drop_two(object: *mut ffi::PyObject) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let count = (*object).ob_refcnt.ob_refcnt_split[0];
+            if count > 2 && count as i32 >= 0 {
+                (*object).ob_refcnt.ob_refcnt_split[0] = count - 2;
+            } else {
+                ffi::Py_DECREF(object);
+                ffi::Py_DECREF(object);
+            }
+        }
+    }
+}
+
+#[cfg(not(all(
+    Py_3_12,
+    not(Py_3_14),
+    not(Py_GIL_DISABLED),
+    target_pointer_width = "64",
+    target_endian = "little"
+)))]
+mod counts {
+    use pyo3::ffi;
+
+    /// Takes a reference that is going to be dropped at once.
+    ///
+    /// # Safety
+    /// The thread must be attached, and the object alive.
+    #[inline]
+    pub(crate) unsafe fn take(object: *mut ffi::PyObject) {
+        // SAFETY: the caller's promise.
+        unsafe { ffi::Py_INCREF(object) };
+    }
+
+    /// Drops two references, of which one has just been taken.
+    ///
+    /// # Safety
+    /// The thread must be attached, and the references the caller's.
+    #[cfg(all(Py_3_12, not(Py_GIL_DISABLED)))]
+    #[inline]
+    pub(crate) unsafe fn drop_two(object: *mut ffi::PyObject) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            ffi::Py_DECREF(object);
+            ffi::Py_DECREF(object);
+        }
+    }
+}
+
+#[cfg(all(Py_3_12, not(Py_GIL_DISABLED)))]
+pub(crate) use counts::drop_two;
+pub(crate) use counts::take;
