@@ -102,9 +102,7 @@ def _representation(name: str | bytes) -> str:
 
 def _leftover(name: str | bytes, ignore_errors: bool) -> Leftover:
     text = os.fsdecode(name)
-    return Leftover(
-        lambda: remove_tree(text, ignore_errors), f"Implicitly cleaning up {_representation(name)}"
-    )
+    return Leftover(lambda: remove_tree(text, ignore_errors))
 
 
 @overload
@@ -185,6 +183,9 @@ async def _temporary_directory(
         return name, _leftover(name, ignore_cleanup_errors) if delete else None
 
     name, leftover = await Undoable(make, _unmake).run()
+    if leftover is not None:
+        # Until here nobody could have asked for its removal.
+        leftover.warn(f"Implicitly cleaning up {_representation(name)}")
     return AsyncTemporaryDirectory(name, leftover, ignore_cleanup_errors)
 
 

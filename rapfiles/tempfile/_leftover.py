@@ -27,15 +27,14 @@ _all: set[Leftover] = set()
 class Leftover:
     """Something on the disk that is removed at most once, however many ask for it.
 
-    `remove` is called in a thread. It must not mind that the thing is gone. `warning` is given as a
-    ResourceWarning if nobody but the garbage collector or the end of the interpreter asked for the removal.
+    `remove` is called in a thread. It must not mind that the thing is gone.
     """
 
     __slots__ = ("__weakref__", "_lock", "_owner", "_remove", "_requested", "_warning")
 
-    def __init__(self, remove: Callable[[], object], warning: str | None = None) -> None:
+    def __init__(self, remove: Callable[[], object]) -> None:
         self._remove: Callable[[], object] | None = remove
-        self._warning = warning
+        self._warning: str | None = None
         self._requested = False
         # A forked child must not remove what its parent works with, unless it is told to.
         self._owner = os.getpid()
@@ -47,6 +46,10 @@ class Leftover:
     def there(self) -> bool:
         """Whether there may still be something to remove."""
         return self._remove is not None
+
+    def warn(self, warning: str) -> None:
+        """From now on, give a ResourceWarning if nobody asks for the removal before the interpreter ends."""
+        self._warning = warning
 
     def keep(self) -> None:
         """Leave it where it is."""
