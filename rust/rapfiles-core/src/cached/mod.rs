@@ -14,6 +14,8 @@ mod mount;
 mod mounts;
 #[cfg(target_os = "linux")]
 mod overlay;
+#[cfg(target_os = "linux")]
+mod waits;
 
 #[cfg(target_os = "linux")]
 pub(crate) use access_time::{Observation, Times};

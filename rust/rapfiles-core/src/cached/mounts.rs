@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::access_time::Updates;
 use super::mount::{self, Locality};
 use super::overlay;
+use super::waits::Waits;
 use crate::metadata::Metadata;
 
 /// An attempt that takes longer has waited for something, or the thread had to wait for a processor.
@@ -125,29 +126,30 @@ impl Mounts {
             number,
             began: now,
             updates: mount.facts.updates,
-            waits: watched.then(waits_of_this_thread),
+            waits: watched.then(|| Waits::begin(now)),
         })
     }
 
     /// Ends an attempt, and looks whether it has waited. Returns the time.
     pub(super) fn ended(&self, permit: Permit) -> Instant {
         let now = Instant::now();
-        let slow = now.saturating_duration_since(permit.began) > SLOW;
+        let elapsed = now.saturating_duration_since(permit.began);
+        let slow = elapsed > SLOW;
         if slow || permit.waits.is_some() {
-            let waited = permit.waits.map(|before| slow && waits_of_this_thread() > before);
-            self.judge(permit.number, now.saturating_duration_since(permit.began), waited, now);
+            let waited = permit.waits.map(|waits| if slow { waits.since(now) } else { Duration::ZERO });
+            self.judge(permit.number, elapsed, waited, now);
         }
         now
     }
 
-    /// Judges a mount by an attempt. `waited`: whether it did, where it was watched.
-    fn judge(&self, number: MountNumber, elapsed: Duration, waited: Option<bool>, now: Instant) {
+    /// Judges a mount by an attempt. `waited`: for how long it did, where it was watched.
+    fn judge(&self, number: MountNumber, elapsed: Duration, waited: Option<Duration>, now: Instant) {
         let mut mounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(mount) = mounts.iter_mut().find(|mount| mount.number == number) else { return };
         match waited {
-            Some(true) if elapsed >= STALL => mount.rest_after_stall(now),
-            Some(true) => mount.pause_after_wait(now),
-            Some(false) => mount.watched = mount.watched.saturating_sub(1),
+            Some(waited) if waited >= STALL => mount.rest_after_stall(now),
+            Some(waited) if waited >= SLOW => mount.pause_after_wait(now),
+            Some(_) => mount.watched = mount.watched.saturating_sub(1),
             None => mount.watched = WATCHED,
         }
         if elapsed >= STALL && waited.is_none() {
@@ -185,8 +187,8 @@ pub(super) struct Permit {
     number: MountNumber,
     began: Instant,
     updates: Updates,
-    /// How often this thread had waited before, where the mount is watched.
-    waits: Option<i64>,
+    /// How this thread had waited before, where the mount is watched.
+    waits: Option<Waits>,
 }
 
 impl Permit {
@@ -252,16 +254,6 @@ impl Mount {
     }
 }
 
-/// How often this thread has given up its processor to wait for something (`getrusage(2)`).
-fn waits_of_this_thread() -> i64 {
-    // SAFETY: all zeros is a valid `rusage`: it is made of numbers only.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: `usage` has room for the result.
-    unsafe { libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage) };
-    #[allow(clippy::useless_conversion, reason = "the width differs between architectures")]
-    i64::from(usage.ru_nvcsw)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -278,7 +270,7 @@ mod tests {
         while now < start + time {
             if let Some(permit) = mounts.permit_if(NUMBER, now, || LOCAL) {
                 stalls.push(now - start);
-                let waited = permit.waits.is_some().then_some(true);
+                let waited = permit.waits.is_some().then_some(stall);
                 now += stall;
                 mounts.judge(NUMBER, stall, waited, now);
             }
@@ -307,17 +299,17 @@ mod tests {
         let start = Instant::now();
         let permitted = |at| mounts.permit_if(NUMBER, at, || LOCAL).is_some();
         assert!(permitted(start));
-        mounts.judge(NUMBER, SLOW, Some(true), start);
+        mounts.judge(NUMBER, SLOW, Some(SLOW), start);
         assert!(!permitted(start));
         assert!(permitted(start + FIRST_BREAK));
-        mounts.judge(NUMBER, STALL, Some(true), start);
+        mounts.judge(NUMBER, STALL, Some(STALL), start);
         assert_eq!(mounts.record(NUMBER, start), Some((FIRST_REST, 1)));
         assert!(!permitted(start + FIRST_REST - SLOW));
         assert!(permitted(start + FIRST_REST));
         let later = start + FIRST_REST + FORGIVEN_AFTER + SLOW;
-        mounts.judge(NUMBER, STALL, Some(true), later);
+        mounts.judge(NUMBER, STALL, Some(STALL), later);
         assert_eq!(mounts.record(NUMBER, later), Some((FIRST_REST, 1)));
-        mounts.judge(NUMBER, STALL, Some(true), later + FIRST_REST);
+        mounts.judge(NUMBER, STALL, Some(STALL), later + FIRST_REST);
         assert_eq!(mounts.record(NUMBER, later + FIRST_REST), Some((FIRST_REST * 10, 2)));
     }
 
@@ -328,7 +320,7 @@ mod tests {
         let watched = |at| mounts.permit_if(NUMBER, at, || LOCAL).map(|permit| permit.waits.is_some());
         assert_eq!(watched(start), Some(false));
         mounts.judge(NUMBER, STALL, None, start);
-        mounts.judge(NUMBER, STALL, Some(false), start);
+        mounts.judge(NUMBER, STALL, Some(Duration::ZERO), start);
         assert_eq!(watched(start), Some(true));
         assert_eq!(watched(start + WATCHED_FOR - SLOW), Some(true));
     }
@@ -339,14 +331,14 @@ mod tests {
         let start = Instant::now();
         let met = |number| mounts.permit_if(MountNumber { number, unique: true }, start, || LOCAL).is_some();
         assert!(met(0));
-        mounts.judge(MountNumber { number: 0, unique: true }, STALL, Some(true), start);
+        mounts.judge(MountNumber { number: 0, unique: true }, STALL, Some(STALL), start);
         for number in 1..1000 {
             assert!(met(number));
         }
         assert!(!met(0));
         for number in 2000..2100 {
             if met(number) {
-                mounts.judge(MountNumber { number, unique: true }, STALL, Some(true), start);
+                mounts.judge(MountNumber { number, unique: true }, STALL, Some(STALL), start);
             }
         }
         assert!(!met(0) && !met(3000), "there is room for no other");

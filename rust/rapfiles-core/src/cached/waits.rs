@@ -1,0 +1,61 @@
+//! How a thread has waited: whether it gave its processor up, and for how long it only lacked one.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+/// A reading of the time in the run queue is used for so long: it takes some microseconds, and attempts are short.
+const FRESH: Duration = Duration::from_millis(100);
+
+thread_local! {
+    /// When the time in the run queue was read last, and what it was.
+    static QUEUED: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
+}
+
+/// How this thread had waited when an attempt began.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Waits {
+    began: Instant,
+    voluntary: i64,
+    queued: Duration,
+}
+
+impl Waits {
+    /// Those until now.
+    pub(super) fn begin(now: Instant) -> Self {
+        let queued = match QUEUED.get() {
+            Some((at, queued)) if now.saturating_duration_since(at) < FRESH => queued,
+            _ => read_queued(now),
+        };
+        Self { began: now, voluntary: voluntary_switches(), queued }
+    }
+
+    /// For how long it has waited since for anything but a processor, as far as can be told: on a busy machine, a thread
+    /// that has waited for a moment may be kept from going on for much longer.
+    pub(super) fn since(self, now: Instant) -> Duration {
+        if voluntary_switches() <= self.voluntary {
+            return Duration::ZERO;
+        }
+        let queued = read_queued(now).saturating_sub(self.queued);
+        now.saturating_duration_since(self.began).saturating_sub(queued)
+    }
+}
+
+/// How often this thread has given up its processor to wait for something (`getrusage(2)`).
+fn voluntary_switches() -> i64 {
+    // SAFETY: all zeros is a valid `rusage`: it is made of numbers only.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: `usage` has room for the result.
+    unsafe { libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage) };
+    #[allow(clippy::useless_conversion, reason = "the width differs between architectures")]
+    i64::from(usage.ru_nvcsw)
+}
+
+/// For how long this thread was ready to run and had no processor: the second number of `schedstat` in `proc(5)`, in
+/// nanoseconds. Zero where the kernel does not count that.
+fn read_queued(now: Instant) -> Duration {
+    let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let queued = statistics.split(' ').nth(1).and_then(|number| number.parse().ok());
+    let queued = Duration::from_nanos(queued.unwrap_or(0));
+    QUEUED.set(Some((now, queued)));
+    queued
+}
