@@ -10,6 +10,7 @@ import os
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -458,9 +459,11 @@ def little_space() -> Iterator[int]:
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.parametrize("then", ["close", "flush", "write"])
+@pytest.mark.parametrize(
+    ("how", "then"), [("write", "close"), ("write", "flush"), ("write", "write"), ("pwrite", "close")]
+)
 def test_a_cancelled_write_that_failed_is_told_of_once(
-    then: str, tmp_path: Path, little_space: int, loop: Loop
+    how: str, then: str, tmp_path: Path, little_space: int, loop: Loop
 ) -> None:
     """A write that went on when its caller was gone, and failed, is told of by what comes next."""
     generator = random.Random(then)
@@ -484,7 +487,8 @@ def test_a_cancelled_write_that_failed_is_told_of_once(
             if turns % 2:
                 # Not before a worker is at it.
                 cancel.until = lambda: path.stat().st_size > 0
-            await cancel.after(turns // 2 % 8, lambda: failure(lambda: file.write(data)), 0)  # noqa: B023
+            write = partial(file.write, data) if how == "write" else partial(file.pwrite, data, 0)
+            await cancel.after(turns // 2 % 8, partial(failure, write), 0)
             calls = [lambda: file.write(b"more")] if then == "write" else [getattr(file, then)]  # noqa: B023
             found = [await failure(call) for call in [*calls, file.close, file.close]]
             assert file.closed

@@ -215,6 +215,28 @@ impl Handle {
         read
     }
 
+    /// A positional operation is given up. `writes`: whether the next call is to be told of an error.
+    pub fn abandon_positional(&self, ticket: &Ticket, writes: bool) {
+        let Ok(mut shared) = self.try_shared() else { return ticket.cancel() };
+        // Under this lock a worker that ends either finds that nobody waits, or has left its outcome.
+        ticket.cancel();
+        if let Some(Err(error)) = ticket.take().filter(|_| writes) {
+            shared.writer.error.get_or_insert(error);
+        }
+    }
+
+    /// A positional operation is over: its outcome is left in the ticket, or its error for the next call, where nobody
+    /// waits for it any more.
+    pub(super) fn leave_positional(&self, ticket: &Ticket, outcome: Result<Outcome, Error>, writes: bool) {
+        let mut shared = self.shared();
+        match outcome {
+            Err(error) if writes && ticket.is_cancelled() => {
+                shared.writer.error.get_or_insert(error);
+            }
+            outcome => ticket.leave(outcome),
+        }
+    }
+
     /// Nobody is going to close it: that is done in the background, after what is buffered has been written.
     pub fn orphan(self: &Arc<Self>) {
         // In a forked child, the buffers are the parent's.

@@ -214,8 +214,9 @@ impl HandleJob {
             }
             Role::Positional(task) => {
                 if let Some(task) = task.take() {
+                    let writes = matches!(task, Task::WriteAt { .. });
                     let outcome = self.observed(|job| job.run_positional(task));
-                    ticket.leave(outcome);
+                    self.handle.leave_positional(ticket, outcome, writes);
                 }
             }
             Role::Writer => {

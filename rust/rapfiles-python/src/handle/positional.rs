@@ -80,6 +80,10 @@ impl Request for WriteAt {
         true
     }
 
+    fn writes_at(&self) -> bool {
+        true
+    }
+
     fn advance(
         &mut self,
         py: Python<'_>,

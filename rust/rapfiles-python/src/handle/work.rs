@@ -94,6 +94,11 @@ pub(crate) trait Request: Send + Sync {
         false
     }
 
+    /// Whether it writes without a turn: an error of that is told even if the operation is cancelled.
+    fn writes_at(&self) -> bool {
+        false
+    }
+
     /// Goes on with what needs neither the file nor the task that a worker has just been given.
     fn meanwhile(&mut self, _py: Python<'_>) -> PyResult<()> {
         Ok(())
@@ -375,7 +380,11 @@ impl FileWork {
         };
         match self.turn.take() {
             Some(turn) => turn.abandon(ticket.as_deref(), self.request.salvage()),
-            None => ticket.iter().for_each(|ticket| ticket.cancel()),
+            None => {
+                if let Some(ticket) = ticket {
+                    self.file.get().handle.abandon_positional(&ticket, self.request.writes_at());
+                }
+            }
         }
         if begun && self.request.closes() {
             self.file.get().handle.orphan();
