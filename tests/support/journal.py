@@ -17,7 +17,14 @@ _PATIENCE = 5.0
 
 def missing() -> str | None:
     """Why there can be none here, or None when there can."""
-    return fuse.missing() or mounts.missing("ext4")
+    return fuse.missing() or mounts.missing("ext4") or _nothing_seen_of_the_kernel()
+
+
+def _nothing_seen_of_the_kernel() -> str | None:
+    """Where the processes are a namespace's own, nobody sees what the journal's thread does."""
+    kernel = Path("/proc/2/comm")
+    seen = kernel.exists() and kernel.read_text().strip() == "kthreadd"
+    return None if seen else "the kernel's threads are not in this PID namespace"
 
 
 def _journal_threads(device: str) -> Iterator[Path]:
