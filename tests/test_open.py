@@ -505,16 +505,16 @@ def descriptor(path: Path, flags: int) -> Iterator[int]:
     try:
         yield number
     finally:
-        with suppress(OSError):
+        if is_open(number, path):
             os.close(number)
 
 
-def is_open(number: int) -> bool:
+def is_open(number: int, path: Path) -> bool:
+    """Whether a descriptor is that of a file; when that is closed, another may get its number, as the loop's own."""
     try:
-        os.fstat(number)
+        return os.path.samestat(os.fstat(number), path.stat())
     except OSError:
         return False
-    return True
 
 
 @pytest.mark.one_loop
@@ -543,7 +543,7 @@ async def test_descriptors(mode: str, closefd: bool, buffering: int, tmp_path: P
                 await handle.close()
             # The numbers may differ; what they stand for does not.
             seen[0] = {**seen[0], "name": None, "repr": re.sub(rf"\b{number}\b", "N", seen[0]["repr"])}
-            assert is_open(number) == (not closefd)
+            assert is_open(number, tmp_path / side) == (not closefd)
             found.append((seen, (tmp_path / side).read_bytes()))
     assert found[0] == found[1]
 
@@ -567,7 +567,7 @@ async def test_a_descriptor_that_cannot_do_it(tmp_path: Path) -> None:
     try:
         for closefd in (True, False):
             await compare_error(folder, "rb", closefd=closefd)
-            assert is_open(folder)
+            assert is_open(folder, tmp_path)
     finally:
         os.close(folder)
     assert (tmp_path / "file").read_bytes() == CONTENT
