@@ -510,7 +510,7 @@ def descriptor(path: Path, flags: int) -> Iterator[int]:
 
 
 def is_open(number: int, path: Path) -> bool:
-    """Whether a descriptor is that of a file; when that is closed, another may get its number, as the loop's own."""
+    """Whether a descriptor is that of this file: once closed, its number may become the loop's, for one."""
     try:
         return os.path.samestat(os.fstat(number), path.stat())
     except OSError:
