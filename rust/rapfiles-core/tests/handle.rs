@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rapfiles_core::{
-    Adoption, Engine, Error, Handle, HandleJob, Lane, Operation, Outcome, Salvage, Task, Ticket, Turn, Until,
-    Wish, Written,
+    Adoption, Answer, Engine, Error, Handle, HandleJob, Lane, Operation, Outcome, Salvage, Task, Ticket,
+    Turn, Until, Wish, Written,
 };
 
 const MEBIBYTE: usize = 1 << 20;
@@ -36,8 +36,11 @@ fn open(path: &Path) -> Arc<Handle> {
     let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).unwrap();
     let adoption = Adoption { descriptor: file.into_raw_fd(), close: true, owned: true, to_end: false };
     let adopted = ticket();
-    Engine::current().submit(Operation::Adopt(adoption), Lane::Unknown, &adopted);
-    match outcome(&adopted) {
+    let adopted = match Engine::current().submit(Operation::Adopt(adoption), Lane::Unknown, &adopted) {
+        Answer::Ready(outcome) => outcome,
+        Answer::Pending => outcome(&adopted),
+    };
+    match adopted {
         Ok(Outcome::Opened(opened)) => Handle::new(*opened, None),
         other => panic!("{other:?}"),
     }
