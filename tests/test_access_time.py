@@ -79,26 +79,22 @@ def held_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[journal.Jour
         yield disk
 
 
-def _beside_a_commit(disk: journal.Journal, work: Callable[[], Awaitable[object]]) -> None:
+async def _beside_a_commit(disk: journal.Journal, work: Callable[[], Awaitable[object]]) -> None:
     """Have the commit last until the loop ends it: it never would, if it waited for the journal itself."""
-
-    async def main() -> None:
-        with disk.held() as late:
-            task = asyncio.ensure_future(work())
-            for _ in range(10):
-                await asyncio.sleep(0)
-            disk.disk.open_gate()
-            await task
-        assert not late.is_set()
-
-    SELECTOR.run(main)
+    with disk.held() as late:
+        task = asyncio.ensure_future(work())
+        for _ in range(10):
+            await asyncio.sleep(0)
+        disk.disk.open_gate()
+        await task
+    assert not late.is_set()
 
 
 @pytest.mark.parametrize("size", [64 << 10, 512 << 10])
 @pytest.mark.parametrize("name", READS)
 def test_the_loop_does_not_wait_for_a_journal(name: str, size: int, held_disk: journal.Journal) -> None:
     path = held_disk.make("file", b"content\n" * (size // 8))
-    _beside_a_commit(held_disk, lambda: READS[name](AsyncPath(path)))
+    SELECTOR.run(lambda: _beside_a_commit(held_disk, lambda: READS[name](AsyncPath(path))))
 
 
 def test_nor_for_that_of_a_link(held_disk: journal.Journal) -> None:
@@ -108,7 +104,7 @@ def test_nor_for_that_of_a_link(held_disk: journal.Journal) -> None:
     link = held_disk.root / "link"
     link.unlink(missing_ok=True)
     link.symlink_to("file")
-    _beside_a_commit(held_disk, AsyncPath(link).read_bytes)
+    SELECTOR.run(lambda: _beside_a_commit(held_disk, AsyncPath(link).read_bytes))
     link.unlink()
 
 
@@ -119,13 +115,7 @@ def test_nor_where_the_file_is_changed_while_it_is_open(held_disk: journal.Journ
         async with rapfiles.open(path, "rb", buffering=0) as file:
             await file.read(1)
             held_disk.make("file")
-            with held_disk.held() as late:
-                task = asyncio.ensure_future(file.read(1))
-                for _ in range(10):
-                    await asyncio.sleep(0)
-                held_disk.disk.open_gate()
-                await task
-            assert not late.is_set()
+            await _beside_a_commit(held_disk, lambda: file.read(1))
 
     SELECTOR.run(main)
 
