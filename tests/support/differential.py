@@ -4,6 +4,7 @@ It needs no test framework, so that a process that gave up its privileges can ru
 """
 
 import contextlib
+import errno
 import inspect
 import os
 import random
@@ -210,11 +211,23 @@ async def compare_reading(tree: ground.Tree, paths: list[str], calls: list[Call]
                 if step.refused and _unusable(path):
                     continue  # two things are wrong, and either may be named
                 # A wrong argument is refused before the path is looked at, even if that leads nowhere.
-                expected = by_pathlib("small" if step.refused else path, step)
-                actual = await _in_time(path, step)
+                for _ in range(3):
+                    expected = by_pathlib("small" if step.refused else path, step)
+                    actual = await _in_time(path, step)
+                    if actual == expected or not _too_many_links(expected, actual):
+                        break
                 if actual != expected:
                     differences.append(_difference(path, step, expected, actual))
     return differences
+
+
+def _too_many_links(*answers: object) -> bool:
+    """Whether one of the answers is ELOOP, which a path of 21 to 40 links may also get by chance.
+
+    A walk that the kernel begins anew, because another process was changing the directories, goes on counting
+    the links where it was: fs/namei.c sets `total_link_count` in `set_nameidata`, before both of its walks.
+    """
+    return any(f", {errno.ELOOP}, " in repr(answer) for answer in answers)
 
 
 async def _in_time(path: str, step: Call, root: str | None = None) -> object:
