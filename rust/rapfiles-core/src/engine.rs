@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::cached::{Attempt, Cached, IoVec, MountNumber, Room, Times};
@@ -15,7 +15,7 @@ use crate::handle::{Burials, HandleJob};
 use crate::kind::Kind;
 use crate::operation::Operation;
 use crate::outcome::Outcome;
-use crate::pool::{Pool, Reception};
+use crate::pool::{self, Pool, Reception};
 use crate::queue::{Detached, Job, Lane, Work};
 use crate::slices::{Sliced, Slices};
 use crate::ticket::Ticket;
@@ -30,28 +30,57 @@ pub enum Answer {
     Pending,
 }
 
-/// The engine of this process.
+/// An engine: normally the one of this process, [`Engine::current`].
 #[derive(Debug)]
 pub struct Engine {
     cached: Cached,
-    pool: Arc<Pool>,
+    pool: Pool,
     /// Files that nobody has closed.
     pub(crate) burials: Burials,
+    /// Large files that stay open while their callers make room for them.
+    pub(crate) large_files: AtomicUsize,
+    process: Process,
 }
 
 static ENGINE: AtomicPtr<Engine> = AtomicPtr::new(ptr::null_mut());
 
+/// How often this process, or the ones it was forked from, have been a forked child.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+/// A process, which tells a forked child from its parent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Process(u32);
+
+impl Process {
+    /// This one.
+    #[inline]
+    pub(crate) fn current() -> Self {
+        Self(FORKS.load(Ordering::Relaxed))
+    }
+}
+
 impl Engine {
-    /// An engine of its own, beside the process's: for tests and benchmarks.
-    pub fn new(configuration: Configuration) -> Self {
-        Self { cached: Cached::new(), pool: Pool::new(configuration), burials: Burials::default() }
+    /// An engine of its own, beside the process's: for tests and benchmarks. It goes with the last file that was opened
+    /// in it and the last of its workers.
+    pub fn new(configuration: Configuration) -> Arc<Self> {
+        crate::platform::at_fork(|| {
+            FORKS.fetch_add(1, Ordering::Relaxed);
+            ENGINE.store(ptr::null_mut(), Ordering::Release);
+        });
+        Arc::new_cyclic(|engine| Self {
+            cached: Cached::new(),
+            pool: Pool::new(configuration, engine.clone()),
+            burials: Burials::default(),
+            large_files: AtomicUsize::new(0),
+            process: Process::current(),
+        })
     }
 
     /// The engine of this process, made on first use. A forked child gets a new one, because a thread does not
     /// survive `fork(2)` and a lock may have been held during it.
     pub fn current() -> &'static Self {
         let engine = ENGINE.load(Ordering::Acquire);
-        // SAFETY: the pointer is null or came from `Box::leak`, so what it points to is never freed.
+        // SAFETY: the pointer is null or came from `Arc::into_raw`, and that reference is never dropped.
         if let Some(engine) = unsafe { engine.as_ref() } {
             return engine;
         }
@@ -60,19 +89,39 @@ impl Engine {
 
     #[cold]
     fn start() -> &'static Self {
-        crate::platform::at_fork(|| ENGINE.store(ptr::null_mut(), Ordering::Release));
-        let new = Box::into_raw(Box::new(Self::new(Configuration::from_environment())));
+        let new = Arc::into_raw(Self::new(Configuration::from_environment())).cast_mut();
         match ENGINE.compare_exchange(ptr::null_mut(), new, Ordering::AcqRel, Ordering::Acquire) {
             // SAFETY: `new` was made here and has just been published for ever.
             Ok(_) => unsafe { &*new },
             Err(winner) => {
                 // SAFETY: another thread was first, so `new` was never shared; `winner` is published for ever.
                 unsafe {
-                    drop(Box::from_raw(new));
+                    drop(Arc::from_raw(new));
                     &*winner
                 }
             }
         }
+    }
+
+    /// A reference to this engine that keeps it.
+    pub fn share(&self) -> Arc<Self> {
+        self.pool.engine().expect("every engine was made by `new`, and this one exists")
+    }
+
+    /// Its workers.
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// The process whose engine it is.
+    pub(crate) fn process(&self) -> Process {
+        self.process
+    }
+
+    /// This engine, or in a forked child, where it has no threads, the child's own.
+    #[inline]
+    pub(crate) fn here(&self) -> &Self {
+        if self.process == Process::current() { self } else { Self::current() }
     }
 
     /// Tier 0: the answer and the time, if the kernel has it at hand; else the lane to submit the operation in. Never
@@ -82,7 +131,7 @@ impl Engine {
         operation: &Operation,
         room: &mut dyn Room,
     ) -> Result<(Result<Outcome, Error>, Instant), Lane> {
-        match self.cached.attempt(operation, room) {
+        match self.cached.attempt(self, operation, room) {
             Attempt::Answered(outcome, now) => {
                 self.pool.totals.cached.increment();
                 Ok((outcome, now))
@@ -140,9 +189,11 @@ impl Engine {
         self.pool.submit(Lane::Unknown, Job { ticket: Arc::clone(ticket), work: Work::FillText(text) });
     }
 
-    /// Closes a file in another thread.
+    /// Closes a file that was only read, in a worker: even that may wait for a server or another process.
     pub(crate) fn close(&self, file: File) {
-        self.spawn(Lane::Unknown, move || drop(file));
+        if !pool::in_worker() {
+            self.here().spawn(Lane::Unknown, move || drop(file));
+        }
     }
 
     /// Has a worker do something that nobody waits for.
@@ -152,7 +203,7 @@ impl Engine {
 
     /// Waits until all that was left unclosed has been closed, at most for so long. For the end of the process.
     pub fn finish_closing(&self, most: Duration) {
-        self.pool.see_to_detached();
+        self.pool.see_to_detached(self);
         self.burials.wait(most);
     }
 

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use crate::access::AccessMode;
 use crate::attributes::AttributeName;
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::handle::Adoption;
 use crate::kind::Kind;
@@ -111,11 +112,11 @@ pub enum Operation {
 
 impl Operation {
     /// Runs in a worker; may take as long as the file system does.
-    pub(crate) fn run(self, ticket: &Ticket) -> Result<Outcome, Error> {
+    pub(crate) fn run(self, engine: &Engine, ticket: &Ticket) -> Result<Outcome, Error> {
         match self {
-            Self::Read { path } => read::read(&path),
+            Self::Read { path } => read::read(engine, &path),
             Self::ReadText { path, codec, newline } => read::read_text(&path, codec, newline),
-            Self::Open { path, flags, permissions } => handle::open(&path, flags, permissions),
+            Self::Open { path, flags, permissions } => handle::open(engine, &path, flags, permissions),
             Self::Adopt(adoption) => adoption.run(),
             Self::Write { path, data, append, bom } => write::write(&path, &data, append, bom),
             Self::WriteText { path, text, codec, newline, append } => {
@@ -160,7 +161,7 @@ impl Operation {
             Self::ListDirectory { path } => directory::list(&path, ticket),
             Self::Resolve { path, strictness, rules } => resolve::resolve(&path, strictness, rules),
             Self::Home { user } => home::home(user),
-            Self::Inspect { path } => cached::inspect(&path),
+            Self::Inspect { path } => cached::inspect(engine, &path),
             Self::Panic => panic!("a panic was asked for"),
         }
     }

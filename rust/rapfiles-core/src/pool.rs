@@ -12,10 +12,9 @@
 //! blocking pool is no help here: it keeps what it has no thread for, and does not tell.
 
 use std::cell::Cell;
-use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -92,6 +91,7 @@ pub(crate) struct Pool {
     /// How often lingering has been in vain since it last paid.
     in_vain: AtomicU32,
     configuration: Configuration,
+    engine: Weak<Engine>,
     pub(crate) totals: Totals,
     pub(crate) timing: Timing,
 }
@@ -100,11 +100,9 @@ thread_local! {
     static IN_WORKER: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Closes a file that was only read, in a worker: even that may wait for a server or another process.
-pub(crate) fn close(file: File) {
-    if !IN_WORKER.get() {
-        Engine::current().close(file);
-    }
+/// Whether this thread is a worker.
+pub(crate) fn in_worker() -> bool {
+    IN_WORKER.get()
 }
 
 /// How a job ended.
@@ -124,8 +122,9 @@ enum Role {
 }
 
 impl Pool {
-    pub(crate) fn new(configuration: Configuration) -> Arc<Self> {
-        Arc::new(Self {
+    /// The pool of an engine.
+    pub(crate) fn new(configuration: Configuration, engine: Weak<Engine>) -> Self {
+        Self {
             state: Mutex::new(State::default()),
             work: Condvar::new(),
             standby: Condvar::new(),
@@ -133,9 +132,15 @@ impl Pool {
             max_workers: AtomicUsize::new(configuration.max_workers),
             in_vain: AtomicU32::new(0),
             configuration,
+            engine,
             totals: Totals::default(),
             timing: Timing::new(),
-        })
+        }
+    }
+
+    /// The engine that it belongs to.
+    pub(crate) fn engine(&self) -> Option<Arc<Engine>> {
+        self.engine.upgrade()
     }
 
     pub(crate) fn configuration(&self) -> Configuration {
@@ -143,7 +148,7 @@ impl Pool {
     }
 
     /// Changes the most workers that run at once. Workers beyond it leave when they have nothing to do.
-    pub(crate) fn set_max_workers(self: &Arc<Self>, max_workers: usize) {
+    pub(crate) fn set_max_workers(&self, max_workers: usize) {
         self.max_workers.store(max_workers.max(1), Ordering::Relaxed);
         let mut state = self.lock();
         self.call_for_help(&mut state);
@@ -170,17 +175,17 @@ impl Pool {
     }
 
     /// Queues a job.
-    pub(crate) fn submit(self: &Arc<Self>, lane: Lane, job: Job) -> Reception {
+    pub(crate) fn submit(&self, lane: Lane, job: Job) -> Reception {
         self.totals.submitted.increment();
         self.push(lane, job)
     }
 
     /// Queues work that nobody waits for.
-    pub(crate) fn spawn(self: &Arc<Self>, lane: Lane, work: Detached) {
+    pub(crate) fn spawn(&self, lane: Lane, work: Detached) {
         self.push(lane, Job { ticket: Ticket::new(0), work: Work::Detached(work) });
     }
 
-    fn push(self: &Arc<Self>, lane: Lane, job: Job) -> Reception {
+    fn push(&self, lane: Lane, job: Job) -> Reception {
         let mut state = self.lock();
         let unwanted = state.queue.push(lane, job);
         self.queued.store(state.queue.len(), Ordering::Release);
@@ -215,19 +220,19 @@ impl Pool {
     }
 
     /// Does what nobody waits for here and now, where the system has no thread to give. It may have to be waited for.
-    pub(crate) fn see_to_detached(self: &Arc<Self>) {
+    pub(crate) fn see_to_detached(&self, engine: &Engine) {
         let mut state = self.lock();
         self.call_for_help(&mut state);
         let jobs = if state.threads == 0 { state.queue.take_all(true) } else { Vec::new() };
         self.queued.store(state.queue.len(), Ordering::Release);
         drop(state);
         for job in jobs {
-            self.run(job);
+            self.run(engine, job);
         }
     }
 
     /// Sees to it that queued jobs are taken up: by a worker while processors are free, by a standby otherwise.
-    fn call_for_help(self: &Arc<Self>, state: &mut State) {
+    fn call_for_help(&self, state: &mut State) {
         if state.queue.is_empty() {
             return;
         }
@@ -258,18 +263,19 @@ impl Pool {
     }
 
     /// Starts a worker thread; `false` when the system has none to give.
-    fn start_thread(self: &Arc<Self>, state: &mut State, role: Role) -> bool {
-        let pool = Arc::clone(self);
+    fn start_thread(&self, state: &mut State, role: Role) -> bool {
+        // Whoever submits something has a reference to the engine.
+        let Some(engine) = self.engine() else { return false };
         let most = self.max_workers.load(Ordering::Relaxed).saturating_add(STAND_INS);
-        let name = "rapfiles".to_owned();
+        let work = move || engine.pool().work(&engine, role);
         let started =
-            state.threads < most && thread::Builder::new().name(name).spawn(move || pool.work(role)).is_ok();
+            state.threads < most && thread::Builder::new().name("rapfiles".to_owned()).spawn(work).is_ok();
         state.refused = !started;
         state.threads += usize::from(started);
         started
     }
 
-    fn work(self: &Arc<Self>, role: Role) {
+    fn work(&self, engine: &Engine, role: Role) {
         IN_WORKER.set(true);
         let mut state = self.lock();
         let identity = state.next_worker;
@@ -291,7 +297,7 @@ impl Pool {
             }
             state.queue.begin(identity, lane);
             drop(state);
-            self.run(job);
+            self.run(engine, job);
             state = self.lock();
             state.queue.finish(identity, lane);
         }
@@ -299,7 +305,7 @@ impl Pool {
 
     /// The next job for a worker, or `None` when its thread should end.
     fn next_job<'a>(
-        self: &'a Arc<Self>,
+        &'a self,
         mut state: MutexGuard<'a, State>,
     ) -> (MutexGuard<'a, State>, Option<(Lane, Job)>) {
         loop {
@@ -366,7 +372,7 @@ impl Pool {
 
     /// Watches the queue; returns with a job when it does not move, without one when there is nothing to watch.
     fn stand_by<'a>(
-        self: &'a Arc<Self>,
+        &'a self,
         mut state: MutexGuard<'a, State>,
     ) -> (MutexGuard<'a, State>, Option<(Lane, Job)>) {
         let mut tick = STANDBY_TICK;
@@ -395,7 +401,7 @@ impl Pool {
     }
 
     /// Takes up a job, if there is one that may run now.
-    fn take(self: &Arc<Self>, state: &mut State) -> Option<(Lane, Job)> {
+    fn take(&self, state: &mut State) -> Option<(Lane, Job)> {
         if state.queue.is_empty() {
             return None;
         }
@@ -414,7 +420,7 @@ impl Pool {
 
     /// Whether one of those that are not in a job may wait for another process: what comes next, which may be what that
     /// process waits for, needs one too.
-    fn may_wait(self: &Arc<Self>, state: &mut State) -> bool {
+    fn may_wait(&self, state: &mut State) -> bool {
         if state.threads - state.queue.running() > 1 || state.threads == 0 {
             return true;
         }
@@ -425,7 +431,7 @@ impl Pool {
         started || state.threads == 1
     }
 
-    fn run(&self, job: Job) {
+    fn run(&self, engine: &Engine, job: Job) {
         let Job { ticket, work } = job;
         if ticket.is_cancelled() {
             self.totals.cancelled.increment();
@@ -437,7 +443,7 @@ impl Pool {
             Work::Operation(operation) => {
                 let kind = operation.kind();
                 let began = Instant::now();
-                let outcome = self.guard(|| operation.run(&ticket));
+                let outcome = self.guard(|| operation.run(engine, &ticket));
                 self.timing.note(kind, began.elapsed());
                 End::Outcome(outcome)
             }

@@ -2,8 +2,8 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 #[cfg(target_os = "linux")]
 use std::time::Instant;
 
@@ -13,7 +13,6 @@ use crate::error::{About, Error, Subject};
 use crate::metadata::Metadata;
 use crate::outcome::Outcome;
 use crate::platform::{self, NativePath};
-use crate::pool;
 use crate::queue::Lane;
 use crate::slices::{MOST_SLICED, Sliced, Slices};
 use crate::text::{Codec, Newline, decode};
@@ -23,7 +22,6 @@ pub(crate) const LARGE: u64 = 256 << 10;
 
 /// The most large files that stay open while the caller makes room for them.
 const MOST_OPEN: usize = 16;
-static OPEN: AtomicUsize = AtomicUsize::new(0);
 
 /// A file that has been opened and sized.
 ///
@@ -31,6 +29,7 @@ static OPEN: AtomicUsize = AtomicUsize::new(0);
 /// read. When many are read at once, most are opened again instead: descriptors are scarce.
 #[derive(Debug)]
 pub struct LargeFile {
+    engine: Arc<Engine>,
     path: NativePath,
     file: OnceLock<File>,
     size: usize,
@@ -44,15 +43,16 @@ pub struct LargeFile {
 }
 
 /// Counts a file that stays open; `false` when there are too many.
-fn count() -> bool {
+fn count(engine: &Engine) -> bool {
     let one_more = |open| (open < MOST_OPEN).then_some(open + 1);
-    OPEN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+    engine.large_files.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
 }
 
 impl LargeFile {
-    fn new(path: &NativePath, file: File, size: usize, metadata: &Metadata) -> Self {
-        let counted = count();
+    fn new(engine: &Engine, path: &NativePath, file: File, size: usize, metadata: &Metadata) -> Self {
+        let counted = count(engine);
         Self {
+            engine: engine.share(),
             path: path.clone(),
             file: if counted { OnceLock::from(file) } else { OnceLock::new() },
             size,
@@ -67,13 +67,15 @@ impl LargeFile {
     /// One that tier 0 has opened, and may read; `None` when too many are open.
     #[cfg(target_os = "linux")]
     pub(crate) fn at_hand(
+        engine: &Engine,
         path: &NativePath,
         file: File,
         size: usize,
         (device, mount): (u64, MountNumber),
         now: Instant,
     ) -> Option<Self> {
-        count().then(|| Self {
+        count(engine).then(|| Self {
+            engine: engine.share(),
             path: path.clone(),
             file: OnceLock::from(file),
             size,
@@ -98,7 +100,7 @@ impl LargeFile {
         match (self.file.get(), self.mount) {
             // SAFETY: the caller's promise.
             (Some(file), Some(mount)) if self.size <= MOST_SLICED => unsafe {
-                Engine::current().read_slices(file, mount, &self.times, slices, start)
+                self.engine.here().read_slices(file, mount, &self.times, slices, start)
             },
             _ => Sliced::Missing,
         }
@@ -134,7 +136,7 @@ impl LargeFile {
 impl Drop for LargeFile {
     fn drop(&mut self) {
         if self.counted {
-            OPEN.fetch_sub(1, Ordering::Relaxed);
+            self.engine.large_files.fetch_sub(1, Ordering::Relaxed);
         }
         if let Some(file) = self.file.take() {
             // The last descriptor of a file without a name gives its blocks back.
@@ -142,7 +144,7 @@ impl Drop for LargeFile {
             if self.mount.is_some() && named() {
                 drop(file);
             } else {
-                pool::close(file);
+                self.engine.close(file);
             }
         }
     }
@@ -159,13 +161,13 @@ fn open(path: &NativePath) -> Result<(File, Metadata), Error> {
 }
 
 /// The whole content of a file.
-pub(crate) fn read(path: &NativePath) -> Result<Outcome, Error> {
+pub(crate) fn read(engine: &Engine, path: &NativePath) -> Result<Outcome, Error> {
     let (file, metadata) = open(path)?;
     if metadata.is_regular_file()
         && metadata.size > LARGE
         && let Ok(size) = usize::try_from(metadata.size)
     {
-        return Ok(Outcome::Large(LargeFile::new(path, file, size, &metadata)));
+        return Ok(Outcome::Large(LargeFile::new(engine, path, file, size, &metadata)));
     }
     let observation = Observation::begin(&metadata);
     let content = read_rest(&file, metadata.size)?;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rapfiles_core::{
-    Adoption, Answer, Engine, Error, Handle, HandleJob, Lane, Operation, Outcome, Salvage, Task, Ticket,
-    Turn, Until, Wish, Written,
+    Adoption, Answer, Configuration, Engine, Error, Handle, HandleJob, Lane, Operation, Outcome, Salvage,
+    Task, Ticket, Turn, Until, Wish, Written,
 };
 
 const MEBIBYTE: usize = 1 << 20;
@@ -30,13 +30,24 @@ fn outcome(ticket: &Ticket) -> Result<Outcome, Error> {
     ticket.take().unwrap()
 }
 
-/// A handle for a file that is opened for reading and writing.
+/// A handle for a file that is opened for reading and writing, in the engine of this process.
 fn open(path: &Path) -> Arc<Handle> {
+    open_in(&Engine::current().share(), path)
+}
+
+fn open_in(engine: &Arc<Engine>, path: &Path) -> Arc<Handle> {
     use std::os::fd::IntoRawFd;
     let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).unwrap();
-    let adoption = Adoption { descriptor: file.into_raw_fd(), close: true, owned: true, to_end: false };
+    let engine = Arc::clone(engine);
+    let adoption = Adoption {
+        engine: engine.share(),
+        descriptor: file.into_raw_fd(),
+        close: true,
+        owned: true,
+        to_end: false,
+    };
     let adopted = ticket();
-    let adopted = match Engine::current().submit(Operation::Adopt(adoption), Lane::Unknown, &adopted) {
+    let adopted = match engine.submit(Operation::Adopt(adoption), Lane::Unknown, &adopted) {
         Answer::Ready(outcome) => outcome,
         Answer::Pending => outcome(&adopted),
     };
@@ -50,15 +61,15 @@ fn turn(handle: &Arc<Handle>) -> Turn {
     handle.begin().unwrap().unwrap().keep().unwrap()
 }
 
-fn submit(job: HandleJob) -> Arc<Ticket> {
+fn submit(handle: &Handle, job: HandleJob) -> Arc<Ticket> {
     let ticket = ticket();
-    Engine::current().submit_for_handle(job, &ticket, Some(&ticket));
+    handle.submit(job, &ticket, Some(&ticket));
     ticket
 }
 
 fn close(handle: &Arc<Handle>) -> Result<Outcome, Error> {
     let mut turn = turn(handle);
-    outcome(&submit(turn.task(Task::Close).unwrap()))
+    outcome(&submit(handle, turn.task(Task::Close).unwrap()))
 }
 
 #[test]
@@ -71,13 +82,29 @@ fn whoever_waits_for_room_has_a_writer() {
     assert_eq!(turn.guard().unwrap().write(&vec![b'y'; MEBIBYTE]), Written::Full);
     let waiting = ticket();
     let job = turn.guard().unwrap().await_writer(&waiting, Until::RoomFor(MEBIBYTE)).unwrap();
-    submit(job);
+    submit(&handle, job);
     outcome(&waiting).unwrap();
     assert_eq!(turn.guard().unwrap().write(&vec![b'y'; MEBIBYTE]), Written::Accepted);
     drop(turn);
     close(&handle).unwrap();
     assert!(handle.is_closed());
     assert_eq!(fs::metadata(folder.join("file")).unwrap().len(), MEBIBYTE as u64 + 1);
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_handle_is_served_by_the_engine_that_opened_it() {
+    let folder = folder("engine");
+    let path = folder.join("file");
+    let engine = Engine::new(Configuration { max_workers: 2, usable_cpus: 2 });
+    let handle = open_in(&engine, &path);
+    turn(&handle).guard().unwrap().write(b"content");
+    close(&handle).unwrap();
+    assert_eq!((engine.counters().submitted, engine.counters().completed), (2, 2), "opened and closed");
+    // So is one that nobody has closed, and a file that nobody has taken.
+    open_in(&engine, &path).orphan();
+    engine.finish_closing(std::time::Duration::from_secs(30));
+    assert_eq!(fs::read(&path).unwrap(), b"content");
     fs::remove_dir_all(folder).unwrap();
 }
 
@@ -119,7 +146,7 @@ fn what_a_task_has_read_is_put_back() {
         let mut turn = turn(&handle);
         let task = turn.task(Task::Fill { at_least: 300_000, once: false }).unwrap();
         assert!(turn.guard().is_err(), "everything is the worker's");
-        let reading = submit(task);
+        let reading = submit(&handle, task);
         for _ in 0..turns * 20 {
             std::hint::spin_loop();
         }

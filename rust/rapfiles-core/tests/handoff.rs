@@ -44,7 +44,7 @@ impl Wake for Bell {
     }
 }
 
-fn engine(max_workers: usize) -> Engine {
+fn engine(max_workers: usize) -> Arc<Engine> {
     Engine::new(Configuration { max_workers, usable_cpus: 2 })
 }
 
@@ -107,7 +107,7 @@ fn submit_and_collect(engine: &Engine, count: u64, window: usize) -> u64 {
 fn millions_of_operations_from_several_submitters() {
     const SUBMITTERS: u64 = 4;
     const EACH: u64 = 300_000;
-    let engine = Arc::new(engine(8));
+    let engine = engine(8);
     let submitters: Vec<_> = (0..SUBMITTERS)
         .map(|submitter| {
             let engine = Arc::clone(&engine);

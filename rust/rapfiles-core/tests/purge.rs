@@ -12,7 +12,7 @@ use rapfiles_core::{
 };
 
 /// A loop that asks the engine something as soon as it is woken, by whomever.
-struct Curious(&'static Engine, AtomicU64);
+struct Curious(Arc<Engine>, AtomicU64);
 
 impl Wake for Curious {
     fn wake(&self) {
@@ -33,18 +33,19 @@ fn who_is_woken_by_the_end_of_an_unwanted_job_may_use_the_engine() {
     assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
     let file = directory.path().join("file");
     std::fs::write(&file, b"content").unwrap();
-    let engine: &'static Engine =
-        Box::leak(Box::new(Engine::new(Configuration { max_workers: 1, usable_cpus: 2 })));
+    let engine = Engine::new(Configuration { max_workers: 1, usable_cpus: 2 });
 
-    let [handle, other] = [0, 1].map(|_| open(engine, &file));
+    let [handle, other] = [0, 1].map(|_| open(&engine, &file));
 
     let stuck = Ticket::new(1);
     engine.submit(Operation::Read { path: native(&fifo) }, Lane::Special, &stuck);
     wait_until(|| engine.counters().in_flight == 1);
 
     let (done, is_done) = mpsc::channel();
+    let submitter = Arc::clone(&engine);
     thread::spawn(move || {
-        let port = Port::new(Arc::new(Curious(engine, AtomicU64::new(0))));
+        let engine = submitter;
+        let port = Port::new(Arc::new(Curious(Arc::clone(&engine), AtomicU64::new(0))));
         let waiting = Ticket::new(2);
         let unwanted = |handle: &Arc<Handle>| {
             let own = Ticket::new(3);

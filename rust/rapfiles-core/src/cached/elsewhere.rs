@@ -5,6 +5,7 @@ use std::io;
 use std::time::Instant;
 
 use super::{Attempt, IoVec, Room};
+use crate::engine::Engine;
 use crate::error::{About, Error};
 use crate::metadata::Metadata;
 use crate::operation::Operation;
@@ -21,7 +22,7 @@ impl Cached {
         Self
     }
 
-    pub(crate) fn attempt(&self, _operation: &Operation, _room: &mut dyn Room) -> Attempt {
+    pub(crate) fn attempt(&self, _engine: &Engine, _operation: &Operation, _room: &mut dyn Room) -> Attempt {
         Attempt::HandOff(Lane::Unknown)
     }
 
@@ -96,7 +97,7 @@ pub(crate) fn look(file: &File) -> io::Result<(Metadata, Option<MountNumber>)> {
 }
 
 /// What the engine can use on the file system of a path.
-pub(crate) fn inspect(path: &NativePath) -> Result<Outcome, Error> {
+pub(crate) fn inspect(_engine: &Engine, path: &NativePath) -> Result<Outcome, Error> {
     platform::metadata(path, true).about_path()?;
     Ok(Outcome::FileSystem(Box::new(FileSystem {
         name: "unknown".to_owned(),

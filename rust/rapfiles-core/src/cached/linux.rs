@@ -77,26 +77,26 @@ impl Cached {
     }
 
     /// Answers an operation, if that needs no waiting.
-    pub(crate) fn attempt(&self, operation: &Operation, room: &mut dyn Room) -> Attempt {
+    pub(crate) fn attempt(&self, engine: &Engine, operation: &Operation, room: &mut dyn Room) -> Attempt {
         if self.absent.load(Ordering::Relaxed) {
             return Attempt::HandOff(Lane::Unknown);
         }
         let answer = match operation {
-            Operation::Read { path } => self.read(path, Some(room)),
-            Operation::ReadText { path, codec, newline } => {
-                self.read(path, None).and_then(|(answer, now)| Ok((decoded(answer, *codec, *newline)?, now)))
-            }
+            Operation::Read { path } => self.read(engine, path, Some(room)),
+            Operation::ReadText { path, codec, newline } => self
+                .read(engine, path, None)
+                .and_then(|(answer, now)| Ok((decoded(answer, *codec, *newline)?, now))),
             Operation::Stat { path, follow } => self
-                .stat(path, *follow)
+                .stat(engine, path, *follow)
                 .map(|(answer, now)| (answer.map(|metadata| Outcome::Metadata(Box::new(metadata))), now)),
             Operation::IsType { path, file_type, follow, tolerant } => {
-                self.stat(path, *follow).map(|(answer, now)| match answer {
+                self.stat(engine, path, *follow).map(|(answer, now)| match answer {
                     Ok(metadata) => (Ok(Outcome::Flag(file_type.includes(metadata.file_type()))), now),
                     Err(error) => (metadata::absent(error, *tolerant).map(Outcome::Flag), now),
                 })
             }
-            Operation::SameFile { path, other } => self.same_file(path, other),
-            Operation::Open { path, flags, .. } if only_reads(*flags) => self.open(path, *flags),
+            Operation::SameFile { path, other } => self.same_file(engine, path, other),
+            Operation::Open { path, flags, .. } if only_reads(*flags) => self.open(engine, path, *flags),
             Operation::IsJunction { .. } => Ok((Ok(Outcome::Flag(false)), Instant::now())),
             _ => Err(No::NotCached),
         };
@@ -148,39 +148,39 @@ impl Cached {
     }
 
     /// What was found is for a worker; it may want to look at it for the sake of its mount.
-    fn refused(&self, found: Found, now: Instant) -> No {
+    fn refused(&self, engine: &Engine, found: Found, now: Instant) -> No {
         let lane = found.lane();
         let Found { fd, metadata, mount } = found;
         if metadata.is_regular_file() && self.mounts.wants_examination(mount, now) {
-            Engine::current().spawn(lane, move || {
+            engine.spawn(lane, move || {
                 let _ = overlay::examine(fd.as_fd(), mount);
             });
         }
         No::HandOff(lane)
     }
 
-    fn stat(&self, path: &NativePath, follow: bool) -> Answer<Metadata> {
+    fn stat(&self, engine: &Engine, path: &NativePath, follow: bool) -> Answer<Metadata> {
         let began = Instant::now();
         let found = match self.find(path, follow)? {
             Ok(found) => found,
             Err(error) => return Ok((Err(error), began)),
         };
         let Some(permit) = self.mounts.permit(found.mount, began) else {
-            return Err(self.refused(found, began));
+            return Err(self.refused(engine, found, began));
         };
         let Found { fd, metadata, .. } = found;
         drop(fd);
         Ok((Ok(metadata), self.mounts.ended(permit)))
     }
 
-    fn same_file(&self, path: &NativePath, other: &NativePath) -> Answer<Outcome> {
+    fn same_file(&self, engine: &Engine, path: &NativePath, other: &NativePath) -> Answer<Outcome> {
         // An error names one of two paths; a worker tells which.
-        let (Ok(first), _) = self.stat(path, true)? else { return Err(No::NotCached) };
-        let (Ok(second), now) = self.stat(other, true)? else { return Err(No::NotCached) };
+        let (Ok(first), _) = self.stat(engine, path, true)? else { return Err(No::NotCached) };
+        let (Ok(second), now) = self.stat(engine, other, true)? else { return Err(No::NotCached) };
         Ok((Ok(Outcome::Flag(first.is_same_file(&second))), now))
     }
 
-    fn read(&self, path: &NativePath, mut room: Option<&mut dyn Room>) -> Answer<Outcome> {
+    fn read(&self, engine: &Engine, path: &NativePath, mut room: Option<&mut dyn Room>) -> Answer<Outcome> {
         let began = Instant::now();
         let place = self.known.place(path.to_bytes());
         if let Some(place) = place
@@ -188,7 +188,7 @@ impl Cached {
             && let Some(permit) = self.mounts.permit(known.mount, began)
         {
             let room = room.as_mut().map(|room| &mut **room as &mut dyn Room);
-            let content = read_known(path, known, &permit, room);
+            let content = read_known(engine, path, known, &permit, room);
             let now = self.mounts.ended(permit);
             match content {
                 Ok(content) => return Ok((Ok(content), now)),
@@ -205,7 +205,7 @@ impl Cached {
             return Err(No::HandOff(found.lane()));
         }
         let Some(permit) = self.mounts.permit(found.mount, began) else {
-            return Err(self.refused(found, began));
+            return Err(self.refused(engine, found, began));
         };
         if permit.is_due(&found.metadata) {
             return Err(No::HandOff(found.lane()));
@@ -214,7 +214,7 @@ impl Cached {
         let known = KnownFile { device, inode, mount };
         drop(found);
         let content = if size > LARGEST {
-            read_known(path, known, &permit, room).ok()
+            read_known(engine, path, known, &permit, room).ok()
         } else {
             open_to_read(path.as_c_str()).and_then(|fd| read_all_now(&fd, size, room))
         };
@@ -229,14 +229,14 @@ impl Cached {
 
 impl Cached {
     /// Opens a regular file for reading.
-    fn open(&self, path: &NativePath, flags: i32) -> Answer<Outcome> {
+    fn open(&self, engine: &Engine, path: &NativePath, flags: i32) -> Answer<Outcome> {
         let began = Instant::now();
         let place = self.known.place(path.to_bytes());
         if let Some(place) = place
             && let Some(known) = self.known.get(place, began)
             && let Some(permit) = self.mounts.permit(known.mount, began)
         {
-            let opened = open_regular(path.as_c_str(), known, flags, &permit);
+            let opened = open_regular(engine, path.as_c_str(), known, flags, &permit);
             let now = self.mounts.ended(permit);
             match opened {
                 Some(opened) => return Ok((Ok(opened), now)),
@@ -253,11 +253,11 @@ impl Cached {
             return Err(No::HandOff(found.lane()));
         }
         let Some(permit) = self.mounts.permit(found.mount, began) else {
-            return Err(self.refused(found, began));
+            return Err(self.refused(engine, found, began));
         };
         let lane = found.lane();
         drop(found);
-        let opened = open_regular(path.as_c_str(), known, flags, &permit);
+        let opened = open_regular(engine, path.as_c_str(), known, flags, &permit);
         let now = self.mounts.ended(permit);
         let Some(opened) = opened else { return Err(No::HandOff(lane)) };
         if let Some(place) = place {
@@ -329,7 +329,13 @@ impl Cached {
 }
 
 /// Opens a path that leads to this regular file, if it still does.
-fn open_regular(path: &CStr, known: KnownFile, flags: i32, permit: &Permit) -> Option<Outcome> {
+fn open_regular(
+    engine: &Engine,
+    path: &CStr,
+    known: KnownFile,
+    flags: i32,
+    permit: &Permit,
+) -> Option<Outcome> {
     let file = File::from(open_to_read(path)?);
     let metadata = metadata_of_fd(file.as_raw_fd()).ok()?;
     let same = metadata.inode == known.inode && metadata.device == known.device;
@@ -339,7 +345,7 @@ fn open_regular(path: &CStr, known: KnownFile, flags: i32, permit: &Permit) -> O
     set_blocking(&file).ok()?;
     let mut facts = Facts::new(&file, &metadata, Some(known.mount), Some(flags));
     facts.settled_at = (!permit.is_due(&metadata)).then(|| permit.began());
-    Some(Outcome::Opened(Box::new(OpenedFile::new(file, true, facts))))
+    Some(Outcome::Opened(Box::new(OpenedFile::new(engine, file, true, facts))))
 }
 
 /// The metadata of an open file, and its mount where tier 0 may be used on that. Runs in a worker.
@@ -381,6 +387,7 @@ enum Unread {
 ///
 /// A large one is only opened: it is read in slices.
 fn read_known(
+    engine: &Engine,
     path: &NativePath,
     known: KnownFile,
     permit: &Permit,
@@ -398,8 +405,14 @@ fn read_known(
     }
     let content = if metadata.size > LARGEST {
         usize::try_from(metadata.size).ok().filter(|_| room.is_some()).and_then(|size| {
-            let file =
-                LargeFile::at_hand(path, File::from(fd), size, (known.device, known.mount), permit.began());
+            let file = LargeFile::at_hand(
+                engine,
+                path,
+                File::from(fd),
+                size,
+                (known.device, known.mount),
+                permit.began(),
+            );
             file.map(Outcome::Large)
         })
     } else {
@@ -540,7 +553,7 @@ fn open_path(path: &NativePath) -> Option<OwnedFd> {
 }
 
 /// What the engine can use on the file system of a path. Runs in a worker.
-pub(crate) fn inspect(path: &NativePath) -> Result<Outcome, Error> {
+pub(crate) fn inspect(engine: &Engine, path: &NativePath) -> Result<Outcome, Error> {
     let fd = open_path(path).ok_or_else(io::Error::last_os_error).about_path()?;
     let mount = statx(fd.as_fd()).map(|(_, mount)| mount);
     let found = mount.and_then(mount::describe);
@@ -558,7 +571,7 @@ pub(crate) fn inspect(path: &NativePath) -> Result<Outcome, Error> {
         _ => ("unknown".to_owned(), Some("the kernel does not tell what is mounted there".to_owned())),
     };
     let local = doubt.is_none();
-    let record = mount.and_then(|mount| Engine::current().record(mount));
+    let record = mount.and_then(|mount| engine.record(mount));
     let obstacle = match open_cached(c"/", libc::O_PATH) {
         Err(libc::ENOSYS) => Some("this kernel has no openat2 (it came with Linux 5.6)".to_owned()),
         Err(libc::EINVAL) => {
@@ -593,6 +606,10 @@ mod tests {
         }
     }
 
+    fn engine() -> std::sync::Arc<Engine> {
+        Engine::new(crate::configuration::Configuration::from_environment())
+    }
+
     fn native(path: &Path) -> NativePath {
         NativePath::from_vec(path.as_os_str().as_bytes().to_vec()).unwrap()
     }
@@ -606,11 +623,11 @@ mod tests {
         let later = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
         File::open(&file).unwrap().set_times(fs::FileTimes::new().set_accessed(later)).unwrap();
         let operation = Operation::Read { path: native(&file) };
-        match Cached::new().attempt(&operation, &mut NoRoom) {
+        match Cached::new().attempt(&engine(), &operation, &mut NoRoom) {
             Attempt::Answered(Ok(Outcome::Bytes(bytes)), _) => assert_eq!(bytes, b"content"),
             // The file system of the temporary directory, or the kernel, may not be one for tier 0.
             Attempt::HandOff(_) => assert!(!matches!(
-                inspect(&native(directory.path())),
+                inspect(&engine(), &native(directory.path())),
                 Ok(Outcome::FileSystem(system)) if system.name == "ext4" && system.obstacle.is_none()
             )),
             other => panic!("{other:?}"),
@@ -624,11 +641,14 @@ mod tests {
         // SAFETY: the path is a C string.
         assert_eq!(unsafe { libc::mkfifo(native(&fifo).as_ptr(), 0o600) }, 0);
         let operation = Operation::Read { path: native(&fifo) };
-        assert!(matches!(Cached::new().attempt(&operation, &mut NoRoom), Attempt::HandOff(Lane::Special)));
+        assert!(matches!(
+            Cached::new().attempt(&engine(), &operation, &mut NoRoom),
+            Attempt::HandOff(Lane::Special)
+        ));
         let operation = Operation::Read { path: native(directory.path()) };
-        assert!(matches!(Cached::new().attempt(&operation, &mut NoRoom), Attempt::HandOff(_)));
+        assert!(matches!(Cached::new().attempt(&engine(), &operation, &mut NoRoom), Attempt::HandOff(_)));
         let operation = Operation::Read { path: native(Path::new("/proc/self/status")) };
-        assert!(matches!(Cached::new().attempt(&operation, &mut NoRoom), Attempt::HandOff(_)));
+        assert!(matches!(Cached::new().attempt(&engine(), &operation, &mut NoRoom), Attempt::HandOff(_)));
     }
 
     #[test]
@@ -640,7 +660,7 @@ mod tests {
         };
         let path = native(&directory.path().join("new").join("deeper"));
         let operation = Operation::Touch { path, mode: 0o666, exist_ok: true };
-        match Cached::new().attempt(&operation, &mut NoRoom) {
+        match Cached::new().attempt(&engine(), &operation, &mut NoRoom) {
             Attempt::HandOff(lane) => assert!(lane == Lane::Mount(device) || lane == Lane::Unknown),
             other => panic!("{other:?}"),
         }

@@ -32,7 +32,7 @@ impl Burials {
 
 /// What is left of a handle.
 pub(super) struct Burial {
-    engine: &'static Engine,
+    engine: Arc<Engine>,
     handle: Arc<Handle>,
     file: Option<File>,
     close: bool,
@@ -41,14 +41,14 @@ pub(super) struct Burial {
 
 impl Burial {
     pub(super) fn new(handle: Arc<Handle>, file: File, close: bool, writer: Writer) -> Self {
-        let engine = Engine::current();
+        let engine = handle.engine().share();
         *engine.burials.under_way() += 1;
         Self { engine, handle, file: Some(file), close, writer }
     }
 
     /// Writes and closes in another thread.
     pub(super) fn begin(self) {
-        let (engine, lane) = (self.engine, self.handle.facts.lane);
+        let (engine, lane) = (Arc::clone(&self.engine), self.handle.facts.lane);
         engine.spawn(lane, move || drop(self));
     }
 }

@@ -14,7 +14,6 @@ use super::trace::Salvage;
 use super::turn::{Turn, WANTED};
 use super::writer::{Waiter, Writer};
 use crate::cached::IoVec;
-use crate::engine::Engine;
 use crate::error::{Error, Subject};
 use crate::memory::copied;
 use crate::outcome::Outcome;
@@ -311,7 +310,8 @@ impl<'a> Guard<'a> {
             return Sliced::Missing;
         };
         // SAFETY: the caller's promise.
-        let sliced = unsafe { Engine::current().read_slices(file, mount, &self.handle.times, slices, start) };
+        let sliced =
+            unsafe { self.handle.engine().read_slices(file, mount, &self.handle.times, slices, start) };
         if matches!(sliced, Sliced::Complete | Sliced::End(_)) {
             let end = i64::try_from(slices.end()).unwrap_or(i64::MAX);
             if platform::seek(file, end, platform::FROM_START).is_err() {
@@ -497,7 +497,7 @@ impl<'a> Guard<'a> {
         }
         let Some(open) = &self.own().file else { return true };
         if close {
-            let local = self.handle.facts.mount.is_some_and(|mount| Engine::current().permits(mount));
+            let local = self.handle.facts.mount.is_some_and(|mount| self.handle.engine().permits(mount));
             // The last descriptor of a file without a name gives its blocks back.
             let named = || platform::metadata_of(open).is_ok_and(|metadata| metadata.links > 0);
             if !local || !self.handle.facts.only_read || !named() {
@@ -568,5 +568,5 @@ const POSITION: i64 = -1;
 /// The rooms must be valid for writes.
 pub(super) unsafe fn read_now(handle: &Handle, file: &File, rooms: &[IoVec], offset: i64) -> Option<usize> {
     // SAFETY: the caller's promise.
-    unsafe { Engine::current().read_now(file, handle.facts.mount?, &handle.times, rooms, offset) }
+    unsafe { handle.engine().read_now(file, handle.facts.mount?, &handle.times, rooms, offset) }
 }

@@ -9,7 +9,6 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::ptr;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
@@ -25,7 +24,7 @@ use super::trace::Trace;
 use super::turn::FREE;
 use super::writer::Writer;
 use crate::cached::{IoVec, Times};
-use crate::engine::Engine;
+use crate::engine::{Engine, Process};
 use crate::error::{Error, Subject};
 use crate::outcome::Outcome;
 use crate::platform::{self, EventSignal};
@@ -53,13 +52,13 @@ pub struct Handle {
     possession: UnsafeCell<Possession>,
     shared: Mutex<Shared>,
     known: Known,
-    /// The engine of the process that opened it: another one after a fork.
-    engine: *const Engine,
+    /// The engine that opened it.
+    engine: Arc<Engine>,
+    /// The process that did.
+    process: Process,
 }
 
-// SAFETY: the pointer is compared and never followed.
-unsafe impl Send for Handle {}
-// SAFETY: as above; what is in the cell is used only by whoever has the turn, which is taken with an acquiring and passed
+// SAFETY: what is in the cell is used only by whoever has the turn, which is taken with an acquiring and passed
 // on with a releasing exchange, or handed over through a ticket or under the lock.
 unsafe impl Sync for Handle {}
 
@@ -86,6 +85,7 @@ impl Handle {
     /// cares.
     pub fn new(opened: OpenedFile, buffer_size: Option<usize>) -> Arc<Self> {
         let facts = opened.facts;
+        let engine = Arc::clone(opened.engine());
         let (file, closes_descriptor) = opened.take();
         let file = file.map(Arc::new);
         let shared = Shared {
@@ -113,7 +113,8 @@ impl Handle {
             possession: UnsafeCell::new(Possession { file, reader: Reader::default(), decoder: None }),
             shared: Mutex::new(shared),
             known: Known::default(),
-            engine: Engine::current(),
+            process: engine.process(),
+            engine,
         })
     }
 
@@ -140,8 +141,21 @@ impl Handle {
     }
 
     /// Whether this is a forked child of the process that opened it.
+    #[inline]
     pub(super) fn is_inherited(&self) -> bool {
-        !ptr::eq(self.engine, Engine::current())
+        self.process != Process::current()
+    }
+
+    /// The engine that works for it: in a forked child, the child's own.
+    #[inline]
+    pub(super) fn engine(&self) -> &Engine {
+        if self.is_inherited() { Engine::current() } else { &self.engine }
+    }
+
+    /// Has a worker do a job of this handle's. `own` is the job's ticket, `waiting` that of whoever waits, which may be
+    /// another; see [`Engine::submit_for_handle`].
+    pub fn submit(&self, job: HandleJob, own: &Arc<Ticket>, waiting: Option<&Arc<Ticket>>) {
+        self.engine().submit_for_handle(job, own, waiting);
     }
 
     /// # Errors

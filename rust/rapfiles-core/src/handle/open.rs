@@ -1,17 +1,19 @@
 //! Opening files for handles.
 
 use std::fs::File;
+use std::sync::Arc;
 
 use super::facts::Facts;
 use crate::cached;
+use crate::engine::Engine;
 use crate::error::{About, Error, Subject};
 use crate::outcome::Outcome;
 use crate::platform::{self, NativePath};
-use crate::pool;
 
 /// A file that has just been opened. Dropped, it is closed where that may wait.
 #[derive(Debug)]
 pub struct OpenedFile {
+    engine: Arc<Engine>,
     file: Option<File>,
     /// Whether the descriptor is to be closed with the file.
     close: bool,
@@ -20,8 +22,13 @@ pub struct OpenedFile {
 }
 
 impl OpenedFile {
-    pub(crate) fn new(file: File, close: bool, facts: Facts) -> Self {
-        Self { file: Some(file), close, facts }
+    pub(crate) fn new(engine: &Engine, file: File, close: bool, facts: Facts) -> Self {
+        Self { engine: engine.share(), file: Some(file), close, facts }
+    }
+
+    /// The engine that it was opened in.
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
     }
 
     /// Moves the position to the end, as io.open does for appending. Where that fails, writes go there all the same.
@@ -42,7 +49,7 @@ impl Drop for OpenedFile {
     fn drop(&mut self) {
         if let Some(file) = self.file.take() {
             if self.close {
-                pool::close(file);
+                self.engine.close(file);
             } else {
                 let _ = platform::into_descriptor(file);
             }
@@ -51,14 +58,21 @@ impl Drop for OpenedFile {
 }
 
 /// Opens a file as `io.open` does; a directory is refused.
-pub(crate) fn open(path: &NativePath, flags: i32, permissions: u32) -> Result<Outcome, Error> {
+pub(crate) fn open(
+    engine: &Engine,
+    path: &NativePath,
+    flags: i32,
+    permissions: u32,
+) -> Result<Outcome, Error> {
     let file = platform::open_file(path, flags, permissions).about_path()?;
-    examine(file, true, Some(flags))
+    examine(engine, file, true, Some(flags))
 }
 
 /// A descriptor that is open already, to be taken over.
 #[derive(Debug)]
 pub struct Adoption {
+    /// By which it is closed where nobody takes it over.
+    pub engine: Arc<Engine>,
     /// Its number.
     pub descriptor: i32,
     /// Whether it is to be closed with the file.
@@ -74,7 +88,7 @@ impl Adoption {
     pub(crate) fn run(mut self) -> Result<Outcome, Error> {
         let file = platform::adopt(self.descriptor).about(Subject::Nothing)?;
         let owned = std::mem::take(&mut self.owned);
-        match examine(file, owned, None)? {
+        match examine(&self.engine, file, owned, None)? {
             Outcome::Opened(mut opened) => {
                 opened.close = self.close;
                 if self.to_end {
@@ -92,17 +106,17 @@ impl Drop for Adoption {
         if self.owned
             && let Ok(file) = platform::adopt(self.descriptor)
         {
-            pool::close(file);
+            self.engine.close(file);
         }
     }
 }
 
 /// `flags`: with which it was opened here.
-fn examine(file: File, close: bool, flags: Option<i32>) -> Result<Outcome, Error> {
+fn examine(engine: &Engine, file: File, close: bool, flags: Option<i32>) -> Result<Outcome, Error> {
     // What cannot be looked at, such as a file that was removed on some server, may still be read.
     let (metadata, mount) = cached::look(&file).unwrap_or_default();
     let facts = Facts::new(&file, &metadata, mount, flags);
-    let mut opened = OpenedFile::new(file, close, facts);
+    let mut opened = OpenedFile::new(engine, file, close, facts);
     if metadata.is_directory() {
         return Err(Error::Os { code: platform::IS_A_DIRECTORY, subject: Subject::Path });
     }

@@ -2,8 +2,8 @@
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use rapfiles_core::Adoption;
 use rapfiles_core::Operation as Request;
+use rapfiles_core::{Adoption, Engine};
 
 use crate::arguments::native_name;
 use crate::errors::Names;
@@ -35,7 +35,7 @@ pub(crate) fn adopt_descriptor(
     to_end: bool,
     name: Py<PyAny>,
 ) -> PyResult<Operation> {
-    let adoption = Adoption { descriptor, close: closefd, owned, to_end };
+    let adoption = Adoption { engine: Engine::current().share(), descriptor, close: closefd, owned, to_end };
     submit(py, Request::Adopt(adoption), Names::opened_as(name))
 }
 

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use rapfiles_core::{
-    Engine, Guard, Handle, HandleJob, Outcome, Place, Salvage, Task, Text, Ticket, Turn, Until, Wish,
-    release_memory,
+    Guard, Handle, HandleJob, Outcome, Place, Salvage, Task, Text, Ticket, Turn, Until, Wish, release_memory,
 };
 
 use super::open_file::OpenFile;
@@ -286,7 +285,7 @@ impl FileWork {
                     let job = guard.start_writer(false);
                     drop(guard);
                     drop(turn);
-                    start_writer(job);
+                    start_writer(&file.handle, job);
                     return Ok(Progress::Done(Ok(value)));
                 }
                 Step::Call => self.request.call(py, &mut guard)?,
@@ -306,7 +305,7 @@ impl FileWork {
                     let ticket = port::new_ticket();
                     let job = turn.guard().map_err(|_| forked())?.await_writer(&ticket, until);
                     if let Some(job) = job {
-                        Engine::current().submit_for_handle(job, &port::new_ticket(), Some(&ticket));
+                        file.handle.submit(job, &port::new_ticket(), Some(&ticket));
                     }
                     self.phase = Phase::Waiting(ticket);
                 }
@@ -323,7 +322,7 @@ impl FileWork {
                     }
                 }
                 Step::Next => {
-                    start_writer(turn.guard().map_err(|_| forked())?.start_writer(false));
+                    start_writer(&file.handle, turn.guard().map_err(|_| forked())?.start_writer(false));
                     if fairness::spend_little(py, &file.pace)? {
                         self.turn = Some(turn);
                         self.phase = Phase::Yielded;
@@ -367,7 +366,7 @@ impl FileWork {
 
     fn submit(&mut self, job: HandleJob) {
         let ticket = port::new_ticket();
-        Engine::current().submit_for_handle(job, &ticket, Some(&ticket));
+        self.file.get().handle.submit(job, &ticket, Some(&ticket));
         self.phase = Phase::Working(ticket);
     }
 
@@ -401,9 +400,9 @@ impl FileWork {
 }
 
 /// Has a worker write what has been accepted.
-fn start_writer(job: Option<HandleJob>) {
+fn start_writer(handle: &Handle, job: Option<HandleJob>) {
     if let Some(job) = job {
-        Engine::current().submit_for_handle(job, &port::new_ticket(), None);
+        handle.submit(job, &port::new_ticket(), None);
     }
 }
 
