@@ -16,7 +16,6 @@ ROUNDS = effort.times(12, everything=50, variable="RAPFILES_EXIT_ROUNDS")
 # Half of the operations are stuck for good, the others are under way or done when the process ends.
 _PROGRAM = """
 import signal, sys
-import anyio
 from rapfiles import AsyncPath
 from support.engine import under_way
 from support.loops import LOOPS
@@ -35,7 +34,7 @@ async def work(number):
         await path.unlink()
 
 async def main():
-    async with anyio.create_task_group() as group:
+    async with loop.tasks() as group:
         for number in range(100):
             group.start_soon(work, number)
         await under_way(50)

@@ -350,7 +350,7 @@ async def work(number):
             await anyio.sleep(0)
 
 async def main():
-    async with anyio.create_task_group() as group:
+    async with loop.tasks() as group:
         for number in range(20):
             group.start_soon(work, number)
         await anyio.sleep(0.05)

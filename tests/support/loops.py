@@ -4,9 +4,11 @@ import asyncio
 import gc
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
+import anyio
 import trio
 
 if sys.platform != "win32":
@@ -60,6 +62,14 @@ class Loop:
         if self.factory is None:
             return _run_trio(main, *args)
         return _run_asyncio(self.factory, main, *args)
+
+    def tasks(self) -> AbstractAsyncContextManager[Any]:
+        """A group of tasks, with `start_soon` and `cancel_scope`, that Ctrl-C may end anywhere.
+
+        On trio it is trio's own. anyio's does not protect `__aenter__` and `__aexit__` from Ctrl-C: raised at
+        their first line it leaves the nursery open, and trio ends the run with "nursery stack corrupted".
+        """
+        return trio.open_nursery() if self.factory is None else anyio.create_task_group()
 
     def __str__(self) -> str:
         return self.name
