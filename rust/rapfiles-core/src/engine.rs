@@ -12,14 +12,13 @@ use crate::counters::Counters;
 use crate::error::Error;
 use crate::fill::{Fill, TextFill};
 use crate::handle::{Burials, HandleJob};
-use crate::kind::Kind;
 use crate::operation::Operation;
 use crate::outcome::Outcome;
-use crate::pool::{self, Pool, Reception};
+use crate::platform::NativePath;
+use crate::pool::{self, Pool};
 use crate::queue::{Detached, Job, Lane, Work};
 use crate::slices::{Sliced, Slices};
 use crate::ticket::Ticket;
-use crate::timing::LONGEST_LOOK;
 
 /// What became of an operation that was put into the engine.
 #[derive(Debug)]
@@ -146,22 +145,12 @@ impl Engine {
         let kind = operation.kind();
         let job = Job { ticket: Arc::clone(ticket), work: Work::Operation(operation) };
         let reception = self.pool.submit(lane, job);
-        if self.look(reception, kind, ticket)
+        if self.pool.look(reception, kind, ticket)
             && let Some(outcome) = ticket.take()
         {
             return Answer::Ready(outcome);
         }
         Answer::Pending
-    }
-
-    /// Looks for the end of a job, where that is likely to come soon.
-    fn look(&self, reception: Reception, kind: Kind, ticket: &Ticket) -> bool {
-        let done =
-            reception == Reception::Immediate && self.pool.timing.worth_looking(kind) && look_for(ticket);
-        if done {
-            self.pool.totals.unsuspended.increment();
-        }
-        done
     }
 
     /// Hands a job for a handle to a worker. Looks for a few microseconds, as [`Engine::submit`] does, whether the ticket
@@ -170,7 +159,7 @@ impl Engine {
         let (kind, lane, prompt) = (job.kind(), job.lane(), job.is_prompt());
         let reception = self.pool.submit(lane, Job { ticket: Arc::clone(own), work: Work::Handle(job) });
         if let Some(ticket) = waiting.filter(|_| prompt) {
-            self.look(reception, kind, ticket);
+            self.pool.look(reception, kind, ticket);
         }
     }
 
@@ -258,6 +247,11 @@ impl Engine {
         sliced
     }
 
+    /// The lane of what is done for a path.
+    pub fn lane(&self, path: &NativePath) -> Lane {
+        self.cached.lane_of(path)
+    }
+
     /// What the engine may use.
     pub fn configuration(&self) -> Configuration {
         self.pool.configuration()
@@ -271,21 +265,5 @@ impl Engine {
     /// What the engine has done and is doing.
     pub fn counters(&self) -> Counters {
         self.pool.counters()
-    }
-}
-
-/// Spins until the ticket is done, for [`LONGEST_LOOK`] at most.
-fn look_for(ticket: &Ticket) -> bool {
-    let until = Instant::now() + LONGEST_LOOK;
-    loop {
-        for _ in 0..32 {
-            if ticket.is_done() {
-                return true;
-            }
-            std::hint::spin_loop();
-        }
-        if Instant::now() >= until {
-            return false;
-        }
     }
 }

@@ -63,4 +63,6 @@ kinds! {
     HandleTruncate,
     HandleSynchronise,
     HandleClose,
+    // Of streams.
+    Step,
 }

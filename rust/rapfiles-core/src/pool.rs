@@ -22,11 +22,12 @@ use crate::configuration::Configuration;
 use crate::counters::{Counters, Totals};
 use crate::engine::Engine;
 use crate::error::{Error, Subject};
+use crate::kind::Kind;
 use crate::outcome::Outcome;
 use crate::platform;
 use crate::queue::{Detached, Job, Lane, Queue, Work};
 use crate::ticket::Ticket;
-use crate::timing::Timing;
+use crate::timing::{LONGEST_LOOK, Timing};
 
 /// How long a worker looks for the next job before it sleeps: a little more than it takes a loop to be woken, go on
 /// with its task and submit the next operation.
@@ -212,6 +213,15 @@ impl Pool {
             drop(job);
         }
         reception
+    }
+
+    /// Looks for the end of a job, where that is likely to come soon: `true` when it has come.
+    pub(crate) fn look(&self, reception: Reception, kind: Kind, ticket: &Ticket) -> bool {
+        let done = reception == Reception::Immediate && self.timing.worth_looking(kind) && look_for(ticket);
+        if done {
+            self.totals.unsuspended.increment();
+        }
+        done
     }
 
     /// Whether the system has no thread to give, and there is none that will ever come to what is queued.
@@ -470,6 +480,10 @@ impl Pool {
                 });
                 return;
             }
+            Work::Steps(steps) => {
+                steps.run();
+                return;
+            }
             Work::FillText(mut text) => End::Outcome(self.guard(|| {
                 text.run();
                 Ok(Outcome::TextFilled(text))
@@ -497,7 +511,7 @@ impl Pool {
     }
 
     /// A panic becomes an error of the one operation that it happened in.
-    fn guard<T>(&self, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    pub(crate) fn guard<T>(&self, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
         catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
             self.totals.panics.increment();
             let message = panic
@@ -511,5 +525,21 @@ impl Pool {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Spins until the ticket is done, for [`LONGEST_LOOK`] at most.
+fn look_for(ticket: &Ticket) -> bool {
+    let until = Instant::now() + LONGEST_LOOK;
+    loop {
+        for _ in 0..32 {
+            if ticket.is_done() {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        if Instant::now() >= until {
+            return false;
+        }
     }
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use crate::fill::{Fill, TextFill};
 use crate::handle::HandleJob;
 use crate::operation::Operation;
+use crate::stream::Steps;
 use crate::ticket::Ticket;
 
 /// Jobs that wait for the same thing, normally a mount.
@@ -32,6 +33,7 @@ pub(crate) enum Work {
     Handle(HandleJob),
     Fill(Arc<Fill>),
     FillText(TextFill),
+    Steps(Box<dyn Steps>),
     Detached(Detached),
 }
 

@@ -73,6 +73,9 @@ pub(crate) fn exception(py: Python<'_>, error: Error, names: &Names) -> PyErr {
             PyLookupError::new_err(format!("no such {kind}: {name}"))
         }
         Error::OutOfMemory => PyMemoryError::new_err(()),
+        Error::Forked => PyRuntimeError::new_err(
+            "this was begun before the process was forked, and cannot be gone on with in the child",
+        ),
         Error::Panic(message) => {
             PyRuntimeError::new_err(format!("a worker of rapfiles panicked, which is a defect: {message}"))
         }

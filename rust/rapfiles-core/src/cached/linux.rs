@@ -110,7 +110,10 @@ impl Cached {
     }
 
     /// The lane of the nearest thing on the way to a path that is in the cache.
-    fn lane_of(&self, path: &NativePath) -> Lane {
+    pub(crate) fn lane_of(&self, path: &NativePath) -> Lane {
+        if self.absent.load(Ordering::Relaxed) {
+            return Lane::Unknown;
+        }
         let mut ancestor;
         let mut current = path;
         for _ in 0..MOST_PARENTS {

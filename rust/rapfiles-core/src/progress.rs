@@ -1,0 +1,16 @@
+//! How far something has come that is asked again and again until it is done.
+
+use std::sync::Arc;
+
+use crate::ticket::Ticket;
+
+/// What came of an attempt to go on.
+#[derive(Debug)]
+pub enum Progress<T> {
+    /// It is over, with this result.
+    Done(T),
+    /// This ticket has to be finished first.
+    Pending(Arc<Ticket>),
+    /// Other tasks should have a turn first.
+    Yield,
+}

@@ -1,0 +1,640 @@
+//! Streams: long work that workers do a step at a time, and whose results come in batches.
+//!
+//! A [`Source`] is divided into [`Part`]s, each of which one worker at a time *steps*, until it has a batch or for 5 ms, and
+//! then leaves. Finished batches wait in a bounded queue. The consumer takes one without waiting where there is one, and
+//! has the source stepped again when less than half of the queue is left. So a stream whose consumer has paused holds no
+//! worker and no thread, is no job that could be stuck, and a slow consumer slows its source down.
+//!
+//! Everything is decided under one lock, and everything that may take long is done under none: stepping, dropping what a
+//! source holds, handing jobs to the pool, waking the consumer. A consumer that waits has a job that is queued or running
+//! ([`State::wants_job`]).
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::engine::{Engine, Process};
+use crate::error::{Error, Subject};
+use crate::kind::Kind;
+use crate::outcome::Outcome;
+use crate::platform::NO_THREAD;
+use crate::pool::Reception;
+use crate::progress::Progress;
+use crate::queue::{Detached, Job, Lane, Work};
+use crate::ticket::Ticket;
+
+/// How long a worker stays with a stream before other jobs have their turn: far less than what counts as stuck, and far
+/// more than it costs to come back.
+const STEP: Duration = Duration::from_millis(5);
+/// With so many batches ready, a source is not stepped any more.
+pub const MOST_READY: usize = 8;
+/// With fewer than so many left, it is stepped again.
+const FEW_READY: usize = MOST_READY / 2;
+/// The most steps of one source at once, however many processors there are.
+const MOST_STEPS: usize = 8;
+
+/// What a stream's batches come from.
+pub trait Source: Send + 'static {
+    /// What is taken from the queue at once.
+    type Batch: Send + 'static;
+    /// A piece of the work.
+    type Part: Part<Batch = Self::Batch>;
+
+    /// Gives out the next part that can be begun. Called under a lock, also on the loop's thread: it must neither wait nor
+    /// take long.
+    fn claim(&mut self) -> Claim<Self::Part>;
+
+    /// In which order batches are handed out.
+    fn order(&self) -> Order {
+        Order::AsClaimed
+    }
+}
+
+/// What a source has to be done.
+#[derive(Debug)]
+pub enum Claim<P> {
+    /// This can be begun.
+    Part(P),
+    /// Nothing, until one of the parts that have been begun has gone on.
+    Later,
+    /// Nothing any more.
+    Over,
+}
+
+/// The order in which batches are handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Those of the part that was claimed first come first, whichever is ready earlier.
+    AsClaimed,
+    /// In the order in which they get ready.
+    AsReady,
+}
+
+/// A piece of a stream's work, stepped by one worker at a time.
+pub trait Part: Send + 'static {
+    /// What a step may yield.
+    type Batch: Send + 'static;
+
+    /// Goes on until there is a batch, or until the slice [is over](Slice::is_over), which also tells that nobody wants
+    /// the rest.
+    ///
+    /// # Errors
+    /// Whatever ends the stream. It is told after the batches that come before it.
+    fn step(&mut self, slice: &Slice<'_>) -> Result<Step<Self::Batch>, Error>;
+}
+
+/// What came of a step.
+#[derive(Debug)]
+pub enum Step<B> {
+    /// A batch. There may be more.
+    Batch(B),
+    /// Nothing yet.
+    Again,
+    /// The part is over, with its last batch, if it has one.
+    Last(Option<B>),
+}
+
+/// A source of a single part.
+#[derive(Debug)]
+pub struct Single<P>(Option<P>);
+
+impl<P: Part> Single<P> {
+    /// The source that has this part and no other.
+    pub fn new(part: P) -> Self {
+        Self(Some(part))
+    }
+}
+
+impl<P: Part> Source for Single<P> {
+    type Batch = P::Batch;
+    type Part = P;
+
+    fn claim(&mut self) -> Claim<P> {
+        self.0.take().map_or(Claim::Over, Claim::Part)
+    }
+}
+
+/// For how long a step may go on.
+#[derive(Debug)]
+pub struct Slice<'a> {
+    until: Option<Instant>,
+    ordinal: u64,
+    signals: &'a Signals,
+}
+
+impl Slice<'_> {
+    /// Whether the step is to come to an end. Looks at the clock.
+    pub fn is_over(&self) -> bool {
+        self.is_unwanted() || self.until.is_some_and(|until| Instant::now() >= until)
+    }
+
+    /// Whether nobody wants what the part has still to yield.
+    pub fn is_unwanted(&self) -> bool {
+        self.ordinal > self.signals.last_wanted.load(Ordering::Relaxed)
+    }
+
+    /// Counts what has been done, for [`Stream::progress`].
+    pub fn count(&self, done: u64) {
+        self.signals.done.fetch_add(done, Ordering::Relaxed);
+    }
+}
+
+/// What the consumer and the workers tell each other in the middle of a step.
+#[derive(Debug)]
+struct Signals {
+    /// Parts up to this ordinal are wanted.
+    last_wanted: AtomicU64,
+    done: AtomicU64,
+}
+
+impl Signals {
+    const fn new() -> Self {
+        Self { last_wanted: AtomicU64::new(u64::MAX), done: AtomicU64::new(0) }
+    }
+}
+
+/// Does all of a source's work in this thread, for a caller that has no loop.
+///
+/// # Errors
+/// The first one that a part reports.
+pub fn run_here<S: Source>(mut source: S, mut take: impl FnMut(S::Batch)) -> Result<(), Error> {
+    let signals = Signals::new();
+    let slice = Slice { until: None, ordinal: 0, signals: &signals };
+    while let Claim::Part(mut part) = source.claim() {
+        loop {
+            match part.step(&slice)? {
+                Step::Batch(batch) => take(batch),
+                Step::Again => {}
+                Step::Last(batch) => {
+                    batch.into_iter().for_each(&mut take);
+                    break;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A part that has been claimed.
+struct Claimed<P> {
+    ordinal: u64,
+    part: P,
+}
+
+/// A batch that waits to be taken, or the error that ends the stream.
+struct Ready<B> {
+    ordinal: u64,
+    item: Result<B, Error>,
+}
+
+/// What is not wanted any more and is to be dropped under no lock.
+struct Garbage<S: Source> {
+    source: Option<S>,
+    parts: Vec<Claimed<S::Part>>,
+    ready: Vec<Ready<S::Batch>>,
+}
+
+impl<S: Source> Default for Garbage<S> {
+    fn default() -> Self {
+        Self { source: None, parts: Vec::new(), ready: Vec::new() }
+    }
+}
+
+struct State<S: Source> {
+    /// Gone once it has given out everything.
+    source: Option<S>,
+    order: Order,
+    /// The ordinal of the part that was claimed last; the first one is 1.
+    claimed: u64,
+    /// Parts that nobody steps now, by their ordinals.
+    waiting: VecDeque<Claimed<S::Part>>,
+    /// The ordinals of those that are being stepped.
+    stepping: Vec<u64>,
+    /// What has been done, in the order in which it is to be taken. An error is the last.
+    ready: VecDeque<Ready<S::Batch>>,
+    /// Jobs in the pool: those that are stepping and those that have not come to it.
+    jobs: usize,
+    /// The ordinal of the part with the error that ends the stream.
+    failed: Option<u64>,
+    /// Nobody takes anything any more.
+    closed: bool,
+    /// The consumer waits.
+    waiter: Option<Arc<Ticket>>,
+    garbage: Garbage<S>,
+}
+
+impl<S: Source> State<S> {
+    /// Claims parts until there is one more than the jobs which have not begun will take.
+    fn refill(&mut self) {
+        while self.waiting.len() <= self.jobs - self.stepping.len() {
+            match self.source.as_mut().map(S::claim) {
+                Some(Claim::Part(part)) => {
+                    self.claimed += 1;
+                    self.waiting.push_back(Claimed { ordinal: self.claimed, part });
+                }
+                Some(Claim::Later) if self.waiting.is_empty() && self.stepping.is_empty() => {
+                    let defect = "a source is not over, and there is nothing to be done for it";
+                    return self.fail(self.claimed, Error::Panic(defect.to_owned()));
+                }
+                Some(Claim::Later) | None => return,
+                Some(Claim::Over) => self.garbage.source = self.source.take(),
+            }
+        }
+    }
+
+    /// The first part that is not over: those before it have yielded everything.
+    fn head(&self) -> Option<u64> {
+        self.waiting.iter().map(|claimed| claimed.ordinal).chain(self.stepping.iter().copied()).min()
+    }
+
+    /// Whether there is something that can be taken now.
+    fn is_deliverable(&self) -> bool {
+        let Some(first) = self.ready.front() else { return false };
+        self.order == Order::AsReady || self.head().is_none_or(|head| first.ordinal <= head)
+    }
+
+    /// Whether nothing will get ready any more.
+    fn is_over(&self) -> bool {
+        self.source.is_none() && self.waiting.is_empty() && self.stepping.is_empty()
+    }
+
+    /// Whether the first waiting part may be stepped: there is room for a batch of it, or it is what everything that is
+    /// ready waits for.
+    fn may_step(&self) -> bool {
+        let Some(next) = self.waiting.front() else { return false };
+        let is_head = self.stepping.iter().all(|ordinal| *ordinal > next.ordinal);
+        self.ready.len() + self.stepping.len() < MOST_READY || (is_head && !self.is_deliverable())
+    }
+
+    /// Whether one more job is to be handed to the pool.
+    ///
+    /// While the consumer waits nothing is deliverable. If there were no job then, nothing would be stepping, so the head
+    /// would be the first of the waiting parts, and one would be wanted.
+    fn wants_job(&self, most: usize) -> bool {
+        if self.jobs == 0 {
+            return self.may_step() && (self.ready.len() < FEW_READY || !self.is_deliverable());
+        }
+        self.jobs < most
+            && self.waiting.len() > self.jobs - self.stepping.len()
+            && self.ready.len() + self.jobs < MOST_READY
+    }
+
+    /// Takes what comes next; `None` inside is the end.
+    #[expect(clippy::option_option, reason = "nothing yet, and nothing any more")]
+    fn take(&mut self) -> Option<Option<Result<S::Batch, Error>>> {
+        if self.is_deliverable() {
+            let item = self.ready.pop_front()?.item;
+            if item.is_err() {
+                self.close();
+            }
+            return Some(Some(item));
+        }
+        self.is_over().then_some(None)
+    }
+
+    /// Puts away what a step has come to.
+    fn settle(&mut self, claimed: Claimed<S::Part>, step: Result<Step<S::Batch>, Error>) {
+        let ordinal = claimed.ordinal;
+        let wanted = !self.closed && self.failed.is_none_or(|failed| ordinal < failed);
+        let (batch, goes_on) = match step {
+            Ok(Step::Batch(batch)) => (Some(batch), true),
+            Ok(Step::Again) => (None, true),
+            Ok(Step::Last(batch)) => (batch, false),
+            Err(error) if wanted => {
+                self.fail(ordinal, error);
+                (None, false)
+            }
+            Err(_) => (None, false),
+        };
+        if let Some(batch) = batch {
+            let ready = Ready { ordinal, item: Ok(batch) };
+            if wanted { self.deliver(ready) } else { self.garbage.ready.push(ready) }
+        }
+        if goes_on && wanted {
+            let at = self.waiting.partition_point(|waiting| waiting.ordinal < ordinal);
+            self.waiting.insert(at, claimed);
+        } else {
+            self.garbage.parts.push(claimed);
+        }
+    }
+
+    fn deliver(&mut self, ready: Ready<S::Batch>) {
+        let at = match self.order {
+            Order::AsReady => self.ready.len(),
+            Order::AsClaimed => self.ready.partition_point(|before| before.ordinal <= ready.ordinal),
+        };
+        self.ready.insert(at, ready);
+    }
+
+    /// The stream ends with an error, which is told after what is to be taken before it.
+    fn fail(&mut self, ordinal: u64, error: Error) {
+        // What is ready comes before it where parts have no order; nothing else does.
+        let ordinal = if self.order == Order::AsReady { 0 } else { ordinal };
+        self.failed = Some(ordinal);
+        self.deliver(Ready { ordinal, item: Err(error) });
+        let end = self.ready.iter().position(|ready| ready.item.is_err()).map_or(0, |at| at + 1);
+        self.garbage.ready.extend(self.ready.drain(end..));
+        let wanted = self.waiting.partition_point(|claimed| claimed.ordinal < ordinal);
+        self.garbage.parts.extend(self.waiting.drain(wanted..));
+        self.garbage.source = self.source.take().or(self.garbage.source.take());
+    }
+
+    /// Nobody takes anything any more.
+    fn close(&mut self) {
+        self.closed = true;
+        self.garbage.source = self.source.take().or(self.garbage.source.take());
+        self.garbage.parts.extend(self.waiting.drain(..));
+        self.garbage.ready.extend(self.ready.drain(..));
+        self.waiter = None;
+    }
+}
+
+/// What the consumer and the workers share.
+struct Shared<S: Source> {
+    engine: Arc<Engine>,
+    lane: Lane,
+    kind: Kind,
+    /// The most steps at once.
+    most: usize,
+    signals: Signals,
+    /// That of every job: cancelled with the stream, so that the pool drops those that have not begun.
+    ticket: Arc<Ticket>,
+    state: Mutex<State<S>>,
+}
+
+/// What the pool runs of a stream.
+pub(crate) trait Steps: Send {
+    /// Steps the source for a while.
+    fn run(self: Box<Self>);
+}
+
+impl fmt::Debug for dyn Steps {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Steps")
+    }
+}
+
+/// A job of a stream. If it is dropped without having run, it was cancelled, or the system has no thread to give.
+struct StepJob<S: Source>(Option<Arc<Shared<S>>>);
+
+impl<S: Source> Steps for StepJob<S> {
+    fn run(mut self: Box<Self>) {
+        if let Some(shared) = self.0.take() {
+            shared.run();
+        }
+    }
+}
+
+impl<S: Source> Drop for StepJob<S> {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.take() {
+            shared.refused();
+        }
+    }
+}
+
+impl<S: Source> Shared<S> {
+    fn lock(&self) -> MutexGuard<'_, State<S>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends a time under the lock: wakes the consumer if there is something for it, and drops what is not wanted any more.
+    fn unlock(&self, mut state: MutexGuard<'_, State<S>>) {
+        let waiter = if state.waiter.is_some() && (state.is_deliverable() || state.is_over()) {
+            state.waiter.take()
+        } else {
+            None
+        };
+        self.tell_which_are_wanted(&state);
+        let garbage = std::mem::take(&mut state.garbage);
+        drop(state);
+        if waiter.is_some_and(|waiter| waiter.finish(Ok(Outcome::Done))) {
+            self.engine.pool().totals.wakeups.increment();
+        }
+        drop(garbage);
+    }
+
+    /// The same where nothing may have to be waited for, as for closing what a part has open: a worker drops that.
+    fn unlock_on_loop(&self, mut state: MutexGuard<'_, State<S>>) {
+        let garbage = std::mem::take(&mut state.garbage);
+        self.unlock(state);
+        if garbage.source.is_some() || !garbage.parts.is_empty() {
+            self.engine.pool().spawn(self.lane, Detached(Box::new(move || drop(garbage))));
+        }
+    }
+
+    /// Has steps of parts that nobody wants come to an end.
+    fn tell_which_are_wanted(&self, state: &State<S>) {
+        let last = match state.failed {
+            _ if state.closed => 0,
+            Some(failed) => failed.saturating_sub(1),
+            None => return,
+        };
+        self.signals.last_wanted.store(last, Ordering::Relaxed);
+    }
+
+    /// Hands a job to the pool that has been counted.
+    fn submit(self: &Arc<Self>) -> Reception {
+        let work = Work::Steps(Box::new(StepJob(Some(Arc::clone(self)))));
+        self.engine.pool().submit(self.lane, Job { ticket: Arc::clone(&self.ticket), work })
+    }
+
+    /// Steps until the queue is full, the time is up, or there is nothing to do.
+    fn run(self: &Arc<Self>) {
+        let until = Instant::now() + STEP;
+        let mut state = self.lock();
+        loop {
+            // What another worker has left is looked for again, as long as this one has its time.
+            state.refill();
+            let claimed = if state.may_step() { state.waiting.pop_front() } else { None };
+            let Some(mut claimed) = claimed else {
+                return self.leave(state);
+            };
+            let ordinal = claimed.ordinal;
+            state.stepping.push(ordinal);
+            state.refill();
+            let calls_for_help = state.wants_job(self.most);
+            state.jobs += usize::from(calls_for_help);
+            self.unlock(state);
+            if calls_for_help {
+                self.submit();
+            }
+
+            let slice = Slice { until: Some(until), ordinal, signals: &self.signals };
+            let began = Instant::now();
+            let step = self.engine.pool().guard(|| claimed.part.step(&slice));
+            let ended = Instant::now();
+            self.engine.pool().timing.note(self.kind, ended - began);
+
+            state = self.lock();
+            state.stepping.retain(|stepping| *stepping != ordinal);
+            state.settle(claimed, step);
+            state.refill();
+            if ended >= until || !state.may_step() {
+                return self.leave(state);
+            }
+            self.unlock(state);
+            state = self.lock();
+        }
+    }
+
+    /// A job ends, and if there is more to do, another one is queued behind those of others.
+    fn leave(self: &Arc<Self>, mut state: MutexGuard<'_, State<S>>) {
+        state.jobs -= 1;
+        let goes_on = state.wants_job(self.most);
+        state.jobs += usize::from(goes_on);
+        // Counted before the consumer can know that it is done.
+        self.engine.pool().totals.completed.increment();
+        self.unlock(state);
+        if goes_on {
+            self.submit();
+        }
+    }
+
+    /// The pool has dropped a job.
+    #[cold]
+    fn refused(&self) {
+        let mut state = self.lock();
+        state.jobs -= 1;
+        if state.jobs == 0 && !state.closed && !state.is_over() {
+            let ordinal = state.head().unwrap_or(state.claimed);
+            state.fail(ordinal, Error::Os { code: NO_THREAD, subject: Subject::Nothing });
+        }
+        self.unlock(state);
+    }
+}
+
+/// The consumer's end of a stream. Nothing is done before something is asked for; dropping it ends what is under way.
+pub struct Stream<S: Source> {
+    shared: Arc<Shared<S>>,
+    /// The process that made it: a forked child has none of its workers, and perhaps a copy of the lock in use.
+    process: Process,
+    begun: bool,
+    over: bool,
+}
+
+impl Engine {
+    /// A stream of what comes from a source. `lane`: where its steps queue.
+    pub fn stream<S: Source>(&self, lane: Lane, source: S) -> Stream<S> {
+        Stream::new(self, lane, Kind::Step, source)
+    }
+}
+
+impl<S: Source> Stream<S> {
+    pub(crate) fn new(engine: &Engine, lane: Lane, kind: Kind, source: S) -> Self {
+        let most = engine.configuration().usable_cpus.clamp(1, MOST_STEPS);
+        let state = State {
+            order: source.order(),
+            source: Some(source),
+            claimed: 0,
+            waiting: VecDeque::new(),
+            stepping: Vec::new(),
+            ready: VecDeque::new(),
+            jobs: 0,
+            failed: None,
+            closed: false,
+            waiter: None,
+            garbage: Garbage::default(),
+        };
+        let shared = Shared {
+            engine: engine.share(),
+            lane,
+            kind,
+            most,
+            signals: Signals::new(),
+            ticket: Ticket::new(0),
+            state: Mutex::new(state),
+        };
+        Self { shared: Arc::new(shared), process: engine.process(), begun: false, over: false }
+    }
+
+    /// How much has been done so far, in the source's own unit.
+    pub fn progress(&self) -> u64 {
+        self.shared.signals.done.load(Ordering::Relaxed)
+    }
+
+    /// Takes the next batch; `None` after the last one, and after an error. `ticket` makes one that the consumer's port
+    /// knows, in case that there is something to wait for.
+    pub fn next(
+        &mut self,
+        ticket: impl FnOnce() -> Arc<Ticket>,
+    ) -> Progress<Result<Option<S::Batch>, Error>> {
+        if self.over {
+            return Progress::Done(Ok(None));
+        }
+        if !self.is_own() {
+            self.over = true;
+            return Progress::Done(Err(Error::Forked));
+        }
+        self.begun = true;
+        let shared = &self.shared;
+        let mut state = shared.lock();
+        state.refill();
+        let mut taken = state.take();
+        if taken.is_none() {
+            let ticket = ticket();
+            state.waiter = Some(Arc::clone(&ticket));
+            let submits = state.wants_job(shared.most);
+            state.jobs += usize::from(submits);
+            shared.unlock_on_loop(state);
+            if submits {
+                let reception = shared.submit();
+                shared.engine.pool().look(reception, shared.kind, &ticket);
+            }
+            if !ticket.is_done() {
+                return Progress::Pending(ticket);
+            }
+            state = shared.lock();
+            taken = state.take();
+            let Some(_) = taken else { return Progress::Pending(ticket) };
+        }
+        let item = taken.flatten();
+        state.refill();
+        self.over = !matches!(item, Some(Ok(_))) || (state.is_over() && state.ready.is_empty());
+        let submits = state.wants_job(shared.most);
+        state.jobs += usize::from(submits);
+        shared.unlock_on_loop(state);
+        if submits {
+            shared.submit();
+        }
+        Progress::Done(item.transpose())
+    }
+
+    /// Ends the stream: steps come to an end soon, and what they would yield is dropped.
+    pub fn close(&mut self) {
+        if std::mem::replace(&mut self.over, true) || !self.is_own() {
+            return;
+        }
+        self.shared.ticket.cancel();
+        let mut state = self.shared.lock();
+        state.close();
+        if self.begun {
+            self.shared.unlock_on_loop(state);
+        } else {
+            // Nothing has been opened.
+            self.shared.unlock(state);
+        }
+    }
+
+    fn is_own(&self) -> bool {
+        self.process == Process::current()
+    }
+}
+
+impl<S: Source> Drop for Stream<S> {
+    fn drop(&mut self) {
+        self.close();
+        if !self.is_own() {
+            // What a forked child has inherited is left as it is.
+            std::mem::forget(Arc::clone(&self.shared));
+        }
+    }
+}
+
+impl<S: Source> fmt::Debug for Stream<S> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Stream").field("over", &self.over).finish_non_exhaustive()
+    }
+}
