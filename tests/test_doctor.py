@@ -11,7 +11,9 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,34 +21,57 @@ import pytest
 
 import rapfiles
 from rapfiles.doctor.clock import ThreadClock
+from rapfiles.doctor.findings import Findings, Measurement
+from rapfiles.doctor.report import as_text
+from rapfiles.doctor.sample import Sample
 from rapfiles.doctor.stall import confirm, suspicious
 from rapfiles.doctor.ticker import Ticker
 from support import fuse, process
 from support.fuse import SlowDisk
 
 _PACKAGE = str(Path(rapfiles.__file__).parent.parent)
-# It gives up by itself after less than half of this; what it is kept from by a test would last longer.
-IN_TIME = 45
+# The seconds that are documented.
+IN_TIME = 20
 _WAYS = ["synchronous", "asyncio.to_thread", "aiofiles", "anyio.Path", "AsyncPath"]
 
 
-def _doctor(
-    *arguments: str | bytes, first: Path | None = None, **options: Any
-) -> subprocess.CompletedProcess[str]:
+@dataclass(frozen=True)
+class Ended:
+    """How the command ended; `seconds` is how long it took, without those in which it had no processor."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+    seconds: float
+
+
+def _doctor(*arguments: str | bytes, first: Path | None = None, **options: Any) -> Ended:
     """Run the command; modules in the folder `first` are found before all others."""
     environment = {**os.environ, **options.pop("env", {})}
     environment["PYTHONPATH"] = os.pathsep.join([*([str(first)] if first else []), _PACKAGE])
-    return subprocess.run(
-        [sys.executable, "-m", "rapfiles", *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        errors="surrogateescape",
-        env=environment,
-        timeout=60,
-        check=False,
-        **options,
-    )
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors, ThreadClock() as clock:
+        before = clock.read()
+        started = subprocess.Popen(
+            [sys.executable, "-m", "rapfiles", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=errors,
+            env=environment,
+            **options,
+        )
+        with process.limited(started) as child:
+            queued = 0.0
+            if sys.platform == "linux":
+                # Until it is waited for, a process that has ended still has its figures.
+                os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+                with contextlib.suppress(OSError):
+                    queued = int(Path(f"/proc/{child.pid}/schedstat").read_text().split()[1]) / 1e9
+            child.wait()
+            seconds = clock.read() - before - queued
+        for file in (output, errors):
+            file.seek(0)
+        texts = [file.read().decode("utf-8", "surrogateescape") for file in (output, errors)]
+    return Ended(child.returncode, *texts, seconds)
 
 
 @pytest.fixture
@@ -86,6 +111,23 @@ def test_the_table(folder: Path) -> None:
         assert rows[0][3] == rows[0][7] == "1.00"
     # Piped, it is plain text without any control character.
     assert re.search(r"[^\n -~µ]", ended.stdout) is None
+
+
+def _examined(lag: float, lag_of_loop: float) -> Findings:
+    """Findings of a single operation, beside which the loop lagged so much."""
+    findings = Findings(Sample("/"), {}, {"stat": {way: Measurement(times=[1e-6]) for way in _WAYS}})
+    findings.files = 1
+    findings.measurements["stat"]["AsyncPath"].note_lag(lag, lag_of_loop)
+    return findings
+
+
+def test_the_table_and_the_verdict_tell_of_the_same_lag() -> None:
+    """37 ms in which others had the processors are no lag of the loop's, in the one as in the other."""
+    text = as_text(_examined(0.037, 0.0021), "ascii")
+    row = next(line.split() for line in text.splitlines() if line.startswith("stat") and "AsyncPath" in line)
+    assert row[-1] == "2.10"
+    assert "it lagged by 2.10 ms at worst" in text
+    assert "37" not in text
 
 
 def test_json(folder: Path) -> None:
@@ -238,9 +280,8 @@ def test_a_slow_disk(slow_disk: SlowDisk, tmp_path: Path) -> None:
     backing.mkdir()
     for number in range(5):
         (backing / str(number)).write_bytes(b"content")
-    started = time.monotonic()
     ended = _doctor("doctor", "--json", str(slow_disk.root / tmp_path.name))
-    assert time.monotonic() - started < IN_TIME
+    assert ended.seconds < IN_TIME
     assert (ended.returncode, ended.stderr) == (0, "")
     found = json.loads(ended.stdout)
     assert found["engine"]["file_system"] == "fuse"
@@ -260,9 +301,8 @@ def test_a_dead_disk(slow_disk: SlowDisk) -> None:
     (held / "file").write_bytes(b"content")
     slow_disk.close_gate()
     try:
-        started = time.monotonic()
         ended = _doctor("doctor", str(slow_disk.root / "held-tree"))
-        assert time.monotonic() - started < IN_TIME
+        assert ended.seconds < IN_TIME
     finally:
         slow_disk.open_gate()
     assert (ended.returncode, ended.stdout) == (2, "")
@@ -325,9 +365,8 @@ def test_a_hiccup_is_no_stall(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_loop_that_never_turns_again(folder: Path, tmp_path: Path) -> None:
     first = _sabotaged(tmp_path, "calls == 100 and time.sleep(60)")
-    started = time.monotonic()
     ended = _doctor("doctor", str(folder), first=first)
-    assert time.monotonic() - started < IN_TIME
+    assert ended.seconds < IN_TIME
     assert (ended.returncode, ended.stderr) == (1, "")
     assert "AsyncPath STALLED the loop" in ended.stdout
 
@@ -405,9 +444,14 @@ def test_the_clock_of_a_thread_stands_still_while_others_have_the_processor() ->
                 pass
             used, elapsed = time.thread_time() - used, time.perf_counter() - started
             assert clock.read() - before < used + (elapsed - used) / 4
-            before = clock.read()
-            time.sleep(0.05)
-            assert clock.read() - before > 0.045
+
+            def slept() -> float:
+                before = clock.read()
+                time.sleep(0.05)
+                return clock.read() - before
+
+            # What the host steals meanwhile is taken out, in ticks of 10 ms.
+            assert max(slept() for _ in range(5)) > 0.045
     finally:
         os.sched_setaffinity(0, allowed)
         for child in busy:

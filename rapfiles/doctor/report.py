@@ -129,7 +129,7 @@ def _table(findings: Findings, micro: str) -> Iterator[str]:
             _figure(_micro(measurement.percentile(99))),
             _figure(_micro(findings.typical(operation, way, CONCURRENT))),
             _figure(findings.ratio(operation, way, CONCURRENT)),
-            _figure(_milli(measurement.lag)),
+            _figure(_milli(None if measurement.lag is None else measurement.lag_of_loop)),
         )
         for operation, way, measurement in _rows(findings)
     ]
@@ -162,8 +162,8 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 def _legend(findings: Findings) -> Iterator[str]:
     yield "ratio: to the synchronous way in the same round; below 1 is faster."
-    yield "lag: how much too late a task that wakes every millisecond ran, at worst; for the synchronous way,"
-    yield "     one after the other, the loop may turn between two calls."
+    yield "lag: how much too late a task that wakes every millisecond ran, at worst, apart from waiting for a"
+    yield "     processor; for the synchronous way, one after the other, the loop may turn between two calls."
     total = findings.cached_operations + findings.worker_operations
     if total:
         share = 100 * findings.cached_operations / total
