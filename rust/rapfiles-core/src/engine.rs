@@ -1,9 +1,8 @@
 //! The engine: the one place where an operation goes in.
 
-use std::fs::File;
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::cached::{Attempt, Cached, IoVec, MountNumber, Room, Times};
@@ -14,9 +13,10 @@ use crate::fill::{Fill, TextFill};
 use crate::handle::{Burials, HandleJob};
 use crate::operation::Operation;
 use crate::outcome::Outcome;
-use crate::platform::NativePath;
-use crate::pool::{self, Pool};
+use crate::platform::{File, NativePath};
+use crate::pool::Pool;
 use crate::queue::{Detached, Job, Lane, Work};
+use crate::runtime;
 use crate::slices::{Sliced, Slices};
 use crate::ticket::Ticket;
 
@@ -43,9 +43,6 @@ pub struct Engine {
 
 static ENGINE: AtomicPtr<Engine> = AtomicPtr::new(ptr::null_mut());
 
-/// How often this process, or the ones it was forked from, have been a forked child.
-static FORKS: AtomicU32 = AtomicU32::new(0);
-
 /// A process, which tells a forked child from its parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Process(u32);
@@ -54,7 +51,7 @@ impl Process {
     /// This one.
     #[inline]
     pub(crate) fn current() -> Self {
-        Self(FORKS.load(Ordering::Relaxed))
+        Self(runtime::forks())
     }
 }
 
@@ -63,7 +60,7 @@ impl Engine {
     /// in it and the last of its workers.
     pub fn new(configuration: Configuration) -> Arc<Self> {
         crate::platform::at_fork(|| {
-            FORKS.fetch_add(1, Ordering::Relaxed);
+            runtime::count_fork();
             ENGINE.store(ptr::null_mut(), Ordering::Release);
         });
         Arc::new_cyclic(|engine| Self {
@@ -180,7 +177,7 @@ impl Engine {
 
     /// Closes a file that was only read, in a worker: even that may wait for a server or another process.
     pub(crate) fn close(&self, file: File) {
-        if !pool::in_worker() {
+        if !runtime::in_worker() {
             self.here().spawn(Lane::Unknown, move || drop(file));
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::error::{About, Error, Subject};
 use crate::keep_alive::KeepAlive;
@@ -12,6 +12,7 @@ use crate::outcome::Outcome;
 use crate::platform;
 use crate::queue::Lane;
 use crate::read::LargeFile;
+use crate::runtime;
 use crate::text::Text;
 use crate::ticket::Ticket;
 
@@ -100,9 +101,9 @@ impl Fill {
                 break;
             }
             let to = (from + PART).min(self.buffer.length);
-            let began = Instant::now();
+            let began = runtime::now();
             let read = self.read(from, to);
-            if began.elapsed() > SLOW_PART && self.large_pages.swap(false, Ordering::Relaxed) {
+            if runtime::elapsed(began) > SLOW_PART && self.large_pages.swap(false, Ordering::Relaxed) {
                 self.use_small_pages();
             }
             if let Err(error) = read {

@@ -33,6 +33,7 @@ mod progress;
 mod queue;
 mod read;
 mod resolve;
+mod runtime;
 mod slices;
 mod stream;
 mod text;

@@ -11,12 +11,10 @@
 //! job it may not take stands by, and the last one that is free takes none that may wait for another process. Tokio's
 //! blocking pool is no help here: it keeps what it has no thread for, and does not tell.
 
-use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::Duration;
 
 use crate::configuration::Configuration;
 use crate::counters::{Counters, Totals};
@@ -26,6 +24,7 @@ use crate::kind::Kind;
 use crate::outcome::Outcome;
 use crate::platform;
 use crate::queue::{Detached, Job, Lane, Queue, Work};
+use crate::runtime::{self, Condition};
 use crate::ticket::Ticket;
 use crate::timing::{LONGEST_LOOK, Timing};
 
@@ -84,8 +83,8 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct Pool {
     state: Mutex<State>,
-    work: Condvar,
-    standby: Condvar,
+    work: Condition,
+    standby: Condition,
     /// The number of queued jobs, for a lingering worker to look at without the lock.
     queued: AtomicUsize,
     max_workers: AtomicUsize,
@@ -95,15 +94,6 @@ pub(crate) struct Pool {
     engine: Weak<Engine>,
     pub(crate) totals: Totals,
     pub(crate) timing: Timing,
-}
-
-thread_local! {
-    static IN_WORKER: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Whether this thread is a worker.
-pub(crate) fn in_worker() -> bool {
-    IN_WORKER.get()
 }
 
 /// How a job ended.
@@ -127,8 +117,8 @@ impl Pool {
     pub(crate) fn new(configuration: Configuration, engine: Weak<Engine>) -> Self {
         Self {
             state: Mutex::new(State::default()),
-            work: Condvar::new(),
-            standby: Condvar::new(),
+            work: Condition::default(),
+            standby: Condition::default(),
             queued: AtomicUsize::new(0),
             max_workers: AtomicUsize::new(configuration.max_workers),
             in_vain: AtomicU32::new(0),
@@ -278,15 +268,14 @@ impl Pool {
         let Some(engine) = self.engine() else { return false };
         let most = self.max_workers.load(Ordering::Relaxed).saturating_add(STAND_INS);
         let work = move || engine.pool().work(&engine, role);
-        let started =
-            state.threads < most && thread::Builder::new().name("rapfiles".to_owned()).spawn(work).is_ok();
+        let started = state.threads < most && runtime::spawn(work).is_ok();
         state.refused = !started;
         state.threads += usize::from(started);
         started
     }
 
     fn work(&self, engine: &Engine, role: Role) {
-        IN_WORKER.set(true);
+        runtime::enter_worker();
         let mut state = self.lock();
         let identity = state.next_worker;
         state.next_worker += 1;
@@ -346,13 +335,12 @@ impl Pool {
                 continue;
             }
             state.parked += 1;
-            let (back, waited) =
-                self.work.wait_timeout(state, KEEP_ALIVE).unwrap_or_else(PoisonError::into_inner);
+            let (back, timed_out) = self.work.wait(&self.state, state, KEEP_ALIVE);
             state = back;
             state.parked -= 1;
             if state.coming > 0 {
                 state.coming -= 1;
-            } else if waited.timed_out() && state.queue.is_empty() && !state.standby_wanted {
+            } else if timed_out && state.queue.is_empty() && !state.standby_wanted {
                 return (state, None);
             }
         }
@@ -364,20 +352,8 @@ impl Pool {
         let in_vain = self.in_vain.load(Ordering::Relaxed);
         let patience =
             if in_vain < IN_VAIN || in_vain.is_multiple_of(TRY_AGAIN) { LINGER } else { SHORT_LINGER };
-        let until = Instant::now() + patience;
-        loop {
-            for _ in 0..32 {
-                if self.queued.load(Ordering::Acquire) > 0 {
-                    self.in_vain.store(0, Ordering::Relaxed);
-                    return;
-                }
-                std::hint::spin_loop();
-            }
-            if Instant::now() >= until {
-                self.in_vain.store(in_vain.wrapping_add(1), Ordering::Relaxed);
-                return;
-            }
-        }
+        let came = runtime::spin(runtime::now() + patience, || self.queued.load(Ordering::Acquire) > 0);
+        self.in_vain.store(if came { 0 } else { in_vain.wrapping_add(1) }, Ordering::Relaxed);
     }
 
     /// Watches the queue; returns with a job when it does not move, without one when there is nothing to watch.
@@ -388,7 +364,7 @@ impl Pool {
         let mut tick = STANDBY_TICK;
         loop {
             let taken = state.queue.taken();
-            state = self.standby.wait_timeout(state, tick).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.standby.wait(&self.state, state, tick).0;
             let job = if state.queue.is_empty() {
                 None
             } else {
@@ -452,19 +428,19 @@ impl Pool {
         let end = match work {
             Work::Operation(operation) => {
                 let kind = operation.kind();
-                let began = Instant::now();
+                let began = runtime::now();
                 let outcome = self.guard(|| operation.run(engine, &ticket));
-                self.timing.note(kind, began.elapsed());
+                self.timing.note(kind, runtime::elapsed(began));
                 End::Outcome(outcome)
             }
             Work::Handle(job) => {
                 let kind = job.kind();
-                let began = Instant::now();
+                let began = runtime::now();
                 let left = self.guard(|| {
                     job.run(&ticket);
                     Ok(())
                 });
-                self.timing.note(kind, began.elapsed());
+                self.timing.note(kind, runtime::elapsed(began));
                 left.map_or_else(|panic| End::Outcome(Err(panic)), |()| End::Left)
             }
             // Only the last of the workers that fill a buffer has an outcome.
@@ -524,22 +500,11 @@ impl Pool {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        runtime::lock(&self.state)
     }
 }
 
 /// Spins until the ticket is done, for [`LONGEST_LOOK`] at most.
 fn look_for(ticket: &Ticket) -> bool {
-    let until = Instant::now() + LONGEST_LOOK;
-    loop {
-        for _ in 0..32 {
-            if ticket.is_done() {
-                return true;
-            }
-            std::hint::spin_loop();
-        }
-        if Instant::now() >= until {
-            return false;
-        }
-    }
+    runtime::spin(runtime::now() + LONGEST_LOOK, || ticket.is_done())
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use crate::fill::{Fill, TextFill};
 use crate::handle::HandleJob;
 use crate::operation::Operation;
+use crate::runtime;
 use crate::stream::Steps;
 use crate::ticket::Ticket;
 
@@ -148,7 +149,7 @@ impl Queue {
 
     /// How many workers have been in one job for so long.
     pub(crate) fn busy_for(&self, time: Duration) -> usize {
-        let now = Instant::now();
+        let now = runtime::now();
         self.busy.iter().filter(|busy| now.duration_since(busy.since) >= time).count()
     }
 
@@ -160,7 +161,7 @@ impl Queue {
         if lane.running < max_workers_per_lane {
             return true;
         }
-        let now = Instant::now();
+        let now = runtime::now();
         let stuck =
             |busy: &&Busy| busy.lane == Lane::Special && now.duration_since(busy.since) >= stuck_after;
         lane.lane == Lane::Special
@@ -199,7 +200,7 @@ impl Queue {
 
     /// A worker begins the job that it has taken.
     pub(crate) fn begin(&mut self, worker: u64, lane: Lane) {
-        self.busy.push(Busy { worker, lane, since: Instant::now() });
+        self.busy.push(Busy { worker, lane, since: runtime::now() });
     }
 
     /// A worker has done its job.

@@ -1,6 +1,5 @@
 //! Reading whole files.
 
-use std::fs::File;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
@@ -12,7 +11,7 @@ use crate::engine::Engine;
 use crate::error::{About, Error, Subject};
 use crate::metadata::Metadata;
 use crate::outcome::Outcome;
-use crate::platform::{self, NativePath};
+use crate::platform::{self, File, NativePath};
 use crate::queue::Lane;
 use crate::slices::{MOST_SLICED, Sliced, Slices};
 use crate::text::{Codec, Newline, decode};

@@ -4,10 +4,11 @@
 //! therefore cheaper in total to copy what is in the page cache right here, and the loop is held for no longer than
 //! [`LONGEST_TURN`] at a time.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::cached::IoVec;
 use crate::platform;
+use crate::runtime;
 
 /// More is read by workers, several at once where there are processors for it.
 pub const MOST_SLICED: usize = 4 << 20;
@@ -71,7 +72,7 @@ impl Slices {
         start: *mut u8,
         mut read: impl FnMut(IoVec, u64) -> Option<usize>,
     ) -> Sliced {
-        let began = Instant::now();
+        let began = runtime::now();
         let mut last = began;
         loop {
             let rest = self.length - self.done;
@@ -90,7 +91,7 @@ impl Slices {
             if self.done == self.length {
                 return Sliced::Complete;
             }
-            let now = Instant::now();
+            let now = runtime::now();
             // Not when another slice like the last one would take too long.
             if now + (now - last) > began + LONGEST_TURN {
                 return Sliced::Pause;
@@ -102,6 +103,8 @@ impl Slices {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     /// Reads in slices what a file of this content has from `offset` on, `extent` bytes at most with each call.

@@ -12,7 +12,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::engine::{Engine, Process};
@@ -23,6 +23,7 @@ use crate::platform::NO_THREAD;
 use crate::pool::Reception;
 use crate::progress::Progress;
 use crate::queue::{Detached, Job, Lane, Work};
+use crate::runtime;
 use crate::ticket::Ticket;
 
 /// How long a worker stays with a stream before other jobs have their turn: far less than what counts as stuck, and far
@@ -127,7 +128,7 @@ pub struct Slice<'a> {
 impl Slice<'_> {
     /// Whether the step is to come to an end. Looks at the clock.
     pub fn is_over(&self) -> bool {
-        self.is_unwanted() || self.until.is_some_and(|until| Instant::now() >= until)
+        self.is_unwanted() || self.until.is_some_and(|until| runtime::now() >= until)
     }
 
     /// Whether nobody wants what the part has still to yield.
@@ -397,7 +398,7 @@ impl<S: Source> Drop for StepJob<S> {
 
 impl<S: Source> Shared<S> {
     fn lock(&self) -> MutexGuard<'_, State<S>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        runtime::lock(&self.state)
     }
 
     /// Ends a time under the lock: wakes the consumer if there is something for it, and drops what is not wanted any more.
@@ -443,7 +444,7 @@ impl<S: Source> Shared<S> {
 
     /// Steps until the queue is full, the time is up, or there is nothing to do.
     fn run(self: &Arc<Self>) {
-        let until = Instant::now() + STEP;
+        let until = runtime::now() + STEP;
         let mut state = self.lock();
         loop {
             // What another worker has left is looked for again, as long as this one has its time.
@@ -463,9 +464,9 @@ impl<S: Source> Shared<S> {
             }
 
             let slice = Slice { until: Some(until), ordinal, signals: &self.signals };
-            let began = Instant::now();
+            let began = runtime::now();
             let step = self.engine.pool().guard(|| claimed.part.step(&slice));
-            let ended = Instant::now();
+            let ended = runtime::now();
             self.engine.pool().timing.note(self.kind, ended - began);
 
             state = self.lock();

@@ -1,12 +1,11 @@
 //! Writing whole files, and cutting them to a length.
 
 use std::fmt;
-use std::fs::File;
 
 use crate::error::{About, Error, Subject};
 use crate::keep_alive::KeepAlive;
 use crate::outcome::Outcome;
-use crate::platform::{self, NativePath};
+use crate::platform::{self, File, NativePath};
 use crate::text::{Codec, Newline, TextSource};
 
 /// Bytes to be written.

@@ -7,7 +7,6 @@
 //! An update can become due between the look at the times and the read, when somebody writes to the file just then.
 //! That cannot be excluded; see [`MOMENT`] for how long it takes at most.
 
-use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,6 +16,7 @@ use std::time::{Duration, Instant};
 use super::linux::statx;
 use super::mounts::MountNumber;
 use crate::metadata::{Metadata, Timestamp};
+use crate::platform::File;
 
 /// For so long the times of an open file are taken to be as they were. Looking at them takes 0.2 µs.
 const MOMENT: Duration = Duration::from_micros(20);

@@ -1,6 +1,5 @@
 //! No kernel but Linux's makes the promise that tier 0 is built on, so everything is handed to a worker.
 
-use std::fs::File;
 use std::io;
 use std::time::Instant;
 
@@ -10,7 +9,7 @@ use crate::error::{About, Error};
 use crate::metadata::Metadata;
 use crate::operation::Operation;
 use crate::outcome::{FileSystem, Outcome};
-use crate::platform::{self, NativePath};
+use crate::platform::{self, File, NativePath};
 use crate::queue::Lane;
 use crate::slices::{Sliced, Slices};
 

@@ -1,10 +1,9 @@
 //! Tier 0 on Linux: `openat2(2)` with `RESOLVE_CACHED`, `statx(2)` without synchronisation, `preadv2(2)` with `RWF_NOWAIT`.
 
 use std::ffi::{CStr, OsStr};
-use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -21,9 +20,11 @@ use crate::handle::{Facts, OpenedFile};
 use crate::metadata::{self, Metadata, Timestamp};
 use crate::operation::Operation;
 use crate::outcome::{FileSystem, Outcome};
+use crate::platform::calls::{self, File, OwnedFd};
 use crate::platform::{NativePath, metadata_of_fd, only_reads, parent, set_blocking};
 use crate::queue::Lane;
 use crate::read::LargeFile;
+use crate::runtime;
 use crate::slices::{Sliced, Slices};
 use crate::text::{Codec, Newline, decode};
 
@@ -97,7 +98,7 @@ impl Cached {
             }
             Operation::SameFile { path, other } => self.same_file(engine, path, other),
             Operation::Open { path, flags, .. } if only_reads(*flags) => self.open(engine, path, *flags),
-            Operation::IsJunction { .. } => Ok((Ok(Outcome::Flag(false)), Instant::now())),
+            Operation::IsJunction { .. } => Ok((Ok(Outcome::Flag(false)), runtime::now())),
             _ => Err(No::NotCached),
         };
         match answer {
@@ -163,7 +164,7 @@ impl Cached {
     }
 
     fn stat(&self, engine: &Engine, path: &NativePath, follow: bool) -> Answer<Metadata> {
-        let began = Instant::now();
+        let began = runtime::now();
         let found = match self.find(path, follow)? {
             Ok(found) => found,
             Err(error) => return Ok((Err(error), began)),
@@ -184,7 +185,7 @@ impl Cached {
     }
 
     fn read(&self, engine: &Engine, path: &NativePath, mut room: Option<&mut dyn Room>) -> Answer<Outcome> {
-        let began = Instant::now();
+        let began = runtime::now();
         let place = self.known.place(path.to_bytes());
         if let Some(place) = place
             && let Some(known) = self.known.get(place, began)
@@ -233,7 +234,7 @@ impl Cached {
 impl Cached {
     /// Opens a regular file for reading.
     fn open(&self, engine: &Engine, path: &NativePath, flags: i32) -> Answer<Outcome> {
-        let began = Instant::now();
+        let began = runtime::now();
         let place = self.known.place(path.to_bytes());
         if let Some(place) = place
             && let Some(known) = self.known.get(place, began)
@@ -271,12 +272,12 @@ impl Cached {
 
     /// For how long a mount still rests, and how often it has made a loop wait.
     pub(crate) fn record(&self, mount: MountNumber) -> Option<(Duration, u32)> {
-        self.mounts.record(mount, Instant::now())
+        self.mounts.record(mount, runtime::now())
     }
 
     /// Whether tier 0 may be used on a mount now.
     pub(crate) fn permits(&self, mount: MountNumber) -> bool {
-        self.mounts.permit(mount, Instant::now()).is_some()
+        self.mounts.permit(mount, runtime::now()).is_some()
     }
 
     /// Reads from an open file, at its position where the offset is -1, if that is in the page cache.
@@ -291,7 +292,7 @@ impl Cached {
         rooms: &[IoVec],
         offset: i64,
     ) -> Option<usize> {
-        let began = Instant::now();
+        let began = runtime::now();
         let permit = self.mounts.permit(mount, began)?;
         let look = || Some(permit.is_due(&metadata_of_fd(file.as_raw_fd()).ok()?));
         // SAFETY: the caller's promise.
@@ -313,7 +314,7 @@ impl Cached {
         slices: &mut Slices,
         start: *mut u8,
     ) -> Sliced {
-        let began = Instant::now();
+        let began = runtime::now();
         let Some(permit) = self.mounts.permit(mount, began) else { return Sliced::Missing };
         let look = || Some(permit.is_due(&metadata_of_fd(file.as_raw_fd()).ok()?));
         if !times.permit(began, look) {
@@ -453,7 +454,7 @@ fn read_all_now(fd: &OwnedFd, size: u64, room: Option<&mut dyn Room>) -> Option<
 unsafe fn read_now(fd: RawFd, rooms: &[IoVec], offset: i64) -> Option<usize> {
     let count = rooms.len() as libc::c_int;
     // SAFETY: an `IoVec` is laid out as an `iovec`; for the rest, the caller's promise.
-    let read = unsafe { libc::preadv2(fd, rooms.as_ptr().cast(), count, offset, libc::RWF_NOWAIT) };
+    let read = unsafe { calls::preadv2(fd, rooms.as_ptr().cast(), count, offset, libc::RWF_NOWAIT) };
     usize::try_from(read).ok()
 }
 
@@ -463,15 +464,8 @@ fn open_cached(path: &CStr, flags: libc::c_int) -> Result<OwnedFd, i32> {
     how.flags = (flags | libc::O_CLOEXEC) as u64;
     how.resolve = libc::RESOLVE_CACHED;
     // SAFETY: the path is a C string, and `how` is as large as it says.
-    let fd = unsafe {
-        libc::syscall(
-            libc::SYS_openat2,
-            libc::AT_FDCWD,
-            path.as_ptr(),
-            &raw const how,
-            size_of::<libc::open_how>(),
-        )
-    };
+    let fd =
+        unsafe { calls::openat2(libc::AT_FDCWD, path.as_ptr(), &raw const how, size_of::<libc::open_how>()) };
     if fd < 0 {
         return Err(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO));
     }
@@ -485,7 +479,7 @@ pub(super) fn statx(fd: BorrowedFd<'_>) -> Option<(Metadata, MountNumber)> {
     let unique = if mount::has_statmount() { UNIQUE_MOUNT_NUMBER } else { 0 };
     // SAFETY: the path is an empty C string, and `stat` has room for the result.
     let result = unsafe {
-        libc::statx(
+        calls::statx(
             fd.as_raw_fd(),
             c"".as_ptr(),
             libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC,
@@ -550,7 +544,7 @@ fn doubt(path: &NativePath, fd: BorrowedFd<'_>, mount: MountNumber) -> Option<Do
 
 fn open_path(path: &NativePath) -> Option<OwnedFd> {
     // SAFETY: the path is a C string.
-    let fd = unsafe { libc::open(path.as_ptr(), libc::O_PATH | libc::O_CLOEXEC) };
+    let fd = unsafe { calls::open(path.as_ptr(), libc::O_PATH | libc::O_CLOEXEC, 0) };
     // SAFETY: the descriptor is new and nobody else's.
     (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
 }
@@ -624,7 +618,7 @@ mod tests {
         fs::write(&file, b"content").unwrap();
         // Otherwise reading it in the same tick of the clock would change its access time.
         let later = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
-        File::open(&file).unwrap().set_times(fs::FileTimes::new().set_accessed(later)).unwrap();
+        fs::File::open(&file).unwrap().set_times(fs::FileTimes::new().set_accessed(later)).unwrap();
         let operation = Operation::Read { path: native(&file) };
         match Cached::new().attempt(&engine(), &operation, &mut NoRoom) {
             Attempt::Answered(Ok(Outcome::Bytes(bytes)), _) => assert_eq!(bytes, b"content"),

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::access_time::Updates;
 use super::mounts::MountNumber;
+use crate::platform::calls;
 
 /// File systems that need neither a network nor another process, by the magic number of their super block.
 const LOCAL: &[(i64, &str)] = &[
@@ -106,7 +107,6 @@ pub(super) fn has_statmount() -> bool {
 
 /// By `statmount(2)` (Linux 6.8, `linux/mount.h`).
 fn by_statmount(unique_number: u64) -> Option<Description> {
-    const STATMOUNT: libc::c_long = 457;
     const SUPER_BLOCK_BASICS: u64 = 1;
     const MOUNT_BASICS: u64 = 2;
     const READ_ONLY: u64 = 1;
@@ -140,8 +140,7 @@ fn by_statmount(unique_number: u64) -> Option<Description> {
     // SAFETY: all zeros is a valid answer: it is made of numbers only.
     let mut answer: Answer = unsafe { std::mem::zeroed() };
     // SAFETY: the request is as large as it says, and so is the room for the answer.
-    let result =
-        unsafe { libc::syscall(STATMOUNT, &raw const request, &raw mut answer, size_of::<Answer>(), 0) };
+    let result = unsafe { calls::statmount(&raw const request, &raw mut answer, size_of::<Answer>()) };
     if result != 0 {
         let error = std::io::Error::last_os_error().raw_os_error();
         if matches!(error, Some(libc::EPERM | libc::ENOSYS)) {

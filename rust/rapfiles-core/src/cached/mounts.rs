@@ -9,6 +9,7 @@ use super::mount::{self, Locality};
 use super::overlay;
 use super::waits::Waits;
 use crate::metadata::Metadata;
+use crate::runtime;
 
 /// An attempt that takes longer has waited for something, or the thread had to wait for a processor.
 const SLOW: Duration = Duration::from_millis(1);
@@ -132,7 +133,7 @@ impl Mounts {
 
     /// Ends an attempt, and looks whether it has waited. Returns the time.
     pub(super) fn ended(&self, permit: Permit) -> Instant {
-        let now = Instant::now();
+        let now = runtime::now();
         let elapsed = now.saturating_duration_since(permit.began);
         let slow = elapsed > SLOW;
         if slow || permit.waits.is_some() {

@@ -3,6 +3,8 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use crate::platform::calls;
+
 /// A reading of the time in the run queue is used for so long: it takes some microseconds, and attempts are short.
 const FRESH: Duration = Duration::from_millis(100);
 
@@ -45,7 +47,7 @@ fn voluntary_switches() -> i64 {
     // SAFETY: all zeros is a valid `rusage`: it is made of numbers only.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: `usage` has room for the result.
-    unsafe { libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage) };
+    unsafe { calls::getrusage(libc::RUSAGE_THREAD, &raw mut usage) };
     #[allow(clippy::useless_conversion, reason = "the width differs between architectures")]
     i64::from(usage.ru_nvcsw)
 }

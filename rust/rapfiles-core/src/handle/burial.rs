@@ -1,7 +1,6 @@
 //! The end of a handle that nobody has closed: what is buffered is written, and the file is closed, in the background.
 
-use std::fs::File;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::handle::Handle;
@@ -9,24 +8,33 @@ use super::job;
 use super::writer::Writer;
 use crate::engine::Engine;
 use crate::error::{About, Subject};
-use crate::platform;
+use crate::platform::{self, File};
+use crate::runtime::{self, Condition};
 
 /// How many are under way. The engine has it, so that a forked child, which gets a new engine, does not wait for what its
 /// parent is closing.
 #[derive(Debug, Default)]
 pub(crate) struct Burials {
     under_way: Mutex<usize>,
-    none_left: Condvar,
+    none_left: Condition,
 }
 
 impl Burials {
     fn under_way(&self) -> MutexGuard<'_, usize> {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+        runtime::lock(&self.under_way)
     }
 
     /// Waits until there are none, at most for so long.
     pub(crate) fn wait(&self, most: Duration) {
-        let _ = self.none_left.wait_timeout_while(self.under_way(), most, |left| *left > 0);
+        let until = runtime::now() + most;
+        let mut under_way = self.under_way();
+        while *under_way > 0 {
+            let left = until.saturating_duration_since(runtime::now());
+            if left.is_zero() {
+                return;
+            }
+            under_way = self.none_left.wait(&self.under_way, under_way, left).0;
+        }
     }
 }
 

@@ -1,11 +1,10 @@
 //! What is known of a file from when it was opened.
 
-use std::fs::File;
 use std::time::Instant;
 
 use crate::cached::MountNumber;
 use crate::metadata::Metadata;
-use crate::platform;
+use crate::platform::{self, File};
 use crate::queue::Lane;
 
 /// What was found out about a file when it was opened, and does not change.

@@ -1,6 +1,5 @@
 //! What can be done with a handle without waiting, by whoever has the turn.
 
-use std::fs::File;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -17,7 +16,7 @@ use crate::cached::IoVec;
 use crate::error::{Error, Subject};
 use crate::memory::copied;
 use crate::outcome::Outcome;
-use crate::platform;
+use crate::platform::{self, File};
 use crate::slices::{Sliced, Slices};
 use crate::text::Text;
 use crate::ticket::Ticket;

@@ -7,10 +7,9 @@
 use std::cell::UnsafeCell;
 use std::collections::VecDeque;
 use std::fmt;
-use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, TryLockError};
 
 use super::burial::Burial;
 use super::decoder::Decoder;
@@ -27,7 +26,8 @@ use crate::cached::{IoVec, Times};
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Subject};
 use crate::outcome::Outcome;
-use crate::platform::{self, EventSignal};
+use crate::platform::{self, EventSignal, File};
+use crate::runtime;
 use crate::ticket::Ticket;
 
 /// What belongs to whoever has the turn, and while a worker has a task of theirs, to that.
@@ -119,7 +119,7 @@ impl Handle {
     }
 
     pub(super) fn shared(&self) -> Locked<'_> {
-        let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = runtime::lock(&self.shared);
         Locked { shared, known: &self.known }
     }
 

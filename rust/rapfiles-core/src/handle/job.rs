@@ -1,6 +1,5 @@
 //! What a worker does for a handle.
 
-use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
@@ -16,7 +15,7 @@ use crate::keep_alive::KeepAlive;
 use crate::kind::Kind;
 use crate::outcome::Outcome;
 use crate::parallel;
-use crate::platform;
+use crate::platform::{self, File};
 use crate::ticket::Ticket;
 use crate::write::Data;
 

@@ -1,6 +1,5 @@
 //! Opening files for handles.
 
-use std::fs::File;
 use std::sync::Arc;
 
 use super::facts::Facts;
@@ -8,7 +7,7 @@ use crate::cached;
 use crate::engine::Engine;
 use crate::error::{About, Error, Subject};
 use crate::outcome::Outcome;
-use crate::platform::{self, NativePath};
+use crate::platform::{self, File, NativePath};
 
 /// A file that has just been opened. Dropped, it is closed where that may wait.
 #[derive(Debug)]

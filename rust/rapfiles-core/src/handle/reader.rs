@@ -1,10 +1,9 @@
 //! The buffer for reading: what has been read ahead of the user.
 
-use std::fs::File;
 use std::io;
 
 use crate::cached::IoVec;
-use crate::platform::{self, EventSignal};
+use crate::platform::{self, EventSignal, File};
 
 /// How much is read ahead at first, and at most, where reading goes on in sequence.
 const FIRST_WINDOW: usize = 32 << 10;

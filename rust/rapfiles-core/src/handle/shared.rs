@@ -2,13 +2,13 @@
 //! who waits for what, what workers are at, and what is to be written.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard};
 
 use super::trace::{Salvage, Trace};
 use super::writer::Writer;
+use crate::platform::File;
 use crate::ticket::Ticket;
 
 /// What the lock protects.

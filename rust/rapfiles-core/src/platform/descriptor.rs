@@ -1,15 +1,15 @@
 //! The system calls on open files that all POSIX platforms share.
 
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, RawFd};
 
+use super::calls::{self, File};
 use super::{EventSignal, NativePath, checked, synchronise_data, synchronise_everything};
 
 /// Opens a file as `os.open` does, with the platform's own flags; never inherited by other programs.
 pub(crate) fn open_file(path: &NativePath, flags: i32, permissions: u32) -> io::Result<File> {
     // SAFETY: the path is a C string.
-    let fd = checked(|| unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC, permissions) })?;
+    let fd = checked(|| unsafe { calls::open(path.as_ptr(), flags | libc::O_CLOEXEC, permissions) })?;
     // SAFETY: the descriptor is new and nobody else's.
     Ok(unsafe { File::from_raw_fd(fd) })
 }
@@ -30,7 +30,7 @@ pub(crate) fn appends(flags: i32) -> bool {
 /// When there is no such descriptor.
 pub(crate) fn adopt(fd: RawFd) -> io::Result<File> {
     // SAFETY: no memory is involved.
-    checked(|| unsafe { libc::fcntl(fd, libc::F_GETFD) })?;
+    checked(|| unsafe { calls::fcntl(fd, libc::F_GETFD, 0) })?;
     // SAFETY: the descriptor is open, and whoever gave it has handed it over, or keeps it open for as long as the file
     // is used and has it forgotten instead of closed.
     Ok(unsafe { File::from_raw_fd(fd) })
@@ -50,11 +50,12 @@ pub(crate) fn into_descriptor(file: File) -> io::Result<RawFd> {
 #[cfg(target_os = "linux")]
 pub(crate) fn set_blocking(file: &File) -> io::Result<()> {
     // SAFETY: no memory is involved.
-    checked(|| unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFL, 0) }).map(drop)
+    checked(|| unsafe { calls::fcntl(file.as_raw_fd(), libc::F_SETFL, 0) }).map(drop)
 }
 
 pub(crate) fn is_terminal(file: &File) -> bool {
-    std::io::IsTerminal::is_terminal(file)
+    // SAFETY: no memory is involved.
+    unsafe { calls::isatty(file.as_raw_fd()) == 1 }
 }
 
 /// Reads once, at the file's position.
@@ -63,7 +64,7 @@ pub(crate) fn is_terminal(file: &File) -> bool {
 /// `start` must be valid for writes of `length` bytes.
 pub(crate) unsafe fn read(file: &File, start: *mut u8, length: usize) -> io::Result<usize> {
     // SAFETY: the caller's promise.
-    let read = checked(|| unsafe { libc::read(file.as_raw_fd(), start.cast(), length.min(MOST)) })?;
+    let read = checked(|| unsafe { calls::read(file.as_raw_fd(), start.cast(), length.min(MOST)) })?;
     Ok(read as usize)
 }
 
@@ -71,29 +72,33 @@ pub(crate) unsafe fn read(file: &File, start: *mut u8, length: usize) -> io::Res
 pub(crate) fn write(file: &File, bytes: &[u8]) -> io::Result<usize> {
     let (start, length) = (bytes.as_ptr().cast(), bytes.len().min(MOST));
     // SAFETY: the bytes are there to be read.
-    let written = checked(|| unsafe { libc::write(file.as_raw_fd(), start, length) })?;
+    let written = checked(|| unsafe { calls::write(file.as_raw_fd(), start, length) })?;
     Ok(written as usize)
 }
 
 /// Writes once, at an offset.
 pub(crate) fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<usize> {
-    std::os::unix::fs::FileExt::write_at(file, bytes, offset)
+    let (start, length) = (bytes.as_ptr().cast(), bytes.len().min(MOST));
+    // SAFETY: the bytes are there to be read.
+    let written =
+        checked(|| unsafe { calls::pwrite(file.as_raw_fd(), start, length, offset as libc::off_t) })?;
+    Ok(written as usize)
 }
 
 /// The most that macOS reads or writes in one call; Linux stops at a page less of its own accord.
-const MOST: usize = i32::MAX as usize;
+pub(super) const MOST: usize = i32::MAX as usize;
 
 /// Moves the file's position, as `lseek(2)` does.
 pub(crate) fn seek(file: &File, offset: i64, whence: i32) -> io::Result<u64> {
     // SAFETY: no memory is involved.
-    checked(|| unsafe { libc::lseek(file.as_raw_fd(), offset as libc::off_t, whence) })
+    checked(|| unsafe { calls::lseek(file.as_raw_fd(), offset as libc::off_t, whence) })
         .map(|position| position as u64)
 }
 
 /// Cuts an open file to a length, or extends it with zeros.
 pub(crate) fn set_length(file: &File, length: i64) -> io::Result<()> {
     // SAFETY: no memory is involved.
-    checked(|| unsafe { libc::ftruncate(file.as_raw_fd(), length as libc::off_t) }).map(drop)
+    checked(|| unsafe { calls::ftruncate(file.as_raw_fd(), length as libc::off_t) }).map(drop)
 }
 
 /// Waits until the device has the file's content, and its metadata unless `data_only`.
@@ -117,7 +122,7 @@ fn wait(file: &File, events: libc::c_short, interruption: Option<&EventSignal>) 
         libc::pollfd { fd: interruption.map_or(-1, EventSignal::fd), events: libc::POLLIN, revents: 0 },
     ];
     // SAFETY: the array is as long as it says; negative descriptors are passed over.
-    checked(|| unsafe { libc::poll(watched.as_mut_ptr(), watched.len() as libc::nfds_t, -1) })?;
+    checked(|| unsafe { calls::poll(watched.as_mut_ptr(), watched.len() as libc::nfds_t, -1) })?;
     Ok(watched[1].revents == 0)
 }
 

@@ -1,10 +1,10 @@
 //! The system calls that are Linux's own.
 
-use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd};
 
+use super::calls::{self, File, OwnedFd};
 use super::{NativePath, checked};
 use crate::metadata::{Metadata, Timestamp};
 use crate::outcome::FileSystemLimits;
@@ -108,7 +108,7 @@ pub(crate) fn remove_attribute(path: &NativePath, name: &NativePath, follow: boo
 /// An eventfd is both ends.
 pub(crate) fn create_event() -> io::Result<(OwnedFd, Option<OwnedFd>)> {
     // SAFETY: no memory is involved.
-    let fd = checked(|| unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
+    let fd = checked(|| unsafe { calls::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
     // SAFETY: the descriptor is new and nobody else's.
     Ok((unsafe { OwnedFd::from_raw_fd(fd) }, None))
 }
@@ -158,10 +158,10 @@ fn advise(start: *mut u8, length: usize, advice: i32) {
 
 pub(crate) fn synchronise_data(file: &File) -> io::Result<()> {
     // SAFETY: no memory is involved.
-    checked(|| unsafe { libc::fdatasync(file.as_raw_fd()) }).map(drop)
+    checked(|| unsafe { calls::fdatasync(file.as_raw_fd()) }).map(drop)
 }
 
 pub(crate) fn synchronise_everything(file: &File) -> io::Result<()> {
     // SAFETY: no memory is involved.
-    checked(|| unsafe { libc::fsync(file.as_raw_fd()) }).map(drop)
+    checked(|| unsafe { calls::fsync(file.as_raw_fd()) }).map(drop)
 }

@@ -1,6 +1,8 @@
 //! The system calls, one file for each platform, all of the same shape.
 
 #[cfg(unix)]
+pub(crate) mod calls;
+#[cfg(unix)]
 mod descriptor;
 #[cfg(target_os = "linux")]
 mod linux;
@@ -13,10 +15,14 @@ mod unix;
 #[cfg(windows)]
 mod windows;
 
+#[cfg(unix)]
+pub(crate) use calls::File;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
 #[cfg(target_os = "macos")]
 pub(crate) use macos::*;
+#[cfg(windows)]
+pub(crate) use std::fs::File;
 #[cfg(unix)]
 pub use unix::{EventSignal, NativePath};
 #[cfg(windows)]

@@ -1,14 +1,14 @@
 //! The system calls that all POSIX platforms share.
 
 use std::ffi::{CStr, CString, NulError, OsString};
-use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{create_event, fill_metadata, get_attribute_into, list_attributes_into, resolve};
+use super::calls::{self, File, OwnedFd};
+use super::{MOST, create_event, fill_metadata, get_attribute_into, list_attributes_into, resolve, write};
 use crate::directory::DirectoryListing;
 use crate::link::TargetKind;
 use crate::metadata::{Metadata, Timestamp};
@@ -92,7 +92,7 @@ pub(crate) fn checked<T: PartialEq + From<i8>>(mut call: impl FnMut() -> T) -> i
 fn open(path: &NativePath, flags: libc::c_int, mode: u32) -> io::Result<File> {
     // SAFETY: the path is a C string.
     let fd =
-        checked(|| unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC, libc::c_uint::from(mode)) })?;
+        checked(|| unsafe { calls::open(path.as_ptr(), flags | libc::O_CLOEXEC, libc::c_uint::from(mode)) })?;
     // SAFETY: the descriptor is new and nobody else's.
     Ok(unsafe { File::from_raw_fd(fd) })
 }
@@ -117,7 +117,7 @@ pub(crate) fn create(path: &NativePath, mode: u32, exclusive: bool) -> io::Resul
 /// Closes a file and says whether that succeeded, which dropping it does not.
 pub(crate) fn close(file: File) -> io::Result<()> {
     // SAFETY: the descriptor is ours, and nobody uses it afterwards.
-    let closed = unsafe { libc::close(file.into_raw_fd()) };
+    let closed = unsafe { calls::close(file.into_raw_fd()) };
     match io::Error::last_os_error() {
         _ if closed == 0 => Ok(()),
         // The descriptor is gone all the same; closing it again might close somebody else's.
@@ -138,9 +138,9 @@ pub(crate) fn read_to_end(file: &File, content: &mut Vec<u8>, offset: Option<u64
         let (start, length) = (room.as_mut_ptr().cast(), room.len());
         let read = checked(|| match at {
             // SAFETY: the spare room is ours to be written to.
-            Some(offset) => unsafe { libc::pread(file.as_raw_fd(), start, length, offset as libc::off_t) },
+            Some(offset) => unsafe { calls::pread(file.as_raw_fd(), start, length, offset as libc::off_t) },
             // SAFETY: as above.
-            None => unsafe { libc::read(file.as_raw_fd(), start, length) },
+            None => unsafe { calls::read(file.as_raw_fd(), start, length) },
         })? as usize;
         if read == 0 {
             return Ok(());
@@ -153,12 +153,21 @@ pub(crate) fn read_to_end(file: &File, content: &mut Vec<u8>, offset: Option<u64
 
 /// Reads once at an offset.
 pub(crate) fn read_at(file: &File, part: &mut [u8], offset: u64) -> io::Result<usize> {
-    std::os::unix::fs::FileExt::read_at(file, part, offset)
+    let (start, length) = (part.as_mut_ptr().cast(), part.len().min(MOST));
+    // SAFETY: the part is there to be written to.
+    let read = checked(|| unsafe { calls::pread(file.as_raw_fd(), start, length, offset as libc::off_t) })?;
+    Ok(read as usize)
 }
 
 /// Writes everything, however often the kernel takes only a part.
-pub(crate) fn write_all(mut file: &File, bytes: &[u8]) -> io::Result<()> {
-    io::Write::write_all(&mut file, bytes)
+pub(crate) fn write_all(file: &File, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match write(file, bytes)? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => bytes = &bytes[written..],
+        }
+    }
+    Ok(())
 }
 
 /// The length of an open file, if it has one.
@@ -168,7 +177,7 @@ pub(crate) fn length_of(file: &File) -> io::Result<u64> {
 
 pub(crate) fn truncate(path: &NativePath, length: i64) -> io::Result<()> {
     // SAFETY: the path is a C string.
-    checked(|| unsafe { libc::truncate(path.as_ptr(), length as libc::off_t) }).map(drop)
+    checked(|| unsafe { calls::truncate(path.as_ptr(), length as libc::off_t) }).map(drop)
 }
 
 /// `stat(2)` or `lstat(2)`.
@@ -176,7 +185,7 @@ pub(crate) fn metadata(path: &NativePath, follow: bool) -> io::Result<Metadata> 
     let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
     fill_metadata(|stat| {
         // SAFETY: the path is a C string and `stat` has room for the result.
-        checked(|| unsafe { libc::fstatat(libc::AT_FDCWD, path.as_ptr(), stat, flags) })
+        checked(|| unsafe { calls::fstatat(libc::AT_FDCWD, path.as_ptr(), stat, flags) })
     })
 }
 
@@ -189,7 +198,7 @@ pub(crate) fn metadata_of(file: &File) -> io::Result<Metadata> {
 pub(crate) fn metadata_of_fd(fd: i32) -> io::Result<Metadata> {
     fill_metadata(|stat| {
         // SAFETY: `stat` has room for the result.
-        checked(|| unsafe { libc::fstat(fd, stat) })
+        checked(|| unsafe { calls::fstat(fd, stat) })
     })
 }
 
@@ -253,23 +262,23 @@ pub(crate) fn set_times(
 
 pub(crate) fn make_directory(path: &NativePath, mode: u32) -> io::Result<()> {
     // SAFETY: the path is a C string.
-    checked(|| unsafe { libc::mkdir(path.as_ptr(), mode as libc::mode_t) }).map(drop)
+    checked(|| unsafe { calls::mkdir(path.as_ptr(), mode as libc::mode_t) }).map(drop)
 }
 
 pub(crate) fn remove_directory(path: &NativePath) -> io::Result<()> {
     // SAFETY: the path is a C string.
-    checked(|| unsafe { libc::rmdir(path.as_ptr()) }).map(drop)
+    checked(|| unsafe { calls::rmdir(path.as_ptr()) }).map(drop)
 }
 
 pub(crate) fn unlink(path: &NativePath) -> io::Result<()> {
     // SAFETY: the path is a C string.
-    checked(|| unsafe { libc::unlink(path.as_ptr()) }).map(drop)
+    checked(|| unsafe { calls::unlink(path.as_ptr()) }).map(drop)
 }
 
 /// POSIX's rename always replaces.
 pub(crate) fn rename(path: &NativePath, target: &NativePath, _replace: bool) -> io::Result<()> {
     // SAFETY: both paths are C strings.
-    checked(|| unsafe { libc::rename(path.as_ptr(), target.as_ptr()) }).map(drop)
+    checked(|| unsafe { calls::rename(path.as_ptr(), target.as_ptr()) }).map(drop)
 }
 
 pub(crate) fn symlink(target: &NativePath, path: &NativePath, _kind: TargetKind) -> io::Result<()> {
@@ -520,13 +529,13 @@ impl EventSignal {
         let fd = self.writable.as_ref().unwrap_or(&self.readable).as_raw_fd();
         // Fails only when it is readable already.
         // SAFETY: the eight bytes are there to be read.
-        let _ = checked(|| unsafe { libc::write(fd, one.as_ptr().cast(), one.len()) });
+        let _ = checked(|| unsafe { calls::write(fd, one.as_ptr().cast(), one.len()) });
     }
 
     /// Makes the descriptor unreadable.
     pub fn clear(&self) {
         let mut room = [0_u8; 256];
         // SAFETY: the room is there to be written to.
-        let _ = checked(|| unsafe { libc::read(self.fd(), room.as_mut_ptr().cast(), room.len()) });
+        let _ = checked(|| unsafe { calls::read(self.fd(), room.as_mut_ptr().cast(), room.len()) });
     }
 }
