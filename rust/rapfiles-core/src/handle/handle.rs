@@ -186,7 +186,7 @@ impl Handle {
     }
 
     /// Whether the kernel has everything that was accepted, and there is no error to be told of.
-    pub(super) fn is_settled(&self) -> bool {
+    pub fn is_settled(&self) -> bool {
         !self.known.unsettled.load(Ordering::Acquire)
     }
 

@@ -34,6 +34,11 @@ impl Ahead {
         self.size.load(Ordering::Relaxed) == 0 || self.results().is_empty()
     }
 
+    /// Whether nothing lies here, nor is about to: the one before was no such read.
+    pub(crate) fn is_off(&self) -> bool {
+        self.size.load(Ordering::Relaxed) == 0
+    }
+
     /// Takes the result of the next read of this size, if it is here or can be had without waiting.
     pub(crate) fn take(
         &self,

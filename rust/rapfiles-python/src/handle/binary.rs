@@ -91,6 +91,21 @@ impl Request for Read {
         "read"
     }
 
+    fn at_hand(
+        &mut self,
+        py: Python<'_>,
+        file: &OpenFile,
+        guard: &mut Guard<'_>,
+    ) -> Option<PyResult<Py<PyAny>>> {
+        let bytes = guard.available().get(..self.size)?;
+        if !file.readable || !guard.is_settled() || !file.ahead.is_off() {
+            return None;
+        }
+        let bytes = PyBytes::new(py, bytes).into_any().unbind();
+        guard.consume(self.size);
+        Some(Ok(bytes))
+    }
+
     fn advance(
         &mut self,
         py: Python<'_>,

@@ -58,7 +58,18 @@ pub(crate) trait Request: Send + Sync {
         outcome: Option<Outcome>,
     ) -> PyResult<Step>;
 
-    /// The same for what needs no turn.
+    /// The result, if it is at hand. Most operations on small pieces end here, so this is to be as short as can be. Must
+    /// not run Python code.
+    fn at_hand(
+        &mut self,
+        _py: Python<'_>,
+        _file: &OpenFile,
+        _guard: &mut Guard<'_>,
+    ) -> Option<PyResult<Py<PyAny>>> {
+        None
+    }
+
+    /// What [`Request::advance`] does, for what needs no turn.
     fn advance_beside(
         &mut self,
         _py: Python<'_>,
@@ -191,6 +202,12 @@ impl FileWork {
 
     /// Goes on as far as possible.
     pub(crate) fn advance(&mut self, py: Python<'_>) -> Progress {
+        if matches!(self.phase, Phase::Start)
+            && let Some(answer) = self.at_hand(py)
+        {
+            self.phase = Phase::Over;
+            return Progress::Done(answer);
+        }
         match self.go_on(py) {
             Ok(Progress::Done(value)) => {
                 self.end();
@@ -207,6 +224,14 @@ impl FileWork {
                 Progress::Done(Err(error))
             }
         }
+    }
+
+    /// The result, if nobody has the turn and it is at hand.
+    fn at_hand(&mut self, py: Python<'_>) -> Option<PyResult<Py<PyAny>>> {
+        let file = self.file.get();
+        // SAFETY: the guard is gone before the GIL is let go of, and nothing here runs Python code.
+        let mut guard = unsafe { begin_briefly(py, &file.handle) }?;
+        self.request.at_hand(py, file, &mut guard)
     }
 
     /// The operation is over, and so is its turn.
