@@ -198,6 +198,11 @@ impl Permit {
         self.began
     }
 
+    /// Whether reading any file of this mount never does what [`Permit::is_due`] tells of.
+    pub(super) fn is_never_due(&self) -> bool {
+        matches!(self.updates, Updates::Never | Updates::InMemory)
+    }
+
     /// Whether reading a file with these times may have the file system wait.
     pub(super) fn is_due(&self, metadata: &Metadata) -> bool {
         self.updates.due(self.number, metadata)
