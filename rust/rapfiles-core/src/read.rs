@@ -19,6 +19,10 @@ use crate::text::{Codec, Newline, decode};
 /// Above this size, the content goes straight into the caller's buffer: copying it on the loop would take too long.
 pub(crate) const LARGE: u64 = 256 << 10;
 
+/// More than this of a whole file is read by workers, where several can do so at once: that takes less time than the
+/// slices, although two threads have to be woken.
+const MOST_ALONE: usize = 3 << 20;
+
 /// The most large files that stay open while the caller makes room for them.
 const MOST_OPEN: usize = 16;
 
@@ -96,10 +100,12 @@ impl LargeFile {
     /// # Safety
     /// `start` must be valid for writes of `size()` bytes and of one more.
     pub unsafe fn advance(&self, slices: &mut Slices, start: *mut u8) -> Sliced {
+        let engine = self.engine.here();
+        let most = if engine.configuration().usable_cpus > 1 { MOST_ALONE } else { MOST_SLICED };
         match (self.file.get(), self.mount) {
             // SAFETY: the caller's promise.
-            (Some(file), Some(mount)) if self.size <= MOST_SLICED => unsafe {
-                self.engine.here().read_slices(file, mount, &self.times, slices, start)
+            (Some(file), Some(mount)) if self.size <= most => unsafe {
+                engine.read_slices(file, mount, &self.times, slices, start)
             },
             _ => Sliced::Missing,
         }

@@ -14,8 +14,14 @@ use crate::runtime;
 pub const MOST_SLICED: usize = 4 << 20;
 /// For so long the loop is held at a time: less than the 50 µs that are promised, for what Python does around it.
 const LONGEST_TURN: Duration = Duration::from_micros(40);
-/// So much is read with one call: some 10 µs of copying, three times as long into memory that nobody has used before.
-const SLICE: usize = 64 << 10;
+/// So much is read with the first call of a turn, some 5 µs of copying and three times as long into memory that nobody has
+/// used before, to see how fast it goes …
+const FIRST_SLICE: usize = 64 << 10;
+/// … and with each further one as much as that fits into what is left of the turn, …
+const LARGEST_SLICE: usize = 256 << 10;
+/// … in whole pages. For less, it is not worth a call.
+const SMALLEST_SLICE: usize = 16 << 10;
+const PAGE: usize = 4 << 10;
 
 /// From this size on, glibc takes the memory for a result from the kernel, and gives it back, until it learns better.
 const LARGE: usize = 128 << 10;
@@ -73,32 +79,43 @@ impl Slices {
         mut read: impl FnMut(IoVec, u64) -> Option<usize>,
     ) -> Sliced {
         let began = runtime::now();
+        let until = began + LONGEST_TURN;
         let mut last = began;
+        let mut slice = FIRST_SLICE;
         loop {
             let rest = self.length - self.done;
-            let wanted = rest.min(SLICE);
+            let wanted = if slice < rest { slice / PAGE * PAGE } else { rest };
             // Asked for one byte more than the file had, the last call tells whether it has grown.
             let more = usize::from(self.to_end && wanted == rest);
             // SAFETY: the caller's promise.
             let room = IoVec { start: unsafe { start.add(self.done) }, length: wanted + more };
-            match read(room, self.offset + self.done as u64) {
+            let count = match read(room, self.offset + self.done as u64) {
                 None => return Sliced::Missing,
                 Some(0) => return if rest == 0 { Sliced::Complete } else { Sliced::End(self.done) },
                 Some(count) if count > rest => return Sliced::Missing,
                 // The kernel had only a part of the slice at hand, or the file ends within it: the next call tells.
-                Some(count) => self.done += count,
-            }
+                Some(count) => count,
+            };
+            self.done += count;
             if self.done == self.length {
                 return Sliced::Complete;
             }
             let now = runtime::now();
-            // Not when another slice like the last one would take too long.
-            if now + (now - last) > began + LONGEST_TURN {
+            let fits =
+                fitting(count, now.saturating_duration_since(last), until.saturating_duration_since(now));
+            slice = fits.min(LARGEST_SLICE);
+            if slice < SMALLEST_SLICE.min(self.length - self.done) {
                 return Sliced::Pause;
             }
             last = now;
         }
     }
+}
+
+/// How much can be read in the time that is left, where the slice before has taken so long.
+fn fitting(count: usize, took: Duration, left: Duration) -> usize {
+    // A turn is short enough for neither to be beyond 64 bits.
+    (count as u64 * left.as_nanos() as u64 / (took.as_nanos() as u64).max(1)) as usize
 }
 
 #[cfg(test)]
@@ -130,9 +147,9 @@ mod tests {
 
     #[test]
     fn everything_arrives_in_whatever_pieces() {
-        let content: Vec<u8> = (0..SLICE * 3).map(|number| (number / 7) as u8).collect();
-        for length in [1, SLICE - 1, SLICE, SLICE + 1, SLICE * 2 - 5] {
-            for extent in [usize::MAX, SLICE, 4096] {
+        let content: Vec<u8> = (0..FIRST_SLICE * 3).map(|number| (number / 7) as u8).collect();
+        for length in [1, FIRST_SLICE - 1, FIRST_SLICE, FIRST_SLICE + 1, FIRST_SLICE * 2 - 5] {
+            for extent in [usize::MAX, FIRST_SLICE, 4096] {
                 let (sliced, read) = read(&content, 5, length, false, extent);
                 assert_eq!((sliced, &read[..]), (Sliced::Complete, &content[5..5 + length]));
             }
@@ -143,11 +160,11 @@ mod tests {
 
     #[test]
     fn what_has_shrunk_ends_and_what_has_grown_is_for_a_worker() {
-        let content = vec![7; SLICE * 2];
-        assert_eq!(read(&content, 0, SLICE * 2 + 1, true, usize::MAX).0, Sliced::End(SLICE * 2));
-        assert_eq!(read(&content, 0, SLICE * 3, false, 4096).0, Sliced::End(SLICE * 2));
-        assert_eq!(read(&content, 0, SLICE * 2 - 1, true, usize::MAX).0, Sliced::Missing);
-        assert_eq!(read(&content, 0, SLICE * 2 - 1, false, usize::MAX).0, Sliced::Complete);
+        let content = vec![7; FIRST_SLICE * 2];
+        assert_eq!(read(&content, 0, FIRST_SLICE * 2 + 1, true, usize::MAX).0, Sliced::End(FIRST_SLICE * 2));
+        assert_eq!(read(&content, 0, FIRST_SLICE * 3, false, 4096).0, Sliced::End(FIRST_SLICE * 2));
+        assert_eq!(read(&content, 0, FIRST_SLICE * 2 - 1, true, usize::MAX).0, Sliced::Missing);
+        assert_eq!(read(&content, 0, FIRST_SLICE * 2 - 1, false, usize::MAX).0, Sliced::Complete);
     }
 
     #[test]
