@@ -51,7 +51,7 @@ pub use engine::{Answer, Engine};
 pub use error::{Error, Subject};
 pub use fill::{Fill, TextFill};
 pub use handle::{
-    Adoption, Decoder, Facts, Fetched, Form, Guard, Handle, HandleJob, LineBatch, LineEnds, MOST_NOW,
+    Adoption, Decoder, Facts, Fetched, Form, Guard, Handle, HandleJob, LineBatch, LineEnds, MOST_NOW, Mark,
     OpenedFile, Place, Position, Salvage, Task, TaskRoom, Turn, Undecoded, Until, Wish, Written,
 };
 pub use keep_alive::{KeepAlive, release_memory};

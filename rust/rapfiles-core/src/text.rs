@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::TryReserveError;
 use std::fmt;
 
+use crate::handle::Mark;
 use crate::memory::{copied, extend};
 use crate::parallel;
 use crate::write::Data;
@@ -51,6 +52,8 @@ pub struct Text {
     highest: Highest,
     /// Where each part of a large text begins: byte and character; and where the last one ends.
     parts: Vec<(usize, usize)>,
+    /// Where the file was that it was taken from.
+    mark: Option<Mark>,
 }
 
 /// The least of Python's string layouts that holds a text, by its highest code point.
@@ -78,12 +81,17 @@ impl Text {
     pub(crate) fn lossy(content: &[u8]) -> Self {
         let content = String::from_utf8_lossy(content).into_owned().into_bytes();
         let (chars, highest) = measure(&content);
-        Self { content, latin1: false, chars, highest, parts: Vec::new() }
+        Self { content, latin1: false, chars, highest, parts: Vec::new(), mark: None }
     }
 
-    /// The encoded content.
-    pub(crate) fn into_content(self) -> Vec<u8> {
-        self.content
+    /// The same text, taken from a file that was there before.
+    pub(crate) fn taken_from(self, mark: Option<Mark>) -> Self {
+        Self { mark, ..self }
+    }
+
+    /// The encoded content, and where the file was that it was taken from.
+    pub(crate) fn into_parts(self) -> (Vec<u8>, Option<Mark>) {
+        (self.content, self.mark)
     }
 
     /// The number of characters.
@@ -276,7 +284,7 @@ pub(crate) fn decode(content: Vec<u8>, codec: Codec, newline: Newline) -> Result
         chars += count;
         parts.push((*end, chars));
     }
-    Ok(Text { content, latin1: codec == Codec::Latin1 && !ascii, chars, highest, parts })
+    Ok(Text { content, latin1: codec == Codec::Latin1 && !ascii, chars, highest, parts, mark: None })
 }
 
 /// The number of characters in valid UTF-8, and the layout that holds them.

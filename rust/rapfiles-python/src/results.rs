@@ -118,7 +118,7 @@ pub(crate) fn convert(py: Python<'_>, outcome: Outcome, room: Option<Py<PyAny>>)
         Outcome::InRoom | Outcome::TextFilled(_) => room.unwrap_or_else(|| py.None()),
         Outcome::Large(file) => return Ok(Converted::Large(file)),
         Outcome::Filled { length, tail } => filled(py, room, length, &tail)?,
-        Outcome::Text(content) => return text(py, content),
+        Outcome::Text(content) => return text(py, content).map_err(|(error, _)| error),
         Outcome::Unencodable | Outcome::WouldBlock | Outcome::Lines(_) => py.None(),
         Outcome::Opened(opened) => Py::new(py, Opened::new(*opened))?.into_any(),
         Outcome::Metadata(metadata) => stat_result::build(py, &metadata)?,
@@ -159,10 +159,16 @@ pub(crate) fn filled(
     Ok(bytes_of(py, &changed)?.into_any().unbind())
 }
 
-fn text(py: Python<'_>, text: Text) -> PyResult<Converted> {
-    let length = ffi::Py_ssize_t::try_from(text.chars()).map_err(|_| PyMemoryError::new_err(()))?;
+pub(crate) fn text(py: Python<'_>, text: Text) -> Result<Converted, (PyErr, Box<Text>)> {
+    let Ok(length) = ffi::Py_ssize_t::try_from(text.chars()) else {
+        return Err((PyMemoryError::new_err(()), Box::new(text)));
+    };
     // SAFETY: the call makes a string whose content nobody has set yet.
-    let room = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyUnicode_New(length, text.highest())) }?;
+    let room = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyUnicode_New(length, text.highest())) };
+    let room = match room {
+        Ok(room) => room,
+        Err(error) => return Err((error, Box::new(text))),
+    };
     if length == 0 {
         return Ok(Converted::Value(room.unbind()));
     }

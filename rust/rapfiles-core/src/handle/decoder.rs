@@ -6,6 +6,7 @@
 
 use std::collections::TryReserveError;
 
+use super::mark::Mark;
 use crate::memory::{copied, extend, joined};
 use crate::text::{Codec, Newline, Text, decode};
 
@@ -123,6 +124,19 @@ impl Decoder {
             exhausted: false,
             ratio: 0.0,
         }
+    }
+
+    /// A decoder in the same state.
+    ///
+    /// # Errors
+    /// When there is no memory.
+    pub(super) fn try_clone(&self) -> Result<Self, TryReserveError> {
+        Ok(Self {
+            chunk: copied(&self.chunk)?,
+            undecoded: copied(&self.undecoded)?,
+            input: self.input.as_deref().map(copied).transpose()?,
+            ..*self
+        })
     }
 
     /// Whether it decodes by itself.
@@ -406,14 +420,24 @@ impl Decoder {
         (self.used, self.scanned, self.input) = (0, 0, None);
     }
 
+    /// Gives back what was taken last, so many bytes from here on; `false` where the characters are gone since.
+    pub(super) fn give_back(&mut self, used: usize, taken: usize) -> bool {
+        let are_there = self.used == used + taken && self.used <= self.chunk.len();
+        if are_there {
+            (self.used, self.scanned) = (used, 0);
+        }
+        are_there
+    }
+
     /// Takes the first bytes as a text of its own.
     ///
     /// # Errors
     /// When there is no memory.
     pub fn take_text(&mut self, bytes: usize) -> Result<Text, TryReserveError> {
         let content = copied(&self.chunk[self.used..self.used + bytes])?;
+        let mark = Mark::Decoded(self.used);
         self.used += bytes;
-        Ok(self.text(content))
+        Ok(self.text(content).taken_from(Some(mark)))
     }
 
     fn text(&self, content: Vec<u8>) -> Text {

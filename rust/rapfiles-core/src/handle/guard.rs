@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use super::decoder::{Decoder, Undecoded, line_feed_in};
 use super::handle::{Handle, Possession, in_use};
 use super::job::{self, HandleJob};
+use super::mark::Mark;
 use super::shared::Shared;
 use super::trace::Salvage;
 use super::turn::{Turn, WANTED};
@@ -24,6 +25,8 @@ use crate::write::Data;
 
 /// The most that is read on the loop at once: about 20 µs of copying.
 pub const MOST_NOW: usize = 128 << 10;
+/// From so many bytes on, a text may be laid out by a worker.
+const SHORT: usize = 16 << 10;
 /// A read of so many bytes is not worth reading ahead for, because that would copy everything twice.
 const NO_READING_AHEAD: usize = 32 << 10;
 
@@ -188,7 +191,24 @@ impl<'a> Guard<'a> {
         match (salvage, &mut own.decoder) {
             (Salvage::Text(text), Some(decoder)) => decoder.put_back(text),
             (Salvage::Bytes(bytes) | Salvage::Text(bytes), _) => own.reader.put_back(&bytes),
+            (Salvage::Since(mark), Some(decoder)) => {
+                if let Some(file) = &own.file {
+                    mark.go_back(file, &mut own.reader, decoder, 0);
+                }
+            }
+            (Salvage::Since(_), None) => {}
         }
+    }
+
+    /// Gives text back that was taken from the decoder, and that nobody has been told of.
+    pub fn give_back(&mut self, text: Text) {
+        self.own_mut().give_back(text);
+    }
+
+    /// Where a text file is, to go back there; `None` where that is not possible.
+    pub fn mark(&self) -> Option<Mark> {
+        let Possession { file: Some(file), reader, decoder: Some(decoder) } = self.own() else { return None };
+        Mark::set(file, reader, decoder, self.handle.facts.regular)
     }
 
     /// The buffer is used up, and what comes behind has been read past it.
@@ -331,10 +351,22 @@ impl<'a> Guard<'a> {
     /// # Errors
     /// When it is not valid in that encoding.
     pub fn decode_rest(&mut self) -> Option<Result<Text, Undecoded>> {
-        let Possession { reader, decoder, .. } = self.own_mut();
+        // Of a short text, the string is made at once.
+        let mark = if self.available().len() > SHORT { self.mark() } else { None };
+        let Possession { reader, decoder, file } = self.own_mut();
         let Ok(rest) = copied(reader.available()) else { return Some(Err(Undecoded::OutOfMemory)) };
         reader.clear();
-        Some(decoder.as_mut()?.decode_rest(rest))
+        let decoder = decoder.as_mut()?;
+        Some(match decoder.decode_rest(rest) {
+            Ok(text) => Ok(text.taken_from(mark)),
+            Err(Undecoded::OutOfMemory) => {
+                if let (Some(mark), Some(file)) = (mark, file) {
+                    mark.go_back(file, reader, decoder, 0);
+                }
+                Err(Undecoded::OutOfMemory)
+            }
+            Err(undecoded) => Err(undecoded),
+        })
     }
 
     /// Moves the file's position back to where the user is, if that needs no waiting.

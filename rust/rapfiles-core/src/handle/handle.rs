@@ -28,6 +28,7 @@ use crate::error::{Error, Subject};
 use crate::outcome::Outcome;
 use crate::platform::{self, EventSignal, File};
 use crate::runtime;
+use crate::text::Text;
 use crate::ticket::Ticket;
 
 /// What belongs to whoever has the turn, and while a worker has a task of theirs, to that.
@@ -36,6 +37,21 @@ pub(super) struct Possession {
     pub(super) file: Option<Arc<File>>,
     pub(super) reader: Reader,
     pub(super) decoder: Option<Box<Decoder>>,
+}
+
+impl Possession {
+    /// Gives text back that was taken from the decoder.
+    pub(super) fn give_back(&mut self, text: Text) {
+        let Some(decoder) = &mut self.decoder else { return };
+        let (content, mark) = text.into_parts();
+        let back = match (mark, &self.file) {
+            (Some(mark), Some(file)) => mark.go_back(file, &mut self.reader, decoder, content.len()),
+            _ => false,
+        };
+        if !back {
+            decoder.put_back(content);
+        }
+    }
 }
 
 /// An open file with its buffers.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::batch::LineBatch;
 use super::decoder::{Chunk, Decoder, Undecoded};
 use super::handle::{Handle, Possession, in_use};
+use super::mark::Mark;
 use super::reader::{Filled, Reader, no_memory};
 use super::trace::Trace;
 use super::writer::Writer;
@@ -393,10 +394,7 @@ impl Drop for HandleJob {
                 // Text that was to be laid out has been taken from the decoder.
                 if let Some(Task::LayOut(fill)) = task.take() {
                     // SAFETY: as for a task that is run.
-                    let own = unsafe { self.handle.possession() };
-                    if let Some(decoder) = &mut own.decoder {
-                        decoder.put_back(fill.into_text().into_content());
-                    }
+                    unsafe { self.handle.possession() }.give_back(fill.into_text());
                 }
                 self.handle.job_ended(trace, None);
             }
@@ -588,7 +586,20 @@ fn run_text(
     /// Of lines, so much is decoded at once: a fraction of a millisecond's work.
     const BATCH: usize = 256 << 10;
     match task {
-        Task::ReadText { characters } => read_text(file, reader, decoder, *characters, signal),
+        Task::ReadText { characters } => {
+            let mark = Mark::set(file, reader, decoder, signal.is_none());
+            match read_text(file, reader, decoder, *characters, signal) {
+                Ok(Outcome::Text(text)) if mark.is_some() => Ok(Outcome::Text(text.taken_from(mark))),
+                Err(error) => {
+                    // What was read before can be read once more.
+                    if let Some(mark) = mark {
+                        mark.go_back(file, reader, decoder, 0);
+                    }
+                    Err(error)
+                }
+                outcome => outcome,
+            }
+        }
         Task::ReadLines => {
             let ended = loop {
                 match chunk(file, reader, decoder, 0, signal)? {

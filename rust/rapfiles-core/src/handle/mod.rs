@@ -8,6 +8,7 @@ mod guard;
 #[allow(clippy::module_inception, reason = "the noun of the folder")]
 mod handle;
 mod job;
+mod mark;
 mod open;
 mod reader;
 mod shared;
@@ -22,6 +23,7 @@ pub use facts::Facts;
 pub use guard::{Fetched, Guard, MOST_NOW, Until, Written};
 pub use handle::Handle;
 pub use job::{HandleJob, Task, TaskRoom};
+pub use mark::Mark;
 pub use open::{Adoption, OpenedFile};
 pub use trace::Salvage;
 pub use turn::{Place, Turn, Wish};

@@ -2,6 +2,7 @@
 
 use super::guard::Guard;
 use super::job::TaskRoom;
+use super::mark::Mark;
 use crate::error::Error;
 use crate::outcome::Outcome;
 
@@ -12,6 +13,8 @@ pub enum Salvage {
     Bytes(Vec<u8>),
     /// Decoded text, in front of what the decoder has.
     Text(Vec<u8>),
+    /// Whatever was taken since: the file goes back.
+    Since(Mark),
 }
 
 /// What a task has done beside its outcome.
@@ -30,8 +33,8 @@ impl Trace {
     /// was, and of what could not be written the next call is told.
     pub(super) fn undo(&mut self, guard: &mut Guard<'_>, outcome: Result<Outcome, Error>) {
         match outcome {
-            Ok(Outcome::Text(text)) => guard.restore(Salvage::Text(text.into_content())),
-            Ok(Outcome::TextFilled(fill)) => guard.restore(Salvage::Text(fill.into_text().into_content())),
+            Ok(Outcome::Text(text)) => guard.give_back(text),
+            Ok(Outcome::TextFilled(fill)) => guard.give_back(fill.into_text()),
             Ok(Outcome::Lines(lines)) => guard.restore(Salvage::Text(lines.rest().to_vec())),
             // To be found undecodable once more.
             Ok(Outcome::Undecodable(bytes)) => {

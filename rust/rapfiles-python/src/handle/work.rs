@@ -359,16 +359,20 @@ impl FileWork {
                     self.phase = Phase::Yielded;
                     return Ok(Progress::Yield);
                 }
-                Step::Text(text) => match results::convert(py, Outcome::Text(text), None)? {
-                    Converted::FillText(fill, room) => {
+                Step::Text(text) => match results::text(py, text) {
+                    Err((error, text)) => {
+                        turn.guard().map_err(|_| forked())?.give_back(*text);
+                        return Err(error);
+                    }
+                    Ok(Converted::FillText(fill, room)) => {
                         self.room = Some(room);
                         let job = turn.task(Task::LayOut(fill)).map_err(|_| forked())?;
                         self.turn = Some(turn);
                         self.submit(job);
                         continue;
                     }
-                    Converted::Value(value) => return Ok(Progress::Done(Ok(value))),
-                    Converted::Large(_) => return Ok(Progress::Done(Ok(py.None()))),
+                    Ok(Converted::Value(value)) => return Ok(Progress::Done(Ok(value))),
+                    Ok(Converted::Large(_)) => return Ok(Progress::Done(Ok(py.None()))),
                 },
                 Step::Call | Step::Done(_) => {}
                 Step::Positional(_) => {

@@ -8,9 +8,9 @@ use pyo3::prelude::*;
 use pyo3::types::string::PyStringData;
 use pyo3::types::{PyList, PyString};
 use rapfiles_core::memory::extend;
-use rapfiles_core::{Codec as NativeCodec, Guard, LineBatch, Outcome, Salvage, Task};
+use rapfiles_core::{Codec as NativeCodec, Guard, LineBatch, Mark, Outcome, Salvage, Task};
 
-use super::codec::{self};
+use super::codec::{self, Snapshot};
 use super::feeder::{Feeder, More, is_filled, take};
 use super::state::{LONG, TextState, check_readable};
 use crate::handle::binary::{check_written, stop};
@@ -18,6 +18,7 @@ use crate::handle::lines::{BETWEEN_LOOKS, SLICE};
 use crate::handle::open_file::OpenFile;
 use crate::handle::strings::{laid_out, string};
 use crate::handle::work::{Request, Step};
+use crate::once::intern;
 
 /// Looks for the end of the next line.
 struct Search {
@@ -147,6 +148,10 @@ pub(crate) struct ReadLines {
     search: Search,
     /// Lines that a worker has found, and of which there are no strings yet.
     batch: Option<LineBatch>,
+    /// Where the file was before, and Python's codec.
+    mark: Option<Mark>,
+    codec: Option<(Py<PyAny>, Option<Snapshot>)>,
+    begun: bool,
 }
 
 /// From a file of this size on, a worker finds the lines.
@@ -154,7 +159,40 @@ const WORTH_A_WORKER: u64 = 1 << 20;
 
 impl ReadLines {
     pub(crate) fn new(state: &Arc<TextState>, hint: Option<usize>) -> Self {
-        Self { hint, lines: None, size: 0, search: Search::new(state), batch: None }
+        let search = Search::new(state);
+        Self { hint, lines: None, size: 0, search, batch: None, mark: None, codec: None, begun: false }
+    }
+
+    /// Notes where the file is before the first line is taken; `false` where Python's codec is to be asked, too.
+    fn begin(&mut self, guard: &mut Guard<'_>) -> bool {
+        if !self.begun && guard.is_written() && !guard.is_closed() {
+            self.begun = true;
+            self.mark = guard.mark();
+            return self.mark.is_none() || guard.decoder().is_none_or(|decoder| decoder.is_native());
+        }
+        true
+    }
+
+    /// Notes what Python's codec is like.
+    fn note_codec(&mut self, py: Python<'_>) -> PyResult<()> {
+        let state = &self.search.feeder.state;
+        let Some(decoder) = state.decoder(py) else { return Ok(()) };
+        let snapshot = state.snapshot(py)?;
+        self.codec = Some((decoder.call_method0(intern!(py, "getstate"))?.unbind(), snapshot));
+        Ok(())
+    }
+
+    /// Sets Python's codec back to what it was like.
+    fn restore_codec(&mut self) {
+        let Some((codec, snapshot)) = self.codec.take() else { return };
+        Python::attach(|py| {
+            let state = &self.search.feeder.state;
+            let Some(decoder) = state.decoder(py) else { return };
+            if let Err(error) = decoder.call_method1(intern!(py, "setstate"), (codec,)) {
+                error.write_unraisable(py, Some(&decoder));
+            }
+            state.set_snapshot(snapshot);
+        });
     }
 
     /// Makes strings of the lines that a worker has found, while it looks for more.
@@ -193,6 +231,9 @@ impl Request for ReadLines {
         guard: &mut Guard<'_>,
         mut outcome: Option<Outcome>,
     ) -> PyResult<Step> {
+        if !self.begin(guard) {
+            return Ok(Step::Call);
+        }
         let list = self.lines.get_or_insert_with(|| PyList::empty(py).unbind()).clone_ref(py);
         let lines = list.bind(py);
         if let Some(Outcome::Lines(batch)) = outcome {
@@ -230,6 +271,9 @@ impl Request for ReadLines {
     }
 
     fn call(&mut self, py: Python<'_>, guard: &mut Guard<'_>) -> PyResult<()> {
+        if self.mark.is_some() && self.lines.is_none() {
+            return self.note_codec(py);
+        }
         self.search.feeder.call(py, guard)
     }
 
@@ -238,7 +282,13 @@ impl Request for ReadLines {
     }
 
     fn salvage(&mut self) -> Option<Salvage> {
-        let lines = self.lines.take()?;
+        let lines = self.lines.take();
+        if let Some(mark) = self.mark.take() {
+            self.restore_codec();
+            return Some(Salvage::Since(mark));
+        }
+        // What cannot be read again is put back as it is.
+        let lines = lines?;
         let latin1 = self.search.feeder.state.settings().native == Some(NativeCodec::Latin1);
         // Without the memory for it, what was read is lost, as with a synchronous file.
         let content: Result<_, TryReserveError> = Python::attach(|py| {

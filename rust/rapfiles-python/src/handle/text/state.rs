@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::exceptions::PyUnicodeDecodeError;
 use pyo3::prelude::*;
-use rapfiles_core::memory::extend;
+use rapfiles_core::memory::{copied, extend};
 use rapfiles_core::{Codec as NativeCodec, Guard, LineEnds, Newline};
 
 use super::codec::{Codec, Snapshot};
@@ -88,6 +88,14 @@ impl TextState {
     pub(super) fn set_snapshot(&self, snapshot: Option<Snapshot>) {
         let before = std::mem::replace(&mut self.codec().snapshot, snapshot);
         drop(before);
+    }
+
+    /// The point from which the decoder can go on.
+    pub(super) fn snapshot(&self, py: Python<'_>) -> PyResult<Option<Snapshot>> {
+        let codec = self.codec();
+        let Some(known) = &codec.snapshot else { return Ok(None) };
+        let input = copied(&known.input).map_err(no_memory)?;
+        Ok(Some(Snapshot { flags: known.flags.clone_ref(py), input }))
     }
 
     /// The decoder was given more since then; `false` where there is no such point.

@@ -7,6 +7,7 @@ use pyo3::types::PyInt;
 use rapfiles_core::memory::copied;
 use rapfiles_core::{Guard, Outcome, Position, Task};
 
+use super::codec::Snapshot;
 use super::cookie::{self};
 use super::state::{CLOSED, TextState};
 use crate::errors::no_memory;
@@ -40,11 +41,9 @@ impl Tell {
     fn tell(&mut self, py: Python<'_>, guard: &mut Guard<'_>, position: u64) -> PyResult<Step> {
         let Some(decoder) = guard.decoder() else { return Ok(number(py, position)) };
         if !decoder.is_native() {
-            let snapshot = {
-                let codec = self.state.codec();
-                codec.snapshot.as_ref().map(|known| (known.flags.clone_ref(py), known.input.clone()))
+            let Some(Snapshot { flags, input }) = self.state.snapshot(py)? else {
+                return Ok(number(py, position));
             };
-            let Some((flags, input)) = snapshot else { return Ok(number(py, position)) };
             self.place = Some(Place {
                 position: position.saturating_sub(input.len() as u64),
                 flags,
