@@ -512,6 +512,38 @@ def test_a_cancelled_write_that_failed_is_told_of_once(
     loop.run(main)
 
 
+@pytest.mark.parametrize("buffering", [-1, 0])
+async def test_what_is_done_while_a_close_is_cancelled_is_not_refused(buffering: int, tmp_path: Path) -> None:
+    """Whoever has the turn when a close is cancelled is not told that it is closed, having changed it."""
+    path = tmp_path / "file"
+
+    async def cut(file: Any) -> None:
+        try:
+            assert await file.truncate(100) == 100
+        except ValueError:
+            refused.append(path.stat().st_size)
+        else:
+            assert path.stat().st_size == 100
+
+    for turns in range(12):
+        refused: list[int] = []
+        path.write_bytes(bytes(5000))
+        file = await rapfiles.open(path, "rb+", buffering)
+        async with anyio.create_task_group() as group:
+            group.start_soon(cut, file)
+            with anyio.CancelScope() as scope:
+                for _ in range(turns % 3):
+                    await anyio.sleep(0)
+                async with anyio.create_task_group() as closing:
+                    closing.start_soon(file.close)
+                    for _ in range(turns // 3):
+                        await anyio.sleep(0)
+                    scope.cancel()
+        await file.close()
+        assert file.closed
+        assert refused in ([], [5000])
+
+
 async def test_a_large_read_is_cancelled_after_any_turn(tmp_path: Path) -> None:
     """Also where it has suspended only for the others to have a turn: nobody wakes a task that is gone."""
     (tmp_path / "file").write_bytes(b"x" * (16 << 20))

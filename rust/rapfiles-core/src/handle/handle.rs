@@ -113,6 +113,7 @@ impl Handle {
             positional: 0,
             positional_waiter: None,
             writer: Writer::new(buffer_size),
+            left: false,
             orphaned: false,
             burying: false,
             buried: false,
@@ -196,6 +197,11 @@ impl Handle {
         self.known.closed.load(Ordering::Acquire)
     }
 
+    /// Whether it has been closed, or is going to be, and nobody has to.
+    pub fn is_left(&self) -> bool {
+        self.is_closed() || self.shared().left
+    }
+
     /// Whether it can be used: not in a forked child, where the parent was using it during the fork.
     pub fn is_usable(&self) -> bool {
         self.try_shared().is_ok()
@@ -267,17 +273,19 @@ impl Handle {
         }
     }
 
-    /// Nobody is going to close it: that is done in the background, after what is buffered has been written.
+    /// Nobody is going to close it: that is done in the background, after what is buffered has been written. Whoever has
+    /// the turn ends in peace, unless that waits for another process.
     pub fn orphan(self: &Arc<Self>) {
         // In a forked child, the buffers are the parent's.
         let Ok(mut shared) = self.try_shared() else { return };
-        if std::mem::replace(&mut shared.orphaned, true) {
+        if std::mem::replace(&mut shared.left, true) {
             return;
         }
-        if shared.job
-            && let Some(signal) = &self.signal
-        {
-            signal.raise();
+        if let Some(signal) = &self.signal {
+            shared.orphaned = true;
+            if shared.job {
+                signal.raise();
+            }
         }
         drop(shared);
         self.want_burial();

@@ -27,7 +27,10 @@ pub(super) struct Shared {
     pub(super) positional: usize,
     pub(super) positional_waiter: Option<Arc<Ticket>>,
     pub(super) writer: Writer,
-    /// Nobody is going to close it, so that is done as soon as no worker uses it.
+    /// Nobody is going to close it.
+    pub(super) left: bool,
+    /// So it counts as closed, and is closed as soon as no worker uses it. Not before whoever had the turn then has ended,
+    /// who would be told that a file is closed in which something has just been done.
     pub(super) orphaned: bool,
     /// That has begun.
     pub(super) burying: bool,

@@ -119,6 +119,7 @@ impl Handle {
     unsafe fn pass_on_slowly(self: &Arc<Self>) {
         let mut shared = self.shared();
         shared.mourned = false;
+        shared.orphaned |= shared.left;
         // SAFETY: the caller's promise.
         let burial = unsafe { self.bury_in_turn(&mut shared) };
         let next = shared.queue.pop_front();

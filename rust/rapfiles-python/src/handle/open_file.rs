@@ -154,7 +154,7 @@ impl OpenFile {
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
-        if self.handle.is_closed() || *self.given_up.get_mut() || !self.handle.is_usable() {
+        if !self.handle.is_usable() || self.handle.is_left() || *self.given_up.get_mut() {
             return;
         }
         if self.handle.closes_descriptor {
