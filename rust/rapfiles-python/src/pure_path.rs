@@ -21,6 +21,15 @@ struct Slots {
     source: Source,
     /// The class that was last found to inherit how its text is made.
     plain: Mutex<Option<Py<PyType>>>,
+    /// The directory of the path that was made last.
+    directory: Mutex<Option<Directory>>,
+}
+
+/// What comes before the last name of a path: those that follow often lie in the same directory.
+struct Directory {
+    /// The text up to the last slash, and that too.
+    text: String,
+    parts: Py<PyTuple>,
 }
 
 /// What the text is made of.
@@ -56,7 +65,7 @@ pub(crate) fn text<'py>(object: &Bound<'py, PyAny>) -> Option<Bound<'py, PyStrin
         Source::Arguments(arguments) => {
             let arguments = slot(arguments)?.cast_into::<PyList>().ok()?;
             let text = arguments.get_item(0).ok()?.cast_into_exact::<PyString>().ok()?;
-            if arguments.len() != 1 || ordinary(&text)?.text != text.to_str().ok()? {
+            if arguments.len() != 1 || ordinary(&text).is_none() {
                 return None;
             }
             text
@@ -128,13 +137,16 @@ fn ordinary_path<'py>(
         return None;
     }
     let text = segments.get_item(0).ok()?.cast_into_exact::<PyString>().ok()?;
-    let Ordinary { text: content, absolute } = ordinary(&text)?;
-    let names = content.split('/').skip(usize::from(absolute)).filter(|name| !name.is_empty());
-    let anchor = absolute.then(|| intern!(py, "/").clone());
-    let list = PyList::new(
-        py,
-        anchor.into_iter().chain(names.map(|name| PyString::intern(py, name))).collect::<Vec<_>>(),
-    );
+    let content = text.to_str().ok()?;
+    let (directory, name) = content.split_at(content.rfind('/').map_or(0, |slash| slash + 1));
+    let absolute = directory.starts_with('/');
+    let before = slots.parts_of(py, directory)?;
+    if name == "." || (name.is_empty() && content != "/") {
+        return None;
+    }
+    // Not interned, as pathlib does it, to find equal names faster: most names are seen once.
+    let name = (!name.is_empty()).then(|| PyString::new(py, name).into_any());
+    let list = PyList::new(py, before.iter().chain(name).collect::<Vec<_>>());
     let empty = intern!(py, "");
     let object = new_object(class).ok()?;
     // SAFETY: the object is new, so its slots are empty, and each takes over a reference.
@@ -218,21 +230,13 @@ fn new_object<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyAny>> {
     }
 }
 
-/// A path that is written as pathlib would write it.
-struct Ordinary<'a> {
-    text: &'a str,
-    absolute: bool,
-}
-
-/// The path if it is written as pathlib would write it: no name is empty or a dot.
-fn ordinary<'a>(text: &'a Bound<'_, PyString>) -> Option<Ordinary<'a>> {
+/// The text of a path, if that is written as pathlib would write it: no name is empty or a dot.
+fn ordinary<'a>(text: &'a Bound<'_, PyString>) -> Option<&'a str> {
     // Names that are not valid UTF-8 are not ordinary.
     let text = text.to_str().ok()?;
     let names = text.strip_prefix('/').unwrap_or(text);
-    let absolute = names.len() < text.len();
-    let ordinary =
-        (absolute && names.is_empty()) || names.split('/').all(|name| !name.is_empty() && name != ".");
-    ordinary.then_some(Ordinary { text, absolute })
+    let ordinary = text == "/" || names.split('/').all(|name| !name.is_empty() && name != ".");
+    ordinary.then_some(text)
 }
 
 /// # Safety
@@ -266,7 +270,32 @@ impl Slots {
             }
         };
         let (Some(text), Some(source)) = (offset("_str"), source) else { return Ok(None) };
-        Ok(Some(Self { pure_path: pure_path.unbind(), text, source, plain: Mutex::new(None) }))
+        let (plain, directory) = (Mutex::new(None), Mutex::new(None));
+        Ok(Some(Self { pure_path: pure_path.unbind(), text, source, plain, directory }))
+    }
+
+    /// The parts of what comes before the last name of a path; `None` where it is not ordinary.
+    fn parts_of<'py>(&self, py: Python<'py>, directory: &str) -> Option<Bound<'py, PyTuple>> {
+        let last = self.directory.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = last.as_ref().filter(|last| last.text == directory) {
+            return Some(last.parts.clone_ref(py).into_bound(py));
+        }
+        // Making objects may run Python code.
+        drop(last);
+        let names = directory.strip_prefix('/').unwrap_or(directory);
+        let anchor = (names.len() < directory.len()).then(|| intern!(py, "/").clone());
+        let names = names.split_terminator('/');
+        if names.clone().any(|name| name.is_empty() || name == ".") {
+            return None;
+        }
+        let parts = anchor.into_iter().chain(names.map(|name| PyString::intern(py, name)));
+        let parts = PyTuple::new(py, parts.collect::<Vec<_>>()).ok()?;
+        let new = Directory { text: directory.to_owned(), parts: parts.clone().unbind() };
+        let mut last = self.directory.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = last.replace(new);
+        drop(last);
+        drop(before);
+        Some(parts)
     }
 
     /// Whether a class makes the text of its paths as `PurePath` does.
