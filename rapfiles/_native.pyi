@@ -129,7 +129,6 @@ def new_handle(
     buffer_size: int | None,
     readable: bool,
     writable: bool,
-    trio: bool,
     name: object,
     raw_mode: str,
     kind: str,

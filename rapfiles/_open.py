@@ -62,6 +62,7 @@ FileT = TypeVar("FileT", bound=AnyFile, covariant=True)
 _DEFAULT_PERMISSIONS: Final = 0o666
 _EMPTIED_AND_READ: Final = "wb+" if sys.version_info >= (3, 15) else "rb+"
 """What io calls the mode `w+` of a raw file."""
+_DEFAULT_BUFFERING: Final = -1
 _PLATFORM_FLAGS: Final = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOINHERIT", 0)
 
 
@@ -77,29 +78,34 @@ class FileContextManager(Awaitable[FileT], AbstractAsyncContextManager[FileT], G
     ```
     """
 
-    __slots__ = ("_coroutine", "_file")
+    __slots__ = ("_coroutine", "_opened")
 
-    def __init__(self, coroutine: Coroutine[Any, Any, FileT]) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, FileT], opened: list[FileT]) -> None:
         self._coroutine = coroutine
-        self._file: FileT | None = None
+        self._opened = opened
+        """Where the coroutine leaves the file."""
 
     def __await__(self) -> Generator[Any, Any, FileT]:
         return self._coroutine.__await__()
 
-    async def __aenter__(self) -> FileT:
-        """Open the file."""
-        self._file = file = await self._coroutine
-        return file
+    # Both return what is to be awaited: a coroutine around it would take as long as the system call.
 
-    async def __aexit__(
+    def __aenter__(self) -> Coroutine[Any, Any, FileT]:
+        """Open the file."""
+        return self._coroutine
+
+    def __aexit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None:
+    ) -> Coroutine[Any, Any, None]:
         """Close the file."""
-        if self._file is not None:
-            await self._file.close()
+        return self._opened[0].close() if self._opened else _nothing()
+
+
+async def _nothing() -> None:
+    """Nothing is to be done."""
 
 
 class _Mode(NamedTuple):
@@ -286,10 +292,13 @@ def open(
                 RuntimeWarning,
                 stacklevel=2,
             )
-    return FileContextManager(_open(file, mode, buffering, encoding, errors, newline, closefd, opener))
+    opened: list[Any] = []
+    opening = _open(opened, file, mode, buffering, encoding, errors, newline, closefd, opener)
+    return FileContextManager(opening, opened)
 
 
 async def _open(
+    result: list[Any],
     file: FileDescriptorOrPath,
     mode: str,
     buffering: int,
@@ -299,7 +308,8 @@ async def _open(
     closefd: bool,
     opener: Opener | None,
 ) -> Any:
-    buffering = c_integer("buffering", buffering)
+    if buffering is not _DEFAULT_BUFFERING:
+        buffering = c_integer("buffering", buffering)
     name: Any = file if isinstance(file, int) else os.fspath(file)
     parsed = _modes.get(mode) if isinstance(mode, str) else None
     if parsed is None:
@@ -342,20 +352,22 @@ async def _open(
         file_class = AsyncBufferedRandom
     else:
         file_class = AsyncBufferedReader if readable else AsyncBufferedWriter
-    line_buffering = not binary and (buffering == 1 or (buffering < 0 and opened.terminal))
-    behind_start = opened.seekable and not opened.at_start
+    line_buffering = behind_start = False
+    if not binary:
+        line_buffering = buffering == 1 or (buffering < 0 and opened.terminal)
+        behind_start = opened.seekable and not opened.at_start
     shared = _native.new_handle(
         opened,
         buffering if buffering > 1 else None,
         readable,
         writable,
-        _native.in_trio_task(),
         name,
         raw_mode,
         file_class.__name__ if binary else "AsyncTextIOWrapper",
     )
     buffered = file_class(shared)
     if binary:
+        result.append(buffered)
         return buffered
     text = AsyncTextIOWrapper(buffered, line_buffering)
     text.mode = mode
@@ -365,6 +377,7 @@ async def _open(
     text._set_codec(codec, encoding, "strict" if errors is None else errors, newline)
     if codec is None and writable and behind_start:
         text._encode_within()
+    result.append(text)
     return text
 
 

@@ -39,20 +39,20 @@ pub(crate) fn adopt_descriptor(
     submit(py, Request::Adopt(adoption), Names::opened_as(name))
 }
 
-/// The handle of a file that has been opened.
+/// The handle of a file that has been opened, by the running task.
 #[pyfunction]
-#[pyo3(signature = (opened, buffer_size, readable, writable, trio, name, raw_mode, kind, /))]
+#[pyo3(signature = (opened, buffer_size, readable, writable, name, raw_mode, kind, /))]
 #[allow(clippy::too_many_arguments, reason = "they are what a handle is made of")]
 pub(crate) fn new_handle(
     opened: &Bound<'_, Opened>,
     buffer_size: Option<usize>,
     readable: bool,
     writable: bool,
-    trio: bool,
     name: Py<PyAny>,
     raw_mode: Py<pyo3::types::PyString>,
     kind: Py<pyo3::types::PyString>,
 ) -> PyResult<OpenFile> {
+    let trio = crate::event_loop::in_trio_task(opened.py())?;
     let opened = opened.get().take().ok_or_else(|| PyRuntimeError::new_err("it has a handle already"))?;
     Ok(OpenFile::new(opened, buffer_size, (readable, writable), trio, name, raw_mode, kind))
 }
