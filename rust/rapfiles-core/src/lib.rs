@@ -15,7 +15,7 @@ mod engine;
 mod entry;
 mod error;
 mod fill;
-mod handle;
+pub mod handle;
 mod home;
 mod keep_alive;
 mod kind;
@@ -52,7 +52,7 @@ pub use error::{Error, Subject};
 pub use fill::{Fill, TextFill};
 pub use handle::{
     Adoption, Decoder, Facts, Fetched, Form, Guard, Handle, HandleJob, LineBatch, LineEnds, MOST_NOW, Mark,
-    OpenedFile, Place, Position, Salvage, Task, TaskRoom, Turn, Undecoded, Until, Wish, Written,
+    OpenedFile, Place, Position, Reply, Salvage, Task, TaskRoom, Turn, Undecoded, Until, Wish, Written,
 };
 pub use keep_alive::{KeepAlive, release_memory};
 pub use link::TargetKind;

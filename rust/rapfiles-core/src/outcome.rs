@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use crate::directory::DirectoryListing;
 use crate::fill::TextFill;
-use crate::handle::{LineBatch, OpenedFile};
+use crate::handle::OpenedFile;
 use crate::metadata::Metadata;
 use crate::read::LargeFile;
 use crate::text::Text;
@@ -62,8 +62,6 @@ pub enum Outcome {
     Bytes(Vec<u8>),
     /// The content is in the room that the caller has made for it.
     InRoom,
-    /// A file that does not wait has nothing to read, or no room to write.
-    WouldBlock,
     /// A file that has been opened for a handle.
     Opened(Box<OpenedFile>),
     /// A file that is open and sized, too large to be read before the caller has made room for it.
@@ -77,8 +75,6 @@ pub enum Outcome {
     },
     /// Decoded text.
     Text(Text),
-    /// Lines of a text file.
-    Lines(LineBatch),
     /// A caller's string was filled.
     TextFilled(TextFill),
     /// Content that the asked-for codec does not decode.

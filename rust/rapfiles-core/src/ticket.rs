@@ -1,6 +1,6 @@
 //! One submitted operation, shared between the loop that waits for it and the worker that runs it.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::Error;
@@ -32,6 +32,12 @@ impl Ticket {
             port: Mutex::new(None),
             token,
         })
+    }
+
+    /// A ticket that no port of the process takes for another one.
+    pub fn unique() -> Arc<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self::new(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 
     /// What a port announces the completion under.

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rapfiles_core::{
-    Adoption, Answer, Configuration, Engine, Error, Handle, HandleJob, Lane, Operation, Outcome, Salvage,
-    Task, Ticket, Turn, Until, Wish, Written,
+    Adoption, Answer, Configuration, Engine, Error, Handle, HandleJob, Lane, Operation, Outcome, Reply,
+    Salvage, Task, Ticket, Turn, Until, Wish, Written,
 };
 
 const MEBIBYTE: usize = 1 << 20;
@@ -67,9 +67,14 @@ fn submit(handle: &Handle, job: HandleJob) -> Arc<Ticket> {
     ticket
 }
 
-fn close(handle: &Arc<Handle>) -> Result<Outcome, Error> {
+fn close(handle: &Arc<Handle>) -> Result<Reply, Error> {
     let mut turn = turn(handle);
-    outcome(&submit(handle, turn.task(Task::Close).unwrap()))
+    let closing = submit(handle, turn.task(Task::Close).unwrap());
+    while !closing.is_done() {
+        std::thread::yield_now();
+    }
+    let (_, reply) = turn.resume().unwrap();
+    reply.unwrap()
 }
 
 #[test]

@@ -10,13 +10,15 @@ use pyo3::exceptions::{
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 use pyo3::{PyTraverseError, PyVisit, ffi};
+use rapfiles_core::handle::FileOperation;
 use rapfiles_core::{Answer, Engine, Error, Outcome, Ticket, release_memory};
 
 use crate::errors::{self, Names};
 use crate::event_loop::{self, Framework};
 use crate::fairness;
+use crate::handle::objects::Objects;
 use crate::handle::open_file::OpenFile;
-use crate::handle::work::{FileWork, Progress, Request};
+use crate::handle::work::{FileWork, Progress};
 use crate::large_read::{LargeRead, LargeStep};
 use crate::once::intern;
 use crate::port::{self, Completions, Waiting};
@@ -113,9 +115,13 @@ pub(crate) fn answered(py: Python<'_>, answer: PyResult<Py<PyAny>>) -> PyResult<
 }
 
 /// An operation on a handle. Nothing happens before it is awaited.
-pub(crate) fn file_operation(py: Python<'_>, file: &Py<OpenFile>, request: Box<dyn Request>) -> Operation {
+pub(crate) fn file_operation(
+    py: Python<'_>,
+    file: &Py<OpenFile>,
+    operation: Box<dyn FileOperation<Objects>>,
+) -> Operation {
     let trio = file.get().trio;
-    let work = FileWork::new(file.clone_ref(py), request);
+    let work = FileWork::new(file.clone_ref(py), operation);
     Operation::new(State::File(work, None), Names::none(), trio)
 }
 
@@ -126,9 +132,9 @@ pub(crate) fn file_operation(py: Python<'_>, file: &Py<OpenFile>, request: Box<d
 pub(crate) fn item_operation<'py>(
     py: Python<'py>,
     file: &Py<OpenFile>,
-    request: Box<dyn Request>,
+    operation: Box<dyn FileOperation<Objects>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let operation = Bound::new(py, file_operation(py, file, request))?;
+    let operation = Bound::new(py, file_operation(py, file, operation))?;
     if operation.get().trio { wait_on_trio(operation) } else { Ok(operation.into_any()) }
 }
 
@@ -192,7 +198,7 @@ impl Entered {
             LargeStep::Done(answer) => Self::Ready(answer, Instant::now()),
             LargeStep::Pause(reading) => Self::Paused(reading),
             LargeStep::Fill(fill, room) => {
-                let ticket = port::new_ticket();
+                let ticket = Ticket::unique();
                 Engine::current().fill(fill, &ticket);
                 Self::Pending(ticket, Some(room))
             }
@@ -206,7 +212,7 @@ fn enter(py: Python<'_>, operation: rapfiles_core::Operation, names: &Names) -> 
     match engine.attempt(&operation, &mut room) {
         Ok((outcome, now)) => proceed(py, outcome, room.into_bytes(), names, now),
         Err(lane) => {
-            let ticket = port::new_ticket();
+            let ticket = Ticket::unique();
             match engine.submit(operation, lane, &ticket) {
                 Answer::Ready(outcome) => {
                     release_memory();
@@ -237,7 +243,7 @@ fn proceed(
             Err(error) => Entered::Ready(Err(error), now),
         },
         Ok(Converted::FillText(fill, room)) => {
-            let ticket = port::new_ticket();
+            let ticket = Ticket::unique();
             Engine::current().fill_text(fill, &ticket);
             Entered::Pending(ticket, Some(room))
         }
@@ -495,7 +501,7 @@ impl Operation {
                         Progress::Pending(ticket) => ticket,
                         Progress::Yield => {
                             // Others get their turn before this one is woken through the port.
-                            let ticket = port::new_ticket();
+                            let ticket = Ticket::unique();
                             let waiting = completions.expect(&ticket, wake);
                             self.put_state(State::File(work, waiting));
                             ticket.ring();
@@ -520,7 +526,7 @@ impl Operation {
                     self.resume(py, &ticket, room)?
                 }
                 State::Paused { reading, turn: Turn::Due, event_loop } => {
-                    let ticket = port::new_ticket();
+                    let ticket = Ticket::unique();
                     let waiting = completions.expect(&ticket, wake);
                     let turn = waiting.map_or(Turn::Given, Turn::Ends);
                     self.put_state(State::Paused { reading, turn, event_loop });

@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use pyo3::exceptions::PyNotImplementedError;
@@ -59,12 +59,6 @@ impl Drop for Waiting {
         let waiter = self.port.waiters().remove(&self.ticket.token());
         drop(waiter);
     }
-}
-
-/// A ticket that no port of the process takes for another one.
-pub(crate) fn new_ticket() -> Arc<Ticket> {
-    static NEXT_TOKEN: AtomicU64 = AtomicU64::new(0);
-    Ticket::new(NEXT_TOKEN.fetch_add(1, Ordering::Relaxed))
 }
 
 /// A future of an asyncio loop that is resolved when the ticket is done, in the state that a task expects of what it is

@@ -119,7 +119,7 @@ pub(crate) fn convert(py: Python<'_>, outcome: Outcome, room: Option<Py<PyAny>>)
         Outcome::Large(file) => return Ok(Converted::Large(file)),
         Outcome::Filled { length, tail } => filled(py, room, length, &tail)?,
         Outcome::Text(content) => return text(py, content).map_err(|(error, _)| error),
-        Outcome::Unencodable | Outcome::WouldBlock | Outcome::Lines(_) => py.None(),
+        Outcome::Unencodable => py.None(),
         Outcome::Opened(opened) => Py::new(py, Opened::new(*opened))?.into_any(),
         Outcome::Metadata(metadata) => stat_result::build(py, &metadata)?,
         Outcome::Limits(limits) => statvfs_result(py, &limits)?,

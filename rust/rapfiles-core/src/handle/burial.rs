@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use super::file_io;
 use super::handle::Handle;
-use super::job;
 use super::writer::Writer;
 use crate::engine::Engine;
 use crate::error::{About, Subject};
@@ -65,7 +65,7 @@ impl Drop for Burial {
     fn drop(&mut self) {
         if let Some(file) = self.file.take() {
             let earlier = self.writer.error.take();
-            let written = job::drain(&file, &mut self.writer);
+            let written = file_io::drain(&file, &mut self.writer);
             let closed =
                 if self.close { platform::close(file) } else { platform::into_descriptor(file).map(drop) };
             // Whoever closes it once more is told of an error; else there is nobody to be told.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::decoder::{Decoder, Undecoded, line_feed_in};
+use super::file_io;
 use super::handle::{Handle, Possession, in_use};
 use super::job::{self, HandleJob};
 use super::mark::Mark;
@@ -310,7 +311,7 @@ impl<'a> Guard<'a> {
     /// How much the file has behind what is available, if that can be told without waiting.
     pub fn left(&self) -> Option<usize> {
         self.handle.facts.mount?;
-        job::left_in(self.own().file.as_ref()?).ok()
+        file_io::left_in(self.own().file.as_ref()?).ok()
     }
 
     /// A read in slices of what follows the available bytes. `to_end`: that is all that the file has. Whoever asks must
@@ -375,7 +376,7 @@ impl<'a> Guard<'a> {
         let Possession { file: Some(file), reader, .. } = self.own_mut() else { return };
         if written && reader.len() > 0 {
             // Where it fails, the position is as good as before.
-            let _ = job::rewind(file, reader);
+            let _ = file_io::rewind(file, reader);
         }
     }
 
@@ -504,7 +505,7 @@ impl<'a> Guard<'a> {
             }
             (shared.writer.unwritten() as u64, shared.writer.rewind)
         };
-        let position = job::position(file, reader, unwritten, rewind);
+        let position = file_io::position(file, reader, unwritten, rewind);
         Some(position.map_err(|error| Error::new(&error, Subject::Nothing)))
     }
 
@@ -517,7 +518,9 @@ impl<'a> Guard<'a> {
             return None;
         }
         let Possession { file: Some(file), reader, .. } = self.own_mut() else { return None };
-        Some(job::seek(file, reader, offset, whence).map_err(|error| Error::new(&error, Subject::Nothing)))
+        Some(
+            file_io::seek(file, reader, offset, whence).map_err(|error| Error::new(&error, Subject::Nothing)),
+        )
     }
 
     /// Closes the file, if that cannot wait: one that was only read, and has a name.
@@ -572,7 +575,7 @@ impl<'a> Guard<'a> {
         let handle = self.handle;
         let Possession { file: Some(file), reader, .. } = self.own_mut() else { return Ok(()) };
         job::write_rest(handle, file)?;
-        job::rewind(file, reader).map_err(|error| Error::new(&error, Subject::Nothing))
+        file_io::rewind(file, reader).map_err(|error| Error::new(&error, Subject::Nothing))
     }
 }
 

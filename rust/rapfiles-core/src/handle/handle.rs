@@ -18,6 +18,7 @@ use super::guard::{Guard, read_now};
 use super::job::{HandleJob, Task};
 use super::open::OpenedFile;
 use super::reader::Reader;
+use super::reply::Reply;
 use super::shared::{Known, Locked, Shared};
 use super::trace::Trace;
 use super::turn::FREE;
@@ -108,7 +109,7 @@ impl Handle {
             file: file.clone(),
             queue: VecDeque::new(),
             job: false,
-            trace: None,
+            ended: None,
             abandoned: None,
             positional: 0,
             positional_waiter: None,
@@ -350,29 +351,23 @@ impl Handle {
         Aftermath::Wake(mourners).happen();
     }
 
-    /// A worker's task is over: its outcome is left in the ticket, or, where nobody waits for it any more, undone.
-    pub(super) fn job_ended(
-        self: &Arc<Self>,
-        mut trace: Trace,
-        end: Option<(&Ticket, Result<Outcome, Error>)>,
-    ) {
+    /// A worker's task is over: its reply is left for whoever has the turn, or, where nobody waits for it any more, undone.
+    /// `None`: it was never begun.
+    pub(super) fn job_ended(self: &Arc<Self>, mut trace: Trace, reply: Option<Result<Reply, Error>>) {
         let mut shared = self.shared();
         shared.job = false;
         if let Some(signal) = &self.signal {
             signal.clear();
         }
         let Some(salvage) = shared.abandoned.take() else {
-            if let Some((ticket, outcome)) = end {
-                ticket.leave(outcome);
-            }
-            shared.trace = Some(trace);
+            shared.ended = Some((trace, reply));
             return;
         };
         drop(shared);
         // SAFETY: whoever had the turn has left it to this worker, and it is passed on when the guard is dropped.
         let mut guard = unsafe { Guard::new(self, true) };
-        if let Some((_, outcome)) = end {
-            trace.undo(&mut guard, outcome);
+        if let Some(reply) = reply {
+            trace.undo(&mut guard, reply);
         }
         if let Some(salvage) = salvage {
             guard.restore(salvage);

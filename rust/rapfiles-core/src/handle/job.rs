@@ -5,17 +5,19 @@ use std::sync::Arc;
 
 use super::batch::LineBatch;
 use super::decoder::{Chunk, Decoder, Undecoded};
+use super::file_io::{
+    fill_room, left_in, position, read_at, read_rest, rewind, seek, truncate, write_all, write_at, write_out,
+};
 use super::handle::{Handle, Possession, in_use};
 use super::mark::Mark;
 use super::reader::{Filled, Reader, no_memory};
+use super::reply::Reply;
 use super::trace::Trace;
-use super::writer::Writer;
 use crate::error::{About, Error, Subject};
 use crate::fill::TextFill;
 use crate::keep_alive::KeepAlive;
 use crate::kind::Kind;
 use crate::outcome::Outcome;
-use crate::parallel;
 use crate::platform::{self, File};
 use crate::ticket::Ticket;
 use crate::write::Data;
@@ -54,20 +56,20 @@ impl TaskRoom {
 /// What a worker is to do. The first ones are for whoever has the turn.
 pub enum Task {
     /// Reads until so much is available. `once`: no more often than it takes to have anything.
-    /// Yields [`Outcome::Flag`], true unless the file ended or would have had to be waited for.
+    /// Replies [`Reply::Filled`], true unless the file ended or would have had to be waited for.
     Fill {
         /// So many bytes.
         at_least: usize,
         /// Whether one read is enough.
         once: bool,
     },
-    /// As `Fill` where there is no more than the buffer should hold; else yields [`Outcome::Count`]: how many bytes are
+    /// As `Fill` where there is no more than the buffer should hold; else replies [`Reply::Count`]: how many bytes are
     /// left of the file, but no more than `size`.
     Measure {
         /// How many bytes are wanted.
         size: usize,
     },
-    /// Reads behind the `have` bytes that are in the room already. Yields [`Outcome::Filled`], where `length` includes
+    /// Reads behind the `have` bytes that are in the room already. Replies [`Reply::Room`], where `length` includes
     /// them. `to_end`: what the file has beyond the room comes in the tail.
     FillRoom {
         /// Where to.
@@ -77,38 +79,38 @@ pub enum Task {
         /// Whether everything is wanted.
         to_end: bool,
     },
-    /// Reads once, past the buffer. Yields [`Outcome::Count`] or [`Outcome::WouldBlock`].
+    /// Reads once, past the buffer. Replies [`Reply::Count`] or [`Reply::WouldBlock`].
     ReadOnce {
         /// Where to.
         room: TaskRoom,
     },
-    /// Decodes natively until so many characters are there, or the file ends. Yields [`Outcome::Text`] or
-    /// [`Outcome::Undecodable`].
+    /// Decodes natively until so many characters are there, or the file ends. Replies [`Reply::Text`] or
+    /// [`Reply::Undecodable`].
     ReadText {
         /// So many characters; `None` for everything.
         characters: Option<usize>,
     },
-    /// Decodes natively until there is a whole line. Yields [`Outcome::Done`] or [`Outcome::Undecodable`].
+    /// Decodes natively until there is a whole line. Replies [`Reply::Done`] or [`Reply::Undecodable`].
     FindLine,
-    /// Decodes natively until there is a batch of lines, or the file ends. Yields [`Outcome::Lines`] or
-    /// [`Outcome::Undecodable`].
+    /// Decodes natively until there is a batch of lines, or the file ends. Replies [`Reply::Lines`] or
+    /// [`Reply::Undecodable`].
     ReadLines,
-    /// Lays text out where the caller wants it. Yields [`Outcome::TextFilled`].
+    /// Lays text out where the caller wants it. Replies [`Reply::LaidOut`].
     LayOut(TextFill),
-    /// Writes once, past the buffer. Yields [`Outcome::Count`] or [`Outcome::WouldBlock`].
+    /// Writes once, past the buffer. Replies [`Reply::Count`] or [`Reply::WouldBlock`].
     WriteOnce(Data),
     /// Writes everything, past the buffer.
     WriteThrough(Data),
-    /// Yields the position.
+    /// Replies the position.
     Position,
-    /// Moves the position. Yields it. This and the following ones first write what has been accepted.
+    /// Moves the position. Replies it. This and the following ones first write what has been accepted.
     Seek {
         /// By so much.
         offset: i64,
         /// As `lseek(2)` has it.
         whence: i32,
     },
-    /// Cuts the file; `None`: where the position is. Yields the length.
+    /// Cuts the file; `None`: where the position is. Replies the length.
     Truncate {
         /// To this length.
         length: Option<i64>,
@@ -122,14 +124,14 @@ pub enum Task {
     Close,
     /// What `fstat(2)` tells. This and the following need no turn.
     Stat,
-    /// Reads at an offset, until so much is there or the file ends. Yields [`Outcome::Bytes`].
+    /// Reads at an offset, until so much is there or the file ends. Replies [`Reply::Bytes`].
     ReadAt {
         /// So many bytes.
         size: usize,
         /// From here.
         offset: u64,
     },
-    /// Writes everything at an offset. Yields [`Outcome::Count`].
+    /// Writes everything at an offset. Replies [`Reply::Count`].
     WriteAt {
         /// The bytes.
         data: Data,
@@ -202,14 +204,15 @@ impl HandleJob {
         self.handle.facts.lane
     }
 
-    /// Runs in a worker. The outcome is left in the ticket, whose owner is yet to be told.
+    /// Runs in a worker. The reply is left with the turn, or in the ticket where there is none; the owner of the ticket is
+    /// yet to be told.
     pub(crate) fn run(mut self, ticket: &Ticket) {
         match &mut self.role {
             Role::Turn(task) => {
                 if let Some(task) = task.take() {
-                    let outcome = self.observed(|job| job.run_task(task));
+                    let reply = self.observed(|job| job.run_task(task));
                     self.over = true;
-                    self.handle.job_ended(std::mem::take(&mut self.trace), Some((ticket, outcome)));
+                    self.handle.job_ended(std::mem::take(&mut self.trace), Some(reply));
                 }
             }
             Role::Positional(task) => {
@@ -235,7 +238,7 @@ impl HandleJob {
         result
     }
 
-    fn run_task(&mut self, task: Task) -> Result<Outcome, Error> {
+    fn run_task(&mut self, task: Task) -> Result<Reply, Error> {
         let handle = Arc::clone(&self.handle);
         if matches!(task, Task::Close) {
             return self.close();
@@ -249,21 +252,21 @@ impl HandleJob {
         let signal = handle.signal.as_ref();
         match task {
             Task::Fill { at_least, once } => {
-                reader.fill(file, at_least, once, signal).map(outcome_of).about(Subject::Nothing)
+                reader.fill(file, at_least, once, signal).map(reply_of).about(Subject::Nothing)
             }
             Task::Measure { size } => {
                 let regular = handle.facts.regular;
                 let left = if regular { left_in(file).about(Subject::Nothing)? } else { 0 };
                 let wanted = size.min(reader.len().saturating_add(left));
                 if regular && wanted > BUFFERED {
-                    return Ok(Outcome::Count(wanted as u64));
+                    return Ok(Reply::Count(wanted as u64));
                 }
-                reader.fill(file, size, false, signal).map(outcome_of).about(Subject::Nothing)
+                reader.fill(file, size, false, signal).map(reply_of).about(Subject::Nothing)
             }
             Task::FillRoom { room, have, to_end } => {
                 let (room, _) = self.trace.room.insert((room, have));
                 match fill_room(file, room.bytes(), have, to_end) {
-                    Ok((length, tail)) => Ok(Outcome::Filled { length, tail }),
+                    Ok((length, tail)) => Ok(Reply::Room { length, tail }),
                     Err((length, error)) => {
                         reader.append(&room.bytes()[have..length]);
                         Err(Error::new(&error, Subject::Nothing))
@@ -272,7 +275,7 @@ impl HandleJob {
             }
             Task::ReadOnce { room } => {
                 if signal.is_some() && !platform::wait_to_read(file, signal).about(Subject::Nothing)? {
-                    return Ok(Outcome::WouldBlock);
+                    return Ok(Reply::WouldBlock);
                 }
                 reader.pass_by();
                 let (room, _) = self.trace.room.insert((room, 0));
@@ -282,11 +285,11 @@ impl HandleJob {
             }
             Task::ReadText { .. } | Task::FindLine | Task::ReadLines => match decoder {
                 Some(decoder) => run_text(&task, file, reader, decoder, signal).about(Subject::Nothing),
-                None => Ok(Outcome::Done),
+                None => Ok(Reply::Done),
             },
             Task::LayOut(mut fill) => {
                 fill.run();
-                Ok(Outcome::TextFilled(fill))
+                Ok(Reply::LaidOut(fill))
             }
             Task::WriteOnce(data) => {
                 rewind(file, reader).about(Subject::Nothing)?;
@@ -296,29 +299,29 @@ impl HandleJob {
                 rewind(file, reader)
                     .and_then(|()| write_all(file, data.bytes()).map_err(|(_, error)| error))
                     .about(Subject::Nothing)?;
-                Ok(Outcome::Count(data.bytes().len() as u64))
+                Ok(Reply::Count(data.bytes().len() as u64))
             }
             Task::Seek { offset, whence } => {
                 self.trace.moved_from = position(file, reader, 0, 0).ok();
-                seek(file, reader, offset, whence).map(Outcome::Count).about(Subject::Nothing)
+                seek(file, reader, offset, whence).map(Reply::Count).about(Subject::Nothing)
             }
             Task::Position => {
                 let position = platform::seek(file, 0, platform::FROM_HERE).about(Subject::Nothing)?;
-                Ok(Outcome::Count(position.saturating_sub(reader.len() as u64)))
+                Ok(Reply::Count(position.saturating_sub(reader.len() as u64)))
             }
             Task::Truncate { length } => {
-                truncate(file, reader, length).map(Outcome::Count).about(Subject::Nothing)
+                truncate(file, reader, length).map(Reply::Count).about(Subject::Nothing)
             }
             Task::Synchronise { data_only } => {
                 platform::synchronise(file, data_only).about(Subject::Nothing)?;
-                Ok(Outcome::Done)
+                Ok(Reply::Done)
             }
-            Task::Close | Task::Stat | Task::ReadAt { .. } | Task::WriteAt { .. } => Ok(Outcome::Done),
+            Task::Close | Task::Stat | Task::ReadAt { .. } | Task::WriteAt { .. } => Ok(Reply::Done),
         }
     }
 
     /// Writes what has been accepted, and closes the file even where that fails.
-    fn close(&mut self) -> Result<Outcome, Error> {
+    fn close(&mut self) -> Result<Reply, Error> {
         let handle = &self.handle;
         // SAFETY: as for any other task.
         let own = unsafe { handle.possession() };
@@ -328,14 +331,14 @@ impl HandleJob {
         let written = earlier.map_or(written, Err);
         own.file = None;
         let file = handle.shared().file.take();
-        let Some(file) = file.and_then(Arc::into_inner) else { return written.map(|()| Outcome::Done) };
+        let Some(file) = file.and_then(Arc::into_inner) else { return written.map(|()| Reply::Done) };
         let closed = if handle.closes_descriptor {
             platform::close(file)
         } else {
             platform::into_descriptor(file).map(drop)
         };
         written.and(closed.about(Subject::Nothing))?;
-        Ok(Outcome::Done)
+        Ok(Reply::Done)
     }
 
     fn run_positional(&mut self, task: Task) -> Result<Outcome, Error> {
@@ -423,126 +426,20 @@ impl std::fmt::Debug for HandleJob {
     }
 }
 
-fn outcome_of(filled: Filled) -> Outcome {
+fn reply_of(filled: Filled) -> Reply {
     match filled {
-        Filled::Enough => Outcome::Flag(true),
-        Filled::End | Filled::Interrupted => Outcome::Flag(false),
-        Filled::WouldBlock => Outcome::WouldBlock,
+        Filled::Enough => Reply::Filled(true),
+        Filled::End | Filled::Interrupted => Reply::Filled(false),
+        Filled::WouldBlock => Reply::WouldBlock,
     }
 }
 
-fn once(result: io::Result<usize>) -> Result<Outcome, Error> {
+fn once(result: io::Result<usize>) -> Result<Reply, Error> {
     match result {
-        Ok(count) => Ok(Outcome::Count(count as u64)),
-        Err(error) if platform::would_block(&error) => Ok(Outcome::WouldBlock),
+        Ok(count) => Ok(Reply::Count(count as u64)),
+        Err(error) if platform::would_block(&error) => Ok(Reply::WouldBlock),
         Err(error) => Err(Error::new(&error, Subject::Nothing)),
     }
-}
-
-/// How many bytes a regular file has from its position on.
-pub(super) fn left_in(file: &File) -> io::Result<usize> {
-    let position = platform::seek(file, 0, platform::FROM_HERE)?;
-    let length = platform::length_of(file)?;
-    usize::try_from(length.saturating_sub(position)).map_err(|_| no_memory())
-}
-
-/// How full the room is, and what the file has beyond it; where it failed, how full it is and why.
-fn fill_room(
-    file: &File,
-    room: &mut [u8],
-    have: usize,
-    to_end: bool,
-) -> Result<(usize, Vec<u8>), (usize, io::Error)> {
-    let mut length = have;
-    while length < room.len() {
-        let rest = &mut room[length..];
-        // SAFETY: the slice is as long as it says.
-        match unsafe { platform::read(file, rest.as_mut_ptr(), rest.len()) } {
-            Ok(0) => return Ok((length, Vec::new())),
-            Ok(read) => length += read,
-            Err(error) if platform::would_block(&error) && length > 0 => return Ok((length, Vec::new())),
-            Err(error) => return Err((length, error)),
-        }
-    }
-    let mut tail = Vec::new();
-    if to_end {
-        platform::read_to_end(file, &mut tail, None).map_err(|error| (length, error))?;
-    }
-    Ok((length, tail))
-}
-
-fn read_at(file: &File, size: usize, offset: u64) -> io::Result<Vec<u8>> {
-    /// Nobody has so much room for a mistake.
-    const AT_ONCE: usize = 1 << 20;
-    let mut content = Vec::new();
-    while content.len() < size {
-        let have = content.len();
-        content.try_reserve((size - have).min(AT_ONCE.max(have)))?;
-        content.resize(content.capacity().min(size), 0);
-        match platform::read_at(file, &mut content[have..], offset + have as u64) {
-            Ok(0) => {
-                content.truncate(have);
-                break;
-            }
-            Ok(read) => content.truncate(have + read),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => content.truncate(have),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(content)
-}
-
-fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<u64> {
-    let mut written = 0;
-    while written < bytes.len() {
-        match platform::write_at(file, &bytes[written..], offset + written as u64) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => written += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(written as u64)
-}
-
-/// Writes everything at the file's position. An error comes with how much was written before.
-fn write_all(file: &File, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
-    let mut written = 0;
-    while written < bytes.len() {
-        match platform::write(file, &bytes[written..]) {
-            Ok(0) => return Err((written, io::ErrorKind::WriteZero.into())),
-            Ok(count) => written += count,
-            Err(error) if platform::would_block(&error) => {
-                platform::wait_to_write(file).map_err(|error| (written, error))?;
-            }
-            Err(error) => return Err((written, error)),
-        }
-    }
-    Ok(())
-}
-
-/// Goes back by what was read ahead, and writes everything: how much was written, and what failed.
-fn write_out(file: &File, rewind: &mut u64, bytes: &[u8]) -> (usize, io::Result<()>) {
-    if *rewind > 0 {
-        if let Err(error) = platform::seek(file, -(*rewind as i64), platform::FROM_HERE) {
-            return (0, Err(error));
-        }
-        *rewind = 0;
-    }
-    match write_all(file, bytes) {
-        Ok(()) => (bytes.len(), Ok(())),
-        Err((written, error)) => (written, Err(error)),
-    }
-}
-
-/// Writes what the buffer for writing has, here and now.
-pub(super) fn drain(file: &File, writer: &mut Writer) -> io::Result<()> {
-    while let Some(piece) = writer.take() {
-        let (written, result) = write_out(file, &mut writer.rewind, piece.bytes());
-        writer.give_back(piece, written);
-        result?;
-    }
-    Ok(())
 }
 
 /// Writes what has been accepted. The writer is not at it: whoever has the turn has waited for that.
@@ -564,17 +461,6 @@ pub(super) fn write_rest(handle: &Handle, file: &File) -> Result<(), Error> {
     Ok(())
 }
 
-/// Cuts the file; `None`: where the position is.
-fn truncate(file: &File, reader: &mut Reader, length: Option<i64>) -> io::Result<u64> {
-    rewind(file, reader)?;
-    let length = match length {
-        Some(length) => length,
-        None => platform::seek(file, 0, platform::FROM_HERE)? as i64,
-    };
-    platform::set_length(file, length)?;
-    Ok(length as u64)
-}
-
 /// Decodes natively.
 fn run_text(
     task: &Task,
@@ -582,14 +468,14 @@ fn run_text(
     reader: &mut Reader,
     decoder: &mut Decoder,
     signal: Option<&platform::EventSignal>,
-) -> io::Result<Outcome> {
+) -> io::Result<Reply> {
     /// Of lines, so much is decoded at once: a fraction of a millisecond's work.
     const BATCH: usize = 256 << 10;
     match task {
         Task::ReadText { characters } => {
             let mark = Mark::set(file, reader, decoder, signal.is_none());
             match read_text(file, reader, decoder, *characters, signal) {
-                Ok(Outcome::Text(text)) if mark.is_some() => Ok(Outcome::Text(text.taken_from(mark))),
+                Ok(Reply::Text(text)) if mark.is_some() => Ok(Reply::Text(text.taken_from(mark))),
                 Err(error) => {
                     // What was read before can be read once more.
                     if let Some(mark) = mark {
@@ -597,7 +483,7 @@ fn run_text(
                     }
                     Err(error)
                 }
-                outcome => outcome,
+                reply => reply,
             }
         }
         Task::ReadLines => {
@@ -606,55 +492,22 @@ fn run_text(
                     Chunk::Decoded if decoder.len() < BATCH || decoder.find_line().is_none() => {}
                     Chunk::Decoded => break false,
                     Chunk::End => break true,
-                    Chunk::Undecodable(bytes) => return Ok(Outcome::Undecodable(bytes)),
+                    Chunk::Undecodable(bytes) => return Ok(Reply::Undecodable(bytes)),
                 }
             };
-            Ok(Outcome::Lines(LineBatch::take(decoder, ended)?))
+            Ok(Reply::Lines(LineBatch::take(decoder, ended)?))
         }
         _ => {
             while decoder.find_line().is_none() {
                 match chunk(file, reader, decoder, 0, signal)? {
                     Chunk::Decoded => {}
                     Chunk::End => break,
-                    Chunk::Undecodable(bytes) => return Ok(Outcome::Undecodable(bytes)),
+                    Chunk::Undecodable(bytes) => return Ok(Reply::Undecodable(bytes)),
                 }
             }
-            Ok(Outcome::Done)
+            Ok(Reply::Done)
         }
     }
-}
-
-/// Moves the file's position back to where the user is, and forgets what was read ahead.
-pub(super) fn rewind(file: &File, reader: &mut Reader) -> io::Result<()> {
-    if reader.len() > 0 {
-        platform::seek(file, -(reader.len() as i64), platform::FROM_HERE)?;
-    }
-    reader.clear();
-    Ok(())
-}
-
-/// Where the user is, who has so many bytes to write still, and so many read ahead when that began.
-pub(super) fn position(file: &File, reader: &Reader, unwritten: u64, rewind: u64) -> io::Result<u64> {
-    let position = platform::seek(file, 0, platform::FROM_HERE)?;
-    Ok((position + unwritten).saturating_sub(reader.len() as u64 + rewind))
-}
-
-/// Moves to where the user wants to be; within what was read ahead without moving the file's position.
-pub(super) fn seek(file: &File, reader: &mut Reader, mut offset: i64, whence: i32) -> io::Result<u64> {
-    let ahead = reader.len() as i64;
-    if whence == platform::FROM_START || whence == platform::FROM_HERE {
-        let position = platform::seek(file, 0, platform::FROM_HERE)? as i64;
-        let target = if whence == platform::FROM_HERE { position - ahead + offset } else { offset };
-        if reader.move_by(target - (position - ahead)) {
-            return Ok(target as u64);
-        }
-    }
-    if whence == platform::FROM_HERE {
-        offset -= ahead;
-    }
-    let position = platform::seek(file, offset, whence)?;
-    reader.restart();
-    Ok(position)
 }
 
 /// Decodes the next chunk, as a synchronous text file would.
@@ -692,12 +545,12 @@ fn read_text(
     decoder: &mut Decoder,
     characters: Option<usize>,
     signal: Option<&platform::EventSignal>,
-) -> io::Result<Outcome> {
+) -> io::Result<Reply> {
     let Some(characters) = characters else {
-        let Some(rest) = read_rest(file, reader, signal)? else { return Ok(Outcome::Done) };
+        let Some(rest) = read_rest(file, reader, signal)? else { return Ok(Reply::Done) };
         return Ok(match decoder.decode_rest(rest) {
-            Ok(text) => Outcome::Text(text),
-            Err(Undecoded::Invalid(bytes)) => Outcome::Undecodable(bytes),
+            Ok(text) => Reply::Text(text),
+            Err(Undecoded::Invalid(bytes)) => Reply::Undecodable(bytes),
             Err(Undecoded::OutOfMemory) => return Err(no_memory()),
         });
     };
@@ -711,70 +564,10 @@ fn read_text(
             Chunk::End => {
                 let rest = decoder.take_text(decoder.len())?;
                 decoder.exhaust();
-                return Ok(Outcome::Text(rest));
+                return Ok(Reply::Text(rest));
             }
-            Chunk::Undecodable(bytes) => return Ok(Outcome::Undecodable(bytes)),
+            Chunk::Undecodable(bytes) => return Ok(Reply::Undecodable(bytes)),
         }
     }
-    Ok(Outcome::Text(decoder.take_text(decoder.bytes_of(characters))?))
-}
-
-/// What was read ahead and what is left of the file; `None` where waiting for it was interrupted.
-fn read_rest(
-    file: &File,
-    reader: &mut Reader,
-    signal: Option<&platform::EventSignal>,
-) -> io::Result<Option<Vec<u8>>> {
-    if signal.is_some() {
-        let filled = reader.fill(file, usize::MAX, false, signal)?;
-        if filled == Filled::Interrupted {
-            return Ok(None);
-        }
-    }
-    let mut rest = Vec::new();
-    let left = if signal.is_none() { left_in(file).unwrap_or(0) } else { 0 };
-    rest.try_reserve_exact(reader.len() + left + 1)?;
-    rest.extend_from_slice(reader.available());
-    reader.clear();
-    if signal.is_none() {
-        read_large(file, &mut rest, left)?;
-        platform::read_to_end(file, &mut rest, None)?;
-    }
-    Ok(Some(rest))
-}
-
-/// Reads what is left of a large regular file with several threads, as far as it is there.
-fn read_large(file: &File, rest: &mut Vec<u8>, left: usize) -> io::Result<()> {
-    let parts = parallel::parts(left);
-    if parts == 1 {
-        return Ok(());
-    }
-    struct Start(*mut u8);
-    // SAFETY: each thread writes to a place of its own.
-    unsafe impl Sync for Start {}
-    let position = platform::seek(file, 0, platform::FROM_HERE)?;
-    let start = Start(rest.spare_capacity_mut().as_mut_ptr().cast());
-    let start = &start;
-    let size = left.div_ceil(parts);
-    let read = parallel::for_each_part(parts, |part| {
-        let (from, to) = (part * size, ((part + 1) * size).min(left));
-        let mut at = from;
-        while at < to {
-            // SAFETY: the spare room is as large, and this part of it is this thread's alone.
-            let room = unsafe { std::slice::from_raw_parts_mut(start.0.add(at), to - at) };
-            match platform::read_at(file, room, position + at as u64) {
-                Ok(0) => break,
-                Ok(count) => at += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // Reading once more, in order, tells what is wrong.
-                Err(_) => break,
-            }
-        }
-        at - from == to - from
-    });
-    let complete = read.iter().take_while(|complete| **complete).count();
-    let length = (complete * size).min(left);
-    // SAFETY: so much has been read.
-    unsafe { rest.set_len(rest.len() + length) };
-    platform::seek(file, length as i64, platform::FROM_HERE).map(drop)
+    Ok(Reply::Text(decoder.take_text(decoder.bytes_of(characters))?))
 }

@@ -6,8 +6,10 @@ use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard};
 
+use super::reply::Reply;
 use super::trace::{Salvage, Trace};
 use super::writer::Writer;
+use crate::error::Error;
 use crate::platform::File;
 use crate::ticket::Ticket;
 
@@ -19,8 +21,9 @@ pub(super) struct Shared {
     pub(super) queue: VecDeque<Arc<Ticket>>,
     /// A worker has a task of whoever has the turn.
     pub(super) job: bool,
-    /// What the one that ended last has done, until its outcome is collected.
-    pub(super) trace: Option<Trace>,
+    /// What the one that ended last has done and replied, until whoever has the turn collects it. There is no reply where
+    /// it was never begun.
+    pub(super) ended: Option<(Trace, Option<Result<Reply, Error>>)>,
     /// Whoever has the turn has gone, and this is to be put back: the worker passes it on when the job ends.
     pub(super) abandoned: Option<Option<Salvage>>,
     /// Positional operations under way, and who waits for their end.

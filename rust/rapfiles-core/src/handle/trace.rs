@@ -3,8 +3,8 @@
 use super::guard::Guard;
 use super::job::TaskRoom;
 use super::mark::Mark;
+use super::reply::Reply;
 use crate::error::Error;
-use crate::outcome::Outcome;
 
 /// What a cancelled operation had taken, to be put back.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub enum Salvage {
     Since(Mark),
 }
 
-/// What a task has done beside its outcome.
+/// What a task has done beside its reply.
 #[derive(Default)]
 pub(super) struct Trace {
     /// The caller's memory that was read into, and how much of it was filled before.
@@ -29,25 +29,25 @@ pub(super) struct Trace {
 }
 
 impl Trace {
-    /// Nobody is going to learn of the outcome: what was read is as if it had been read ahead, the position is where it
+    /// Nobody is going to learn of the reply: what was read is as if it had been read ahead, the position is where it
     /// was, and of what could not be written the next call is told.
-    pub(super) fn undo(&mut self, guard: &mut Guard<'_>, outcome: Result<Outcome, Error>) {
-        match outcome {
-            Ok(Outcome::Text(text)) => guard.give_back(text),
-            Ok(Outcome::TextFilled(fill)) => guard.give_back(fill.into_text()),
-            Ok(Outcome::Lines(lines)) => guard.restore(Salvage::Text(lines.rest().to_vec())),
+    pub(super) fn undo(&mut self, guard: &mut Guard<'_>, reply: Result<Reply, Error>) {
+        match reply {
+            Ok(Reply::Text(text)) => guard.give_back(text),
+            Ok(Reply::LaidOut(fill)) => guard.give_back(fill.into_text()),
+            Ok(Reply::Lines(lines)) => guard.restore(Salvage::Text(lines.rest().to_vec())),
             // To be found undecodable once more.
-            Ok(Outcome::Undecodable(bytes)) => {
+            Ok(Reply::Undecodable(bytes)) => {
                 let known = guard.decoder().map_or(0, |decoder| decoder.undecoded());
                 guard.put_back(&bytes[known.min(bytes.len())..]);
             }
-            Ok(Outcome::Filled { length, tail }) => {
+            Ok(Reply::Room { length, tail }) => {
                 if let Some((room, have)) = &mut self.room {
                     guard.append(&room.bytes()[*have..length]);
                 }
                 guard.append(&tail);
             }
-            Ok(Outcome::Count(count)) => {
+            Ok(Reply::Count(count)) => {
                 if let Some((room, _)) = &mut self.room {
                     guard.append(&room.bytes()[..count as usize]);
                 }

@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use super::guard::Guard;
 use super::handle::{Handle, in_use};
 use super::job::{HandleJob, Task};
+use super::reply::Reply;
 use super::trace::Salvage;
 use crate::error::Error;
 use crate::outcome::Outcome;
@@ -200,16 +201,25 @@ impl Turn {
     /// # Errors
     /// In a forked child, where the parent was using the handle during the fork.
     pub fn guard(&mut self) -> Result<Guard<'_>, Error> {
+        self.resume().map(|(guard, _)| guard)
+    }
+
+    /// The same, and what the task that has ended since has replied.
+    ///
+    /// # Errors
+    /// Those of [`Turn::guard`].
+    #[allow(clippy::type_complexity, reason = "the reply is there once, and may be an error")]
+    pub fn resume(&mut self) -> Result<(Guard<'_>, Option<Result<Reply, Error>>), Error> {
         let mut shared = self.handle.try_shared()?;
         if shared.job {
             return Err(in_use());
         }
-        let trace = shared.trace.take();
+        let ended = shared.ended.take();
         drop(shared);
-        // Not under the lock: it may be the last to hold on to memory of the caller's.
-        drop(trace);
+        // The trace not under the lock: it may be the last to hold on to memory of the caller's.
+        let reply = ended.and_then(|(_, reply)| reply);
         // SAFETY: the turn is this one's, and borrowed for as long, and no worker has a task.
-        Ok(unsafe { Guard::new(&self.handle, false) })
+        Ok((unsafe { Guard::new(&self.handle, false) }, reply))
     }
 
     /// A task for a worker, which the caller must submit. Until it is over, everything is the worker's.
@@ -239,7 +249,7 @@ impl Turn {
         let Ok(mut shared) = handle.try_shared() else { return };
         shared.writer.waiter = None;
         shared.positional_waiter = None;
-        // Under this lock a worker that ends either finds that nobody waits, or has left its outcome.
+        // Under this lock a worker that ends either finds that nobody waits, or has left its reply.
         if shared.job {
             shared.abandoned = Some(salvage);
             if let Some(signal) = &handle.signal {
@@ -251,12 +261,16 @@ impl Turn {
             }
             return;
         }
-        let mut trace = shared.trace.take();
+        let ended = shared.ended.take();
         drop(shared);
         // SAFETY: the turn is this one's, no worker has a task, and it is passed on when this guard is dropped.
         let mut guard = unsafe { Guard::new(handle, true) };
-        if let (Some(trace), Some(outcome)) = (&mut trace, ticket.and_then(Ticket::take)) {
-            trace.undo(&mut guard, outcome);
+        if let Some((mut trace, reply)) = ended {
+            // A job that was never begun has no reply, but its ticket tells why.
+            let failed = || ticket.and_then(Ticket::take)?.err().map(Err);
+            if let Some(reply) = reply.or_else(failed) {
+                trace.undo(&mut guard, reply);
+            }
         }
         if let Some(salvage) = salvage {
             guard.restore(salvage);

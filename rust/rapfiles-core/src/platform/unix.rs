@@ -14,6 +14,7 @@ use crate::link::TargetKind;
 use crate::metadata::{Metadata, Timestamp};
 use crate::resolve::Strictness;
 
+pub(crate) use libc::EBADF as BAD_DESCRIPTOR;
 pub(crate) use libc::EIO;
 pub(crate) const IS_A_DIRECTORY: i32 = libc::EISDIR;
 /// What `pthread_create(3)` says.

@@ -24,7 +24,7 @@ pub(crate) use descriptor::{
 };
 pub(crate) use directory::{list_directory, make_directory, remove_directory};
 pub(crate) use entry::{rename, unlink};
-pub(crate) use errors::{EIO, IS_A_DIRECTORY, NO_THREAD, is_not_found, means_missing};
+pub(crate) use errors::{BAD_DESCRIPTOR, EIO, IS_A_DIRECTORY, NO_THREAD, is_not_found, means_missing};
 pub use event::EventSignal;
 pub(crate) use file::{
     close, create, length_of, open_to_append, open_to_read, open_to_replace, read_at, read_to_end, truncate,

@@ -6,14 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
+use rapfiles_core::handle::ops::{
+    Close, Flush, ReadAt, ReadInto, ReadLine, ReadLines, ReadSome, Seek, Sequence, Stat, Synchronise, Tell,
+    Truncate, Write, WriteAt, read,
+};
+use rapfiles_core::handle::{Complaint, FileOperation};
 
-use super::binary::{self, Flush, ReadInto, ReadSome, Seek, Synchronise, Tell, Truncate, Write};
-use super::closing::Close;
-use super::lines::{ReadLine, ReadLines};
+use super::objects::Objects;
 use super::open_file::OpenFile;
 use super::payload::{Payload, Target};
-use super::positional::{self, ReadAt, Stat, WriteAt};
-use super::work::{InTurn, Request, begin_briefly};
+use super::work::begin_briefly;
 use crate::handle::strings::bytes_of;
 use crate::next_item::{self, Ask, next_item};
 use crate::operation::{Operation, file_operation, item_operation};
@@ -38,16 +40,24 @@ impl BufferedFile {
     }
 
     /// For what only reads: a file that cannot says so even when it is detached.
-    fn submit_reading(&self, py: Python<'_>, request: impl Request + 'static) -> PyResult<Operation> {
-        if self.file.get().readable {
+    fn submit_reading(
+        &self,
+        py: Python<'_>,
+        operation: impl FileOperation<Objects> + 'static,
+    ) -> PyResult<Operation> {
+        if self.file.get().file.readable {
             self.attached()?;
         }
-        Ok(file_operation(py, &self.file, Box::new(request)))
+        Ok(file_operation(py, &self.file, Box::new(operation)))
     }
 
-    fn submit(&self, py: Python<'_>, request: impl Request + 'static) -> PyResult<Operation> {
+    fn submit(
+        &self,
+        py: Python<'_>,
+        operation: impl FileOperation<Objects> + 'static,
+    ) -> PyResult<Operation> {
         self.attached()?;
-        Ok(file_operation(py, &self.file, Box::new(request)))
+        Ok(file_operation(py, &self.file, Box::new(operation)))
     }
 }
 
@@ -78,6 +88,11 @@ pub(crate) fn length(file: &OpenFile, length: Option<&Bound<'_, PyAny>>) -> PyRe
         Err(_) if file.is_closed() => Ok(None),
         other => other,
     }
+}
+
+/// An offset within a file.
+pub(crate) fn file_offset(offset: i64) -> PyResult<u64> {
+    u64::try_from(offset).map_err(|_| PyValueError::new_err("offset must not be negative"))
 }
 
 /// A number that says where an offset counts from.
@@ -122,10 +137,10 @@ impl BufferedFile {
         if size.is_some_and(|size| size < -1) {
             return Err(PyValueError::new_err("read length must be non-negative or -1"));
         }
-        if self.file.get().readable {
+        if self.file.get().file.readable {
             self.attached()?;
         }
-        Ok(file_operation(py, &self.file, binary::read(self::size(size), false)))
+        Ok(file_operation(py, &self.file, read(self::size(size), false)))
     }
 
     /// Reads up to size bytes with one system call at most.
@@ -143,25 +158,25 @@ impl BufferedFile {
     /// Fills a buffer; leaves it partly unfilled only at the end of the file. Returns how many bytes.
     #[pyo3(signature = (buffer, /))]
     fn readinto(&self, py: Python<'_>, buffer: &Bound<'_, PyAny>) -> PyResult<Operation> {
-        self.submit_reading(py, ReadInto { target: Target::new(buffer, "readinto")?, once: false, done: 0 })
+        self.submit_reading(py, ReadInto::new(Target::new(buffer, "readinto")?, false))
     }
 
     /// Reads into a buffer with one system call at most. Returns how many bytes.
     #[pyo3(signature = (buffer, /))]
     fn readinto1(&self, py: Python<'_>, buffer: &Bound<'_, PyAny>) -> PyResult<Operation> {
-        self.submit_reading(py, ReadInto { target: Target::new(buffer, "readinto1")?, once: true, done: 0 })
+        self.submit_reading(py, ReadInto::new(Target::new(buffer, "readinto1")?, true))
     }
 
     /// Reads a line, of up to size bytes.
     #[pyo3(signature = (size=-1, /), text_signature = "($self, size=-1, /)")]
     fn readline(&self, py: Python<'_>, size: Option<isize>) -> PyResult<Operation> {
-        self.submit_reading(py, ReadLine::new(self::size(size), false))
+        self.submit_reading(py, ReadLine::new(self::size(size), false, false))
     }
 
     /// Reads lines until they have hint bytes.
     #[pyo3(signature = (hint=-1, /), text_signature = "($self, hint=-1, /)")]
     fn readlines(&self, py: Python<'_>, hint: Option<isize>) -> PyResult<Operation> {
-        self.submit(py, ReadLines::new(self::hint(hint)))
+        self.submit(py, ReadLines::new(self::hint(hint), false))
     }
 
     fn __aiter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -177,36 +192,36 @@ impl BufferedFile {
     #[pyo3(signature = (size, /))]
     fn _next_chunk<'py>(&self, py: Python<'py>, size: usize) -> PyResult<Bound<'py, PyAny>> {
         self.attached()?;
-        item_operation(py, &self.file, binary::read(Some(size), true))
+        item_operation(py, &self.file, read(Some(size), true))
     }
 
     /// Writes bytes to the buffer, and waits while that is full. Returns how many they are.
     #[pyo3(signature = (data, /))]
     fn write(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<Operation> {
-        if self.file.get().writable {
+        if self.file.get().file.writable {
             self.attached()?;
         }
-        Ok(file_operation(py, &self.file, Box::new(Write { payload: Payload::new(data)? })))
+        Ok(file_operation(py, &self.file, Box::new(Write { source: Payload::new(data)? })))
     }
 
     /// Writes one after the other, as one operation.
     #[pyo3(signature = (lines, /))]
     fn _write_all(&self, py: Python<'_>, lines: Vec<Bound<'_, PyAny>>) -> PyResult<Operation> {
         let requests = lines.iter().map(|line| {
-            let payload = Payload::new(line)?;
-            Ok(Box::new(Write { payload }) as Box<dyn Request>)
+            let source = Payload::new(line)?;
+            Ok(Box::new(Write { source }) as Box<dyn FileOperation<Objects>>)
         });
         let requests = requests.collect::<PyResult<_>>()?;
-        self.submit(py, InTurn::new("writelines", requests, Arc::default()))
+        self.submit(py, Sequence::new("writelines", requests, Arc::default()))
     }
 
     /// Hands what is buffered to the operating system.
     fn flush(&self, py: Python<'_>) -> PyResult<Operation> {
         // A reader's is that of the raw file, and has its manners.
-        let writable = self.file.get().writable;
+        let writable = self.file.get().file.writable;
         self.submit(
             py,
-            Flush { closed: if writable { "flush of closed file" } else { "I/O operation on closed file." } },
+            Flush { closed: if writable { Complaint::FlushOfClosedFile } else { Complaint::ClosedStream } },
         )
     }
 
@@ -229,8 +244,8 @@ impl BufferedFile {
             py,
             Truncate {
                 length: length(self.file.get(), size)?,
-                refusal: "truncate",
-                closed: "truncate of closed file",
+                refusal: Complaint::CannotTruncate,
+                closed: Complaint::TruncateOfClosedFile,
             },
         )
     }
@@ -253,14 +268,14 @@ impl BufferedFile {
     /// Reads up to size bytes at an offset, beside everything else.
     #[pyo3(signature = (size, offset, /))]
     fn pread(&self, py: Python<'_>, size: usize, offset: i64) -> PyResult<Operation> {
-        self.submit(py, ReadAt { size, offset: positional::offset(offset)? })
+        self.submit(py, ReadAt { size, offset: file_offset(offset)? })
     }
 
     /// Writes all of the bytes at an offset, beside everything else.
     #[pyo3(signature = (data, offset, /))]
     fn pwrite(&self, py: Python<'_>, data: &Bound<'_, PyAny>, offset: i64) -> PyResult<Operation> {
-        let (payload, offset) = (Payload::new(data)?, positional::offset(offset)?);
-        self.submit(py, WriteAt { payload, offset })
+        let (source, offset) = (Payload::new(data)?, file_offset(offset)?);
+        self.submit(py, WriteAt { source, offset })
     }
 
     /// Flushes and closes the file.
@@ -295,7 +310,7 @@ fn anext<'py>(file: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let buffered = unsafe { file.cast_unchecked::<BufferedFile>() }.get();
     if buffered.file.get().trio {
         buffered.attached()?;
-        return item_operation(file.py(), &buffered.file, Box::new(ReadLine::new(None, true)));
+        return item_operation(file.py(), &buffered.file, Box::new(ReadLine::new(None, true, false)));
     }
     next_item(file, &Ask { ready: next_line, operation: read_line })
 }
@@ -306,12 +321,12 @@ fn next_line<'py>(file: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     // SAFETY: this is asked of files of this class only.
     let buffered = unsafe { file.cast_unchecked::<BufferedFile>() }.get();
     let open = buffered.attached().ok()?;
-    if !open.readable || open.pace.is_due() {
+    if !open.file.readable || open.pace.is_due() {
         return None;
     }
     // SAFETY: nothing but the memory for the bytes is asked of the interpreter before the end.
-    let mut guard = unsafe { begin_briefly(py, &open.handle) }?;
-    if !guard.is_written() || !open.ahead.is_empty() {
+    let mut guard = unsafe { begin_briefly(py, &open.file.handle) }?;
+    if !guard.is_written() || !open.file.ahead.is_empty() {
         return None;
     }
     let length = guard.find_line(0)?;
@@ -324,6 +339,6 @@ fn next_line<'py>(file: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
 fn read_line<'py>(file: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     // SAFETY: this is asked of files of this class only.
     let buffered = unsafe { file.cast_unchecked::<BufferedFile>() }.get();
-    let operation = buffered.submit(file.py(), ReadLine::new(None, true))?;
+    let operation = buffered.submit(file.py(), ReadLine::new(None, true, false))?;
     Ok(operation.into_pyobject(file.py())?.into_any())
 }

@@ -1,14 +1,10 @@
 //! Handles: the native half of the file classes.
 
-pub(crate) mod ahead;
-pub(crate) mod binary;
 pub(crate) mod buffered;
-pub(crate) mod closing;
-pub(crate) mod large;
-pub(crate) mod lines;
+pub(crate) mod complaints;
+pub(crate) mod objects;
 pub(crate) mod open_file;
 pub(crate) mod payload;
-pub(crate) mod positional;
 pub(crate) mod raw;
 pub(crate) mod strings;
 pub(crate) mod text;

@@ -1,16 +1,15 @@
 //! An open file, as all of its layers (text, buffer, raw) share it.
 
 use std::ffi::CString;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::exceptions::{PyResourceWarning, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use rapfiles_core::{Handle, OpenedFile};
+use rapfiles_core::handle::{Complaint, Handle, HandleFile, OpenedFile, ops};
 
-use super::ahead::Ahead;
-use super::work::{begin, forked, under_way};
+use super::complaints::{raised, worded};
+use super::objects::{Caller, Objects};
 use crate::errors::{self, Names};
 use crate::fairness::Pace;
 use crate::once::intern;
@@ -18,15 +17,12 @@ use crate::once::intern;
 /// An open file: what its layers share.
 #[pyclass(frozen, module = "rapfiles._native")]
 pub(crate) struct OpenFile {
-    pub(crate) handle: Arc<Handle>,
-    pub(crate) readable: bool,
-    pub(crate) writable: bool,
+    /// Its handle, as operations use it.
+    pub(crate) file: HandleFile<Objects>,
     /// Whether it was opened in a trio task, where each operation has to be a checkpoint.
     pub(crate) trio: bool,
     /// How much may be done before the clock is looked at.
     pub(crate) pace: Pace,
-    /// What was read for reads to come.
-    pub(crate) ahead: Ahead,
     name: Py<PyAny>,
     /// The mode as `io.FileIO` reports it.
     raw_mode: Py<PyString>,
@@ -47,32 +43,22 @@ impl OpenFile {
         raw_mode: Py<PyString>,
         kind: Py<PyString>,
     ) -> Self {
-        let handle = Handle::new(opened, buffer_size);
+        let file = HandleFile::new(Handle::new(opened, buffer_size), readable, writable);
         let given_up = AtomicBool::new(false);
-        Self {
-            handle,
-            readable,
-            writable,
-            trio,
-            pace: Pace::default(),
-            ahead: Ahead::default(),
-            name,
-            raw_mode,
-            kind,
-            given_up,
-        }
+        Self { file, trio, pace: Pace::default(), name, raw_mode, kind, given_up }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.handle.is_closed()
+        self.file.handle.is_closed()
     }
 
     /// The descriptor.
     pub(crate) fn fileno(&self, closed: &'static str) -> PyResult<i32> {
-        if !self.handle.is_usable() {
-            return Err(forked());
+        if !self.file.handle.is_usable() {
+            return Err(Python::attach(|py| worded(py, Complaint::Forked)));
         }
         let descriptor = self
+            .file
             .handle
             .descriptor()
             .map_err(|error| Python::attach(|py| errors::exception(py, error, &Names::none())))?;
@@ -124,43 +110,43 @@ impl OpenFile {
     /// Whether it is a terminal.
     #[getter]
     fn terminal(&self) -> bool {
-        self.handle.facts.terminal
+        self.file.handle.facts.terminal
     }
 
     /// Whether it has a position that can be moved.
     #[getter]
     fn seekable(&self) -> bool {
-        self.handle.facts.seekable
+        self.file.handle.facts.seekable
     }
 
     /// Whether it can be read.
     #[getter]
     fn readable(&self) -> bool {
-        self.readable
+        self.file.readable
     }
 
     /// Whether it can be written.
     #[getter]
     fn writable(&self) -> bool {
-        self.writable
+        self.file.writable
     }
 
     /// Whether its descriptor is closed with it.
     #[getter]
     fn closefd(&self) -> bool {
-        self.handle.closes_descriptor
+        self.file.handle.closes_descriptor
     }
 }
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
-        if !self.handle.is_usable() || self.handle.is_left() || *self.given_up.get_mut() {
+        if !self.file.handle.is_usable() || self.file.handle.is_left() || *self.given_up.get_mut() {
             return;
         }
-        if self.handle.closes_descriptor {
+        if self.file.handle.closes_descriptor {
             Python::attach(|py| self.complain(py));
         }
-        self.handle.orphan();
+        self.file.handle.orphan();
     }
 }
 
@@ -173,22 +159,11 @@ pub(crate) fn take_descriptor(file: &Bound<'_, PyAny>) -> PyResult<i32> {
         Err(_) => file.getattr(intern!(file.py(), "_file"))?.cast_into::<OpenFile>()?,
     };
     let file = file_object.get();
-    if file.is_closed() {
-        return Err(PyValueError::new_err("I/O operation on closed file"));
-    }
-    let mut guard = begin(&file.handle)?.ok_or_else(under_way)?;
-    file.ahead.settle(file_object.py(), &mut guard, 0);
-    match guard.give_up() {
-        None => Err(under_way()),
-        Some(Ok(descriptor)) => {
-            file.give_up();
-            Ok(descriptor)
-        }
-        Some(Err(error)) => {
-            drop(guard);
-            Err(errors::exception(file_object.py(), error, &Names::none()))
-        }
-    }
+    let py = file_object.py();
+    let detached = ops::detach(Caller { py, pace: &file.pace }, &file.file);
+    let descriptor = detached.map_err(|failure| raised(py, failure))?;
+    file.give_up();
+    Ok(descriptor)
 }
 
 /// Waits until the files that were left unclosed have been closed, for so many seconds at most.

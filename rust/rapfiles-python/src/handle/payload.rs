@@ -4,7 +4,10 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView, PyString};
+use rapfiles_core::handle::{self, Failure, Fallible};
 use rapfiles_core::{Data, KeepAlive};
+
+use super::objects::{Caller, Objects};
 
 /// Bytes to be written.
 pub(crate) enum Payload {
@@ -36,36 +39,36 @@ impl Payload {
         Buffer::new(&view, ffi::PyBUF_SIMPLE)?;
         Ok(Self::View(view.unbind()))
     }
+}
 
-    /// The bytes. Runs no Python code.
-    pub(crate) fn with<T>(&self, py: Python<'_>, work: impl FnOnce(&[u8]) -> T) -> PyResult<T> {
+impl handle::Source<Objects> for Payload {
+    fn with<T>(&self, caller: Caller<'_>, work: impl FnOnce(&[u8]) -> T) -> Fallible<Objects, T> {
         match self {
-            Self::Bytes(bytes) => Ok(work(bytes.bind(py).as_bytes())),
+            Self::Bytes(bytes) => Ok(work(bytes.as_bytes(caller.py))),
             Self::View(view) => {
-                let buffer = Buffer::new(view.bind(py), ffi::PyBUF_SIMPLE)?;
+                let buffer = Buffer::new(view.bind(caller.py), ffi::PyBUF_SIMPLE).map_err(Failure::Caller)?;
                 // SAFETY: the buffer is held while the bytes are looked at.
                 Ok(work(unsafe { buffer.bytes() }))
             }
         }
     }
 
-    /// Whether the bytes may be kept after the operation is over.
-    pub(crate) fn is_constant(&self) -> bool {
+    fn is_constant(&self) -> bool {
         matches!(self, Self::Bytes(_))
     }
 
-    /// The bytes where they are, for a worker.
-    pub(crate) fn shared(&self, py: Python<'_>) -> PyResult<Data> {
+    fn shared(&self, caller: Caller<'_>) -> Fallible<Objects, Data> {
+        let py = caller.py;
         match self {
             Self::Bytes(bytes) => {
-                let content = bytes.bind(py).as_bytes();
+                let content = bytes.as_bytes(py);
                 // SAFETY: a bytes object never changes, and the reference keeps it alive.
                 Ok(unsafe {
                     Data::shared(content.as_ptr(), content.len(), KeepAlive::new(bytes.clone_ref(py)))
                 })
             }
             Self::View(view) => {
-                let buffer = Buffer::new(view.bind(py), ffi::PyBUF_SIMPLE)?;
+                let buffer = Buffer::new(view.bind(py), ffi::PyBUF_SIMPLE).map_err(Failure::Caller)?;
                 let (start, length) = (buffer.0.buf as *const u8, buffer.0.len as usize);
                 if length == 0 {
                     return Ok(Data::Owned(Vec::new()));
@@ -136,30 +139,18 @@ impl Target {
         drop(buffer);
         Ok(Self { view: view.unbind(), start, length })
     }
+}
 
-    pub(crate) fn len(&self) -> usize {
-        self.length
-    }
-
-    pub(crate) fn start(&self) -> *mut u8 {
+impl handle::Target<Objects> for Target {
+    fn start(&self) -> *mut u8 {
         self.start
     }
 
-    /// Copies bytes to a place.
-    pub(crate) fn put(&self, at: usize, bytes: &[u8]) {
-        let bytes = &bytes[..bytes.len().min(self.length - at)];
-        // SAFETY: within the memory that the view holds on to.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.start.add(at), bytes.len()) };
+    fn length(&self) -> usize {
+        self.length
     }
 
-    /// A copy of what was put there.
-    pub(crate) fn copy(&self, length: usize) -> Vec<u8> {
-        // SAFETY: within the memory that the view holds on to, and written before.
-        unsafe { std::slice::from_raw_parts(self.start, length) }.to_vec()
-    }
-
-    /// What keeps the memory where it is.
-    pub(crate) fn keep_alive(&self, py: Python<'_>) -> Py<PyMemoryView> {
-        self.view.clone_ref(py)
+    fn keep_alive(&self, caller: Caller<'_>) -> KeepAlive {
+        KeepAlive::new(self.view.clone_ref(caller.py))
     }
 }

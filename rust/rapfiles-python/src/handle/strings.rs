@@ -84,12 +84,3 @@ pub(crate) fn bytes_of<'py>(py: Python<'py>, content: &[u8]) -> PyResult<Bound<'
     unsafe { std::ptr::copy_nonoverlapping(content.as_ptr(), start, content.len()) };
     Ok(bytes)
 }
-
-/// The first bytes of a bytes object that nobody else has seen yet.
-pub(crate) fn shortened(bytes: Bound<'_, PyBytes>, length: usize) -> PyResult<Py<PyAny>> {
-    let whole = bytes.as_bytes();
-    if whole.len() == length {
-        return Ok(bytes.into_any().unbind());
-    }
-    Ok(bytes_of(bytes.py(), &whole[..length])?.into_any().unbind())
-}

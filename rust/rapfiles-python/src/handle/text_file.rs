@@ -6,18 +6,18 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use rapfiles_core::Decoder;
+use rapfiles_core::handle::ops::{Close, Flush, Sequence, Stat, Synchronise, Truncate};
+use rapfiles_core::handle::{Complaint, Decoder, FileOperation, Guard, Handle};
 
-use super::binary::{Flush, Synchronise, Truncate};
 use super::buffered::{BufferedFile, hint, length, size};
-use super::closing::Close;
+use super::complaints::worded;
+use super::objects::Objects;
 use super::open_file::OpenFile;
-use super::positional::Stat;
 use super::strings::string;
 use super::text::{
-    CLOSED, Codec, Read, ReadAll, ReadLine, ReadLines, Seek, Settings, Tell, TextState, Write,
+    Adapted, Codec, Read, ReadAll, ReadLine, ReadLines, Seek, Settings, Tell, TextState, Write,
 };
-use super::work::{InTurn, Request, begin, begin_briefly, under_way};
+use super::work::{begin, begin_briefly};
 use crate::arguments;
 use crate::next_item::{self, Ask, next_item};
 use crate::operation::{Operation, file_operation, item_operation};
@@ -45,10 +45,19 @@ impl TextFile {
         self.buffer.get().attached()
     }
 
-    fn submit(&self, py: Python<'_>, request: impl Request + 'static) -> PyResult<Operation> {
+    fn submit(
+        &self,
+        py: Python<'_>,
+        operation: impl FileOperation<Objects> + 'static,
+    ) -> PyResult<Operation> {
         self.attached()?;
-        Ok(file_operation(py, &self.file, Box::new(request)))
+        Ok(file_operation(py, &self.file, Box::new(operation)))
     }
+}
+
+/// The turn, which nobody has now.
+fn turn<'a>(py: Python<'_>, handle: &'a Arc<Handle>) -> PyResult<Guard<'a>> {
+    begin(py, handle)?.ok_or_else(|| worded(py, Complaint::UnderWay))
 }
 
 /// A number that an operation counts up.
@@ -104,6 +113,7 @@ impl TextFile {
     #[allow(clippy::too_many_arguments, reason = "they belong together")]
     fn _set_encoding(
         &self,
+        py: Python<'_>,
         encoding: String,
         errors: String,
         newline: Option<&str>,
@@ -123,8 +133,8 @@ impl TextFile {
         };
         let before = std::mem::replace(&mut *self.state.codec(), Codec { decoder, encoder, snapshot: None });
         drop(before);
-        let decoder = file.readable.then(|| Decoder::new(native, line_ends));
-        begin(&file.handle)?.ok_or_else(under_way)?.set_decoder(decoder);
+        let decoder = file.file.readable.then(|| Decoder::new(native, line_ends));
+        turn(py, &file.file.handle)?.set_decoder(decoder);
         Ok(())
     }
 
@@ -137,12 +147,12 @@ impl TextFile {
 
     /// Whether characters have been read that are not used up.
     #[getter]
-    fn _has_read(&self) -> PyResult<bool> {
+    fn _has_read(&self, py: Python<'_>) -> PyResult<bool> {
         let file = self.attached()?;
-        Ok(match begin(&file.handle)? {
+        Ok(match begin(py, &file.file.handle)? {
             Some(mut guard) => guard.decoder().is_some_and(|decoder| decoder.has_read()),
             // Whoever has the turn may be at it.
-            None => file.readable,
+            None => file.file.readable,
         })
     }
 
@@ -153,8 +163,8 @@ impl TextFile {
     }
 
     /// Takes the buffer away.
-    fn _detach(&self) -> PyResult<()> {
-        begin(&self.attached()?.handle)?.ok_or_else(under_way)?.set_decoder(None);
+    fn _detach(&self, py: Python<'_>) -> PyResult<()> {
+        turn(py, &self.attached()?.file.handle)?.set_decoder(None);
         self.detached.store(true, Ordering::Relaxed);
         Ok(())
     }
@@ -178,21 +188,21 @@ impl TextFile {
     #[pyo3(signature = (size=-1, /), text_signature = "($self, size=-1, /)")]
     fn read(&self, py: Python<'_>, size: Option<isize>) -> PyResult<Operation> {
         match self::size(size) {
-            Some(characters) => self.submit(py, Read::new(&self.state, characters)),
-            None => self.submit(py, ReadAll::new(&self.state)),
+            Some(characters) => self.submit(py, Adapted(Read::new(&self.state, characters))),
+            None => self.submit(py, Adapted(ReadAll::new(&self.state))),
         }
     }
 
     /// Reads a line, of up to size characters.
     #[pyo3(signature = (size=-1, /), text_signature = "($self, size=-1, /)")]
     fn readline(&self, py: Python<'_>, size: isize) -> PyResult<Operation> {
-        self.submit(py, ReadLine::new(&self.state, usize::try_from(size).ok(), false))
+        self.submit(py, Adapted(ReadLine::new(&self.state, usize::try_from(size).ok(), false)))
     }
 
     /// Reads lines until they have hint characters.
     #[pyo3(signature = (hint=-1, /), text_signature = "($self, hint=-1, /)")]
     fn readlines(&self, py: Python<'_>, hint: Option<isize>) -> PyResult<Operation> {
-        self.submit(py, ReadLines::new(&self.state, self::hint(hint)))
+        self.submit(py, Adapted(ReadLines::new(&self.state, self::hint(hint))))
     }
 
     fn __aiter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -207,7 +217,7 @@ impl TextFile {
     /// Writes text to the buffer, and waits while that is full. Returns how many characters it has.
     #[pyo3(signature = (text, /))]
     fn write(&self, py: Python<'_>, text: &Bound<'_, PyAny>) -> PyResult<Operation> {
-        self.submit(py, Write::new(&self.state, text)?)
+        self.submit(py, Adapted(Write::new(&self.state, text)?))
     }
 
     /// Writes one after the other, as one operation. `written`: is given how many have been.
@@ -218,26 +228,27 @@ impl TextFile {
         lines: Vec<Bound<'_, PyAny>>,
         written: &Bound<'_, Counter>,
     ) -> PyResult<Operation> {
-        let requests =
-            lines.iter().map(|line| Ok(Box::new(Write::new(&self.state, line)?) as Box<dyn Request>));
+        let requests = lines.iter().map(|line| {
+            Ok(Box::new(Adapted(Write::new(&self.state, line)?)) as Box<dyn FileOperation<Objects>>)
+        });
         let requests = requests.collect::<PyResult<_>>()?;
-        self.submit(py, InTurn::new("writelines", requests, Arc::clone(&written.get().0)))
+        self.submit(py, Sequence::new("writelines", requests, Arc::clone(&written.get().0)))
     }
 
     /// Hands what is buffered to the operating system.
     fn flush(&self, py: Python<'_>) -> PyResult<Operation> {
-        self.submit(py, Flush { closed: CLOSED })
+        self.submit(py, Flush { closed: Complaint::ClosedStream })
     }
 
     /// Moves to where tell() was, or to the beginning, or with whence=2 to the end. Returns the place.
     #[pyo3(signature = (cookie, whence=0, /))]
     fn seek(&self, py: Python<'_>, cookie: Py<PyAny>, whence: i32) -> PyResult<Operation> {
-        self.submit(py, Seek::new(&self.state, cookie, whence))
+        self.submit(py, Adapted(Seek::new(&self.state, cookie, whence)))
     }
 
     /// Tells the place, as a number that only seek() understands.
     fn tell(&self, py: Python<'_>) -> PyResult<Operation> {
-        self.submit(py, Tell::new(&self.state))
+        self.submit(py, Adapted(Tell::new(&self.state)))
     }
 
     /// Cuts the file to a length in bytes, by default to where the position is. Returns the length.
@@ -245,7 +256,11 @@ impl TextFile {
     fn truncate(&self, py: Python<'_>, pos: Option<&Bound<'_, PyAny>>) -> PyResult<Operation> {
         self.submit(
             py,
-            Truncate { length: length(self.file.get(), pos)?, refusal: "truncate", closed: CLOSED },
+            Truncate {
+                length: length(self.file.get(), pos)?,
+                refusal: Complaint::CannotTruncate,
+                closed: Complaint::ClosedStream,
+            },
         )
     }
 
@@ -306,8 +321,8 @@ impl TextFile {
 
     /// The line ends that the native decoder has seen, as a number; None where Python's decoder has.
     #[getter]
-    fn _seen(&self) -> PyResult<Option<u8>> {
-        if let Some(mut guard) = begin(&self.attached()?.handle)? {
+    fn _seen(&self, py: Python<'_>) -> PyResult<Option<u8>> {
+        if let Some(mut guard) = begin(py, &self.attached()?.file.handle)? {
             let seen = guard.decoder().filter(|decoder| decoder.is_native()).map(|decoder| decoder.seen());
             self.seen.store(seen.map_or(NOT_NATIVE, u16::from), Ordering::Relaxed);
         }
@@ -337,7 +352,11 @@ fn anext<'py>(file: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let text = unsafe { file.cast_unchecked::<TextFile>() }.get();
     if text.file.get().trio {
         text.attached()?;
-        return item_operation(file.py(), &text.file, Box::new(ReadLine::new(&text.state, None, true)));
+        return item_operation(
+            file.py(),
+            &text.file,
+            Box::new(Adapted(ReadLine::new(&text.state, None, true))),
+        );
     }
     next_item(file, &Ask { ready: next_line, operation: read_line })
 }
@@ -352,7 +371,7 @@ fn next_line<'py>(file: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
         return None;
     }
     // SAFETY: nothing but the memory for a string is asked of the interpreter before the end.
-    let mut guard = unsafe { begin_briefly(py, &open.handle) }?;
+    let mut guard = unsafe { begin_briefly(py, &open.file.handle) }?;
     if !guard.is_written() {
         return None;
     }
@@ -368,6 +387,6 @@ fn next_line<'py>(file: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
 fn read_line<'py>(file: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     // SAFETY: this is asked of files of this class only.
     let text = unsafe { file.cast_unchecked::<TextFile>() }.get();
-    let operation = text.submit(file.py(), ReadLine::new(&text.state, None, true))?;
+    let operation = text.submit(file.py(), Adapted(ReadLine::new(&text.state, None, true)))?;
     Ok(operation.into_pyobject(file.py())?.into_any())
 }

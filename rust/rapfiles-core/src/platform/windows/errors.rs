@@ -7,6 +7,8 @@ use windows_sys::core::BOOL;
 
 /// For failures that have no code of their own.
 pub(crate) const EIO: i32 = codes::ERROR_IO_DEVICE.cast_signed();
+/// What reading from a descriptor fails with that is only for writing.
+pub(crate) const BAD_DESCRIPTOR: i32 = codes::ERROR_INVALID_HANDLE.cast_signed();
 /// What opening a directory as a file fails with.
 pub(crate) const IS_A_DIRECTORY: i32 = codes::ERROR_ACCESS_DENIED.cast_signed();
 /// What `CreateThread` says.

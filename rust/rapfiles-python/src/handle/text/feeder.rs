@@ -5,14 +5,14 @@ use std::sync::Arc;
 use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 use rapfiles_core::memory::copied;
-use rapfiles_core::{Fetched, Guard, Outcome, Task, Undecoded};
+use rapfiles_core::{Fetched, Guard, Reply, Task, Undecoded};
 
 use super::codec::{self, Snapshot};
+use super::request::OpenFile;
+use super::request::Step;
 use super::state::{LONG, TextState};
 use crate::errors::no_memory;
-use crate::handle::open_file::OpenFile;
 use crate::handle::strings::string;
-use crate::handle::work::Step;
 
 /// Decodes chunk by chunk.
 pub(super) struct Feeder {
@@ -99,9 +99,9 @@ impl Feeder {
     }
 
     /// What a worker found to be undecodable.
-    pub(super) fn note(&mut self, guard: &mut Guard<'_>, outcome: &mut Option<Outcome>) -> Option<Step> {
+    pub(super) fn note(&mut self, guard: &mut Guard<'_>, outcome: &mut Option<Reply>) -> Option<Step> {
         match outcome.take() {
-            Some(Outcome::Undecodable(bytes)) => {
+            Some(Reply::Undecodable(bytes)) => {
                 self.undecodable = Some(bytes);
                 self.forget(guard);
                 Some(Step::Call)
@@ -139,8 +139,8 @@ impl Feeder {
     }
 }
 
-pub(super) fn is_filled(outcome: &Option<Outcome>) -> bool {
-    matches!(outcome, Some(Outcome::Flag(false) | Outcome::WouldBlock))
+pub(super) fn is_filled(outcome: &Option<Reply>) -> bool {
+    matches!(outcome, Some(Reply::Filled(false) | Reply::WouldBlock))
 }
 
 /// Takes the first bytes of what is decoded as a string.

@@ -8,16 +8,16 @@ use pyo3::prelude::*;
 use pyo3::types::string::PyStringData;
 use pyo3::types::{PyList, PyString};
 use rapfiles_core::memory::extend;
-use rapfiles_core::{Codec as NativeCodec, Guard, LineBatch, Mark, Outcome, Salvage, Task};
+use rapfiles_core::{Codec as NativeCodec, Guard, LineBatch, Mark, Reply, Salvage, Task};
 
 use super::codec::{self, Snapshot};
 use super::feeder::{Feeder, More, is_filled, take};
+use super::request::OpenFile;
+use super::request::{Request, Step};
+use super::request::{check_written, stop};
+use super::state::{BETWEEN_LOOKS, SLICE};
 use super::state::{LONG, TextState, check_readable};
-use crate::handle::binary::{check_written, stop};
-use crate::handle::lines::{BETWEEN_LOOKS, SLICE};
-use crate::handle::open_file::OpenFile;
 use crate::handle::strings::{laid_out, string};
-use crate::handle::work::{Request, Step};
 use crate::once::intern;
 
 /// Looks for the end of the next line.
@@ -56,7 +56,7 @@ impl Search {
         file: &OpenFile,
         guard: &mut Guard<'_>,
         limit: Option<usize>,
-        mut outcome: Option<Outcome>,
+        mut outcome: Option<Reply>,
     ) -> PyResult<Found> {
         check_readable(py, file, guard)?;
         if let Some(step) = check_written(py, guard)? {
@@ -66,7 +66,7 @@ impl Search {
             return Ok(Found::Step(step));
         }
         // A worker that looked for a line has found one, or the end of the file.
-        let searched = matches!(outcome, Some(Outcome::Done));
+        let searched = matches!(outcome, Some(Reply::Done));
         let mut filled = is_filled(&outcome);
         loop {
             let Some(decoder) = guard.decoder() else { return Ok(Found::Line(0)) };
@@ -122,7 +122,7 @@ impl Request for ReadLine {
         py: Python<'_>,
         file: &OpenFile,
         guard: &mut Guard<'_>,
-        outcome: Option<Outcome>,
+        outcome: Option<Reply>,
     ) -> PyResult<Step> {
         match self.search.find(py, file, guard, self.limit, outcome)? {
             Found::Step(step) => Ok(step),
@@ -229,14 +229,14 @@ impl Request for ReadLines {
         py: Python<'_>,
         file: &OpenFile,
         guard: &mut Guard<'_>,
-        mut outcome: Option<Outcome>,
+        mut outcome: Option<Reply>,
     ) -> PyResult<Step> {
         if !self.begin(guard) {
             return Ok(Step::Call);
         }
         let list = self.lines.get_or_insert_with(|| PyList::empty(py).unbind()).clone_ref(py);
         let lines = list.bind(py);
-        if let Some(Outcome::Lines(batch)) = outcome {
+        if let Some(Reply::Lines(batch)) = outcome {
             return self.take_batch(py, batch);
         }
         let native = guard.decoder().is_some_and(|decoder| decoder.is_native());

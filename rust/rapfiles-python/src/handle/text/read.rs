@@ -7,17 +7,17 @@ use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
 use rapfiles_core::memory::extend;
-use rapfiles_core::{Fetched, Guard, MOST_NOW, Outcome, Salvage, Task, Undecoded};
+use rapfiles_core::{Fetched, Guard, MOST_NOW, Reply, Salvage, Task, Undecoded};
 
 use super::feeder::{Feeder, More, is_filled, take};
+use super::request::OpenFile;
+use super::request::check_written;
+use super::request::{Request, Step};
+use super::state::SLICE;
 use super::state::{CODEC_SLICE, MANY, TextState, check_readable};
 use crate::errors::no_memory;
-use crate::handle::binary::check_written;
-use crate::handle::lines::SLICE;
-use crate::handle::open_file::OpenFile;
 use crate::handle::strings::bytes_of;
 use crate::handle::strings::string;
-use crate::handle::work::{Request, Step};
 use crate::once::intern;
 
 /// Reads so many characters.
@@ -42,7 +42,7 @@ impl Request for Read {
         py: Python<'_>,
         file: &OpenFile,
         guard: &mut Guard<'_>,
-        mut outcome: Option<Outcome>,
+        mut outcome: Option<Reply>,
     ) -> PyResult<Step> {
         check_readable(py, file, guard)?;
         if let Some(step) = check_written(py, guard)? {
@@ -52,7 +52,7 @@ impl Request for Read {
             return Ok(step);
         }
         let mut filled = is_filled(&outcome);
-        if let Some(Outcome::Text(text)) = outcome {
+        if let Some(Reply::Text(text)) = outcome {
             return Ok(Step::Text(text));
         }
         loop {
@@ -176,7 +176,7 @@ impl Request for ReadAll {
         py: Python<'_>,
         file: &OpenFile,
         guard: &mut Guard<'_>,
-        mut outcome: Option<Outcome>,
+        mut outcome: Option<Reply>,
     ) -> PyResult<Step> {
         check_readable(py, file, guard)?;
         if let Some(result) = self.result.take() {
@@ -195,7 +195,7 @@ impl Request for ReadAll {
         if !decoder.is_native() {
             return self.collect(guard, is_filled(&outcome));
         }
-        if let Some(Outcome::Text(text)) = outcome {
+        if let Some(Reply::Text(text)) = outcome {
             return Ok(Step::Text(text));
         }
         if fetch_rest(guard)

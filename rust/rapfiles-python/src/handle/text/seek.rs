@@ -6,18 +6,18 @@ use pyo3::exceptions::{PyMemoryError, PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt};
 use rapfiles_core::memory::copied;
-use rapfiles_core::{Fetched, Guard, Outcome, Task, Undecoded};
+use rapfiles_core::{Fetched, Guard, Reply, Task, Undecoded};
 
 use super::codec::Snapshot;
 use super::cookie::Cookie;
 use super::feeder::Feeder;
+use super::request::OpenFile;
+use super::request::{Request, Step};
+use super::request::{check_open, check_writer, exception};
 use super::state::{CLOSED, TextState};
 use super::tell::Tell;
 use crate::errors::no_memory;
 use crate::errors::unsupported;
-use crate::handle::binary::{check_open, check_writer, exception};
-use crate::handle::open_file::OpenFile;
-use crate::handle::work::{Request, Step};
 use crate::once::intern;
 
 /// Moves to where a cookie says.
@@ -158,7 +158,7 @@ impl Request for Seek {
         py: Python<'_>,
         file: &OpenFile,
         guard: &mut Guard<'_>,
-        outcome: Option<Outcome>,
+        outcome: Option<Reply>,
     ) -> PyResult<Step> {
         self.check(py, file, guard)?;
         if let Some(step) = check_writer(py, guard)? {
@@ -176,7 +176,7 @@ impl Request for Seek {
             Stage::Moving(target) => {
                 let whence = if target.from_end { 2 } else { 0 };
                 let position = match outcome {
-                    Some(Outcome::Count(position)) => position,
+                    Some(Reply::Count(position)) => position,
                     _ => match guard.seek(target.offset, whence) {
                         Some(position) => position.map_err(|error| exception(py, error))?,
                         None => return Ok(Step::Task(Task::Seek { offset: target.offset, whence })),

@@ -1,6 +1,7 @@
 //! What a text file has beside its handle: how it treats its text, and Python's codec where that is needed.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use pyo3::exceptions::PyUnicodeDecodeError;
 use pyo3::prelude::*;
@@ -8,9 +9,9 @@ use rapfiles_core::memory::{copied, extend};
 use rapfiles_core::{Codec as NativeCodec, Guard, LineEnds, Newline};
 
 use super::codec::{Codec, Snapshot};
+use super::request::OpenFile;
+use super::request::check_open;
 use crate::errors::{no_memory, unsupported};
-use crate::handle::binary::check_open;
-use crate::handle::open_file::OpenFile;
 use crate::handle::strings::bytes_of;
 use crate::once::intern;
 
@@ -21,6 +22,11 @@ pub(super) const LONG: usize = 256 << 10;
 pub(super) const MANY: usize = 32 << 10;
 /// Characters, or bytes, that go through Python's codecs at once.
 pub(super) const CODEC_SLICE: usize = 64 << 10;
+
+/// Other tasks get their turn after so long.
+pub(super) const SLICE: Duration = Duration::from_millis(1);
+/// How many lines are taken between looks at the clock.
+pub(super) const BETWEEN_LOOKS: usize = 256;
 
 /// How a text file treats its text.
 pub(crate) struct Settings {

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::PyInt;
 use rapfiles_core::memory::copied;
-use rapfiles_core::{Guard, Outcome, Position, Task};
+use rapfiles_core::{Guard, Position, Reply, Task};
 
 use super::codec::Snapshot;
 use super::cookie::{self};
+use super::request::OpenFile;
+use super::request::{Request, Step};
+use super::request::{check_open, check_written, exception, number};
 use super::state::{CLOSED, TextState};
 use crate::errors::no_memory;
 use crate::errors::unsupported;
-use crate::handle::binary::{check_open, check_written, exception, number};
-use crate::handle::open_file::OpenFile;
-use crate::handle::work::{Request, Step};
 use crate::once::intern;
 
 /// Tells where the user is.
@@ -79,7 +79,7 @@ impl Request for Tell {
         py: Python<'_>,
         file: &OpenFile,
         guard: &mut Guard<'_>,
-        outcome: Option<Outcome>,
+        outcome: Option<Reply>,
     ) -> PyResult<Step> {
         if let Some(cookie) = self.cookie.take() {
             return Ok(Step::Done(cookie));
@@ -91,7 +91,7 @@ impl Request for Tell {
         if let Some(step) = check_written(py, guard)? {
             return Ok(step);
         }
-        if let Some(Outcome::Count(position)) = outcome {
+        if let Some(Reply::Count(position)) = outcome {
             return self.tell(py, guard, position);
         }
         match guard.position() {

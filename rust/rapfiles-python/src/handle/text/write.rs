@@ -8,16 +8,16 @@ use pyo3::prelude::*;
 use pyo3::types::string::PyStringData;
 use pyo3::types::{PyBytes, PyString};
 use rapfiles_core::memory::extend;
-use rapfiles_core::{Codec as NativeCodec, Data, Guard, KeepAlive, Outcome, Until, Written};
+use rapfiles_core::{Codec as NativeCodec, Data, Guard, KeepAlive, Reply, Until, Written};
 
+use super::request::OpenFile;
+use super::request::{Request, Step};
+use super::request::{check_open, check_written, exception, number};
+use super::state::SLICE;
 use super::state::{CLOSED, CODEC_SLICE, LONG, Settings, TextState, native_name};
 use crate::arguments::text_source;
 use crate::errors::no_memory;
 use crate::errors::unsupported;
-use crate::handle::binary::{check_open, check_written, exception, number};
-use crate::handle::lines::SLICE;
-use crate::handle::open_file::OpenFile;
-use crate::handle::work::{Request, Step};
 use crate::once::intern;
 
 /// Writes text.
@@ -147,7 +147,7 @@ impl Request for Write {
         py: Python<'_>,
         file: &OpenFile,
         guard: &mut Guard<'_>,
-        _outcome: Option<Outcome>,
+        _outcome: Option<Reply>,
     ) -> PyResult<Step> {
         check_open(guard, CLOSED)?;
         if !file.writable {

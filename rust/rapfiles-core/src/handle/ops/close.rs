@@ -1,44 +1,46 @@
 //! Closing a file.
 
-use pyo3::prelude::*;
-use rapfiles_core::{Guard, Outcome, Task, Until};
-
-use super::binary::exception;
-use super::open_file::OpenFile;
-use super::work::{Request, Step};
+use super::checks::done;
+use crate::error::Error;
+use crate::handle::driver::{FileOperation, Step};
+use crate::handle::file::HandleFile;
+use crate::handle::guard::{Guard, Until};
+use crate::handle::job::Task;
+use crate::handle::reply::Reply;
+use crate::handle::sink::{Fallible, Sink};
 
 /// Writes what is buffered and closes the file, even where writing fails.
-#[derive(Default)]
-pub(crate) struct Close {
-    failure: Option<PyErr>,
+#[derive(Debug, Default)]
+pub struct Close {
+    /// The first thing that went wrong, which is what is told.
+    failure: Option<Error>,
     closed: bool,
 }
 
-impl Request for Close {
+impl<S: Sink> FileOperation<S> for Close {
     fn name(&self) -> &'static str {
         "close"
     }
 
     fn advance(
         &mut self,
-        py: Python<'_>,
-        _file: &OpenFile,
+        context: S::Context<'_>,
+        _file: &HandleFile<S>,
         guard: &mut Guard<'_>,
-        outcome: Option<Outcome>,
-    ) -> PyResult<Step> {
-        let _ = outcome;
+        _reply: Option<Reply>,
+    ) -> Fallible<S, Step<S>> {
         if guard.is_being_buried() {
-            return Ok(Step::AwaitBurial);
+            return Ok(Step::AwaitClose);
         }
         // Of an earlier attempt to close it that was cancelled.
         if guard.is_closed()
             && let Some(error) = guard.take_error()
         {
-            self.failure.get_or_insert(exception(py, error));
+            self.failure.get_or_insert(error);
         }
         if !self.closed && !guard.is_closed() {
             if let Some(error) = guard.take_error() {
-                self.failure.get_or_insert(exception(py, error));
+                self.failure.get_or_insert(error);
             }
             if guard.is_writing() {
                 return Ok(Step::AwaitWriter(Until::Written));
@@ -52,13 +54,12 @@ impl Request for Close {
             }
         }
         match self.failure.take() {
-            Some(failure) => Err(failure),
-            None => Ok(Step::Done(py.None())),
+            Some(failure) => Err(failure.into()),
+            None => done(context),
         }
     }
 
-    fn failed(&mut self, error: PyErr) -> PyResult<()> {
-        // The first thing that went wrong is what is told.
+    fn failed(&mut self, error: Error) -> Result<(), Error> {
         self.failure.get_or_insert(error);
         Ok(())
     }

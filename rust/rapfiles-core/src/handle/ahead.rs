@@ -6,13 +6,12 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
-use pyo3::prelude::*;
-use pyo3::types::PyBytes;
-use rapfiles_core::{Guard, IoVec, MOST_NOW};
-
-use super::strings::new_bytes;
+use super::guard::{Guard, MOST_NOW};
+use super::sink::{Fallible, Sink};
+use crate::cached::IoVec;
+use crate::runtime;
 
 /// Smaller ones are copied from the buffer; of larger ones a call for each does not matter.
 const LEAST: usize = 32 << 10;
@@ -20,17 +19,23 @@ const LEAST: usize = 32 << 10;
 const TOGETHER: usize = 256 << 10;
 
 /// The results of the reads that are expected.
-#[derive(Default)]
-pub(crate) struct Ahead {
+pub struct Ahead<S: Sink> {
     /// The size of the read before; zero where the one before was something else.
     size: AtomicUsize,
     /// Full ones, of that size. Used only by whoever has the turn, and locked for moments.
-    results: Mutex<VecDeque<Py<PyBytes>>>,
+    results: Mutex<VecDeque<S::Bytes>>,
 }
 
-impl Ahead {
+impl<S: Sink> Default for Ahead<S> {
+    fn default() -> Self {
+        Self { size: AtomicUsize::new(0), results: Mutex::default() }
+    }
+}
+
+impl<S: Sink> Ahead<S> {
     /// Whether nothing lies here.
-    pub(crate) fn is_empty(&self) -> bool {
+    #[inline]
+    pub fn is_empty(&self) -> bool {
         self.size.load(Ordering::Relaxed) == 0 || self.results().is_empty()
     }
 
@@ -40,44 +45,59 @@ impl Ahead {
     }
 
     /// Takes the result of the next read of this size, if it is here or can be had without waiting.
-    pub(crate) fn take(
+    #[inline]
+    pub(super) fn take(
         &self,
-        py: Python<'_>,
+        context: S::Context<'_>,
         guard: &mut Guard<'_>,
         size: usize,
-    ) -> PyResult<Option<Py<PyBytes>>> {
+    ) -> Fallible<S, Option<S::Value>> {
         if !(LEAST..=MOST_NOW).contains(&size) {
             return Ok(None);
         }
         let ready = self.results().pop_front();
-        if ready.is_some() {
-            return Ok(ready);
-        }
+        let ready = match ready {
+            Some(ready) => Some(ready),
+            None => self.read(context, guard, size)?,
+        };
+        // SAFETY: those that lie here are full.
+        ready.map(|ready| unsafe { S::finish(context, ready, size, &[]) }).transpose()
+    }
+
+    /// Reads as many as may come at once, and takes the first of them.
+    fn read(
+        &self,
+        context: S::Context<'_>,
+        guard: &mut Guard<'_>,
+        size: usize,
+    ) -> Fallible<S, Option<S::Bytes>> {
         // The first one does not make a sequence.
         if self.size.swap(size, Ordering::Relaxed) != size || !guard.available().is_empty() {
             return Ok(None);
         }
-        let mut objects = Vec::with_capacity(TOGETHER / size);
+        let mut results = Vec::with_capacity(TOGETHER / size);
         let mut rooms = Vec::with_capacity(TOGETHER / size);
         for _ in 0..TOGETHER / size {
-            let (object, start) = new_bytes(py, size)?;
-            objects.push(object);
+            let (bytes, start) = S::new_bytes(context, size)?;
+            results.push(bytes);
             rooms.push(IoVec { start, length: size });
         }
-        // SAFETY: the objects have room for that much, and are shown to nobody before they are full.
+        // SAFETY: there is room for that much, and nobody is shown it before it is full.
         let read = unsafe { guard.read_past(&rooms) }.unwrap_or(0);
-        if let Some(partial) = objects.get(read / size) {
-            guard.append(&partial.as_bytes()[..read % size]);
+        if let Some(partial) = results.get(read / size) {
+            // SAFETY: so much has been read into it.
+            guard.append(unsafe { S::content(context, partial, read % size) });
         }
-        objects.truncate(read / size);
-        let mut objects = objects.into_iter().map(Bound::unbind);
-        let first = objects.next();
-        self.results().extend(objects);
+        results.truncate(read / size);
+        let mut results = results.into_iter();
+        let first = results.next();
+        self.results().extend(results);
         Ok(first)
     }
 
     /// Something else than a read of `size` is about to be done: what lies here goes back to the buffer for reading.
-    pub(crate) fn settle(&self, py: Python<'_>, guard: &mut Guard<'_>, size: usize) {
+    #[inline]
+    pub fn settle(&self, context: S::Context<'_>, guard: &mut Guard<'_>, size: usize) {
         let before = self.size.load(Ordering::Relaxed);
         if before == 0 || before == size {
             return;
@@ -85,12 +105,14 @@ impl Ahead {
         self.size.store(0, Ordering::Relaxed);
         let results = std::mem::take(&mut *self.results());
         if !results.is_empty() {
-            let bytes: Vec<&[u8]> = results.iter().map(|result| result.as_bytes(py)).collect();
-            guard.put_back(&bytes.concat());
+            // SAFETY: those that lie here are full.
+            let content: Vec<&[u8]> =
+                results.iter().map(|result| unsafe { S::content(context, result, before) }).collect();
+            guard.put_back(&content.concat());
         }
     }
 
-    fn results(&self) -> MutexGuard<'_, VecDeque<Py<PyBytes>>> {
-        self.results.lock().unwrap_or_else(PoisonError::into_inner)
+    fn results(&self) -> MutexGuard<'_, VecDeque<S::Bytes>> {
+        runtime::lock(&self.results)
     }
 }

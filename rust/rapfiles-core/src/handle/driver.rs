@@ -1,0 +1,516 @@
+//! Driving an operation on a handle: how it waits for its turn, for workers, and gives way.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::complaint::Complaint;
+use super::file::HandleFile;
+use super::guard::{Guard, Until};
+use super::handle::Handle;
+use super::job::{HandleJob, Task};
+use super::reply::Reply;
+use super::sink::{Fallible, Made, Sink};
+use super::trace::Salvage;
+use super::turn::{Place, Turn, Wish};
+use crate::error::Error;
+use crate::keep_alive::release_memory;
+use crate::runtime;
+use crate::text::Text;
+use crate::ticket::Ticket;
+
+/// For so long an operation goes on from one task of a worker's to the next before others have their turn.
+const LONGEST_RUN: Duration = Duration::from_millis(2);
+
+/// How far an operation has come, and what it needs to go on.
+pub enum Step<S: Sink> {
+    /// It is over, with this result.
+    Done(S::Value),
+    /// A worker has to do something.
+    Task(Task),
+    /// A worker has to do something, and nobody's turn matters.
+    Positional(Task),
+    /// The writer has to have come so far first.
+    AwaitWriter(Until),
+    /// Positional operations have to end first.
+    AwaitPositional,
+    /// The file has to be closed in the background first.
+    AwaitClose,
+    /// Text has to become a string.
+    Text(Text),
+    /// Something has to run that is the caller's code: [`FileOperation::call`].
+    Call,
+    /// Other tasks should have a turn.
+    Yield,
+    /// The next part can begin, perhaps after other tasks have had a turn.
+    Next,
+}
+
+/// An operation on a handle.
+pub trait FileOperation<S: Sink>: Send + Sync {
+    /// What it is called.
+    fn name(&self) -> &'static str;
+
+    /// Goes on as far as possible, in the turn that the guard stands for. `reply`: of the task that was asked for.
+    ///
+    /// # Errors
+    /// Then it is over.
+    fn advance(
+        &mut self,
+        context: S::Context<'_>,
+        file: &HandleFile<S>,
+        guard: &mut Guard<'_>,
+        reply: Option<Reply>,
+    ) -> Fallible<S, Step<S>>;
+
+    /// The result, if it is at hand. Most operations on small pieces end here, so this is to be as short as can be. Must run
+    /// no code of the caller's that could use the handle.
+    fn at_hand(
+        &mut self,
+        _context: S::Context<'_>,
+        _file: &HandleFile<S>,
+        _guard: &mut Guard<'_>,
+    ) -> Option<Fallible<S, S::Value>> {
+        None
+    }
+
+    /// What [`FileOperation::advance`] does, for what needs no turn.
+    ///
+    /// # Errors
+    /// Then it is over.
+    fn advance_beside(
+        &mut self,
+        _context: S::Context<'_>,
+        _file: &HandleFile<S>,
+        _reply: Option<Reply>,
+    ) -> Fallible<S, Step<S>> {
+        Err(Complaint::Misplaced.into())
+    }
+
+    /// Runs the caller's code.
+    ///
+    /// # Errors
+    /// Those of that code.
+    fn call(&mut self, _context: S::Context<'_>, _guard: &mut Guard<'_>) -> Fallible<S, ()> {
+        Ok(())
+    }
+
+    /// A task has failed. The operation is over, unless it wants to go on all the same.
+    ///
+    /// # Errors
+    /// The error, unless it wants to go on.
+    fn failed(&mut self, error: Error) -> Result<(), Error> {
+        Err(error)
+    }
+
+    /// How much it reads, where others of the same size may have been read ahead with the one before.
+    fn takes_ahead(&self) -> usize {
+        0
+    }
+
+    /// Whether it needs no turn.
+    fn is_positional(&self) -> bool {
+        false
+    }
+
+    /// Whether it writes without a turn: an error of that is told even if the operation is cancelled.
+    fn writes_at(&self) -> bool {
+        false
+    }
+
+    /// Goes on with what needs neither the file nor the task that a worker has just been given.
+    ///
+    /// # Errors
+    /// Then it is over.
+    fn meanwhile(&mut self, _context: S::Context<'_>) -> Fallible<S, ()> {
+        Ok(())
+    }
+
+    /// The operation was cancelled: what it had taken before, to be put back in front of that.
+    fn salvage(&mut self) -> Option<Salvage> {
+        None
+    }
+
+    /// Whether the file is to be closed even if the operation is cancelled.
+    fn closes(&self) -> bool {
+        false
+    }
+}
+
+/// Where an operation is, with what it has there.
+enum Phase {
+    /// Not begun.
+    Start,
+    /// Another operation has the turn.
+    Queued(Place),
+    /// Somebody will say when to go on.
+    Waiting(Turn, Arc<Ticket>),
+    /// A worker has a task of it.
+    Working(Turn, Arc<Ticket>),
+    /// A worker has a task of it, for which it has no turn.
+    WorkingBeside(Arc<Ticket>),
+    /// Other tasks have a turn.
+    Yielded(Option<Turn>),
+    /// It has the turn, and can go on.
+    Going(Turn),
+    Over,
+}
+
+/// An operation on a handle, driven step by step.
+pub struct Driver<S: Sink> {
+    operation: Box<dyn FileOperation<S>>,
+    phase: Phase,
+    /// What a worker lays text out in.
+    room: Option<S::Value>,
+}
+
+/// What came of an attempt to go on.
+pub enum Progress<S: Sink> {
+    /// It is over.
+    Done(Fallible<S, S::Value>),
+    /// This ticket has to be finished first.
+    Pending(Arc<Ticket>),
+    /// Other tasks should have a turn.
+    Yield,
+}
+
+impl<S: Sink> Driver<S> {
+    /// An operation that has not begun.
+    pub fn new(operation: Box<dyn FileOperation<S>>) -> Self {
+        Self { operation, phase: Phase::Start, room: None }
+    }
+
+    /// Whether it has not begun.
+    pub fn is_untouched(&self) -> bool {
+        matches!(self.phase, Phase::Start)
+    }
+
+    /// What the operation is called.
+    pub fn name(&self) -> &'static str {
+        self.operation.name()
+    }
+
+    /// Goes on as far as possible, but may give way before it begins.
+    pub fn advance_fairly(&mut self, context: S::Context<'_>, file: &HandleFile<S>) -> Progress<S> {
+        // Not when it is done: being cancelled then would lose what it has done.
+        match self.gives_way(context, file) {
+            Ok(true) => Progress::Yield,
+            Ok(false) => self.advance(context, file),
+            Err(failure) => Progress::Done(Err(failure)),
+        }
+    }
+
+    /// Whether other tasks should have a turn before it begins. It has its place among the operations on the file.
+    fn gives_way(&mut self, context: S::Context<'_>, file: &HandleFile<S>) -> Fallible<S, bool> {
+        if !self.is_untouched() || !S::must_yield(context)? {
+            return Ok(false);
+        }
+        let mut turn = None;
+        if !self.operation.is_positional() {
+            // Else it has to wait for its turn anyway.
+            let Some(guard) = begin(&file.handle)? else { return Ok(false) };
+            turn = guard.keep();
+        }
+        self.phase = Phase::Yielded(turn);
+        Ok(true)
+    }
+
+    /// Goes on as far as possible.
+    pub fn advance(&mut self, context: S::Context<'_>, file: &HandleFile<S>) -> Progress<S> {
+        if self.is_untouched()
+            && let Some(answer) = self.at_hand(context, file)
+        {
+            self.phase = Phase::Over;
+            return Progress::Done(answer);
+        }
+        match self.go_on(context, file) {
+            Ok(progress) => progress,
+            Err(failure) => {
+                // Where a worker has just been given a task, the turn is passed on when that ends; else it has been.
+                if matches!(self.phase, Phase::Working(..)) {
+                    self.abandon(file);
+                }
+                self.phase = Phase::Over;
+                Progress::Done(Err(failure))
+            }
+        }
+    }
+
+    /// The result, if nobody has the turn and it is at hand.
+    #[inline]
+    fn at_hand(&mut self, context: S::Context<'_>, file: &HandleFile<S>) -> Option<Fallible<S, S::Value>> {
+        // SAFETY: the guard is gone before anybody else can use the handle, which the sink promises; and operations run none
+        // of the caller's code here.
+        let mut guard = unsafe { begin_briefly::<S>(&file.handle) }?;
+        self.operation.at_hand(context, file, &mut guard)
+    }
+
+    /// The ticket that has to be finished first.
+    fn pending(&self) -> Option<&Arc<Ticket>> {
+        let ticket = match &self.phase {
+            Phase::Queued(place) => place.ticket(),
+            Phase::Waiting(_, ticket) | Phase::Working(_, ticket) | Phase::WorkingBeside(ticket) => ticket,
+            _ => return None,
+        };
+        (!ticket.is_done()).then_some(ticket)
+    }
+
+    fn go_on(&mut self, context: S::Context<'_>, file: &HandleFile<S>) -> Fallible<S, Progress<S>> {
+        let mut began: Option<Instant> = None;
+        loop {
+            // Where workers are quick, one task follows the other; but not for ever.
+            if matches!(self.phase, Phase::Working(..) | Phase::WorkingBeside(_)) {
+                let now = runtime::now();
+                if now.saturating_duration_since(*began.get_or_insert(now)) > LONGEST_RUN {
+                    return Ok(Progress::Yield);
+                }
+            }
+            if let Some(ticket) = self.pending() {
+                return Ok(Progress::Pending(Arc::clone(ticket)));
+            }
+            // What goes wrong from here on ends the operation, and its turn.
+            let (turn, ticket) = match std::mem::replace(&mut self.phase, Phase::Over) {
+                Phase::Start | Phase::Yielded(None) => (None, None),
+                Phase::Queued(place) => (place.turn().ok(), None),
+                Phase::Waiting(turn, _) | Phase::Yielded(Some(turn)) | Phase::Going(turn) => {
+                    (Some(turn), None)
+                }
+                Phase::Working(turn, ticket) => (Some(turn), Some(ticket)),
+                Phase::WorkingBeside(ticket) => (None, Some(ticket)),
+                Phase::Over => return Err(Complaint::Reused.into()),
+            };
+            let progress = if self.operation.is_positional() {
+                self.go_on_beside(context, file, ticket.as_deref())?
+            } else {
+                self.go_on_in_turn(context, file, turn, ticket.as_deref())?
+            };
+            if let Some(progress) = progress {
+                return Ok(progress);
+            }
+        }
+    }
+
+    /// The reply of a task that is over. `turn`: what it has left with the turn.
+    fn collect(&mut self, ticket: &Ticket, turn: Option<Result<Reply, Error>>) -> Fallible<S, Option<Reply>> {
+        let reply = turn.or_else(|| ticket.take().map(|outcome| outcome.map(Reply::from)));
+        // The caller's memory may have been the worker's.
+        release_memory();
+        match reply {
+            Some(Ok(reply)) => Ok(Some(reply)),
+            Some(Err(error)) => {
+                self.operation.failed(error)?;
+                Ok(None)
+            }
+            None => Err(Complaint::Cancelled.into()),
+        }
+    }
+
+    /// Goes on with what needs no turn.
+    fn go_on_beside(
+        &mut self,
+        context: S::Context<'_>,
+        file: &HandleFile<S>,
+        ticket: Option<&Ticket>,
+    ) -> Fallible<S, Option<Progress<S>>> {
+        let reply = match ticket {
+            Some(ticket) => self.collect(ticket, None)?,
+            None => None,
+        };
+        match self.operation.advance_beside(context, file, reply)? {
+            Step::Positional(task) => {
+                let job = file.handle.positional(task).map_err(|_| Complaint::Forked)?;
+                self.phase = Phase::WorkingBeside(submit(&file.handle, job));
+                Ok(None)
+            }
+            Step::Done(value) => Ok(Some(Progress::Done(Ok(value)))),
+            _ => Err(Complaint::Misplaced.into()),
+        }
+    }
+
+    /// Goes on in a turn, once it has one.
+    #[inline]
+    fn go_on_in_turn(
+        &mut self,
+        context: S::Context<'_>,
+        file: &HandleFile<S>,
+        mut turn: Option<Turn>,
+        ticket: Option<&Ticket>,
+    ) -> Fallible<S, Option<Progress<S>>> {
+        let mut reply = None;
+        let mut guard = match &mut turn {
+            Some(turn) => {
+                let (guard, left) = turn.resume().map_err(|_| Complaint::Forked)?;
+                if let Some(ticket) = ticket {
+                    reply = self.collect(ticket, left)?;
+                }
+                guard
+            }
+            None => match begin(&file.handle)? {
+                Some(guard) => guard,
+                None => {
+                    self.phase = match file.handle.queue(&Ticket::unique()) {
+                        Wish::Granted(turn) => Phase::Going(turn),
+                        Wish::Queued(place) => Phase::Queued(place),
+                    };
+                    return Ok(None);
+                }
+            },
+        };
+        if let Some(Reply::LaidOut(_)) = reply {
+            let room = self.room.take().unwrap_or_else(|| S::nothing(context));
+            return Ok(Some(Progress::Done(Ok(room))));
+        }
+        file.ahead.settle(context, &mut guard, self.operation.takes_ahead());
+        let step = self.operation.advance(context, file, &mut guard, reply)?;
+        match step {
+            Step::Done(value) => {
+                let job = guard.start_writer(false);
+                drop(guard);
+                drop(turn);
+                start_writer(&file.handle, job);
+                return Ok(Some(Progress::Done(Ok(value))));
+            }
+            Step::Call => self.operation.call(context, &mut guard)?,
+            _ => {}
+        }
+        // What can be done at once needs the turn for no longer; this does.
+        match guard.keep().or(turn) {
+            Some(turn) => self.wait(context, file, turn, step),
+            None => Err(Complaint::Misplaced.into()),
+        }
+    }
+
+    /// Keeps the turn for what the operation needs to go on.
+    fn wait(
+        &mut self,
+        context: S::Context<'_>,
+        file: &HandleFile<S>,
+        mut turn: Turn,
+        step: Step<S>,
+    ) -> Fallible<S, Option<Progress<S>>> {
+        match step {
+            Step::Task(task) => {
+                self.hand_over(file, turn, task)?;
+                self.operation.meanwhile(context)?;
+                return Ok(None);
+            }
+            Step::AwaitWriter(until) => {
+                let ticket = Ticket::unique();
+                let job = turn.guard().map_err(|_| Complaint::Forked)?.await_writer(&ticket, until);
+                if let Some(job) = job {
+                    file.handle.submit(job, &Ticket::unique(), Some(&ticket));
+                }
+                self.phase = Phase::Waiting(turn, ticket);
+                return Ok(None);
+            }
+            Step::AwaitPositional => {
+                let ticket = Ticket::unique();
+                if turn.guard().map_err(|_| Complaint::Forked)?.await_positional(&ticket) {
+                    self.phase = Phase::Waiting(turn, ticket);
+                    return Ok(None);
+                }
+            }
+            Step::AwaitClose => {
+                let ticket = Ticket::unique();
+                if turn.guard().map_err(|_| Complaint::Forked)?.await_burial(&ticket) {
+                    self.phase = Phase::Waiting(turn, ticket);
+                    return Ok(None);
+                }
+            }
+            Step::Next => {
+                start_writer(&file.handle, turn.guard().map_err(|_| Complaint::Forked)?.start_writer(false));
+                if S::must_yield(context)? {
+                    self.phase = Phase::Yielded(Some(turn));
+                    return Ok(Some(Progress::Yield));
+                }
+            }
+            Step::Yield => {
+                self.phase = Phase::Yielded(Some(turn));
+                return Ok(Some(Progress::Yield));
+            }
+            Step::Text(text) => {
+                return match S::text(context, text) {
+                    Err((failure, text)) => {
+                        turn.guard().map_err(|_| Complaint::Forked)?.give_back(*text);
+                        Err(failure)
+                    }
+                    Ok(Made::Value(value)) => Ok(Some(Progress::Done(Ok(value)))),
+                    Ok(Made::Room(fill, room)) => {
+                        self.room = Some(room);
+                        self.hand_over(file, turn, Task::LayOut(fill))?;
+                        Ok(None)
+                    }
+                };
+            }
+            Step::Call => {}
+            Step::Done(_) | Step::Positional(_) => return Err(Complaint::Misplaced.into()),
+        }
+        self.phase = Phase::Going(turn);
+        Ok(None)
+    }
+
+    /// Gives a worker a task.
+    fn hand_over(&mut self, file: &HandleFile<S>, mut turn: Turn, task: Task) -> Result<(), Complaint> {
+        let job = turn.task(task).map_err(|_| Complaint::Forked)?;
+        self.phase = Phase::Working(turn, submit(&file.handle, job));
+        Ok(())
+    }
+
+    /// Nobody waits for the result any more.
+    pub fn abandon(&mut self, file: &HandleFile<S>) {
+        let begun = !matches!(self.phase, Phase::Start | Phase::Over);
+        match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Working(turn, ticket) => turn.abandon(Some(&ticket), self.operation.salvage()),
+            Phase::WorkingBeside(ticket) => {
+                file.handle.abandon_positional(&ticket, self.operation.writes_at());
+            }
+            Phase::Waiting(turn, _) | Phase::Yielded(Some(turn)) | Phase::Going(turn) => {
+                turn.abandon(None, self.operation.salvage());
+            }
+            Phase::Start | Phase::Queued(_) | Phase::Yielded(None) | Phase::Over => {}
+        }
+        if begun && self.operation.closes() {
+            file.handle.orphan();
+        }
+    }
+
+    /// It was awaited in a task that is cancelled already: closing is done all the same.
+    pub fn refuse(&mut self, file: &HandleFile<S>) {
+        self.phase = Phase::Over;
+        if self.operation.closes() {
+            file.handle.orphan();
+        }
+    }
+}
+
+/// Hands a job to a worker. The ticket is finished when it is over.
+fn submit(handle: &Handle, job: HandleJob) -> Arc<Ticket> {
+    let ticket = Ticket::unique();
+    handle.submit(job, &ticket, Some(&ticket));
+    ticket
+}
+
+/// Has a worker write what has been accepted.
+fn start_writer(handle: &Handle, job: Option<HandleJob>) {
+    if let Some(job) = job {
+        handle.submit(job, &Ticket::unique(), None);
+    }
+}
+
+/// What can be done in this turn, if nobody else has it.
+fn begin(handle: &Arc<Handle>) -> Result<Option<Guard<'_>>, Complaint> {
+    handle.begin().map_err(|_| Complaint::Forked)
+}
+
+/// What can be done at once, if nobody has the turn and the file is open. Where whoever advances an operation is alone, the
+/// turn is not taken, which would cost two atomic exchanges.
+///
+/// # Safety
+/// While the guard exists, no code of the caller's is run that could use the handle, or let others do so.
+#[inline]
+pub unsafe fn begin_briefly<S: Sink>(handle: &Arc<Handle>) -> Option<Guard<'_>> {
+    if !S::ALONE {
+        return handle.begin().ok().flatten().filter(|guard| !guard.is_closed());
+    }
+    // SAFETY: the sink's promise, and the caller's.
+    unsafe { handle.begin_alone() }.ok().flatten()
+}

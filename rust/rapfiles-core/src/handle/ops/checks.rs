@@ -1,0 +1,62 @@
+//! What several operations look at before they do anything.
+
+use crate::error::Error;
+use crate::handle::complaint::Complaint;
+use crate::handle::driver::Step;
+use crate::handle::guard::{Guard, Until};
+use crate::handle::handle::Handle;
+use crate::handle::sink::{Fallible, Sink};
+
+/// Refuses to go on with a closed file.
+#[inline]
+pub(super) fn check_open(handle: &Handle, complaint: Complaint) -> Result<(), Complaint> {
+    check(!handle.is_closed(), complaint)
+}
+
+/// Refuses to go on where something is not so.
+#[inline]
+pub(super) fn check(holds: bool, complaint: Complaint) -> Result<(), Complaint> {
+    if holds { Ok(()) } else { Err(complaint) }
+}
+
+/// What was accepted has to be with the kernel before anything else is done.
+#[inline]
+pub(super) fn check_written<S: Sink>(guard: &mut Guard<'_>) -> Result<Option<Step<S>>, Error> {
+    if let Some(error) = guard.take_error() {
+        return Err(error);
+    }
+    Ok(if guard.is_written() { None } else { Some(Step::AwaitWriter(Until::Written)) })
+}
+
+/// What was accepted is written by the task that is asked for next; but not beside the writer, if that is at it.
+#[inline]
+pub(super) fn check_writer<S: Sink>(guard: &mut Guard<'_>) -> Result<Option<Step<S>>, Error> {
+    if let Some(error) = guard.take_error() {
+        return Err(error);
+    }
+    Ok(guard.is_writing().then_some(Step::AwaitWriter(Until::Written)))
+}
+
+/// Done, with nothing to tell.
+pub(super) fn done<S: Sink>(context: S::Context<'_>) -> Fallible<S, Step<S>> {
+    Ok(Step::Done(S::nothing(context)))
+}
+
+/// Done, with a number.
+#[inline]
+pub(super) fn number<S: Sink>(context: S::Context<'_>, number: u64) -> Fallible<S, Step<S>> {
+    S::number(context, number).map(Step::Done)
+}
+
+/// Takes the first of the available bytes.
+#[inline]
+pub(super) fn take<S: Sink>(
+    context: S::Context<'_>,
+    guard: &mut Guard<'_>,
+    count: usize,
+) -> Fallible<S, Step<S>> {
+    let count = count.min(guard.available().len());
+    let bytes = S::bytes(context, &guard.available()[..count])?;
+    guard.consume(count);
+    Ok(Step::Done(bytes))
+}

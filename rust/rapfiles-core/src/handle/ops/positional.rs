@@ -1,0 +1,132 @@
+//! Reading and writing at an offset: beside everything else, and past the buffers.
+
+use super::checks::{check, check_open, number};
+use crate::cached::IoVec;
+use crate::handle::complaint::Complaint;
+use crate::handle::driver::{FileOperation, Step};
+use crate::handle::file::HandleFile;
+use crate::handle::guard::{Guard, MOST_NOW};
+use crate::handle::job::Task;
+use crate::handle::reply::Reply;
+use crate::handle::sink::{Fallible, Sink, Source};
+
+/// Reads at an offset.
+#[derive(Debug)]
+pub struct ReadAt {
+    /// So many bytes, fewer only at the end of the file.
+    pub size: usize,
+    /// From here.
+    pub offset: u64,
+}
+
+/// What an operation that needs no turn does in one.
+macro_rules! beside {
+    () => {
+        fn is_positional(&self) -> bool {
+            true
+        }
+
+        fn advance(
+            &mut self,
+            context: S::Context<'_>,
+            file: &HandleFile<S>,
+            _guard: &mut Guard<'_>,
+            reply: Option<Reply>,
+        ) -> Fallible<S, Step<S>> {
+            self.advance_beside(context, file, reply)
+        }
+    };
+}
+
+impl<S: Sink> FileOperation<S> for ReadAt {
+    beside!();
+
+    fn name(&self) -> &'static str {
+        "pread"
+    }
+
+    fn advance_beside(
+        &mut self,
+        context: S::Context<'_>,
+        file: &HandleFile<S>,
+        reply: Option<Reply>,
+    ) -> Fallible<S, Step<S>> {
+        if let Some(Reply::Bytes(bytes)) = reply {
+            return S::bytes(context, &bytes).map(Step::Done);
+        }
+        check_open(&file.handle, Complaint::ClosedFile)?;
+        check(file.readable, Complaint::NotForReading)?;
+        if self.size <= MOST_NOW && file.handle.facts.regular {
+            let (bytes, start) = S::new_bytes(context, self.size)?;
+            // SAFETY: there is room for that much.
+            let read = unsafe { file.handle.read_at(IoVec { start, length: self.size }, self.offset) };
+            // Less may be the end of the file, or of what is in the cache.
+            if let Some(length) = read.filter(|read| *read == self.size || *read == 0) {
+                // SAFETY: so many bytes have been read into it.
+                return unsafe { S::finish(context, bytes, length, &[]) }.map(Step::Done);
+            }
+        }
+        Ok(Step::Positional(Task::ReadAt { size: self.size, offset: self.offset }))
+    }
+}
+
+/// Writes all of the bytes at an offset.
+#[derive(Debug)]
+pub struct WriteAt<B> {
+    /// The bytes.
+    pub source: B,
+    /// To here.
+    pub offset: u64,
+}
+
+impl<S: Sink> FileOperation<S> for WriteAt<S::Source> {
+    beside!();
+
+    fn name(&self) -> &'static str {
+        "pwrite"
+    }
+
+    fn writes_at(&self) -> bool {
+        true
+    }
+
+    fn advance_beside(
+        &mut self,
+        context: S::Context<'_>,
+        file: &HandleFile<S>,
+        reply: Option<Reply>,
+    ) -> Fallible<S, Step<S>> {
+        if let Some(Reply::Count(count)) = reply {
+            return number(context, count);
+        }
+        check_open(&file.handle, Complaint::ClosedFile)?;
+        check(file.writable, Complaint::NotForWriting)?;
+        let data = self.source.shared(context)?;
+        Ok(Step::Positional(Task::WriteAt { data, offset: self.offset }))
+    }
+}
+
+/// What `fstat(2)` tells.
+#[derive(Debug)]
+pub struct Stat;
+
+impl<S: Sink> FileOperation<S> for Stat {
+    beside!();
+
+    fn name(&self) -> &'static str {
+        "stat"
+    }
+
+    fn advance_beside(
+        &mut self,
+        context: S::Context<'_>,
+        file: &HandleFile<S>,
+        reply: Option<Reply>,
+    ) -> Fallible<S, Step<S>> {
+        if let Some(Reply::Metadata(metadata)) = reply {
+            return S::metadata(context, &metadata).map(Step::Done);
+        }
+        check_open(&file.handle, Complaint::ClosedFile)?;
+        Ok(Step::Positional(Task::Stat))
+    }
+}

@@ -1,0 +1,88 @@
+//! Reading into the caller's memory.
+
+use super::checks::{check, check_open, check_written, done, number};
+use crate::handle::complaint::Complaint;
+use crate::handle::driver::{FileOperation, Step};
+use crate::handle::file::HandleFile;
+use crate::handle::guard::{Fetched, Guard, MOST_NOW};
+use crate::handle::job::Task;
+use crate::handle::reply::Reply;
+use crate::handle::sink::{Fallible, Sink, Target};
+use crate::handle::trace::Salvage;
+
+/// So much is asked for at once, and copied then.
+const PIECE: usize = 256 << 10;
+
+/// Reads into the caller's memory.
+#[derive(Debug)]
+pub struct ReadInto<T> {
+    target: T,
+    /// One read at most.
+    once: bool,
+    done: usize,
+}
+
+impl<T> ReadInto<T> {
+    /// Fills the memory, leaving it partly unfilled only at the end of the file. `once`: with one read at most.
+    pub fn new(target: T, once: bool) -> Self {
+        Self { target, once, done: 0 }
+    }
+}
+
+impl<S: Sink> FileOperation<S> for ReadInto<S::Target> {
+    fn name(&self) -> &'static str {
+        if self.once { "readinto1" } else { "readinto" }
+    }
+
+    fn advance(
+        &mut self,
+        context: S::Context<'_>,
+        file: &HandleFile<S>,
+        guard: &mut Guard<'_>,
+        reply: Option<Reply>,
+    ) -> Fallible<S, Step<S>> {
+        check(file.readable, if self.once { Complaint::CannotRead1 } else { Complaint::CannotRead })?;
+        check_open(guard, Complaint::ReadIntoOfClosedFile)?;
+        if let Some(step) = check_written(guard)? {
+            return Ok(step);
+        }
+        let length = self.target.length();
+        let wanted = if self.once { 1.min(length) } else { length };
+        if reply.is_none()
+            && self.done == 0
+            && guard.available().len() < wanted
+            && !self.once
+            && wanted <= MOST_NOW
+        {
+            // SAFETY: the memory has room for that much.
+            match unsafe { guard.read_into(self.target.start(), length) } {
+                (read, Fetched::Enough | Fetched::End) => return number(context, read as u64),
+                (_, Fetched::Missing) => {}
+            }
+        }
+        if reply.is_none() && self.once && guard.available().is_empty() && wanted > 0 {
+            guard.fetch(1);
+        }
+        let count = guard.available().len().min(length - self.done);
+        // SAFETY: within the memory.
+        unsafe {
+            let start = self.target.start().add(self.done);
+            std::ptr::copy_nonoverlapping(guard.available().as_ptr(), start, count);
+        }
+        guard.consume(count);
+        self.done += count;
+        match reply {
+            Some(Reply::WouldBlock) if self.done == 0 => return done(context),
+            Some(Reply::Filled(true)) | None if self.done < wanted => {}
+            _ => return number(context, self.done as u64),
+        }
+        let at_least = (wanted - self.done).min(PIECE);
+        Ok(Step::Task(Task::Fill { at_least, once: self.once }))
+    }
+
+    fn salvage(&mut self) -> Option<Salvage> {
+        // SAFETY: within the memory, and written before.
+        let content = unsafe { std::slice::from_raw_parts(self.target.start(), self.done) };
+        Some(Salvage::Bytes(content.to_vec()))
+    }
+}

@@ -1,0 +1,55 @@
+//! Reading what is there, and looking at it.
+
+use super::checks::{check, check_open, check_written, take};
+use crate::handle::complaint::Complaint;
+use crate::handle::driver::{FileOperation, Step};
+use crate::handle::file::HandleFile;
+use crate::handle::guard::{Fetched, Guard};
+use crate::handle::job::Task;
+use crate::handle::reply::Reply;
+use crate::handle::sink::{Fallible, Sink};
+
+/// What a synchronous buffer holds: `io.DEFAULT_BUFFER_SIZE`.
+const BUFFER: usize = 8192;
+
+/// Reads what is there, with one read at most.
+#[derive(Debug)]
+pub struct ReadSome {
+    /// The most that is wanted.
+    pub size: usize,
+    /// What was read is still there afterwards.
+    pub peek: bool,
+}
+
+impl<S: Sink> FileOperation<S> for ReadSome {
+    fn name(&self) -> &'static str {
+        if self.peek { "peek" } else { "read1" }
+    }
+
+    fn advance(
+        &mut self,
+        context: S::Context<'_>,
+        file: &HandleFile<S>,
+        guard: &mut Guard<'_>,
+        reply: Option<Reply>,
+    ) -> Fallible<S, Step<S>> {
+        if self.peek {
+            // Only files that can be read have it in io, so there a closed file is the first thing to be noticed.
+            check_open(guard, Complaint::PeekOfClosedFile)?;
+        }
+        check(file.readable, if self.peek { Complaint::CannotPeek } else { Complaint::CannotRead1 })?;
+        check_open(guard, Complaint::ReadOfClosedFile)?;
+        if let Some(step) = check_written(guard)? {
+            return Ok(step);
+        }
+        let wants = self.size > 0 || self.peek;
+        if wants && reply.is_none() && guard.available().is_empty() && guard.fetch(1) == Fetched::Missing {
+            return Ok(Step::Task(Task::Fill { at_least: 1, once: true }));
+        }
+        if !self.peek {
+            return take(context, guard, self.size);
+        }
+        let available = guard.available();
+        S::bytes(context, &available[..available.len().min(self.size.max(BUFFER))]).map(Step::Done)
+    }
+}

@@ -1,0 +1,48 @@
+//! Moving the position.
+
+use super::checks::{check, check_open, check_writer, number};
+use crate::handle::complaint::Complaint;
+use crate::handle::driver::{FileOperation, Step};
+use crate::handle::file::HandleFile;
+use crate::handle::guard::Guard;
+use crate::handle::job::Task;
+use crate::handle::reply::Reply;
+use crate::handle::sink::{Fallible, Sink};
+
+/// Moves the position, and tells it.
+#[derive(Debug)]
+pub struct Seek {
+    /// By so much.
+    pub offset: i64,
+    /// As `lseek(2)` has it.
+    pub whence: i32,
+    /// The file has no buffer, and so no manners of its own.
+    pub raw: bool,
+}
+
+impl<S: Sink> FileOperation<S> for Seek {
+    fn name(&self) -> &'static str {
+        "seek"
+    }
+
+    fn advance(
+        &mut self,
+        context: S::Context<'_>,
+        file: &HandleFile<S>,
+        guard: &mut Guard<'_>,
+        reply: Option<Reply>,
+    ) -> Fallible<S, Step<S>> {
+        check_open(guard, if self.raw { Complaint::ClosedFile } else { Complaint::SeekOfClosedFile })?;
+        check(self.raw || file.handle.facts.seekable, Complaint::CannotSeek)?;
+        if let Some(step) = check_writer(guard)? {
+            return Ok(step);
+        }
+        if let Some(Reply::Count(position)) = reply {
+            return number(context, position);
+        }
+        match guard.seek(self.offset, self.whence) {
+            Some(position) => number(context, position?),
+            None => Ok(Step::Task(Task::Seek { offset: self.offset, whence: self.whence })),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Several operations as one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::handle::driver::{FileOperation, Step};
+use crate::handle::file::HandleFile;
+use crate::handle::guard::Guard;
+use crate::handle::reply::Reply;
+use crate::handle::sink::{Fallible, Sink};
+
+/// Several operations as one: nobody else has a turn between them.
+pub struct Sequence<S: Sink> {
+    name: &'static str,
+    operations: std::vec::IntoIter<Box<dyn FileOperation<S>>>,
+    current: Option<Box<dyn FileOperation<S>>>,
+    /// So many are done, for whoever wants to know where it failed.
+    done: Arc<AtomicUsize>,
+}
+
+impl<S: Sink> Sequence<S> {
+    /// These, one after the other. `done`: is counted up with each that is done.
+    pub fn new(
+        name: &'static str,
+        operations: Vec<Box<dyn FileOperation<S>>>,
+        done: Arc<AtomicUsize>,
+    ) -> Self {
+        let mut operations = operations.into_iter();
+        let current = operations.next();
+        Self { name, operations, current, done }
+    }
+}
+
+impl<S: Sink> FileOperation<S> for Sequence<S> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn advance(
+        &mut self,
+        context: S::Context<'_>,
+        file: &HandleFile<S>,
+        guard: &mut Guard<'_>,
+        reply: Option<Reply>,
+    ) -> Fallible<S, Step<S>> {
+        let Some(current) = &mut self.current else { return Ok(Step::Done(S::nothing(context))) };
+        match current.advance(context, file, guard, reply)? {
+            Step::Done(_) => {
+                self.done.fetch_add(1, Ordering::Relaxed);
+                self.current = self.operations.next();
+                Ok(if self.current.is_none() { Step::Done(S::nothing(context)) } else { Step::Next })
+            }
+            step => Ok(step),
+        }
+    }
+
+    fn call(&mut self, context: S::Context<'_>, guard: &mut Guard<'_>) -> Fallible<S, ()> {
+        self.current.as_mut().map_or(Ok(()), |current| current.call(context, guard))
+    }
+}

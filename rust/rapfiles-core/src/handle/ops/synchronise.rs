@@ -1,0 +1,40 @@
+//! Seeing to it that the device has everything.
+
+use super::checks::{check_open, check_writer, done};
+use crate::handle::complaint::Complaint;
+use crate::handle::driver::{FileOperation, Step};
+use crate::handle::file::HandleFile;
+use crate::handle::guard::Guard;
+use crate::handle::job::Task;
+use crate::handle::reply::Reply;
+use crate::handle::sink::{Fallible, Sink};
+
+/// Waits until the device has everything that was written.
+#[derive(Debug)]
+pub struct Synchronise {
+    /// Whether the metadata may come later.
+    pub data_only: bool,
+}
+
+impl<S: Sink> FileOperation<S> for Synchronise {
+    fn name(&self) -> &'static str {
+        if self.data_only { "datasync" } else { "sync" }
+    }
+
+    fn advance(
+        &mut self,
+        context: S::Context<'_>,
+        _file: &HandleFile<S>,
+        guard: &mut Guard<'_>,
+        reply: Option<Reply>,
+    ) -> Fallible<S, Step<S>> {
+        check_open(guard, Complaint::ClosedFile)?;
+        if matches!(reply, Some(Reply::Done)) {
+            return done(context);
+        }
+        if let Some(step) = check_writer(guard)? {
+            return Ok(step);
+        }
+        Ok(Step::Task(Task::Synchronise { data_only: self.data_only }))
+    }
+}

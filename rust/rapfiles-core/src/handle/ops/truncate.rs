@@ -1,0 +1,45 @@
+//! Cutting a file to a length.
+
+use super::checks::{check, check_open, check_writer, number};
+use crate::handle::complaint::Complaint;
+use crate::handle::driver::{FileOperation, Step};
+use crate::handle::file::HandleFile;
+use crate::handle::guard::Guard;
+use crate::handle::job::Task;
+use crate::handle::reply::Reply;
+use crate::handle::sink::{Fallible, Sink};
+
+/// Cuts the file, or extends it with zeros, and tells its length.
+#[derive(Debug)]
+pub struct Truncate {
+    /// To this length; `None`: where the position is.
+    pub length: Option<i64>,
+    /// What is said of a file that is only read.
+    pub refusal: Complaint,
+    /// What is said of a closed file.
+    pub closed: Complaint,
+}
+
+impl<S: Sink> FileOperation<S> for Truncate {
+    fn name(&self) -> &'static str {
+        "truncate"
+    }
+
+    fn advance(
+        &mut self,
+        context: S::Context<'_>,
+        file: &HandleFile<S>,
+        guard: &mut Guard<'_>,
+        reply: Option<Reply>,
+    ) -> Fallible<S, Step<S>> {
+        check_open(guard, self.closed)?;
+        check(file.writable, self.refusal)?;
+        if let Some(Reply::Count(length)) = reply {
+            return number(context, length);
+        }
+        if let Some(step) = check_writer(guard)? {
+            return Ok(step);
+        }
+        Ok(Step::Task(Task::Truncate { length: self.length }))
+    }
+}

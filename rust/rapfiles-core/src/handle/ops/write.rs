@@ -1,0 +1,58 @@
+//! Writing bytes.
+
+use super::checks::{check, check_open, number};
+use crate::handle::complaint::Complaint;
+use crate::handle::driver::{FileOperation, Step};
+use crate::handle::file::HandleFile;
+use crate::handle::guard::{Guard, Until, Written};
+use crate::handle::job::Task;
+use crate::handle::reply::Reply;
+use crate::handle::sink::{Fallible, Sink, Source};
+
+/// What changes meanwhile is not copied above this size, but written before the operation is over.
+const MOST_COPIED: usize = 1 << 20;
+/// What does not change is not copied above this size.
+const WORTH_SHARING: usize = 256 << 10;
+
+/// Writes bytes.
+#[derive(Debug)]
+pub struct Write<B> {
+    /// The bytes.
+    pub source: B,
+}
+
+impl<S: Sink> FileOperation<S> for Write<S::Source> {
+    fn name(&self) -> &'static str {
+        "write"
+    }
+
+    fn advance(
+        &mut self,
+        context: S::Context<'_>,
+        file: &HandleFile<S>,
+        guard: &mut Guard<'_>,
+        reply: Option<Reply>,
+    ) -> Fallible<S, Step<S>> {
+        check(file.writable, Complaint::CannotWrite)?;
+        check_open(guard, Complaint::WriteToClosedFile)?;
+        if let Some(Reply::Count(written)) = reply {
+            return number(context, written);
+        }
+        if let Some(error) = guard.take_error() {
+            return Err(error.into());
+        }
+        let length = self.source.with(context, <[u8]>::len)?;
+        let accepted = if self.source.is_constant() && length >= WORTH_SHARING {
+            guard.write_shared(self.source.shared(context)?).is_ok()
+        } else if length > MOST_COPIED {
+            return Ok(if guard.is_written() {
+                Step::Task(Task::WriteThrough(self.source.shared(context)?))
+            } else {
+                Step::AwaitWriter(Until::Written)
+            });
+        } else {
+            self.source.with(context, |bytes| guard.write(bytes))? == Written::Accepted
+        };
+        if accepted { number(context, length as u64) } else { Ok(Step::AwaitWriter(Until::RoomFor(length))) }
+    }
+}
