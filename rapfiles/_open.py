@@ -64,6 +64,7 @@ _EMPTIED_AND_READ: Final = "wb+" if sys.version_info >= (3, 15) else "rb+"
 """What io calls the mode `w+` of a raw file."""
 _DEFAULT_BUFFERING: Final = -1
 _PLATFORM_FLAGS: Final = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOINHERIT", 0)
+_TO_READ: Final = os.O_RDONLY | _PLATFORM_FLAGS
 
 
 class FileContextManager(Awaitable[FileT], AbstractAsyncContextManager[FileT], Generic[FileT]):
@@ -279,6 +280,16 @@ def open(
         assert [line async for line in file] == ["crème\\n", "brûlée\\n"]
     ```
     """
+    opened: list[Any] = []
+    if (
+        mode == "rb"
+        and buffering is _DEFAULT_BUFFERING
+        and encoding is errors is newline is None
+        and opener is None
+        and closefd is True
+        and not isinstance(file, int)
+    ):
+        return FileContextManager(_open_to_read(opened, file), opened)
     # Warnings are about the caller, and so are given here.
     if isinstance(file, bool) and sys.version_info >= (3, 13):
         warnings.warn("bool is used as a file descriptor", RuntimeWarning, stacklevel=2)
@@ -292,9 +303,23 @@ def open(
                 RuntimeWarning,
                 stacklevel=2,
             )
-    opened: list[Any] = []
     opening = _open(opened, file, mode, buffering, encoding, errors, newline, closefd, opener)
     return FileContextManager(opening, opened)
+
+
+async def _open_to_read(
+    result: list[Any], file: str | bytes | os.PathLike[str] | os.PathLike[bytes]
+) -> AsyncBufferedReader:
+    """What `_open` does where only the mode `rb` is given: the usual case, and the shortest."""
+    name = os.fspath(file)
+    opened = await _native.open_file(name, _TO_READ, _DEFAULT_PERMISSIONS)
+    shared = _native.new_handle(opened, None, True, False, name, "rb", "AsyncBufferedReader")
+    reader = AsyncBufferedReader(shared)
+    result.append(reader)
+    return reader
+
+
+_open_to_read.__name__ = _open_to_read.__qualname__ = "_open"
 
 
 async def _open(

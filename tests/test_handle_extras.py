@@ -25,6 +25,18 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "file"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="descriptors have no such flag there")
+async def test_a_descriptor_waits_however_the_file_was_opened(path: Path) -> None:
+    await rapfiles.AsyncPath(path).read_bytes()
+    async with rapfiles.open(path, "rb") as file:
+        assert len(await file.read(10)) == 10
+        assert os.get_blocking(file.fileno())
+    file = await rapfiles.open(path, "rb")
+    raw = await file.detach()
+    assert os.get_blocking(raw.fileno())
+    await raw.close()
+
+
 @EVERY_BINARY
 async def test_pread(kind: str, path: Path) -> None:
     async with rapfiles.open(path, **BINARY[kind]) as file:

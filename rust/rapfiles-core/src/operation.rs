@@ -207,6 +207,20 @@ impl Operation {
         }
     }
 
+    /// Whether it changes the directory that its path is in, and not what the path leads to.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux has a tier 0"))]
+    pub(crate) fn changes_directory(&self) -> bool {
+        matches!(
+            self,
+            Self::MakeDirectory { .. }
+                | Self::RemoveDirectory { .. }
+                | Self::Unlink { .. }
+                | Self::Rename { .. }
+                | Self::Symlink { .. }
+                | Self::Link { .. }
+        )
+    }
+
     /// By which [`crate::timing`] tells operations apart.
     pub(crate) fn kind(&self) -> Kind {
         match self {

@@ -52,6 +52,20 @@ impl KnownFiles {
         path.starts_with(b"/").then(|| PlaceOfPath(self.hasher.hash_one(path)))
     }
 
+    /// The place of the directory that an entry is in, which is none of a file's.
+    pub(super) fn place_of_directory(&self, entry: &[u8]) -> Option<PlaceOfPath> {
+        let name = entry.iter().rposition(|byte| *byte == b'/')?;
+        entry.starts_with(b"/").then(|| PlaceOfPath(self.hasher.hash_one((&entry[..name], "directory"))))
+    }
+
+    /// The directory that was seen there a moment ago.
+    pub(super) fn directory(&self, directory: PlaceOfPath, now: Instant) -> Option<KnownFile> {
+        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = places.get(directory.0 as usize % PLACES)?.as_ref()?;
+        let known = place.path == directory.0 && now.saturating_duration_since(place.seen) < MOMENT;
+        known.then_some(place.file)
+    }
+
     /// The file that a path led to a moment ago. It is known for another moment from now on.
     pub(super) fn get(&self, path: PlaceOfPath, now: Instant) -> Option<KnownFile> {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
@@ -101,5 +115,18 @@ mod tests {
     #[test]
     fn relative_paths_are_not_kept() {
         assert!(KnownFiles::new().place(b"a").is_none());
+        assert!(KnownFiles::new().place_of_directory(b"a/b").is_none());
+    }
+
+    #[test]
+    fn a_directory_is_known_for_a_moment_however_often_it_is_asked_for() {
+        let known = KnownFiles::new();
+        let now = Instant::now();
+        let place = known.place_of_directory(b"/a/b").unwrap();
+        known.insert(place, KnownFile { device: 7, ..KnownFile::default() }, now);
+        let sibling = known.place_of_directory(b"/a/c").unwrap();
+        assert_eq!(known.directory(sibling, now + MOMENT / 2).map(|directory| directory.device), Some(7));
+        assert!(known.directory(place, now + MOMENT).is_none());
+        assert!(known.get(known.place(b"/a").unwrap(), now).is_none());
     }
 }

@@ -21,7 +21,7 @@ use crate::metadata::{self, Metadata, Timestamp};
 use crate::operation::Operation;
 use crate::outcome::{FileSystem, Outcome};
 use crate::platform::calls::{self, File, OwnedFd};
-use crate::platform::{NativePath, metadata_of_fd, only_reads, parent, set_blocking};
+use crate::platform::{NativePath, metadata_of_fd, only_reads, parent};
 use crate::queue::Lane;
 use crate::read::LargeFile;
 use crate::runtime;
@@ -104,10 +104,30 @@ impl Cached {
         match answer {
             Ok((answer, now)) => Attempt::Answered(answer, now),
             Err(No::HandOff(lane)) => Attempt::HandOff(lane),
-            Err(No::NotCached) => {
-                Attempt::HandOff(operation.path().map_or(Lane::Unknown, |path| self.lane_of(path)))
-            }
+            Err(No::NotCached) => Attempt::HandOff(match operation.path() {
+                Some(path) if operation.changes_directory() => self.lane_of_directory(path),
+                Some(path) => self.lane_of(path),
+                None => Lane::Unknown,
+            }),
         }
+    }
+
+    /// The lane of the directory that an entry is in. Of many entries of one, only the first has to be looked for.
+    fn lane_of_directory(&self, entry: &NativePath) -> Lane {
+        let Some(place) = self.known.place_of_directory(entry.to_bytes()) else { return self.lane_of(entry) };
+        let now = runtime::now();
+        if let Some(directory) = self.known.directory(place, now) {
+            return Lane::Mount(directory.device);
+        }
+        if let Some(directory) = parent(entry)
+            && let Ok(Ok(found)) = self.find(&directory, true)
+            && let lane @ Lane::Mount(device) = found.lane()
+        {
+            let known = KnownFile { device, inode: found.metadata.inode, mount: found.mount };
+            self.known.insert(place, known, now);
+            return lane;
+        }
+        self.lane_of(entry)
     }
 
     /// The lane of the nearest thing on the way to a path that is in the cache.
@@ -346,9 +366,9 @@ fn open_regular(
     if !same || !metadata.is_regular_file() {
         return None;
     }
-    set_blocking(&file).ok()?;
     let mut facts = Facts::new(&file, &metadata, Some(known.mount), Some(flags));
     facts.settled_at = (!permit.is_due(&metadata)).then(|| permit.began());
+    facts.non_blocking = true;
     Some(Outcome::Opened(Box::new(OpenedFile::new(engine, file, true, facts))))
 }
 

@@ -28,6 +28,9 @@ pub struct Facts {
     pub(crate) mount: Option<MountNumber>,
     /// When its times were seen to be such that reading it changes nothing.
     pub(crate) settled_at: Option<Instant>,
+    /// Whether opening it without waiting has left `O_NONBLOCK` set, which nothing but that heeds for a regular file. It is
+    /// taken back for whoever asks for the descriptor.
+    pub(crate) non_blocking: bool,
     pub(crate) lane: Lane,
 }
 
@@ -54,6 +57,7 @@ impl Facts {
             size: metadata.size,
             mount: mount.filter(|_| regular),
             settled_at: None,
+            non_blocking: false,
             lane: if regular { Lane::Mount(metadata.device) } else { Lane::Special },
         }
     }

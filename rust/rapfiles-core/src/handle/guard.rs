@@ -269,7 +269,9 @@ impl<'a> Guard<'a> {
         while have < length {
             let rest = length - have;
             reader.clear();
-            let ahead = if rest < NO_READING_AHEAD { reader.room(1, MOST_NOW).ok() } else { None };
+            // Nor at first, where it is all of a small file.
+            let whole = !reader.begin() && handle.facts.size <= rest as u64;
+            let ahead = if rest < NO_READING_AHEAD && !whole { reader.room(1, MOST_NOW).ok() } else { None };
             // SAFETY: the caller's promise.
             let wanted = IoVec { start: unsafe { start.add(have) }, length: rest };
             let rooms = [wanted, ahead.unwrap_or(wanted)];
@@ -564,7 +566,8 @@ impl<'a> Guard<'a> {
         }
         Some(self.flush_here().and_then(|()| {
             let file = self.take_file().ok_or_else(in_use)?;
-            platform::into_descriptor(file).map_err(|error| Error::new(&error, Subject::Nothing))
+            let descriptor = self.handle.presentable(&file).and_then(|_| platform::into_descriptor(file));
+            descriptor.map_err(|error| Error::new(&error, Subject::Nothing))
         }))
     }
 

@@ -218,8 +218,17 @@ impl Handle {
     /// # Errors
     /// When the process has no number left; in a forked child, where the parent was using the handle during the fork.
     pub fn descriptor(&self) -> Result<Option<i32>, Error> {
-        let descriptor = self.try_shared()?.file.as_ref().map(|file| platform::descriptor(file)).transpose();
+        let shared = self.try_shared()?;
+        let descriptor = shared.file.as_ref().map(|file| self.presentable(file)).transpose();
         descriptor.map_err(|error: io::Error| Error::new(&error, Subject::Nothing))
+    }
+
+    /// The number of the file, with the flags that whoever opened it expects.
+    pub(super) fn presentable(&self, file: &File) -> io::Result<i32> {
+        if self.facts.non_blocking {
+            platform::set_blocking(file)?;
+        }
+        platform::descriptor(file)
     }
 
     /// A positional task, for which nobody needs the turn. The caller must submit it.

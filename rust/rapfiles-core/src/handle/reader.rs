@@ -16,11 +16,13 @@ pub(crate) struct Reader {
     /// What is before this has been handed out already. It is kept for as long as there is room, for whoever seeks back.
     start: usize,
     window: usize,
+    /// Whether anything has been read.
+    begun: bool,
 }
 
 impl Default for Reader {
     fn default() -> Self {
-        Self { buffer: Vec::new(), start: 0, window: FIRST_WINDOW }
+        Self { buffer: Vec::new(), start: 0, window: FIRST_WINDOW, begun: false }
     }
 }
 
@@ -79,6 +81,11 @@ impl Reader {
             self.start = target as usize;
         }
         within
+    }
+
+    /// Notes that reading begins; whether it had begun before.
+    pub(crate) fn begin(&mut self) -> bool {
+        std::mem::replace(&mut self.begun, true)
     }
 
     /// How much the next read should ask for, on the way to so much.

@@ -47,7 +47,6 @@ pub(crate) fn into_descriptor(file: File) -> io::Result<RawFd> {
 }
 
 /// Takes back what opening it without waiting has set.
-#[cfg(target_os = "linux")]
 pub(crate) fn set_blocking(file: &File) -> io::Result<()> {
     // SAFETY: no memory is involved.
     checked(|| unsafe { calls::fcntl(file.as_raw_fd(), libc::F_SETFL, 0) }).map(drop)

@@ -34,6 +34,11 @@ const OWNER_MAY_WRITE: u32 = 0o200;
 const DISK: u32 = 0x0001;
 const CHARACTERS: u32 = 0x0002;
 
+/// Files wait, whatever they were opened with.
+pub(crate) fn set_blocking(_file: &File) -> io::Result<()> {
+    Ok(())
+}
+
 /// Opens a file as the C library's `open` does; never inherited by other programs.
 pub(crate) fn open_file(path: &NativePath, flags: i32, permissions: u32) -> io::Result<File> {
     let mut access = match flags & (flag::WRITE_ONLY | flag::READ_WRITE) {
