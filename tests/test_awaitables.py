@@ -53,7 +53,37 @@ async def test_a_kept_exception_never_changes(way: str, tmp_path: Path) -> None:
         assert exception.value == content[at : at + 4]
         assert exception.args == arguments == (content[at : at + 4],)
         assert str(exception) == str(content[at : at + 4])
+        assert repr(exception) == f"StopIteration({content[at : at + 4]!r})"
         assert getattr(exception, "__notes__", None) == ([f"{at}"] if at % 3 == 0 else None)
+
+
+@pytest.mark.loops("asyncio")
+@pytest.mark.parametrize("way", ASK)
+@pytest.mark.parametrize("mode", ["r", "rb"])
+async def test_a_kept_exception_of_an_item_never_changes(mode: str, way: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"".join(b"%d\n" % number for number in range(100)))
+    kept = []
+    async with rapfiles.open(tmp_path / "file", mode) as file:
+        lines: Any = file
+        await lines.__anext__()
+        for number in range(1, 100):
+            item = lines.__anext__()
+            exception = _stopped(ASK[way], item)
+            if number % 3 == 0:
+                exception.add_note(f"{number}")
+            if number % 5 == 0:
+                kept.append((number, exception, exception.args))
+            if number % 7 == 0:
+                with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
+                    ASK[way](item)
+            del exception, item
+    for number, exception, arguments in kept:
+        line = f"{number}\n" if mode == "r" else b"%d\n" % number
+        assert exception.value == line
+        assert exception.args == arguments == (line,)
+        assert str(exception) == str(line)
+        assert repr(exception) == f"StopIteration({line!r})"
+        assert getattr(exception, "__notes__", None) == ([f"{number}"] if number % 3 == 0 else None)
 
 
 @pytest.mark.loops("asyncio")
@@ -99,6 +129,7 @@ async def test_the_collector_sees_what_an_item_holds(mode: str, tmp_path: Path) 
     file: Any = await rapfiles.open(tmp_path / "file", mode)
     item = file.__anext__()
     assert file in gc.get_referents(item)
+    assert "NextItem object at" in repr(item)
     assert await item in ("line\n", b"line\n")
     await file.close()
 

@@ -74,6 +74,7 @@ impl Engine {
 
     /// The engine of this process, made on first use. A forked child gets a new one, because a thread does not
     /// survive `fork(2)` and a lock may have been held during it.
+    #[inline]
     pub fn current() -> &'static Self {
         let engine = ENGINE.load(Ordering::Acquire);
         // SAFETY: the pointer is null or came from `Arc::into_raw`, and that reference is never dropped.

@@ -102,6 +102,7 @@ const MOST_BETWEEN_LOOKS: u64 = 256;
 
 impl Pace {
     /// Whether the clock is to be looked at now.
+    #[inline]
     pub(crate) fn is_due(&self) -> bool {
         match self.left.load(Ordering::Relaxed) {
             0 => true,

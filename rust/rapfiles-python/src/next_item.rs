@@ -2,7 +2,7 @@
 //!
 //! The interpreter makes, asks and drops one for each line, so this is a bare type with bare slots, and nothing is looked
 //! up by name; the one before is made use of again. Where a line is at hand, asking takes it; else an ordinary operation
-//! is begun and asked in its place.
+//! is begun and asked in its place. Where an answer has to leave in a `StopIteration`, the awaitable is that, too.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,7 +17,8 @@ use crate::handle::buffered::{self, BufferedFile};
 use crate::handle::text_file::{self, TextFile};
 use crate::listing::{self, ChildIterator};
 use crate::once::Once;
-use crate::{references, stop_iteration};
+use crate::references;
+use crate::stop_iteration::own;
 
 /// How files of a class are asked for their next item.
 pub(crate) struct Ask {
@@ -29,7 +30,7 @@ pub(crate) struct Ask {
 
 #[repr(C)]
 struct NextItem {
-    base: ffi::PyObject,
+    base: own::Head,
     /// The file; null when the item has been handed out.
     file: *mut ffi::PyObject,
     ask: &'static Ask,
@@ -40,29 +41,29 @@ struct NextItem {
 static TYPE: Once<Py<PyType>> = Once::new();
 
 /// The awaitable of the next item of a file.
+#[inline]
 pub(crate) fn next_item<'py>(file: &Bound<'py, PyAny>, ask: &'static Ask) -> PyResult<Bound<'py, PyAny>> {
     let py = file.py();
-    let kind = TYPE.get_or_try_init(py, || new_type(py))?;
-    // SAFETY: the memory is as large as the type says, and is initialised here before the collector sees it.
+    // SAFETY: the memory is as large as the type says; what the type adds is null, but for `ask`, which is set here.
     unsafe {
         let object = match spare::take() {
-            Some(object) => object.cast::<NextItem>(),
-            None => {
-                let object = ffi::PyObject_GC_New::<NextItem>(kind.as_ptr().cast());
-                if object.is_null() {
-                    return Err(PyErr::fetch(py));
-                }
-                (&raw mut (*object).file).write(ptr::null_mut());
-                (&raw mut (*object).operation).write(ptr::null_mut());
-                ffi::PyObject_GC_Track(object.cast());
-                object
-            }
-        };
+            Some(object) => object,
+            None => new_object(py)?,
+        }
+        .cast::<NextItem>();
         (&raw mut (*object).ask).write(ask);
         references::take(file.as_ptr());
         (*object).file = file.as_ptr();
         Ok(Bound::from_owned_ptr(py, object.cast()))
     }
+}
+
+#[cold]
+fn new_object(py: Python<'_>) -> PyResult<*mut ffi::PyObject> {
+    let kind = TYPE.get_or_try_init(py, || new_type(py))?;
+    // SAFETY: the thread is attached, and the class is a subclass of that base.
+    let object = unsafe { own::new(kind.as_ptr().cast()) };
+    if object.is_null() { Err(PyErr::fetch(py)) } else { Ok(object) }
 }
 
 /// An item that nobody has a reference to any more, with nothing in it, for the next one. Whoever holds the GIL has it.
@@ -72,6 +73,8 @@ mod spare {
     use std::sync::atomic::{AtomicPtr, Ordering};
 
     use pyo3::ffi;
+
+    use crate::references;
 
     static SPARE: AtomicPtr<ffi::PyObject> = AtomicPtr::new(ptr::null_mut());
 
@@ -84,19 +87,19 @@ mod spare {
         Some(spare)
     }
 
-    /// Keeps an item that is being freed; `false` if there is one already.
+    pub(super) fn is_empty() -> bool {
+        SPARE.load(Ordering::Relaxed).is_null()
+    }
+
+    /// Keeps an item that is being freed, where there is none.
     ///
     /// # Safety
     /// Nobody may have a reference to it.
-    pub(super) unsafe fn keep(item: *mut ffi::PyObject) -> bool {
-        let keeps = SPARE.load(Ordering::Relaxed).is_null();
-        if keeps {
-            // It lives on, with one reference, as any object may whose finalizer has brought it back.
-            // SAFETY: the caller's promise.
-            unsafe { ffi::Py_INCREF(item) };
-            SPARE.store(item, Ordering::Relaxed);
-        }
-        keeps
+    pub(super) unsafe fn keep(item: *mut ffi::PyObject) {
+        // It lives on, with one reference, as any object may whose finalizer has brought it back.
+        // SAFETY: the caller's promise.
+        unsafe { references::take(item) };
+        SPARE.store(item, Ordering::Relaxed);
     }
 }
 
@@ -108,9 +111,11 @@ mod spare {
         None
     }
 
-    pub(super) unsafe fn keep(_item: *mut ffi::PyObject) -> bool {
+    pub(super) fn is_empty() -> bool {
         false
     }
+
+    pub(super) unsafe fn keep(_item: *mut ffi::PyObject) {}
 }
 
 /// What the `am_anext` slot of a file does.
@@ -169,7 +174,8 @@ fn new_type(py: Python<'_>) -> PyResult<Py<PyType>> {
         ffi::PyMethodDef::zeroed(),
     ]));
     let slot = |slot: c_int, function: *mut c_void| ffi::PyType_Slot { slot, pfunc: function };
-    let mut slots = [
+    let mut slots = Vec::from(own::slots());
+    slots.extend([
         slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
         slot(ffi::Py_tp_traverse, traverse as *mut c_void),
         slot(ffi::Py_tp_clear, clear as *mut c_void),
@@ -179,7 +185,7 @@ fn new_type(py: Python<'_>) -> PyResult<Py<PyType>> {
         slot(ffi::Py_tp_iternext, next as *mut c_void),
         slot(ffi::Py_tp_methods, methods.as_mut_ptr().cast()),
         slot(0, ptr::null_mut()),
-    ];
+    ]);
     let flags = ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_HAVE_GC | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION;
     let mut spec = ffi::PyType_Spec {
         name: c"rapfiles._native.NextItem".as_ptr(),
@@ -189,7 +195,9 @@ fn new_type(py: Python<'_>) -> PyResult<Py<PyType>> {
         slots: slots.as_mut_ptr(),
     };
     // SAFETY: the specification is complete, and its functions have the types that its slots want.
-    let kind = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&raw mut spec)) }?;
+    let kind = unsafe {
+        Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpecWithBases(&raw mut spec, own::base()))
+    }?;
     Ok(kind.cast_into::<PyType>()?.unbind())
 }
 
@@ -203,17 +211,53 @@ unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
     // SAFETY: nobody has a reference to the object any more.
     unsafe {
         let item = object.cast::<NextItem>();
-        let file = std::mem::replace(&mut (*item).file, ptr::null_mut());
-        let operation = std::mem::replace(&mut (*item).operation, ptr::null_mut());
-        if !spare::keep(object) {
-            let kind = ffi::Py_TYPE(object);
-            ffi::PyObject_GC_UnTrack(object.cast());
-            ffi::PyObject_GC_Del(object.cast());
-            ffi::Py_DECREF(kind.cast());
+        if (*item).file.is_null() && (*item).operation.is_null() {
+            put_away(object);
+        } else {
+            dealloc_with_parts(item);
         }
-        // These may run any code, which finds everything in its place.
-        ffi::Py_XDECREF(file);
-        ffi::Py_XDECREF(operation);
+    }
+}
+
+#[cold]
+unsafe fn dealloc_with_parts(item: *mut NextItem) {
+    // SAFETY: the caller's promise. What is dropped may run any code, which finds everything in its place.
+    unsafe {
+        let parts = take_parts(item);
+        put_away(item.cast());
+        drop_parts(parts);
+    }
+}
+
+/// Keeps it for the next item, or frees it.
+///
+/// # Safety
+/// Nobody has a reference to it any more, and it has none to a file or an operation.
+#[inline(always)]
+unsafe fn put_away(object: *mut ffi::PyObject) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if own::is_reusable(object) && spare::is_empty() {
+            let value = own::take_value(object);
+            spare::keep(object);
+            // This may run any code, which finds everything in its place.
+            own::drop_value(value);
+        } else {
+            own::free(object);
+        }
+    }
+}
+
+unsafe fn take_parts(item: *mut NextItem) -> [*mut ffi::PyObject; 2] {
+    // SAFETY: the caller has the object.
+    unsafe { [&mut (*item).file, &mut (*item).operation] }
+        .map(|part| std::mem::replace(part, ptr::null_mut()))
+}
+
+unsafe fn drop_parts(parts: [*mut ffi::PyObject; 2]) {
+    for part in parts {
+        // SAFETY: the reference is the caller's.
+        unsafe { ffi::Py_XDECREF(part) };
     }
 }
 
@@ -233,18 +277,15 @@ unsafe extern "C" fn traverse(
                 }
             }
         }
+        own::traverse(object, visit, argument)
     }
-    0
 }
 
 unsafe extern "C" fn clear(object: *mut ffi::PyObject) -> c_int {
     // SAFETY: the object is alive. What is dropped may run any code, so it is taken out before.
     unsafe {
-        let item = object.cast::<NextItem>();
-        let file = std::mem::replace(&mut (*item).file, ptr::null_mut());
-        let operation = std::mem::replace(&mut (*item).operation, ptr::null_mut());
-        ffi::Py_XDECREF(file);
-        ffi::Py_XDECREF(operation);
+        drop_parts(take_parts(object.cast()));
+        own::clear(object);
     }
     0
 }
@@ -322,7 +363,15 @@ unsafe extern "C" fn next(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: the object is alive, and so is the place.
     unsafe {
         match step(object, ptr::null_mut(), &raw mut result) {
-            ffi::PySendResult::PYGEN_RETURN => stop_iteration::answer(result),
+            ffi::PySendResult::PYGEN_RETURN if result == ffi::Py_None() => {
+                // Null and no exception are the end of any iteration, and mean `None` to `await`.
+                ffi::Py_DECREF(result);
+                ptr::null_mut()
+            }
+            ffi::PySendResult::PYGEN_RETURN => {
+                own::raise(object, result);
+                ptr::null_mut()
+            }
             _ => result,
         }
     }
@@ -334,7 +383,7 @@ unsafe extern "C" fn send(object: *mut ffi::PyObject, value: *mut ffi::PyObject)
     unsafe {
         match am_send(object, value, &raw mut result) {
             ffi::PySendResult::PYGEN_RETURN => {
-                stop_iteration::raise(result);
+                own::raise(object, result);
                 ptr::null_mut()
             }
             _ => result,

@@ -30,19 +30,18 @@ mod counts {
         }
     }
 
-    /// Drops two references, of which one has just been taken.
+    /// Drops a reference where another one has just been taken.
     ///
     /// # Safety
-    /// The thread must be attached, and the references the caller's.
+    /// The thread must be attached, and the reference the caller's.
     #[inline]
-    pub(crate) unsafe fn drop_two(object: *mut ffi::PyObject) {
+    pub(crate) unsafe fn drop_other(object: *mut ffi::PyObject) {
         // SAFETY: the caller's promise.
         unsafe {
             let count = (*object).ob_refcnt.ob_refcnt_split[0];
-            if count > 2 && count as i32 >= 0 {
-                (*object).ob_refcnt.ob_refcnt_split[0] = count - 2;
+            if count > 1 && count as i32 >= 0 {
+                (*object).ob_refcnt.ob_refcnt_split[0] = count - 1;
             } else {
-                ffi::Py_DECREF(object);
                 ffi::Py_DECREF(object);
             }
         }
@@ -69,21 +68,18 @@ mod counts {
         unsafe { ffi::Py_INCREF(object) };
     }
 
-    /// Drops two references, of which one has just been taken.
+    /// Drops a reference where another one has just been taken.
     ///
     /// # Safety
-    /// The thread must be attached, and the references the caller's.
+    /// The thread must be attached, and the reference the caller's.
     #[cfg(all(Py_3_12, not(Py_GIL_DISABLED)))]
     #[inline]
-    pub(crate) unsafe fn drop_two(object: *mut ffi::PyObject) {
+    pub(crate) unsafe fn drop_other(object: *mut ffi::PyObject) {
         // SAFETY: the caller's promise.
-        unsafe {
-            ffi::Py_DECREF(object);
-            ffi::Py_DECREF(object);
-        }
+        unsafe { ffi::Py_DECREF(object) };
     }
 }
 
 #[cfg(all(Py_3_12, not(Py_GIL_DISABLED)))]
-pub(crate) use counts::drop_two;
+pub(crate) use counts::drop_other;
 pub(crate) use counts::take;

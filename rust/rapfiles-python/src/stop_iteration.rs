@@ -2,8 +2,11 @@
 //!
 //! Before CPython 3.12, `await` asked `am_send`. Since then its `SEND` (`Python/bytecodes.c`) has called `tp_iternext` of
 //! whatever is neither a generator nor a coroutine, and the answer travels in a `StopIteration`. Making one costs twice
-//! what everything else in an await does, so these are of a class of their own whose `tp_dealloc` keeps the last one for
+//! what everything else in an await does, so these are made use of again, by a `tp_dealloc` that keeps the last one for
 //! the next answer. It does so when nobody has a reference to it any more: whoever keeps one never sees it change.
+//!
+//! An awaitable that is made by the million is its own `StopIteration` ([`own`]): one object is made and counted for an
+//! item, and not two.
 
 use pyo3::ffi;
 
@@ -29,7 +32,7 @@ pub(crate) unsafe fn raise(value: *mut ffi::PyObject) {
     }
 }
 
-/// What `tp_iternext` returns where the answer is there: null, with a `StopIteration` that has it.
+/// What `tp_iternext` returns where the answer is there: null, with a `StopIteration` that has it, unless that is `None`.
 ///
 /// # Safety
 /// The thread must be attached to the interpreter.
@@ -46,6 +49,158 @@ pub(crate) unsafe fn answer(value: *mut ffi::PyObject) -> *mut ffi::PyObject {
     std::ptr::null_mut()
 }
 
+/// `StopIteration` objects that are made use of again, whatever else they are.
+#[cfg(all(Py_3_12, not(Py_GIL_DISABLED)))]
+mod reusable {
+    use std::ffi::{c_int, c_void};
+    use std::ptr;
+
+    use pyo3::ffi;
+    use pyo3::ffi::PyStopIterationObject as StopIteration;
+
+    /// What a class of these needs beside its `tp_dealloc`: the arguments are made when they are asked for.
+    pub(crate) fn slots() -> [ffi::PyType_Slot; 3] {
+        let arguments = ffi::PyGetSetDef {
+            name: c"args".as_ptr(),
+            get: Some(arguments),
+            set: None,
+            doc: ptr::null(),
+            closure: ptr::null_mut(),
+        };
+        // The interpreter keeps what it is given here for as long as the class exists, which is for ever.
+        let attributes = Box::leak(Box::new([arguments, ffi::PyGetSetDef::default()]));
+        let slot = |slot: c_int, function: *mut c_void| ffi::PyType_Slot { slot, pfunc: function };
+        [
+            slot(ffi::Py_tp_getset, attributes.as_mut_ptr().cast()),
+            slot(ffi::Py_tp_str, string as *mut c_void),
+            slot(ffi::Py_tp_repr, representation as *mut c_void),
+        ]
+    }
+
+    /// # Safety
+    /// Called by the interpreter with an object of this kind.
+    unsafe extern "C" fn arguments(object: *mut ffi::PyObject, _closure: *mut c_void) -> *mut ffi::PyObject {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let value = (*object.cast::<StopIteration>()).value;
+            let arguments = ffi::PyTuple_New(ffi::Py_ssize_t::from(!value.is_null()));
+            if !arguments.is_null() && !value.is_null() {
+                ffi::PyTuple_SET_ITEM(arguments, 0, ffi::Py_NewRef(value));
+            }
+            arguments
+        }
+    }
+
+    /// # Safety
+    /// Called by the interpreter with an object of this kind.
+    unsafe extern "C" fn string(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let value = (*object.cast::<StopIteration>()).value;
+            if value.is_null() { ffi::PyUnicode_New(0, 0) } else { ffi::PyObject_Str(value) }
+        }
+    }
+
+    /// # Safety
+    /// Called by the interpreter with an object of this kind.
+    unsafe extern "C" fn representation(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
+        // SAFETY: the caller's promise. What has no value is an awaitable that has not answered.
+        unsafe {
+            let value = (*object.cast::<StopIteration>()).value;
+            match ffi::PyBaseObject_Type.tp_repr {
+                Some(representation) if value.is_null() => representation(object),
+                _ => ffi::PyUnicode_FromFormat(c"StopIteration(%R)".as_ptr(), value),
+            }
+        }
+    }
+
+    /// A new object without a value; what its class adds is zeros. Null, with an exception, if there is no memory.
+    ///
+    /// # Safety
+    /// The thread must be attached, and the class be a subclass of `StopIteration`.
+    #[cold]
+    pub(crate) unsafe fn new(class: *mut ffi::PyTypeObject) -> *mut ffi::PyObject {
+        // SAFETY: the caller's promise. Zeros are valid everywhere but in `args`.
+        unsafe {
+            let arguments = ffi::PyTuple_New(0);
+            if arguments.is_null() {
+                return ptr::null_mut();
+            }
+            let object = ffi::PyType_GenericAlloc(class, 0);
+            if object.is_null() {
+                ffi::Py_DECREF(arguments);
+            } else {
+                (*object.cast::<StopIteration>()).args = arguments;
+            }
+            object
+        }
+    }
+
+    /// Raises it with a value. Both references are taken over.
+    ///
+    /// # Safety
+    /// The thread must be attached, and the object have no value.
+    #[inline(always)]
+    pub(crate) unsafe fn raise(object: *mut ffi::PyObject, value: *mut ffi::PyObject) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            debug_assert!((*object.cast::<StopIteration>()).value.is_null());
+            (*object.cast::<StopIteration>()).value = value;
+            ffi::PyErr_SetRaisedException(object);
+        }
+    }
+
+    /// Takes the value out.
+    ///
+    /// # Safety
+    /// The object must be of this kind.
+    #[inline(always)]
+    pub(crate) unsafe fn take_value(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
+        // SAFETY: the object is one of this kind.
+        unsafe { std::mem::replace(&mut (*object.cast::<StopIteration>()).value, ptr::null_mut()) }
+    }
+
+    /// Whether nothing but its value has come to it since it was made.
+    ///
+    /// # Safety
+    /// The object must be of this kind.
+    #[inline(always)]
+    pub(crate) unsafe fn is_reusable(object: *mut ffi::PyObject) -> bool {
+        // SAFETY: the object is whole. `suppress_context` is a `char` of C's, whatever PyO3 says.
+        unsafe {
+            let exception = object.cast::<StopIteration>();
+            let StopIteration { dict, args, notes, traceback, context, cause, .. } = *exception;
+            // All of them at once: as a rule, there is none.
+            let added = [dict, notes, traceback, context, cause].map(|object| object.addr());
+            added.into_iter().fold(0, |added, object| added | object) == 0
+                && (&raw const (*exception).suppress_context).cast::<u8>().read() == 0
+                && !args.is_null()
+                && ffi::Py_SIZE(args) == 0
+        }
+    }
+
+    /// Frees it.
+    ///
+    /// # Safety
+    /// Nobody may have a reference to it.
+    #[cold]
+    pub(crate) unsafe fn free(object: *mut ffi::PyObject) {
+        // SAFETY: the caller's promise. An object of a class that is no built-in one has a reference to it.
+        unsafe {
+            let class = ffi::Py_TYPE(object);
+            if let Some(dealloc) = builtin().tp_dealloc {
+                dealloc(object);
+            }
+            ffi::Py_DECREF(class.cast());
+        }
+    }
+
+    pub(crate) fn builtin() -> &'static ffi::PyTypeObject {
+        // SAFETY: it is a class that is there before any module is, and for ever.
+        unsafe { &*ffi::PyExc_StopIteration.cast::<ffi::PyTypeObject>() }
+    }
+}
+
 #[cfg(all(Py_3_12, not(Py_GIL_DISABLED)))]
 mod recycled {
     use std::ffi::{c_int, c_void};
@@ -53,14 +208,14 @@ mod recycled {
     use std::sync::atomic::{AtomicPtr, Ordering};
 
     use pyo3::ffi;
-    use pyo3::ffi::PyStopIterationObject as StopIteration;
 
+    use super::reusable;
     use crate::references;
 
     /// The class, once it has been made.
     static CLASS: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(ptr::null_mut());
-    /// An instance that nobody else has a reference to, with the tuple for its arguments. Whoever holds the GIL has it.
-    static SPARE: AtomicPtr<StopIteration> = AtomicPtr::new(ptr::null_mut());
+    /// An instance that nobody else has a reference to. Whoever holds the GIL has it.
+    static SPARE: AtomicPtr<ffi::PyObject> = AtomicPtr::new(ptr::null_mut());
 
     /// Raises `StopIteration` with a value, of which the reference is taken over.
     ///
@@ -80,42 +235,16 @@ mod recycled {
                 ffi::Py_DECREF(value);
                 return;
             }
-            let arguments = (*exception).args;
-            ffi::Py_INCREF(value);
-            // What was there is `None`, which is immortal, or nothing.
-            ffi::PyTuple_SET_ITEM(arguments, 0, value);
-            (*exception).value = value;
-            // A collection lets go of tuples that hold nothing which it has to look at.
-            if ffi::PyType_HasFeature(ffi::Py_TYPE(value), ffi::Py_TPFLAGS_HAVE_GC) != 0
-                && ffi::PyObject_GC_IsTracked(arguments) == 0
-            {
-                ffi::PyObject_GC_Track(arguments.cast());
-            }
-            ffi::PyErr_SetRaisedException(exception.cast());
+            reusable::raise(exception, value);
         }
     }
 
-    /// A new instance; null, with an exception, if there is no memory.
     #[cold]
-    unsafe fn new() -> *mut StopIteration {
-        // SAFETY: the thread is attached. `PyType_GenericAlloc` fills with zeros, which are valid everywhere but in `args`.
+    unsafe fn new() -> *mut ffi::PyObject {
+        // SAFETY: the caller's promise.
         unsafe {
             let class = class();
-            if class.is_null() {
-                return ptr::null_mut();
-            }
-            let arguments = ffi::PyTuple_New(1);
-            if arguments.is_null() {
-                return ptr::null_mut();
-            }
-            ffi::PyTuple_SET_ITEM(arguments, 0, ffi::Py_NewRef(ffi::Py_None()));
-            let exception = ffi::PyType_GenericAlloc(class, 0).cast::<StopIteration>();
-            if exception.is_null() {
-                ffi::Py_DECREF(arguments);
-            } else {
-                (*exception).args = arguments;
-            }
-            exception
+            if class.is_null() { ptr::null_mut() } else { reusable::new(class) }
         }
     }
 
@@ -124,13 +253,18 @@ mod recycled {
         if !class.is_null() {
             return class;
         }
+        let slot = |slot: c_int, function: *mut c_void| ffi::PyType_Slot { slot, pfunc: function };
+        let [attributes, string, representation] = reusable::slots();
         let mut slots = [
-            ffi::PyType_Slot { slot: ffi::Py_tp_dealloc, pfunc: dealloc as *mut c_void },
-            ffi::PyType_Slot { slot: 0, pfunc: ptr::null_mut() },
+            slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
+            attributes,
+            string,
+            representation,
+            slot(0, ptr::null_mut()),
         ];
         let mut spec = ffi::PyType_Spec {
             name: c"rapfiles._native.StopIteration".as_ptr(),
-            basicsize: size_of::<StopIteration>() as c_int,
+            basicsize: size_of::<ffi::PyStopIterationObject>() as c_int,
             itemsize: 0,
             flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION) as u32,
             slots: slots.as_mut_ptr(),
@@ -146,48 +280,157 @@ mod recycled {
     unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
         // SAFETY: what the object has is its own, and its memory is not given back before the end.
         unsafe {
-            let exception = object.cast::<StopIteration>();
-            if is_reusable(exception) {
-                let arguments = (*exception).args;
-                let value = std::mem::replace(&mut (*exception).value, ptr::null_mut());
-                let argument = ffi::PyTuple_GET_ITEM(arguments, 0);
-                ffi::PyTuple_SET_ITEM(arguments, 0, ffi::Py_NewRef(ffi::Py_None()));
-                // It lives on, with one reference, as any object may whose finalizer has brought it back.
-                ffi::Py_INCREF(object);
-                SPARE.store(exception, Ordering::Relaxed);
-                // These may run any code, which finds everything in its place.
-                if argument == value {
-                    // Whoever awaited has just taken its own.
-                    references::drop_two(value);
-                } else {
-                    ffi::Py_DECREF(argument);
-                    ffi::Py_XDECREF(value);
-                }
-                return;
+            if !reusable::is_reusable(object) || !SPARE.load(Ordering::Relaxed).is_null() {
+                return reusable::free(object);
             }
-            let class = ffi::Py_TYPE(object);
-            if let Some(dealloc) = (*ffi::PyExc_StopIteration.cast::<ffi::PyTypeObject>()).tp_dealloc {
-                dealloc(object);
-            }
-            ffi::Py_DECREF(class.cast());
+            let value = reusable::take_value(object);
+            // It lives on, with one reference, as any object may whose finalizer has brought it back.
+            references::take(object);
+            SPARE.store(object, Ordering::Relaxed);
+            // This may run any code, which finds everything in its place.
+            references::drop_other(value);
+        }
+    }
+}
+
+/// What an awaitable begins with that is its own `StopIteration`, where there is use for that.
+#[cfg(all(Py_3_12, not(Py_GIL_DISABLED)))]
+pub(crate) mod own {
+    use std::ffi::{c_int, c_void};
+    use std::ptr;
+
+    use pyo3::ffi;
+
+    use super::reusable::{builtin, raise as raise_with};
+    pub(crate) use super::reusable::{free, is_reusable, new, slots, take_value};
+    use crate::references;
+
+    /// The layout of its class's base.
+    pub(crate) type Head = ffi::PyStopIterationObject;
+
+    /// Its class's base.
+    pub(crate) fn base() -> *mut ffi::PyObject {
+        ptr::from_ref(builtin()).cast_mut().cast()
+    }
+
+    /// Raises it with its value, of which the reference is taken over.
+    ///
+    /// # Safety
+    /// The thread must be attached, and the object have no value.
+    #[inline(always)]
+    pub(crate) unsafe fn raise(object: *mut ffi::PyObject, value: *mut ffi::PyObject) {
+        // SAFETY: the caller's promise. Whoever awaits drops at once what is taken here.
+        unsafe {
+            references::take(object);
+            raise_with(object, value);
         }
     }
 
-    /// Whether nothing has come to an instance since it was raised, and nobody has its arguments.
-    unsafe fn is_reusable(exception: *mut StopIteration) -> bool {
-        // SAFETY: the instance is whole. `suppress_context` is a `char` of C's, whatever PyO3 says.
+    /// Drops a value that was taken out, where there was one.
+    ///
+    /// # Safety
+    /// The thread must be attached, and the reference the caller's.
+    #[inline(always)]
+    pub(crate) unsafe fn drop_value(value: *mut ffi::PyObject) {
+        if !value.is_null() {
+            // SAFETY: the caller's promise. Whoever awaits has just taken a reference of its own.
+            unsafe { references::drop_other(value) };
+        }
+    }
+
+    /// # Safety
+    /// Called for the collector, with what that gives.
+    pub(crate) unsafe fn traverse(
+        object: *mut ffi::PyObject,
+        visit: ffi::visitproc,
+        argument: *mut c_void,
+    ) -> c_int {
+        // SAFETY: the caller's promise.
+        unsafe { builtin().tp_traverse.map_or(0, |traverse| traverse(object, visit, argument)) }
+    }
+
+    /// # Safety
+    /// Called for the collector.
+    pub(crate) unsafe fn clear(object: *mut ffi::PyObject) {
+        // SAFETY: the caller's promise.
         unsafe {
-            let arguments = (*exception).args;
-            let StopIteration { dict, notes, traceback, context, cause, .. } = *exception;
-            // All of them at once: as a rule, there is none.
-            let added = [dict, notes, traceback, context, cause].map(|object| object.addr());
-            added.into_iter().fold(0, |added, object| added | object) == 0
-                && (&raw const (*exception).suppress_context).cast::<u8>().read() == 0
-                && !arguments.is_null()
-                && ffi::PyTuple_CheckExact(arguments) != 0
-                && ffi::PyTuple_GET_SIZE(arguments) == 1
-                && ffi::Py_REFCNT(arguments) == 1
-                && SPARE.load(Ordering::Relaxed).is_null()
+            if let Some(clear) = builtin().tp_clear {
+                clear(object);
+            }
+        }
+    }
+}
+
+#[cfg(not(all(Py_3_12, not(Py_GIL_DISABLED))))]
+pub(crate) mod own {
+    use std::ffi::{c_int, c_void};
+
+    use pyo3::ffi;
+
+    /// The layout of its class's base.
+    pub(crate) type Head = ffi::PyObject;
+
+    /// Its class's base.
+    pub(crate) fn base() -> *mut ffi::PyObject {
+        (&raw mut ffi::PyBaseObject_Type).cast()
+    }
+
+    /// What its class needs.
+    pub(crate) fn slots() -> [ffi::PyType_Slot; 0] {
+        []
+    }
+
+    /// A new object, all zeros; null, with an exception, if there is no memory.
+    ///
+    /// # Safety
+    /// The thread must be attached.
+    #[cold]
+    pub(crate) unsafe fn new(class: *mut ffi::PyTypeObject) -> *mut ffi::PyObject {
+        // SAFETY: the caller's promise.
+        unsafe { ffi::PyType_GenericAlloc(class, 0) }
+    }
+
+    /// Raises a `StopIteration` with a value, of which the reference is taken over.
+    ///
+    /// # Safety
+    /// The thread must be attached.
+    pub(crate) unsafe fn raise(_object: *mut ffi::PyObject, value: *mut ffi::PyObject) {
+        // SAFETY: the caller's promise.
+        unsafe { super::raise(value) }
+    }
+
+    pub(crate) unsafe fn take_value(_object: *mut ffi::PyObject) -> *mut ffi::PyObject {
+        std::ptr::null_mut()
+    }
+
+    pub(crate) unsafe fn drop_value(_value: *mut ffi::PyObject) {}
+
+    pub(crate) unsafe fn is_reusable(_object: *mut ffi::PyObject) -> bool {
+        true
+    }
+
+    pub(crate) unsafe fn traverse(
+        _object: *mut ffi::PyObject,
+        _visit: ffi::visitproc,
+        _argument: *mut c_void,
+    ) -> c_int {
+        0
+    }
+
+    pub(crate) unsafe fn clear(_object: *mut ffi::PyObject) {}
+
+    /// Frees it.
+    ///
+    /// # Safety
+    /// Nobody may have a reference to it.
+    #[cold]
+    pub(crate) unsafe fn free(object: *mut ffi::PyObject) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let class = ffi::Py_TYPE(object);
+            ffi::PyObject_GC_UnTrack(object.cast());
+            ffi::PyObject_GC_Del(object.cast());
+            ffi::Py_DECREF(class.cast());
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use std::collections::TryReserveError;
 
+use super::line_feed::line_feed_in;
 use super::mark::Mark;
 use crate::memory::{copied, extend, joined};
 use crate::text::{Codec, Newline, Text, decode};
@@ -86,6 +87,8 @@ pub struct Decoder {
     /// `None`: somebody else decodes.
     codec: Option<Codec>,
     line_ends: LineEnds,
+    /// A line ends with the first line feed.
+    by_line_feed: bool,
     chunk: Vec<u8>,
     used: usize,
     form: Form,
@@ -112,6 +115,10 @@ impl Decoder {
         Self {
             codec,
             line_ends,
+            by_line_feed: matches!(
+                line_ends,
+                LineEnds::Universal { translate: true } | LineEnds::Fixed(b"\n")
+            ),
             chunk: Vec::new(),
             used: 0,
             form: Form::Ascii,
@@ -344,26 +351,32 @@ impl Decoder {
     }
 
     /// Where the first line ends, its end included.
+    #[inline(always)]
     pub fn find_line(&mut self) -> Option<usize> {
-        let chunk = &self.chunk[self.used..];
-        let from = self.scanned.saturating_sub(self.used);
-        let found = match self.line_ends {
-            LineEnds::Universal { translate: true } | LineEnds::Fixed(b"\n") => {
-                line_feed_in(&chunk[from..]).map(|at| from + at + 1)
-            }
-            LineEnds::Universal { translate: false } => {
-                memchr::memchr2(b'\n', b'\r', &chunk[from..]).map(|at| {
-                    let at = from + at;
-                    let both = chunk[at] == b'\r' && chunk.get(at + 1) == Some(&b'\n');
-                    at + if both { 2 } else { 1 }
-                })
-            }
-            LineEnds::Fixed(end) => find_end(chunk, from, end),
+        // What is asked for each line of most files is short.
+        let found = if self.by_line_feed && self.scanned <= self.used {
+            self.chunk.get(self.used..).and_then(line_feed_in).map(|at| at + 1)
+        } else {
+            self.find_end_of_line()
         };
         if found.is_none() {
             self.scanned = self.chunk.len();
         }
         found
+    }
+
+    fn find_end_of_line(&self) -> Option<usize> {
+        let chunk = &self.chunk[self.used..];
+        let from = self.scanned.saturating_sub(self.used);
+        match self.line_ends {
+            _ if self.by_line_feed => line_feed_in(&chunk[from..]).map(|at| from + at + 1),
+            LineEnds::Universal { .. } => memchr::memchr2(b'\n', b'\r', &chunk[from..]).map(|at| {
+                let at = from + at;
+                let both = chunk[at] == b'\r' && chunk.get(at + 1) == Some(&b'\n');
+                at + if both { 2 } else { 1 }
+            }),
+            LineEnds::Fixed(end) => find_end(chunk, from, end),
+        }
     }
 
     /// How long the line is that begins so many bytes behind the first character.
@@ -390,11 +403,13 @@ impl Decoder {
     }
 
     /// The first bytes of the characters that are there.
+    #[inline]
     pub fn peek(&self, bytes: usize) -> (&[u8], Form) {
         (&self.chunk[self.used..self.used + bytes], self.form)
     }
 
     /// So many bytes of them have been used.
+    #[inline]
     pub fn consume(&mut self, bytes: usize) {
         self.used += bytes;
         debug_assert!(self.used <= self.chunk.len());
@@ -513,32 +528,6 @@ fn find_end(chunk: &[u8], from: usize, end: &[u8]) -> Option<usize> {
     memchr::memmem::find(&chunk[from..], end).map(|at| from + at + end.len())
 }
 
-/// Where the first line feed is. In lines of an ordinary length it is found sooner than `memchr` has chosen its kernel.
-#[inline]
-pub(super) fn line_feed_in(content: &[u8]) -> Option<usize> {
-    const NEAR: usize = 16;
-    let (blocks, _) = content.as_chunks::<16>();
-    let near = &blocks[..blocks.len().min(NEAR)];
-    for (at, block) in near.iter().enumerate() {
-        // Without a branch in it, this is a vector comparison.
-        if block.iter().fold(false, |found, byte| found | (*byte == b'\n')) {
-            let zeros = u128::from_le_bytes(*block) ^ u128::from_le_bytes([b'\n'; 16]);
-            return Some(at * 16 + first_zero(zeros));
-        }
-    }
-    let from = near.len() * 16;
-    memchr::memchr(b'\n', &content[from..]).map(|at| from + at)
-}
-
-/// Which byte is the first that is zero, from the lowest on; there is one ("Hacker's Delight", 6-1).
-#[inline]
-fn first_zero(bytes: u128) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
-    let (low, high) = (zeros(bytes as u64), zeros((bytes >> 64) as u64));
-    (if low != 0 { low.trailing_zeros() } else { 64 + high.trailing_zeros() }) as usize / 8
-}
-
 /// Which line ends there are.
 fn line_ends_in(content: &[u8]) -> u8 {
     let mut seen = 0;
@@ -598,22 +587,6 @@ mod tests {
         assert_eq!(lines(LineEnds::Fixed(b"\n"), chunks), ["ab\r\n", "c\rd\n", "é\n", "e"]);
         assert_eq!(lines(LineEnds::Fixed(b"\r\n"), chunks), ["ab\r\n", "c\rd\né\ne"]);
         assert_eq!(lines(LineEnds::Fixed(b"\r"), chunks), ["ab\r", "\nc\r", "d\né\ne"]);
-    }
-
-    #[test]
-    fn a_line_feed_is_found_wherever_it_is() {
-        for length in 0..400 {
-            // Bytes next to it, which a search by words might take for it.
-            let content: Vec<u8> = (0..length).map(|at| [0x0b, 0x09, 0x8a, 0x00, 0xff][at % 5]).collect();
-            assert_eq!(line_feed_in(&content), None);
-            for at in 0..length {
-                let mut content = content.clone();
-                content[at] = b'\n';
-                assert_eq!(line_feed_in(&content), Some(at));
-                content[length - 1] = b'\n';
-                assert_eq!(line_feed_in(&content), Some(at));
-            }
-        }
     }
 
     #[test]

@@ -5,10 +5,11 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::decoder::{Decoder, Undecoded, line_feed_in};
+use super::decoder::{Decoder, Undecoded};
 use super::file_io;
 use super::handle::{Handle, Possession, in_use};
 use super::job::{self, HandleJob};
+use super::line_feed::line_feed_in;
 use super::mark::Mark;
 use super::shared::Shared;
 use super::trace::Salvage;
@@ -93,11 +94,13 @@ impl<'a> Guard<'a> {
         Self { handle, passes_on }
     }
 
+    #[inline]
     fn own(&self) -> &Possession {
         // SAFETY: the promise of `new`, and nobody else can change it while this is borrowed.
         unsafe { self.handle.possession() }
     }
 
+    #[inline]
     fn own_mut(&mut self) -> &mut Possession {
         // SAFETY: the promise of `new`, and this is borrowed for as long.
         unsafe { self.handle.possession() }
@@ -172,11 +175,13 @@ impl<'a> Guard<'a> {
     // Reading.
 
     /// What has been read ahead.
+    #[inline]
     pub fn available(&self) -> &[u8] {
         self.own().reader.available()
     }
 
     /// So many of the available bytes have been used.
+    #[inline]
     pub fn consume(&mut self, count: usize) {
         self.own_mut().reader.consume(count);
     }
@@ -384,12 +389,14 @@ impl<'a> Guard<'a> {
 
     /// Where the first line ends in what is available, its end included, and how much was looked at. `scanned`: so much
     /// was looked at before.
+    #[inline]
     pub fn find_line(&self, scanned: usize) -> Option<usize> {
         let available = self.available();
         line_feed_in(available.get(scanned..)?).map(|at| scanned + at + 1)
     }
 
     /// The decoder of a text file, and the buffer that feeds it.
+    #[inline]
     pub fn decoder(&mut self) -> Option<&mut Decoder> {
         self.own_mut().decoder.as_deref_mut()
     }
@@ -425,9 +432,14 @@ impl<'a> Guard<'a> {
     }
 
     /// Whether the kernel has everything.
-    #[inline]
+    #[inline(always)]
     pub fn is_written(&self) -> bool {
-        self.handle.is_settled() || self.handle.shared().writer.is_done()
+        self.handle.is_settled() || self.is_writer_done()
+    }
+
+    #[cold]
+    fn is_writer_done(&self) -> bool {
+        self.handle.shared().writer.is_done()
     }
 
     /// Has the writer accept so many bytes, if there is room; it is told first how many were read ahead.

@@ -194,6 +194,7 @@ impl Handle {
     }
 
     /// Whether the file has been closed, or given up, or is to be closed as soon as nobody uses it.
+    #[inline]
     pub fn is_closed(&self) -> bool {
         self.known.closed.load(Ordering::Acquire)
     }
@@ -209,6 +210,7 @@ impl Handle {
     }
 
     /// Whether the kernel has everything that was accepted, and there is no error to be told of.
+    #[inline]
     pub fn is_settled(&self) -> bool {
         !self.known.unsettled.load(Ordering::Acquire)
     }

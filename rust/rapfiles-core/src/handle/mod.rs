@@ -14,6 +14,7 @@ mod guard;
 mod handle;
 mod job;
 mod limits;
+mod line_feed;
 mod mark;
 mod open;
 pub mod ops;

@@ -28,6 +28,7 @@ impl Default for Reader {
 
 impl Reader {
     /// What can be handed out.
+    #[inline]
     pub(crate) fn available(&self) -> &[u8] {
         &self.buffer[self.start..]
     }
@@ -38,6 +39,7 @@ impl Reader {
     }
 
     /// So many bytes have been handed out.
+    #[inline]
     pub(crate) fn consume(&mut self, count: usize) {
         self.start += count;
         debug_assert!(self.start <= self.buffer.len());

@@ -39,6 +39,12 @@ impl BufferedFile {
         Ok(self.file.get())
     }
 
+    /// Whether its raw layer has been taken away.
+    #[inline]
+    pub(crate) fn is_detached(&self) -> bool {
+        self.detached.load(Ordering::Relaxed)
+    }
+
     /// For what only reads: a file that cannot says so even when it is detached.
     fn submit_reading(
         &self,

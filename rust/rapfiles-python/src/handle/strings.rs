@@ -7,6 +7,31 @@ use rapfiles_core::{Form, Layout};
 
 use crate::results;
 
+/// The string of bytes of which each is a character of ASCII; `None` if there is no memory.
+#[inline(always)]
+pub(crate) fn ascii_string<'py>(py: Python<'py>, bytes: &[u8]) -> Option<Bound<'py, PyString>> {
+    // SAFETY: the call returns a new string, or null with an exception set.
+    let text = unsafe { Bound::from_owned_ptr_or_opt(py, ffi::PyUnicode_New(bytes.len() as isize, 0x7f)) };
+    let Some(text) = text else {
+        forget_error(py);
+        return None;
+    };
+    if !bytes.is_empty() {
+        // SAFETY: the characters of such a string follow its header (`Include/cpython/unicodeobject.h`).
+        unsafe {
+            let start = text.as_ptr().cast::<ffi::PyASCIIObject>().add(1).cast::<u8>();
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), start, bytes.len());
+        }
+    }
+    // SAFETY: it is a string.
+    Some(unsafe { text.cast_into_unchecked() })
+}
+
+#[cold]
+fn forget_error(py: Python<'_>) {
+    drop(PyErr::take(py));
+}
+
 /// The string that decoded bytes stand for.
 pub(crate) fn string<'py>(py: Python<'py>, bytes: &[u8], form: Form) -> PyResult<Bound<'py, PyString>> {
     match form {

@@ -7,13 +7,13 @@ use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use rapfiles_core::handle::ops::{Close, Flush, Sequence, Stat, Synchronise, Truncate};
-use rapfiles_core::handle::{Complaint, Decoder, FileOperation, Guard, Handle};
+use rapfiles_core::handle::{Complaint, Decoder, FileOperation, Form, Guard, Handle};
 
 use super::buffered::{BufferedFile, hint, length, size};
 use super::complaints::worded;
 use super::objects::Objects;
 use super::open_file::OpenFile;
-use super::strings::string;
+use super::strings::{ascii_string, string};
 use super::text::{
     Adapted, Codec, Read, ReadAll, ReadLine, ReadLines, Seek, Settings, Tell, TextState, Write,
 };
@@ -366,8 +366,9 @@ fn next_line<'py>(file: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     let py = file.py();
     // SAFETY: this is asked of files of this class only.
     let text = unsafe { file.cast_unchecked::<TextFile>() }.get();
-    let open = text.attached().ok()?;
-    if open.pace.is_due() {
+    // What is wrong is told of by the operation.
+    let open = text.file.get();
+    if text.detached.load(Ordering::Relaxed) || text.buffer.get().is_detached() || open.pace.is_due() {
         return None;
     }
     // SAFETY: nothing but the memory for a string is asked of the interpreter before the end.
@@ -377,8 +378,10 @@ fn next_line<'py>(file: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     }
     let decoder = guard.decoder()?;
     let bytes = decoder.find_line()?;
-    let (content, form) = decoder.peek(bytes);
-    let line = string(py, content, form).ok()?;
+    let line = match decoder.peek(bytes) {
+        (content, Form::Ascii) => ascii_string(py, content)?,
+        (content, form) => string(py, content, form).ok()?,
+    };
     decoder.consume(bytes);
     Some(line.into_any())
 }
