@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import re
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -99,6 +100,21 @@ async def test_what_was_begun_keeps_the_handle(tmp_path: Path) -> None:
         assert await reading == filling(300_000)
         del reading
         settle_garbage()
+
+
+@pytest.mark.parametrize("buffering", [-1, 0])
+async def test_a_result_is_the_callers_alone(buffering: int, tmp_path: Path) -> None:
+    """A worker fills it, which keeps it alive; that is over when the caller has it."""
+    size = 8 << 20
+    (tmp_path / "file").write_bytes(bytes(size))
+    async with rapfiles.open(tmp_path / "file", "rb", buffering=buffering) as file:
+        mine = bytes(size)
+        data = await file.read(size)
+        assert sys.getrefcount(data) == sys.getrefcount(mine)
+        await file.seek(0)
+        room = bytearray(size)
+        assert await file.readinto(room) == size
+        room.clear()  # refused while anything looks at it
 
 
 _FORGOTTEN = """

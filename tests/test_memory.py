@@ -122,3 +122,60 @@ for name, ((opened, opened_async), use, use_async) in CASES.items():
 def test_as_io_does(tmp_path: Path) -> None:
     ended = process.run(_PROGRAM, str(tmp_path), HEADROOM=str(64 << 20), timeout=100)
     assert (ended.code, ended.output, ended.errors) == (0, "", "")
+
+
+_CANCELLED = """
+import asyncio, os, resource, sys, time
+from pathlib import Path
+import rapfiles
+
+path, keywords = os.path.join(sys.argv[1], "file"), eval(sys.argv[2])
+LINE, LINES = 1 << 20, 160
+with open(path, "wb") as file:
+    for number in range(LINES):
+        file.seek(number * LINE)
+        file.write(b"%d\\r\\n" % number)
+    file.truncate(LINE * LINES)
+
+def settle():
+    # The loop stands still, so the task does not learn of it.
+    while rapfiles.stats().queued + rapfiles.stats().in_flight:
+        time.sleep(0.001)
+
+async def main():
+    cancelled = 0
+    for turns in range(12):
+        async with rapfiles.open(path, **keywords) as file:
+            await file.read(10)
+            place = await file.tell()
+            reading = asyncio.ensure_future(file.read(LINE * LINES - 10))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+                settle()
+            reading.cancel()
+            try:
+                await reading
+            except asyncio.CancelledError:
+                cancelled += 1
+            else:
+                continue
+            settle()
+            assert await file.tell() == place, turns
+            with open(path, **keywords) as other:
+                other.seek(place)
+                assert await file.read(3 * LINE) == other.read(3 * LINE), turns
+    assert cancelled > 2
+
+pages = int(Path("/proc/self/statm").read_text().split()[0])
+size = pages * resource.getpagesize() + LINE * LINES + int(os.environ["HEADROOM"])
+resource.setrlimit(resource.RLIMIT_AS, (size, size))
+print("ready", flush=True)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("keywords", [{"mode": "rb"}, {"mode": "rb", "buffering": 0}], ids=str)
+def test_what_a_cancelled_read_has_read_needs_no_memory(keywords: dict[str, object], tmp_path: Path) -> None:
+    """Where there is room for it once and not twice, it is read again: nothing is lost, nothing aborts."""
+    ended = process.run(_CANCELLED, str(tmp_path), repr(keywords), HEADROOM=str(120 << 20))
+    assert (ended.code, ended.output, ended.errors) == (0, "", "")

@@ -471,6 +471,8 @@ impl<S: Sink> Driver<S> {
         if begun && self.operation.closes() {
             file.handle.orphan();
         }
+        // What was undone here has let go of the caller's memory.
+        release_memory();
     }
 
     /// It was awaited in a task that is cancelled already: closing is done all the same.

@@ -1,5 +1,6 @@
 //! What can be done with a handle without waiting, by whoever has the turn.
 
+use std::io;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -188,7 +189,9 @@ impl<'a> Guard<'a> {
 
     /// Puts bytes back in front of the available ones.
     pub fn put_back(&mut self, bytes: &[u8]) {
-        self.own_mut().reader.put_back(bytes);
+        let Possession { file, reader, .. } = self.own_mut();
+        let kept = reader.put_back(bytes, file.as_deref());
+        self.leave_if_lost(kept);
     }
 
     /// Puts back what a cancelled operation had taken.
@@ -196,7 +199,7 @@ impl<'a> Guard<'a> {
         let own = self.own_mut();
         match (salvage, &mut own.decoder) {
             (Salvage::Text(text), Some(decoder)) => decoder.put_back(text),
-            (Salvage::Bytes(bytes) | Salvage::Text(bytes), _) => own.reader.put_back(&bytes),
+            (Salvage::Bytes(bytes) | Salvage::Text(bytes), _) => self.put_back(&bytes),
             (Salvage::Since(mark), Some(decoder)) => {
                 if let Some(file) = &own.file {
                     mark.go_back(file, &mut own.reader, decoder, 0);
@@ -224,7 +227,21 @@ impl<'a> Guard<'a> {
 
     /// Adds bytes that were read behind the available ones.
     pub fn append(&mut self, bytes: &[u8]) {
-        self.own_mut().reader.append(bytes);
+        self.append_all(&[bytes]);
+    }
+
+    /// The same for several, one behind the other.
+    pub(super) fn append_all(&mut self, parts: &[&[u8]]) {
+        let Possession { file, reader, .. } = self.own_mut();
+        let kept = reader.append(parts, file.as_deref());
+        self.leave_if_lost(kept);
+    }
+
+    /// There was no memory for what a cancelled operation has read, and it cannot be read again: the next call tells.
+    fn leave_if_lost(&mut self, kept: io::Result<()>) {
+        if let Err(error) = kept {
+            self.leave_error(Error::new(&error, Subject::Nothing));
+        }
     }
 
     /// Sees to it that so many bytes are available, if that needs no waiting.
@@ -295,7 +312,8 @@ impl<'a> Guard<'a> {
                     // SAFETY: so much has been written there.
                     let bytes = unsafe { std::slice::from_raw_parts(start, have) };
                     debug_assert!(buffered <= have);
-                    reader.put_back(bytes);
+                    // A regular file, which can be read again where there is no memory for the bytes.
+                    let _ = reader.put_back(bytes, Some(file));
                     return (0, Fetched::Missing);
                 }
             }

@@ -268,7 +268,8 @@ impl HandleJob {
                 match fill_room(file, room.bytes(), have, to_end) {
                     Ok((length, tail)) => Ok(Reply::Room { length, tail }),
                     Err((length, error)) => {
-                        reader.append(&room.bytes()[have..length]);
+                        let kept = reader.append(&[&room.bytes()[have..length]], Some(file));
+                        kept.about(Subject::Nothing)?;
                         Err(Error::new(&error, Subject::Nothing))
                     }
                 }

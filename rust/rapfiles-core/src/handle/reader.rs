@@ -64,15 +64,33 @@ impl Reader {
         self.window = FIRST_WINDOW;
     }
 
-    /// Puts bytes back in front of what can be handed out.
-    pub(crate) fn put_back(&mut self, bytes: &[u8]) {
+    /// Puts bytes back in front of what can be handed out. Where there is no memory for them, the file goes back
+    /// instead, to be read once more.
+    ///
+    /// # Errors
+    /// When it cannot: the bytes are lost.
+    pub(crate) fn put_back(&mut self, bytes: &[u8], file: Option<&File>) -> io::Result<()> {
+        if self.buffer.try_reserve(bytes.len()).is_err() {
+            go_back(file, self.len() + bytes.len())?;
+            self.clear();
+            return Ok(());
+        }
         self.buffer.splice(..self.start, bytes.iter().copied());
         self.start = 0;
+        Ok(())
     }
 
-    /// Adds bytes that somebody else has read from the file.
-    pub(crate) fn append(&mut self, bytes: &[u8]) {
-        self.buffer.extend_from_slice(bytes);
+    /// Adds bytes that somebody else has read from the file, one behind the other; without the memory as `put_back`.
+    ///
+    /// # Errors
+    /// Those of `put_back`.
+    pub(crate) fn append(&mut self, parts: &[&[u8]], file: Option<&File>) -> io::Result<()> {
+        let length = parts.iter().map(|part| part.len()).sum();
+        if self.buffer.try_reserve(length).is_err() {
+            return go_back(file, length);
+        }
+        parts.iter().for_each(|part| self.buffer.extend_from_slice(part));
+        Ok(())
     }
 
     /// Moves the place from which is handed out by so much, if that is within the buffer.
@@ -169,6 +187,14 @@ pub(crate) enum Filled {
     Interrupted,
 }
 
+/// Moves the file's position back by so much.
+fn go_back(file: Option<&File>, length: usize) -> io::Result<()> {
+    let file = file.ok_or_else(no_memory)?;
+    let offset = i64::try_from(length).map_err(|_| no_memory())?;
+    // What has no position is a pipe or the like.
+    platform::seek(file, -offset, platform::FROM_HERE).map(drop).map_err(|_| no_memory())
+}
+
 pub(crate) fn no_memory() -> io::Error {
     io::ErrorKind::OutOfMemory.into()
 }
@@ -180,16 +206,16 @@ mod tests {
     #[test]
     fn what_was_put_back_comes_first() {
         let mut reader = Reader::default();
-        reader.append(b"abcdef");
+        reader.append(&[b"abc", b"def"], None).unwrap();
         reader.consume(3);
-        reader.put_back(b"BC");
+        reader.put_back(b"BC", None).unwrap();
         assert_eq!(reader.available(), b"BCdef");
     }
 
     #[test]
     fn one_can_go_back_within_the_buffer() {
         let mut reader = Reader::default();
-        reader.append(b"abcdef");
+        reader.append(&[b"abc", b"def"], None).unwrap();
         reader.consume(4);
         assert!(reader.move_by(-4) && !reader.move_by(-1) && reader.move_by(6) && !reader.move_by(1));
         assert_eq!(reader.len(), 0);

@@ -5,6 +5,7 @@ use super::job::TaskRoom;
 use super::mark::Mark;
 use super::reply::Reply;
 use crate::error::Error;
+use crate::memory::copied;
 
 /// What a cancelled operation had taken, to be put back.
 #[derive(Debug)]
@@ -35,17 +36,18 @@ impl Trace {
         match reply {
             Ok(Reply::Text(text)) => guard.give_back(text),
             Ok(Reply::LaidOut(fill)) => guard.give_back(fill.into_text()),
-            Ok(Reply::Lines(lines)) => guard.restore(Salvage::Text(lines.rest().to_vec())),
+            // Without the memory for it, what was read is lost, unless the file goes back.
+            Ok(Reply::Lines(lines)) => {
+                guard.restore(Salvage::Text(copied(lines.rest()).unwrap_or_default()));
+            }
             // To be found undecodable once more.
             Ok(Reply::Undecodable(bytes)) => {
                 let known = guard.decoder().map_or(0, |decoder| decoder.undecoded());
                 guard.put_back(&bytes[known.min(bytes.len())..]);
             }
             Ok(Reply::Room { length, tail }) => {
-                if let Some((room, have)) = &mut self.room {
-                    guard.append(&room.bytes()[*have..length]);
-                }
-                guard.append(&tail);
+                let room = self.room.as_mut().map(|(room, have)| &room.bytes()[*have..length]);
+                guard.append_all(&[room.unwrap_or_default(), &tail]);
             }
             Ok(Reply::Count(count)) => {
                 if let Some((room, _)) = &mut self.room {

@@ -9,6 +9,7 @@ use crate::handle::job::Task;
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink, Target};
 use crate::handle::trace::Salvage;
+use crate::memory::copied;
 
 /// So much is asked for at once, and copied then.
 const PIECE: usize = 256 << 10;
@@ -83,6 +84,6 @@ impl<S: Sink> FileOperation<S> for ReadInto<S::Target> {
     fn salvage(&mut self) -> Option<Salvage> {
         // SAFETY: within the memory, and written before.
         let content = unsafe { std::slice::from_raw_parts(self.target.start(), self.done) };
-        Some(Salvage::Bytes(content.to_vec()))
+        copied(content).ok().map(Salvage::Bytes)
     }
 }
