@@ -12,19 +12,20 @@ _Codec: TypeAlias = Literal["utf-8", "ascii", "latin-1"]
 
 __all__ = [
     "BufferedFile",
-    "ChildIterator",
     "Completions",
     "Counter",
-    "DirectoryListing",
     "OpenFile",
     "Opened",
     "Operation",
     "RawFile",
+    "Source",
+    "Stream",
     "TextFile",
     "__version__",
     "access",
     "adopt_descriptor",
     "checkpoint",
+    "children",
     "chmod",
     "chown",
     "configuration",
@@ -99,25 +100,22 @@ class Operation(Coroutine[Any, Any, _T], Generic[_T]):  # a coroutine by its met
     def complete(self) -> _T: ...
 
 @final
-class DirectoryListing:
-    """The names in a directory, as read by the worker, handed out in batches."""
-
-    def next_batch(self, size: int, /) -> list[str]: ...
-    # None where the children have to be joined.
-    def next_children(self, directory: _PathT, prefix: str, size: int, /) -> list[_PathT] | None: ...
-    def __len__(self) -> int: ...
+class Source:
+    """What a stream is opened with."""
 
 @disjoint_base
-class ChildIterator:
-    """The native half of the iterator over the children of a directory: those that are made already."""
+class Stream:
+    """The native half of a stream: the items that are made, and where more of them come from."""
 
-    def __new__(cls, directory: object, /) -> Self: ...
+    def __new__(cls, *arguments: object, **named: object) -> Self: ...
     def __aiter__(self) -> Self: ...
     def __anext__(self) -> Awaitable[Any]: ...
-    def _keep(self, children: list[Any], /) -> None: ...
+    def _end(self) -> None: ...
+    @property
+    def _progress(self) -> int: ...
 
-# Makes iterating over the lines of a file, or over children, quick. The class must have been made just now.
-def set_next_slot(kind: type[BufferedFile] | type[TextFile] | type[ChildIterator], /) -> None: ...
+# Makes iterating over the lines of a file, or over a stream, quick. The class must have been made just now.
+def set_next_slot(kind: type[BufferedFile] | type[TextFile] | type[Stream], /) -> None: ...
 
 # Opening files. `flags` are those of `os.open`, and a descriptor is never inherited.
 def open_file(path: str | bytes, flags: int, permissions: int, /) -> Awaitable[Opened]: ...
@@ -360,7 +358,10 @@ def replace(path: _Path, target: _Path, /) -> Awaitable[None]: ...
 def symlink(target: _Path, path: _Path, target_is_directory: bool, /) -> Awaitable[None]: ...
 def link(target: _Path, path: _Path, follow_symlinks: bool, /) -> Awaitable[None]: ...
 def readlink(path: _Path, /) -> Awaitable[str]: ...
-def list_directory(path: _Path, /) -> Awaitable[DirectoryListing]: ...
+def list_directory(path: _Path, /) -> Awaitable[list[str]]: ...
+
+# `prefix` comes before the names. `plain`: the directory's class leaves to pathlib how paths are made.
+def children(directory: _Path, prefix: str, plain: bool, /) -> Source: ...
 
 # Resolution. `rules` is the minor version of the Python whose realpath is followed; `strict` also takes
 # "missing" and "all but last".

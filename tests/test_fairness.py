@@ -159,7 +159,7 @@ async def test_listing_a_crowded_folder(crowded: Path) -> None:
     async def work() -> None:
         assert len([entry async for entry in AsyncPath(crowded).iterdir()]) == 50_000
 
-    assert await _turns_beside(work) >= 50
+    assert await _turns_beside(work) >= 10
 
 
 async def test_a_loop_over_a_crowded_folder_does_not_lag(crowded: Path) -> None:

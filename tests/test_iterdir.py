@@ -6,7 +6,7 @@ from typing import Any
 import anyio
 import pytest
 
-from rapfiles import AsyncPath, _iterdir
+from rapfiles import AsyncPath
 
 
 class Marked(AsyncPath):
@@ -27,7 +27,7 @@ class Plain(AsyncPath):
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
     """A directory with more files than are handed out at once."""
-    for number in range(2 * _iterdir._BATCH + 10):
+    for number in range(2 * 128 + 10):
         (tmp_path / f"file {number}").touch()
     return tmp_path
 

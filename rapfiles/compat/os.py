@@ -64,7 +64,6 @@ if hasattr(os, "sendfile"):
 if hasattr(os, "statvfs"):
     __all__ += ["statvfs"]
 
-_BATCH: Final = 4096
 _PERMISSIONS: Final = 0o7777
 # Whether `os.link` by default follows a symbolic link.
 _FOLLOWS: Final = sys.platform == "darwin" or (sys.version_info >= (3, 14) and sys.platform != "win32")
@@ -160,17 +159,7 @@ def _readlink(path: _Path, *, dir_fd: int | None = None) -> Awaitable[str] | Non
 
 
 def _listdir(path: _Path = None) -> Awaitable[list[str]] | None:
-    return None if path is None else _names(_native.list_directory(path))
-
-
-async def _names(reading: Awaitable[_native.DirectoryListing]) -> list[str]:
-    listing = await reading
-    names = listing.next_batch(_BATCH)
-    while len(names) < len(listing):
-        # Making the names of a large directory takes long, so others get their turns.
-        await _native.checkpoint()
-        names += listing.next_batch(_BATCH)
-    return names
+    return None if path is None else _native.list_directory(path)
 
 
 def _getcwd() -> Awaitable[str]:

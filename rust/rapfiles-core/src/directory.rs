@@ -1,13 +1,9 @@
-//! Directories: making, removing and listing them.
-
-use std::collections::TryReserveError;
+//! Directories: making and removing them.
 
 use crate::error::{About, Error, Subject};
-use crate::memory::extend;
 use crate::outcome::Outcome;
 use crate::platform::{self, NativePath};
 use crate::resolve;
-use crate::ticket::Ticket;
 use crate::{metadata, metadata::FileType};
 
 /// The mode of directories that nobody gave a mode.
@@ -84,47 +80,4 @@ fn refused(path: &NativePath, current: NativePath, code: i32) -> Error {
 pub(crate) fn remove(path: &NativePath) -> Result<Outcome, Error> {
     platform::remove_directory(path).about_path()?;
     Ok(Outcome::Done)
-}
-
-/// The names in a directory, in the order in which the file system gave them.
-///
-/// All are read in one job before the first is handed out, as pathlib does it: renaming or removing entries while the
-/// names are iterated over changes nothing about them.
-#[derive(Debug, Default)]
-pub struct DirectoryListing {
-    /// The names, one after the other, in the platform's own encoding.
-    names: Vec<u8>,
-    ends: Vec<usize>,
-}
-
-impl DirectoryListing {
-    /// The number of names.
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Whether the directory is empty.
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    /// The name at a position, encoded as [`std::ffi::OsStr::as_encoded_bytes`] does.
-    pub fn name(&self, index: usize) -> Option<&[u8]> {
-        let end = *self.ends.get(index)?;
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        Some(&self.names[start..end])
-    }
-
-    pub(crate) fn push(&mut self, name: &[u8]) -> Result<(), TryReserveError> {
-        self.ends.try_reserve(1)?;
-        extend(&mut self.names, name)?;
-        self.ends.push(self.names.len());
-        Ok(())
-    }
-}
-
-/// The names in a directory.
-pub(crate) fn list(path: &NativePath, ticket: &Ticket) -> Result<Outcome, Error> {
-    let listing = platform::list_directory(path, &|| ticket.is_cancelled()).about_path()?;
-    Ok(Outcome::Listing(listing))
 }

@@ -46,7 +46,6 @@ kinds! {
     Symlink,
     Link,
     ReadLink,
-    ListDirectory,
     Resolve,
     Home,
     Inspect,
@@ -65,4 +64,5 @@ kinds! {
     HandleClose,
     // Of streams.
     Step,
+    ListDirectory,
 }

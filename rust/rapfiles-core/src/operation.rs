@@ -15,7 +15,6 @@ use crate::ownership::Account;
 use crate::platform::NativePath;
 use crate::resolve::Strictness;
 use crate::text::{Codec, Newline, TextSource};
-use crate::ticket::Ticket;
 use crate::write::Data;
 use crate::{
     access, attributes, cached, directory, entry, handle, home, link, metadata, ownership, read, resolve,
@@ -98,8 +97,6 @@ pub enum Operation {
     Link { target: NativePath, path: NativePath, follow: bool },
     /// Where a symbolic link leads.
     ReadLink { path: NativePath },
-    /// The names in a directory.
-    ListDirectory { path: NativePath },
     /// The path without symbolic links.
     Resolve { path: NativePath, strictness: Strictness, rules: u32 },
     /// The home directory of a user; `None` for the one who runs this process.
@@ -112,7 +109,7 @@ pub enum Operation {
 
 impl Operation {
     /// Runs in a worker; may take as long as the file system does.
-    pub(crate) fn run(self, engine: &Engine, ticket: &Ticket) -> Result<Outcome, Error> {
+    pub(crate) fn run(self, engine: &Engine) -> Result<Outcome, Error> {
         match self {
             Self::Read { path } => read::read(engine, &path),
             Self::ReadText { path, codec, newline } => read::read_text(&path, codec, newline),
@@ -158,7 +155,6 @@ impl Operation {
             Self::Symlink { target, path, kind } => link::symlink(&target, &path, kind),
             Self::Link { target, path, follow } => link::link(&target, &path, follow),
             Self::ReadLink { path } => link::read(&path),
-            Self::ListDirectory { path } => directory::list(&path, ticket),
             Self::Resolve { path, strictness, rules } => resolve::resolve(&path, strictness, rules),
             Self::Home { user } => home::home(user),
             Self::Inspect { path } => cached::inspect(engine, &path),
@@ -200,7 +196,6 @@ impl Operation {
             | Self::Symlink { path, .. }
             | Self::Link { path, .. }
             | Self::ReadLink { path }
-            | Self::ListDirectory { path }
             | Self::Resolve { path, .. }
             | Self::Inspect { path } => Some(path),
             Self::Adopt(_) | Self::Home { .. } | Self::Panic => None,
@@ -253,7 +248,6 @@ impl Operation {
             Self::Symlink { .. } => Kind::Symlink,
             Self::Link { .. } => Kind::Link,
             Self::ReadLink { .. } => Kind::ReadLink,
-            Self::ListDirectory { .. } => Kind::ListDirectory,
             Self::Resolve { .. } => Kind::Resolve,
             Self::Home { .. } => Kind::Home,
             Self::Inspect { .. } => Kind::Inspect,

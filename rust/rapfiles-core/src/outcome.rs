@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 
-use crate::directory::DirectoryListing;
 use crate::fill::TextFill;
 use crate::handle::OpenedFile;
 use crate::metadata::Metadata;
@@ -91,8 +90,6 @@ pub enum Outcome {
     MaybePath(Option<OsString>),
     /// Names of extended attributes.
     Names(Vec<OsString>),
-    /// Names in a directory.
-    Listing(DirectoryListing),
     /// What the engine can use on a file system.
     FileSystem(Box<FileSystem>),
 }

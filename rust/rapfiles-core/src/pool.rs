@@ -429,7 +429,7 @@ impl Pool {
             Work::Operation(operation) => {
                 let kind = operation.kind();
                 let began = runtime::now();
-                let outcome = self.guard(|| operation.run(engine, &ticket));
+                let outcome = self.guard(|| operation.run(engine));
                 self.timing.note(kind, runtime::elapsed(began));
                 End::Outcome(outcome)
             }

@@ -19,6 +19,7 @@ mod references;
 mod results;
 mod stat_result;
 mod stop_iteration;
+mod stream;
 
 /// The native module of rapfiles; private.
 #[pyo3::pymodule(gil_used = false)]
@@ -30,7 +31,7 @@ mod _native {
     #[pymodule_export]
     use crate::functions::attributes::{getxattr, listxattr, removexattr, setxattr};
     #[pymodule_export]
-    use crate::functions::directory::{list_directory, mkdir, rmdir};
+    use crate::functions::directory::{mkdir, rmdir};
     #[pymodule_export]
     use crate::functions::entry::{rename, replace, touch, truncate, unlink, utime};
     #[pymodule_export]
@@ -56,7 +57,7 @@ mod _native {
     #[pymodule_export]
     use crate::handle::text_file::{Counter, TextFile};
     #[pymodule_export]
-    use crate::listing::{ChildIterator, DirectoryListing};
+    use crate::listing::{children, list_directory};
     #[pymodule_export]
     use crate::next_item::set_next_slot;
     #[pymodule_export]
@@ -67,6 +68,8 @@ mod _native {
     use crate::pure_path::{init_path, new_path};
     #[pymodule_export]
     use crate::results::Opened;
+    #[pymodule_export]
+    use crate::stream::{Source, Stream};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -1,147 +1,193 @@
-//! The names in a directory, handed out in batches so that no single step holds the loop for long.
+//! The names in a directory and the paths of its children, made in small lots so that no step holds the loop for long.
 
+use std::collections::VecDeque;
 use std::ffi::OsStr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::vec::IntoIter;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyString};
-use pyo3::{PyTraverseError, PyVisit, ffi};
+use pyo3::types::PyString;
+use pyo3::{PyTraverseError, PyVisit};
+use rapfiles_core::{Block, Engine, NativePath, Progress, ReadDirectory, Single, Stream, Ticket};
 
-use crate::next_item::{self, Ask, next_item};
+use crate::arguments::PathArgument;
+use crate::errors::{self, Names};
 use crate::once::intern;
+use crate::operation::{Operation, Work};
 use crate::pure_path::Children;
 use crate::results;
+use crate::stream::{Items, Manners, Source, WholeWork};
 
-/// The names in a directory, as read by the worker, handed out in batches.
-#[pyclass(frozen, module = "rapfiles._native")]
-pub(crate) struct DirectoryListing {
-    listing: rapfiles_core::DirectoryListing,
-    next: AtomicUsize,
+/// Names that become strings or paths before other tasks may have a turn: some 40 µs of work.
+const LOT: usize = 128;
+/// The same where each path is made by its class.
+const JOINED: usize = 16;
+
+/// Lots that are made while the directory is still being read.
+const MOST_AHEAD: usize = 128;
+
+/// What is made of a name.
+enum Maker {
+    /// A string.
+    Name,
+    /// The child of a directory. `plain`: whether its class leaves to pathlib how paths are made.
+    Child { directory: Py<PyAny>, prefix: Py<PyString>, plain: bool },
 }
 
-impl DirectoryListing {
-    pub(crate) fn new(listing: rapfiles_core::DirectoryListing) -> Self {
-        Self { listing, next: AtomicUsize::new(0) }
+/// What is in a directory, on its way to Python.
+///
+/// As with pathlib, nothing is handed out before the directory has been read to its end: renaming or removing entries
+/// while they are iterated over changes nothing about what comes. But paths are made while workers read on.
+struct ListingItems {
+    stream: Stream<Single<ReadDirectory>>,
+    names: Names,
+    maker: Maker,
+    blocks: VecDeque<Block>,
+    /// How many of the first block have been made.
+    at: usize,
+    /// What has been made before the end was read.
+    held: VecDeque<Vec<Py<PyAny>>>,
+    whole: bool,
+}
+
+impl ListingItems {
+    fn new(path: PathArgument<'_>, native: NativePath, maker: Maker) -> Self {
+        Self {
+            stream: Engine::current().list(native),
+            names: Names::one(path.name()),
+            maker,
+            blocks: VecDeque::new(),
+            at: 0,
+            held: VecDeque::new(),
+            whole: false,
+        }
     }
-}
 
-impl DirectoryListing {
+    /// Makes the next few; none if there are no more names.
+    fn make_lot(&mut self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
+        if self.blocks.front().is_some_and(|block| block.len() == self.at) {
+            self.blocks.pop_front();
+            self.at = 0;
+        }
+        let Maker::Child { directory, prefix, plain } = &self.maker else {
+            return self.next_names(py, LOT).map(|name| Ok(name?.into_any().unbind())).collect();
+        };
+        let (directory, prefix) = (directory.clone_ref(py), prefix.clone_ref(py));
+        let (directory, prefix) = (directory.bind(py), prefix.bind(py));
+        if *plain && let Some(children) = Children::of(directory, prefix) {
+            return self.next_names(py, LOT).map(|name| Ok(children.make(name?)?.unbind())).collect();
+        }
+        let join = |name: PyResult<Bound<'_, PyString>>| {
+            let text = prefix.add(name?)?;
+            Ok(directory.call_method1(intern!(py, "with_segments"), (text,))?.unbind())
+        };
+        self.next_names(py, JOINED).map(join).collect()
+    }
+
+    /// Whether more is to be made before the end has been read. Not by a class of the user's, which may look.
+    fn makes_ahead(&self) -> bool {
+        let plain = !matches!(self.maker, Maker::Child { plain: false, .. });
+        plain && self.held.len() < MOST_AHEAD && self.blocks.iter().map(Block::len).sum::<usize>() > self.at
+    }
+
+    /// The next names of the block at hand.
     fn next_names<'py>(
-        &self,
+        &mut self,
         py: Python<'py>,
-        size: usize,
+        most: usize,
     ) -> impl Iterator<Item = PyResult<Bound<'py, PyString>>> {
-        let from = self.next.fetch_add(size, Ordering::Relaxed).min(self.listing.len());
-        let to = from.saturating_add(size).min(self.listing.len());
-        (from..to).filter_map(|index| self.listing.name(index)).map(move |name| {
+        let (block, from) = (self.blocks.front(), self.at);
+        self.at = block.map_or(0, |block| block.len().min(from + most));
+        (from..self.at).filter_map(move |index| block?.get(index)).map(move |entry| {
             // SAFETY: the engine keeps names as `as_encoded_bytes` gives them, one by one.
-            results::path(py, unsafe { OsStr::from_encoded_bytes_unchecked(name) })
+            results::path(py, unsafe { OsStr::from_encoded_bytes_unchecked(entry.name) })
         })
     }
 }
 
-#[pymethods]
-impl DirectoryListing {
-    /// The next names, `size` at most; an empty list after the last.
-    #[pyo3(signature = (size, /))]
-    fn next_batch<'py>(&self, py: Python<'py>, size: usize) -> PyResult<Bound<'py, PyList>> {
-        PyList::new(py, self.next_names(py, size).collect::<PyResult<Vec<_>>>()?)
-    }
-
-    /// The next names as children of the directory, whose class leaves to pathlib how paths are made. `None` where this
-    /// version's pathlib is not known: they have to be joined.
-    #[pyo3(signature = (directory, prefix, size, /))]
-    fn next_children<'py>(
-        &self,
-        directory: &Bound<'py, PyAny>,
-        prefix: &Bound<'py, PyString>,
-        size: usize,
-    ) -> PyResult<Option<Bound<'py, PyList>>> {
-        let py = directory.py();
-        let Some(children) = Children::of(directory, prefix) else { return Ok(None) };
-        let children = self.next_names(py, size).map(|name| children.make(name?));
-        Ok(Some(PyList::new(py, children.collect::<PyResult<Vec<_>>>()?)?))
-    }
-
-    fn __len__(&self) -> usize {
-        self.listing.len()
-    }
-}
-
-/// The native half of the iterator over the children of a directory: those that are made already.
-#[pyclass(frozen, subclass, module = "rapfiles._native")]
-pub(crate) struct ChildIterator(Mutex<IntoIter<Py<PyAny>>>);
-
-impl ChildIterator {
-    fn children(&self) -> MutexGuard<'_, IntoIter<Py<PyAny>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[pymethods]
-impl ChildIterator {
-    #[new]
-    #[pyo3(signature = (directory, /))]
-    fn new(directory: &Bound<'_, PyAny>) -> Self {
-        // That is for the other half.
-        let _ = directory;
-        Self(Mutex::default())
-    }
-
-    /// The next ones to be handed out, in place of those that are left.
-    #[pyo3(signature = (children, /))]
-    fn _keep(&self, children: Vec<Py<PyAny>>) {
-        let before = std::mem::replace(&mut *self.children(), children.into_iter());
-        drop(before);
-    }
-
-    fn __aiter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
-        slf
-    }
-
-    /// The slot of the class has a function of its own (`set_next_slot`).
-    fn __anext__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        anext(slf.as_any())
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        // While it is locked, this thread takes something out of it.
-        if let Ok(children) = self.0.try_lock() {
-            for child in children.as_slice() {
-                visit.call(child)?;
+impl Items for ListingItems {
+    fn advance(&mut self, py: Python<'_>, manners: &Manners) -> Progress<PyResult<bool>> {
+        if self.whole {
+            return Progress::Done(Ok(false));
+        }
+        loop {
+            let ticket = match self.stream.next(Ticket::unique) {
+                Progress::Done(Ok(Some(block))) => {
+                    self.blocks.push_back(block);
+                    continue;
+                }
+                Progress::Done(Ok(None)) => {
+                    self.whole = true;
+                    return Progress::Done(Ok(true));
+                }
+                Progress::Done(Err(error)) => {
+                    return Progress::Done(Err(errors::exception(py, error, &self.names)));
+                }
+                Progress::Yield => return Progress::Yield,
+                Progress::Pending(ticket) => ticket,
+            };
+            while !ticket.is_done() {
+                if !self.makes_ahead() {
+                    return Progress::Pending(ticket);
+                }
+                let made = self.make_lot(py).map(|lot| self.held.push_back(lot));
+                match made.and_then(|()| manners.gives_way(py)) {
+                    Ok(true) => return Progress::Yield,
+                    Ok(false) => {}
+                    Err(error) => return Progress::Done(Err(error)),
+                }
             }
         }
-        Ok(())
     }
 
-    fn __clear__(&self) {
-        self._keep(Vec::new());
+    fn make(&mut self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
+        if !self.whole {
+            return Ok(Vec::new());
+        }
+        match self.held.pop_front() {
+            Some(lot) => Ok(lot),
+            None => self.make_lot(py),
+        }
+    }
+
+    fn progress(&self) -> u64 {
+        self.stream.progress()
+    }
+
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        for item in self.held.iter().flatten() {
+            visit.call(item)?;
+        }
+        match &self.maker {
+            Maker::Name => Ok(()),
+            Maker::Child { directory, .. } => visit.call(directory),
+        }
     }
 }
 
-/// What is in the `am_anext` slot of the class, with nothing in between.
-///
-/// # Safety
-/// Called by the interpreter with an iterator of this class.
-pub(crate) unsafe extern "C" fn am_anext(iterator: *mut ffi::PyObject) -> *mut ffi::PyObject {
-    // SAFETY: the interpreter calls this attached, and the caller has a reference to the iterator.
-    unsafe { next_item::am_anext(iterator, anext) }
+/// The children of a directory, for a stream to be opened with. `prefix`: what of their text comes before the name.
+/// `plain`: whether the directory's class leaves to pathlib how paths are made.
+#[pyfunction]
+#[pyo3(signature = (directory, prefix, plain, /))]
+pub(crate) fn children(
+    directory: &Bound<'_, PyAny>,
+    prefix: Bound<'_, PyString>,
+    plain: bool,
+) -> PyResult<Source> {
+    let path: PathArgument<'_> = directory.extract()?;
+    let native = path.native(function(directory.py()))?;
+    let maker = Maker::Child { directory: directory.clone().unbind(), prefix: prefix.unbind(), plain };
+    Ok(Source::new(ListingItems::new(path, native, maker)))
 }
 
-fn anext<'py>(iterator: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    next_item(iterator, &Ask { ready: next_child, operation: fetch })
+/// The names in a directory, as a list.
+#[pyfunction]
+#[pyo3(signature = (path, /))]
+pub(crate) fn list_directory(py: Python<'_>, path: PathArgument<'_>) -> PyResult<Operation> {
+    let native = path.native(function(py))?;
+    let items = ListingItems::new(path, native, Maker::Name);
+    Operation::of(py, Work::Whole(WholeWork::listing(py, "listdir", items)))
 }
 
-/// Takes the next child, if there is one left.
-fn next_child<'py>(iterator: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
-    // SAFETY: this is asked of iterators of this class only.
-    let child = unsafe { iterator.cast_unchecked::<ChildIterator>() }.get().children().next();
-    Some(child?.into_bound(iterator.py()))
-}
-
-/// Begins to get more of them.
-fn fetch<'py>(iterator: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    iterator.call_method0(intern!(iterator.py(), "_fetch"))
+/// What a complaint of NUL characters names: up to Python 3.12, pathlib calls os.listdir.
+fn function(py: Python<'_>) -> &'static str {
+    if py.version_info() >= (3, 13) { "scandir" } else { "listdir" }
 }

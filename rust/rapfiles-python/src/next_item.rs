@@ -15,10 +15,10 @@ use pyo3::types::PyType;
 
 use crate::handle::buffered::{self, BufferedFile};
 use crate::handle::text_file::{self, TextFile};
-use crate::listing::{self, ChildIterator};
 use crate::once::Once;
 use crate::references;
 use crate::stop_iteration::own;
+use crate::stream::{self, Stream};
 
 /// How files of a class are asked for their next item.
 pub(crate) struct Ask {
@@ -150,8 +150,8 @@ pub(crate) fn set_next_slot(class: &Bound<'_, PyType>) -> PyResult<()> {
         text_file::am_anext
     } else if class.is_subclass_of::<BufferedFile>()? {
         buffered::am_anext
-    } else if class.is_subclass_of::<ChildIterator>()? {
-        listing::am_anext
+    } else if class.is_subclass_of::<Stream>()? {
+        stream::am_anext
     } else {
         return Err(PyTypeError::new_err("this class has no items"));
     };

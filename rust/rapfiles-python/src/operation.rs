@@ -11,19 +11,20 @@ use pyo3::prelude::*;
 use pyo3::types::PyType;
 use pyo3::{PyTraverseError, PyVisit, ffi};
 use rapfiles_core::handle::FileOperation;
-use rapfiles_core::{Answer, Engine, Error, Outcome, Ticket, release_memory};
+use rapfiles_core::{Answer, Engine, Error, Outcome, Progress, Ticket, release_memory};
 
 use crate::errors::{self, Names};
 use crate::event_loop::{self, Framework};
 use crate::fairness;
 use crate::handle::objects::Objects;
 use crate::handle::open_file::OpenFile;
-use crate::handle::work::{FileWork, Progress};
+use crate::handle::work::FileWork;
 use crate::large_read::{LargeRead, LargeStep};
 use crate::once::intern;
 use crate::port::{self, Completions, Waiting};
 use crate::results::{self, BytesRoom, Converted};
 use crate::stop_iteration;
+use crate::stream::{ItemWork, WholeWork};
 
 /// A submitted operation: await it once.
 #[pyclass(frozen, freelist = 64, module = "rapfiles._native")]
@@ -50,10 +51,73 @@ enum State {
     },
     /// It is read in slices, and the others have a turn first.
     Paused { reading: Box<LargeRead>, turn: Turn, event_loop: Option<Py<PyAny>> },
-    /// An operation on a handle, as `Submitted`.
-    File(FileWork, Option<Waiting>),
+    /// An operation on a handle or a stream, as `Submitted`.
+    Work(Work, Option<Waiting>),
     /// It has been awaited and given its answer, or cancelled.
     Over,
+}
+
+/// What goes on as its tickets are done.
+pub(crate) enum Work {
+    /// An operation on a handle.
+    File(FileWork),
+    /// The next item of a stream.
+    Item(ItemWork),
+    /// A whole stream.
+    Whole(WholeWork),
+}
+
+impl Work {
+    /// Goes on as far as possible, but may give way before it begins.
+    fn advance_on_asyncio(&mut self, py: Python<'_>) -> Progress<PyResult<Py<PyAny>>> {
+        match self {
+            Self::File(work) => work.advance_on_asyncio(py),
+            Self::Item(work) => work.advance(py, false),
+            Self::Whole(work) => work.advance(py, false),
+        }
+    }
+
+    /// Goes on as far as possible, in a trio task or without a loop.
+    fn advance(&mut self, py: Python<'_>) -> Progress<PyResult<Py<PyAny>>> {
+        match self {
+            Self::File(work) => work.advance(py),
+            Self::Item(work) => work.advance(py, true),
+            Self::Whole(work) => work.advance(py, true),
+        }
+    }
+
+    /// Whether nobody has begun to await it.
+    fn is_untouched(&self) -> bool {
+        match self {
+            Self::File(work) => work.is_untouched(),
+            Self::Item(work) => work.is_untouched(),
+            Self::Whole(work) => work.is_untouched(),
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::File(work) => work.name(),
+            Self::Item(_) => "__anext__",
+            Self::Whole(work) => work.name(),
+        }
+    }
+
+    /// Nobody waits for it any more.
+    fn abandon(&mut self) {
+        match self {
+            Self::File(work) => work.abandon(),
+            Self::Item(work) => work.abandon(),
+            Self::Whole(work) => work.abandon(),
+        }
+    }
+
+    /// The task that awaits it was cancelled before.
+    fn refuse(&mut self) {
+        if let Self::File(work) = self {
+            work.refuse();
+        }
+    }
 }
 
 /// The turn of the other tasks.
@@ -122,7 +186,7 @@ pub(crate) fn file_operation(
 ) -> Operation {
     let trio = file.get().trio;
     let work = FileWork::new(file.clone_ref(py), operation);
-    Operation::new(State::File(work, None), Names::none(), trio)
+    Operation::new(State::Work(Work::File(work), None), Names::none(), trio)
 }
 
 /// The next item of an iteration over a file.
@@ -174,7 +238,7 @@ impl State {
     /// Whether a task has suspended that has still to be woken.
     fn is_awaited(&self) -> bool {
         match self {
-            Self::Submitted { waiting, .. } | Self::File(_, waiting) => {
+            Self::Submitted { waiting, .. } | Self::Work(_, waiting) => {
                 waiting.as_ref().is_some_and(Waiting::is_pending)
             }
             Self::Paused { turn: Turn::Ends(waiting), .. } => waiting.is_pending(),
@@ -252,6 +316,18 @@ fn proceed(
 }
 
 impl Operation {
+    /// An operation that begins when it is awaited.
+    pub(crate) fn of(py: Python<'_>, work: Work) -> PyResult<Self> {
+        let trio = matches!(event_loop::framework(py)?, Framework::Trio);
+        Ok(Self::new(State::Work(work, None), Names::none(), trio))
+    }
+
+    /// The next item of an iteration; see [`item_operation`].
+    pub(crate) fn item(py: Python<'_>, work: Work) -> PyResult<Bound<'_, PyAny>> {
+        let operation = Bound::new(py, Self::of(py, work)?)?;
+        if operation.get().trio { wait_on_trio(operation) } else { Ok(operation.into_any()) }
+    }
+
     /// Goes on as far as possible on an asyncio loop.
     fn step(&self, py: Python<'_>) -> PyResult<Step> {
         // The state is taken out while Python may run, so that nothing is locked then.
@@ -285,13 +361,13 @@ impl Operation {
                 State::Paused { reading, event_loop: Some(event_loop), .. } => {
                     state = State::entered(Entered::from(py, reading), Some(event_loop));
                 }
-                State::File(mut work, waiting) => {
+                State::Work(mut work, waiting) => {
                     drop(waiting);
                     match work.advance_on_asyncio(py) {
                         Progress::Done(answer) => return answer.map(Step::Return),
                         Progress::Yield => {
                             asyncio_loop(py).inspect_err(|_| work.abandon())?;
-                            self.put_state(State::File(work, None));
+                            self.put_state(State::Work(work, None));
                             return Ok(Step::Suspend(py.None()));
                         }
                         Progress::Pending(ticket) => {
@@ -299,10 +375,10 @@ impl Operation {
                                 asyncio_loop(py).and_then(|event_loop| port::suspend(&event_loop, &ticket));
                             let suspended = suspended.inspect_err(|_| work.abandon())?;
                             if let Some((future, waiting)) = suspended {
-                                self.put_state(State::File(work, Some(waiting)));
+                                self.put_state(State::Work(work, Some(waiting)));
                                 return Ok(Step::Suspend(future));
                             }
-                            state = State::File(work, None);
+                            state = State::Work(work, None);
                         }
                     }
                 }
@@ -328,7 +404,7 @@ impl Operation {
     fn abandon(&self) {
         match self.take_state() {
             State::Submitted { ticket, .. } => ticket.cancel(),
-            State::File(mut work, _waiting) => work.abandon(),
+            State::Work(mut work, _waiting) => work.abandon(),
             _ => {}
         }
     }
@@ -336,7 +412,7 @@ impl Operation {
     /// Raises what a coroutine raises that another task has begun to await.
     fn check_not_awaited(&self) -> PyResult<()> {
         let begun = match &*self.lock() {
-            State::File(work, _) => !work.is_untouched(),
+            State::Work(work, _) => !work.is_untouched(),
             State::Submitted { waiting, .. } => waiting.is_some(),
             State::Paused { turn, .. } => !matches!(turn, Turn::Due),
             _ => false,
@@ -362,9 +438,9 @@ impl Drop for Operation {
         match self.state.get_mut().unwrap_or_else(PoisonError::into_inner) {
             State::Submitted { ticket, .. } => ticket.cancel(),
             // Only an interruption comes between an iteration and its item.
-            State::File(work, _) if work.is_untouched() && work.name() == "__anext__" => {}
-            State::File(work, _) if work.is_untouched() => Python::attach(|py| complain(py, work.name())),
-            State::File(work, _) => work.abandon(),
+            State::Work(work, _) if work.is_untouched() && work.name() == "__anext__" => {}
+            State::Work(work, _) if work.is_untouched() => Python::attach(|py| complain(py, work.name())),
+            State::Work(work, _) => work.abandon(),
             _ => {}
         }
     }
@@ -491,7 +567,7 @@ impl Operation {
         }
         loop {
             let entered = match state {
-                State::File(mut work, waiting) => {
+                State::Work(mut work, waiting) => {
                     drop(waiting);
                     let ticket = match work.advance(py) {
                         Progress::Done(answer) => {
@@ -503,16 +579,16 @@ impl Operation {
                             // Others get their turn before this one is woken through the port.
                             let ticket = Ticket::unique();
                             let waiting = completions.expect(&ticket, wake);
-                            self.put_state(State::File(work, waiting));
+                            self.put_state(State::Work(work, waiting));
                             ticket.ring();
                             return Ok(true);
                         }
                     };
                     if let Some(waiting) = completions.expect(&ticket, wake.clone_ref(py)) {
-                        self.put_state(State::File(work, Some(waiting)));
+                        self.put_state(State::Work(work, Some(waiting)));
                         return Ok(true);
                     }
-                    state = State::File(work, None);
+                    state = State::Work(work, None);
                     continue;
                 }
                 State::Unsubmitted(operation) => enter(py, *operation, &self.names),
@@ -545,7 +621,7 @@ impl Operation {
 
     /// Does it here and now, without a loop, if nothing has to be waited for.
     fn complete(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        if let State::File(mut work, _) = self.take_state() {
+        if let State::Work(mut work, _) = self.take_state() {
             loop {
                 match work.advance(py) {
                     Progress::Done(answer) => return answer,
@@ -562,7 +638,7 @@ impl Operation {
 
     /// For trio: the task that awaits it is cancelled already. A file is closed all the same.
     fn refuse(&self) {
-        if let State::File(mut work, _) = self.take_state() {
+        if let State::Work(mut work, _) = self.take_state() {
             work.refuse();
         }
     }

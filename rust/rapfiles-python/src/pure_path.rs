@@ -200,9 +200,9 @@ impl<'py> Children<'py> {
         // SAFETY: as above.
         let text = unsafe { Bound::from_owned_ptr_or_err(py, text) }?;
         let list = match &self.parts {
-            Some(parts) => PyList::new(py, parts.iter().chain([name.into_any()]).collect::<Vec<_>>()),
-            None => PyList::new(py, [&text]),
-        }?;
+            Some(parts) => with_behind(parts, name)?,
+            None => PyList::new(py, [&text])?,
+        };
         let object = new_object(&self.class)?;
         // SAFETY: the object is new, so its slots are empty, and each takes over a reference.
         unsafe {
@@ -213,6 +213,22 @@ impl<'py> Children<'py> {
             *place(&object, self.text) = text.into_ptr();
         }
         Ok(object)
+    }
+}
+
+/// A list with one item more.
+fn with_behind<'py>(list: &Bound<'py, PyList>, item: Bound<'py, PyString>) -> PyResult<Bound<'py, PyList>> {
+    let (py, length) = (list.py(), list.len() as ffi::Py_ssize_t);
+    // SAFETY: the new list has so many empty places, each of which takes over a reference. Nothing here runs Python code,
+    // and a list of parts never changes.
+    unsafe {
+        let longer = ffi::PyList_New(length + 1);
+        let result = Bound::from_owned_ptr_or_err(py, longer)?.cast_into_unchecked();
+        for index in 0..length {
+            ffi::PyList_SET_ITEM(longer, index, ffi::Py_NewRef(ffi::PyList_GET_ITEM(list.as_ptr(), index)));
+        }
+        ffi::PyList_SET_ITEM(longer, length, item.into_ptr());
+        Ok(result)
     }
 }
 

@@ -15,7 +15,6 @@ use rapfiles_core::{
 
 use crate::errors::no_memory;
 use crate::handle::strings::bytes_of;
-use crate::listing::DirectoryListing;
 use crate::stat_result;
 
 /// Text up to this size is laid out on the loop, where that is a plain copy.
@@ -130,7 +129,6 @@ pub(crate) fn convert(py: Python<'_>, outcome: Outcome, room: Option<Py<PyAny>>)
             let names = names.iter().map(|name| path(py, name)).collect::<PyResult<Vec<_>>>()?;
             PyList::new(py, names)?.into_any().unbind()
         }
-        Outcome::Listing(listing) => Py::new(py, DirectoryListing::new(listing))?.into_any(),
         Outcome::FileSystem(system) => file_system(py, &system)?,
     };
     Ok(Converted::Value(value))

@@ -32,6 +32,21 @@ pub(crate) mod system {
         unsafe { libc::syscall(libc::SYS_openat2, directory, path, how, size) }
     }
 
+    /// `getdents64(2)`, for which not every C library has a function.
+    ///
+    /// # Safety
+    /// The buffer has room for `size` bytes.
+    #[cfg(target_os = "linux")]
+    #[inline]
+    pub(crate) unsafe fn getdents64<Buffer>(
+        directory: libc::c_int,
+        buffer: *mut Buffer,
+        size: usize,
+    ) -> libc::c_long {
+        // SAFETY: the caller's promise.
+        unsafe { libc::syscall(libc::SYS_getdents64, directory, buffer, size) }
+    }
+
     /// `statmount(2)`, for which the C library has no function.
     ///
     /// # Safety

@@ -1,11 +1,13 @@
 //! The system calls that are Linux's own.
 
+use std::collections::TryReserveError;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd};
 
 use super::calls::{self, File, OwnedFd};
-use super::{NativePath, checked};
+use super::{NativePath, checked, file_type_of};
+use crate::listing::Entry;
 use crate::metadata::{Metadata, Timestamp};
 use crate::outcome::FileSystemLimits;
 
@@ -59,11 +61,6 @@ pub(crate) fn limits(path: &NativePath) -> io::Result<FileSystemLimits> {
         name_max: limits.f_namemax as u64,
         id: limits.f_fsid as u64,
     })
-}
-
-pub(crate) fn errno_location() -> *mut i32 {
-    // SAFETY: always valid.
-    unsafe { libc::__errno_location() }
 }
 
 pub(crate) fn get_attribute_into(
@@ -164,4 +161,70 @@ pub(crate) fn synchronise_data(file: &File) -> io::Result<()> {
 pub(crate) fn synchronise_everything(file: &File) -> io::Result<()> {
     // SAFETY: no memory is involved.
     checked(|| unsafe { calls::fsync(file.as_raw_fd()) }).map(drop)
+}
+
+/// Reads what is in a directory by `getdents64(2)`, which glibc's `readdir(3)` does in smaller pieces.
+#[derive(Debug)]
+pub(crate) struct DirectoryReader {
+    directory: OwnedFd,
+    buffer: Vec<u8>,
+}
+
+/// The first buffer is for some 500 entries, so that the first ones are there soon; each is twice as large as the one
+/// before, up to a millisecond's worth.
+const FIRST_BUFFER: usize = 16 << 10;
+const LARGEST_BUFFER: usize = 128 << 10;
+/// With the longest name, an entry takes no more than this.
+const LARGEST_ENTRY: usize = 512;
+/// Where the parts of a `struct linux_dirent64` are: see getdents(2).
+const LENGTH_AT: usize = 16;
+const TYPE_AT: usize = 18;
+const NAME_AT: usize = 19;
+
+impl DirectoryReader {
+    /// Reads an open directory from its start on.
+    pub(crate) fn new(directory: OwnedFd) -> io::Result<Self> {
+        Ok(Self { directory, buffer: Vec::new() })
+    }
+
+    /// Hands on the next entries, without `.` and `..`; `false` with the last.
+    pub(crate) fn read(
+        &mut self,
+        push: &mut dyn FnMut(Entry<'_>) -> Result<(), TryReserveError>,
+    ) -> io::Result<bool> {
+        let is_first = self.buffer.capacity() == 0;
+        let size = (self.buffer.capacity() * 2).clamp(FIRST_BUFFER, LARGEST_BUFFER);
+        self.buffer.clear();
+        self.buffer.try_reserve_exact(size)?;
+        let mut ended = false;
+        // A small directory is read to its end at once, which only a call that gives nothing tells. After that, each call
+        // may have to wait for a server.
+        while !ended && (self.buffer.is_empty() || is_first) && size - self.buffer.len() >= LARGEST_ENTRY {
+            let room = self.buffer.spare_capacity_mut();
+            let (fd, start, room) = (self.directory.as_raw_fd(), room.as_mut_ptr(), room.len());
+            // SAFETY: the buffer has so much room.
+            let length = match checked(|| unsafe { calls::getdents64(fd, start, room) }) {
+                Ok(length) => length as usize,
+                // Removed meanwhile, it has no entries, as readdir(3) has it too.
+                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => 0,
+                Err(error) => return Err(error),
+            };
+            // SAFETY: the kernel has written so much behind what was there.
+            unsafe { self.buffer.set_len(self.buffer.len() + length) };
+            ended = length == 0;
+        }
+        let mut rest = &self.buffer[..];
+        while rest.len() > NAME_AT {
+            let size = usize::from(u16::from_ne_bytes([rest[LENGTH_AT], rest[LENGTH_AT + 1]]));
+            let (entry, behind) = rest.split_at(size.clamp(NAME_AT, rest.len()));
+            rest = behind;
+            let name = entry[NAME_AT..].split(|byte| *byte == 0).next().unwrap_or_default();
+            if name == b"." || name == b".." {
+                continue;
+            }
+            let inode = entry[..8].try_into().map_or(0, u64::from_ne_bytes);
+            push(Entry { name, file_type: file_type_of(entry[TYPE_AT]), inode })?;
+        }
+        Ok(!ended)
+    }
 }

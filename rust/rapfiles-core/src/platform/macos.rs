@@ -1,12 +1,15 @@
 //! The system calls that are macOS's own.
 
+use std::collections::TryReserveError;
+use std::ffi::CStr;
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::ptr;
 
-use super::{NativePath, checked};
+use super::{NativePath, checked, file_type_of};
+use crate::listing::Entry;
 use crate::metadata::{Metadata, Timestamp};
 use crate::outcome::FileSystemLimits;
 
@@ -66,11 +69,6 @@ pub(crate) fn limits(path: &NativePath) -> io::Result<FileSystemLimits> {
         name_max: NAME_MAX,
         id: id.into(),
     })
-}
-
-pub(crate) fn errno_location() -> *mut i32 {
-    // SAFETY: always valid.
-    unsafe { libc::__error() }
 }
 
 pub(crate) fn get_attribute_into(
@@ -158,4 +156,59 @@ pub(crate) fn synchronise_everything(file: &File) -> io::Result<()> {
 /// There is no call that leaves the metadata out.
 pub(crate) fn synchronise_data(file: &File) -> io::Result<()> {
     synchronise_everything(file)
+}
+
+/// Reads what is in a directory by `readdir(3)`.
+#[derive(Debug)]
+pub(crate) struct DirectoryReader(*mut libc::DIR);
+
+// SAFETY: a stream may be read by any thread, by one at a time.
+unsafe impl Send for DirectoryReader {}
+
+/// How many entries are read at a time.
+const ENTRIES: usize = 1024;
+
+impl DirectoryReader {
+    /// Reads an open directory from its start on.
+    pub(crate) fn new(directory: OwnedFd) -> io::Result<Self> {
+        // SAFETY: the descriptor is open.
+        let stream = unsafe { libc::fdopendir(directory.as_raw_fd()) };
+        if stream.is_null() {
+            return Err(io::Error::last_os_error());
+        }
+        // The stream closes it.
+        let _ = directory.into_raw_fd();
+        Ok(Self(stream))
+    }
+
+    /// Hands on the next entries, without `.` and `..`; `false` with the last.
+    pub(crate) fn read(
+        &mut self,
+        push: &mut dyn FnMut(Entry<'_>) -> Result<(), TryReserveError>,
+    ) -> io::Result<bool> {
+        for _ in 0..ENTRIES {
+            // Only this tells the end from an error: see readdir(3).
+            // SAFETY: the location is this thread's own.
+            unsafe { *libc::__error() = 0 };
+            // SAFETY: the stream is open, and only this thread reads it.
+            let entry = unsafe { libc::readdir(self.0) };
+            if entry.is_null() {
+                let error = io::Error::last_os_error();
+                return if error.raw_os_error() == Some(0) { Ok(false) } else { Err(error) };
+            }
+            // SAFETY: the entry is valid until the next read, and its name is a C string.
+            let (name, entry) = unsafe { (CStr::from_ptr((*entry).d_name.as_ptr()).to_bytes(), &*entry) };
+            if name != b"." && name != b".." {
+                push(Entry { name, file_type: file_type_of(entry.d_type), inode: entry.d_ino })?;
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl Drop for DirectoryReader {
+    fn drop(&mut self) {
+        // SAFETY: the stream is open and nobody else's.
+        unsafe { libc::closedir(self.0) };
+    }
 }

@@ -4,6 +4,8 @@
 pub(crate) mod calls;
 #[cfg(unix)]
 mod descriptor;
+#[cfg(unix)]
+mod directory;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "macos")]
@@ -30,4 +32,4 @@ pub(crate) use windows::*;
 #[cfg(windows)]
 pub use windows::{EventSignal, NativePath};
 #[cfg(unix)]
-pub(crate) use {descriptor::*, realpath::*, unix::*};
+pub(crate) use {descriptor::*, directory::*, realpath::*, unix::*};

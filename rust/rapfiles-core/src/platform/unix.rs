@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::calls::{self, File, OwnedFd};
 use super::{MOST, create_event, fill_metadata, get_attribute_into, list_attributes_into, resolve, write};
-use crate::directory::DirectoryListing;
 use crate::link::TargetKind;
 use crate::metadata::{Metadata, Timestamp};
 use crate::resolve::Strictness;
@@ -308,50 +307,6 @@ pub(crate) fn read_link(path: &NativePath) -> io::Result<OsString> {
         // It may have been cut off.
         target.reserve(room * 2);
     }
-}
-
-/// The names in a directory, without `.` and `..`. `stop` is asked between the reads.
-pub(crate) fn list_directory(path: &NativePath, stop: &dyn Fn() -> bool) -> io::Result<DirectoryListing> {
-    /// How many names are read before it is asked whether anybody still wants them.
-    const BETWEEN_LOOKS: usize = 1024;
-    // SAFETY: the path is a C string.
-    let stream = unsafe { libc::opendir(path.as_ptr()) };
-    if stream.is_null() {
-        return Err(io::Error::last_os_error());
-    }
-    let stream = Stream(stream);
-    let mut listing = DirectoryListing::default();
-    loop {
-        clear_errno();
-        // SAFETY: the stream is open, and only this thread reads it.
-        let entry = unsafe { libc::readdir(stream.0) };
-        if entry.is_null() {
-            let error = io::Error::last_os_error();
-            return if error.raw_os_error() == Some(0) { Ok(listing) } else { Err(error) };
-        }
-        // SAFETY: the entry is valid until the next read, and its name is a C string.
-        let name = unsafe { CStr::from_ptr((*entry).d_name.as_ptr()) }.to_bytes();
-        if name != b"." && name != b".." {
-            listing.push(name)?;
-        }
-        if listing.len() % BETWEEN_LOOKS == 0 && stop() {
-            return Ok(DirectoryListing::default());
-        }
-    }
-}
-
-struct Stream(*mut libc::DIR);
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        // SAFETY: the stream is open and nobody else's.
-        unsafe { libc::closedir(self.0) };
-    }
-}
-
-fn clear_errno() {
-    // SAFETY: the location is this thread's own.
-    unsafe { *super::errno_location() = 0 };
 }
 
 pub(crate) fn get_attribute(path: &NativePath, name: &NativePath, follow: bool) -> io::Result<Vec<u8>> {

@@ -22,7 +22,7 @@ pub(crate) use descriptor::{
     open_file, read, seek, set_length, synchronise, wait_to_read, wait_to_write, would_block, write,
     write_at,
 };
-pub(crate) use directory::{list_directory, make_directory, remove_directory};
+pub(crate) use directory::{DirectoryReader, make_directory, remove_directory};
 pub(crate) use entry::{rename, unlink};
 pub(crate) use errors::{BAD_DESCRIPTOR, EIO, IS_A_DIRECTORY, NO_THREAD, is_not_found, means_missing};
 pub use event::EventSignal;

@@ -31,13 +31,3 @@ pub(crate) fn rmdir(py: Python<'_>, path: PathArgument<'_>) -> PyResult<Operatio
     let request = Request::RemoveDirectory { path: path.native("rmdir")? };
     submit(py, request, Names::one(path.name()))
 }
-
-/// The names in a directory.
-#[pyfunction]
-#[pyo3(signature = (path, /))]
-pub(crate) fn list_directory(py: Python<'_>, path: PathArgument<'_>) -> PyResult<Operation> {
-    // Up to Python 3.12, pathlib calls os.listdir.
-    let function = if py.version_info() >= (3, 13) { "scandir" } else { "listdir" };
-    let request = Request::ListDirectory { path: path.native(function)? };
-    submit(py, request, Names::one(path.name()))
-}

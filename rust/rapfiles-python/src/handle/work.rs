@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use rapfiles_core::Ticket;
 use rapfiles_core::handle::{self, Driver, FileOperation, Guard, Handle};
 
 use super::complaints::{raised, worded};
@@ -16,14 +15,8 @@ pub(crate) struct FileWork {
     driver: Driver<Objects>,
 }
 
-/// What came of an attempt to go on.
-pub(crate) enum Progress {
-    Done(PyResult<Py<PyAny>>),
-    /// This ticket has to be finished first.
-    Pending(Arc<Ticket>),
-    /// Other tasks should have a turn.
-    Yield,
-}
+/// How far an operation on a handle has come.
+pub(crate) type Progress = rapfiles_core::Progress<PyResult<Py<PyAny>>>;
 
 impl FileWork {
     pub(crate) fn new(file: Py<OpenFile>, operation: Box<dyn FileOperation<Objects>>) -> Self {

@@ -1,6 +1,8 @@
 //! Directories: making, removing and listing them.
 
+use std::collections::TryReserveError;
 use std::ffi::OsString;
+use std::fmt;
 use std::io;
 use std::os::windows::ffi::OsStringExt;
 use std::ptr;
@@ -13,15 +15,17 @@ use windows_sys::Win32::Security::Authorization::{
 };
 use windows_sys::Win32::Security::SECURITY_ATTRIBUTES;
 use windows_sys::Win32::Storage::FileSystem::{
-    CreateDirectoryW, FIND_FIRST_EX_LARGE_FETCH, FindClose, FindExInfoBasic, FindExSearchNameMatch,
-    FindFirstFileExW, FindNextFileW, RemoveDirectoryW, WIN32_FIND_DATAW,
+    CreateDirectoryW, FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_REPARSE_POINT, FIND_FIRST_EX_LARGE_FETCH,
+    FindClose, FindExInfoBasic, FindExSearchNameMatch, FindFirstFileExW, FindNextFileW, RemoveDirectoryW,
+    WIN32_FIND_DATAW,
 };
 use windows_sys::w;
 
 use super::NativePath;
 use super::errors::{checked, code};
 use super::lexical::is_separator;
-use crate::directory::DirectoryListing;
+use crate::listing::Entry;
+use crate::metadata::FileType;
 
 /// The mode that gives a directory to its owner alone, the only one that Windows' Python knows.
 const OWNER_ONLY: u32 = 0o700;
@@ -74,32 +78,65 @@ pub(crate) fn remove_directory(path: &NativePath) -> io::Result<()> {
     checked(unsafe { RemoveDirectoryW(path.as_ptr()) })
 }
 
-/// The names in a directory, without `.` and `..`. `stop` is asked between the reads.
-pub(crate) fn list_directory(path: &NativePath, stop: &dyn Fn() -> bool) -> io::Result<DirectoryListing> {
-    /// How many names are read before it is asked whether anybody still wants them.
-    const BETWEEN_LOOKS: usize = 1024;
-    let mut listing = DirectoryListing::default();
-    let (search, mut found) = match find(&everything_in(path)) {
-        Ok(found) => found,
-        // A root has no entry for itself, so it may be empty.
-        Err(error) if code(&error) == ERROR_FILE_NOT_FOUND => return Ok(listing),
-        Err(error) => return Err(error),
-    };
-    loop {
-        let name = name_of(&found);
-        let name = name.as_encoded_bytes();
-        if name != b"." && name != b".." {
-            listing.push(name)?;
-        }
-        if listing.len() % BETWEEN_LOOKS == 0 && stop() {
-            return Ok(DirectoryListing::default());
-        }
-        // SAFETY: the search is open, and there is room for the result.
-        match checked(unsafe { FindNextFileW(search.0, &raw mut found) }) {
-            Ok(()) => {}
-            Err(error) if code(&error) == ERROR_NO_MORE_FILES => return Ok(listing),
+/// Reads what is in a directory.
+pub(crate) struct DirectoryReader {
+    /// The search, and what it has found that was not handed on; `None` at the end.
+    found: Option<(Search, Box<WIN32_FIND_DATAW>)>,
+}
+
+// SAFETY: a search may be gone on with by any thread, by one at a time.
+unsafe impl Send for DirectoryReader {}
+
+impl fmt::Debug for DirectoryReader {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("DirectoryReader").finish_non_exhaustive()
+    }
+}
+
+/// How many entries are read at a time.
+const ENTRIES: usize = 1024;
+
+impl DirectoryReader {
+    /// Begins to search a directory for everything.
+    pub(crate) fn open(path: &NativePath) -> io::Result<Self> {
+        let found = match find(&everything_in(path)) {
+            Ok((search, found)) => Some((search, Box::new(found))),
+            // A root has no entry for itself, so it may be empty.
+            Err(error) if code(&error) == ERROR_FILE_NOT_FOUND => None,
             Err(error) => return Err(error),
+        };
+        Ok(Self { found })
+    }
+
+    /// Hands on the next entries, without `.` and `..`; `false` with the last.
+    pub(crate) fn read(
+        &mut self,
+        push: &mut dyn FnMut(Entry<'_>) -> Result<(), TryReserveError>,
+    ) -> io::Result<bool> {
+        for _ in 0..ENTRIES {
+            let Some((search, found)) = &mut self.found else { return Ok(false) };
+            let name = name_of(found);
+            let name = name.as_encoded_bytes();
+            if name != b"." && name != b".." {
+                push(Entry { name, file_type: file_type_of(found), inode: 0 })?;
+            }
+            // SAFETY: the search is open, and there is room for the result.
+            match checked(unsafe { FindNextFileW(search.0, &raw mut **found) }) {
+                Ok(()) => {}
+                Err(error) if code(&error) == ERROR_NO_MORE_FILES => self.found = None,
+                Err(error) => return Err(error),
+            }
         }
+        Ok(true)
+    }
+}
+
+/// The type of an entry, unless it is a reparse point, of which the tag would have to be looked at.
+fn file_type_of(found: &WIN32_FIND_DATAW) -> Option<FileType> {
+    match found.dwFileAttributes {
+        attributes if attributes & FILE_ATTRIBUTE_REPARSE_POINT != 0 => None,
+        attributes if attributes & FILE_ATTRIBUTE_DIRECTORY != 0 => Some(FileType::DIRECTORY),
+        _ => Some(FileType::REGULAR),
     }
 }
 
@@ -157,8 +194,14 @@ mod tests {
     use super::*;
 
     fn names(path: &std::path::Path) -> io::Result<BTreeSet<Vec<u8>>> {
-        let listing = list_directory(&NativePath::from(path), &|| false)?;
-        Ok((0..listing.len()).map(|index| listing.name(index).unwrap().to_vec()).collect())
+        let mut names = BTreeSet::new();
+        let mut reader = DirectoryReader::open(&NativePath::from(path))?;
+        let mut push = |entry: Entry<'_>| {
+            assert!(names.insert(entry.name.to_vec()));
+            Ok(())
+        };
+        while reader.read(&mut push)? {}
+        Ok(names)
     }
 
     #[test]
@@ -171,7 +214,6 @@ mod tests {
         }
         let found = names(directory.path()).unwrap();
         assert_eq!(found, expected.into_iter().map(String::into_bytes).collect());
-        assert!(list_directory(&NativePath::from(directory.path()), &|| true).unwrap().is_empty());
     }
 
     #[test]

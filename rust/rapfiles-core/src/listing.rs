@@ -1,0 +1,141 @@
+//! Listings: what is in a directory, read by workers a bufferful at a time.
+
+use std::collections::TryReserveError;
+
+use crate::engine::Engine;
+use crate::error::{About, Error};
+use crate::kind::Kind;
+use crate::memory::extend;
+use crate::metadata::FileType;
+use crate::platform::{DirectoryReader, NativePath};
+use crate::stream::{Part, Single, Slice, Step, Stream};
+
+/// An entry of a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// The name, as [`std::ffi::OsStr::as_encoded_bytes`] gives it.
+    pub name: &'a [u8],
+    /// The type, where the file system tells it with the name.
+    pub file_type: Option<FileType>,
+    /// The number of the inode; 0 where it is not told with the name.
+    pub inode: u64,
+}
+
+/// Some of what is in a directory, without `.` and `..`, in the order in which the file system gave it.
+#[derive(Debug, Default)]
+pub struct Block {
+    /// The names, one after the other.
+    names: Vec<u8>,
+    entries: Vec<Packed>,
+}
+
+#[derive(Debug)]
+struct Packed {
+    inode: u64,
+    /// Where the name ends.
+    end: u32,
+    /// The bits of the mode that hold the type, 0 for none.
+    file_type: u32,
+}
+
+impl Block {
+    /// The number of entries.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The entry at a position.
+    pub fn get(&self, index: usize) -> Option<Entry<'_>> {
+        let Packed { inode, end, file_type } = *self.entries.get(index)?;
+        let start = index.checked_sub(1).map_or(0, |before| self.entries[before].end);
+        Some(Entry {
+            name: &self.names[start as usize..end as usize],
+            file_type: (file_type != 0).then_some(FileType(file_type)),
+            inode,
+        })
+    }
+
+    fn push(&mut self, entry: Entry<'_>) -> Result<(), TryReserveError> {
+        self.entries.try_reserve(1)?;
+        extend(&mut self.names, entry.name)?;
+        let file_type = entry.file_type.map_or(0, |file_type| file_type.0);
+        // A reader's buffer is far smaller than what 32 bits can count.
+        let end = self.names.len() as u32;
+        self.entries.push(Packed { inode: entry.inode, end, file_type });
+        Ok(())
+    }
+}
+
+/// The reading of a directory: the only part of its stream, whose batches are blocks.
+///
+/// What happens in the directory meanwhile may be seen or not, and what is renamed may be seen twice. `os.listdir` and
+/// pathlib do not hand anything out before everything has been read: that is up to the consumer.
+#[derive(Debug)]
+pub struct ReadDirectory {
+    path: NativePath,
+    reader: Option<DirectoryReader>,
+}
+
+impl Part for ReadDirectory {
+    type Batch = Block;
+
+    fn step(&mut self, slice: &Slice<'_>) -> Result<Step<Block>, Error> {
+        let reader = match &mut self.reader {
+            Some(reader) => reader,
+            none => none.insert(DirectoryReader::open(&self.path).about_path()?),
+        };
+        let mut block = Block::default();
+        loop {
+            let goes_on = reader.read(&mut |entry| block.push(entry)).about_path()?;
+            slice.count(block.len() as u64);
+            let is_empty = block.is_empty();
+            if !goes_on {
+                self.reader = None;
+                return Ok(Step::Last((!is_empty).then_some(block)));
+            }
+            if !is_empty {
+                return Ok(Step::Batch(block));
+            }
+            if slice.is_over() {
+                return Ok(Step::Again);
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// What is in a directory.
+    pub fn list(&self, path: NativePath) -> Stream<Single<ReadDirectory>> {
+        let lane = self.lane(&path);
+        Stream::new(self, lane, Kind::ListDirectory, Single::new(ReadDirectory { path, reader: None }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_stay_as_they_were_put_in() {
+        let name = |number: usize| format!("{number}{}", "x".repeat(number % 200)).into_bytes();
+        let mut block = Block::default();
+        assert!(block.is_empty());
+        for number in 0..5_000 {
+            let file_type = (number % 3 > 0).then_some(FileType::DIRECTORY);
+            block.push(Entry { name: &name(number), file_type, inode: number as u64 }).unwrap();
+        }
+        assert_eq!(block.len(), 5_000);
+        for number in 0..5_000 {
+            let entry = block.get(number).unwrap();
+            assert_eq!(entry.name, name(number));
+            assert_eq!(entry.file_type.is_some(), number % 3 > 0);
+            assert_eq!(entry.inode, number as u64);
+        }
+        assert!(block.get(5_000).is_none());
+    }
+}

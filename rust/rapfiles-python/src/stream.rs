@@ -1,0 +1,425 @@
+//! Streams of Python's: asynchronous iterators over what the engine's streams bring in batches.
+//!
+//! An item that is made is handed out without suspending. Where none is left, an operation is begun that makes the next
+//! few of the batch at hand, or waits for another batch. Whatever ends the iteration, be it an error, a cancelled task,
+//! `aclose()` or that nobody has a reference any more, lets go of the engine's stream at once, and so of everything that
+//! workers have open for it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use std::vec::IntoIter;
+
+use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyTuple};
+use pyo3::{PyTraverseError, PyVisit, ffi};
+use rapfiles_core::{Progress, Ticket};
+
+use crate::event_loop::{self, Framework};
+use crate::fairness;
+use crate::next_item::{self, Ask, next_item};
+use crate::once::intern;
+use crate::operation::{Operation, Work};
+
+/// On trio, for so long items are made before others have their turn. On asyncio the budget that all tasks share tells.
+const LONGEST_RUN: Duration = Duration::from_micros(500);
+
+/// When a task that makes items has to let the others have a turn.
+pub(crate) struct Manners {
+    trio: bool,
+    began: Instant,
+}
+
+impl Manners {
+    fn new(trio: bool) -> Self {
+        Self { trio, began: Instant::now() }
+    }
+
+    /// Something has been made: whether the others have their turn now.
+    pub(crate) fn gives_way(&self, py: Python<'_>) -> PyResult<bool> {
+        let now = Instant::now();
+        if self.trio {
+            return Ok(now.saturating_duration_since(self.began) >= LONGEST_RUN);
+        }
+        match event_loop::framework(py)? {
+            Framework::Asyncio(event_loop) => fairness::spend_budget(&event_loop, now),
+            Framework::Trio => Ok(false),
+        }
+    }
+}
+
+/// A stream of the engine's, and how Python objects are made of its batches.
+pub(crate) trait Items: Send + Sync {
+    /// Takes the next batch, once all has been made of the one before; `false` after the last.
+    fn advance(&mut self, py: Python<'_>, manners: &Manners) -> Progress<PyResult<bool>>;
+
+    /// Makes the next few items of the batch at hand; none if there are no more.
+    fn make(&mut self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>>;
+
+    /// How much the engine has done so far.
+    fn progress(&self) -> u64;
+
+    /// Shows the collector what is held.
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError>;
+}
+
+/// What a stream of Python's is opened with.
+#[pyclass(frozen, module = "rapfiles._native")]
+pub(crate) struct Source(Mutex<Option<Box<dyn Items>>>);
+
+impl Source {
+    pub(crate) fn new(items: impl Items + 'static) -> Self {
+        Self(Mutex::new(Some(Box::new(items))))
+    }
+
+    fn take(&self) -> Option<Box<dyn Items>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+#[pymethods]
+impl Source {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self.0.try_lock().as_deref() {
+            Ok(Some(items)) => items.traverse(&visit),
+            _ => Ok(()),
+        }
+    }
+
+    fn __clear__(&self) {
+        drop(self.take());
+    }
+}
+
+/// Where an iteration is.
+enum Phase {
+    /// Nothing has been asked for yet.
+    Unopened,
+    /// Nobody asks for anything now.
+    Idle(Box<dyn Items>),
+    /// A task has suspended in an operation, until this ticket is done where there is one.
+    Asked(Box<dyn Items>, Option<Arc<Ticket>>),
+    /// An operation is at it.
+    Taken,
+    Over,
+}
+
+/// The native half of a stream: the items that are made, and where more of them come from.
+#[pyclass(frozen, subclass, module = "rapfiles._native")]
+pub(crate) struct Stream {
+    made: Mutex<IntoIter<Py<PyAny>>>,
+    phase: Mutex<Phase>,
+}
+
+impl Stream {
+    fn made(&self) -> MutexGuard<'_, IntoIter<Py<PyAny>>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn phase(&self) -> MutexGuard<'_, Phase> {
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An operation leaves it in this phase; `false` if it has been ended meanwhile.
+    fn leave(&self, next: Phase) -> bool {
+        let mut phase = self.phase();
+        let goes_on = !matches!(*phase, Phase::Over);
+        let before = if goes_on { std::mem::replace(&mut *phase, next) } else { next };
+        drop(phase);
+        drop(before);
+        goes_on
+    }
+
+    /// Ends the iteration. What is dropped may run Python code, so that is done under no lock.
+    fn end(&self) {
+        let before = std::mem::replace(&mut *self.phase(), Phase::Over);
+        let made = std::mem::take(&mut *self.made());
+        match before {
+            Phase::Asked(items, ticket) => {
+                drop(items);
+                // The engine does not tell it any more.
+                if let Some(ticket) = ticket {
+                    ticket.ring();
+                }
+            }
+            before => drop(before),
+        }
+        drop(made);
+    }
+}
+
+#[pymethods]
+impl Stream {
+    #[new]
+    #[pyo3(signature = (*arguments, **named))]
+    fn new(arguments: &Bound<'_, PyTuple>, named: Option<&Bound<'_, PyDict>>) -> Self {
+        // Those are for the other half.
+        let _ = (arguments, named);
+        Self { made: Mutex::default(), phase: Mutex::new(Phase::Unopened) }
+    }
+
+    /// Ends the iteration and lets go of everything. A task that waits for an item is told that there is none.
+    fn _end(&self) {
+        self.end();
+    }
+
+    /// How much workers have done so far, while it goes on.
+    #[getter]
+    fn _progress(&self) -> u64 {
+        match &*self.phase() {
+            Phase::Idle(items) | Phase::Asked(items, _) => items.progress(),
+            _ => 0,
+        }
+    }
+
+    fn __aiter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    /// The slot of the class has a function of its own (`set_next_slot`).
+    fn __anext__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        anext(slf.as_any())
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // While one is locked, this thread takes something out of it.
+        if let Ok(made) = self.made.try_lock() {
+            for item in made.as_slice() {
+                visit.call(item)?;
+            }
+        }
+        match self.phase.try_lock().as_deref() {
+            Ok(Phase::Idle(items) | Phase::Asked(items, _)) => items.traverse(&visit),
+            _ => Ok(()),
+        }
+    }
+
+    fn __clear__(&self) {
+        self.end();
+    }
+}
+
+/// What is in the `am_anext` slot of the class, with nothing in between.
+///
+/// # Safety
+/// Called by the interpreter with an iterator of this class.
+pub(crate) unsafe extern "C" fn am_anext(iterator: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: the interpreter calls this attached, and the caller has a reference to the iterator.
+    unsafe { next_item::am_anext(iterator, anext) }
+}
+
+fn anext<'py>(iterator: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    next_item(iterator, &Ask { ready: take_made, operation: get_more })
+}
+
+/// Takes the next item, if one is made.
+fn take_made<'py>(iterator: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    // SAFETY: this is asked of iterators of this class only.
+    let item = unsafe { iterator.cast_unchecked::<Stream>() }.get().made().next();
+    Some(item?.into_bound(iterator.py()))
+}
+
+/// Begins to get more of them.
+fn get_more<'py>(iterator: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let stream = iterator.cast::<Stream>()?.clone().unbind();
+    Operation::item(iterator.py(), Work::Item(ItemWork { stream, begun: false }))
+}
+
+/// The operation that gets the next item of a stream.
+pub(crate) struct ItemWork {
+    stream: Py<Stream>,
+    begun: bool,
+}
+
+impl ItemWork {
+    pub(crate) fn is_untouched(&self) -> bool {
+        !self.begun
+    }
+
+    /// Goes on as far as possible, but may give way before more is made of a batch that is at hand.
+    pub(crate) fn advance(&mut self, py: Python<'_>, trio: bool) -> Progress<PyResult<Py<PyAny>>> {
+        let manners = Manners::new(trio);
+        let stream = self.stream.clone_ref(py);
+        let item = match self.take(stream.bind(py)) {
+            // On trio every operation is a checkpoint.
+            Ok(Some((items, true))) if !trio => match manners.gives_way(py) {
+                Ok(true) => {
+                    stream.get().leave(Phase::Asked(items, None));
+                    return Progress::Yield;
+                }
+                Ok(false) => make_one(py, stream.get(), items, &manners),
+                Err(error) => Err(error),
+            },
+            Ok(Some((items, _))) => make_one(py, stream.get(), items, &manners),
+            Ok(None) => return Progress::Done(Err(PyStopAsyncIteration::new_err(()))),
+            // What another task waits for goes on.
+            Err(error) => return Progress::Done(Err(error)),
+        };
+        match item {
+            Ok(Progress::Done(Some(item))) => Progress::Done(Ok(item)),
+            Ok(Progress::Done(None)) => {
+                stream.get().end();
+                Progress::Done(Err(PyStopAsyncIteration::new_err(())))
+            }
+            Ok(Progress::Pending(ticket)) => Progress::Pending(ticket),
+            Ok(Progress::Yield) => Progress::Yield,
+            Err(error) => {
+                stream.get().end();
+                Progress::Done(Err(error))
+            }
+        }
+    }
+
+    /// Takes what items are made of, and whether a batch may be at hand; `None` at the end.
+    fn take(&mut self, stream: &Bound<'_, Stream>) -> PyResult<Option<(Box<dyn Items>, bool)>> {
+        let begins = !std::mem::replace(&mut self.begun, true);
+        let mut phase = stream.get().phase();
+        match std::mem::replace(&mut *phase, Phase::Taken) {
+            Phase::Unopened => {
+                drop(phase);
+                let opened = stream.call_method0(intern!(stream.py(), "_open"));
+                let items = opened.and_then(|source| Ok(source.cast_into::<Source>()?.get().take()));
+                match items {
+                    Ok(Some(items)) => Ok(Some((items, false))),
+                    Ok(None) => {
+                        stream.get().end();
+                        Ok(None)
+                    }
+                    Err(error) => {
+                        stream.get().end();
+                        Err(error)
+                    }
+                }
+            }
+            Phase::Idle(items) => Ok(Some((items, true))),
+            Phase::Asked(items, _) if !begins => Ok(Some((items, false))),
+            Phase::Over => {
+                *phase = Phase::Over;
+                Ok(None)
+            }
+            other => {
+                *phase = other;
+                self.begun = false;
+                Err(PyRuntimeError::new_err(
+                    "this iterator is already waiting for its next item in another task",
+                ))
+            }
+        }
+    }
+
+    /// The task that awaits it is cancelled: that ends the iteration.
+    pub(crate) fn abandon(&mut self) {
+        if self.begun {
+            self.stream.get().end();
+        }
+    }
+}
+
+/// Makes the next few items of a stream, keeps all but the first, and returns that one; `None` at the end.
+fn make_one(
+    py: Python<'_>,
+    stream: &Stream,
+    mut items: Box<dyn Items>,
+    manners: &Manners,
+) -> PyResult<Progress<Option<Py<PyAny>>>> {
+    loop {
+        let mut made = items.make(py)?.into_iter();
+        if let Some(first) = made.next() {
+            if !stream.leave(Phase::Idle(items)) {
+                return Ok(Progress::Done(None));
+            }
+            let before = std::mem::replace(&mut *stream.made(), made);
+            drop(before);
+            return Ok(Progress::Done(Some(first)));
+        }
+        match items.advance(py, manners) {
+            Progress::Done(goes_on) => {
+                if !goes_on? {
+                    return Ok(Progress::Done(None));
+                }
+            }
+            Progress::Pending(ticket) => {
+                let goes_on = stream.leave(Phase::Asked(items, Some(Arc::clone(&ticket))));
+                return Ok(if goes_on { Progress::Pending(ticket) } else { Progress::Done(None) });
+            }
+            Progress::Yield => {
+                let goes_on = stream.leave(Phase::Asked(items, None));
+                return Ok(if goes_on { Progress::Yield } else { Progress::Done(None) });
+            }
+        }
+    }
+}
+
+/// The operation that a whole stream is: with a list of all items, or for what it does alone.
+pub(crate) struct WholeWork {
+    name: &'static str,
+    items: Option<Box<dyn Items>>,
+    list: Option<Py<PyList>>,
+    begun: bool,
+}
+
+impl WholeWork {
+    /// An operation that returns the list of all items.
+    pub(crate) fn listing(py: Python<'_>, name: &'static str, items: impl Items + 'static) -> Self {
+        let list = Some(PyList::empty(py).unbind());
+        Self { name, items: Some(Box::new(items)), list, begun: false }
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub(crate) fn is_untouched(&self) -> bool {
+        !self.begun
+    }
+
+    /// Goes on as far as possible.
+    pub(crate) fn advance(&mut self, py: Python<'_>, trio: bool) -> Progress<PyResult<Py<PyAny>>> {
+        self.begun = true;
+        match self.go_on(py, &Manners::new(trio)) {
+            Ok(Progress::Done(())) => {
+                self.items = None;
+                Progress::Done(Ok(self.list.take().map_or_else(|| py.None(), Py::into_any)))
+            }
+            Ok(Progress::Pending(ticket)) => Progress::Pending(ticket),
+            Ok(Progress::Yield) => Progress::Yield,
+            Err(error) => {
+                self.abandon();
+                Progress::Done(Err(error))
+            }
+        }
+    }
+
+    fn go_on(&mut self, py: Python<'_>, manners: &Manners) -> PyResult<Progress<()>> {
+        let Some(items) = &mut self.items else { return Ok(Progress::Done(())) };
+        loop {
+            let made = items.make(py)?;
+            if made.is_empty() {
+                match items.advance(py, manners) {
+                    Progress::Done(goes_on) => {
+                        if !goes_on? {
+                            return Ok(Progress::Done(()));
+                        }
+                    }
+                    Progress::Pending(ticket) => return Ok(Progress::Pending(ticket)),
+                    Progress::Yield => return Ok(Progress::Yield),
+                }
+                continue;
+            }
+            if let Some(list) = &self.list {
+                for item in made {
+                    list.bind(py).append(item)?;
+                }
+            }
+            if manners.gives_way(py)? {
+                return Ok(Progress::Yield);
+            }
+        }
+    }
+
+    /// Nobody wants it any more.
+    pub(crate) fn abandon(&mut self) {
+        self.items = None;
+        self.list = None;
+    }
+}
