@@ -56,13 +56,6 @@ impl From<TryReserveError> for Undecoded {
     }
 }
 
-/// What became of a chunk.
-pub(super) enum Chunk {
-    Decoded,
-    End,
-    Undecodable(Vec<u8>),
-}
-
 /// Where the user is in the file, for `tell()`.
 #[derive(Debug)]
 pub enum Position<'a> {

@@ -7,17 +7,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::decoder::{Decoder, Undecoded};
+use super::decoding::{Decoding, Supplied, Supply, decode_until};
 use super::file_io;
 use super::handle::{Handle, Possession, in_use};
 use super::job::{self, HandleJob};
 use super::line_feed::line_feed_in;
 use super::mark::Mark;
+use super::reader::Reader;
 use super::shared::Shared;
 use super::trace::Salvage;
 use super::turn::{Turn, WANTED};
 use super::writer::{Waiter, Writer};
 use crate::cached::IoVec;
-use crate::error::{Error, Subject};
+use crate::error::{About, Error, Subject};
 use crate::memory::copied;
 use crate::outcome::Outcome;
 use crate::platform::{self, File};
@@ -247,24 +249,8 @@ impl<'a> Guard<'a> {
     /// Sees to it that so many bytes are available, if that needs no waiting.
     pub fn fetch(&mut self, at_least: usize) -> Fetched {
         let handle = self.handle;
-        loop {
-            let have = self.own().reader.len();
-            if have >= at_least {
-                return Fetched::Enough;
-            }
-            if at_least - have > MOST_NOW || self.handle.facts.mount.is_none() {
-                return Fetched::Missing;
-            }
-            let Possession { file: Some(file), reader, .. } = self.own_mut() else { return Fetched::Missing };
-            let Ok(room) = reader.room(at_least, MOST_NOW) else { return Fetched::Missing };
-            // SAFETY: `room` has made room for that much.
-            match unsafe { read_now(handle, file, &[room], POSITION) } {
-                None => return Fetched::Missing,
-                Some(0) => return Fetched::End,
-                // SAFETY: the kernel has written that many bytes.
-                Some(read) => unsafe { reader.grow(read) },
-            }
-        }
+        let Possession { file, reader, .. } = self.own_mut();
+        fetch(handle, file.as_deref(), reader, at_least)
     }
 
     /// Reads into the caller's memory, if that needs no waiting: how much is there, and whether that is all that could
@@ -424,17 +410,23 @@ impl<'a> Guard<'a> {
         self.own_mut().decoder = decoder.map(Box::new);
     }
 
-    /// Has the native decoder decode so many of the available bytes.
+    /// Decodes until `wanted` finds that it is enough, as far as that needs no waiting. `all`: there is nothing to be had
+    /// but what is available.
     ///
     /// # Errors
-    /// When they are not valid in that encoding: they are used up all the same.
-    pub fn decode(&mut self, count: usize, end: bool) -> Result<(), Undecoded> {
-        let Possession { reader, decoder: Some(decoder), .. } = self.own_mut() else { return Ok(()) };
-        let result = decoder.decode(&reader.available()[..count], end);
-        if !matches!(result, Err(Undecoded::OutOfMemory)) {
-            reader.consume(count);
-        }
-        result
+    /// When there is no memory.
+    #[inline]
+    pub(super) fn decode_until(
+        &mut self,
+        all: bool,
+        wanted: impl FnMut(&mut Decoder) -> Option<usize>,
+    ) -> Result<Decoding, Error> {
+        let handle = self.handle;
+        let Possession { file, reader, decoder: Some(decoder) } = self.own_mut() else {
+            return Ok(Decoding::End);
+        };
+        let mut supply = AtHand { handle, file: file.as_deref(), all };
+        decode_until(&mut supply, reader, decoder, wanted).about(Subject::Nothing)
     }
 
     // Writing.
@@ -628,6 +620,48 @@ fn start_writer(handle: &Arc<Handle>, shared: &mut Shared, everything: bool) -> 
 
 /// The offset that stands for the file's position.
 const POSITION: i64 = -1;
+
+/// Sees to it that so many bytes are available, if that needs no waiting.
+fn fetch(handle: &Handle, file: Option<&File>, reader: &mut Reader, at_least: usize) -> Fetched {
+    loop {
+        let have = reader.len();
+        if have >= at_least {
+            return Fetched::Enough;
+        }
+        if at_least - have > MOST_NOW || handle.facts.mount.is_none() {
+            return Fetched::Missing;
+        }
+        let Some(file) = file else { return Fetched::Missing };
+        let Ok(room) = reader.room(at_least, MOST_NOW) else { return Fetched::Missing };
+        // SAFETY: `room` has made room for that much.
+        match unsafe { read_now(handle, file, &[room], POSITION) } {
+            None => return Fetched::Missing,
+            Some(0) => return Fetched::End,
+            // SAFETY: the kernel has written that many bytes.
+            Some(read) => unsafe { reader.grow(read) },
+        }
+    }
+}
+
+/// What can be had without waiting, for decoding.
+struct AtHand<'a> {
+    handle: &'a Handle,
+    file: Option<&'a File>,
+    /// There is nothing more to be had for the next chunk.
+    all: bool,
+}
+
+impl Supply for AtHand<'_> {
+    fn fill(&mut self, reader: &mut Reader, at_least: usize) -> io::Result<Supplied> {
+        if !std::mem::take(&mut self.all) {
+            let at_least = if self.handle.facts.regular { at_least } else { 1 };
+            if fetch(self.handle, self.file, reader, at_least) == Fetched::Missing {
+                return Ok(Supplied::Missing(at_least));
+            }
+        }
+        Ok(Supplied::Ready)
+    }
+}
 
 /// Reads, if that needs no waiting.
 ///

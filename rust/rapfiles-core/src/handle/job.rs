@@ -4,7 +4,8 @@ use std::io;
 use std::sync::Arc;
 
 use super::batch::LineBatch;
-use super::decoder::{Chunk, Decoder, Undecoded};
+use super::decoder::{Decoder, Undecoded};
+use super::decoding::{Decoding, Waiting, decode_until};
 use super::file_io::{
     fill_room, left_in, position, read_at, read_rest, rewind, seek, truncate, write_all, write_at, write_out,
 };
@@ -472,71 +473,35 @@ fn run_text(
 ) -> io::Result<Reply> {
     /// Of lines, so much is decoded at once: a fraction of a millisecond's work.
     const BATCH: usize = 256 << 10;
-    match task {
+    let mut supply = Waiting { file, signal };
+    let is_partial = |decoder: &mut Decoder| decoder.find_line().is_none();
+    Ok(match task {
         Task::ReadText { characters } => {
             let mark = Mark::set(file, reader, decoder, signal.is_none());
             match read_text(file, reader, decoder, *characters, signal) {
-                Ok(Reply::Text(text)) if mark.is_some() => Ok(Reply::Text(text.taken_from(mark))),
+                Ok(Reply::Text(text)) if mark.is_some() => Reply::Text(text.taken_from(mark)),
                 Err(error) => {
                     // What was read before can be read once more.
                     if let Some(mark) = mark {
                         mark.go_back(file, reader, decoder, 0);
                     }
-                    Err(error)
+                    return Err(error);
                 }
-                reply => reply,
+                reply => reply?,
             }
         }
         Task::ReadLines => {
-            let ended = loop {
-                match chunk(file, reader, decoder, 0, signal)? {
-                    Chunk::Decoded if decoder.len() < BATCH || decoder.find_line().is_none() => {}
-                    Chunk::Decoded => break false,
-                    Chunk::End => break true,
-                    Chunk::Undecodable(bytes) => return Ok(Reply::Undecodable(bytes)),
-                }
-            };
-            Ok(Reply::Lines(LineBatch::take(decoder, ended)?))
-        }
-        _ => {
-            while decoder.find_line().is_none() {
-                match chunk(file, reader, decoder, 0, signal)? {
-                    Chunk::Decoded => {}
-                    Chunk::End => break,
-                    Chunk::Undecodable(bytes) => return Ok(Reply::Undecodable(bytes)),
-                }
+            let unfinished =
+                |decoder: &mut Decoder| (decoder.len() < BATCH || is_partial(decoder)).then_some(0);
+            match decode_until(&mut supply, reader, decoder, unfinished)? {
+                Decoding::Undecodable(bytes) => Reply::Undecodable(bytes),
+                decoding => Reply::Lines(LineBatch::take(decoder, !matches!(decoding, Decoding::Enough))?),
             }
-            Ok(Reply::Done)
         }
-    }
-}
-
-/// Decodes the next chunk, as a synchronous text file would.
-fn chunk(
-    file: &File,
-    reader: &mut Reader,
-    decoder: &mut Decoder,
-    characters: usize,
-    signal: Option<&platform::EventSignal>,
-) -> io::Result<Chunk> {
-    let wanted = decoder.next_input(characters);
-    let at_least = if signal.is_some() { 1 } else { wanted };
-    let filled = reader.fill(file, at_least, false, signal)?;
-    if reader.len() == 0 && filled == Filled::Interrupted {
-        return Ok(Chunk::End);
-    }
-    let input = &reader.available()[..reader.len().min(wanted)];
-    let count = input.len();
-    let before = decoder.len();
-    let decoded = decoder.decode(input, count == 0);
-    if !matches!(decoded, Err(Undecoded::OutOfMemory)) {
-        reader.consume(count);
-    }
-    Ok(match decoded {
-        Err(Undecoded::Invalid(bytes)) => Chunk::Undecodable(bytes),
-        Err(Undecoded::OutOfMemory) => return Err(no_memory()),
-        Ok(()) if count == 0 && decoder.len() == before => Chunk::End,
-        Ok(()) => Chunk::Decoded,
+        _ => match decode_until(&mut supply, reader, decoder, |decoder| is_partial(decoder).then_some(0))? {
+            Decoding::Undecodable(bytes) => Reply::Undecodable(bytes),
+            _ => Reply::Done,
+        },
     })
 }
 
@@ -555,20 +520,16 @@ fn read_text(
             Err(Undecoded::OutOfMemory) => return Err(no_memory()),
         });
     };
-    loop {
-        let missing = characters.saturating_sub(decoder.characters());
-        if missing == 0 {
-            break;
+    let missing = |decoder: &mut Decoder| {
+        Some(characters.saturating_sub(decoder.characters())).filter(|missing| *missing > 0)
+    };
+    Ok(match decode_until(&mut Waiting { file, signal }, reader, decoder, missing)? {
+        Decoding::Undecodable(bytes) => Reply::Undecodable(bytes),
+        Decoding::Enough => Reply::Text(decoder.take_text(decoder.bytes_of(characters))?),
+        _ => {
+            let rest = decoder.take_text(decoder.len())?;
+            decoder.exhaust();
+            Reply::Text(rest)
         }
-        match chunk(file, reader, decoder, missing, signal)? {
-            Chunk::Decoded => {}
-            Chunk::End => {
-                let rest = decoder.take_text(decoder.len())?;
-                decoder.exhaust();
-                return Ok(Reply::Text(rest));
-            }
-            Chunk::Undecodable(bytes) => return Ok(Reply::Undecodable(bytes)),
-        }
-    }
-    Ok(Reply::Text(decoder.take_text(decoder.bytes_of(characters))?))
+    })
 }

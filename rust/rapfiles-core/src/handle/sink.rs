@@ -2,6 +2,7 @@
 
 use super::complaint::Failure;
 use super::decoder::Form;
+use super::text::{Characters, ForeignCodec};
 use crate::fill::TextFill;
 use crate::keep_alive::KeepAlive;
 use crate::metadata::Metadata;
@@ -45,6 +46,10 @@ pub unsafe trait Sink: Sized + 'static {
     type Source: Source<Self>;
     /// Memory to be read into.
     type Target: Target<Self>;
+    /// Characters to be written.
+    type Text: Characters<Self>;
+    /// What encodes and decodes text for which the engine has no codec.
+    type Codec: ForeignCodec<Self>;
 
     /// Whether other tasks of the caller's should have a turn now.
     fn must_yield(context: Self::Context<'_>) -> Fallible<Self, bool>;

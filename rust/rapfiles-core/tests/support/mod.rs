@@ -3,14 +3,15 @@
 
 use std::os::fd::IntoRawFd;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rapfiles_core::handle::{
-    self, Complaint, Driver, Failure, Fallible, FileOperation, Form, Handle, HandleFile, Made, Progress,
-    Sink, Unmade,
+    self, Characters, Complaint, Decoded, Driver, Failure, Fallible, FileOperation, ForeignCodec, Form,
+    Handle, HandleFile, Made, Progress, Sink, Snapshot, TextTarget, Unmade,
 };
 use rapfiles_core::{
-    Adoption, Answer, Data, Engine, KeepAlive, Lane, Layout, Metadata, Operation, Outcome, Text, Ticket,
+    Adoption, Answer, Data, Engine, KeepAlive, Lane, Layout, Metadata, Operation, Outcome, Text, TextSource,
+    Ticket,
 };
 
 /// Memory that operations read into.
@@ -23,7 +24,7 @@ impl Memory {
 }
 
 /// What an operation has come to.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     Nothing,
     Number(u64),
@@ -31,6 +32,13 @@ pub enum Value {
     Text(String),
     Lines(Vec<Vec<u8>>),
     Length(u64),
+    /// A place in a text: where the decoder is to begin, and how much it is to be given and to skip there.
+    Place {
+        position: u64,
+        pending: bool,
+        feed: usize,
+        skip: usize,
+    },
 }
 
 /// Makes vectors and strings.
@@ -46,6 +54,8 @@ unsafe impl Sink for Values {
     type Lines = Vec<Vec<u8>>;
     type Source = Source;
     type Target = Target;
+    type Text = String;
+    type Codec = Utf16;
 
     fn must_yield((): ()) -> Fallible<Self, bool> {
         Ok(false)
@@ -323,4 +333,163 @@ pub fn folder(name: &str) -> std::path::PathBuf {
     let folder = std::env::temp_dir().join(format!("rapfiles-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     folder
+}
+
+/// A codec of the caller's: UTF-16, the lower byte first.
+#[derive(Default)]
+pub struct Utf16 {
+    /// A byte whose other half is to come.
+    pending: Mutex<Vec<u8>>,
+}
+
+impl Utf16 {
+    fn pending(&self) -> std::sync::MutexGuard<'_, Vec<u8>> {
+        self.pending.lock().unwrap()
+    }
+
+    fn take(&self, input: &[u8], end: bool) -> Result<String, Failure<String>> {
+        let mut pending = self.pending();
+        let whole = [&pending[..], input].concat();
+        let (units, rest) = whole.as_chunks::<2>();
+        if end && !rest.is_empty() {
+            return Err(Failure::Caller("half a character".to_owned()));
+        }
+        let text =
+            String::from_utf16(&units.iter().map(|unit| u16::from_le_bytes(*unit)).collect::<Vec<_>>());
+        *pending = rest.to_vec();
+        text.map_err(|error| Failure::Caller(error.to_string()))
+    }
+}
+
+/// What a decoder was like, and what it has decoded since.
+pub struct Saved(Vec<u8>, String);
+
+impl ForeignCodec<Values> for Utf16 {
+    type State = bool;
+    type Saved = Saved;
+
+    fn decode(&self, (): (), input: &[u8], end: bool) -> Fallible<Values, Decoded<Values>> {
+        let input_since = [&self.pending()[..], input].concat();
+        let content = self.take(input, end)?;
+        let characters = content.chars().count();
+        let snapshot = Snapshot { state: false, input: input_since };
+        Ok(Decoded { content: content.into_bytes(), characters, snapshot })
+    }
+
+    fn undecodable(&self, (): (), bytes: &[u8]) -> Failure<String> {
+        Failure::Caller(format!("undecodable: {bytes:?}"))
+    }
+
+    fn save(&self, (): ()) -> Fallible<Values, Saved> {
+        Ok(Saved(self.pending().clone(), String::new()))
+    }
+
+    fn restore(&self, saved: Saved) {
+        *self.pending() = saved.0;
+    }
+
+    fn decode_part(
+        &self,
+        (): (),
+        saved: &mut Saved,
+        content: &[u8],
+        part: std::ops::Range<usize>,
+    ) -> Fallible<Values, ()> {
+        let end = part.end == content.len();
+        saved.1.push_str(&self.take(&content[part], end)?);
+        Ok(())
+    }
+
+    fn join(&self, (): (), before: (&[u8], Form), saved: Saved) -> Fallible<Values, Value> {
+        Ok(Value::Text(text(before.0, before.1) + &saved.1))
+    }
+
+    fn encode(
+        &self,
+        (): (),
+        text: &String,
+        part: std::ops::Range<usize>,
+        newline: Option<&'static str>,
+    ) -> Fallible<Values, Vec<u8>> {
+        let part: String = text.chars().skip(part.start).take(part.len()).collect();
+        let part = newline.map_or(part.clone(), |newline| part.replace('\n', newline));
+        Ok(part.encode_utf16().flat_map(u16::to_le_bytes).collect())
+    }
+
+    fn unencodable(&self, (): (), text: &String, _newline: Option<&'static str>) -> Failure<String> {
+        Failure::Caller(format!("unencodable: {text}"))
+    }
+
+    fn forget(&self, (): ()) -> Fallible<Values, bool> {
+        self.pending().clear();
+        Ok(true)
+    }
+
+    fn plain_state(&self, (): (), pending: bool) -> bool {
+        pending
+    }
+
+    fn same_state(&self, (): (), state: &bool) -> bool {
+        *state
+    }
+
+    fn find(
+        &self,
+        (): (),
+        position: u64,
+        snapshot: Snapshot<Values>,
+        used: usize,
+        _ratio: f64,
+    ) -> Fallible<Values, Value> {
+        Ok(Value::Place { position, pending: snapshot.state, feed: snapshot.input.len(), skip: used })
+    }
+
+    fn target(&self, (): (), place: &Value, whence: i32) -> Fallible<Values, Option<TextTarget<Values>>> {
+        let plain = TextTarget { offset: None, state: false, feed: 0, end: false, skip: 0 };
+        match (whence, place) {
+            (0, Value::Number(number)) => Ok(Some(TextTarget { offset: Some(*number as i64), ..plain })),
+            (0, Value::Place { position, pending, feed, skip }) => Ok(Some(TextTarget {
+                offset: Some(*position as i64),
+                state: *pending,
+                feed: *feed,
+                skip: *skip,
+                ..plain
+            })),
+            (1, Value::Number(0)) => Ok(None),
+            (2, Value::Number(0)) => Ok(Some(plain)),
+            (whence, _) => Err(Complaint::InvalidWhence(whence).into()),
+        }
+    }
+
+    fn same_value(&self, (): (), value: &Value) -> Value {
+        value.clone()
+    }
+
+    fn move_to(&self, (): (), target: &TextTarget<Values>, at_start: bool) -> Fallible<Values, (bool, bool)> {
+        self.pending().clear();
+        Ok((at_start && !target.state, target.state))
+    }
+}
+
+impl Characters<Values> for String {
+    fn length(&self, (): ()) -> usize {
+        self.chars().count()
+    }
+
+    fn narrow(&self, (): ()) -> Option<&[u8]> {
+        self.is_ascii().then_some(self.as_bytes())
+    }
+
+    fn shared(&self, (): ()) -> Data {
+        Data::Owned(self.as_bytes().to_vec())
+    }
+
+    fn has_line_end(&self, (): ()) -> bool {
+        self.contains(['\n', '\r'])
+    }
+
+    fn part(&self, (): (), part: std::ops::Range<usize>) -> Fallible<Values, TextSource> {
+        let codes = self.chars().skip(part.start).take(part.len()).map(u32::from);
+        Ok(TextSource::new(Data::Owned(codes.flat_map(u32::to_ne_bytes).collect()), 4, false))
+    }
 }

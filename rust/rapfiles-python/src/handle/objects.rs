@@ -9,7 +9,7 @@ use rapfiles_core::{KeepAlive, Layout, Metadata, Text};
 
 use super::payload::{Payload, Target};
 use super::strings::{bytes_of, laid_out, new_bytes, string};
-use super::text::utf8;
+use super::text::{PythonCodec, utf8};
 use crate::fairness::{self, Pace};
 use crate::large_read;
 use crate::results::{self, Converted};
@@ -40,6 +40,8 @@ unsafe impl Sink for Objects {
     type Lines = Py<PyList>;
     type Source = Payload;
     type Target = Target;
+    type Text = Py<PyString>;
+    type Codec = PythonCodec;
 
     fn must_yield(caller: Caller<'_>) -> Fallible<Self, bool> {
         made(fairness::spend_little(caller.py, caller.pace))

@@ -6,17 +6,18 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
 use pyo3::prelude::*;
+use rapfiles_core::handle::ops::text::{Read, ReadAll, ReadLine, ReadLines, Seek, Tell, Write};
 use rapfiles_core::handle::ops::{Close, Flush, Sequence, Stat, Synchronise, Truncate};
-use rapfiles_core::handle::{Complaint, Decoder, FileOperation, Form, Guard, Handle};
+use rapfiles_core::handle::{
+    Complaint, Decoder, FileOperation, Form, Guard, Handle, TextSettings, TextState,
+};
 
 use super::buffered::{BufferedFile, hint, length, size};
 use super::complaints::worded;
 use super::objects::Objects;
 use super::open_file::OpenFile;
 use super::strings::{ascii_string, string};
-use super::text::{
-    Adapted, Codec, Read, ReadAll, ReadLine, ReadLines, Seek, Settings, Tell, TextState, Write,
-};
+use super::text::{PythonCodec, PythonCodecParts, to_be_written};
 use super::work::{begin, begin_briefly};
 use crate::arguments;
 use crate::next_item::{self, Ask, next_item};
@@ -27,7 +28,7 @@ use crate::operation::{Operation, file_operation, item_operation};
 pub(crate) struct TextFile {
     file: Py<OpenFile>,
     buffer: Py<BufferedFile>,
-    state: Arc<TextState>,
+    state: Arc<TextState<Objects>>,
     detached: AtomicBool,
     /// The line ends that the native decoder had seen when it was asked last.
     seen: AtomicU16,
@@ -95,16 +96,9 @@ impl TextFile {
     #[pyo3(signature = (buffer, line_buffering, /))]
     fn new(buffer: Py<BufferedFile>, line_buffering: bool) -> Self {
         let file = Python::attach(|py| buffer.get().file.clone_ref(py));
-        let settings = Settings {
-            native: None,
-            encoding: String::new(),
-            errors: String::new(),
-            newline: None,
-            line_buffering,
-            write_through: false,
-            sliced: false,
-        };
-        let state = TextState::new(settings, Codec::default());
+        let settings =
+            TextSettings { native: None, newline: None, line_buffering, write_through: false, sliced: false };
+        let state = Arc::new(TextState::new(settings, PythonCodec::default()));
         Self { file, buffer, state, detached: AtomicBool::new(false), seen: AtomicU16::new(NOT_NATIVE) }
     }
 
@@ -125,14 +119,12 @@ impl TextFile {
         let file = self.attached()?;
         let native = codec.map(arguments::codec).transpose()?;
         let newline = self::newline(newline)?;
-        let line_ends = {
-            let mut settings = self.state.settings();
-            (settings.native, settings.encoding, settings.errors) = (native, encoding, errors);
-            (settings.newline, settings.sliced) = (newline, sliced);
-            settings.line_ends()
-        };
-        let before = std::mem::replace(&mut *self.state.codec(), Codec { decoder, encoder, snapshot: None });
-        drop(before);
+        self.state.set(|settings| {
+            (settings.native, settings.newline, settings.sliced) = (native, newline, sliced);
+        });
+        self.state.codec.set(PythonCodecParts { encoding, errors, newline, decoder, encoder });
+        self.state.set_snapshot(None);
+        let line_ends = self.state.settings().line_ends();
         let decoder = file.file.readable.then(|| Decoder::new(native, line_ends));
         turn(py, &file.file.handle)?.set_decoder(decoder);
         Ok(())
@@ -141,8 +133,9 @@ impl TextFile {
     /// Sets when lines are flushed.
     #[pyo3(signature = (line_buffering, write_through, /))]
     fn _set_buffering(&self, line_buffering: bool, write_through: bool) {
-        let mut settings = self.state.settings();
-        (settings.line_buffering, settings.write_through) = (line_buffering, write_through);
+        self.state.set(|settings| {
+            (settings.line_buffering, settings.write_through) = (line_buffering, write_through);
+        });
     }
 
     /// Whether characters have been read that are not used up.
@@ -188,21 +181,21 @@ impl TextFile {
     #[pyo3(signature = (size=-1, /), text_signature = "($self, size=-1, /)")]
     fn read(&self, py: Python<'_>, size: Option<isize>) -> PyResult<Operation> {
         match self::size(size) {
-            Some(characters) => self.submit(py, Adapted(Read::new(&self.state, characters))),
-            None => self.submit(py, Adapted(ReadAll::new(&self.state))),
+            Some(characters) => self.submit(py, Read::new(&self.state, characters)),
+            None => self.submit(py, ReadAll::new(&self.state)),
         }
     }
 
     /// Reads a line, of up to size characters.
     #[pyo3(signature = (size=-1, /), text_signature = "($self, size=-1, /)")]
     fn readline(&self, py: Python<'_>, size: isize) -> PyResult<Operation> {
-        self.submit(py, Adapted(ReadLine::new(&self.state, usize::try_from(size).ok(), false)))
+        self.submit(py, ReadLine::new(&self.state, usize::try_from(size).ok(), false))
     }
 
     /// Reads lines until they have hint characters.
     #[pyo3(signature = (hint=-1, /), text_signature = "($self, hint=-1, /)")]
     fn readlines(&self, py: Python<'_>, hint: Option<isize>) -> PyResult<Operation> {
-        self.submit(py, Adapted(ReadLines::new(&self.state, self::hint(hint))))
+        self.submit(py, ReadLines::new(&self.state, self::hint(hint)))
     }
 
     fn __aiter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -217,7 +210,7 @@ impl TextFile {
     /// Writes text to the buffer, and waits while that is full. Returns how many characters it has.
     #[pyo3(signature = (text, /))]
     fn write(&self, py: Python<'_>, text: &Bound<'_, PyAny>) -> PyResult<Operation> {
-        self.submit(py, Adapted(Write::new(&self.state, text)?))
+        self.submit(py, Write::new(&self.state, to_be_written(text)?))
     }
 
     /// Writes one after the other, as one operation. `written`: is given how many have been.
@@ -229,7 +222,7 @@ impl TextFile {
         written: &Bound<'_, Counter>,
     ) -> PyResult<Operation> {
         let requests = lines.iter().map(|line| {
-            Ok(Box::new(Adapted(Write::new(&self.state, line)?)) as Box<dyn FileOperation<Objects>>)
+            Ok(Box::new(Write::new(&self.state, to_be_written(line)?)) as Box<dyn FileOperation<Objects>>)
         });
         let requests = requests.collect::<PyResult<_>>()?;
         self.submit(py, Sequence::new("writelines", requests, Arc::clone(&written.get().0)))
@@ -243,12 +236,12 @@ impl TextFile {
     /// Moves to where tell() was, or to the beginning, or with whence=2 to the end. Returns the place.
     #[pyo3(signature = (cookie, whence=0, /))]
     fn seek(&self, py: Python<'_>, cookie: Py<PyAny>, whence: i32) -> PyResult<Operation> {
-        self.submit(py, Adapted(Seek::new(&self.state, cookie, whence)))
+        self.submit(py, Seek::new(&self.state, cookie, whence))
     }
 
     /// Tells the place, as a number that only seek() understands.
     fn tell(&self, py: Python<'_>) -> PyResult<Operation> {
-        self.submit(py, Adapted(Tell::new(&self.state)))
+        self.submit(py, Tell::new(&self.state))
     }
 
     /// Cuts the file to a length in bytes, by default to where the position is. Returns the length.
@@ -298,13 +291,13 @@ impl TextFile {
     /// The name of the encoding.
     #[getter]
     fn encoding(&self) -> String {
-        self.state.settings().encoding.clone()
+        self.state.codec.parts().encoding.clone()
     }
 
     /// The name of the error handler.
     #[getter]
     fn errors(&self) -> String {
-        self.state.settings().errors.clone()
+        self.state.codec.parts().errors.clone()
     }
 
     /// Whether a write with a line end in it flushes.
@@ -352,11 +345,7 @@ fn anext<'py>(file: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let text = unsafe { file.cast_unchecked::<TextFile>() }.get();
     if text.file.get().trio {
         text.attached()?;
-        return item_operation(
-            file.py(),
-            &text.file,
-            Box::new(Adapted(ReadLine::new(&text.state, None, true))),
-        );
+        return item_operation(file.py(), &text.file, Box::new(ReadLine::new(&text.state, None, true)));
     }
     next_item(file, &Ask { ready: next_line, operation: read_line })
 }
@@ -390,6 +379,6 @@ fn next_line<'py>(file: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
 fn read_line<'py>(file: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     // SAFETY: this is asked of files of this class only.
     let text = unsafe { file.cast_unchecked::<TextFile>() }.get();
-    let operation = text.submit(file.py(), Adapted(ReadLine::new(&text.state, None, true)))?;
+    let operation = text.submit(file.py(), ReadLine::new(&text.state, None, true))?;
     Ok(operation.into_pyobject(file.py())?.into_any())
 }

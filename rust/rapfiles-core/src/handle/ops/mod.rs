@@ -15,6 +15,7 @@ mod seek;
 mod sequence;
 mod synchronise;
 mod tell;
+pub mod text;
 mod truncate;
 mod write;
 

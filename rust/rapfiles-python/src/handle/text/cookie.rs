@@ -24,6 +24,16 @@ impl<'py> Cookie<'py> {
     }
 }
 
+/// Python's decoder for an encoding that the engine decodes itself.
+pub(crate) fn new_decoder<'py>(
+    py: Python<'py>,
+    encoding: &str,
+    newline: Option<&'static str>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let cookies = py.import(intern!(py, "rapfiles._cookie"))?;
+    cookies.call_method1(intern!(py, "new_decoder"), (encoding, newline))
+}
+
 /// The cookie for a place that has to be found by decoding once more.
 #[allow(clippy::too_many_arguments, reason = "they are what the place is known by")]
 pub(crate) fn find(

@@ -1,0 +1,79 @@
+//! Reading characters.
+
+use std::sync::Arc;
+
+use super::feeder::{Feeder, More, is_filled, take};
+use crate::handle::decoder::Decoder;
+use crate::handle::driver::{FileOperation, Step};
+use crate::handle::file::HandleFile;
+use crate::handle::guard::Guard;
+use crate::handle::job::Task;
+use crate::handle::limits::MANY_CHARACTERS;
+use crate::handle::reply::Reply;
+use crate::handle::sink::{Fallible, Sink};
+use crate::handle::text::TextState;
+
+/// Reads so many characters, fewer only at the end of the file.
+pub struct Read<S: Sink> {
+    characters: usize,
+    feeder: Feeder<S>,
+}
+
+impl<S: Sink> Read<S> {
+    /// Reads so many characters.
+    pub fn new(state: &Arc<TextState<S>>, characters: usize) -> Self {
+        Self { characters, feeder: Feeder::new(state, false) }
+    }
+}
+
+impl<S: Sink> FileOperation<S> for Read<S> {
+    fn name(&self) -> &'static str {
+        "read"
+    }
+
+    fn advance(
+        &mut self,
+        context: S::Context<'_>,
+        file: &HandleFile<S>,
+        guard: &mut Guard<'_>,
+        mut reply: Option<Reply>,
+    ) -> Fallible<S, Step<S>> {
+        if let Some(step) = self.feeder.begin(file, guard, &mut reply)? {
+            return Ok(step);
+        }
+        let filled = is_filled(&reply);
+        if let Some(Reply::Text(text)) = reply {
+            return Ok(Step::Text(text));
+        }
+        let characters = self.characters;
+        let mut many = false;
+        let wanted = |decoder: &mut Decoder| {
+            let missing = characters.saturating_sub(decoder.characters());
+            many = missing > MANY_CHARACTERS && decoder.is_native();
+            (missing > 0 && !many).then_some(missing)
+        };
+        match self.feeder.decode_until(guard, filled, wanted)? {
+            More::Step(step) => Ok(step),
+            More::Enough if many => Ok(Step::Task(Task::ReadText { characters: Some(characters) })),
+            More::Enough => {
+                let bytes = guard.decoder().map_or(0, |decoder| decoder.bytes_of(characters));
+                take(context, guard, bytes)
+            }
+            More::End => {
+                let bytes = guard.decoder().map_or(0, |decoder| decoder.len());
+                let rest = take(context, guard, bytes)?;
+                if let Some(decoder) = guard.decoder() {
+                    decoder.exhaust();
+                }
+                if let Some(snapshot) = self.feeder.at_the_end.take() {
+                    self.feeder.state.set_snapshot(Some(snapshot));
+                }
+                Ok(rest)
+            }
+        }
+    }
+
+    fn call(&mut self, context: S::Context<'_>, guard: &mut Guard<'_>) -> Fallible<S, ()> {
+        self.feeder.call(context, guard)
+    }
+}

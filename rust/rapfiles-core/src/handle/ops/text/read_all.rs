@@ -1,0 +1,167 @@
+//! Reading everything that a text file has.
+
+use std::sync::Arc;
+
+use super::feeder::{Feeder, is_filled};
+use crate::error::Error;
+use crate::handle::complaint::Complaint;
+use crate::handle::decoder::{Form, Undecoded};
+use crate::handle::driver::{FileOperation, Step};
+use crate::handle::file::HandleFile;
+use crate::handle::guard::{Fetched, Guard, MOST_NOW};
+use crate::handle::job::Task;
+use crate::handle::limits::{CODEC_SLICE, MANY_CHARACTERS, SLICE};
+use crate::handle::ops::checks::check_open;
+use crate::handle::reply::Reply;
+use crate::handle::sink::{Fallible, Sink};
+use crate::handle::text::{ForeignCodec, TextState};
+use crate::handle::trace::Salvage;
+use crate::memory::extend;
+use crate::runtime;
+
+/// Reads everything.
+pub struct ReadAll<S: Sink> {
+    feeder: Feeder<S>,
+    foreign: Foreign<S>,
+}
+
+/// Everything, for the caller's decoder.
+struct Foreign<S: Sink> {
+    content: Vec<u8>,
+    /// The content is complete.
+    complete: bool,
+    /// So much of it has been decoded.
+    decoded: usize,
+    saved: Option<<S::Codec as ForeignCodec<S>>::Saved>,
+    result: Option<S::Value>,
+}
+
+impl<S: Sink> ReadAll<S> {
+    /// Reads everything.
+    pub fn new(state: &Arc<TextState<S>>) -> Self {
+        let foreign = Foreign { content: Vec::new(), complete: false, decoded: 0, saved: None, result: None };
+        Self { feeder: Feeder::new(state, true), foreign }
+    }
+}
+
+impl<S: Sink> Foreign<S> {
+    /// Collects the rest of the file.
+    fn collect(&mut self, guard: &mut Guard<'_>, filled: bool) -> Fallible<S, Step<S>> {
+        let ended = filled || guard.fetch(CODEC_SLICE) == Fetched::End;
+        let available = guard.available().len();
+        if available < CODEC_SLICE && !ended {
+            return Ok(Step::Task(Task::Fill { at_least: CODEC_SLICE, once: false }));
+        }
+        extend(&mut self.content, guard.available())?;
+        guard.consume(available);
+        self.complete = ended;
+        Ok(if ended { Step::Call } else { Step::Yield })
+    }
+
+    /// Decodes slice by slice, for as long as others may be kept waiting; the only one where there is little.
+    fn decode(
+        &mut self,
+        context: S::Context<'_>,
+        state: &TextState<S>,
+        guard: &mut Guard<'_>,
+    ) -> Fallible<S, ()> {
+        let until = runtime::now() + SLICE;
+        let mut saved = match self.saved.take() {
+            Some(saved) => saved,
+            None => state.codec.save(context)?,
+        };
+        loop {
+            let to = (self.decoded + CODEC_SLICE).min(self.content.len());
+            state.codec.decode_part(context, &mut saved, &self.content, self.decoded..to)?;
+            self.decoded = to;
+            if to == self.content.len() {
+                break;
+            }
+            if runtime::now() > until {
+                self.saved = Some(saved);
+                return Ok(());
+            }
+        }
+        // What was decoded before comes first, and nothing is left.
+        self.result = Some(match guard.decoder() {
+            Some(decoder) => {
+                let result = state.codec.join(context, decoder.peek(decoder.len()), saved)?;
+                decoder.clear();
+                result
+            }
+            None => state.codec.join(context, (b"", Form::Ascii), saved)?,
+        });
+        state.set_snapshot(None);
+        Ok(())
+    }
+}
+
+/// Whether the rest of the file is available, and so little that it may be decoded here.
+fn fetch_rest(guard: &mut Guard<'_>) -> bool {
+    let most = guard.available().len() + MOST_NOW;
+    let Some(all) = guard.left().map(|left| guard.available().len().saturating_add(left)) else {
+        return guard.fetch(MANY_CHARACTERS) == Fetched::End;
+    };
+    all <= most
+        && guard.fetch(all) != Fetched::Missing
+        && guard.fetch(all + 1) == Fetched::End
+        && (guard.available().len() <= MANY_CHARACTERS || guard.is_plain())
+}
+
+impl<S: Sink> FileOperation<S> for ReadAll<S> {
+    fn name(&self) -> &'static str {
+        "read"
+    }
+
+    fn advance(
+        &mut self,
+        context: S::Context<'_>,
+        file: &HandleFile<S>,
+        guard: &mut Guard<'_>,
+        mut reply: Option<Reply>,
+    ) -> Fallible<S, Step<S>> {
+        if self.foreign.complete {
+            check_open(guard, Complaint::ClosedStream)?;
+            return Ok(self.foreign.result.take().map_or(Step::Call, Step::Done));
+        }
+        if let Some(step) = self.feeder.begin(file, guard, &mut reply)? {
+            return Ok(step);
+        }
+        match guard.decoder().map(|decoder| decoder.is_native()) {
+            Some(true) => {}
+            Some(false) => return self.foreign.collect(guard, is_filled(&reply)),
+            None => return Ok(Step::Done(S::nothing(context))),
+        }
+        if let Some(Reply::Text(text)) = reply {
+            return Ok(Step::Text(text));
+        }
+        if fetch_rest(guard)
+            && let Some(decoded) = guard.decode_rest()
+        {
+            return match decoded {
+                Ok(text) => Ok(Step::Text(text)),
+                Err(Undecoded::Invalid(bytes)) => {
+                    self.feeder.undecodable = Some(bytes);
+                    Ok(Step::Call)
+                }
+                Err(Undecoded::OutOfMemory) => Err(Error::OutOfMemory.into()),
+            };
+        }
+        Ok(Step::Task(Task::ReadText { characters: None }))
+    }
+
+    fn call(&mut self, context: S::Context<'_>, guard: &mut Guard<'_>) -> Fallible<S, ()> {
+        if self.foreign.complete {
+            self.foreign.decode(context, &self.feeder.state, guard)
+        } else {
+            self.feeder.call(context, guard)
+        }
+    }
+
+    fn salvage(&mut self) -> Option<Salvage> {
+        if let Some(saved) = self.foreign.saved.take() {
+            self.feeder.state.codec.restore(saved);
+        }
+        Some(Salvage::Bytes(std::mem::take(&mut self.foreign.content)))
+    }
+}

@@ -1,0 +1,282 @@
+//! Lines of text files.
+
+use std::sync::Arc;
+
+use super::feeder::{Feeder, More, is_filled, take};
+use crate::handle::batch::LineBatch;
+use crate::handle::complaint::Failure;
+use crate::handle::decoder::Decoder;
+use crate::handle::driver::{FileOperation, Step};
+use crate::handle::file::HandleFile;
+use crate::handle::guard::Guard;
+use crate::handle::job::Task;
+use crate::handle::limits::{BETWEEN_LOOKS, LONG_TEXT, SLICE};
+use crate::handle::mark::Mark;
+use crate::handle::reply::Reply;
+use crate::handle::sink::{Fallible, Sink};
+use crate::handle::text::{ForeignCodec, Snapshot, TextState};
+use crate::handle::trace::Salvage;
+use crate::memory::extend;
+use crate::runtime;
+use crate::text::Codec;
+
+/// Looks for the end of the next line.
+struct Search<S: Sink> {
+    feeder: Feeder<S>,
+    /// The file ended while it was looked for: what was decoded is forgotten when it has been taken.
+    ended: bool,
+}
+
+enum Found<S: Sink> {
+    /// After so many bytes; none at the end of the file.
+    Line(usize),
+    Step(Step<S>),
+}
+
+impl<S: Sink> Search<S> {
+    fn new(state: &Arc<TextState<S>>) -> Self {
+        Self { feeder: Feeder::new(state, false), ended: false }
+    }
+
+    /// The line has been taken.
+    #[inline]
+    fn taken(&mut self, guard: &mut Guard<'_>) {
+        if std::mem::take(&mut self.ended) {
+            if let Some(decoder) = guard.decoder() {
+                decoder.clear();
+            }
+            self.feeder.state.set_snapshot(None);
+        }
+    }
+
+    #[inline]
+    fn find(
+        &mut self,
+        file: &HandleFile<S>,
+        guard: &mut Guard<'_>,
+        limit: Option<usize>,
+        mut reply: Option<Reply>,
+    ) -> Fallible<S, Found<S>> {
+        if let Some(step) = self.feeder.begin(file, guard, &mut reply)? {
+            return Ok(Found::Step(step));
+        }
+        // A worker that looked for a line has found one, or the end of the file.
+        let searched = matches!(reply, Some(Reply::Done));
+        let filled = is_filled(&reply);
+        let clipped =
+            |decoder: &Decoder, bytes: usize| limit.map_or(bytes, |limit| decoder.bytes_of(limit).min(bytes));
+        let mut line = None;
+        let wanted = |decoder: &mut Decoder| {
+            let there = decoder.len();
+            if let Some(end) = decoder.find_line() {
+                line = Some(clipped(decoder, end));
+            } else if searched || (there > 0 && limit.is_some_and(|limit| decoder.characters() >= limit)) {
+                line = Some(clipped(decoder, there));
+            } else if there <= LONG_TEXT || !decoder.is_native() {
+                return Some(0);
+            }
+            None
+        };
+        match self.feeder.decode_until(guard, filled, wanted)? {
+            More::Step(step) => Ok(Found::Step(step)),
+            More::Enough => Ok(line.map_or(Found::Step(Step::Task(Task::FindLine)), Found::Line)),
+            More::End => {
+                let there = guard.decoder().map_or(0, |decoder| clipped(decoder, decoder.len()));
+                self.ended = true;
+                if there == 0 {
+                    self.taken(guard);
+                }
+                Ok(Found::Line(there))
+            }
+        }
+    }
+}
+
+/// Reads a line.
+pub struct ReadLine<S: Sink> {
+    limit: Option<usize>,
+    iterates: bool,
+    search: Search<S>,
+}
+
+impl<S: Sink> ReadLine<S> {
+    /// Reads a line of up to `limit` characters. `iterates`: it is the next item of an iteration, which ends with the file.
+    pub fn new(state: &Arc<TextState<S>>, limit: Option<usize>, iterates: bool) -> Self {
+        Self { limit, iterates, search: Search::new(state) }
+    }
+}
+
+impl<S: Sink> FileOperation<S> for ReadLine<S> {
+    fn name(&self) -> &'static str {
+        if self.iterates { "__anext__" } else { "readline" }
+    }
+
+    fn advance(
+        &mut self,
+        context: S::Context<'_>,
+        file: &HandleFile<S>,
+        guard: &mut Guard<'_>,
+        reply: Option<Reply>,
+    ) -> Fallible<S, Step<S>> {
+        match self.search.find(file, guard, self.limit, reply)? {
+            Found::Step(step) => Ok(step),
+            Found::Line(0) if self.iterates => Err(Failure::NoMoreItems),
+            Found::Line(bytes) => {
+                let step = take(context, guard, bytes);
+                self.search.taken(guard);
+                step
+            }
+        }
+    }
+
+    fn call(&mut self, context: S::Context<'_>, guard: &mut Guard<'_>) -> Fallible<S, ()> {
+        self.search.feeder.call(context, guard)
+    }
+}
+
+/// Reads lines until they have so many characters, or the file ends.
+pub struct ReadLines<S: Sink> {
+    hint: Option<usize>,
+    lines: Option<S::Lines>,
+    size: usize,
+    search: Search<S>,
+    /// Lines that a worker has found, and of which nothing has been made yet.
+    batch: Option<LineBatch>,
+    /// Where the file was before, and the caller's decoder.
+    mark: Option<Mark>,
+    codec: Option<Saved<S>>,
+    begun: bool,
+}
+
+/// What the caller's decoder was like, and from where it could go on to that.
+type Saved<S> = (<<S as Sink>::Codec as ForeignCodec<S>>::Saved, Option<Snapshot<S>>);
+
+/// From a file of this size on, a worker finds the lines.
+const WORTH_A_WORKER: u64 = 1 << 20;
+
+impl<S: Sink> ReadLines<S> {
+    /// Reads lines until they have `hint` characters.
+    pub fn new(state: &Arc<TextState<S>>, hint: Option<usize>) -> Self {
+        let search = Search::new(state);
+        Self { hint, lines: None, size: 0, search, batch: None, mark: None, codec: None, begun: false }
+    }
+
+    /// Notes where the file is before the first line is taken; `false` where the caller's decoder is to be asked, too.
+    fn begin(&mut self, guard: &mut Guard<'_>) -> bool {
+        if !self.begun && guard.is_written() && !guard.is_closed() {
+            self.begun = true;
+            self.mark = guard.mark();
+            return self.mark.is_none() || guard.decoder().is_none_or(|decoder| decoder.is_native());
+        }
+        true
+    }
+
+    /// Makes the lines that a worker has found.
+    fn make_lines(&mut self, context: S::Context<'_>) -> Fallible<S, ()> {
+        let Some(batch) = &mut self.batch else { return Ok(()) };
+        let lines = self.lines.get_or_insert_with(|| S::no_lines(context));
+        while let Some((bytes, plain, layout)) = batch.next_line() {
+            S::add_measured_line(context, lines, bytes, plain, layout)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the lines that a worker has found, and sends it for more.
+    fn take_batch(&mut self, context: S::Context<'_>, batch: LineBatch) -> Fallible<S, Step<S>> {
+        let ended = batch.ended;
+        self.batch = Some(batch);
+        if !ended {
+            // They are made meanwhile.
+            return Ok(Step::Task(Task::ReadLines));
+        }
+        self.make_lines(context)?;
+        self.batch = None;
+        Ok(self.done(context))
+    }
+
+    fn done(&mut self, context: S::Context<'_>) -> Step<S> {
+        let lines = self.lines.take().unwrap_or_else(|| S::no_lines(context));
+        Step::Done(S::lines(context, lines))
+    }
+}
+
+impl<S: Sink> FileOperation<S> for ReadLines<S> {
+    fn name(&self) -> &'static str {
+        "readlines"
+    }
+
+    fn advance(
+        &mut self,
+        context: S::Context<'_>,
+        file: &HandleFile<S>,
+        guard: &mut Guard<'_>,
+        mut reply: Option<Reply>,
+    ) -> Fallible<S, Step<S>> {
+        if !self.begin(guard) {
+            return Ok(Step::Call);
+        }
+        if let Some(Reply::Lines(batch)) = reply {
+            return self.take_batch(context, batch);
+        }
+        let native = guard.decoder().is_some_and(|decoder| decoder.is_native());
+        let large = file.handle.facts.size >= WORTH_A_WORKER && self.hint.is_none();
+        if native && large && reply.is_none() && guard.is_written() && !guard.is_closed() {
+            return Ok(Step::Task(Task::ReadLines));
+        }
+        let lines = self.lines.get_or_insert_with(|| S::no_lines(context));
+        let until = runtime::now() + SLICE;
+        loop {
+            for _ in 0..BETWEEN_LOOKS {
+                let bytes = match self.search.find(file, guard, None, reply.take())? {
+                    Found::Step(step) => return Ok(step),
+                    Found::Line(0) => return Ok(self.done(context)),
+                    Found::Line(bytes) => bytes,
+                };
+                let Some(decoder) = guard.decoder() else { return Ok(self.done(context)) };
+                let (content, form) = decoder.peek(bytes);
+                let length = S::add_text_line(context, lines, content, form)?;
+                decoder.consume(bytes);
+                self.search.taken(guard);
+                if self.hint.is_some_and(|hint| length > hint.saturating_sub(self.size)) {
+                    return Ok(self.done(context));
+                }
+                self.size += length;
+            }
+            if runtime::now() > until {
+                return Ok(Step::Yield);
+            }
+        }
+    }
+
+    fn call(&mut self, context: S::Context<'_>, guard: &mut Guard<'_>) -> Fallible<S, ()> {
+        let state = &self.search.feeder.state;
+        if self.mark.is_some() && self.lines.is_none() {
+            self.codec = Some((state.codec.save(context)?, state.snapshot(context)?));
+            return Ok(());
+        }
+        self.search.feeder.call(context, guard)
+    }
+
+    fn meanwhile(&mut self, context: S::Context<'_>) -> Fallible<S, ()> {
+        self.make_lines(context)
+    }
+
+    fn salvage(&mut self) -> Option<Salvage> {
+        let lines = self.lines.take();
+        if let Some(mark) = self.mark.take() {
+            if let Some((saved, snapshot)) = self.codec.take() {
+                let state = &self.search.feeder.state;
+                state.codec.restore(saved);
+                state.set_snapshot(snapshot);
+            }
+            return Some(Salvage::Since(mark));
+        }
+        // What cannot be read again is put back as it is.
+        let lines = lines?;
+        let latin1 = self.search.feeder.state.settings().native == Some(Codec::Latin1);
+        // Without the memory for it, what was read is lost, as with a synchronous file.
+        let mut content = S::text_lines_content(lines, latin1)?;
+        extend(&mut content, self.batch.take().as_ref().map_or(&[], |batch| batch.rest())).ok()?;
+        Some(Salvage::Text(content))
+    }
+}

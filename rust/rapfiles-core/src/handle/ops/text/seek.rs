@@ -1,0 +1,211 @@
+//! Moving to where a text file was.
+
+use std::sync::Arc;
+
+use super::feeder::Feeder;
+use super::tell::Tell;
+use crate::error::Error;
+use crate::handle::complaint::Complaint;
+use crate::handle::decoder::Undecoded;
+use crate::handle::driver::{FileOperation, Step};
+use crate::handle::file::HandleFile;
+use crate::handle::guard::{Fetched, Guard};
+use crate::handle::job::Task;
+use crate::handle::ops::checks::{check, check_open, check_writer};
+use crate::handle::reply::Reply;
+use crate::handle::sink::{Fallible, Sink};
+use crate::handle::text::{ForeignCodec, Snapshot, TextState, TextTarget};
+use crate::memory::copied;
+use crate::platform;
+
+/// Moves to where a number of [`Tell`] says, or from there to the start or the end; gives the number of the new place.
+pub struct Seek<S: Sink> {
+    state: Arc<TextState<S>>,
+    place: S::Value,
+    whence: i32,
+    stage: Stage<S>,
+}
+
+enum Stage<S: Sink> {
+    Begin,
+    /// Finding out where it is.
+    Telling(Box<Tell<S>>),
+    /// A new place is known.
+    Moving(TextTarget<S>),
+    /// The file is there, the codec is not.
+    Moved(TextTarget<S>, u64),
+    /// The decoder is to be fed.
+    Feeding(TextTarget<S>),
+    /// The decoder is to be fed with this.
+    Fed(TextTarget<S>, Vec<u8>),
+    /// The decoder has been fed.
+    Skipping(usize),
+    Over,
+}
+
+impl<S: Sink> Seek<S> {
+    /// Moves to `place`. `whence`: as `io.SEEK_SET` and the others.
+    pub fn new(state: &Arc<TextState<S>>, place: S::Value, whence: i32) -> Self {
+        Self { state: Arc::clone(state), place, whence, stage: Stage::Begin }
+    }
+
+    /// Moves the file.
+    fn go(
+        &mut self,
+        context: S::Context<'_>,
+        guard: &mut Guard<'_>,
+        target: TextTarget<S>,
+        reply: Option<Reply>,
+    ) -> Fallible<S, Step<S>> {
+        let (offset, whence) = match target.offset {
+            Some(offset) => (offset, platform::FROM_START),
+            None => (0, platform::FROM_END),
+        };
+        let position = match reply {
+            Some(Reply::Count(position)) => position,
+            _ => match guard.seek(offset, whence) {
+                Some(position) => position?,
+                None => {
+                    self.stage = Stage::Moving(target);
+                    return Ok(Step::Task(Task::Seek { offset, whence }));
+                }
+            },
+        };
+        if target.offset.is_none() {
+            self.place = S::number(context, position)?;
+        }
+        self.stage = Stage::Moved(target, position);
+        Ok(Step::Call)
+    }
+
+    /// Sets the codecs up for the new place.
+    fn set_up(
+        &self,
+        context: S::Context<'_>,
+        guard: &mut Guard<'_>,
+        target: &TextTarget<S>,
+        position: u64,
+    ) -> Fallible<S, ()> {
+        let codec = &self.state.codec;
+        let (begins, pending) = codec.move_to(context, target, position == 0)?;
+        let Some(decoder) = guard.decoder() else { return Ok(()) };
+        if !decoder.is_native() {
+            let here = || Snapshot { state: codec.same_state(context, &target.state), input: Vec::new() };
+            self.state.set_snapshot(target.offset.is_some().then(here));
+        }
+        if begins || target.offset.is_none() {
+            decoder.restart();
+        } else {
+            decoder.reset(pending && decoder.is_native());
+        }
+        Ok(())
+    }
+
+    /// Has the decoder decode what comes behind the new place of the file.
+    fn feed(
+        &self,
+        context: S::Context<'_>,
+        guard: &mut Guard<'_>,
+        input: &[u8],
+        end: bool,
+    ) -> Fallible<S, ()> {
+        match guard.decoder() {
+            Some(decoder) if decoder.is_native() => match decoder.decode(input, end) {
+                Ok(()) => Ok(()),
+                Err(Undecoded::Invalid(bytes)) => Err(self.state.codec.undecodable(context, &bytes)),
+                Err(Undecoded::OutOfMemory) => Err(Error::OutOfMemory.into()),
+            },
+            Some(_) => Feeder::new(&self.state, false).decode(context, guard, input, end),
+            None => Ok(()),
+        }
+    }
+
+    /// The number of the new place.
+    fn done(&self, context: S::Context<'_>) -> Step<S> {
+        Step::Done(self.state.codec.same_value(context, &self.place))
+    }
+}
+
+impl<S: Sink> FileOperation<S> for Seek<S> {
+    fn name(&self) -> &'static str {
+        "seek"
+    }
+
+    fn advance(
+        &mut self,
+        context: S::Context<'_>,
+        file: &HandleFile<S>,
+        guard: &mut Guard<'_>,
+        reply: Option<Reply>,
+    ) -> Fallible<S, Step<S>> {
+        check_open(guard, Complaint::ClosedStream)?;
+        check(file.handle.facts.seekable, Complaint::TextNotSeekable)?;
+        if let Some(step) = check_writer(guard)? {
+            return Ok(step);
+        }
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Telling(mut tell) => match tell.advance(context, file, guard, reply)? {
+                Step::Done(place) => {
+                    (self.place, self.whence, self.stage) = (place, platform::FROM_START, Stage::Begin);
+                    Ok(Step::Call)
+                }
+                step => {
+                    self.stage = Stage::Telling(tell);
+                    Ok(step)
+                }
+            },
+            Stage::Moving(target) => self.go(context, guard, target, reply),
+            Stage::Feeding(target) => {
+                if reply.is_none() && guard.fetch(target.feed) == Fetched::Missing {
+                    let at_least = target.feed;
+                    self.stage = Stage::Feeding(target);
+                    return Ok(Step::Task(Task::Fill { at_least, once: false }));
+                }
+                let count = target.feed.min(guard.available().len());
+                let input = copied(&guard.available()[..count])?;
+                guard.consume(count);
+                self.stage = Stage::Fed(target, input);
+                Ok(Step::Call)
+            }
+            Stage::Skipping(skip) => {
+                if let Some(decoder) = guard.decoder() {
+                    check(decoder.characters() >= skip, Complaint::CannotRestorePosition)?;
+                    decoder.consume(decoder.bytes_of(skip));
+                }
+                Ok(self.done(context))
+            }
+            Stage::Over => Ok(self.done(context)),
+            stage @ (Stage::Begin | Stage::Moved(..) | Stage::Fed(..)) => {
+                self.stage = stage;
+                Ok(Step::Call)
+            }
+        }
+    }
+
+    fn call(&mut self, context: S::Context<'_>, guard: &mut Guard<'_>) -> Fallible<S, ()> {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Begin => {
+                self.stage = match self.state.codec.target(context, &self.place, self.whence)? {
+                    Some(target) => Stage::Moving(target),
+                    None => Stage::Telling(Box::new(Tell::new(&self.state))),
+                };
+            }
+            Stage::Telling(mut tell) => {
+                tell.call(context, guard)?;
+                self.stage = Stage::Telling(tell);
+            }
+            Stage::Moved(target, position) => {
+                self.set_up(context, guard, &target, position)?;
+                if target.skip > 0 {
+                    self.stage = Stage::Feeding(target);
+                }
+            }
+            Stage::Fed(target, input) => {
+                self.feed(context, guard, &input, target.end)?;
+                self.stage = Stage::Skipping(target.skip);
+            }
+            stage => self.stage = stage,
+        }
+        Ok(())
+    }
+}

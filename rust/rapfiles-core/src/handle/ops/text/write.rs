@@ -1,0 +1,209 @@
+//! Writing text.
+
+use std::sync::Arc;
+
+use crate::handle::complaint::Complaint;
+use crate::handle::driver::{FileOperation, Step};
+use crate::handle::file::HandleFile;
+use crate::handle::guard::{Guard, Until, Written};
+use crate::handle::limits::{CODEC_SLICE, LONG_TEXT, SLICE};
+use crate::handle::ops::checks::{check, check_open, check_written, number};
+use crate::handle::reply::Reply;
+use crate::handle::sink::{Fallible, Sink};
+use crate::handle::text::{Characters, ForeignCodec, TextSettings, TextState};
+use crate::memory::extend;
+use crate::runtime;
+use crate::text::Codec;
+use crate::write::Data;
+
+/// Writes text.
+pub struct Write<S: Sink> {
+    state: Arc<TextState<S>>,
+    text: S::Text,
+    encoding: Encoding,
+    /// What has been encoded may have to be flushed, or other tasks have their turn before more is.
+    flush: bool,
+}
+
+/// How far the text has come.
+enum Encoding {
+    /// So many characters are encoded.
+    Begun(Vec<u8>, usize),
+    /// All of them are.
+    Complete(Vec<u8>),
+    /// They are in the buffer.
+    Accepted,
+}
+
+impl<S: Sink> Write<S> {
+    /// Writes a text.
+    pub fn new(state: &Arc<TextState<S>>, text: S::Text) -> Self {
+        Self { state: Arc::clone(state), text, encoding: Encoding::Begun(Vec::new(), 0), flush: false }
+    }
+
+    /// The characters, where they are their own encoding.
+    fn plain(&self, context: S::Context<'_>, settings: &TextSettings) -> Option<&[u8]> {
+        let native = settings.native?;
+        let characters = self.text.narrow(context)?;
+        let its_own = native == Codec::Latin1 || characters.is_ascii();
+        let translated = settings.written_newline().is_some() && memchr::memchr(b'\n', characters).is_some();
+        (its_own && !translated).then_some(characters)
+    }
+
+    /// Encodes the next characters: all of them, where that does not take too long.
+    fn encode(
+        &self,
+        context: S::Context<'_>,
+        mut encoded: Vec<u8>,
+        mut from: usize,
+    ) -> Fallible<S, Encoding> {
+        let settings = self.state.settings();
+        let (native, written) = (settings.native, settings.written_newline());
+        let characters = self.text.length(context);
+        let codec = &self.state.codec;
+        let until = runtime::now() + SLICE;
+        loop {
+            let slice = if native.is_some() || settings.sliced { CODEC_SLICE } else { usize::MAX };
+            let to = characters.min(from.saturating_add(slice));
+            let whole = from == 0 && to == characters;
+            match native {
+                Some(native) => {
+                    let part = self.text.part(context, from..to)?;
+                    match part.encode_owned(native, settings.native_newline())? {
+                        Some(bytes) if whole => encoded = bytes,
+                        Some(bytes) => extend(&mut encoded, &bytes)?,
+                        None => return Err(codec.unencodable(context, &self.text, written)),
+                    }
+                }
+                None => {
+                    let bytes = codec.encode(context, &self.text, from..to, written)?;
+                    if from == 0 && !whole {
+                        // About as much for each of the other slices. Growing would take twice as much.
+                        let slices = characters.div_ceil(to);
+                        let _ = encoded.try_reserve_exact(bytes.len().saturating_mul(slices));
+                    }
+                    extend(&mut encoded, &bytes)?;
+                }
+            }
+            from = to;
+            if from == characters {
+                if codec.forget(context)? {
+                    self.state.set_snapshot(None);
+                }
+                return Ok(Encoding::Complete(encoded));
+            }
+            if runtime::now() > until {
+                return Ok(Encoding::Begun(encoded, from));
+            }
+        }
+    }
+
+    /// Puts what is encoded into the buffer; how much that would be, where there is no room.
+    fn accept(&mut self, context: S::Context<'_>, guard: &mut Guard<'_>, encoded: Vec<u8>) -> Option<usize> {
+        let length = encoded.len();
+        let refused = if length > LONG_TEXT {
+            guard.write_shared(Data::Owned(encoded)).err()
+        } else if guard.write(&encoded) == Written::Full {
+            Some(Data::Owned(encoded))
+        } else {
+            None
+        };
+        if let Some(Data::Owned(encoded)) = refused {
+            self.encoding = Encoding::Complete(encoded);
+            return Some(length);
+        }
+        self.flush = self.state.settings().line_buffering && self.text.has_line_end(context);
+        None
+    }
+
+    /// Puts a text that is its own encoding into the buffer; how much that would be, where there is no room. `None`: it has
+    /// to be encoded first.
+    #[inline]
+    fn accept_plain(&mut self, context: S::Context<'_>, guard: &mut Guard<'_>) -> Option<Result<(), usize>> {
+        let settings = self.state.settings();
+        let plain = self.plain(context, &settings)?;
+        let length = plain.len();
+        let flush = settings.line_buffering && memchr::memchr2(b'\n', b'\r', plain).is_some();
+        let accepted = if length > LONG_TEXT {
+            guard.write_shared(self.text.shared(context)).is_ok()
+        } else {
+            guard.write(plain) == Written::Accepted
+        };
+        self.flush = flush;
+        Some(if accepted { Ok(()) } else { Err(length) })
+    }
+}
+
+impl<S: Sink> FileOperation<S> for Write<S> {
+    fn name(&self) -> &'static str {
+        "write"
+    }
+
+    fn advance(
+        &mut self,
+        context: S::Context<'_>,
+        file: &HandleFile<S>,
+        guard: &mut Guard<'_>,
+        _reply: Option<Reply>,
+    ) -> Fallible<S, Step<S>> {
+        check_open(guard, Complaint::ClosedStream)?;
+        check(file.writable, Complaint::TextNotWritable)?;
+        match std::mem::replace(&mut self.encoding, Encoding::Accepted) {
+            Encoding::Accepted => {
+                if let Some(step) = check_written(guard)? {
+                    return Ok(step);
+                }
+                return number(context, self.text.length(context) as u64);
+            }
+            Encoding::Begun(encoded, characters) => {
+                if let Some(error) = guard.take_error() {
+                    return Err(error.into());
+                }
+                match self.accept_plain(context, guard) {
+                    Some(Ok(())) => {}
+                    Some(Err(length)) => {
+                        self.encoding = Encoding::Begun(encoded, characters);
+                        return Ok(Step::AwaitWriter(Until::RoomFor(length)));
+                    }
+                    None => {
+                        self.encoding = Encoding::Begun(encoded, characters);
+                        // One slice after the other, with turns for other tasks between them.
+                        if characters > 0 {
+                            self.flush = !self.flush;
+                            if self.flush {
+                                return Ok(Step::Yield);
+                            }
+                        }
+                        return Ok(Step::Call);
+                    }
+                }
+            }
+            Encoding::Complete(encoded) => {
+                if let Some(error) = guard.take_error() {
+                    return Err(error.into());
+                }
+                if let Some(length) = self.accept(context, guard, encoded) {
+                    return Ok(Step::AwaitWriter(Until::RoomFor(length)));
+                }
+            }
+        }
+        // What was read before is no place to go on from.
+        if let Some(decoder) = guard.decoder() {
+            decoder.restart();
+        }
+        if self.flush
+            && let Some(step) = check_written(guard)?
+        {
+            return Ok(step);
+        }
+        number(context, self.text.length(context) as u64)
+    }
+
+    fn call(&mut self, context: S::Context<'_>, _guard: &mut Guard<'_>) -> Fallible<S, ()> {
+        if let Encoding::Begun(encoded, characters) = &mut self.encoding {
+            let (encoded, characters) = (std::mem::take(encoded), *characters);
+            self.encoding = self.encode(context, encoded, characters)?;
+        }
+        Ok(())
+    }
+}

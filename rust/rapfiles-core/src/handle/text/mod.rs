@@ -1,0 +1,7 @@
+//! What text files have beside their handles.
+
+mod foreign;
+mod state;
+
+pub use foreign::{Characters, Decoded, ForeignCodec, Target as TextTarget};
+pub use state::{Snapshot, TextSettings, TextState};

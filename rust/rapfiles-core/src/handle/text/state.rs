@@ -1,0 +1,111 @@
+//! How a text file treats its text, and where its decoder can go on from.
+
+use std::collections::TryReserveError;
+use std::sync::Mutex;
+
+use super::foreign::ForeignCodec;
+use crate::handle::decoder::LineEnds;
+use crate::handle::sink::Sink;
+use crate::memory::{copied, extend};
+use crate::runtime;
+use crate::text::{Codec, Newline};
+
+/// How a text file treats its text.
+#[derive(Debug, Clone, Copy)]
+pub struct TextSettings {
+    /// The codec, where the engine has it.
+    pub native: Option<Codec>,
+    /// As it was given to `open()`.
+    pub newline: Option<&'static str>,
+    /// Whether a line end that is written has everything flushed.
+    pub line_buffering: bool,
+    /// Whether what is written is handed to the buffer at once.
+    pub write_through: bool,
+    /// Whether long text may go through the caller's encoder in slices.
+    pub sliced: bool,
+}
+
+impl TextSettings {
+    /// What ends a line when reading.
+    pub fn line_ends(&self) -> LineEnds {
+        match self.newline {
+            None => LineEnds::Universal { translate: true },
+            Some("") => LineEnds::Universal { translate: false },
+            Some(newline) => LineEnds::Fixed(newline.as_bytes()),
+        }
+    }
+
+    /// What is written for a line feed, where that is something else.
+    pub(crate) fn written_newline(&self) -> Option<&'static str> {
+        match self.newline {
+            None if cfg!(windows) => Some("\r\n"),
+            Some(newline @ ("\r" | "\r\n")) => Some(newline),
+            _ => None,
+        }
+    }
+
+    /// The same, for the engine's encoder.
+    pub(crate) fn native_newline(&self) -> Newline {
+        match self.written_newline() {
+            Some("\r") => Newline::CarriageReturn,
+            Some(_) => Newline::CarriageReturnLineFeed,
+            None => Newline::Untouched,
+        }
+    }
+}
+
+/// The point from which a decoder of the caller's can go on to where it is: its state there, and what it was given since.
+pub struct Snapshot<S: Sink> {
+    /// The state.
+    pub state: <S::Codec as ForeignCodec<S>>::State,
+    /// The bytes.
+    pub input: Vec<u8>,
+}
+
+/// What a text file has beside its handle.
+pub struct TextState<S: Sink> {
+    settings: Mutex<TextSettings>,
+    snapshot: Mutex<Option<Snapshot<S>>>,
+    /// The caller's codec.
+    pub codec: S::Codec,
+}
+
+impl<S: Sink> TextState<S> {
+    /// That of a file with this codec.
+    pub fn new(settings: TextSettings, codec: S::Codec) -> Self {
+        Self { settings: Mutex::new(settings), snapshot: Mutex::new(None), codec }
+    }
+
+    /// The settings as they are now.
+    pub fn settings(&self) -> TextSettings {
+        *runtime::lock(&self.settings)
+    }
+
+    /// Changes the settings.
+    pub fn set(&self, change: impl FnOnce(&mut TextSettings)) {
+        change(&mut runtime::lock(&self.settings));
+    }
+
+    /// Sets the point from which the decoder can go on.
+    pub fn set_snapshot(&self, snapshot: Option<Snapshot<S>>) {
+        let before = std::mem::replace(&mut *runtime::lock(&self.snapshot), snapshot);
+        // Not under the lock: it may be the caller's code that runs then.
+        drop(before);
+    }
+
+    /// The decoder was given more since then; `false` where there is no such point.
+    pub(crate) fn extend_snapshot(&self, input: &[u8]) -> Result<bool, TryReserveError> {
+        match &mut *runtime::lock(&self.snapshot) {
+            Some(before) => extend(&mut before.input, input).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// A copy of that point.
+    pub(crate) fn snapshot(&self, context: S::Context<'_>) -> Result<Option<Snapshot<S>>, TryReserveError> {
+        let snapshot = runtime::lock(&self.snapshot);
+        let Some(before) = &*snapshot else { return Ok(None) };
+        let input = copied(&before.input)?;
+        Ok(Some(Snapshot { state: self.codec.same_state(context, &before.state), input }))
+    }
+}
