@@ -12,6 +12,7 @@ from support.fifo import Fifo
 _PREAMBLE = """
 import asyncio, multiprocessing, os, sys, warnings
 from concurrent.futures import ProcessPoolExecutor
+import rapfiles
 import trio, uvloop
 from rapfiles import AsyncPath
 from support.engine import under_way
@@ -29,8 +30,14 @@ async def use(name):
     assert await path.read_bytes() == b"content"
     assert "warm" in [entry.name async for entry in AsyncPath(folder).iterdir()]
     await asyncio.gather(*(path.stat() for _ in range(100))) if name.startswith("gather") else None
+    await open_in_a_thread()
     await path.unlink()
     return os.getpid()
+
+async def open_in_a_thread():
+    # Python code that may block has threads of its own.
+    async with rapfiles.open(os.path.join(folder, "warm"), "rb", opener=os.open) as file:
+        assert await file.read() == b"warm"
 
 def use_in_child(name):
     return asyncio.run(use(name))
@@ -39,6 +46,7 @@ async def warm():
     await AsyncPath(folder, "warm").write_bytes(b"warm")
     tasks = [asyncio.ensure_future(AsyncPath(fifo).read_bytes()) for _ in range(100 if busy else 0)]
     await under_way(len(tasks))
+    await open_in_a_thread()
     return tasks
 """
 

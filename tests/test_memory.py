@@ -11,11 +11,13 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux keep
 
 # Each operation in a child of its own, which has some memory, but not enough for the whole file.
 _PROGRAM = """
-import asyncio, faulthandler, os, resource, sys
+import asyncio, faulthandler, os, resource, sys, warnings
 from pathlib import Path
 import rapfiles
 from rapfiles import AsyncPath
 
+# That of faulthandler is a thread as well, says Python 3.15.
+warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
 folder = sys.argv[1]
 LINE, LINES, MOST = 1 << 20, 192, 160 << 20
 large, long, out = (os.path.join(folder, name) for name in ("large", "long", "out"))

@@ -23,10 +23,14 @@ fn ticket() -> Arc<Ticket> {
 }
 
 /// Waits as a loop would that has nothing else to do.
-fn outcome(ticket: &Ticket) -> Result<Outcome, Error> {
+fn end_of(ticket: &Ticket) {
     while !ticket.is_done() {
         std::thread::yield_now();
     }
+}
+
+fn outcome(ticket: &Ticket) -> Result<Outcome, Error> {
+    end_of(ticket);
     ticket.take().unwrap()
 }
 
@@ -216,5 +220,81 @@ fn what_is_done_alone_is_done_only_while_nobody_has_the_turn() {
     assert_eq!(handle.begin().unwrap().unwrap().available(), b"two\n");
     handle.orphan();
     assert!(alone().is_none());
+    fs::remove_dir_all(folder).unwrap();
+}
+
+/// A device that has no space left.
+fn full() -> Arc<Handle> {
+    open(Path::new("/dev/full"))
+}
+
+fn is_full<T>(result: Result<T, Error>) -> bool {
+    matches!(result, Err(Error::Os { code: libc::ENOSPC, .. }))
+}
+
+/// Has what is buffered written, which fails.
+fn write_in_vain(handle: &Handle, turn: &mut Turn) {
+    assert_eq!(turn.guard().unwrap().write(b"content"), Written::Accepted);
+    let waiting = ticket();
+    let job = turn.guard().unwrap().await_writer(&waiting, Until::Written).unwrap();
+    submit(handle, job);
+    outcome(&waiting).unwrap();
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_error_of_the_background_is_told_once() {
+    let handle = full();
+    let mut turn = turn(&handle);
+    write_in_vain(&handle, &mut turn);
+    assert!(is_full(turn.guard().unwrap().take_error().map_or(Ok(()), Err)));
+    assert!(turn.guard().unwrap().take_error().is_none());
+    // What was not written is tried again, as a synchronous file does it when it is closed.
+    drop(turn);
+    assert!(is_full(close(&handle)));
+    assert!(handle.is_closed() && close(&handle).is_ok());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn closing_tells_of_an_error_that_does_not_come_back() {
+    use std::os::fd::AsRawFd;
+    let folder = folder("once");
+    let handle = full();
+    let mut turn = turn(&handle);
+    write_in_vain(&handle, &mut turn);
+    // There is space again.
+    let file = fs::File::create(folder.join("file")).unwrap();
+    let descriptor = handle.descriptor().unwrap().unwrap();
+    // SAFETY: both are open, and the one that goes is the handle's, which notices nothing.
+    assert_eq!(unsafe { libc::dup2(file.as_raw_fd(), descriptor) }, descriptor);
+    drop(turn);
+    assert!(is_full(close(&handle)));
+    assert_eq!(fs::read(folder.join("file")).unwrap(), b"content");
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn closing_waits_for_whoever_is_at_work() {
+    let folder = folder("busy");
+    let content = vec![7; 3 * MEBIBYTE];
+    fs::write(folder.join("file"), &content).unwrap();
+    let handle = open(&folder.join("file"));
+    let mut reading = turn(&handle);
+    let task = reading.task(Task::Fill { at_least: content.len(), once: false }).unwrap();
+    let place = match handle.queue(&ticket()) {
+        Wish::Queued(place) => place,
+        Wish::Granted(_) => panic!("somebody reads"),
+    };
+    let read = submit(&handle, task);
+    end_of(&read);
+    assert!(!place.ticket().is_done() && !handle.is_closed());
+    assert_eq!(reading.guard().unwrap().available().len(), content.len());
+    drop(reading);
+    let mut turn = place.turn().unwrap();
+    let closing = submit(&handle, turn.task(Task::Close).unwrap());
+    end_of(&closing);
+    assert!(turn.resume().unwrap().1.unwrap().is_ok());
+    assert!(handle.is_closed());
     fs::remove_dir_all(folder).unwrap();
 }

@@ -162,6 +162,28 @@ mod tests {
     }
 
     #[test]
+    fn no_byte_is_lost_where_pieces_end() {
+        for length in [PIECE - 1, PIECE, PIECE + 1] {
+            let mut writer = Writer::new(None);
+            let content: Vec<u8> = (0..length * 2).map(|at| (at % 251) as u8).collect();
+            for part in [1, length - 1, length].iter().scan(0, |at, part| {
+                *at += part;
+                Some(&content[*at - part..*at])
+            }) {
+                writer.push(part);
+            }
+            assert_eq!(writer.unwritten(), content.len());
+            let mut written = Vec::new();
+            while let Some(piece) = writer.take() {
+                written.extend_from_slice(piece.bytes());
+                let length = piece.bytes().len();
+                writer.give_back(piece, length);
+            }
+            assert!(written == content, "pieces of {length}");
+        }
+    }
+
+    #[test]
     fn a_full_buffer_has_room_again_when_half_of_it_is_written() {
         let mut writer = Writer::new(None);
         writer.push(&vec![0; CAPACITY]);
