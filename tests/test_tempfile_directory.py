@@ -13,9 +13,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from rapfiles import AsyncPath
+from rapfiles import AsyncPath, _native
 from rapfiles.tempfile import AsyncTemporaryDirectory, TemporaryDirectory
-from rapfiles.tempfile._remove_tree import remove_tree
 from support import ground, process
 from support.leftovers import entries, no_warnings, nothing_left
 from support.loops import settle_garbage
@@ -200,37 +199,14 @@ def test_directories_exchanged_for_links_meanwhile(tmp_path: Path) -> None:
         attacker = threading.Thread(target=exchange, args=(folder,))
         attacker.start()
         try:
-            remove_tree(str(folder), ignore_errors=True)
+            _native.remove_tree_here(str(folder), True)
         finally:
             stop.set()
             attacker.join()
-        remove_tree(str(folder))
+        _native.remove_tree_here(str(folder), False)
         assert not folder.exists()
         for number in range(20):
             assert (victim / str(number) / "file").read_bytes() == b"precious"
-
-
-def test_a_directory_moved_elsewhere_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The way back up leads somewhere else: nothing is removed there."""
-    top, other = tmp_path / "top", tmp_path / "other"
-    (top / "a" / "b").mkdir(parents=True)
-    (other / "precious").mkdir(parents=True)
-    real = os.scandir
-
-    def moving(place: int) -> object:
-        if os.path.samestat(os.fstat(place), os.stat(top / "a" / "b")) and (top / "a" / "b").exists():
-            os.rename(top / "a" / "b", other / "b")
-        return real(place)
-
-    def moving_if_there(place: int) -> object:
-        return moving(place) if (top / "a" / "b").exists() else real(place)
-
-    monkeypatch.setattr(os, "scandir", moving_if_there)
-    with pytest.raises(OSError, match="being moved"):
-        remove_tree(str(top))
-    monkeypatch.undo()
-    assert (other / "precious").is_dir()
-    assert (other / "b").is_dir()
 
 
 _AS_NOBODY = """
@@ -305,19 +281,6 @@ def test_what_lacks_permissions_is_removed(tmp_path: Path) -> None:
         timeout=60,
     )
     assert (done.returncode, done.stdout) == (0, "done\n" * 2), done.stderr
-
-
-async def test_made_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """How it is removed where there are no descriptors of directories, as on Windows."""
-    monkeypatch.setattr("rapfiles.tempfile._remove_tree._BY_DESCRIPTOR", False)
-    victim = tmp_path / "victim"
-    victim.mkdir()
-    (victim / "file").write_bytes(b"precious")
-    async with TemporaryDirectory(dir=tmp_path) as path:
-        ground.build_varied(Path(path))
-        await (path / "victim").symlink_to(victim)
-    assert entries(tmp_path) == ["victim"]
-    assert (victim / "file").read_bytes() == b"precious"
 
 
 async def test_descriptors_do_not_run_out(tmp_path: Path) -> None:

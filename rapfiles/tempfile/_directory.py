@@ -8,6 +8,8 @@ import os
 import weakref
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
+import rapfiles._native as _native
+
 from .._path import AsyncPath
 from .._threads import run_sync
 from .._undoable import Undoable
@@ -15,7 +17,6 @@ from ._create import make_directory
 from ._leftover import Leftover
 from ._manager import TemporaryContextManager
 from ._names import AnyPath, naming
-from ._remove_tree import remove_tree
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -78,7 +79,7 @@ class AsyncTemporaryDirectory(Generic[Name_co]):
             if not await run_sync(os.path.lexists, self._text):
                 return
             self._leftover = leftover = _leftover(self._text, self._ignore_cleanup_errors)
-        await leftover.finish()
+        await leftover.finish(lambda: _native.remove_tree(self._text, self._ignore_cleanup_errors))
 
     async def __aenter__(self) -> AsyncPath:
         return self.path
@@ -102,7 +103,7 @@ def _representation(name: str | bytes) -> str:
 
 def _leftover(name: str | bytes, ignore_errors: bool) -> Leftover:
     text = os.fsdecode(name)
-    return Leftover(lambda: remove_tree(text, ignore_errors))
+    return Leftover(lambda: _native.remove_tree_here(text, ignore_errors))
 
 
 @overload

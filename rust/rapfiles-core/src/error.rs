@@ -46,6 +46,8 @@ pub enum Error {
     },
     /// There was no memory for what was asked for.
     OutOfMemory,
+    /// A directory that is being removed was moved elsewhere, where nothing is to be removed.
+    BeingMoved(Subject),
     /// This was begun before the process was forked, by the parent.
     Forked,
     /// The worker panicked: a defect of this library.

@@ -65,4 +65,5 @@ kinds! {
     // Of streams.
     Step,
     ListDirectory,
+    RemoveTree,
 }

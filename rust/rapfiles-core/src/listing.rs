@@ -60,7 +60,7 @@ impl Block {
         })
     }
 
-    fn push(&mut self, entry: Entry<'_>) -> Result<(), TryReserveError> {
+    pub(crate) fn push(&mut self, entry: Entry<'_>) -> Result<(), TryReserveError> {
         self.entries.try_reserve(1)?;
         extend(&mut self.names, entry.name)?;
         let file_type = entry.file_type.map_or(0, |file_type| file_type.0);

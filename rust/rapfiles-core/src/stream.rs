@@ -29,6 +29,8 @@ use crate::ticket::Ticket;
 /// How long a worker stays with a stream before other jobs have their turn: far less than what counts as stuck, and far
 /// more than it costs to come back.
 const STEP: Duration = Duration::from_millis(5);
+/// How often [`run_here`] asks whether to go on: as soon as a person who has pressed Ctrl-C expects something to happen.
+const HERE: Duration = Duration::from_millis(50);
 /// With so many batches ready, a source is not stepped any more.
 pub const MOST_READY: usize = 8;
 /// With fewer than so many left, it is stepped again.
@@ -156,16 +158,21 @@ impl Signals {
     }
 }
 
-/// Does all of a source's work in this thread, for a caller that has no loop.
+/// Does all of a source's work in this thread, for a caller that has no loop. `between` is asked every [`HERE`] whether to
+/// go on.
 ///
 /// # Errors
-/// The first one that a part reports.
-pub fn run_here<S: Source>(mut source: S, mut take: impl FnMut(S::Batch)) -> Result<(), Error> {
+/// The first one that a part reports, or that of `between`.
+pub fn run_here<S: Source, E: From<Error>>(
+    mut source: S,
+    mut take: impl FnMut(S::Batch),
+    mut between: impl FnMut() -> Result<(), E>,
+) -> Result<(), E> {
     let signals = Signals::new();
-    let slice = Slice { until: None, ordinal: 0, signals: &signals };
+    let mut until = runtime::now() + HERE;
     while let Claim::Part(mut part) = source.claim() {
         loop {
-            match part.step(&slice)? {
+            match part.step(&Slice { until: Some(until), ordinal: 0, signals: &signals })? {
                 Step::Batch(batch) => take(batch),
                 Step::Again => {}
                 Step::Last(batch) => {
@@ -173,9 +180,20 @@ pub fn run_here<S: Source>(mut source: S, mut take: impl FnMut(S::Batch)) -> Res
                     break;
                 }
             }
+            if runtime::now() >= until {
+                between()?;
+                until = runtime::now() + HERE;
+            }
         }
     }
     Ok(())
+}
+
+/// A step with a slice that is over as soon as something has been done.
+#[cfg(test)]
+pub(crate) fn step_shortly<P: Part>(part: &mut P) -> Result<Step<P::Batch>, Error> {
+    let signals = Signals::new();
+    part.step(&Slice { until: Some(runtime::now()), ordinal: 0, signals: &signals })
 }
 
 /// A part that has been claimed.

@@ -169,6 +169,10 @@ fn dropped(receiver: &Receiver<thread::ThreadId>) -> thread::ThreadId {
     receiver.recv_timeout(Duration::from_secs(60)).expect("it is dropped")
 }
 
+fn go_on() -> Result<(), Error> {
+    Ok(())
+}
+
 #[test]
 fn all_batches_come_once_and_in_order() {
     for workers in [1, 8] {
@@ -479,7 +483,7 @@ fn uneven(part: u64) -> Stepping<(u64, u64)> {
 fn the_order_of_the_parts_is_kept_however_they_are_stepped() {
     const PARTS: u64 = 3_000;
     let mut expected = Vec::new();
-    run_here(parts(Order::AsClaimed, (0..PARTS).map(uneven)), |batch| expected.push(batch)).unwrap();
+    run_here(parts(Order::AsClaimed, (0..PARTS).map(uneven)), |batch| expected.push(batch), go_on).unwrap();
     for (workers, order) in [(1, Order::AsClaimed), (8, Order::AsClaimed), (8, Order::AsReady)] {
         let (engine, consumer) = (engine(workers), Consumer::new());
         let mut stream = engine.stream(Lane::Unknown, parts(order, (0..PARTS).map(uneven)));
@@ -583,8 +587,28 @@ fn parts_may_be_found_on_the_way() {
         }
     }
     let mut count = 0;
-    run_here(growing(5), |_| count += 1).unwrap();
+    run_here(growing(5), |_| count += 1, go_on).unwrap();
     assert_eq!(count, 63);
+}
+
+#[test]
+fn work_in_this_thread_may_be_stopped() {
+    let endless = single(|slice| {
+        while !slice.is_over() {
+            std::hint::spin_loop();
+        }
+        Ok(Step::<()>::Again)
+    });
+    let mut asked = 0;
+    let stopped = run_here(
+        endless,
+        |()| {},
+        || {
+            asked += 1;
+            if asked == 3 { Err(io_error(4)) } else { Ok(()) }
+        },
+    );
+    assert_eq!(stopped.unwrap_err().code(), Some(4));
 }
 
 #[test]

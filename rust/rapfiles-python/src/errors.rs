@@ -10,6 +10,9 @@ use rapfiles_core::{Error, NativePath, Subject};
 use crate::once::intern;
 use crate::results;
 
+/// The same number on Linux, macOS and Windows.
+const EBUSY: i32 = 16;
+
 /// The paths of an operation, as the caller spelt them.
 pub(crate) struct Names {
     path: Option<Py<PyAny>>,
@@ -73,6 +76,14 @@ pub(crate) fn exception(py: Python<'_>, error: Error, names: &Names) -> PyErr {
             PyLookupError::new_err(format!("no such {kind}: {name}"))
         }
         Error::OutOfMemory => PyMemoryError::new_err(()),
+        Error::BeingMoved(subject) => {
+            let message = "Cannot remove a directory that is being moved";
+            let path = match &subject {
+                Subject::Other(path) => text(py, path).ok(),
+                _ => None,
+            };
+            PyOSError::new_err((EBUSY, message, path))
+        }
         Error::Forked => PyRuntimeError::new_err(
             "this was begun before the process was forked, and cannot be gone on with in the child",
         ),

@@ -45,6 +45,8 @@ mod _native {
     #[pymodule_export]
     use crate::functions::read::{read_bytes, read_text};
     #[pymodule_export]
+    use crate::functions::remove_tree::{remove_tree, remove_tree_here};
+    #[pymodule_export]
     use crate::functions::resolve::{home_directory, resolve};
     #[pymodule_export]
     use crate::functions::write::{write_bytes, write_text};

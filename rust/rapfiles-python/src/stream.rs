@@ -365,6 +365,11 @@ impl WholeWork {
         Self { name, items: Some(Box::new(items)), list, begun: false }
     }
 
+    /// An operation that returns `None` at the end.
+    pub(crate) fn doing(name: &'static str, items: impl Items + 'static) -> Self {
+        Self { name, items: Some(Box::new(items)), list: None, begun: false }
+    }
+
     pub(crate) fn name(&self) -> &'static str {
         self.name
     }

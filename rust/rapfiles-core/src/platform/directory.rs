@@ -1,16 +1,27 @@
 //! The system calls on directories, by descriptor, that all POSIX platforms share.
 
 use std::io;
-use std::os::fd::FromRawFd;
+use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 
 use super::calls::{self, OwnedFd};
-use super::{DirectoryReader, NativePath, checked};
+use super::{DirectoryReader, NativePath, checked, metadata_of_fd};
 use crate::metadata::FileType;
+
+/// All that an owner can be given.
+const ALL_PERMISSIONS: libc::mode_t = 0o700;
+
+/// Opens a directory. Without O_DIRECTORY a FIFO would be waited for.
+fn open(directory: RawFd, name: *const libc::c_char, flags: libc::c_int) -> io::Result<OwnedFd> {
+    let flags = flags | libc::O_DIRECTORY | libc::O_NONBLOCK | libc::O_CLOEXEC;
+    // SAFETY: the name is a C string.
+    let fd = checked(|| unsafe { libc::openat(directory, name, flags) })?;
+    // SAFETY: the descriptor is new and nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
 
 impl DirectoryReader {
     /// Opens a directory, as `opendir(3)` does.
     pub(crate) fn open(path: &NativePath) -> io::Result<Self> {
-        // Without O_DIRECTORY a FIFO would be waited for.
         let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NONBLOCK | libc::O_CLOEXEC;
         // SAFETY: the path is a C string.
         let fd = checked(|| unsafe { calls::open(path.as_ptr(), flags) })?;
@@ -22,4 +33,109 @@ impl DirectoryReader {
 /// The type that a `d_type` stands for, if it says one: the bits that a mode has for it, as `DTTOIF` of `<dirent.h>` has it.
 pub(crate) fn file_type_of(d_type: u8) -> Option<FileType> {
     (d_type != libc::DT_UNKNOWN).then(|| FileType(u32::from(d_type) << 12))
+}
+
+/// An open directory: its entries are reached by it, whatever happens to its path meanwhile.
+#[derive(Debug)]
+pub(crate) struct Directory(OwnedFd);
+
+impl Directory {
+    /// Opens the directory of this name, never what a link of this name leads to.
+    pub(crate) fn open(name: &NativePath, inside: Option<&Self>) -> io::Result<Self> {
+        open(descriptor(inside), name.as_ptr(), libc::O_RDONLY | libc::O_NOFOLLOW).map(Self)
+    }
+
+    /// Opens the directory that it is in.
+    pub(crate) fn above(&self) -> io::Result<Self> {
+        open(self.0.as_raw_fd(), c"..".as_ptr(), libc::O_RDONLY).map(Self)
+    }
+
+    /// What tells it from every other directory: its device and inode.
+    pub(crate) fn identity(&self) -> io::Result<(u64, u128)> {
+        metadata_of_fd(self.0.as_raw_fd()).map(|metadata| (metadata.device, metadata.inode))
+    }
+
+    /// Reads what is in it.
+    pub(crate) fn reader(&self) -> io::Result<DirectoryReader> {
+        // SAFETY: no memory is involved.
+        let fd = checked(|| unsafe { calls::fcntl(self.0.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 0) })?;
+        // SAFETY: the descriptor is new and nobody else's.
+        DirectoryReader::new(unsafe { OwnedFd::from_raw_fd(fd) })
+    }
+
+    /// Whether an entry is a directory itself, not a link to one.
+    pub(crate) fn has_directory(&self, name: &NativePath) -> io::Result<bool> {
+        let metadata = super::fill_metadata(|stat| {
+            let (fd, flags) = (self.0.as_raw_fd(), libc::AT_SYMLINK_NOFOLLOW);
+            // SAFETY: the name is a C string and `stat` has room for the result.
+            checked(|| unsafe { calls::fstatat(fd, name.as_ptr(), stat, flags) })
+        })?;
+        Ok(metadata.is_directory())
+    }
+
+    /// Removes an entry that is no directory.
+    pub(crate) fn unlink(&self, name: &NativePath) -> io::Result<()> {
+        // SAFETY: the name is a C string.
+        checked(|| unsafe { libc::unlinkat(self.0.as_raw_fd(), name.as_ptr(), 0) }).map(drop)
+    }
+
+    /// Removes an empty directory.
+    pub(crate) fn remove(name: &NativePath, inside: Option<&Self>) -> io::Result<()> {
+        // SAFETY: the name is a C string.
+        checked(|| unsafe { libc::unlinkat(descriptor(inside), name.as_ptr(), libc::AT_REMOVEDIR) }).map(drop)
+    }
+
+    /// Gives its owner every permission on it.
+    pub(crate) fn permit(&self) -> io::Result<()> {
+        // SAFETY: no memory is involved.
+        checked(|| unsafe { libc::fchmod(self.0.as_raw_fd(), ALL_PERMISSIONS) }).map(drop)
+    }
+
+    /// Gives the owner of a directory that could not be opened every permission on it, but never on what a link leads to.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn permit_entry(name: &NativePath, inside: Option<&Self>) -> io::Result<()> {
+        // fchmodat(2) follows links, but the descriptor of a directory is none: see proc(5).
+        let found = open(descriptor(inside), name.as_ptr(), libc::O_PATH | libc::O_NOFOLLOW)?;
+        let path = format!("/proc/self/fd/{}", found.as_raw_fd());
+        super::change_mode(&NativePath::from_vec(path.into_bytes())?, ALL_PERMISSIONS, true)
+    }
+
+    /// Gives the owner of a directory that could not be opened every permission on it, but never on what a link leads to.
+    #[cfg(target_os = "macos")]
+    pub(crate) fn permit_entry(name: &NativePath, inside: Option<&Self>) -> io::Result<()> {
+        let (fd, flags) = (descriptor(inside), libc::AT_SYMLINK_NOFOLLOW);
+        // SAFETY: the name is a C string.
+        checked(|| unsafe { libc::fchmodat(fd, name.as_ptr(), ALL_PERMISSIONS, flags) }).map(drop)
+    }
+}
+
+fn descriptor(directory: Option<&Directory>) -> RawFd {
+    directory.map_or(libc::AT_FDCWD, |directory| directory.0.as_raw_fd())
+}
+
+/// The path of what has these names, each in the directory before it.
+pub(crate) fn joined<'a>(names: impl Iterator<Item = &'a NativePath>) -> Option<NativePath> {
+    let mut path = Vec::new();
+    for name in names {
+        if !path.is_empty() && !path.ends_with(b"/") {
+            path.push(b'/');
+        }
+        path.extend_from_slice(name.to_bytes());
+    }
+    NativePath::from_vec(path).ok()
+}
+
+/// The name of an entry, as a call wants it.
+pub(crate) fn native_name(name: &[u8]) -> Option<NativePath> {
+    NativePath::from_vec(name.to_vec()).ok()
+}
+
+/// Whether an error code is one that Python raises as `PermissionError`.
+pub(crate) fn is_refused(code: i32) -> bool {
+    matches!(code, libc::EACCES | libc::EPERM)
+}
+
+/// Whether something else than a directory was found where one was to be opened.
+pub(crate) fn is_no_directory(code: i32) -> bool {
+    matches!(code, libc::ENOTDIR | libc::ELOOP)
 }

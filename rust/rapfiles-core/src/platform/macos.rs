@@ -212,3 +212,15 @@ impl Drop for DirectoryReader {
         unsafe { libc::closedir(self.0) };
     }
 }
+
+/// Takes away the flags by which its owner has kept a file from being changed or removed: see chflags(2).
+pub(crate) fn clear_flags(path: &NativePath) -> io::Result<()> {
+    const KEEPING: u32 = libc::UF_IMMUTABLE | libc::UF_APPEND | UF_NOUNLINK;
+    /// In `<sys/stat.h>` as a comment only, but the kernel and Python know it.
+    const UF_NOUNLINK: u32 = 0x10;
+    if super::metadata(path, false)?.flags & KEEPING == 0 {
+        return Ok(());
+    }
+    // SAFETY: the path is a C string.
+    checked(|| unsafe { libc::lchflags(path.as_ptr(), 0) }).map(drop)
+}

@@ -19,10 +19,13 @@ mod unsupported;
 pub(crate) use access::{access, change_mode, set_times};
 pub(crate) use descriptor::{
     FROM_END, FROM_HERE, FROM_START, adopt, appends, descriptor, into_descriptor, is_terminal, only_reads,
-    open_file, read, seek, set_length, synchronise, wait_to_read, wait_to_write, would_block, write,
-    write_at,
+    open_file, read, seek, set_blocking, set_length, synchronise, wait_to_read, wait_to_write, would_block,
+    write, write_at,
 };
-pub(crate) use directory::{DirectoryReader, make_directory, remove_directory};
+pub(crate) use directory::{
+    Directory, DirectoryReader, clear_flags, is_no_directory, is_refused, joined, make_directory,
+    native_name, remove_directory,
+};
 pub(crate) use entry::{rename, unlink};
 pub(crate) use errors::{BAD_DESCRIPTOR, EIO, IS_A_DIRECTORY, NO_THREAD, is_not_found, means_missing};
 pub use event::EventSignal;

@@ -8,5 +8,6 @@ pub(crate) mod metadata;
 pub(crate) mod open;
 pub(crate) mod ownership;
 pub(crate) mod read;
+pub(crate) mod remove_tree;
 pub(crate) mod resolve;
 pub(crate) mod write;

@@ -1,14 +1,15 @@
 //! Directories: making, removing and listing them.
 
 use std::collections::TryReserveError;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
 use std::os::windows::ffi::OsStringExt;
 use std::ptr;
 
 use windows_sys::Win32::Foundation::{
-    ERROR_FILE_NOT_FOUND, ERROR_NO_MORE_FILES, HANDLE, INVALID_HANDLE_VALUE, LocalFree,
+    ERROR_ACCESS_DENIED, ERROR_BAD_PATHNAME, ERROR_DIRECTORY, ERROR_FILE_NOT_FOUND, ERROR_NO_MORE_FILES,
+    ERROR_PATH_NOT_FOUND, HANDLE, INVALID_HANDLE_VALUE, LocalFree,
 };
 use windows_sys::Win32::Security::Authorization::{
     ConvertStringSecurityDescriptorToSecurityDescriptorW, SDDL_REVISION_1,
@@ -19,10 +20,11 @@ use windows_sys::Win32::Storage::FileSystem::{
     FindClose, FindExInfoBasic, FindExSearchNameMatch, FindFirstFileExW, FindNextFileW, RemoveDirectoryW,
     WIN32_FIND_DATAW,
 };
+use windows_sys::Win32::System::SystemServices::IO_REPARSE_TAG_MOUNT_POINT;
 use windows_sys::w;
 
 use super::NativePath;
-use super::errors::{checked, code};
+use super::errors::{checked, code, error};
 use super::lexical::is_separator;
 use crate::listing::Entry;
 use crate::metadata::FileType;
@@ -138,6 +140,103 @@ fn file_type_of(found: &WIN32_FIND_DATAW) -> Option<FileType> {
         attributes if attributes & FILE_ATTRIBUTE_DIRECTORY != 0 => Some(FileType::DIRECTORY),
         _ => Some(FileType::REGULAR),
     }
+}
+
+/// A directory, by its path: Windows keeps one that is in use from being exchanged, and what is opened here is no link.
+#[derive(Debug)]
+pub(crate) struct Directory(NativePath);
+
+impl Directory {
+    /// The directory of this name, never what a link of this name leads to.
+    pub(crate) fn open(name: &NativePath, inside: Option<&Self>) -> io::Result<Self> {
+        let path = path_of(name, inside)?;
+        if is_directory(&path)? { Ok(Self(path)) } else { Err(error(ERROR_DIRECTORY)) }
+    }
+
+    /// The directory that it is in.
+    pub(crate) fn above(&self) -> io::Result<Self> {
+        super::parent(&self.0).map(Self).ok_or_else(|| error(ERROR_PATH_NOT_FOUND))
+    }
+
+    /// What tells it from every other directory: its volume and number.
+    pub(crate) fn identity(&self) -> io::Result<(u64, u128)> {
+        super::metadata(&self.0, false).map(|metadata| (metadata.device, metadata.inode))
+    }
+
+    /// Reads what is in it.
+    pub(crate) fn reader(&self) -> io::Result<DirectoryReader> {
+        DirectoryReader::open(&self.0)
+    }
+
+    /// Whether an entry is a directory itself, not a link to one.
+    pub(crate) fn has_directory(&self, name: &NativePath) -> io::Result<bool> {
+        is_directory(&path_of(name, Some(self))?)
+    }
+
+    /// Removes an entry that is no directory.
+    pub(crate) fn unlink(&self, name: &NativePath) -> io::Result<()> {
+        super::unlink(&path_of(name, Some(self))?)
+    }
+
+    /// Removes an empty directory.
+    pub(crate) fn remove(name: &NativePath, inside: Option<&Self>) -> io::Result<()> {
+        remove_directory(&path_of(name, inside)?)
+    }
+
+    /// Gives its owner every permission on it.
+    pub(crate) fn permit(&self) -> io::Result<()> {
+        super::change_mode(&self.0, OWNER_ONLY, false)
+    }
+
+    /// Gives the owner of a directory that could not be opened every permission on it.
+    pub(crate) fn permit_entry(name: &NativePath, inside: Option<&Self>) -> io::Result<()> {
+        super::change_mode(&path_of(name, inside)?, OWNER_ONLY, false)
+    }
+}
+
+/// Takes away the attribute that keeps a file from being removed.
+pub(crate) fn clear_flags(path: &NativePath) -> io::Result<()> {
+    super::change_mode(path, OWNER_ONLY, false)
+}
+
+fn path_of(name: &NativePath, inside: Option<&Directory>) -> io::Result<NativePath> {
+    let names = inside.map(|directory| &directory.0).into_iter().chain([name]);
+    joined(names).ok_or_else(|| error(ERROR_BAD_PATHNAME))
+}
+
+/// A junction is a directory too, but what it leads to is elsewhere.
+fn is_directory(path: &NativePath) -> io::Result<bool> {
+    let metadata = super::metadata(path, false)?;
+    Ok(metadata.is_directory() && metadata.reparse_tag != IO_REPARSE_TAG_MOUNT_POINT)
+}
+
+/// The path of what has these names, each in the directory before it.
+pub(crate) fn joined<'a>(names: impl Iterator<Item = &'a NativePath>) -> Option<NativePath> {
+    let mut path = Vec::new();
+    for name in names {
+        if path.last().is_some_and(|unit| !is_separator(*unit)) {
+            path.push(u16::from(b'\\'));
+        }
+        path.extend_from_slice(name.units());
+    }
+    NativePath::from_wide(path)
+}
+
+/// The name of an entry, as a call wants it.
+pub(crate) fn native_name(name: &[u8]) -> Option<NativePath> {
+    // SAFETY: it is a name that a reader has given.
+    let name = unsafe { OsStr::from_encoded_bytes_unchecked(name) };
+    NativePath::from_os_string(name.to_owned()).ok()
+}
+
+/// Whether an error code is one that Python raises as `PermissionError`.
+pub(crate) fn is_refused(code: i32) -> bool {
+    code.cast_unsigned() == ERROR_ACCESS_DENIED
+}
+
+/// Whether something else than a directory was found where one was to be opened.
+pub(crate) fn is_no_directory(code: i32) -> bool {
+    code.cast_unsigned() == ERROR_DIRECTORY
 }
 
 /// The pattern that matches every name in a directory.

@@ -1,0 +1,406 @@
+//! Removing a directory with everything in it, without ever following a link out of it.
+//!
+//! Everything is done by descriptor, relative to a directory that was opened as such: neither a link that takes the place
+//! of a directory meanwhile nor another directory that does can mislead it. Only one directory is open at a time, however
+//! deep the tree; the way back up leads through `..`, and only to the directory that it came from.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io;
+
+use crate::engine::Engine;
+use crate::error::{Error, Subject};
+use crate::kind::Kind;
+use crate::listing::Block;
+use crate::metadata::FileType;
+use crate::platform::{self, Directory, DirectoryReader, NativePath};
+use crate::stream::{Part, Single, Slice, Step, Stream, run_here};
+
+/// A directory on the way from the top to the one being emptied.
+#[derive(Debug)]
+struct Level {
+    name: NativePath,
+    identity: (u64, u128),
+    /// Until all of its entries are known: some file systems pass over some when others are removed meanwhile.
+    reader: Option<DirectoryReader>,
+    found: VecDeque<Block>,
+    /// How many of the first block have been seen to.
+    at: usize,
+    /// Directories in it.
+    waiting: Vec<NativePath>,
+}
+
+/// A removal: the only part of its stream, which yields nothing.
+#[derive(Debug)]
+pub struct RemoveTree {
+    /// What is to be removed; gone when that has begun.
+    top: Option<NativePath>,
+    /// Whether what cannot be removed is left without saying so.
+    ignore_errors: bool,
+    levels: Vec<Level>,
+    /// The last of the levels, the directory being emptied.
+    here: Option<Directory>,
+}
+
+impl RemoveTree {
+    fn new(path: NativePath, ignore_errors: bool) -> Self {
+        Self { top: Some(path), ignore_errors, levels: Vec::new(), here: None }
+    }
+
+    /// Opens a directory, the next to be emptied.
+    fn enter(&mut self, name: NativePath) -> Result<(), Error> {
+        let opened = Directory::open(&name, self.here.as_ref()).or_else(|error| {
+            if !is(&error, platform::is_refused) {
+                return Err(error);
+            }
+            self.clear_flags(Some(&name))?;
+            Directory::permit_entry(&name, self.here.as_ref())?;
+            Directory::open(&name, self.here.as_ref())
+        });
+        let directory = match opened {
+            Ok(directory) => directory,
+            Err(error) if is(&error, platform::is_not_found) => return Ok(()),
+            // Something took its place.
+            Err(error) if self.here.is_some() && is(&error, platform::is_no_directory) => {
+                return self.unlink(&name);
+            }
+            Err(error) => return self.failed(&error, Some(&name)),
+        };
+        let opened = directory.identity().and_then(|identity| Ok((identity, directory.reader()?)));
+        let (identity, reader) = match opened {
+            Ok(opened) => opened,
+            Err(error) => return self.failed(&error, Some(&name)),
+        };
+        self.here = Some(directory);
+        let reader = Some(reader);
+        self.levels.push(Level {
+            name,
+            identity,
+            reader,
+            found: VecDeque::new(),
+            at: 0,
+            waiting: Vec::new(),
+        });
+        Ok(())
+    }
+
+    /// Reads some of what is in the directory.
+    fn read(&mut self, mut reader: DirectoryReader) -> Result<(), Error> {
+        let mut block = Block::default();
+        let goes_on = reader.read(&mut |entry| block.push(entry));
+        if let Some(level) = self.levels.last_mut() {
+            if !block.is_empty() {
+                level.found.push_back(block);
+            }
+            if matches!(goes_on, Ok(true)) {
+                level.reader = Some(reader);
+            }
+        }
+        goes_on.map(drop).or_else(|error| self.failed(&error, None))
+    }
+
+    /// The next entry of the directory that has not been seen to, and its type.
+    fn next_entry(&mut self) -> Option<(NativePath, Option<FileType>)> {
+        let level = self.levels.last_mut()?;
+        loop {
+            let block = level.found.front()?;
+            if let Some(entry) = block.get(level.at) {
+                level.at += 1;
+                match platform::native_name(entry.name) {
+                    Some(name) => return Some((name, entry.file_type)),
+                    None => continue,
+                }
+            }
+            level.at = 0;
+            level.found.pop_front();
+        }
+    }
+
+    /// Removes an entry, unless it is a directory, which has to be emptied first.
+    fn see_to(&mut self, name: NativePath, file_type: Option<FileType>) -> Result<(), Error> {
+        let is_directory = match file_type {
+            Some(file_type) => file_type == FileType::DIRECTORY,
+            None => self.here.as_ref().is_some_and(|here| here.has_directory(&name).unwrap_or(false)),
+        };
+        if !is_directory {
+            return self.unlink(&name);
+        }
+        if let Some(level) = self.levels.last_mut() {
+            level.waiting.push(name);
+        }
+        Ok(())
+    }
+
+    /// Goes up, and removes the directory that is empty now.
+    fn leave(&mut self) -> Result<(), Error> {
+        let Some(here) = self.here.take() else { return Ok(()) };
+        let Some(expected) = self.levels.len().checked_sub(2).map(|above| self.levels[above].identity) else {
+            let Some(top) = self.levels.pop() else { return Ok(()) };
+            return self.attempt(&top.name, Directory::remove);
+        };
+        let above = here.above().or_else(|error| {
+            if is(&error, platform::is_refused) {
+                here.permit()?;
+                return here.above();
+            }
+            Err(error)
+        });
+        match above.and_then(|above| Ok((above.identity()?, above))) {
+            Ok((identity, above)) if identity == expected => {
+                self.here = Some(above);
+                let Some(left) = self.levels.pop() else { return Ok(()) };
+                self.attempt(&left.name, Directory::remove)
+            }
+            // It was moved elsewhere, where nothing is to be removed: there is no way back.
+            found => {
+                let subject = self.subject(None);
+                self.levels.clear();
+                match found {
+                    _ if self.ignore_errors => Ok(()),
+                    Ok(_) => Err(Error::BeingMoved(subject)),
+                    Err(error) => Err(Error::new(&error, subject)),
+                }
+            }
+        }
+    }
+
+    fn unlink(&mut self, name: &NativePath) -> Result<(), Error> {
+        self.attempt(name, |name, inside| inside.map_or(Ok(()), |here| here.unlink(name)))
+    }
+
+    /// Removes an entry, if need be after giving its directory and itself what permits it. What has vanished is as good as
+    /// removed.
+    fn attempt(
+        &mut self,
+        name: &NativePath,
+        remove: impl Fn(&NativePath, Option<&Directory>) -> io::Result<()>,
+    ) -> Result<(), Error> {
+        let removed = remove(name, self.here.as_ref()).or_else(|error| {
+            if !is(&error, platform::is_refused) {
+                return Err(error);
+            }
+            if let Some(here) = &self.here {
+                here.permit()?;
+                self.clear_flags(None)?;
+            }
+            self.clear_flags(Some(name))?;
+            remove(name, self.here.as_ref())
+        });
+        match removed {
+            Ok(()) => Ok(()),
+            Err(error) if is(&error, platform::is_not_found) => Ok(()),
+            Err(error) => self.failed(&error, Some(name)),
+        }
+    }
+
+    /// Takes away what keeps even the owner from removing something, on the systems that have such flags and attributes.
+    ///
+    /// There is no way to do it by descriptor. All that a link in place of a directory could gain is that another file of
+    /// the same owner loses such a flag.
+    fn clear_flags(&self, name: Option<&NativePath>) -> io::Result<()> {
+        self.path(name).map_or(Ok(()), |path| platform::clear_flags(&path))
+    }
+
+    /// The path of the directory that is being emptied, or of an entry of it: put together only when it is needed.
+    fn path(&self, name: Option<&NativePath>) -> Option<NativePath> {
+        platform::joined(self.levels.iter().map(|level| &level.name).chain(name))
+    }
+
+    fn subject(&self, name: Option<&NativePath>) -> Subject {
+        self.path(name).map_or(Subject::Nothing, Subject::Other)
+    }
+
+    fn failed(&self, error: &io::Error, name: Option<&NativePath>) -> Result<(), Error> {
+        if self.ignore_errors { Ok(()) } else { Err(Error::new(error, self.subject(name))) }
+    }
+}
+
+fn is(error: &io::Error, kind: fn(i32) -> bool) -> bool {
+    error.raw_os_error().is_some_and(kind)
+}
+
+impl Part for RemoveTree {
+    type Batch = Infallible;
+
+    fn step(&mut self, slice: &Slice<'_>) -> Result<Step<Infallible>, Error> {
+        loop {
+            if let Some(top) = self.top.take() {
+                self.enter(top)?;
+            } else if let Some(level) = self.levels.last_mut() {
+                if let Some(reader) = level.reader.take() {
+                    self.read(reader)?;
+                } else if let Some((name, file_type)) = self.next_entry() {
+                    self.see_to(name, file_type)?;
+                    slice.count(1);
+                } else if let Some(name) = self.levels.last_mut().and_then(|level| level.waiting.pop()) {
+                    self.enter(name)?;
+                } else {
+                    self.leave()?;
+                }
+            } else {
+                return Ok(Step::Last(None));
+            }
+            if slice.is_over() {
+                return Ok(Step::Again);
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// Removes a directory with everything in it. Where there is none, nothing happens; where there is something else, such
+    /// as a link to one, that is an error. What lacks permissions, or is kept by flags of its owner's, is given them.
+    pub fn remove_tree(&self, path: NativePath, ignore_errors: bool) -> Stream<Single<RemoveTree>> {
+        let lane = self.lane(&path);
+        Stream::new(self, lane, Kind::RemoveTree, Single::new(RemoveTree::new(path, ignore_errors)))
+    }
+}
+
+/// Does the same in this thread. `between` is asked now and then whether to go on.
+///
+/// # Errors
+/// When something cannot be removed and errors are not to be ignored; that of `between`.
+pub fn remove_tree<E: From<Error>>(
+    path: NativePath,
+    ignore_errors: bool,
+    between: impl FnMut() -> Result<(), E>,
+) -> Result<(), E> {
+    let removal = Single::new(RemoveTree::new(path, ignore_errors));
+    run_here(removal, |never: Infallible| match never {}, between)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    use super::*;
+    use crate::stream::step_shortly;
+
+    fn remove_tree(path: NativePath, ignore_errors: bool) -> Result<(), Error> {
+        super::remove_tree(path, ignore_errors, || Ok(()))
+    }
+
+    fn native(path: &Path) -> NativePath {
+        NativePath::from_vec(path.as_os_str().as_bytes().to_vec()).unwrap()
+    }
+
+    /// Goes on, one small step after the other, until so many directories have been entered.
+    fn enter(removal: &mut RemoveTree, depth: usize) {
+        while removal.levels.len() < depth {
+            assert!(matches!(step_shortly(removal), Ok(Step::Again)));
+        }
+    }
+
+    fn finish(removal: &mut RemoveTree) -> Result<(), Error> {
+        loop {
+            if let Step::Last(_) = step_shortly(removal)? {
+                return Ok(());
+            }
+        }
+    }
+
+    #[test]
+    fn everything_goes_in_any_number_of_steps() {
+        let folder = tempfile::tempdir().unwrap();
+        let (top, outside) = (folder.path().join("top"), folder.path().join("outside"));
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("file"), b"precious").unwrap();
+        for small in [false, true] {
+            for number in 0..30 {
+                let deep = top.join(format!("{number}/a/b"));
+                fs::create_dir_all(&deep).unwrap();
+                fs::write(deep.join("file"), b"").unwrap();
+                symlink(&outside, top.join(format!("{number}/link"))).unwrap();
+                symlink("nowhere", deep.join("dangling")).unwrap();
+            }
+            let mut removal = RemoveTree::new(native(&top), false);
+            if small {
+                finish(&mut removal).unwrap();
+            } else {
+                remove_tree(native(&top), false).unwrap();
+            }
+            assert!(!top.exists());
+            assert_eq!(fs::read(outside.join("file")).unwrap(), b"precious");
+        }
+        remove_tree(native(&top), false).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_is_moved_elsewhere_is_not_followed_there() {
+        for ignore_errors in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let (top, other) = (folder.path().join("top"), folder.path().join("other"));
+            fs::create_dir_all(top.join("a/b")).unwrap();
+            fs::create_dir_all(other.join("precious")).unwrap();
+            let mut removal = RemoveTree::new(native(&top), ignore_errors);
+            enter(&mut removal, 3);
+            fs::rename(top.join("a/b"), other.join("b")).unwrap();
+            match finish(&mut removal) {
+                Err(Error::BeingMoved(Subject::Other(path))) if !ignore_errors => {
+                    assert_eq!(path, native(&top.join("a/b")));
+                }
+                ended => assert!(ended.is_ok() && ignore_errors, "{ended:?}"),
+            }
+            assert!(other.join("precious").is_dir() && other.join("b").is_dir());
+            assert!(top.join("a").is_dir());
+        }
+    }
+
+    #[test]
+    fn a_link_in_place_of_a_directory_is_removed_and_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (top, victim) = (folder.path().join("top"), folder.path().join("victim"));
+        for path in [&top, &victim] {
+            fs::create_dir_all(path.join("a/b")).unwrap();
+            fs::write(path.join("a/b/file"), b"content").unwrap();
+        }
+        let mut removal = RemoveTree::new(native(&top), false);
+        enter(&mut removal, 1);
+        while removal.levels[0].waiting.is_empty() {
+            assert!(matches!(step_shortly(&mut removal), Ok(Step::Again)));
+        }
+        // It has been seen that this is a directory.
+        fs::rename(top.join("a"), folder.path().join("aside")).unwrap();
+        symlink(victim.join("a"), top.join("a")).unwrap();
+        finish(&mut removal).unwrap();
+        assert!(!top.exists());
+        assert_eq!(fs::read(victim.join("a/b/file")).unwrap(), b"content");
+    }
+
+    #[test]
+    fn another_directory_in_the_place_of_one_is_emptied_as_such() {
+        let folder = tempfile::tempdir().unwrap();
+        let (top, aside) = (folder.path().join("top"), folder.path().join("aside"));
+        fs::create_dir_all(top.join("a/b")).unwrap();
+        let mut removal = RemoveTree::new(native(&top), true);
+        enter(&mut removal, 2);
+        fs::rename(top.join("a"), &aside).unwrap();
+        fs::create_dir_all(top.join("a/new")).unwrap();
+        // What is open is emptied, but is not where it was: nothing outside of it is touched.
+        finish(&mut removal).unwrap();
+        assert!(aside.is_dir() && top.join("a/new").is_dir());
+    }
+
+    #[test]
+    fn what_cannot_be_removed_is_told_or_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, b"").unwrap();
+        let link = folder.path().join("link");
+        symlink(folder.path(), &link).unwrap();
+        for path in [&file, &link] {
+            match remove_tree(native(path), false) {
+                Err(Error::Os { code, subject: Subject::Other(named) }) => {
+                    assert!(platform::is_no_directory(code));
+                    assert_eq!(named, native(path));
+                }
+                other => panic!("{other:?}"),
+            }
+            remove_tree(native(path), true).unwrap();
+            assert!(path.symlink_metadata().is_ok());
+        }
+    }
+}
