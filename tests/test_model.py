@@ -31,7 +31,7 @@ from support.model.program import Program
 from support.model.shortening import shortened
 
 SEED = os.environ.get("RAPFILES_SEED", "2")
-PROGRAMS = effort.times(120, everything=750, variable="RAPFILES_MODEL_PROGRAMS")
+PROGRAMS = effort.times(240, everything=1500, variable="RAPFILES_MODEL_PROGRAMS")
 SOAK = float(os.environ.get("RAPFILES_SOAK", "0"))
 # How often a program is played to see whether it fails, and for how long a failing one is shortened.
 TRIES = 12

@@ -52,8 +52,11 @@ class Generator:
         return Cancel(self.random.randrange(operations), turns, seconds)
 
     def program(self) -> Program:
-        if self.chance(0.1):
+        kind = self.random.random()
+        if kind < 0.2:
             return self._limited()
+        if kind < 0.75:
+            return self._heavy()
         files = tuple(self._file() for _ in range(self.random.choice([1, 1, 1, 2, 2, 3])))
         folders = self.random.choice([0, 0, 1, 1, 2])
         rounds = [self._round(files, folders) for _ in range(self.random.randint(3, 10))]
@@ -261,6 +264,53 @@ class Generator:
             case _:
                 return Op(target, what, (name,))
 
+    def _heavy(self) -> Program:
+        """One file, and operations that take several steps, of which most are cancelled in the middle."""
+        text = self.chance(0.4)
+        mode = self.random.choice(["r", "r", "r+", "r+", "w+"]) + ("" if text else "b")
+        keywords: dict[str, Any] = {"mode": mode, "buffering": self.random.choice([-1, -1, -1, 0, 5000])}
+        if text:
+            encoding = self.random.choice(["utf-8", "utf-8", "latin-1", "cp1252", "shift_jis"])
+            keywords |= {"buffering": -1, "encoding": encoding, "newline": self.random.choice(NEWLINES)}
+            keywords["errors"] = None if mode == "r" else "surrogateescape"
+        self.key += 1
+        content = Data(self.key, self.random.choice([300_000, 700_000, 1_500_000]), lines=self.chance(0.8))
+        ending = self.random.choice(["close", self.cancel(1), "drop"])
+        file = File(tuple(keywords.items()), content, (), ending)
+        rounds = [self._heavy_round(file) for _ in range(self.random.randint(6, 14))]
+        return Program((file,), 0, tuple(rounds))
+
+    def _heavy_round(self, file: File) -> Round:
+        groups = ["reading"] * 3 + (["writing"] if file.writable else [])
+        group = "free" if not file.text else self.random.choice(groups)
+        tasks = []
+        for _ in range(self.random.choice([1, 1, 2, 3])):
+            name = self.random.choice(["read"] * 3 + ["seek", "write"])
+            if (group == "reading" or not file.writable) and name == "write":
+                name = self.random.choice(["readlines", "readline", "tell"])
+            elif group == "writing" and name == "read":
+                name = self.random.choice(["write", "write", "flush"])
+            elif name == "read" and not file.text and self.chance(0.3):
+                name = "readinto"
+            size = self._near(THRESHOLDS[3:7]) if self.chance(0.7) else self.size()
+            arguments: tuple[Any, ...] = (size,)
+            if name == "write":
+                data = self.data()
+                # What can change goes another way than what cannot.
+                arguments = (replace(data, size=size, form=self.random.choice(["bytes", "bytearray"])),)
+            elif name == "seek":
+                arguments = self.random.choice([(0,), (0,), self._place(file)])
+            elif name in ("tell", "flush", "readline"):
+                arguments = ()
+            turns = self.random.choice([0, 0, 1, 2, 3, 4, 6, 9, 14, 25, 60])
+            plan = Cancel(0, turns, round(self.random.random() * 0.002, 5) if self.chance(0.3) else 0.0)
+            first = Op("file 0", name, arguments)
+            # A little is read first, so that there is something in the buffer.
+            little = Op("file 0", "read", (self.random.choice([1, 10, 1000]),))
+            some = (little, first) if group != "writing" and self.chance(0.3) else (first,)
+            tasks.append(Task(some, replace(plan, operation=len(some) - 1) if self.chance(0.8) else None))
+        return Round(tuple(tasks), self.chance(0.3))
+
     def _limited(self) -> Program:
         """A file that cannot hold what is written to it."""
         keywords: dict[str, Any] = self.random.choice(
@@ -271,18 +321,19 @@ class Generator:
         )
         file = File(tuple(keywords.items()), ending=self.random.choice(["close", self.cancel(1), "twice"]))
         rounds = []
-        for _ in range(self.random.randint(2, 6)):
+        for _ in range(self.random.randint(1, 3)):
             tasks = []
-            for _ in range(self.random.choice([1, 1, 2, 3])):
-                names = self.random.choices(["write", "write", "write", "writelines", "flush", "sync"], k=2)
+            for _ in range(self.random.choice([1, 1, 2])):
+                count = self.random.choice([1, 1, 2])
+                names = self.random.choices(["write", "write", "write", "writelines", "flush"], k=count)
                 operations = tuple(Op("file 0", name, self._limited_arguments(name)) for name in names)
-                tasks.append(Task(operations, self.cancel(2) if self.chance(0.5) else None))
+                tasks.append(Task(operations, self.cancel(count) if self.chance(0.75) else None))
             rounds.append(Round(tuple(tasks)))
         return Program((file,), 0, tuple(rounds), limit=(1 << 20) + 4321)
 
     def _limited_arguments(self, name: str) -> tuple[Any, ...]:
         self.key += 3
-        sizes = [10, 5000, 100_000, 300_000, 700_000, 1_100_000, 1_500_000]
+        sizes = [10, 5000, 300_000, 700_000, 1_100_000, 1_500_000, 3_000_000, 3_000_000]
         forms = ["bytes", "bytearray", "bytearray"]
         some = [Data(self.key + at, self.random.choice(sizes), self.random.choice(forms)) for at in range(2)]
         return (some[0],) if name == "write" else (tuple(some),) if name == "writelines" else ()

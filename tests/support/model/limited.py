@@ -47,6 +47,8 @@ def complaint(file: File, records: list[Record], content: bytes, limit: int) -> 
                     return f"not in its order: {record}"
                 last = record.begin if record.in_turn else last
                 at += len(there)
+                if piece != there and (silence := _silence_behind(record, records)) is not None:
+                    return f"{record} failed, and {silence} does not tell of it"
                 # What is there as a whole is not to be missed.
                 left[place : place + 1] = [] if piece == there else [(record, b"")]
                 break
@@ -61,6 +63,21 @@ def complaint(file: File, records: list[Record], content: bytes, limit: int) -> 
     if len(content) == limit and not told:
         return "a write failed, and nobody was told"
     return None
+
+
+def _silence_behind(failed: Record, records: list[Record]) -> Record | None:
+    """The next operation behind a cancelled one that failed, if it should tell of that and does not."""
+    data = failed.op.arguments[0]
+    written_in_turn = failed.op.name == "write" and data.form == "bytearray" and data.size > 1 << 20
+    if failed.outcome is not None or not written_in_turn:
+        return None
+    behind = [
+        record for record in records if record.in_turn and record.begin > failed.begin and record.outcome
+    ]
+    following = min(behind, key=lambda record: record.begin, default=None)
+    if following is None or following.outcome is None or following.outcome[0] == "raises":
+        return None
+    return following
 
 
 def _pieces(record: Record, file: File) -> list[bytes]:
