@@ -459,6 +459,40 @@ def test_what_follows_a_cancelled_large_read(name: str, line_end: str, tmp_path:
     loop.run(main)
 
 
+@pytest.mark.parametrize(
+    ("encoding", "text"), [("utf-8", "x\r" * 20_000), ("utf-7", "\u00e9\u20ac\u00fc " * 10_000)]
+)
+def test_a_cancelled_seek_has_moved_or_not(encoding: str, text: str, prompt_disk: Any, loop: Loop) -> None:
+    """Where a place is found by decoding a part, that takes several steps, and is all or nothing."""
+    content = text.encode(encoding)
+    path = prompt_disk.root / f"seek-{encoding}-{loop.name}"
+    path.write_bytes(content)
+    whole = text.replace("\r", "\n")
+    generator = random.Random(encoding)
+
+    async def main() -> None:
+        async with rapfiles.open(path, encoding=encoding) as file:
+            await file.read(30_000 if encoding == "utf-8" else 20_002)
+            there = await file.tell()
+            assert there > len(content), "no position of the file alone"
+            to = await file.read(10)
+            await file.seek(0)
+            await file.read(7)
+            here = await file.tell()
+            found = set()
+            for turns in range(40):
+                cancel = Cancelling(generator, loop.library)
+                await cancel.after(turns // 2, lambda: file.seek(there), 0.001 * (turns % 2))
+                place = await file.tell()
+                assert place in (here, there), turns
+                assert await file.read(10) == (to if place == there else whole[7:17])
+                found.add(place)
+                await file.seek(here)
+            assert found == {here, there}
+
+    loop.run(main)
+
+
 @pytest.fixture
 def little_space() -> Iterator[int]:
     """Files cannot grow beyond so many bytes."""

@@ -1,5 +1,6 @@
 //! The operations on text files.
 
+mod before;
 mod feeder;
 mod read;
 mod read_all;

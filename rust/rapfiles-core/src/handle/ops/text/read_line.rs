@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::before::Before;
 use super::feeder::{Feeder, More, is_filled, take};
 use crate::handle::batch::LineBatch;
 use crate::handle::complaint::Failure;
@@ -11,10 +12,9 @@ use crate::handle::file::HandleFile;
 use crate::handle::guard::Guard;
 use crate::handle::job::Task;
 use crate::handle::limits::{BETWEEN_LOOKS, LONG_TEXT, SLICE};
-use crate::handle::mark::Mark;
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
-use crate::handle::text::{ForeignCodec, Snapshot, TextState};
+use crate::handle::text::TextState;
 use crate::handle::trace::Salvage;
 use crate::memory::extend;
 use crate::runtime;
@@ -142,14 +142,18 @@ pub struct ReadLines<S: Sink> {
     search: Search<S>,
     /// Lines that a worker has found, and of which nothing has been made yet.
     batch: Option<LineBatch>,
-    /// Where the file was before, and the caller's decoder.
-    mark: Option<Mark>,
-    codec: Option<Saved<S>>,
-    begun: bool,
+    before: Before<S>,
+    begun: Begun,
 }
 
-/// What the caller's decoder was like, and from where it could go on to that.
-type Saved<S> = (<<S as Sink>::Codec as ForeignCodec<S>>::Saved, Option<Snapshot<S>>);
+/// Whether it is noted where the file was before the first line is taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Begun {
+    No,
+    /// The caller's decoder is to be asked, too.
+    Half,
+    Yes,
+}
 
 /// From a file of this size on, a worker finds the lines.
 const WORTH_A_WORKER: u64 = 1 << 20;
@@ -158,17 +162,7 @@ impl<S: Sink> ReadLines<S> {
     /// Reads lines until they have `hint` characters.
     pub fn new(state: &Arc<TextState<S>>, hint: Option<usize>) -> Self {
         let search = Search::new(state);
-        Self { hint, lines: None, size: 0, search, batch: None, mark: None, codec: None, begun: false }
-    }
-
-    /// Notes where the file is before the first line is taken; `false` where the caller's decoder is to be asked, too.
-    fn begin(&mut self, guard: &mut Guard<'_>) -> bool {
-        if !self.begun && guard.is_written() && !guard.is_closed() {
-            self.begun = true;
-            self.mark = guard.mark();
-            return self.mark.is_none() || guard.decoder().is_none_or(|decoder| decoder.is_native());
-        }
-        true
+        Self { hint, lines: None, size: 0, search, batch: None, before: Before::default(), begun: Begun::No }
     }
 
     /// Makes the lines that a worker has found.
@@ -212,7 +206,10 @@ impl<S: Sink> FileOperation<S> for ReadLines<S> {
         guard: &mut Guard<'_>,
         mut reply: Option<Reply>,
     ) -> Fallible<S, Step<S>> {
-        if !self.begin(guard) {
+        if self.begun == Begun::No && guard.is_written() && !guard.is_closed() {
+            self.begun = if self.before.note_place(guard) { Begun::Half } else { Begun::Yes };
+        }
+        if self.begun == Begun::Half {
             return Ok(Step::Call);
         }
         if let Some(Reply::Lines(batch)) = reply {
@@ -250,9 +247,9 @@ impl<S: Sink> FileOperation<S> for ReadLines<S> {
 
     fn call(&mut self, context: S::Context<'_>, guard: &mut Guard<'_>) -> Fallible<S, ()> {
         let state = &self.search.feeder.state;
-        if self.mark.is_some() && self.lines.is_none() {
-            self.codec = Some((state.codec.save(context)?, state.snapshot(context)?));
-            return Ok(());
+        if self.begun == Begun::Half {
+            self.begun = Begun::Yes;
+            return self.before.note_codec(context, state);
         }
         self.search.feeder.call(context, guard)
     }
@@ -263,13 +260,8 @@ impl<S: Sink> FileOperation<S> for ReadLines<S> {
 
     fn salvage(&mut self) -> Option<Salvage> {
         let lines = self.lines.take();
-        if let Some(mark) = self.mark.take() {
-            if let Some((saved, snapshot)) = self.codec.take() {
-                let state = &self.search.feeder.state;
-                state.codec.restore(saved);
-                state.set_snapshot(snapshot);
-            }
-            return Some(Salvage::Since(mark));
+        if let Some(back) = self.before.go_back(&self.search.feeder.state) {
+            return Some(back);
         }
         // What cannot be read again is put back as it is.
         let lines = lines?;

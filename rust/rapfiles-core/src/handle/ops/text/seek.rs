@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::before::Before;
 use super::feeder::Feeder;
 use super::tell::Tell;
 use crate::error::Error;
@@ -15,6 +16,7 @@ use crate::handle::ops::checks::{check, check_open, check_writer};
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
 use crate::handle::text::{ForeignCodec, Snapshot, TextState, TextTarget};
+use crate::handle::trace::Salvage;
 use crate::memory::copied;
 use crate::platform;
 
@@ -24,6 +26,8 @@ pub struct Seek<S: Sink> {
     place: S::Value,
     whence: i32,
     stage: Stage<S>,
+    /// Where moving takes several steps.
+    before: Before<S>,
 }
 
 enum Stage<S: Sink> {
@@ -46,7 +50,8 @@ enum Stage<S: Sink> {
 impl<S: Sink> Seek<S> {
     /// Moves to `place`. `whence`: as `io.SEEK_SET` and the others.
     pub fn new(state: &Arc<TextState<S>>, place: S::Value, whence: i32) -> Self {
-        Self { state: Arc::clone(state), place, whence, stage: Stage::Begin }
+        let state = Arc::clone(state);
+        Self { state, place, whence, stage: Stage::Begin, before: Before::default() }
     }
 
     /// Moves the file.
@@ -186,7 +191,13 @@ impl<S: Sink> FileOperation<S> for Seek<S> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Begin => {
                 self.stage = match self.state.codec.target(context, &self.place, self.whence)? {
-                    Some(target) => Stage::Moving(target),
+                    Some(target) => {
+                        // What is still to be written is written first, and was another place.
+                        if target.skip > 0 && guard.is_written() && self.before.note_place(guard) {
+                            self.before.note_codec(context, &self.state)?;
+                        }
+                        Stage::Moving(target)
+                    }
                     None => Stage::Telling(Box::new(Tell::new(&self.state))),
                 };
             }
@@ -207,5 +218,8 @@ impl<S: Sink> FileOperation<S> for Seek<S> {
             stage => self.stage = stage,
         }
         Ok(())
+    }
+    fn salvage(&mut self) -> Option<Salvage> {
+        self.before.go_back(&self.state)
     }
 }
