@@ -30,11 +30,13 @@ MANY = 3_000
 """More entries than are read, and far more than are made, at once."""
 
 
-@pytest.fixture
-def files(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory in which no test changes how many there are."""
+    folder = tmp_path_factory.mktemp("files")
     for number in range(MANY):
-        os.close(os.open(tmp_path / f"file {number}", os.O_CREAT))
-    return tmp_path
+        os.close(os.open(folder / f"file {number}", os.O_CREAT))
+    return folder
 
 
 @pytest.fixture
@@ -48,6 +50,8 @@ def held(prompt_disk: SlowDisk) -> Iterator[Path]:
         yield prompt_disk.root / "held"
     finally:
         prompt_disk.open_gate()
+        # What waits looks for the gate now and then, and must not find it closed by the next test.
+        anyio.run(idle)
         (backing / "file").unlink()
         backing.rmdir()
 
@@ -62,7 +66,9 @@ async def test_it_is_a_snapshot(files: Path) -> None:
     seen = []
     async for child in AsyncPath(files).iterdir():
         seen.append(child.name)
-        os.rename(child, files / f"renamed {child.name}")
+        # Over and over, there and back.
+        new = child.name.removeprefix("moved ") if child.name.startswith("moved ") else f"moved {child.name}"
+        os.rename(child, files / new)
     assert sorted(seen) == before
 
 

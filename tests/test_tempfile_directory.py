@@ -283,6 +283,27 @@ def test_what_lacks_permissions_is_removed(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "done\n" * 2), done.stderr
 
 
+async def test_cleaned_up_by_several_at_once(tmp_path: Path) -> None:
+    temporary = await TemporaryDirectory(dir=tmp_path)
+    for number in range(300):
+        (Path(temporary.name) / f"{number % 20}" / f"{number}").mkdir(parents=True)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(temporary.cleanup)
+    assert entries(tmp_path) == []
+
+
+async def test_a_removal_is_awaited_once(tmp_path: Path) -> None:
+    (tmp_path / "top" / "a" / "b").mkdir(parents=True)
+    removing = _native.remove_tree(str(tmp_path / "top"), False)
+    assert await removing is None
+    with pytest.raises(RuntimeError, match="already awaited"):
+        await removing
+    with pytest.warns(RuntimeWarning, match="coroutine 'remove_tree' was never awaited"):
+        _native.remove_tree(str(tmp_path), False)
+    assert entries(tmp_path) == []
+
+
 async def test_descriptors_do_not_run_out(tmp_path: Path) -> None:
     """Many at once, each removed in a thread."""
     async with anyio.create_task_group() as group:
