@@ -14,3 +14,15 @@ pub enum Progress<T> {
     /// Other tasks should have a turn first.
     Yield,
 }
+
+impl<T> Progress<T> {
+    /// The same, with what `change` makes of the result.
+    #[inline]
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Progress<U> {
+        match self {
+            Self::Done(result) => Progress::Done(change(result)),
+            Self::Pending(ticket) => Progress::Pending(ticket),
+            Self::Yield => Progress::Yield,
+        }
+    }
+}

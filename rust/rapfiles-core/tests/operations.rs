@@ -278,14 +278,14 @@ fn operations_come_one_after_the_other() {
     let mut writes: Vec<_> =
         (0..10_u8).map(|digit| support::begin(Write { source: source(&[b'0' + digit], true) })).collect();
     for write in &mut writes {
-        assert!(matches!(write.advance((), &file), rapfiles_core::handle::Progress::Pending(_)));
+        assert!(matches!(write.advance((), &file), rapfiles_core::Progress::Pending(_)));
     }
     // One that is given up leaves the others their places.
     writes.remove(3).abandon(&file);
     drop(turn);
     // The last one is asked first: it waits for those before it.
     let mut progress: Vec<_> = writes.iter_mut().rev().map(|write| write.advance((), &file)).collect();
-    assert!(matches!(progress.pop(), Some(rapfiles_core::handle::Progress::Done(Ok(Value::Number(1))))));
+    assert!(matches!(progress.pop(), Some(rapfiles_core::Progress::Done(Ok(Value::Number(1))))));
     for write in writes.drain(1..) {
         assert_eq!(number(finish(write, &file)), 1);
     }
@@ -330,7 +330,7 @@ fn a_pipe_gives_what_there_is() {
 /// Begins to read what is not there, and gives that up; whether it had to wait.
 fn cancel_now(file: &support::File) -> bool {
     let mut reading = driver(read(Some(10), false));
-    let waits = matches!(reading.advance((), file), rapfiles_core::handle::Progress::Pending(_));
+    let waits = matches!(reading.advance((), file), rapfiles_core::Progress::Pending(_));
     reading.abandon(file);
     waits
 }

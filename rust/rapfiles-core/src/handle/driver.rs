@@ -14,6 +14,7 @@ use super::trace::Salvage;
 use super::turn::{Place, Turn, Wish};
 use crate::error::Error;
 use crate::keep_alive::release_memory;
+use crate::progress::Progress;
 use crate::runtime;
 use crate::text::Text;
 use crate::ticket::Ticket;
@@ -163,15 +164,8 @@ pub struct Driver<S: Sink> {
     room: Option<S::Value>,
 }
 
-/// What came of an attempt to go on.
-pub enum Progress<S: Sink> {
-    /// It is over.
-    Done(Fallible<S, S::Value>),
-    /// This ticket has to be finished first.
-    Pending(Arc<Ticket>),
-    /// Other tasks should have a turn.
-    Yield,
-}
+/// How far an operation has come.
+pub type FileProgress<S> = Progress<Fallible<S, <S as Sink>::Value>>;
 
 impl<S: Sink> Driver<S> {
     /// An operation that has not begun.
@@ -190,7 +184,7 @@ impl<S: Sink> Driver<S> {
     }
 
     /// Goes on as far as possible, but may give way before it begins.
-    pub fn advance_fairly(&mut self, context: S::Context<'_>, file: &HandleFile<S>) -> Progress<S> {
+    pub fn advance_fairly(&mut self, context: S::Context<'_>, file: &HandleFile<S>) -> FileProgress<S> {
         // Not when it is done: being cancelled then would lose what it has done.
         match self.gives_way(context, file) {
             Ok(true) => Progress::Yield,
@@ -215,7 +209,7 @@ impl<S: Sink> Driver<S> {
     }
 
     /// Goes on as far as possible.
-    pub fn advance(&mut self, context: S::Context<'_>, file: &HandleFile<S>) -> Progress<S> {
+    pub fn advance(&mut self, context: S::Context<'_>, file: &HandleFile<S>) -> FileProgress<S> {
         if self.is_untouched()
             && let Some(answer) = self.at_hand(context, file)
         {
@@ -254,7 +248,7 @@ impl<S: Sink> Driver<S> {
         (!ticket.is_done()).then_some(ticket)
     }
 
-    fn go_on(&mut self, context: S::Context<'_>, file: &HandleFile<S>) -> Fallible<S, Progress<S>> {
+    fn go_on(&mut self, context: S::Context<'_>, file: &HandleFile<S>) -> Fallible<S, FileProgress<S>> {
         let mut began: Option<Instant> = None;
         loop {
             // Where workers are quick, one task follows the other; but not for ever.
@@ -310,7 +304,7 @@ impl<S: Sink> Driver<S> {
         context: S::Context<'_>,
         file: &HandleFile<S>,
         ticket: Option<&Ticket>,
-    ) -> Fallible<S, Option<Progress<S>>> {
+    ) -> Fallible<S, Option<FileProgress<S>>> {
         let reply = match ticket {
             Some(ticket) => self.collect(ticket, None)?,
             None => None,
@@ -334,7 +328,7 @@ impl<S: Sink> Driver<S> {
         file: &HandleFile<S>,
         mut turn: Option<Turn>,
         ticket: Option<&Ticket>,
-    ) -> Fallible<S, Option<Progress<S>>> {
+    ) -> Fallible<S, Option<FileProgress<S>>> {
         let mut reply = None;
         let mut guard = match &mut turn {
             Some(turn) => {
@@ -386,7 +380,7 @@ impl<S: Sink> Driver<S> {
         file: &HandleFile<S>,
         mut turn: Turn,
         step: Step<S>,
-    ) -> Fallible<S, Option<Progress<S>>> {
+    ) -> Fallible<S, Option<FileProgress<S>>> {
         match step {
             Step::Task(task) => {
                 self.hand_over(file, turn, task)?;

@@ -33,7 +33,7 @@ pub use batch::LineBatch;
 pub(crate) use burial::Burials;
 pub use complaint::{Complaint, Failure};
 pub use decoder::{Decoder, Form, LineEnds, Position, Undecoded};
-pub use driver::{Driver, FileOperation, Progress, Step, begin_briefly};
+pub use driver::{Driver, FileOperation, FileProgress, Step, begin_briefly};
 pub use facts::Facts;
 pub use file::HandleFile;
 pub use guard::{Fetched, Guard, MOST_NOW, Until, Written};

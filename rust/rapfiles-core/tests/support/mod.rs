@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex};
 
 use rapfiles_core::handle::{
     self, Characters, Complaint, Decoded, Driver, Failure, Fallible, FileOperation, ForeignCodec, Form,
-    Handle, HandleFile, Made, Progress, Sink, Snapshot, TextTarget, Unmade,
+    Handle, HandleFile, Made, Sink, Snapshot, TextTarget, Unmade,
 };
 use rapfiles_core::{
-    Adoption, Answer, Data, Engine, KeepAlive, Lane, Layout, Metadata, Operation, Outcome, Text, TextSource,
-    Ticket,
+    Adoption, Answer, Data, Engine, KeepAlive, Lane, Layout, Metadata, Operation, Outcome, Progress, Text,
+    TextSource, Ticket,
 };
 
 /// Memory that operations read into.

@@ -10,12 +10,11 @@ use rapfiles_core::handle::ops::{
     Close, Flush, ReadAt, ReadInto, ReadLine, ReadLines, ReadSome, Seek, Sequence, Stat, Synchronise, Tell,
     Truncate, Write, WriteAt, read,
 };
-use rapfiles_core::handle::{Complaint, FileOperation};
+use rapfiles_core::handle::{Complaint, FileOperation, ops};
 
 use super::objects::Objects;
 use super::open_file::OpenFile;
 use super::payload::{Payload, Target};
-use super::work::begin_briefly;
 use crate::handle::strings::bytes_of;
 use crate::next_item::{self, Ask, next_item};
 use crate::operation::{Operation, file_operation, item_operation};
@@ -327,17 +326,11 @@ fn next_line<'py>(file: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     // SAFETY: this is asked of files of this class only.
     let buffered = unsafe { file.cast_unchecked::<BufferedFile>() }.get();
     let open = buffered.attached().ok()?;
-    if !open.file.readable || open.pace.is_due() {
+    if open.pace.is_due() {
         return None;
     }
-    // SAFETY: nothing but the memory for the bytes is asked of the interpreter before the end.
-    let mut guard = unsafe { begin_briefly(py, &open.file.handle) }?;
-    if !guard.is_written() || !open.file.ahead.is_empty() {
-        return None;
-    }
-    let length = guard.find_line(0)?;
-    let line = bytes_of(py, &guard.available()[..length]).ok()?;
-    guard.consume(length);
+    // SAFETY: nothing but the memory for the bytes is asked of the interpreter.
+    let line = unsafe { ops::next_line(&open.file, |line| bytes_of(py, line).ok()) }?;
     Some(line.into_any())
 }
 

@@ -1,16 +1,14 @@
 //! Text files: the native half of `AsyncTextIOWrapper`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use rapfiles_core::handle::ops::text::{Read, ReadAll, ReadLine, ReadLines, Seek, Tell, Write};
 use rapfiles_core::handle::ops::{Close, Flush, Sequence, Stat, Synchronise, Truncate};
-use rapfiles_core::handle::{
-    Complaint, Decoder, FileOperation, Form, Guard, Handle, TextSettings, TextState,
-};
+use rapfiles_core::handle::{Complaint, FileOperation, Form, TextSettings, TextState, ops};
 
 use super::buffered::{BufferedFile, hint, length, size};
 use super::complaints::worded;
@@ -18,7 +16,6 @@ use super::objects::Objects;
 use super::open_file::OpenFile;
 use super::strings::{ascii_string, string};
 use super::text::{PythonCodec, PythonCodecParts, to_be_written};
-use super::work::{begin, begin_briefly};
 use crate::arguments;
 use crate::next_item::{self, Ask, next_item};
 use crate::operation::{Operation, file_operation, item_operation};
@@ -30,11 +27,7 @@ pub(crate) struct TextFile {
     buffer: Py<BufferedFile>,
     state: Arc<TextState<Objects>>,
     detached: AtomicBool,
-    /// The line ends that the native decoder had seen when it was asked last.
-    seen: AtomicU16,
 }
-
-const NOT_NATIVE: u16 = u16::MAX;
 
 impl TextFile {
     /// The open file, unless its buffer has been taken away.
@@ -54,11 +47,6 @@ impl TextFile {
         self.attached()?;
         Ok(file_operation(py, &self.file, Box::new(operation)))
     }
-}
-
-/// The turn, which nobody has now.
-fn turn<'a>(py: Python<'_>, handle: &'a Arc<Handle>) -> PyResult<Guard<'a>> {
-    begin(py, handle)?.ok_or_else(|| worded(py, Complaint::UnderWay))
 }
 
 /// A number that an operation counts up.
@@ -99,7 +87,7 @@ impl TextFile {
         let settings =
             TextSettings { native: None, newline: None, line_buffering, write_through: false, sliced: false };
         let state = Arc::new(TextState::new(settings, PythonCodec::default()));
-        Self { file, buffer, state, detached: AtomicBool::new(false), seen: AtomicU16::new(NOT_NATIVE) }
+        Self { file, buffer, state, detached: AtomicBool::new(false) }
     }
 
     /// Sets how text is encoded and lines end. `codec`: the native one, or else what Python has.
@@ -119,14 +107,13 @@ impl TextFile {
         let file = self.attached()?;
         let native = codec.map(arguments::codec).transpose()?;
         let newline = self::newline(newline)?;
-        self.state.set(|settings| {
-            (settings.native, settings.newline, settings.sliced) = (native, newline, sliced);
-        });
-        self.state.codec.set(PythonCodecParts { encoding, errors, newline, decoder, encoder });
-        self.state.set_snapshot(None);
-        let line_ends = self.state.settings().line_ends();
-        let decoder = file.file.readable.then(|| Decoder::new(native, line_ends));
-        turn(py, &file.file.handle)?.set_decoder(decoder);
+        // Whoever has the turn may be at it.
+        let refused = |complaint| worded(py, complaint);
+        self.state
+            .set_encoding(&file.file, native, newline, sliced, || {
+                self.state.codec.set(PythonCodecParts { encoding, errors, newline, decoder, encoder });
+            })
+            .map_err(refused)?;
         Ok(())
     }
 
@@ -141,12 +128,7 @@ impl TextFile {
     /// Whether characters have been read that are not used up.
     #[getter]
     fn _has_read(&self, py: Python<'_>) -> PyResult<bool> {
-        let file = self.attached()?;
-        Ok(match begin(py, &file.file.handle)? {
-            Some(mut guard) => guard.decoder().is_some_and(|decoder| decoder.has_read()),
-            // Whoever has the turn may be at it.
-            None => file.file.readable,
-        })
+        self.state.has_read(&self.attached()?.file).map_err(|complaint| worded(py, complaint))
     }
 
     /// The open file, for the other layers.
@@ -157,7 +139,7 @@ impl TextFile {
 
     /// Takes the buffer away.
     fn _detach(&self, py: Python<'_>) -> PyResult<()> {
-        turn(py, &self.attached()?.file.handle)?.set_decoder(None);
+        self.state.detach(&self.attached()?.file).map_err(|complaint| worded(py, complaint))?;
         self.detached.store(true, Ordering::Relaxed);
         Ok(())
     }
@@ -315,12 +297,7 @@ impl TextFile {
     /// The line ends that the native decoder has seen, as a number; None where Python's decoder has.
     #[getter]
     fn _seen(&self, py: Python<'_>) -> PyResult<Option<u8>> {
-        if let Some(mut guard) = begin(py, &self.attached()?.file.handle)? {
-            let seen = guard.decoder().filter(|decoder| decoder.is_native()).map(|decoder| decoder.seen());
-            self.seen.store(seen.map_or(NOT_NATIVE, u16::from), Ordering::Relaxed);
-        }
-        // Where somebody else has the turn, what was seen before it.
-        Ok(u8::try_from(self.seen.load(Ordering::Relaxed)).ok())
+        self.state.seen(&self.attached()?.file).map_err(|complaint| worded(py, complaint))
     }
 
     /// What `newline` was given to open.
@@ -360,18 +337,12 @@ fn next_line<'py>(file: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     if text.detached.load(Ordering::Relaxed) || text.buffer.get().is_detached() || open.pace.is_due() {
         return None;
     }
-    // SAFETY: nothing but the memory for a string is asked of the interpreter before the end.
-    let mut guard = unsafe { begin_briefly(py, &open.file.handle) }?;
-    if !guard.is_written() {
-        return None;
-    }
-    let decoder = guard.decoder()?;
-    let bytes = decoder.find_line()?;
-    let line = match decoder.peek(bytes) {
-        (content, Form::Ascii) => ascii_string(py, content)?,
-        (content, form) => string(py, content, form).ok()?,
+    let make = |content: &[u8], form| match form {
+        Form::Ascii => ascii_string(py, content),
+        form => string(py, content, form).ok(),
     };
-    decoder.consume(bytes);
+    // SAFETY: nothing but the memory for a string is asked of the interpreter.
+    let line = unsafe { ops::next_text_line(&open.file, make) }?;
     Some(line.into_any())
 }
 

@@ -1,11 +1,9 @@
 //! An operation on a handle that is awaited.
 
-use std::sync::Arc;
-
 use pyo3::prelude::*;
-use rapfiles_core::handle::{self, Driver, FileOperation, Guard, Handle};
+use rapfiles_core::handle::{Driver, FileOperation, FileProgress};
 
-use super::complaints::{raised, worded};
+use super::complaints::raised;
 use super::objects::{Caller, Objects};
 use super::open_file::OpenFile;
 
@@ -56,25 +54,6 @@ impl FileWork {
 }
 
 #[inline]
-fn progress(py: Python<'_>, progress: handle::Progress<Objects>) -> Progress {
-    match progress {
-        handle::Progress::Done(answer) => Progress::Done(answer.map_err(|failure| raised(py, failure))),
-        handle::Progress::Pending(ticket) => Progress::Pending(ticket),
-        handle::Progress::Yield => Progress::Yield,
-    }
-}
-
-/// What can be done in this turn, if nobody else has it.
-pub(crate) fn begin<'a>(py: Python<'_>, handle: &'a Arc<Handle>) -> PyResult<Option<Guard<'a>>> {
-    handle.begin().map_err(|_| worded(py, handle::Complaint::Forked))
-}
-
-/// What can be done at once, if nobody has the turn and the file is open.
-///
-/// # Safety
-/// While the guard exists, the GIL is kept and no code of Python's is run.
-#[inline]
-pub(crate) unsafe fn begin_briefly<'a>(_py: Python<'_>, handle: &'a Arc<Handle>) -> Option<Guard<'a>> {
-    // SAFETY: the caller's promise.
-    unsafe { handle::begin_briefly::<Objects>(handle) }
+fn progress(py: Python<'_>, progress: FileProgress<Objects>) -> Progress {
+    progress.map(|answer| answer.map_err(|failure| raised(py, failure)))
 }

@@ -2,9 +2,13 @@
 
 use std::collections::TryReserveError;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use super::foreign::ForeignCodec;
-use crate::handle::decoder::LineEnds;
+use crate::handle::complaint::Complaint;
+use crate::handle::decoder::{Decoder, LineEnds};
+use crate::handle::file::HandleFile;
+use crate::handle::guard::Guard;
 use crate::handle::sink::Sink;
 use crate::memory::{copied, extend};
 use crate::runtime;
@@ -62,10 +66,15 @@ pub struct Snapshot<S: Sink> {
     pub input: Vec<u8>,
 }
 
+/// The caller's decoder knows which line ends it has seen.
+const NOT_NATIVE: u16 = u16::MAX;
+
 /// What a text file has beside its handle.
 pub struct TextState<S: Sink> {
     settings: Mutex<TextSettings>,
     snapshot: Mutex<Option<Snapshot<S>>>,
+    /// The line ends that the engine's decoder had seen when it was asked last.
+    seen: AtomicU16,
     /// The caller's codec.
     pub codec: S::Codec,
 }
@@ -73,7 +82,12 @@ pub struct TextState<S: Sink> {
 impl<S: Sink> TextState<S> {
     /// That of a file with this codec.
     pub fn new(settings: TextSettings, codec: S::Codec) -> Self {
-        Self { settings: Mutex::new(settings), snapshot: Mutex::new(None), codec }
+        Self {
+            settings: Mutex::new(settings),
+            snapshot: Mutex::new(None),
+            seen: AtomicU16::new(NOT_NATIVE),
+            codec,
+        }
     }
 
     /// The settings as they are now.
@@ -84,6 +98,63 @@ impl<S: Sink> TextState<S> {
     /// Changes the settings.
     pub fn set(&self, change: impl FnOnce(&mut TextSettings)) {
         change(&mut runtime::lock(&self.settings));
+    }
+
+    /// Sets how text is encoded and lines end. `change`: sets the caller's codec.
+    ///
+    /// # Errors
+    /// While an operation is under way.
+    pub fn set_encoding(
+        &self,
+        file: &HandleFile<S>,
+        native: Option<Codec>,
+        newline: Option<&'static str>,
+        sliced: bool,
+        change: impl FnOnce(),
+    ) -> Result<(), Complaint> {
+        self.set(|settings| {
+            (settings.native, settings.newline, settings.sliced) = (native, newline, sliced);
+        });
+        change();
+        self.set_snapshot(None);
+        let line_ends = self.settings().line_ends();
+        let decoder = file.readable.then(|| Decoder::new(native, line_ends));
+        begin(file)?.ok_or(Complaint::UnderWay)?.set_decoder(decoder);
+        Ok(())
+    }
+
+    /// The file is no text file any more.
+    ///
+    /// # Errors
+    /// While an operation is under way.
+    pub fn detach(&self, file: &HandleFile<S>) -> Result<(), Complaint> {
+        begin(file)?.ok_or(Complaint::UnderWay)?.set_decoder(None);
+        Ok(())
+    }
+
+    /// Whether characters have been read that are not used up.
+    ///
+    /// # Errors
+    /// In a forked child, where the parent was using the file during the fork.
+    pub fn has_read(&self, file: &HandleFile<S>) -> Result<bool, Complaint> {
+        Ok(match begin(file)? {
+            Some(mut guard) => guard.decoder().is_some_and(|decoder| decoder.has_read()),
+            // Whoever has the turn may be at it.
+            None => file.readable,
+        })
+    }
+
+    /// The line ends that the engine's decoder has seen, as [`Decoder::seen`] tells them; where somebody has the turn, before
+    /// that. `None`: the caller's decoder knows.
+    ///
+    /// # Errors
+    /// In a forked child, where the parent was using the file during the fork.
+    pub fn seen(&self, file: &HandleFile<S>) -> Result<Option<u8>, Complaint> {
+        if let Some(mut guard) = begin(file)? {
+            let seen = guard.decoder().filter(|decoder| decoder.is_native()).map(|decoder| decoder.seen());
+            self.seen.store(seen.map_or(NOT_NATIVE, u16::from), Ordering::Relaxed);
+        }
+        Ok(u8::try_from(self.seen.load(Ordering::Relaxed)).ok())
     }
 
     /// Sets the point from which the decoder can go on.
@@ -108,4 +179,9 @@ impl<S: Sink> TextState<S> {
         let input = copied(&before.input)?;
         Ok(Some(Snapshot { state: self.codec.same_state(context, &before.state), input }))
     }
+}
+
+/// The turn, if nobody has it.
+fn begin<S: Sink>(file: &HandleFile<S>) -> Result<Option<Guard<'_>>, Complaint> {
+    file.handle.begin().map_err(|_| Complaint::Forked)
 }
