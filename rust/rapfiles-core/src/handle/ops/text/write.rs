@@ -77,12 +77,16 @@ impl<S: Sink> Write<S> {
                 }
                 None => {
                     let bytes = codec.encode(context, &self.text, from..to, written)?;
-                    if from == 0 && !whole {
-                        // About as much for each of the other slices. Growing would take twice as much.
-                        let slices = characters.div_ceil(to);
-                        let _ = encoded.try_reserve_exact(bytes.len().saturating_mul(slices));
+                    if whole {
+                        encoded = bytes;
+                    } else {
+                        if from == 0 {
+                            // About as much for each of the other slices. Growing would take twice as much.
+                            let slices = characters.div_ceil(to);
+                            let _ = encoded.try_reserve_exact(bytes.len().saturating_mul(slices));
+                        }
+                        extend(&mut encoded, &bytes)?;
                     }
-                    extend(&mut encoded, &bytes)?;
                 }
             }
             from = to;
