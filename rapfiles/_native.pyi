@@ -48,6 +48,7 @@ __all__ = [
     "new_handle",
     "new_path",
     "open_file",
+    "open_to_read",
     "owner",
     "panic_in_worker",
     "read_bytes",
@@ -77,6 +78,7 @@ __all__ = [
 ]
 
 _PathT = TypeVar("_PathT", bound=PurePath)
+_ReaderT = TypeVar("_ReaderT", bound="BufferedFile")
 _T = TypeVar("_T", covariant=True)
 
 __version__: str
@@ -121,6 +123,7 @@ def set_next_slot(kind: type[BufferedFile] | type[TextFile] | type[Stream], /) -
 
 # Opening files. `flags` are those of `os.open`, and a descriptor is never inherited.
 def open_file(path: str | bytes, flags: int, permissions: int, /) -> Awaitable[Opened]: ...
+def open_to_read(path: str | bytes, flags: int, reader: type[_ReaderT], /) -> Operation[_ReaderT]: ...
 def adopt_descriptor(
     descriptor: int, closefd: bool, owned: bool, to_end: bool, name: object, /
 ) -> Awaitable[Opened]: ...

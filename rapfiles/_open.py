@@ -311,10 +311,7 @@ async def _open_to_read(
     result: list[Any], file: str | bytes | os.PathLike[str] | os.PathLike[bytes]
 ) -> AsyncBufferedReader:
     """What `_open` does where only the mode `rb` is given: the usual case, and the shortest."""
-    name = os.fspath(file)
-    opened = await _native.open_file(name, _TO_READ, _DEFAULT_PERMISSIONS)
-    shared = _native.new_handle(opened, None, True, False, name, "rb", "AsyncBufferedReader")
-    reader = AsyncBufferedReader(shared)
+    reader = await _native.open_to_read(os.fspath(file), _TO_READ, AsyncBufferedReader)
     result.append(reader)
     return reader
 

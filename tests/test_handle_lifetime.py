@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -402,3 +403,25 @@ def test_exit_in_the_middle_of_work(way: str, code: int, tmp_path: Path, loop: L
         errors = _LEFT_OPEN.sub("", ended.errors) if way == "interrupt" else ended.errors
         assert (ended.code, errors) == (code, "")
         assert ended.seconds < process.AT_ONCE
+
+
+@pytest.mark.loops("asyncio")
+async def test_an_opening_that_is_given_up_when_it_gives_way(tmp_path: Path) -> None:
+    """The file is open already, and nobody has it: it is closed without a complaint."""
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    given_up = 0
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(300):
+            opening: Any = rapfiles.open(path, "rb").__aenter__()
+            try:
+                opening.send(None)
+            except StopIteration as end:
+                await end.value.close()
+            else:
+                opening.close()
+                given_up += 1
+        settle_garbage()
+    assert given_up > 0
+    assert caught == []

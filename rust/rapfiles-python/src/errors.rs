@@ -4,7 +4,7 @@ use std::collections::TryReserveError;
 
 use pyo3::exceptions::{PyKeyError, PyLookupError, PyMemoryError, PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyString, PyType};
 use rapfiles_core::{Error, NativePath, Subject};
 
 use crate::once::intern;
@@ -19,11 +19,13 @@ pub(crate) struct Names {
     second: Option<Py<PyString>>,
     /// The synchronous call goes through the C library, whose errors have no Windows code.
     c_library: bool,
+    /// The class of buffered files for reading, where that is what an open file is to become.
+    reader: Option<Py<PyType>>,
 }
 
 impl Names {
     pub(crate) fn none() -> Self {
-        Self { path: None, second: None, c_library: false }
+        Self { path: None, second: None, c_library: false, reader: None }
     }
 
     pub(crate) fn one(path: Py<PyString>) -> Self {
@@ -38,6 +40,16 @@ impl Names {
     /// The same, where the name may be bytes or a number.
     pub(crate) fn opened_as(name: Py<PyAny>) -> Self {
         Self { path: Some(name), c_library: true, ..Self::none() }
+    }
+
+    /// The same, for what is to become a buffered file of this class.
+    pub(crate) fn opened_to_read(name: Py<PyAny>, class: Py<PyType>) -> Self {
+        Self { reader: Some(class), ..Self::opened_as(name) }
+    }
+
+    /// The class that an open file is to become one of, and its name.
+    pub(crate) fn reader(&self) -> Option<(&Py<PyType>, &Py<PyAny>)> {
+        self.reader.as_ref().zip(self.path.as_ref())
     }
 
     pub(crate) fn two(path: Py<PyString>, second: Py<PyString>) -> Self {

@@ -86,7 +86,6 @@ fn let_others_in(py: Python<'_>, now: Instant) {
 }
 
 /// How often the clock is looked at, for the operations of one file that take less than that does.
-#[derive(Default)]
 pub(crate) struct Pace {
     /// So many more may be done before. Another thread may lose a count, which does no harm.
     left: AtomicU32,
@@ -99,6 +98,19 @@ pub(crate) struct Pace {
 /// The time that should be between two looks.
 const LOOK_EVERY: Duration = Duration::from_micros(200);
 const MOST_BETWEEN_LOOKS: u64 = 256;
+
+/// So many operations on a file come before the first look: opening it was one, after which the clock was looked at.
+const FIRST_LOOK_AFTER: u32 = 2;
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            left: AtomicU32::new(FIRST_LOOK_AFTER),
+            allowed: AtomicU32::new(FIRST_LOOK_AFTER),
+            since: AtomicU64::new(0),
+        }
+    }
+}
 
 impl Pace {
     /// Whether the clock is to be looked at now.

@@ -16,6 +16,7 @@ use rapfiles_core::{Answer, Engine, Error, Outcome, Progress, Ticket, release_me
 use crate::errors::{self, Names};
 use crate::event_loop::{self, Framework};
 use crate::fairness;
+use crate::functions::open;
 use crate::handle::objects::Objects;
 use crate::handle::open_file::OpenFile;
 use crate::handle::work::FileWork;
@@ -338,7 +339,7 @@ impl Operation {
         }
         loop {
             match state {
-                State::Ready(answer) => return answer.map(Step::Return),
+                State::Ready(answer) => return self.finished(py, answer).map(Step::Return),
                 State::Yielding(answer) => {
                     self.put_state(State::Ready(answer));
                     return Ok(Step::Suspend(py.None()));
@@ -391,6 +392,15 @@ impl Operation {
                     return Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"));
                 }
             }
+        }
+    }
+
+    /// The result that is handed out. An open file becomes what it is for only now: until then nobody has to close it.
+    #[inline]
+    fn finished(&self, py: Python<'_>, answer: PyResult<Py<PyAny>>) -> PyResult<Py<PyAny>> {
+        match self.names.reader() {
+            None => answer,
+            Some((class, name)) => open::reader(answer?.bind(py), class.bind(py), name.clone_ref(py)),
         }
     }
 
@@ -644,9 +654,9 @@ impl Operation {
     }
 
     /// For trio: the answer, which is there once.
-    fn result(&self) -> PyResult<Py<PyAny>> {
+    fn result(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         match self.take_state() {
-            State::Ready(answer) => answer,
+            State::Ready(answer) => self.finished(py, answer),
             other => {
                 self.put_state(other);
                 Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"))

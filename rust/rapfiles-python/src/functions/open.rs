@@ -2,12 +2,14 @@
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 use rapfiles_core::Operation as Request;
-use rapfiles_core::{Adoption, Engine};
+use rapfiles_core::{Adoption, Engine, OpenedFile};
 
 use crate::arguments::native_name;
 use crate::errors::Names;
 use crate::handle::open_file::OpenFile;
+use crate::once::intern;
 use crate::operation::{Operation, submit};
 use crate::results::Opened;
 
@@ -22,6 +24,37 @@ pub(crate) fn open_file(
 ) -> PyResult<Operation> {
     let (path, name) = native_name(path)?;
     submit(py, Request::Open { path, flags, permissions }, Names::opened_as(name))
+}
+
+/// Opens a file for reading, as an object of the given class of buffered files. `flags` are the platform's own.
+#[pyfunction]
+#[pyo3(signature = (path, flags, class, /))]
+pub(crate) fn open_to_read(
+    py: Python<'_>,
+    path: &Bound<'_, PyAny>,
+    flags: i32,
+    class: Py<PyType>,
+) -> PyResult<Operation> {
+    let (path, name) = native_name(path)?;
+    submit(py, Request::Open { path, flags, permissions: 0 }, Names::opened_to_read(name, class))
+}
+
+/// The object that stands for a file which [`open_to_read`] has opened.
+pub(crate) fn reader(
+    opened: &Bound<'_, PyAny>,
+    class: &Bound<'_, PyType>,
+    name: Py<PyAny>,
+) -> PyResult<Py<PyAny>> {
+    let py = opened.py();
+    let trio = crate::event_loop::in_trio_task(py)?;
+    let (mode, kind) =
+        (intern!(py, "rb").clone().unbind(), intern!(py, "AsyncBufferedReader").clone().unbind());
+    let file = OpenFile::new(take(opened.cast()?)?, None, (true, false), trio, name, mode, kind);
+    class.call1((Bound::new(py, file)?,)).map(Bound::unbind)
+}
+
+fn take(opened: &Bound<'_, Opened>) -> PyResult<OpenedFile> {
+    opened.get().take().ok_or_else(|| PyRuntimeError::new_err("it has a handle already"))
 }
 
 /// Takes over a descriptor that is open already. `owned`: nobody else is going to close it, whatever happens.
@@ -53,8 +86,7 @@ pub(crate) fn new_handle(
     kind: Py<pyo3::types::PyString>,
 ) -> PyResult<OpenFile> {
     let trio = crate::event_loop::in_trio_task(opened.py())?;
-    let opened = opened.get().take().ok_or_else(|| PyRuntimeError::new_err("it has a handle already"))?;
-    Ok(OpenFile::new(opened, buffer_size, (readable, writable), trio, name, raw_mode, kind))
+    Ok(OpenFile::new(take(opened)?, buffer_size, (readable, writable), trio, name, raw_mode, kind))
 }
 
 /// Whether a trio task is running.

@@ -22,6 +22,16 @@ impl<S: Sink> FileOperation<S> for Close {
         "close"
     }
 
+    fn at_hand(
+        &mut self,
+        context: S::Context<'_>,
+        file: &HandleFile<S>,
+        guard: &mut Guard<'_>,
+    ) -> Option<Fallible<S, S::Value>> {
+        let idle = guard.is_settled() && file.ahead.is_off() && !guard.has_positional();
+        (idle && guard.close_now()).then(|| Ok(S::nothing(context)))
+    }
+
     fn advance(
         &mut self,
         context: S::Context<'_>,
