@@ -475,6 +475,49 @@ asyncio.run(run(main))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user who may have no more threads")
+@pytest.mark.parametrize("order", ["behind", "together", "reversed"])
+def test_nobody_waits_behind_a_single_thread_that_waits_itself(order: str) -> None:
+    """It waits for another process. Who else is queued is served before, or told that there is no thread."""
+    program = (
+        _UNDER_A_LIMIT
+        + """
+async def told(work):
+    try:
+        async with asyncio.timeout(20):
+            await work
+    except BlockingIOError as error:
+        assert error.errno == 11
+        return False
+    return True
+
+async def main(folder):
+    os.mkfifo(folder / "fifo")
+    os.chmod(folder / "fifo", 0o666)
+    await (folder / "first").mkdir()
+    refuse()
+    reading = asyncio.ensure_future((folder / "fifo").read_bytes())
+    if sys.argv[1] == "behind":
+        while rapfiles.stats().in_flight < 1:
+            await asyncio.sleep(0.001)
+        assert not await told((folder / "second").mkdir())
+    else:
+        works = [lambda: (folder / "second").mkdir(), lambda: (folder / "fifo").read_bytes()]
+        works = works if sys.argv[1] == "together" else works[::-1]
+        answers = await asyncio.gather(*(told(work()) for work in works))
+        assert False in answers, answers
+    assert not reading.done()
+    os.close(os.open(folder / "fifo", os.O_WRONLY))
+    assert await reading == b""
+
+print("ready", flush=True)
+asyncio.run(run(main))
+"""
+    )
+    ended = process.run(program, order)
+    assert (ended.code, ended.output, ended.errors) == (0, "0\n", "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user who may have no more threads")
 @pytest.mark.parametrize("later", ["an operation", "the end"])
 def test_what_is_closed_in_the_background_waits_for_a_thread(later: str) -> None:
     """Closing may wait, so it is not done on the loop's thread, even where there is no other."""

@@ -188,16 +188,9 @@ impl Pool {
         } else {
             self.call_for_help(&mut state);
         }
-        let hopeless = if self.is_hopeless(&state) { state.queue.take_all(false) } else { Vec::new() };
-        self.queued.store(state.queue.len(), Ordering::Release);
+        let hopeless = self.take_hopeless(&mut state);
         drop(state);
-        for job in hopeless {
-            let no_thread = Err(Error::Os { code: platform::NO_THREAD, subject: Subject::Nothing });
-            drop(job.work);
-            if job.ticket.finish(no_thread) {
-                self.totals.wakeups.increment();
-            }
-        }
+        self.refuse(hopeless);
         for job in unwanted {
             self.totals.cancelled.increment();
             drop(job);
@@ -216,7 +209,25 @@ impl Pool {
 
     /// Whether the system has no thread to give, and there is none that will ever come to what is queued.
     fn is_hopeless(&self, state: &State) -> bool {
-        state.threads == 0 || (state.refused && state.queue.busy_for(STUCK_AFTER) >= state.threads)
+        state.threads == 0 || (state.refused && state.queue.held(STUCK_AFTER) >= state.threads)
+    }
+
+    /// What is queued and has nobody who will come to it.
+    fn take_hopeless(&self, state: &mut State) -> Vec<Job> {
+        let hopeless = if self.is_hopeless(state) { state.queue.take_all(false) } else { Vec::new() };
+        self.queued.store(state.queue.len(), Ordering::Release);
+        hopeless
+    }
+
+    /// Tells whoever waits for it that there is no thread.
+    fn refuse(&self, hopeless: Vec<Job>) {
+        for job in hopeless {
+            let no_thread = Err(Error::Os { code: platform::NO_THREAD, subject: Subject::Nothing });
+            drop(job.work);
+            if job.ticket.finish(no_thread) {
+                self.totals.wakeups.increment();
+            }
+        }
     }
 
     /// Does what nobody waits for here and now, where the system has no thread to give. It may have to be waited for.
@@ -295,7 +306,10 @@ impl Pool {
                 self.call_for_help(&mut state);
             }
             state.queue.begin(identity, lane);
+            // Of those that this thread leaves behind, perhaps for good.
+            let hopeless = self.take_hopeless(&mut state);
             drop(state);
+            self.refuse(hopeless);
             self.run(engine, job);
             state = self.lock();
             state.queue.finish(identity, lane);
@@ -398,8 +412,13 @@ impl Pool {
                 return None;
             }
         }
+        let most = configuration.max_workers_per_lane();
         let special = !state.queue.has_special() || self.may_wait(state);
-        let job = state.queue.pop(configuration.max_workers_per_lane(), STUCK_AFTER, special);
+        let mut job = state.queue.pop(most, STUCK_AFTER, special);
+        if job.is_none() && !special && state.threads == 1 {
+            // A single thread has to do everything, at the end also what it may not come back from.
+            job = state.queue.pop(most, STUCK_AFTER, true);
+        }
         self.queued.store(state.queue.len(), Ordering::Release);
         job
     }
@@ -413,8 +432,7 @@ impl Pool {
         state.coming += 1;
         let started = self.start_thread(state, Role::Worker);
         state.coming -= usize::from(!started);
-        // A single thread has to do everything.
-        started || state.threads == 1
+        started
     }
 
     fn run(&self, engine: &Engine, job: Job) {

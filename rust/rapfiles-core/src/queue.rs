@@ -153,6 +153,14 @@ impl Queue {
         self.busy.iter().filter(|busy| now.duration_since(busy.since) >= time).count()
     }
 
+    /// How many workers may not come back by themselves: those that wait for another process, or that have been in one job
+    /// for so long.
+    pub(crate) fn held(&self, time: Duration) -> usize {
+        let now = runtime::now();
+        let held = |busy: &&Busy| busy.lane == Lane::Special || now.duration_since(busy.since) >= time;
+        self.busy.iter().filter(held).count()
+    }
+
     /// Whether a lane may have one more worker.
     ///
     /// Stuck workers count, because a dead mount would take all there are; but not those that wait for special files:
