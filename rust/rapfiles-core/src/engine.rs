@@ -53,6 +53,12 @@ impl Process {
     pub(crate) fn current() -> Self {
         Self(runtime::forks())
     }
+
+    /// By which it is told from others.
+    #[inline]
+    pub(crate) fn number(self) -> u32 {
+        self.0
+    }
 }
 
 impl Engine {
@@ -76,6 +82,10 @@ impl Engine {
     /// survive `fork(2)` and a lock may have been held during it.
     #[inline]
     pub fn current() -> &'static Self {
+        #[cfg(all(test, target_os = "linux"))]
+        if let Some(engine) = crate::simulation::engine() {
+            return engine;
+        }
         let engine = ENGINE.load(Ordering::Acquire);
         // SAFETY: the pointer is null or came from `Arc::into_raw`, and that reference is never dropped.
         if let Some(engine) = unsafe { engine.as_ref() } {

@@ -13,10 +13,36 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 /// With so many bytes given back, a loop is woken to release them, even though nobody waits for anything.
 const WORTH_A_WAKE: usize = 64 << 10;
 
-/// Everything that has been given back and not been released yet.
-static GIVEN_BACK: AtomicPtr<Node> = AtomicPtr::new(ptr::null_mut());
-/// About how many bytes that keeps alive.
-static BYTES: AtomicUsize = AtomicUsize::new(0);
+/// What has been given back and not been released yet.
+struct Stack {
+    top: AtomicPtr<Node>,
+    /// About how many bytes that keeps alive.
+    bytes: AtomicUsize,
+}
+
+impl Stack {
+    const fn new() -> Self {
+        Self { top: AtomicPtr::new(ptr::null_mut()), bytes: AtomicUsize::new(0) }
+    }
+}
+
+static GIVEN_BACK: Stack = Stack::new();
+
+/// The stack of this process.
+#[cfg(not(all(test, target_os = "linux")))]
+#[inline]
+fn given_back() -> &'static Stack {
+    &GIVEN_BACK
+}
+
+/// The stack of the process that this thread simulates, or of this one.
+#[cfg(all(test, target_os = "linux"))]
+fn given_back() -> &'static Stack {
+    thread_local! {
+        static SIMULATED: &'static Stack = Box::leak(Box::new(Stack::new()));
+    }
+    if crate::simulation::world().is_some() { SIMULATED.with(|stack| *stack) } else { &GIVEN_BACK }
+}
 
 struct Node {
     _content: Box<dyn Any + Send + Sync>,
@@ -52,17 +78,18 @@ impl Drop for KeepAlive {
         let Some(node) = self.0.take() else { return };
         let bytes = node.bytes;
         let node = Box::into_raw(node);
-        let mut head = GIVEN_BACK.load(Ordering::Relaxed);
+        let given_back = given_back();
+        let mut head = given_back.top.load(Ordering::Relaxed);
         loop {
             // SAFETY: nobody else has the node before it is on the stack.
             unsafe { &*node }.next.store(head, Ordering::Relaxed);
-            match GIVEN_BACK.compare_exchange_weak(head, node, Ordering::Release, Ordering::Relaxed) {
+            match given_back.top.compare_exchange_weak(head, node, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => break,
                 Err(other) => head = other,
             }
         }
         // After the push, so that what is on the stack is counted, or will be.
-        BYTES.fetch_add(bytes, Ordering::Relaxed);
+        given_back.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
@@ -75,11 +102,12 @@ impl fmt::Debug for KeepAlive {
 /// Releases what workers and others have let go of. Drops objects of the caller's, so it is to be called where those
 /// may be dropped, and under no lock. Costs next to nothing where there is none.
 pub fn release_memory() {
-    if GIVEN_BACK.load(Ordering::Relaxed).is_null() {
+    let given_back = given_back();
+    if given_back.top.load(Ordering::Relaxed).is_null() {
         return;
     }
-    BYTES.store(0, Ordering::Relaxed);
-    let mut next = GIVEN_BACK.swap(ptr::null_mut(), Ordering::Acquire);
+    given_back.bytes.store(0, Ordering::Relaxed);
+    let mut next = given_back.top.swap(ptr::null_mut(), Ordering::Acquire);
     while !next.is_null() {
         // SAFETY: each node was made by `Box::into_raw`, and whoever has swapped the stack away has it alone.
         let node = unsafe { Box::from_raw(next) };
@@ -89,7 +117,9 @@ pub fn release_memory() {
 
 /// Whether so much waits to be released that a loop should be woken for it.
 pub(crate) fn is_worth_a_wake() -> bool {
-    BYTES.load(Ordering::Relaxed) >= WORTH_A_WAKE && !GIVEN_BACK.load(Ordering::Relaxed).is_null()
+    let given_back = given_back();
+    given_back.bytes.load(Ordering::Relaxed) >= WORTH_A_WAKE
+        && !given_back.top.load(Ordering::Relaxed).is_null()
 }
 
 #[cfg(test)]

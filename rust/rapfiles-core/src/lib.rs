@@ -36,6 +36,9 @@ mod read;
 mod remove_tree;
 mod resolve;
 mod runtime;
+#[cfg(all(test, target_os = "linux"))]
+#[path = "../tests/simulation/mod.rs"]
+mod simulation;
 mod slices;
 mod stream;
 mod text;

@@ -11,6 +11,9 @@
 //! job it may not take stands by, and the last one that is free takes none that may wait for another process. Tokio's
 //! blocking pool is no help here: it keeps what it has no thread for, and does not tell.
 
+#[cfg(all(test, target_os = "linux"))]
+mod invariants;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};

@@ -64,7 +64,7 @@ struct LaneState {
 }
 
 /// Queues up to this length are left alone.
-const SHORT_QUEUE: usize = 64;
+const SHORT_QUEUE: usize = if cfg!(test) { 4 } else { 64 };
 
 /// A worker that is in a job.
 #[derive(Debug)]
@@ -94,6 +94,12 @@ impl Queue {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.queued == 0
+    }
+
+    /// The jobs that are queued.
+    #[cfg(all(test, target_os = "linux"))]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Job> {
+        self.lanes.iter().flat_map(|lane| &lane.jobs)
     }
 
     /// The number of jobs that have been taken and are not done.

@@ -1,11 +1,16 @@
 //! Threads, conditions and the clock: the first of the two doors behind which a simulation can stand.
 //!
 //! Everything by which the engine waits, wakes and looks at the time goes through here. These are the standard library's
-//! own, by another name. The other door is `platform::calls`.
+//! own, by another name; but in the crate's unit tests, a thread that simulates a world gets that world's
+//! (`tests/simulation/`). The other door is `platform::calls`.
 
 use std::time::Instant;
 
+#[cfg(not(all(test, target_os = "linux")))]
 pub(crate) use system::*;
+
+#[cfg(all(test, target_os = "linux"))]
+pub(crate) use crate::simulation::runtime::*;
 
 /// For how long since.
 #[inline]

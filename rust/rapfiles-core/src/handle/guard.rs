@@ -547,10 +547,10 @@ impl<'a> Guard<'a> {
         )
     }
 
-    /// Closes the file, if that cannot wait: one that was only read, and has a name.
+    /// Closes the file, if that cannot wait, and there is no error to be told of: one that was only read, and has a name.
     pub fn close_now(&mut self) -> bool {
         let close = self.handle.closes_descriptor;
-        if !self.is_written() {
+        if !self.handle.is_settled() {
             return false;
         }
         let Some(open) = &self.own().file else { return true };

@@ -8,7 +8,7 @@ use std::cell::UnsafeCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, TryLockError};
 
 use super::burial::Burial;
@@ -67,12 +67,12 @@ pub struct Handle {
     pub(super) signal: Option<EventSignal>,
     pub(super) turn: AtomicU8,
     possession: UnsafeCell<Possession>,
-    shared: Mutex<Shared>,
+    pub(super) shared: Mutex<Shared>,
     known: Known,
     /// The engine that opened it.
     engine: Arc<Engine>,
-    /// The process that did.
-    process: Process,
+    /// The process that uses it: the one that did, or a forked child that found it idle.
+    process: AtomicU32,
 }
 
 // SAFETY: what is in the cell is used only by whoever has the turn, which is taken with an acquiring and passed
@@ -109,6 +109,7 @@ impl Handle {
             file: file.clone(),
             queue: VecDeque::new(),
             job: false,
+            closing: false,
             ended: None,
             abandoned: None,
             positional: 0,
@@ -131,7 +132,7 @@ impl Handle {
             possession: UnsafeCell::new(Possession { file, reader: Reader::default(), decoder: None }),
             shared: Mutex::new(shared),
             known: Known::default(),
-            process: engine.process(),
+            process: AtomicU32::new(engine.process().number()),
             engine,
         })
     }
@@ -146,28 +147,22 @@ impl Handle {
     /// # Errors
     /// Where the parent was using the handle during the fork.
     pub(super) fn try_shared(&self) -> Result<Locked<'_>, Error> {
-        if !self.is_inherited() {
-            return Ok(self.shared());
+        if self.is_inherited() {
+            self.check_inherited()?;
         }
-        // The thread that holds the lock, or has the job, is not in this process.
-        let shared = match self.shared.try_lock() {
-            Ok(shared) if !shared.job && !shared.writer.running => shared,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            _ => return Err(in_use()),
-        };
-        Ok(Locked { shared, known: &self.known })
+        Ok(self.shared())
     }
 
-    /// Whether this is a forked child of the process that opened it.
+    /// Whether this is a forked child of the process that uses it, and has not used it yet.
     #[inline]
     pub(super) fn is_inherited(&self) -> bool {
-        self.process != Process::current()
+        self.process.load(Ordering::Relaxed) != Process::current().number()
     }
 
     /// The engine that works for it: in a forked child, the child's own.
     #[inline]
     pub(super) fn engine(&self) -> &Engine {
-        if self.is_inherited() { Engine::current() } else { &self.engine }
+        self.engine.here()
     }
 
     /// Has a worker do a job of this handle's. `own` is the job's ticket, `waiting` that of whoever waits, which may be
@@ -180,7 +175,21 @@ impl Handle {
     /// Where the parent was using the handle during the fork.
     #[cold]
     pub(super) fn check_inherited(&self) -> Result<(), Error> {
-        self.try_shared().map(drop)
+        let shared = match self.shared.try_lock() {
+            Ok(shared) => shared,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // By a thread of the parent's, or by another one that is just here.
+            Err(TryLockError::WouldBlock) if self.is_inherited() => return Err(in_use()),
+            Err(TryLockError::WouldBlock) => return Ok(()),
+        };
+        // Whoever has the turn is not in this process, nor the thread that has a job or closes the file.
+        let idle = self.turn.load(Ordering::Relaxed) == FREE && !shared.job && !shared.writer.running;
+        if self.is_inherited() && !(idle && shared.positional == 0 && (!shared.burying || shared.buried)) {
+            return Err(in_use());
+        }
+        // From now on whatever is under way is this process's.
+        self.process.store(Process::current().number(), Ordering::Relaxed);
+        Ok(())
     }
 
     /// What belongs to whoever has the turn.
@@ -366,7 +375,7 @@ impl Handle {
     /// `None`: it was never begun.
     pub(super) fn job_ended(self: &Arc<Self>, mut trace: Trace, reply: Option<Result<Reply, Error>>) {
         let mut shared = self.shared();
-        shared.job = false;
+        (shared.job, shared.closing) = (false, false);
         if let Some(signal) = &self.signal {
             signal.clear();
         }

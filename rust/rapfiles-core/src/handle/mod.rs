@@ -13,6 +13,8 @@ mod file_io;
 mod guard;
 #[allow(clippy::module_inception, reason = "the noun of the folder")]
 mod handle;
+#[cfg(all(test, target_os = "linux"))]
+mod invariants;
 mod job;
 mod limits;
 mod line_feed;

@@ -21,6 +21,8 @@ pub(super) struct Shared {
     pub(super) queue: VecDeque<Arc<Ticket>>,
     /// A worker has a task of whoever has the turn.
     pub(super) job: bool,
+    /// And that is to close the file: whatever needs no turn is not to begin any more.
+    pub(super) closing: bool,
     /// What the one that ended last has done and replied, until whoever has the turn collects it. There is no reply where
     /// it was never begun.
     pub(super) ended: Option<(Trace, Option<Result<Reply, Error>>)>,
@@ -76,8 +78,8 @@ impl DerefMut for Locked<'_> {
 
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
-        let Shared { file, orphaned, writer, .. } = &*self.shared;
-        self.known.closed.store(file.is_none() || *orphaned, Ordering::Release);
+        let Shared { file, orphaned, closing, writer, .. } = &*self.shared;
+        self.known.closed.store(file.is_none() || *orphaned || *closing, Ordering::Release);
         self.known.unsettled.store(!writer.is_done() || writer.error.is_some(), Ordering::Release);
     }
 }

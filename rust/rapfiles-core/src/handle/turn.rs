@@ -231,6 +231,7 @@ impl Turn {
         if std::mem::replace(&mut shared.job, true) {
             return Err(in_use());
         }
+        shared.closing = matches!(task, Task::Close);
         drop(shared);
         Ok(HandleJob::new(Arc::clone(&self.handle), task))
     }

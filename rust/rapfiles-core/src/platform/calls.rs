@@ -1,13 +1,22 @@
 //! The system calls themselves: the second of the two doors behind which a simulation can stand.
 //!
-//! These are the C library's own functions, by another name. The other door is [`crate::runtime`].
+//! These are the C library's own functions, by another name; but in the crate's unit tests, a thread that simulates a world
+//! gets those of its model file system (`tests/simulation/`). The other door is [`crate::runtime`]. What is called as
+//! `libc::` is called in a simulation, too.
 
+#[cfg(not(all(test, target_os = "linux")))]
 pub(crate) use system::*;
+
+#[cfg(all(test, target_os = "linux"))]
+pub(crate) use crate::simulation::calls::*;
 
 /// What the system has.
 pub(crate) mod system {
-    pub(crate) use std::fs::File;
-    pub(crate) use std::os::fd::OwnedFd;
+    #[cfg_attr(
+        all(test, target_os = "linux"),
+        allow(unused_imports, reason = "a simulation has its own")
+    )]
+    pub(crate) use {std::fs::File, std::os::fd::OwnedFd};
 
     pub(crate) use libc::{
         close, fcntl, fstat, fstatat, fsync, ftruncate, isatty, lseek, mkdir, open, poll, pread, pwrite,

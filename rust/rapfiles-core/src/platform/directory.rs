@@ -24,7 +24,7 @@ impl DirectoryReader {
     pub(crate) fn open(path: &NativePath) -> io::Result<Self> {
         let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NONBLOCK | libc::O_CLOEXEC;
         // SAFETY: the path is a C string.
-        let fd = checked(|| unsafe { calls::open(path.as_ptr(), flags) })?;
+        let fd = checked(|| unsafe { calls::open(path.as_ptr(), flags, 0) })?;
         // SAFETY: the descriptor is new and nobody else's.
         Self::new(unsafe { OwnedFd::from_raw_fd(fd) })
     }

@@ -49,9 +49,7 @@ impl<S: Sink> FileOperation<S> for Close {
             self.failure.get_or_insert(error);
         }
         if !self.closed && !guard.is_closed() {
-            if let Some(error) = guard.take_error() {
-                self.failure.get_or_insert(error);
-            }
+            // An error of an earlier write is left to the task: taken here, it would be lost if this is cancelled.
             if guard.is_writing() {
                 return Ok(Step::AwaitWriter(Until::Written));
             }

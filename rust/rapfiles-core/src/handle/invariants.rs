@@ -1,0 +1,35 @@
+//! What holds of a handle whenever nobody holds its lock: for the simulation.
+
+use std::sync::atomic::Ordering;
+
+use super::handle::Handle;
+use super::turn::{FREE, WANTED};
+
+impl Handle {
+    /// Whether nobody holds the lock.
+    pub(crate) fn is_unlocked(&self) -> bool {
+        self.shared.try_lock().is_ok()
+    }
+
+    /// What does not hold.
+    pub(crate) fn broken(&self) -> Option<&'static str> {
+        let Ok(shared) = self.shared.try_lock() else { return Some("its lock is held") };
+        let turn = self.turn.load(Ordering::Relaxed);
+        if !shared.queue.is_empty() && turn != WANTED {
+            return Some("somebody waits for the turn, and nobody who has it will know");
+        }
+        if shared.job && turn == FREE {
+            return Some("a worker has a task of nobody's turn");
+        }
+        if shared.writer.waiter.is_some() && !shared.writer.running {
+            return Some("somebody waits for a writer that is not there");
+        }
+        if shared.positional_waiter.is_some() && shared.positional == 0 {
+            return Some("somebody waits for positional operations that are over");
+        }
+        if shared.writer.running && shared.buried {
+            return Some("a writer is at work on a file that is closed");
+        }
+        None
+    }
+}

@@ -1,0 +1,659 @@
+//! The second door: system calls of the model file system, for threads that simulate a world; the system's for others.
+//!
+//! Each call is a step of its thread: another one may have its turn before it. What the loop's thread may not call, because
+//! it can wait for a device, it may not call here.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
+use std::rc::Rc;
+
+use libc::{
+    c_char, c_int, c_long, c_short, c_uint, c_void, iovec, mode_t, nfds_t, off_t, pollfd, size_t, ssize_t,
+};
+
+use super::files::{DEVICE_MINOR, FIRST_DESCRIPTOR, Kind, MOUNT};
+use super::world::{DESCRIPTORS, Wait, World, world};
+use crate::platform::calls::system;
+
+/// A descriptor that is closed with it, as the standard library's.
+#[derive(Debug)]
+pub(crate) struct OwnedFd(RawFd);
+
+impl Drop for OwnedFd {
+    fn drop(&mut self) {
+        // SAFETY: it is this one's.
+        unsafe { close(self.0) };
+    }
+}
+
+impl AsRawFd for OwnedFd {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0
+    }
+}
+
+impl AsFd for OwnedFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: it is open, or one of the model's, which only the model is asked about.
+        unsafe { BorrowedFd::borrow_raw(self.0) }
+    }
+}
+
+impl FromRawFd for OwnedFd {
+    unsafe fn from_raw_fd(descriptor: RawFd) -> Self {
+        Self(descriptor)
+    }
+}
+
+/// A file that is closed with it, as the standard library's.
+#[derive(Debug)]
+pub(crate) struct File(OwnedFd);
+
+impl From<OwnedFd> for File {
+    fn from(descriptor: OwnedFd) -> Self {
+        Self(descriptor)
+    }
+}
+
+impl AsRawFd for File {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.0
+    }
+}
+
+impl AsFd for File {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl FromRawFd for File {
+    unsafe fn from_raw_fd(descriptor: RawFd) -> Self {
+        Self(OwnedFd(descriptor))
+    }
+}
+
+impl IntoRawFd for File {
+    fn into_raw_fd(self) -> RawFd {
+        let descriptor = self.0.0;
+        std::mem::forget(self);
+        descriptor
+    }
+}
+
+/// For so many nanoseconds the other end of a FIFO does nothing.
+const PATIENCE: u64 = 3_000_000_000;
+
+type Result<T> = std::result::Result<T, c_int>;
+
+fn model(descriptor: c_int) -> Option<Rc<World>> {
+    if descriptor >= FIRST_DESCRIPTOR { world() } else { None }
+}
+
+fn give<T: From<i8>>(result: Result<T>) -> T {
+    result.unwrap_or_else(|code| {
+        // SAFETY: the location is this thread's own.
+        unsafe { *libc::__errno_location() = code };
+        T::from(-1)
+    })
+}
+
+/// What may happen to any call that may wait.
+fn enter(world: &World, name: &str) -> Result<()> {
+    world.note(|| name.to_owned());
+    if !world.is_unlocked() {
+        world.die(format!("{name} is called under a lock"));
+    }
+    if world.is_loop() && !world.faults.loop_may_wait.get() {
+        world.die(format!("{name} is called on the loop"));
+    }
+    world.step();
+    let faults = &world.faults;
+    if world.chance(faults.stuck) {
+        world.wait(Wait::Until(world.after(600_000_000)));
+    } else if world.chance(faults.slow) {
+        let times = [2_000, 90_000, 700_000, 3_000_000];
+        world.wait(Wait::Until(world.after(times[world.random() as usize % times.len()])));
+    }
+    if world.chance(faults.interrupted) {
+        return Err(libc::EINTR);
+    }
+    Ok(())
+}
+
+fn shortened(world: &World, length: usize) -> usize {
+    if length > 1 && world.chance(world.faults.short) {
+        1 + world.random() as usize % (length - 1)
+    } else {
+        length
+    }
+}
+
+/// # Safety
+/// It is a C string.
+unsafe fn name<'a>(path: *const c_char) -> &'a [u8] {
+    // SAFETY: the caller's promise.
+    unsafe { std::ffi::CStr::from_ptr(path) }.to_bytes()
+}
+
+pub(crate) unsafe fn open(path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
+    // SAFETY: the caller's promises, which are those of the system's.
+    let Some(world) = world() else { return unsafe { system::open(path, flags, mode) } };
+    // SAFETY: as above.
+    let path = unsafe { name(path) };
+    give(enter(&world, "open").and_then(|()| {
+        if world.chance(world.faults.open) {
+            return Err(world.faults.inject(usize::MAX, false));
+        }
+        world.files.borrow_mut().open(path, flags, world.faults.descriptors)
+    }))
+}
+
+pub(crate) unsafe fn close(descriptor: c_int) -> c_int {
+    // SAFETY: the caller's promises, which are those of the system's.
+    let Some(world) = model(descriptor) else { return unsafe { system::close(descriptor) } };
+    if world.has_failed() {
+        return 0;
+    }
+    let (regular, writable) = {
+        let mut files = world.files.borrow_mut();
+        let open = files.get(descriptor).ok().copied();
+        let regular = open.is_some_and(|open| files.nodes[open.node].kind != Kind::Event);
+        (regular, open.is_some_and(|open| open.flags & libc::O_ACCMODE != libc::O_RDONLY))
+    };
+    if regular && !world.is_loop() {
+        world.step();
+    } else if writable && !world.faults.loop_may_wait.get() {
+        // One that was only read may be closed there.
+        world.die("a file that can be written is closed on the loop");
+    }
+    let closed = world.files.borrow_mut().close(descriptor);
+    give(match closed {
+        Ok(node) if regular && world.is_worker() && world.chance(world.faults.close) => {
+            Err(if writable { world.faults.inject(node, true) } else { libc::EINTR })
+        }
+        Ok(_) => Ok(0),
+        Err(code) => {
+            world.fail("a descriptor is closed that is not open");
+            Err(code)
+        }
+    })
+}
+
+pub(crate) unsafe fn read(descriptor: c_int, start: *mut c_void, length: size_t) -> ssize_t {
+    // SAFETY: the caller's promises, which are those of the system's.
+    let Some(world) = model(descriptor) else { return unsafe { system::read(descriptor, start, length) } };
+    // SAFETY: as above.
+    give(unsafe { read_from(&world, descriptor, start, length, None) })
+}
+
+pub(crate) unsafe fn pread(descriptor: c_int, start: *mut c_void, length: size_t, offset: off_t) -> ssize_t {
+    let Some(world) = model(descriptor) else {
+        // SAFETY: the caller's promises, which are those of the system's.
+        return unsafe { system::pread(descriptor, start, length, offset) };
+    };
+    // SAFETY: as above.
+    give(unsafe { read_from(&world, descriptor, start, length, Some(offset as u64)) })
+}
+
+unsafe fn read_from(
+    world: &World,
+    descriptor: c_int,
+    start: *mut c_void,
+    length: usize,
+    offset: Option<u64>,
+) -> Result<ssize_t> {
+    let event = {
+        let mut files = world.files.borrow_mut();
+        let node = files.node_of(descriptor)?;
+        if files.nodes[node].kind == Kind::Event {
+            let counter = std::mem::take(&mut files.nodes[node].counter);
+            if counter == 0 {
+                return Err(libc::EAGAIN);
+            }
+            return Ok(8);
+        }
+        node
+    };
+    enter(world, "read")?;
+    if world.chance(world.faults.read) {
+        return Err(world.faults.inject(event, false));
+    }
+    let length = shortened(world, length);
+    let mut files = world.files.borrow_mut();
+    let (node, position) = files.get(descriptor).map(|open| (open.node, open.position))?;
+    if files.nodes[node].kind == Kind::Pipe {
+        let node = &mut files.nodes[node];
+        if node.content.is_empty() && node.connected && length > 0 {
+            // Somebody was quicker.
+            return Err(libc::EAGAIN);
+        }
+        let count = length.min(node.content.len());
+        // SAFETY: there is room for that much.
+        unsafe { start.cast::<u8>().copy_from_nonoverlapping(node.content.as_ptr(), count) };
+        node.content.drain(..count);
+        return Ok(count as ssize_t);
+    }
+    let from = offset.unwrap_or(position);
+    // SAFETY: there is room for that much.
+    let count = unsafe { copy_out(&files.nodes[node].content, from, start.cast(), length) };
+    if offset.is_none() {
+        files.get(descriptor)?.position += count as u64;
+    }
+    Ok(count as ssize_t)
+}
+
+/// # Safety
+/// There is room for that much.
+unsafe fn copy_out(content: &[u8], from: u64, start: *mut u8, length: usize) -> usize {
+    let rest = content.get(from as usize..).unwrap_or_default();
+    let count = length.min(rest.len());
+    // SAFETY: the caller's promise.
+    unsafe { start.copy_from_nonoverlapping(rest.as_ptr(), count) };
+    count
+}
+
+pub(crate) unsafe fn write(descriptor: c_int, start: *const c_void, length: size_t) -> ssize_t {
+    // SAFETY: the caller's promises, which are those of the system's.
+    let Some(world) = model(descriptor) else { return unsafe { system::write(descriptor, start, length) } };
+    // SAFETY: as above.
+    give(write_to(&world, descriptor, unsafe { std::slice::from_raw_parts(start.cast(), length) }, None))
+}
+
+pub(crate) unsafe fn pwrite(
+    descriptor: c_int,
+    start: *const c_void,
+    length: size_t,
+    offset: off_t,
+) -> ssize_t {
+    let Some(world) = model(descriptor) else {
+        // SAFETY: the caller's promises, which are those of the system's.
+        return unsafe { system::pwrite(descriptor, start, length, offset) };
+    };
+    // SAFETY: as above.
+    let bytes = unsafe { std::slice::from_raw_parts(start.cast(), length) };
+    give(write_to(&world, descriptor, bytes, Some(offset as u64)))
+}
+
+fn write_to(world: &World, descriptor: c_int, bytes: &[u8], offset: Option<u64>) -> Result<ssize_t> {
+    let node = {
+        let mut files = world.files.borrow_mut();
+        let node = files.node_of(descriptor)?;
+        if files.nodes[node].kind == Kind::Event {
+            files.nodes[node].counter += 1;
+            drop(files);
+            world.notify(DESCRIPTORS, true);
+            return Ok(8);
+        }
+        node
+    };
+    enter(world, "write")?;
+    if world.chance(world.faults.write) {
+        return Err(world.faults.inject(node, true));
+    }
+    if bytes.is_empty() {
+        return Ok(0);
+    }
+    let mut length = shortened(world, bytes.len());
+    let mut files = world.files.borrow_mut();
+    let used = files.used();
+    let open = *files.get(descriptor)?;
+    let size = files.nodes[node].content.len() as u64;
+    let at = match offset {
+        Some(offset) => offset,
+        None if open.flags & libc::O_APPEND != 0 => size,
+        None => open.position,
+    };
+    let grows = (at + length as u64).saturating_sub(size) as usize;
+    let free = world.faults.space.saturating_sub(used);
+    if grows > free {
+        length = length.saturating_sub(grows - free);
+        if length == 0 {
+            return Err(world.faults.inject(node, true));
+        }
+    }
+    let content = &mut files.nodes[node].content;
+    let end = at as usize + length;
+    if content.len() < end {
+        content.resize(end, 0);
+    }
+    content[at as usize..end].copy_from_slice(&bytes[..length]);
+    files.nodes[node].changes += 1;
+    if offset.is_none() {
+        files.get(descriptor)?.position = end as u64;
+    }
+    Ok(length as ssize_t)
+}
+
+pub(crate) unsafe fn lseek(descriptor: c_int, offset: off_t, whence: c_int) -> off_t {
+    // SAFETY: no memory is involved.
+    let Some(world) = model(descriptor) else { return unsafe { system::lseek(descriptor, offset, whence) } };
+    give(seek(&world, descriptor, offset, whence))
+}
+
+fn seek(world: &World, descriptor: c_int, offset: off_t, whence: c_int) -> Result<off_t> {
+    if world.is_unlocked() && world.is_worker() {
+        world.step();
+    }
+    let mut files = world.files.borrow_mut();
+    let open = *files.get(descriptor)?;
+    let node = &files.nodes[open.node];
+    if node.kind == Kind::Pipe {
+        return Err(libc::ESPIPE);
+    }
+    if world.is_worker() && whence == libc::SEEK_CUR && offset != 0 && world.chance(world.faults.seek) {
+        return Err(world.faults.inject(open.node, false));
+    }
+    let from = match whence {
+        libc::SEEK_SET => 0,
+        libc::SEEK_CUR => open.position as i64,
+        libc::SEEK_END => node.content.len() as i64,
+        _ => return Err(libc::EINVAL),
+    };
+    let position = from.checked_add(offset).filter(|position| *position >= 0).ok_or(libc::EINVAL)?;
+    files.get(descriptor)?.position = position as u64;
+    Ok(position)
+}
+
+pub(crate) unsafe fn ftruncate(descriptor: c_int, length: off_t) -> c_int {
+    // SAFETY: no memory is involved.
+    let Some(world) = model(descriptor) else { return unsafe { system::ftruncate(descriptor, length) } };
+    give(enter(&world, "ftruncate").and_then(|()| {
+        let mut files = world.files.borrow_mut();
+        let node = files.node_of(descriptor)?;
+        if world.chance(world.faults.write) {
+            return Err(world.faults.inject(node, false));
+        }
+        files.nodes[node].content.resize(length as usize, 0);
+        files.nodes[node].changes += 1;
+        Ok(0)
+    }))
+}
+
+pub(crate) unsafe fn fsync(descriptor: c_int) -> c_int {
+    // SAFETY: no memory is involved.
+    let Some(world) = model(descriptor) else { return unsafe { system::fsync(descriptor) } };
+    give(enter(&world, "fsync").and_then(|()| synchronise(&world, descriptor)))
+}
+
+pub(crate) unsafe fn fdatasync(descriptor: c_int) -> c_int {
+    // SAFETY: no memory is involved.
+    let Some(world) = model(descriptor) else { return unsafe { system::fdatasync(descriptor) } };
+    give(enter(&world, "fdatasync").and_then(|()| synchronise(&world, descriptor)))
+}
+
+fn synchronise(world: &World, descriptor: c_int) -> Result<c_int> {
+    let node = world.files.borrow_mut().node_of(descriptor)?;
+    if world.chance(world.faults.write) { Err(world.faults.inject(node, true)) } else { Ok(0) }
+}
+
+pub(crate) unsafe fn fcntl(descriptor: c_int, command: c_int, argument: c_int) -> c_int {
+    let Some(world) = model(descriptor) else {
+        // SAFETY: no memory is involved.
+        return unsafe { system::fcntl(descriptor, command, argument) };
+    };
+    give(world.files.borrow_mut().get(descriptor).map(|_| 0))
+}
+
+pub(crate) unsafe fn isatty(descriptor: c_int) -> c_int {
+    // SAFETY: no memory is involved.
+    if model(descriptor).is_some() { 0 } else { unsafe { system::isatty(descriptor) } }
+}
+
+pub(crate) unsafe fn eventfd(initial: c_uint, flags: c_int) -> c_int {
+    // SAFETY: no memory is involved.
+    let Some(world) = world() else { return unsafe { system::eventfd(initial, flags) } };
+    let mut files = world.files.borrow_mut();
+    let node = files.add(None, Kind::Event, Vec::new());
+    give(files.descriptor(node, 0, world.faults.descriptors))
+}
+
+pub(crate) unsafe fn poll(watched: *mut pollfd, count: nfds_t, time: c_int) -> c_int {
+    // SAFETY: the caller's promise.
+    let fds = unsafe { std::slice::from_raw_parts_mut(watched, count as usize) };
+    let Some(world) = fds.first().and_then(|first| model(first.fd)) else {
+        // SAFETY: the caller's promises, which are those of the system's.
+        return unsafe { system::poll(watched, count, time) };
+    };
+    if let Err(code) = enter(&world, "poll") {
+        return give(Err(code));
+    }
+    loop {
+        let mut ready = 0;
+        for watched in &mut *fds {
+            watched.revents = if watched.fd < 0 { 0 } else { events(&world, watched.fd, watched.events) };
+            ready += c_int::from(watched.revents != 0);
+        }
+        if ready > 0 {
+            return ready;
+        }
+        if world.wait(Wait::For { key: DESCRIPTORS, until: Some(world.after(PATIENCE)) }) {
+            // Everything may wait for a process at the other end of a FIFO; but that goes on, or ends.
+            world.files.borrow_mut().disconnect();
+        }
+    }
+}
+
+fn events(world: &World, descriptor: c_int, wanted: c_short) -> c_short {
+    let mut files = world.files.borrow_mut();
+    let Ok(node) = files.node_of(descriptor) else { return libc::POLLNVAL };
+    let node = &files.nodes[node];
+    match node.kind {
+        Kind::Event if node.counter == 0 => 0,
+        Kind::Pipe if wanted & libc::POLLIN != 0 && node.content.is_empty() && node.connected => 0,
+        _ => wanted,
+    }
+}
+
+fn stat_of(files: &super::files::Files, node: usize) -> libc::stat {
+    // SAFETY: all zeros is a valid `stat`: it is made of numbers only.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    let found = &files.nodes[node];
+    stat.st_mode = 0o644
+        | match found.kind {
+            Kind::Regular => libc::S_IFREG,
+            Kind::Directory => libc::S_IFDIR,
+            Kind::Pipe | Kind::Event => libc::S_IFIFO,
+        };
+    stat.st_ino = node as u64 + 1;
+    stat.st_dev = libc::makedev(0, DEVICE_MINOR);
+    stat.st_nlink = found.links.into();
+    stat.st_size = if found.kind == Kind::Regular { found.content.len() as i64 } else { 0 };
+    stat.st_mtime = found.changes;
+    stat
+}
+
+pub(crate) unsafe fn fstat(descriptor: c_int, stat: *mut libc::stat) -> c_int {
+    // SAFETY: the caller's promises, which are those of the system's.
+    let Some(world) = model(descriptor) else { return unsafe { system::fstat(descriptor, stat) } };
+    let mut files = world.files.borrow_mut();
+    give(files.node_of(descriptor).map(|node| {
+        // SAFETY: as above.
+        unsafe { *stat = stat_of(&files, node) };
+        0
+    }))
+}
+
+pub(crate) unsafe fn fstatat(
+    directory: c_int,
+    path: *const c_char,
+    stat: *mut libc::stat,
+    flags: c_int,
+) -> c_int {
+    // SAFETY: the caller's promises, which are those of the system's.
+    let Some(world) = world() else { return unsafe { system::fstatat(directory, path, stat, flags) } };
+    // SAFETY: as above.
+    let path = unsafe { name(path) };
+    give(enter(&world, "stat").and_then(|()| {
+        let files = world.files.borrow();
+        let node = files.find(path)?;
+        // SAFETY: as above.
+        unsafe { *stat = stat_of(&files, node) };
+        Ok(0)
+    }))
+}
+
+macro_rules! of_paths {
+    ($($call:ident($path:ident $(, $argument:ident: $type:ty)*) => $work:expr;)*) => {
+        $(pub(crate) unsafe fn $call($path: *const c_char $(, $argument: $type)*) -> c_int {
+            // SAFETY: the caller's promises, which are those of the system's.
+            let Some(world) = world() else { return unsafe { system::$call($path $(, $argument)*) } };
+            // SAFETY: as above.
+            let $path = unsafe { name($path) };
+            give(enter(&world, stringify!($call)).and_then(|()| {
+                if world.chance(world.faults.open) {
+                    return Err(world.faults.inject(usize::MAX, false));
+                }
+                let files = &mut *world.files.borrow_mut();
+                let work: fn(&mut super::files::Files, &[u8] $(, $type)*) -> Result<()> = $work;
+                work(files, $path $(, $argument)*).map(|()| 0)
+            }))
+        })*
+    };
+}
+
+of_paths! {
+    mkdir(path, mode: mode_t) => |files, path, _| files.make_directory(path);
+    rmdir(path) => |files, path| files.remove_directory(path);
+    unlink(path) => |files, path| files.unlink(path);
+    // SAFETY: it is a C string.
+    rename(path, target: *const c_char) => |files, path, target| files.rename(path, unsafe { name(target) });
+    truncate(path, length: off_t) => |files, path, length| {
+        let node = files.find(path)?;
+        if files.nodes[node].kind == Kind::Directory {
+            return Err(libc::EISDIR);
+        }
+        files.nodes[node].content.resize(length as usize, 0);
+        files.nodes[node].changes += 1;
+        Ok(())
+    };
+}
+
+pub(crate) unsafe fn getrusage(whose: c_int, usage: *mut libc::rusage) -> c_int {
+    // SAFETY: the caller's promises, which are those of the system's. Nobody has waited in a simulation.
+    if world().is_some() { 0 } else { unsafe { system::getrusage(whose, usage) } }
+}
+
+// Tier 0: these do not wait, so they are no steps.
+
+pub(crate) unsafe fn openat2(
+    directory: c_int,
+    path: *const c_char,
+    how: *const libc::open_how,
+    size: usize,
+) -> c_long {
+    // SAFETY: the caller's promises, which are those of the system's.
+    let Some(world) = world() else { return unsafe { system::openat2(directory, path, how, size) } };
+    // SAFETY: as above.
+    let (path, flags) = unsafe { (name(path), (*how).flags as i32) };
+    if world.chance(world.faults.uncached) {
+        return give(Err(libc::EAGAIN));
+    }
+    let mut files = world.files.borrow_mut();
+    let opened = files.find(path).and_then(|node| files.descriptor(node, flags, world.faults.descriptors));
+    give(opened.map(i64::from))
+}
+
+pub(crate) unsafe fn preadv2(
+    descriptor: c_int,
+    rooms: *const iovec,
+    count: c_int,
+    offset: off_t,
+    flags: c_int,
+) -> ssize_t {
+    let Some(world) = model(descriptor) else {
+        // SAFETY: the caller's promises, which are those of the system's.
+        return unsafe { system::preadv2(descriptor, rooms, count, offset, flags) };
+    };
+    if world.chance(world.faults.uncached) {
+        return give(Err(libc::EAGAIN));
+    }
+    // SAFETY: as above.
+    let rooms = unsafe { std::slice::from_raw_parts(rooms, count as usize) };
+    let mut files = world.files.borrow_mut();
+    give(files.get(descriptor).copied().and_then(|open| {
+        if files.nodes[open.node].kind != Kind::Regular {
+            return Err(libc::EOPNOTSUPP);
+        }
+        let mut at = if offset < 0 { open.position } else { offset as u64 };
+        let mut all = 0;
+        let most: usize = rooms.iter().map(|room| room.iov_len).sum();
+        // Only a part of it may be in the page cache.
+        let mut left = shortened(&world, most);
+        for room in rooms {
+            let length = room.iov_len.min(left);
+            // SAFETY: as above.
+            let count =
+                unsafe { copy_out(&files.nodes[open.node].content, at, room.iov_base.cast(), length) };
+            at += count as u64;
+            all += count;
+            left -= count;
+            if count < room.iov_len {
+                break;
+            }
+        }
+        if offset < 0 {
+            files.get(descriptor)?.position = at;
+        }
+        Ok(all as ssize_t)
+    }))
+}
+
+pub(crate) unsafe fn statx(
+    descriptor: c_int,
+    path: *const c_char,
+    flags: c_int,
+    mask: c_uint,
+    stat: *mut libc::statx,
+) -> c_int {
+    let Some(world) = model(descriptor) else {
+        // SAFETY: the caller's promises, which are those of the system's.
+        return unsafe { system::statx(descriptor, path, flags, mask, stat) };
+    };
+    let mut files = world.files.borrow_mut();
+    give(files.node_of(descriptor).map(|node| {
+        let found = stat_of(&files, node);
+        // SAFETY: all zeros is a valid `statx`: it is made of numbers only.
+        let mut filled: libc::statx = unsafe { std::mem::zeroed() };
+        filled.stx_mask = libc::STATX_BASIC_STATS | 0x5000;
+        filled.stx_mode = found.st_mode as u16;
+        filled.stx_ino = found.st_ino;
+        filled.stx_dev_minor = DEVICE_MINOR;
+        filled.stx_nlink = found.st_nlink as u32;
+        filled.stx_size = found.st_size as u64;
+        filled.stx_mtime.tv_sec = found.st_mtime;
+        filled.stx_mnt_id = MOUNT;
+        // SAFETY: as above.
+        unsafe { *stat = filled };
+        0
+    }))
+}
+
+/// The model's directories are not read.
+pub(crate) unsafe fn getdents64<Buffer>(directory: c_int, buffer: *mut Buffer, size: usize) -> c_long {
+    if model(directory).is_some() {
+        return give(Err(libc::ENOSYS));
+    }
+    // SAFETY: the caller's promises, which are those of the system's.
+    unsafe { system::getdents64(directory, buffer, size) }
+}
+
+pub(crate) unsafe fn statmount<Request, Answer>(
+    request: *const Request,
+    answer: *mut Answer,
+    size: usize,
+) -> c_long {
+    if world().is_none() {
+        // SAFETY: the caller's promises, which are those of the system's.
+        return unsafe { system::statmount(request, answer, size) };
+    }
+    // `struct statmount` of linux/mount.h: mask, device, magic number (ext4), and MOUNT_ATTR_NOATIME.
+    let start = answer.cast::<u8>();
+    // SAFETY: the answer is longer than all of it.
+    unsafe {
+        start.add(8).cast::<u64>().write_unaligned(3);
+        start.add(20).cast::<u32>().write_unaligned(DEVICE_MINOR);
+        start.add(24).cast::<u64>().write_unaligned(0xef53);
+        start.add(64).cast::<u64>().write_unaligned(libc::MOUNT_ATTR_NOATIME);
+    }
+    0
+}

@@ -1,0 +1,424 @@
+//! Operations on open files: the crate's own, each watched from within its turn.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::oracle::Oracle;
+use super::sink::{Context, Memory, Room, Scene, Simulated, Value, Written};
+use crate::error::Error;
+use crate::handle::ops;
+use crate::handle::{
+    Complaint, Driver, Failure, Fallible, FileOperation, Guard, HandleFile, Reply, Salvage, Source, Step,
+    Task, Until,
+};
+use crate::progress::Progress as Driven;
+use crate::ticket::Ticket;
+
+/// What an operation does.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Request {
+    Read { size: usize },
+    ReadSome { size: usize },
+    ReadLarge { size: Option<usize> },
+    ReadInto { size: usize },
+    ReadLine { limit: Option<usize> },
+    Write { bytes: &'static [u8], shared: bool },
+    WriteThrough { bytes: &'static [u8] },
+    Flush,
+    Seek { offset: i64, whence: i32 },
+    Tell,
+    Truncate { length: Option<i64> },
+    Synchronise,
+    Stat,
+    ReadAt { size: usize, offset: u64 },
+    WriteAt { bytes: &'static [u8], offset: u64 },
+    Close,
+}
+
+type Operation = Box<dyn FileOperation<Simulated>>;
+
+impl Request {
+    /// The operation, and the memory that it reads into. `raw`: on a file without a buffer.
+    fn operation(self, raw: bool) -> (Operation, Option<Arc<Room>>) {
+        let source = |bytes, constant| Written { bytes, constant };
+        let operation: Operation = match self {
+            Self::Read { size } | Self::ReadSome { size } if raw => Box::new(ops::ReadOnce::new(size)),
+            Self::ReadLarge { size: Some(size) } if raw => Box::new(ops::ReadOnce::new(size)),
+            Self::Write { bytes, .. } | Self::WriteThrough { bytes } if raw => {
+                Box::new(ops::WriteOnce { source: source(bytes, true) })
+            }
+            Self::ReadInto { size } => {
+                let room = Room::new(size);
+                let target = Memory(Arc::clone(&room));
+                let operation: Operation = if raw {
+                    Box::new(ops::ReadOnceInto { target })
+                } else {
+                    Box::new(ops::ReadInto::new(target, false))
+                };
+                return (operation, Some(room));
+            }
+            Self::Read { size } => ops::read(Some(size), false),
+            Self::ReadSome { size } => Box::new(ops::ReadSome { size, peek: false }),
+            Self::ReadLarge { size: None } if raw => Box::new(ops::ReadLarge::raw()),
+            Self::ReadLarge { size } => Box::new(ops::ReadLarge::new(size, false)),
+            Self::ReadLine { limit } => Box::new(ops::ReadLine::new(limit, false, raw)),
+            Self::Write { bytes, shared } => Box::new(ops::Write { source: source(bytes, shared) }),
+            Self::WriteThrough { bytes } => Box::new(Through(source(bytes, false))),
+            Self::Flush => Box::new(ops::Flush { closed: Complaint::FlushOfClosedFile }),
+            Self::Seek { offset, whence } => Box::new(ops::Seek { offset, whence, raw }),
+            Self::Tell => Box::new(ops::Tell),
+            Self::Truncate { length } => Box::new(ops::Truncate {
+                length,
+                refusal: Complaint::CannotTruncate,
+                closed: Complaint::TruncateOfClosedFile,
+            }),
+            Self::Synchronise => Box::new(ops::Synchronise { data_only: false }),
+            Self::Stat => Box::new(ops::Stat),
+            Self::ReadAt { size, offset } => Box::new(ops::ReadAt { size, offset }),
+            Self::WriteAt { bytes, offset } => Box::new(ops::WriteAt { source: source(bytes, true), offset }),
+            Self::Close => Box::new(ops::Close::default()),
+        };
+        (operation, None)
+    }
+}
+
+/// Writes bytes of any size past the buffer, as is done with much that may change.
+struct Through(Written);
+
+impl FileOperation<Simulated> for Through {
+    fn name(&self) -> &'static str {
+        "write through"
+    }
+
+    fn advance(
+        &mut self,
+        scene: Scene<'_>,
+        file: &HandleFile<Simulated>,
+        guard: &mut Guard<'_>,
+        reply: Option<Reply>,
+    ) -> Fallible<Simulated, Step<Simulated>> {
+        if let Some(Reply::Count(count)) = reply {
+            return Ok(Step::Done(Value::Number(count)));
+        }
+        if !file.writable || guard.is_closed() {
+            return Err(Complaint::CannotWrite.into());
+        }
+        if let Some(error) = guard.take_error() {
+            return Err(error.into());
+        }
+        Ok(if guard.is_written() {
+            Step::Task(Task::WriteThrough(self.0.shared(scene)?))
+        } else {
+            Step::AwaitWriter(Until::Written)
+        })
+    }
+}
+
+/// What is known of an operation from outside.
+#[derive(Default)]
+struct Marks {
+    /// A worker was given a task of it.
+    begun: AtomicBool,
+}
+
+/// An operation whose results are compared with what they should be.
+struct Watched {
+    inner: Operation,
+    request: Request,
+    raw: bool,
+    memory: Option<Arc<Room>>,
+    marks: Arc<Marks>,
+    started: bool,
+}
+
+impl Watched {
+    /// It has its turn for the first time.
+    fn start(
+        &mut self,
+        scene: Scene<'_>,
+        file: &HandleFile<Simulated>,
+        guard: &Guard<'_>,
+    ) -> Result<(), String> {
+        if !std::mem::replace(&mut self.started, true) {
+            scene.had_turn.set(true);
+            if file.ahead.is_empty() {
+                scene.oracle.borrow_mut().resolve(&scene.context.world, &file.handle, guard)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Its result.
+    fn done(&self, scene: Scene<'_>, value: &Value) -> Result<(), String> {
+        let oracle = &mut *scene.oracle.borrow_mut();
+        let world = &scene.context.world;
+        match (self.request, value) {
+            (Request::Stat | Request::ReadAt { .. } | Request::WriteAt { .. }, _) => Ok(()),
+            // There was nothing in the FIFO.
+            (_, Value::Nothing) if oracle.pipe => Ok(()),
+            (Request::ReadInto { size }, Value::Number(count)) => {
+                let memory = self.memory.as_ref().map_or(&[][..], |room| room.bytes());
+                let bytes = memory.get(..*count as usize).ok_or("more was read than there is room for")?;
+                oracle.read(bytes, size, !self.raw)
+            }
+            (Request::Read { size }, Value::Bytes(bytes)) => oracle.read(bytes, size, !self.raw),
+            (Request::ReadSome { size }, Value::Bytes(bytes)) => oracle.read(bytes, size, false),
+            (Request::ReadLarge { size }, Value::Bytes(bytes)) => {
+                oracle.read(bytes, size.unwrap_or(usize::MAX), !self.raw || size.is_none())
+            }
+            (Request::ReadLine { limit }, Value::Bytes(bytes)) => oracle.read_line(bytes, limit),
+            (Request::Write { bytes, .. } | Request::WriteThrough { bytes }, Value::Number(count)) => {
+                let count = *count as usize;
+                if count > bytes.len() || (count < bytes.len() && !self.raw) {
+                    return Err(format!("{count} bytes were written, not {}", bytes.len()));
+                }
+                oracle.written(&bytes[..count]);
+                Ok(())
+            }
+            (Request::Flush | Request::Synchronise, _) => oracle.flushed(world, false),
+            (Request::Close, _) => oracle.flushed(world, true),
+            (Request::Seek { offset, whence }, Value::Number(position)) => {
+                let from = match whence {
+                    0 => 0,
+                    1 => oracle.position as i64,
+                    _ => oracle.content.len() as i64,
+                };
+                if !oracle.uncertain && *position as i64 != from + offset {
+                    return Err(format!("seek came to {position}, not {}", from + offset));
+                }
+                oracle.position = *position as usize;
+                Ok(())
+            }
+            (Request::Tell, Value::Number(position)) => {
+                if !oracle.uncertain && !oracle.append && *position as usize != oracle.position {
+                    return Err(format!("tell says {position}, not {}", oracle.position));
+                }
+                Ok(())
+            }
+            (Request::Truncate { length }, Value::Number(count)) => {
+                if oracle.uncertain {
+                    return Ok(());
+                }
+                let expected = length.unwrap_or(oracle.position as i64) as u64;
+                if *count != expected && !oracle.append {
+                    return Err(format!("cut to {count}, not to {expected}"));
+                }
+                oracle.content.resize(*count as usize, 0);
+                Ok(())
+            }
+            (request, value) => Err(format!("{request:?} yields {value:?}")),
+        }
+    }
+
+    fn look(&self, scene: Scene<'_>, step: &Step<Simulated>) -> Fallible<Simulated, ()> {
+        match step {
+            Step::Done(value) => self.done(scene, value).map_err(Failure::Caller),
+            Step::Task(_) => {
+                self.marks.begun.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl FileOperation<Simulated> for Watched {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn advance(
+        &mut self,
+        scene: Scene<'_>,
+        file: &HandleFile<Simulated>,
+        guard: &mut Guard<'_>,
+        reply: Option<Reply>,
+    ) -> Fallible<Simulated, Step<Simulated>> {
+        self.start(scene, file, guard).map_err(Failure::Caller)?;
+        let step = self.inner.advance(scene, file, guard, reply)?;
+        self.look(scene, &step)?;
+        Ok(step)
+    }
+
+    fn at_hand(
+        &mut self,
+        scene: Scene<'_>,
+        file: &HandleFile<Simulated>,
+        guard: &mut Guard<'_>,
+    ) -> Option<Fallible<Simulated, Value>> {
+        if scene.oracle.borrow().uncertain {
+            // First it has to be found out what there is.
+            return None;
+        }
+        let answer = self.inner.at_hand(scene, file, guard)?;
+        scene.had_turn.set(true);
+        Some(answer.and_then(|value| {
+            self.done(scene, &value).map_err(Failure::Caller)?;
+            Ok(value)
+        }))
+    }
+
+    fn advance_beside(
+        &mut self,
+        scene: Scene<'_>,
+        file: &HandleFile<Simulated>,
+        reply: Option<Reply>,
+    ) -> Fallible<Simulated, Step<Simulated>> {
+        self.inner.advance_beside(scene, file, reply)
+    }
+
+    fn call(&mut self, scene: Scene<'_>, guard: &mut Guard<'_>) -> Fallible<Simulated, ()> {
+        self.inner.call(scene, guard)
+    }
+
+    fn failed(&mut self, error: Error) -> Result<(), Error> {
+        self.inner.failed(error)
+    }
+
+    fn takes_ahead(&self) -> usize {
+        self.inner.takes_ahead()
+    }
+
+    fn is_positional(&self) -> bool {
+        self.inner.is_positional()
+    }
+
+    fn writes_at(&self) -> bool {
+        self.inner.writes_at()
+    }
+
+    fn meanwhile(&mut self, scene: Scene<'_>) -> Fallible<Simulated, ()> {
+        self.inner.meanwhile(scene)
+    }
+
+    fn salvage(&mut self) -> Option<Salvage> {
+        self.inner.salvage()
+    }
+
+    fn closes(&self) -> bool {
+        self.inner.closes()
+    }
+}
+
+/// Why an operation has ended without a result.
+#[derive(Debug)]
+pub(super) enum End {
+    /// What its caller is told.
+    Error(Error),
+    /// It is closed, or is not for that.
+    Refused,
+    /// Something that must not be.
+    Wrong(String),
+}
+
+/// What it waits for.
+pub(super) enum Progress {
+    Done(Result<(), End>),
+    Pending(Arc<Ticket>),
+    Yield,
+}
+
+/// An operation on a file, under way.
+pub(super) struct Driving {
+    driver: Driver<Simulated>,
+    request: Request,
+    marks: Arc<Marks>,
+    /// It has had its turn.
+    pub(super) had_turn: Cell<bool>,
+}
+
+impl Driving {
+    pub(super) fn new(request: Request, raw: bool) -> Self {
+        let (inner, memory) = request.operation(raw);
+        let marks = Arc::new(Marks::default());
+        let watched = Watched { inner, request, raw, memory, marks: Arc::clone(&marks), started: false };
+        Self { driver: Driver::new(Box::new(watched)), request, marks, had_turn: Cell::new(false) }
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        !self.driver.is_untouched()
+    }
+
+    pub(super) fn is_positional(&self) -> bool {
+        matches!(self.request, Request::Stat | Request::ReadAt { .. } | Request::WriteAt { .. })
+    }
+
+    pub(super) fn closes(&self) -> bool {
+        matches!(self.request, Request::Close)
+    }
+
+    fn writes_at(&self) -> bool {
+        matches!(self.request, Request::WriteAt { .. })
+    }
+
+    pub(super) fn advance(
+        &mut self,
+        context: &Context,
+        oracle: &RefCell<Oracle>,
+        file: &HandleFile<Simulated>,
+    ) -> Progress {
+        let scene = Scene { context, oracle, had_turn: &self.had_turn };
+        let progress = if context.world.chance(128) {
+            self.driver.advance_fairly(scene, file)
+        } else {
+            self.driver.advance(scene, file)
+        };
+        let end = match progress {
+            Driven::Pending(ticket) => return Progress::Pending(ticket),
+            Driven::Yield => return Progress::Yield,
+            Driven::Done(Ok(_)) => Ok(()),
+            Driven::Done(Err(failure)) => Err(match failure {
+                Failure::Error(error) => End::Error(error),
+                Failure::Caller(why) => End::Wrong(why),
+                Failure::Complaint(
+                    complaint @ (Complaint::Misplaced | Complaint::Reused | Complaint::Cancelled),
+                ) => End::Wrong(format!("{complaint:?}")),
+                Failure::Complaint(_) | Failure::NoMoreItems => End::Refused,
+            }),
+        };
+        let oracle = &mut *oracle.borrow_mut();
+        oracle.beside -= usize::from(self.writes_at());
+        if let Err(End::Error(error)) = &end
+            && let Err(why) = error.code().map_or(Ok(()), |code| context.world.faults.told(code))
+        {
+            return Progress::Done(Err(End::Wrong(why)));
+        }
+        if matches!(end, Err(End::Error(_) | End::Refused)) {
+            self.has_failed(oracle);
+            // What it had read before it failed is in the caller's memory, as after one of `io`.
+            let partly_read = matches!(self.request, Request::ReadInto { .. });
+            oracle.uncertain |= partly_read;
+            oracle.blind |= partly_read && oracle.pipe;
+        }
+        Progress::Done(end)
+    }
+
+    /// What it may have done all the same.
+    fn has_failed(&self, oracle: &mut Oracle) {
+        let begun = self.marks.begun.load(Ordering::Relaxed);
+        match self.request {
+            Request::WriteThrough { bytes } | Request::Write { bytes, .. } if begun => {
+                oracle.perhaps_written(bytes)
+            }
+            Request::Truncate { .. } if begun => oracle.uncertain = true,
+            Request::Close => oracle.uncertain = true,
+            _ => {}
+        }
+    }
+
+    /// Nobody waits for it any more.
+    pub(super) fn abandon(&mut self, oracle: &RefCell<Oracle>, file: &HandleFile<Simulated>) {
+        {
+            let oracle = &mut *oracle.borrow_mut();
+            if self.writes_at() {
+                oracle.beside -= 1;
+                oracle.beside_given_up = true;
+            }
+            if self.has_begun() {
+                self.has_failed(oracle);
+            }
+        }
+        self.driver.abandon(file);
+    }
+}

@@ -1,0 +1,263 @@
+//! Programs: what a loop's tasks ask for, as data. Each instruction is a word, so any sequence of words is a program, and
+//! one that is shortened is one as well.
+
+use std::fmt;
+
+use super::world::mix;
+
+/// One thing that the loop does. Numbers of files and operations count what there is, round and round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Instruction {
+    /// Opens a file: for reading, writing, both, or appending.
+    Open {
+        mode: u8,
+        buffered: bool,
+        size: usize,
+    },
+    /// A FIFO to be read.
+    OpenPipe,
+    /// What somebody writes to the FIFOs; the end where it is nothing.
+    Feed {
+        length: usize,
+    },
+    Read {
+        file: usize,
+        size: usize,
+    },
+    ReadInto {
+        file: usize,
+        size: usize,
+    },
+    ReadLine {
+        file: usize,
+        limit: Option<usize>,
+    },
+    ReadSome {
+        file: usize,
+        size: usize,
+    },
+    ReadLarge {
+        file: usize,
+        size: Option<usize>,
+    },
+    Write {
+        file: usize,
+        length: usize,
+        shared: bool,
+    },
+    WriteThrough {
+        file: usize,
+        length: usize,
+    },
+    Flush {
+        file: usize,
+    },
+    Seek {
+        file: usize,
+        offset: i64,
+        whence: i32,
+    },
+    Tell {
+        file: usize,
+    },
+    Truncate {
+        file: usize,
+        length: Option<i64>,
+    },
+    Synchronise {
+        file: usize,
+    },
+    Stat {
+        file: usize,
+    },
+    ReadAt {
+        file: usize,
+        size: usize,
+        offset: u64,
+    },
+    WriteAt {
+        file: usize,
+        length: usize,
+    },
+    Close {
+        file: usize,
+    },
+    /// Nobody has closed it.
+    Abandon {
+        file: usize,
+    },
+    /// Something is done for a path.
+    Path {
+        path: usize,
+        other: usize,
+        what: u8,
+        length: usize,
+    },
+    /// A stream of so many parts.
+    Stream {
+        parts: u8,
+        batches: u8,
+        failing: bool,
+        by_readiness: bool,
+    },
+    Next {
+        stream: usize,
+    },
+    CloseStream {
+        stream: usize,
+    },
+    /// An operation under way is given up.
+    Cancel {
+        operation: usize,
+    },
+    /// The loop looks what has come.
+    Turn,
+    /// The others have so many turns.
+    Rest {
+        turns: u8,
+    },
+    /// All operations come to their end.
+    Settle,
+    /// The most workers.
+    Workers {
+        most: usize,
+    },
+    /// Whether the system has no thread to give.
+    NoThread {
+        no_thread: bool,
+    },
+    /// What nobody has closed is closed.
+    FinishClosing,
+    /// What follows happens in a forked child.
+    Fork,
+}
+
+/// Sizes around which something changes.
+const LIMITS: [usize; 9] =
+    [8 << 10, 32 << 10, 64 << 10, 128 << 10, 256 << 10, 512 << 10, 1 << 20, 2 << 20, 4 << 20];
+
+fn size(bits: u64) -> usize {
+    match bits % 64 {
+        0..=7 => (bits >> 6) as usize % 4,
+        8..=43 => (bits >> 6) as usize % 5_000,
+        44..=61 => LIMITS[(bits >> 6) as usize % 5] + (bits >> 12) as usize % 3 - 1,
+        _ => LIMITS[(bits >> 6) as usize % 9] + (bits >> 12) as usize % 3 - 1,
+    }
+}
+
+impl Instruction {
+    /// What a word means.
+    pub(super) fn decode(word: u64) -> Self {
+        let rest = mix(word);
+        let file = (word >> 8) as usize % 256;
+        let size = size(rest);
+        let more = rest >> 32;
+        match word % 256 {
+            0..=19 => Self::Open { mode: more as u8 % 8, buffered: more & 64 == 0, size },
+            20..=23 => Self::OpenPipe,
+            24..=29 => Self::Feed { length: if more.is_multiple_of(4) { 0 } else { size % 100_000 } },
+            30..=42 => Self::Read { file, size },
+            43..=46 => Self::ReadInto { file, size },
+            47..=49 => Self::ReadLine { file, limit: more.is_multiple_of(4).then_some(size) },
+            50..=57 => Self::ReadSome { file, size },
+            58..=67 => Self::ReadLarge { file, size: (!more.is_multiple_of(3)).then_some(size) },
+            68..=95 => Self::Write { file, length: size, shared: more & 1 == 0 },
+            96..=103 => Self::WriteThrough { file, length: size },
+            104..=109 => Self::Flush { file },
+            110..=119 => Self::Seek {
+                file,
+                offset: if more & 4 == 0 { size as i64 } else { -(size as i64 % 5_000) },
+                whence: (more % 3) as i32,
+            },
+            120..=123 => Self::Tell { file },
+            124..=127 => Self::Truncate { file, length: (more & 1 == 0).then_some(size as i64) },
+            128..=131 => Self::Synchronise { file },
+            132..=133 => Self::Stat { file },
+            134..=139 => Self::ReadAt { file, size, offset: more % 100_000 },
+            140..=145 => Self::WriteAt { file, length: 1 + size % 20_000 },
+            146..=153 => Self::Close { file },
+            154..=157 => Self::Abandon { file },
+            158..=175 => Self::Path {
+                path: file % 5,
+                other: (more >> 8) as usize % 5,
+                what: more as u8 % 10,
+                length: size,
+            },
+            176..=179 => Self::Stream {
+                parts: 1 + more as u8 % 5,
+                batches: (more >> 8) as u8 % 30,
+                failing: more & 0x1_0000 == 0,
+                by_readiness: more & 0x2_0000 == 0,
+            },
+            180..=191 => Self::Next { stream: file },
+            192..=193 => Self::CloseStream { stream: file },
+            194..=209 => Self::Cancel { operation: file },
+            210..=229 => Self::Turn,
+            230..=241 => Self::Rest { turns: 1 + more as u8 % 40 },
+            242..=247 => Self::Settle,
+            248..=249 => Self::Workers { most: 1 + more as usize % 6 },
+            250..=251 => Self::NoThread { no_thread: more & 1 == 0 },
+            252..=253 => Self::FinishClosing,
+            _ if more.is_multiple_of(8) => Self::Fork,
+            _ => Self::Turn,
+        }
+    }
+}
+
+/// A program, what may go wrong in it, and how its threads take turns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Program {
+    pub(super) schedule: u64,
+    pub(super) setting: u64,
+    pub(super) words: Vec<u64>,
+}
+
+impl Program {
+    /// That of a seed; with more steps it goes on as it began.
+    pub(super) fn new(seed: u64, steps: Option<usize>) -> Self {
+        let length = steps.unwrap_or_else(|| 4 + (mix(seed ^ 1) % 36) as usize);
+        let words = (0..length as u64).map(|step| mix(mix(seed).wrapping_add(step)) >> 8).collect();
+        Self { schedule: mix(seed ^ 2), setting: mix(seed ^ 3), words }
+    }
+
+    /// As a line of the corpus.
+    ///
+    /// # Errors
+    /// What is not one.
+    pub(super) fn parse(line: &str) -> Result<Self, std::num::ParseIntError> {
+        let mut numbers = line.split_whitespace().map(|word| u64::from_str_radix(word, 16));
+        let mut next = || numbers.next().unwrap_or(Ok(0));
+        Ok(Self { schedule: next()?, setting: next()?, words: numbers.collect::<Result<_, _>>()? })
+    }
+
+    /// The shortest one that fails still, as far as leaving out instructions goes, and in other orders of turns.
+    pub(super) fn shortened(&self, fails: impl Fn(&Self) -> bool) -> Self {
+        let mut program = self.clone();
+        let mut size = program.words.len().div_ceil(2);
+        while size > 0 {
+            let mut at = 0;
+            while at < program.words.len() {
+                let mut shorter = program.clone();
+                shorter.words.drain(at..(at + size).min(program.words.len()));
+                let found = (0..12).find_map(|turn| {
+                    let schedule = if turn == 0 { program.schedule } else { mix(program.schedule ^ turn) };
+                    let candidate = Self { schedule, ..shorter.clone() };
+                    fails(&candidate).then_some(candidate)
+                });
+                match found {
+                    Some(found) => program = found,
+                    None => at += size,
+                }
+            }
+            size /= 2;
+        }
+        program
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:x} {:x}", self.schedule, self.setting)?;
+        self.words.iter().try_for_each(|word| write!(formatter, " {word:x}"))
+    }
+}

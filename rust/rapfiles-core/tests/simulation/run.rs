@@ -1,0 +1,979 @@
+//! The loop that a program runs on: it begins operations, gives some of them up, is woken for what is done, and looks
+//! whether everything is as it has to be.
+
+use std::cell::{Cell, RefCell};
+use std::ptr::NonNull;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::faults::Faults;
+use super::files::{FIRST_DESCRIPTOR, Kind};
+use super::operations::{Driving, End, Progress, Request};
+use super::oracle::{Oracle, PATTERN};
+use super::program::{Instruction, Program};
+use super::sink::{Context, Room, Simulated};
+use super::source::{Batch, FAILED, Numbers};
+use super::world::{LOOP, Wait, World, mix, world};
+use crate::configuration::Configuration;
+use crate::engine::{Answer, Engine};
+use crate::fill::Fill;
+use crate::handle::{Handle, HandleFile};
+use crate::keep_alive::release_memory;
+use crate::operation::Operation;
+use crate::outcome::Outcome;
+use crate::platform::NativePath;
+use crate::port::{Port, Wake};
+use crate::progress::Progress as StreamProgress;
+use crate::queue::Lane;
+use crate::slices::{Sliced, Slices};
+use crate::stream::Stream;
+use crate::ticket::Ticket;
+use crate::write::Data;
+
+/// Runs a program, and gives the reason where something goes wrong in it.
+pub(super) fn run(program: &Program, verbose: bool) -> Option<String> {
+    let setting = program.setting;
+    let configuration = Configuration {
+        max_workers: 1 + (setting % 7) as usize,
+        usable_cpus: 1 + (setting >> 8) as usize % 4,
+    };
+    let world = World::new(program.schedule, Faults::new(mix(setting)), configuration, verbose);
+    if verbose {
+        eprintln!("{configuration:?} {:?}", world.faults);
+    }
+    let words = program.words.clone();
+    let inside = Rc::clone(&world);
+    let failure = world.run(move || {
+        let world = Rc::clone(&inside);
+        let mut simulated = Loop::new(inside);
+        for word in words {
+            let instruction = Instruction::decode(word);
+            world.note(|| format!("--- {instruction:?}"));
+            simulated.execute(instruction);
+            world.step();
+        }
+        simulated.finish();
+    });
+    STEPS.set(world.steps.get());
+    failure
+}
+
+/// How many steps the last program took.
+pub(super) fn steps() -> u64 {
+    STEPS.get()
+}
+
+/// What wakes the loop.
+#[derive(Default)]
+struct Bell(AtomicBool);
+
+impl Wake for Bell {
+    fn wake(&self) {
+        let Some(world) = world() else { return };
+        if !world.is_unlocked() {
+            // The caller's code may run here.
+            world.die("the loop is woken under a lock");
+        }
+        self.0.store(true, Ordering::Relaxed);
+        world.notify(LOOP, true);
+    }
+}
+
+/// An open file.
+struct OpenFile {
+    file: HandleFile<Simulated>,
+    oracle: RefCell<Oracle>,
+    /// It has no buffer.
+    raw: bool,
+    over: bool,
+}
+
+/// A path that one operation at a time is about.
+#[derive(Default)]
+struct Path {
+    busy: bool,
+    /// `None` where nobody knows what is there; else its content, if it exists.
+    known: Option<Option<Vec<u8>>>,
+}
+
+/// An operation on a path, whose outcome a ticket brings.
+struct PathOperation {
+    path: usize,
+    other: Option<usize>,
+    what: u8,
+    bytes: &'static [u8],
+    ticket: Option<Arc<Ticket>>,
+    answer: Option<Result<Outcome, crate::error::Error>>,
+    room: Option<Arc<Room>>,
+}
+
+struct OpenStream {
+    stream: Option<Stream<Numbers>>,
+    description: (u8, u8, bool, bool),
+    taken: Vec<Batch>,
+    asked: bool,
+    over: bool,
+}
+
+enum What {
+    File(usize, Box<Driving>),
+    Path(Box<PathOperation>),
+    Next(usize),
+}
+
+struct Running {
+    what: What,
+    /// Of the ticket that it waits for.
+    token: Option<u64>,
+}
+
+struct Loop {
+    context: Context,
+    engine: Option<Arc<Engine>>,
+    gone: Weak<Engine>,
+    bell: Arc<Bell>,
+    port: Arc<Port>,
+    files: Vec<OpenFile>,
+    /// So many were to be opened.
+    opened: usize,
+    paths: Vec<Path>,
+    streams: Vec<OpenStream>,
+    running: Vec<Running>,
+    written: usize,
+    forked: bool,
+}
+
+fn native(path: &str) -> NativePath {
+    NativePath::from_vec(path.as_bytes().to_vec()).expect("it has no NUL")
+}
+
+/// Room for a result.
+struct Space<'a>(&'a Context, Option<Arc<Room>>);
+
+// SAFETY: the room is as large as it says, and stays for as long as this.
+unsafe impl crate::cached::Room for Space<'_> {
+    fn make(&mut self, size: usize) -> Option<NonNull<u8>> {
+        if self.0.world.chance(128) {
+            return None;
+        }
+        let room = Room::new(size + 1);
+        let start = NonNull::new(room.start());
+        self.1 = Some(room);
+        start
+    }
+}
+
+impl Loop {
+    fn new(world: Rc<World>) -> Self {
+        let engine = Engine::new(world.configuration);
+        let bell = Arc::new(Bell::default());
+        let port = Port::new(Arc::clone(&bell) as Arc<dyn Wake>);
+        world.current.replace(Some(Arc::clone(&engine)));
+        let mut created = Self {
+            gone: Arc::downgrade(&engine),
+            engine: Some(engine),
+            context: Context { world, kept: Arc::new(()) },
+            bell,
+            port,
+            files: Vec::new(),
+            opened: 0,
+            paths: (0..5).map(|_| Path { busy: false, known: Some(None) }).collect(),
+            streams: Vec::new(),
+            running: Vec::new(),
+            written: 0,
+            forked: false,
+        };
+        created.watch();
+        created
+    }
+
+    fn world(&self) -> Rc<World> {
+        Rc::clone(&self.context.world)
+    }
+
+    fn engine(&self) -> &Arc<Engine> {
+        self.engine.as_ref().expect("it is there until the end")
+    }
+
+    /// Has the world look after the locks and the invariants of the engine and of the handles.
+    fn watch(&mut self) {
+        let engine = Arc::downgrade(self.engine());
+        let handles: Vec<Weak<Handle>> =
+            self.files.iter().map(|file| Arc::downgrade(&file.file.handle)).collect();
+        let locks: Vec<Box<dyn Fn() -> bool>> = vec![Box::new({
+            let (engine, handles) = (engine.clone(), handles.clone());
+            move || {
+                peek(&engine, |engine| engine.pool().is_unlocked()).unwrap_or(true)
+                    && handles.iter().all(|handle| peek(handle, Handle::is_unlocked).unwrap_or(true))
+            }
+        })];
+        self.context.world.locks.replace(locks);
+        let forked = self.forked;
+        self.context.world.invariant.replace(Some(Box::new(move || {
+            let Some(world) = world() else { return Ok(()) };
+            let broken = peek(&engine, |engine| engine.pool().broken(world.workers())).flatten();
+            if let Some(why) = broken.filter(|_| !forked) {
+                return Err(why);
+            }
+            match handles.iter().find_map(|handle| peek(handle, Handle::broken).flatten()) {
+                Some(why) if !forked => Err(why.to_owned()),
+                _ => Ok(()),
+            }
+        })));
+    }
+
+    fn wrong(&self, why: impl Into<String>) -> ! {
+        self.context.world.die(why)
+    }
+
+    fn ticket(&self) -> Arc<Ticket> {
+        Ticket::unique()
+    }
+
+    /// Bytes that were not written before.
+    fn bytes(&mut self, length: usize) -> &'static [u8] {
+        let length = length.min(PATTERN.len() - 1);
+        self.written = (self.written + 7_919) % (PATTERN.len() - length);
+        &PATTERN[self.written..self.written + length]
+    }
+
+    fn begin(&mut self, what: What) {
+        self.running.push(Running { what, token: None });
+        self.advance(self.running.len() - 1);
+    }
+
+    /// Goes on with an operation; `true` when it is over.
+    fn advance(&mut self, index: usize) -> bool {
+        let mut running = self.running.remove(index);
+        let waiting = match &mut running.what {
+            What::File(file, operation) => {
+                let had_turn = operation.had_turn.get();
+                let file = *file;
+                let open = &self.files[file];
+                let progress = operation.advance(&self.context, &open.oracle, &open.file);
+                if operation.had_turn.get() && !had_turn && self.is_overtaking(index, file) {
+                    self.wrong("a turn came before that of an operation that was begun earlier");
+                }
+                match progress {
+                    Progress::Done(result) => {
+                        self.context.world.note(|| format!("operation on file {file} ends: {result:?}"));
+                        match result {
+                            Err(End::Wrong(why)) => self.wrong(format!("file {file}: {why}")),
+                            Err(End::Error(crate::error::Error::Panic(why))) => {
+                                self.wrong(format!("panic: {why}"))
+                            }
+                            _ if operation.closes() => self.files[file].over = true,
+                            _ => {}
+                        }
+                        return true;
+                    }
+                    Progress::Pending(ticket) => Some(ticket),
+                    Progress::Yield => None,
+                }
+            }
+            What::Path(operation) => match self.go_on_with_path(operation) {
+                Some(ticket) => Some(ticket),
+                None => return true,
+            },
+            What::Next(stream) => match self.go_on_with_stream(*stream) {
+                Some(ticket) => Some(ticket),
+                None => return true,
+            },
+        };
+        let Some(waiting) = waiting else {
+            // In the loop's next turn.
+            running.token = None;
+            self.running.insert(index, running);
+            return false;
+        };
+        let expected = waiting.expect(&self.port);
+        running.token = expected.then(|| waiting.token());
+        self.running.insert(index, running);
+        if expected { false } else { self.advance(index) }
+    }
+
+    /// Whether an operation on the same file that was begun earlier has not had its turn.
+    fn is_overtaking(&self, index: usize, file: usize) -> bool {
+        self.running[..index].iter().any(|other| match &other.what {
+            What::File(other, operation) => {
+                *other == file
+                    && operation.has_begun()
+                    && !operation.is_positional()
+                    && !operation.had_turn.get()
+            }
+            _ => false,
+        })
+    }
+
+    /// One turn of the loop.
+    fn turn(&mut self) {
+        if self.bell.0.swap(false, Ordering::Relaxed) {
+            let tickets = self.port.drain();
+            release_memory();
+            for ticket in tickets {
+                for running in &mut self.running {
+                    if running.token == Some(ticket.token()) {
+                        running.token = None;
+                    }
+                }
+            }
+        }
+        let mut index = 0;
+        while index < self.running.len() {
+            if self.running[index].token.is_some()
+                || (self.context.world.chance(32) && index > 0)
+                || !self.advance(index)
+            {
+                index += 1;
+            }
+        }
+    }
+
+    /// Until nothing is under way.
+    fn settle(&mut self) {
+        loop {
+            self.turn();
+            if self.running.is_empty() {
+                return;
+            }
+            if self.running.iter().all(|running| running.token.is_some())
+                && !self.bell.0.load(Ordering::Relaxed)
+            {
+                self.wait();
+            }
+        }
+    }
+
+    /// Waits for one ticket, as for the first operation of a task.
+    fn outcome(&mut self, ticket: &Arc<Ticket>) -> Result<Outcome, crate::error::Error> {
+        while !ticket.is_done() && ticket.expect(&self.port) {
+            if !self.bell.0.load(Ordering::Relaxed) {
+                self.wait();
+            }
+            self.turn();
+        }
+        match ticket.take() {
+            Some(outcome) => outcome,
+            None => self.wrong("a ticket is done, and there is no outcome"),
+        }
+    }
+
+    /// Waits until something has come.
+    fn wait(&self) {
+        self.context.world.wait(Wait::For { key: LOOP, until: None });
+        if !self.bell.0.load(Ordering::Relaxed) {
+            self.engine().set_max_workers(self.engine().configuration().max_workers);
+        }
+    }
+
+    fn pick<T>(list: &[T], index: usize) -> Option<usize> {
+        if list.is_empty() { None } else { Some(index % list.len()) }
+    }
+
+    fn file(&self, index: usize) -> Option<usize> {
+        let open: Vec<usize> = (0..self.files.len()).filter(|file| !self.files[*file].over).collect();
+        Self::pick(&open, index).map(|at| open[at])
+    }
+
+    fn oracle(&self, file: usize) -> Option<std::cell::Ref<'_, Oracle>> {
+        self.file(file).map(|file| self.files[file].oracle.borrow())
+    }
+
+    fn begin_on_file(&mut self, file: usize, request: Request) {
+        if let Some(file) = self.file(file) {
+            self.begin_at(file, request);
+        }
+    }
+
+    fn begin_at(&mut self, file: usize, request: Request) {
+        let raw = self.files[file].raw;
+        self.begin(What::File(file, Box::new(Driving::new(request, raw))));
+    }
+
+    fn execute(&mut self, instruction: Instruction) {
+        match instruction {
+            Instruction::Open { mode, buffered, size } => self.open(mode, buffered, size),
+            Instruction::OpenPipe => self.open_pipe(),
+            Instruction::Feed { length } => self.feed(length),
+            Instruction::Read { file, size } => self.begin_on_file(file, Request::Read { size }),
+            Instruction::ReadInto { file, size } => {
+                self.begin_on_file(file, Request::ReadInto { size: size % 300_000 });
+            }
+            Instruction::ReadLine { file, limit } => self.begin_on_file(file, Request::ReadLine { limit }),
+            Instruction::ReadSome { file, size } => self.begin_on_file(file, Request::ReadSome { size }),
+            Instruction::ReadLarge { file, size } => {
+                self.begin_on_file(file, Request::ReadLarge { size });
+            }
+            Instruction::Write { file, length, shared } => {
+                let bytes = self.bytes(length);
+                self.begin_on_file(file, Request::Write { bytes, shared });
+            }
+            Instruction::WriteThrough { file, length } => {
+                let bytes = self.bytes(length);
+                self.begin_on_file(file, Request::WriteThrough { bytes });
+            }
+            Instruction::Flush { file } => self.begin_on_file(file, Request::Flush),
+            Instruction::Seek { file, offset, whence } => {
+                if self.oracle(file).is_some_and(|oracle| !oracle.pipe && !oracle.append) {
+                    self.begin_on_file(file, Request::Seek { offset, whence });
+                }
+            }
+            Instruction::Tell { file } => {
+                if self.oracle(file).is_some_and(|oracle| !oracle.pipe) {
+                    self.begin_on_file(file, Request::Tell);
+                }
+            }
+            Instruction::Truncate { file, length } => {
+                self.begin_on_file(file, Request::Truncate { length });
+            }
+            Instruction::Synchronise { file } => self.begin_on_file(file, Request::Synchronise),
+            Instruction::Stat { file } => self.begin_on_file(file, Request::Stat),
+            Instruction::ReadAt { file, size, offset } => {
+                if self.oracle(file).is_some_and(|oracle| !oracle.pipe) {
+                    self.begin_on_file(file, Request::ReadAt { size, offset });
+                }
+            }
+            Instruction::WriteAt { file, length } => self.write_at(file, length),
+            Instruction::Close { file } => {
+                self.begin_on_file(file, Request::Close);
+            }
+            Instruction::Abandon { file } => {
+                if let Some(file) = self.file(file) {
+                    self.files[file].over = true;
+                    self.files[file].file.handle.orphan();
+                }
+            }
+            Instruction::Path { path, other, what, length } => self.begin_path(path, other, what, length),
+            Instruction::Stream { parts, batches, failing, by_readiness } => {
+                let kept = Arc::clone(&self.context.kept);
+                let source = Numbers { parts, batches, failing, by_readiness, claimed: 0, kept };
+                self.streams.push(OpenStream {
+                    stream: Some(self.engine().stream(Lane::Mount(3), source)),
+                    description: (parts, batches, failing, by_readiness),
+                    taken: Vec::new(),
+                    asked: false,
+                    over: false,
+                });
+            }
+            Instruction::Next { stream } => {
+                if let Some(stream) = Self::pick(&self.streams, stream)
+                    && !std::mem::replace(&mut self.streams[stream].asked, true)
+                {
+                    self.begin(What::Next(stream));
+                }
+            }
+            Instruction::CloseStream { stream } => {
+                if let Some(stream) = Self::pick(&self.streams, stream) {
+                    self.running
+                        .retain(|running| !matches!(running.what, What::Next(other) if other == stream));
+                    self.streams[stream].stream = None;
+                    self.streams[stream].asked = true;
+                }
+            }
+            Instruction::Cancel { operation } => {
+                if let Some(operation) = Self::pick(&self.running, operation) {
+                    self.cancel(operation);
+                }
+            }
+            Instruction::Turn => self.turn(),
+            Instruction::Rest { turns } => (0..turns).for_each(|_| self.context.world.step()),
+            Instruction::Settle => {
+                self.release_pipes();
+                self.settle();
+            }
+            Instruction::Workers { most } => self.engine().set_max_workers(most),
+            Instruction::NoThread { no_thread } => self.context.world.faults.no_thread.set(no_thread),
+            Instruction::FinishClosing => {
+                let may_wait = &self.context.world.faults.loop_may_wait;
+                may_wait.set(true);
+                self.engine().finish_closing(Duration::from_millis(5));
+                may_wait.set(false);
+            }
+            Instruction::Fork => self.fork(),
+        }
+    }
+
+    fn cancel(&mut self, index: usize) {
+        let mut running = self.running.remove(index);
+        match &mut running.what {
+            What::File(file, operation) => {
+                let open = &self.files[*file];
+                operation.abandon(&open.oracle, &open.file);
+                if operation.closes() {
+                    self.files[*file].over = true;
+                }
+            }
+            What::Path(operation) => {
+                if let Some(ticket) = &operation.ticket {
+                    ticket.cancel();
+                }
+                for path in [Some(operation.path), operation.other].into_iter().flatten() {
+                    // It may be done later, so nobody else shall use the path.
+                    self.paths[path] = Path { busy: true, known: None };
+                }
+            }
+            What::Next(stream) => self.streams[*stream].asked = false,
+        }
+    }
+
+    fn open(&mut self, mode: u8, buffered: bool, size: usize) {
+        self.opened += 1;
+        let path = format!("/f{}", self.opened);
+        let content = self.bytes(size).to_vec();
+        let exists = mode & 1 == 0;
+        let world = self.world();
+        if exists {
+            world.files.borrow_mut().add(Some(path.as_bytes()), Kind::Regular, content.clone());
+        }
+        let (flags, readable, writable, append) = match mode / 2 {
+            0 if exists => (libc::O_RDONLY, true, false, false),
+            1 => (libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC, false, true, false),
+            2 => (libc::O_RDWR | libc::O_CREAT | libc::O_APPEND, true, true, true),
+            _ => (libc::O_RDWR | libc::O_CREAT, true, true, false),
+        };
+        let truncates = flags & libc::O_TRUNC != 0;
+        let operation = Operation::Open { path: native(&path), flags, permissions: 0o666 };
+        let Ok(Outcome::Opened(opened)) = self.answer(operation) else { return };
+        let handle = Handle::new(*opened, (!buffered).then_some(100));
+        let Ok(node) = world.files.borrow().find(path.as_bytes()) else {
+            self.wrong("what was opened does not exist")
+        };
+        let content = if exists && !truncates { content } else { Vec::new() };
+        let position = if append { content.len() } else { 0 };
+        self.add(
+            handle,
+            Oracle {
+                node,
+                content,
+                position,
+                readable,
+                writable,
+                append,
+                pipe: false,
+                uncertain: false,
+                blind: false,
+                partial: None,
+                beside: 0,
+                beside_given_up: false,
+            },
+            !buffered && size % 2 == 1,
+        );
+    }
+
+    fn open_pipe(&mut self) {
+        self.opened += 1;
+        let path = format!("/f{}", self.opened);
+        let world = self.world();
+        let node = world.files.borrow_mut().add(Some(path.as_bytes()), Kind::Pipe, Vec::new());
+        let operation = Operation::Open { path: native(&path), flags: libc::O_RDONLY, permissions: 0 };
+        let Ok(Outcome::Opened(opened)) = self.answer(operation) else { return };
+        self.add(
+            Handle::new(*opened, None),
+            Oracle {
+                node,
+                content: Vec::new(),
+                position: 0,
+                readable: true,
+                writable: false,
+                append: false,
+                pipe: true,
+                uncertain: false,
+                blind: false,
+                partial: None,
+                beside: 0,
+                beside_given_up: false,
+            },
+            false,
+        );
+    }
+
+    fn add(&mut self, handle: Arc<Handle>, oracle: Oracle, raw: bool) {
+        let file = HandleFile::new(handle, oracle.readable, oracle.writable);
+        self.files.push(OpenFile { file, oracle: RefCell::new(oracle), raw, over: false });
+        self.watch();
+    }
+
+    fn feed(&mut self, length: usize) {
+        let bytes = self.bytes(length);
+        let world = self.world();
+        for file in self.files.iter() {
+            let oracle = &mut *file.oracle.borrow_mut();
+            let mut files = world.files.borrow_mut();
+            let node = &mut files.nodes[oracle.node];
+            if node.kind == Kind::Pipe && node.connected {
+                node.content.extend_from_slice(bytes);
+                oracle.content.extend_from_slice(bytes);
+                node.connected = length > 0;
+            }
+        }
+        world.notify(super::world::DESCRIPTORS, true);
+    }
+
+    /// The other ends are closed.
+    fn release_pipes(&mut self) {
+        let world = self.world();
+        let found = world.files.borrow_mut().disconnect();
+        if found {
+            world.notify(super::world::DESCRIPTORS, true);
+        }
+    }
+
+    fn write_at(&mut self, file: usize, length: usize) {
+        let Some(file) = self.file(file) else { return };
+        let bytes = self.bytes(length);
+        let oracle = self.files[file].oracle.get_mut();
+        if oracle.pipe || oracle.append {
+            return;
+        }
+        // Beside everything else: what the file has from now on is not known.
+        (oracle.uncertain, oracle.blind) = (true, true);
+        oracle.partial = None;
+        oracle.beside += 1;
+        let offset = oracle.content.len() as u64;
+        self.begin_at(file, Request::WriteAt { bytes, offset });
+    }
+
+    fn answer(&mut self, operation: Operation) -> Result<Outcome, crate::error::Error> {
+        let engine = Arc::clone(self.engine());
+        match engine.attempt(&operation, &mut Space(&self.context, None)) {
+            Ok((answer, _)) => answer,
+            Err(lane) => {
+                let ticket = self.ticket();
+                match engine.submit(operation, lane, &ticket) {
+                    Answer::Ready(answer) => answer,
+                    Answer::Pending => self.outcome(&ticket),
+                }
+            }
+        }
+        .inspect_err(|error| self.told(error))
+    }
+
+    fn told(&self, error: &crate::error::Error) {
+        if let Err(why) = error.code().map_or(Ok(()), |code| self.context.world.faults.told(code)) {
+            self.wrong(why);
+        }
+        if let crate::error::Error::Panic(why) = error {
+            self.wrong(format!("panic: {why}"));
+        }
+    }
+
+    fn begin_path(&mut self, path: usize, other: usize, what: u8, length: usize) {
+        let other = (what == 4 && other != path).then_some(other);
+        if [Some(path), other].into_iter().flatten().any(|path| self.paths[path].busy) {
+            return;
+        }
+        let bytes = self.bytes(length);
+        let name = |path: usize| native(&format!("/p{path}"));
+        let operation = match what {
+            0 | 1 => Operation::Write {
+                path: name(path),
+                data: Data::Owned(bytes.to_vec()),
+                append: what == 1,
+                bom: 0,
+            },
+            2 | 3 | 9 => Operation::Read { path: name(path) },
+            4 => Operation::Rename { path: name(path), target: name(other.unwrap_or(path)), replace: true },
+            5 => Operation::Unlink { path: name(path), missing_ok: false },
+            6 => Operation::Truncate { path: name(path), length: length as i64 },
+            _ => Operation::Stat { path: name(path), follow: true },
+        };
+        for path in [Some(path), other].into_iter().flatten() {
+            self.paths[path].busy = true;
+        }
+        let engine = Arc::clone(self.engine());
+        let mut space = Space(&self.context, None);
+        let attempted = engine.attempt(&operation, &mut space);
+        let room = space.1;
+        let mut begun = PathOperation { path, other, what, bytes, ticket: None, answer: None, room };
+        match attempted {
+            Ok((answer, _)) => begun.answer = Some(answer),
+            Err(lane) => {
+                let ticket = self.ticket();
+                match engine.submit(operation, lane, &ticket) {
+                    Answer::Ready(answer) => begun.answer = Some(answer),
+                    Answer::Pending => begun.ticket = Some(ticket),
+                }
+            }
+        }
+        self.begin(What::Path(Box::new(begun)));
+    }
+
+    fn go_on_with_path(&mut self, operation: &mut PathOperation) -> Option<Arc<Ticket>> {
+        let answer = match operation.answer.take() {
+            Some(answer) => answer,
+            None => {
+                let ticket = operation.ticket.take()?;
+                if !ticket.is_done() {
+                    operation.ticket = Some(Arc::clone(&ticket));
+                    return Some(ticket);
+                }
+                match ticket.take() {
+                    Some(answer) => answer,
+                    None => self.wrong("a ticket is done, and there is no outcome"),
+                }
+            }
+        };
+        if let Ok(Outcome::Large(file)) = answer {
+            let room = Room::new(file.size() + 1);
+            let mut slices: Slices = file.slices();
+            let sliced = loop {
+                // SAFETY: there is room for one byte more.
+                match unsafe { file.advance(&mut slices, room.start()) } {
+                    Sliced::Pause => {}
+                    sliced => break sliced,
+                }
+            };
+            match sliced {
+                Sliced::Complete => {
+                    operation.answer = Some(Ok(Outcome::Bytes(room.bytes()[..file.size()].to_vec())))
+                }
+                Sliced::End(length) => {
+                    operation.answer = Some(Ok(Outcome::Bytes(room.bytes()[..length].to_vec())))
+                }
+                _ => {
+                    let ticket = self.ticket();
+                    let keep = self.context.keep(&room);
+                    // SAFETY: the room is kept alive, and nobody looks at it before it is filled.
+                    self.engine().fill(unsafe { Fill::new(file, room.start(), 0, keep) }, &ticket);
+                    operation.room = Some(room);
+                    operation.ticket = Some(ticket);
+                }
+            }
+            return self.go_on_with_path(operation);
+        }
+        self.path_ended(operation, answer);
+        None
+    }
+
+    fn path_ended(&mut self, operation: &mut PathOperation, answer: Result<Outcome, crate::error::Error>) {
+        self.context.world.note(|| format!("operation on path {} ends: {answer:?}", operation.path));
+        let PathOperation { path, other, what, bytes, .. } = *operation;
+        for path in [Some(path), other].into_iter().flatten() {
+            self.paths[path].busy = false;
+        }
+        let known = self.paths[path].known.clone();
+        let content = match answer {
+            Ok(Outcome::Bytes(content)) => Some(content),
+            Ok(Outcome::InRoom) => operation.room.take().map(|room| {
+                let bytes = room.bytes();
+                bytes[..bytes.len() - 1].to_vec()
+            }),
+            Ok(Outcome::Filled { length, tail }) => {
+                operation.room.take().map(|room| [&room.bytes()[..length], &tail].concat())
+            }
+            Ok(_) => None,
+            Err(error) => {
+                self.told(&error);
+                let missing = error.code() == Some(libc::ENOENT);
+                if missing && what > 1 && matches!(known, Some(Some(_))) {
+                    self.wrong("what was written does not exist");
+                }
+                if !missing {
+                    for path in [Some(path), other].into_iter().flatten() {
+                        self.paths[path].known =
+                            if (2..=3).contains(&what) { self.paths[path].known.take() } else { None };
+                    }
+                }
+                return;
+            }
+        };
+        match (what, known) {
+            (0, _) => self.paths[path].known = Some(Some(bytes.to_vec())),
+            (1, Some(before)) => {
+                let mut content = before.unwrap_or_default();
+                content.extend_from_slice(bytes);
+                self.paths[path].known = Some(Some(content));
+            }
+            (2 | 3 | 9, Some(known)) if known != content => self.wrong(format!(
+                "a path has {:?} bytes and should have {:?}",
+                content.map(|content| content.len()),
+                known.map(|content| content.len())
+            )),
+            (2 | 3 | 9, None) => self.paths[path].known = content.map(Some),
+            (4, _) => {
+                if let Some(other) = other {
+                    let moved = self.paths[path].known.replace(None);
+                    self.paths[other].known = moved.filter(Option::is_some);
+                }
+            }
+            (5, _) => self.paths[path].known = Some(None),
+            (6, Some(Some(mut content))) => {
+                content.resize(bytes.len(), 0);
+                self.paths[path].known = Some(Some(content));
+            }
+            _ => {}
+        }
+    }
+
+    fn go_on_with_stream(&mut self, index: usize) -> Option<Arc<Ticket>> {
+        let open = &mut self.streams[index];
+        let stream = open.stream.as_mut()?;
+        let item = match stream.next(Ticket::unique) {
+            StreamProgress::Done(item) => item,
+            StreamProgress::Pending(ticket) => return Some(ticket),
+            _ => return None,
+        };
+        self.context.world.note(|| format!("stream {index} yields {item:?}"));
+        open.asked = false;
+        let (parts, batches, failing, by_readiness) = open.description;
+        let failing_part = parts.div_ceil(2);
+        let why = match item {
+            Ok(Some(batch)) => {
+                let in_part = open.taken.iter().filter(|taken| taken.0 == batch.0).count();
+                let late = !by_readiness && open.taken.last().is_some_and(|last| last.0 > batch.0);
+                let skipped = !by_readiness
+                    && (1..batch.0).any(|part| {
+                        open.taken.iter().filter(|taken| taken.0 == part).count() != usize::from(batches)
+                    });
+                open.taken.push(batch);
+                (in_part + 1 != usize::from(batch.1) || late || skipped || open.over)
+                    .then(|| format!("batch {batch:?} of a stream came out of its order"))
+            }
+            Ok(None) => {
+                let all = usize::from(parts) * usize::from(batches);
+                let lost = !open.over && (open.taken.len() != all || failing);
+                open.over = true;
+                lost.then(|| "a stream ends before its end".to_owned())
+            }
+            Err(error) => {
+                let due = match error.code() {
+                    Some(FAILED) => {
+                        failing
+                            && (by_readiness
+                                || open.taken.len() == usize::from(failing_part) * usize::from(batches))
+                    }
+                    code => code == Some(crate::platform::NO_THREAD) || self.forked,
+                };
+                let again = std::mem::replace(&mut open.over, true);
+                (again || !due).then(|| format!("a stream fails with {error:?}"))
+            }
+        };
+        if let Some(why) = why {
+            self.wrong(why);
+        }
+        None
+    }
+
+    /// From here on everything happens in a forked child: there are no threads.
+    fn fork(&mut self) {
+        let world = self.world();
+        if std::mem::replace(&mut self.forked, true) {
+            return;
+        }
+        world.forget_workers();
+        world.forks.set(world.forks.get() + 1);
+        let engine = Engine::new(world.configuration);
+        let parent = self.engine.replace(Arc::clone(&engine));
+        // The parent's engine is not this process's to be taken down.
+        std::mem::forget(parent);
+        world.current.replace(Some(engine));
+        self.bell = Arc::new(Bell::default());
+        self.port = Port::new(Arc::clone(&self.bell) as Arc<dyn Wake>);
+        self.watch();
+        // The parent's tasks are not continued.
+        while !self.running.is_empty() {
+            self.cancel(self.running.len() - 1);
+        }
+        for file in &mut self.files {
+            let oracle = file.oracle.get_mut();
+            oracle.uncertain = true;
+            oracle.partial = None;
+        }
+        for path in &mut self.paths {
+            *path = Path { busy: false, known: None };
+        }
+        self.streams.clear();
+    }
+
+    /// Everything is closed, and nothing may be left.
+    fn finish(mut self) {
+        let world = self.world();
+        world.note(|| "--- the end".to_owned());
+        world.faults.no_thread.set(false);
+        self.release_pipes();
+        self.settle();
+        self.streams.clear();
+        for file in 0..self.files.len() {
+            if !self.files[file].over {
+                self.begin_at(file, Request::Close);
+            }
+        }
+        self.settle();
+        // Where there was no thread to close one, it is left to be done in the background.
+        self.files
+            .iter()
+            .filter(|file| !file.file.handle.is_closed())
+            .for_each(|file| file.file.handle.orphan());
+        world.faults.loop_may_wait.set(true);
+        self.engine().finish_closing(Duration::from_secs(60));
+        world.sleep(Duration::from_secs(2));
+        self.engine().finish_closing(Duration::from_secs(60));
+        let counters = self.engine().counters();
+        if counters.panics > 0 {
+            self.wrong("a worker has panicked");
+        }
+        if self.forked {
+            self.files.into_iter().for_each(std::mem::forget);
+            std::mem::forget(self.context);
+            return;
+        }
+        if counters.queued > 0 || counters.in_flight > 0 {
+            self.wrong(format!("{} jobs are queued and {} run", counters.queued, counters.in_flight));
+        }
+        for (index, file) in self.files.iter().enumerate() {
+            if !file.file.handle.is_closed() {
+                self.wrong(format!("file {index} is not closed"));
+            }
+            let oracle = file.oracle.borrow();
+            let clean = !world.faults.injected.borrow().iter().any(|error| error.node == oracle.node);
+            if clean
+                && let Err(why) = oracle.flushed(&world, true)
+                && !world.faults.has_refused.get()
+            {
+                self.wrong(format!("file {index}: {why}"));
+            }
+        }
+        self.files.clear();
+        world.current.take();
+        self.engine = None;
+        world.sleep(Duration::from_secs(15));
+        release_memory();
+        let open = world.files.borrow().count_open();
+        if open > 0 {
+            let which = world.files.borrow().open.iter().position(Option::is_some).unwrap_or_default();
+            self.wrong(format!(
+                "{open} descriptors are left open, such as {}",
+                FIRST_DESCRIPTOR + which as i32
+            ));
+        }
+        if world.workers() > 0 {
+            self.wrong(format!("{} threads are left", world.workers()));
+        }
+        if self.gone.strong_count() > 0 {
+            self.wrong("the engine is left");
+        }
+        if Arc::strong_count(&self.context.kept) > 1 {
+            self.wrong("memory of the caller's is kept alive for nothing");
+        }
+    }
+}
+
+/// Looks at something without keeping it: what is looked at may be taken down only by its owners.
+fn peek<T, R>(reference: &Weak<T>, look: impl FnOnce(&T) -> R) -> Option<R> {
+    if reference.strong_count() == 0 {
+        return None;
+    }
+    // SAFETY: a simulation has one real thread, which does nothing else meanwhile, so what exists stays.
+    Some(look(unsafe { &*reference.as_ptr() }))
+}
+
+/// Whether something goes wrong in a program.
+pub(super) fn failing(program: &Program) -> bool {
+    run(program, false).is_some()
+}
+
+thread_local! {
+    static STEPS: Cell<u64> = const { Cell::new(0) };
+}

@@ -1,0 +1,103 @@
+//! The first door: threads, conditions and the clock of the world that this thread simulates; the system's where it
+//! simulates none.
+
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+use super::world::{Wait, world};
+use crate::runtime::system;
+
+pub(crate) fn now() -> Instant {
+    world().map_or_else(system::now, |world| world.now())
+}
+
+pub(crate) fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let Some(world) = world() else { return system::spawn(work) };
+    if world.faults.refuses_thread(&world) {
+        world.note(|| "a thread is refused".to_owned());
+        return Err(io::Error::from_raw_os_error(libc::EAGAIN));
+    }
+    world.note(|| "a thread is started".to_owned());
+    world.spawn(work);
+    Ok(())
+}
+
+pub(crate) fn spin(until: Instant, come: impl Fn() -> bool) -> bool {
+    let Some(world) = world() else { return system::spin(until, come) };
+    loop {
+        if come() {
+            return true;
+        }
+        if world.now() >= until {
+            return false;
+        }
+        world.wait(Wait::Spin { until: world.nanoseconds(until) });
+    }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    let Some(world) = world() else { return system::lock(mutex) };
+    if world.chance(64) {
+        world.step();
+    }
+    match mutex.try_lock() {
+        Ok(guard) => guard,
+        Err(TryLockError::Poisoned(poisoned)) => PoisonError::into_inner(poisoned),
+        Err(TryLockError::WouldBlock) => world.die("a deadlock: a lock is taken by a thread that holds it"),
+    }
+}
+
+/// A condition, known by its address in a simulation.
+#[derive(Debug, Default)]
+pub(crate) struct Condition(system::Condition);
+
+impl Condition {
+    fn key(&self) -> usize {
+        &raw const *self as usize
+    }
+
+    pub(crate) fn wait<'a, T>(
+        &self,
+        mutex: &'a Mutex<T>,
+        guard: MutexGuard<'a, T>,
+        most: Duration,
+    ) -> (MutexGuard<'a, T>, bool) {
+        let Some(world) = world() else { return self.0.wait(mutex, guard, most) };
+        drop(guard);
+        let until = world.nanoseconds(world.now() + most);
+        let timed_out = world.wait(Wait::For { key: self.key(), until: Some(until) });
+        (lock(mutex), timed_out)
+    }
+
+    pub(crate) fn notify_one(&self) {
+        match world() {
+            Some(world) => world.notify(self.key(), false),
+            None => self.0.notify_one(),
+        }
+    }
+
+    pub(crate) fn notify_all(&self) {
+        match world() {
+            Some(world) => world.notify(self.key(), true),
+            None => self.0.notify_all(),
+        }
+    }
+}
+
+pub(crate) fn enter_worker() {
+    match world() {
+        Some(world) => world.enter_worker(),
+        None => system::enter_worker(),
+    }
+}
+
+pub(crate) fn in_worker() -> bool {
+    world().map_or_else(system::in_worker, |world| world.is_worker())
+}
+
+pub(crate) fn forks() -> u32 {
+    world().map_or_else(system::forks, |world| world.forks.get())
+}
+
+pub(crate) use system::count_fork;
