@@ -1,4 +1,4 @@
-"""How a trio task waits for an operation, and how a trio run learns that operations are done.
+"""How a trio task suspends until an operation is done, and how a trio run learns that operations are done.
 
 Imported by the native module, and only from inside a trio task, so that trio is never imported where it is
 not used.
@@ -7,6 +7,7 @@ not used.
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,41 +23,24 @@ if TYPE_CHECKING:
 _completions: trio.lowlevel.RunVar[Completions] = trio.lowlevel.RunVar("rapfiles completions")
 
 
-# Ctrl-C is raised where the task suspends. Anywhere else it would leave a call behind that wakes a task which
-# does not sleep, and that ends the run.
-@trio.lowlevel.enable_ki_protection
-async def wait(operation: Operation[Any]) -> Any:
-    """Suspend the current task until the operation is done, and return or raise what came of it.
+def waker() -> Callable[[], None]:
+    """Return what wakes the current task."""
+    return partial(trio.lowlevel.reschedule, trio.lowlevel.current_task())
 
-    Always a checkpoint. Cancelling the task cancels the operation.
 
-    Args:
-        operation: The operation. It is submitted only here, so that a task that is cancelled already submits
-            nothing.
-    """
-    try:
-        await trio.lowlevel.checkpoint_if_cancelled()
-    except BaseException:
-        operation.refuse()
-        raise
-    wake = partial(trio.lowlevel.reschedule, trio.lowlevel.current_task())
+async def park(operation: Operation[Any]) -> None:
+    """Suspend the current task until it is woken. Cancelling the task cancels the operation."""
 
     def abort(_raise_cancel: object) -> trio.lowlevel.Abort:
-        operation.cancel()
+        operation._abort()
         return trio.lowlevel.Abort.SUCCEEDED
 
-    completions = _run_completions()
-    suspended = False
-    # A large file takes several rounds, because room for its content is made in this thread.
-    while operation.submit(completions, wake):
-        await trio.lowlevel.wait_task_rescheduled(abort)
-        suspended = True
-    if not suspended:
-        await trio.lowlevel.cancel_shielded_checkpoint()
-    return operation.result()
+    await trio.lowlevel.wait_task_rescheduled(abort)
 
 
-def _run_completions() -> Completions:
+# Ctrl-C half way would leave a run with completions that nobody collects.
+@trio.lowlevel.enable_ki_protection
+def run_completions() -> Completions:
     """Return what collects the finished operations of the current run, and begin to when it is the first."""
     try:
         completions = _completions.get()

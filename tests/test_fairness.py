@@ -1,6 +1,5 @@
 """Operations that never suspend would starve other tasks: in a tight loop of them, all get their turns."""
 
-import contextlib
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -8,8 +7,9 @@ from pathlib import Path
 
 import anyio
 import pytest
-import trio.testing
+import trio
 
+import rapfiles
 from rapfiles import AsyncPath
 from support import lag
 from support.operations import OPERATIONS, Operation, build
@@ -117,29 +117,59 @@ async def test_many_tasks_in_tight_loops_do_not_lag(tmp_path: Path) -> None:
 
 @pytest.mark.loops("trio")
 @pytest.mark.parametrize("operation", OPERATIONS, ids=str)
-async def test_every_operation_is_a_checkpoint_of_trio(operation: Operation, tmp_path: Path) -> None:
-    """Successful or not, it gives others a turn and can be cancelled: a rule of trio's."""
+async def test_every_operation_is_a_cancel_point_of_trio(operation: Operation, tmp_path: Path) -> None:
+    """Whether it would succeed or not, and whether it would have to wait or not."""
     build(tmp_path)
-    with trio.testing.assert_checkpoints():
-        await operation.start(tmp_path)
-    with trio.testing.assert_checkpoints(), contextlib.suppress(OSError):
-        await operation.start(tmp_path / "missing")
+    assert await _is_cancelled(lambda: operation.start(tmp_path))
+    assert await _is_cancelled(lambda: operation.start(tmp_path / "missing"))
+
+
+async def _is_cancelled(start: Callable[[], Awaitable[object]]) -> bool:
+    """Whether an operation notices that its task has been cancelled."""
     with trio.CancelScope() as scope:
         scope.cancel()
-        await operation.start(tmp_path / "missing")
-        pytest.fail("the operation could not be cancelled")
+        await start()
+    return scope.cancelled_caught
 
 
 @pytest.mark.loops("trio")
-async def test_what_asks_no_disk_is_a_checkpoint_too() -> None:
+async def test_what_asks_no_disk_is_a_cancel_point_too() -> None:
     for operation in (AsyncPath.cwd, AsyncPath.home, AsyncPath("x").absolute, AsyncPath("/x").absolute):
-        with trio.testing.assert_checkpoints():
-            await operation()
+        assert await _is_cancelled(operation)
     for path in (AsyncPath("x"), AsyncPath("~"), AsyncPath("~root")):
-        with trio.testing.assert_checkpoints():
-            await path.expanduser()
-    with trio.testing.assert_checkpoints():
-        await AsyncPath("x").is_junction()
+        assert await _is_cancelled(path.expanduser)
+    assert await _is_cancelled(AsyncPath("x").is_junction)
+
+
+@pytest.mark.loops("trio")
+async def test_what_is_at_hand_is_a_cancel_point_too(tmp_path: Path) -> None:
+    """Of an open file: reading what has been read ahead, and writing to a buffer that has room."""
+    (tmp_path / "file").write_bytes(b"line\n" * 1000)
+    async with rapfiles.open(tmp_path / "file", "rb+") as file:
+        await file.read(1)
+        assert await _is_cancelled(lambda: file.read(1))
+        assert await file.tell() == 1
+        assert await _is_cancelled(lambda: file.write(b"x"))
+        assert await file.tell() == 1
+
+
+async def _cancel(scope: anyio.CancelScope) -> None:
+    scope.cancel()
+
+
+@pytest.mark.parametrize("mode", ["r", "rb"])
+async def test_an_iteration_over_lines_gives_way_and_can_be_cancelled(mode: str, tmp_path: Path) -> None:
+    """Its items are handed out without suspending, but not for ever."""
+    (tmp_path / "file").write_bytes(b"line\n" * 10_000)
+    async with rapfiles.open(tmp_path / "file", mode) as file, anyio.create_task_group() as group:
+        await file.readline()
+        with anyio.CancelScope() as scope:
+            group.start_soon(_cancel, scope)
+            while True:
+                async for _ in file:
+                    pass
+                await file.seek(0)
+    assert scope.cancelled_caught
 
 
 @pytest.fixture(scope="module")

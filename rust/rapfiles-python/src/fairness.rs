@@ -22,6 +22,8 @@ struct Turn {
     budget: Budget,
     /// When a loop was last asked to refill the budget in its next turn.
     refill_asked: Option<Instant>,
+    /// How often it was refilled.
+    refills: u64,
     /// When other threads were last let in.
     let_in: Option<Instant>,
 }
@@ -35,7 +37,8 @@ fn with_turn<T>(work: impl FnOnce(&mut Turn) -> T) -> T {
     let engine = Engine::current();
     TURN.with_borrow_mut(|turn| {
         if turn.as_ref().is_none_or(|turn| !std::ptr::eq(turn.engine, engine)) {
-            *turn = Some(Turn { engine, budget: Budget::new(), refill_asked: None, let_in: None });
+            *turn =
+                Some(Turn { engine, budget: Budget::new(), refill_asked: None, refills: 0, let_in: None });
         }
         work(turn.as_mut().expect("made just now"))
     })
@@ -49,6 +52,38 @@ pub(crate) fn spend_budget(event_loop: &Bound<'_, PyAny>, now: Instant) -> PyRes
         ask_to_refill(event_loop, now)?;
     }
     Ok(exhausted)
+}
+
+/// The same on trio, whose task refills it when it goes on after that turn.
+pub(crate) fn spend_budget_on_trio(py: Python<'_>) -> bool {
+    let now = Instant::now();
+    let exhausted = with_turn(|turn| turn.budget.spend(now));
+    if exhausted {
+        let_others_in(py, now);
+    }
+    exhausted
+}
+
+/// A number for the turn of the loop, by when the budget was refilled.
+pub(crate) fn current_turn() -> u64 {
+    with_turn(|turn| turn.refills)
+}
+
+/// A trio task goes on that suspended in this turn: whichever is the first to do so has begun the next one.
+pub(crate) fn resumed(suspended_in: u64) {
+    with_turn(|turn| {
+        if turn.refills == suspended_in {
+            turn.refill();
+        }
+    });
+}
+
+impl Turn {
+    fn refill(&mut self) {
+        self.budget.refill();
+        self.refill_asked = None;
+        self.refills += 1;
+    }
 }
 
 /// Another thread is let in after so long: the interpreter's own switch interval.
@@ -178,8 +213,5 @@ fn ask_to_refill(event_loop: &Bound<'_, PyAny>, now: Instant) -> PyResult<()> {
 /// The loop has gone on to its next turn.
 #[pyfunction]
 fn refill_budget() {
-    with_turn(|turn| {
-        turn.budget.refill();
-        turn.refill_asked = None;
-    });
+    with_turn(Turn::refill);
 }

@@ -13,6 +13,8 @@ mod listing;
 mod next_item;
 mod once;
 mod operation;
+mod path_work;
+mod pending;
 mod port;
 mod pure_path;
 mod references;
@@ -20,6 +22,7 @@ mod results;
 mod stat_result;
 mod stop_iteration;
 mod stream;
+mod trio;
 
 /// The native module of rapfiles; private.
 #[pyo3::pymodule(gil_used = false)]

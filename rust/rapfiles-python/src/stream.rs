@@ -222,7 +222,8 @@ fn take_made<'py>(iterator: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
 /// Begins to get more of them.
 fn get_more<'py>(iterator: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let stream = iterator.cast::<Stream>()?.clone().unbind();
-    Operation::item(iterator.py(), Work::Item(ItemWork { stream, begun: false }))
+    let operation = Operation::of(iterator.py(), Work::Item(ItemWork { stream, begun: false }))?;
+    Ok(operation.into_pyobject(iterator.py())?.into_any())
 }
 
 /// The operation that gets the next item of a stream.

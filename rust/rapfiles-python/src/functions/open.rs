@@ -39,18 +39,27 @@ pub(crate) fn open_to_read(
     submit(py, Request::Open { path, flags, permissions: 0 }, Names::opened_to_read(name, class))
 }
 
-/// The object that stands for a file which [`open_to_read`] has opened.
-pub(crate) fn reader(
-    opened: &Bound<'_, PyAny>,
-    class: &Bound<'_, PyType>,
+/// What a file that [`open_to_read`] has opened is to become.
+pub(crate) struct Reader {
+    class: Py<PyType>,
     name: Py<PyAny>,
-) -> PyResult<Py<PyAny>> {
-    let py = opened.py();
-    let trio = crate::event_loop::in_trio_task(py)?;
-    let (mode, kind) =
-        (intern!(py, "rb").clone().unbind(), intern!(py, "AsyncBufferedReader").clone().unbind());
-    let file = OpenFile::new(take(opened.cast()?)?, None, (true, false), trio, name, mode, kind);
-    class.call1((Bound::new(py, file)?,)).map(Bound::unbind)
+}
+
+impl Reader {
+    pub(crate) fn new(class: Py<PyType>, name: Py<PyAny>) -> Self {
+        Self { class, name }
+    }
+
+    /// The object that stands for the file.
+    pub(crate) fn of(&self, opened: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        let py = opened.py();
+        let trio = crate::event_loop::in_trio_task(py)?;
+        let (mode, kind) =
+            (intern!(py, "rb").clone().unbind(), intern!(py, "AsyncBufferedReader").clone().unbind());
+        let name = self.name.clone_ref(py);
+        let file = OpenFile::new(take(opened.cast()?)?, None, (true, false), trio, name, mode, kind);
+        self.class.bind(py).call1((Bound::new(py, file)?,)).map(Bound::unbind)
+    }
 }
 
 fn take(opened: &Bound<'_, Opened>) -> PyResult<OpenedFile> {

@@ -17,7 +17,7 @@ use super::open_file::OpenFile;
 use super::payload::{Payload, Target};
 use crate::handle::strings::bytes_of;
 use crate::next_item::{self, Ask, next_item};
-use crate::operation::{Operation, file_operation, item_operation};
+use crate::operation::{Operation, file_operation};
 
 /// What `io` reads where no size is given.
 const BUFFER_SIZE: usize = 8192;
@@ -195,9 +195,9 @@ impl BufferedFile {
 
     /// Reads the next chunk of an iteration over chunks.
     #[pyo3(signature = (size, /))]
-    fn _next_chunk<'py>(&self, py: Python<'py>, size: usize) -> PyResult<Bound<'py, PyAny>> {
+    fn _next_chunk(&self, py: Python<'_>, size: usize) -> PyResult<Operation> {
         self.attached()?;
-        item_operation(py, &self.file, read(Some(size), true))
+        Ok(file_operation(py, &self.file, read(Some(size), true)))
     }
 
     /// Writes bytes to the buffer, and waits while that is full. Returns how many they are.
@@ -309,14 +309,8 @@ pub(crate) unsafe extern "C" fn am_anext(file: *mut ffi::PyObject) -> *mut ffi::
     unsafe { next_item::am_anext(file, anext) }
 }
 
-/// The awaitable of the next line. A trio task waits in its own way for what may take time.
+/// The awaitable of the next line.
 fn anext<'py>(file: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: this is asked of files of this class only.
-    let buffered = unsafe { file.cast_unchecked::<BufferedFile>() }.get();
-    if buffered.file.get().trio {
-        buffered.attached()?;
-        return item_operation(file.py(), &buffered.file, Box::new(ReadLine::new(None, true, false)));
-    }
     next_item(file, &Ask { ready: next_line, operation: read_line })
 }
 

@@ -18,7 +18,7 @@ use super::strings::{ascii_string, string};
 use super::text::{PythonCodec, PythonCodecParts, to_be_written};
 use crate::arguments;
 use crate::next_item::{self, Ask, next_item};
-use crate::operation::{Operation, file_operation, item_operation};
+use crate::operation::{Operation, file_operation};
 
 /// The native half of `AsyncTextIOWrapper`.
 #[pyclass(frozen, subclass, weakref, module = "rapfiles._native")]
@@ -316,14 +316,8 @@ pub(crate) unsafe extern "C" fn am_anext(file: *mut ffi::PyObject) -> *mut ffi::
     unsafe { next_item::am_anext(file, anext) }
 }
 
-/// The awaitable of the next line. A trio task waits in its own way for what may take time.
+/// The awaitable of the next line.
 fn anext<'py>(file: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: this is asked of files of this class only.
-    let text = unsafe { file.cast_unchecked::<TextFile>() }.get();
-    if text.file.get().trio {
-        text.attached()?;
-        return item_operation(file.py(), &text.file, Box::new(ReadLine::new(&text.state, None, true)));
-    }
     next_item(file, &Ask { ready: next_line, operation: read_line })
 }
 

@@ -31,7 +31,7 @@ impl FileWork {
     }
 
     /// Goes on as far as possible, but may give way before it begins.
-    pub(crate) fn advance_on_asyncio(&mut self, py: Python<'_>) -> Progress {
+    pub(crate) fn advance_fairly(&mut self, py: Python<'_>) -> Progress {
         let open = self.file.get();
         progress(py, self.driver.advance_fairly(Caller { py, pace: &open.pace }, &open.file))
     }

@@ -1,0 +1,169 @@
+//! An operation on paths: how it goes through the engine.
+
+use std::mem;
+use std::sync::Arc;
+use std::time::Instant;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit};
+use rapfiles_core::{
+    Answer as Submitted, Engine, Error, Operation, Outcome, Progress, Ticket, release_memory,
+};
+
+use crate::errors::{self, Names};
+use crate::large_read::{LargeRead, LargeStep};
+use crate::pending::Answer;
+use crate::results::{self, BytesRoom, Converted};
+
+/// An operation on paths, awaited.
+pub(crate) struct PathWork {
+    stage: Stage,
+    names: Names,
+}
+
+enum Stage {
+    /// The engine does not have it yet.
+    Unsubmitted(Box<Operation>),
+    /// A worker has it, and perhaps fills this.
+    Submitted(Arc<Ticket>, Option<Py<PyAny>>),
+    /// It is read in slices.
+    Reading(Box<LargeRead>),
+    /// There is nothing to be done.
+    Answered(Answer),
+    Over,
+}
+
+impl PathWork {
+    /// What begins when it is awaited.
+    pub(crate) fn new(operation: Operation, names: Names) -> Self {
+        Self { stage: Stage::Unsubmitted(Box::new(operation)), names }
+    }
+
+    /// What begins now.
+    #[inline]
+    pub(crate) fn begin(
+        py: Python<'_>,
+        operation: Operation,
+        names: Names,
+    ) -> (Self, Progress<(Answer, Instant)>) {
+        let mut work = Self { stage: Stage::Over, names };
+        let progress = work.submit(py, operation);
+        (work, progress)
+    }
+
+    /// What needs no engine.
+    pub(crate) fn answered(answer: Answer) -> Self {
+        Self { stage: Stage::Answered(answer), names: Names::none() }
+    }
+
+    /// Whether nobody has begun to await it.
+    pub(crate) fn is_untouched(&self) -> bool {
+        matches!(self.stage, Stage::Unsubmitted(_) | Stage::Answered(_))
+    }
+
+    /// Goes on as far as possible: to the answer, and when that was there.
+    pub(crate) fn advance(&mut self, py: Python<'_>) -> Progress<(Answer, Instant)> {
+        match mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Unsubmitted(operation) => self.submit(py, *operation),
+            Stage::Submitted(ticket, room) if !ticket.is_done() => self.wait(ticket, room),
+            Stage::Submitted(ticket, room) => {
+                let outcome = ticket.take();
+                release_memory();
+                match outcome {
+                    Some(outcome) => self.proceed(py, outcome, room, Instant::now()),
+                    None => done(Err(PyRuntimeError::new_err("this operation was cancelled"))),
+                }
+            }
+            Stage::Reading(reading) => self.read_on(py, reading),
+            Stage::Answered(answer) => done(answer),
+            Stage::Over => done(Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"))),
+        }
+    }
+
+    fn submit(&mut self, py: Python<'_>, operation: Operation) -> Progress<(Answer, Instant)> {
+        let engine = Engine::current();
+        let mut room = BytesRoom::new(py);
+        match engine.attempt(&operation, &mut room) {
+            Ok((outcome, now)) => self.proceed(py, outcome, room.into_bytes(), now),
+            Err(lane) => {
+                let ticket = Ticket::unique();
+                match engine.submit(operation, lane, &ticket) {
+                    Submitted::Ready(outcome) => {
+                        release_memory();
+                        self.proceed(py, outcome, None, Instant::now())
+                    }
+                    Submitted::Pending => self.wait(ticket, None),
+                }
+            }
+        }
+    }
+
+    /// Makes the answer of an outcome, or submits what is still to be done for it.
+    fn proceed(
+        &mut self,
+        py: Python<'_>,
+        outcome: Result<Outcome, Error>,
+        room: Option<Py<PyAny>>,
+        now: Instant,
+    ) -> Progress<(Answer, Instant)> {
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => return Progress::Done((Err(errors::exception(py, error, &self.names)), now)),
+        };
+        match results::convert(py, outcome, room) {
+            Ok(Converted::Value(value)) => Progress::Done((Ok(value), now)),
+            Ok(Converted::Large(file)) => match LargeRead::new(py, file) {
+                Ok(reading) => self.read_on(py, reading),
+                Err(error) => Progress::Done((Err(error), now)),
+            },
+            Ok(Converted::FillText(fill, room)) => {
+                let ticket = Ticket::unique();
+                Engine::current().fill_text(fill, &ticket);
+                self.wait(ticket, Some(room))
+            }
+            Err(error) => Progress::Done((Err(error), now)),
+        }
+    }
+
+    /// Goes on reading a large file.
+    fn read_on(&mut self, py: Python<'_>, reading: Box<LargeRead>) -> Progress<(Answer, Instant)> {
+        match reading.advance(py) {
+            LargeStep::Done(answer) => done(answer),
+            LargeStep::Pause(reading) => {
+                self.stage = Stage::Reading(reading);
+                Progress::Yield
+            }
+            LargeStep::Fill(fill, room) => {
+                let ticket = Ticket::unique();
+                Engine::current().fill(fill, &ticket);
+                self.wait(ticket, Some(room))
+            }
+        }
+    }
+
+    fn wait(&mut self, ticket: Arc<Ticket>, room: Option<Py<PyAny>>) -> Progress<(Answer, Instant)> {
+        self.stage = Stage::Submitted(Arc::clone(&ticket), room);
+        Progress::Pending(ticket)
+    }
+
+    /// Nobody waits for the answer any more.
+    pub(crate) fn abandon(&mut self) {
+        if let Stage::Submitted(ticket, _) = mem::replace(&mut self.stage, Stage::Over) {
+            ticket.cancel();
+        }
+    }
+
+    /// Shows the collector what is held.
+    pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match &self.stage {
+            Stage::Submitted(_, room) => visit.call(room),
+            Stage::Answered(Ok(answer)) => visit.call(answer),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn done(answer: Answer) -> Progress<(Answer, Instant)> {
+    Progress::Done((answer, Instant::now()))
+}

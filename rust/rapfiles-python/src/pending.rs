@@ -1,0 +1,413 @@
+//! What is awaited: one state machine, which a task of asyncio or trio drives.
+//!
+//! The work says how far it has come ([`Progress`]); what a task does about that, its framework knows: suspend until a
+//! ticket is done, or give the others a turn.
+
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit};
+use rapfiles_core::{Progress, Ticket};
+
+use crate::event_loop::{self, Framework};
+use crate::fairness;
+use crate::functions::open::Reader;
+use crate::handle::work::FileWork;
+use crate::path_work::PathWork;
+use crate::port::{self, Waiting};
+use crate::stream::{ItemWork, WholeWork};
+use crate::trio;
+
+/// What is returned or raised in the end.
+pub(crate) type Answer = PyResult<Py<PyAny>>;
+
+/// What goes on as its tickets are done.
+pub(crate) enum Work {
+    /// An operation on paths.
+    Path(PathWork),
+    /// An operation on a handle.
+    File(FileWork),
+    /// The next item of a stream.
+    Item(ItemWork),
+    /// A whole stream.
+    Whole(WholeWork),
+}
+
+impl Work {
+    /// Goes on as far as possible, but may give way before it begins.
+    fn advance(&mut self, py: Python<'_>, trio: bool) -> Progress<Answer> {
+        match self {
+            Self::Path(work) => match work.advance(py) {
+                Progress::Done((answer, _)) => Progress::Done(answer),
+                Progress::Pending(ticket) => Progress::Pending(ticket),
+                Progress::Yield => Progress::Yield,
+            },
+            Self::File(work) => work.advance_fairly(py),
+            Self::Item(work) => work.advance(py, trio),
+            Self::Whole(work) => work.advance(py, trio),
+        }
+    }
+
+    /// Whether the budget is spent by whoever drives it, and not by itself.
+    fn is_counted(&self, trio: bool) -> bool {
+        trio && !matches!(self, Self::File(_))
+    }
+
+    /// Whether nobody has begun to await it.
+    pub(crate) fn is_untouched(&self) -> bool {
+        match self {
+            Self::Path(work) => work.is_untouched(),
+            Self::File(work) => work.is_untouched(),
+            Self::Item(work) => work.is_untouched(),
+            Self::Whole(work) => work.is_untouched(),
+        }
+    }
+
+    /// How a complaint calls what has not been awaited; `None` where nobody has forgotten anything.
+    pub(crate) fn forgotten(&self) -> Option<&'static str> {
+        let name = match self {
+            // Only an interruption comes between an iteration and its item.
+            Self::Path(_) | Self::Item(_) => return None,
+            Self::File(work) => work.name(),
+            Self::Whole(work) => work.name(),
+        };
+        (self.is_untouched() && name != "__anext__").then_some(name)
+    }
+
+    /// Nobody waits for it any more.
+    fn abandon(&mut self) {
+        match self {
+            Self::Path(work) => work.abandon(),
+            Self::File(work) => work.abandon(),
+            Self::Item(work) => work.abandon(),
+            Self::Whole(work) => work.abandon(),
+        }
+    }
+
+    /// The task that awaits it was cancelled before: a file is closed all the same.
+    fn refuse(&mut self) {
+        if let Self::File(work) = self {
+            work.refuse();
+        }
+    }
+}
+
+/// What a task awaits, once.
+pub(crate) struct Pending {
+    state: Mutex<State>,
+    /// It is for a task of trio's.
+    trio: bool,
+    /// What a file that has been opened becomes when it is handed out: until then nobody has to close it.
+    reader: Option<Reader>,
+}
+
+enum State {
+    /// It can go on.
+    Going(Work),
+    /// The answer is there.
+    Ready(Answer),
+    /// The answer is there, but the task has to give the others a turn first.
+    Yielding(Answer),
+    /// A task has suspended.
+    Suspended(Then, Suspension),
+    /// It has been awaited and given its answer, or cancelled.
+    Over,
+}
+
+/// What is to be done when the task goes on.
+enum Then {
+    GoOn(Work),
+    Answer(Answer),
+    /// The task was cancelled, and its framework raises that.
+    Nothing,
+}
+
+/// How a task has suspended.
+enum Suspension {
+    /// asyncio: until its next turn.
+    Turn,
+    /// asyncio: until a future is done.
+    Future(Waiting),
+    Trio(trio::Suspension),
+}
+
+/// How far a task gets.
+pub(crate) enum Step {
+    /// It suspends, handing this to its loop.
+    Suspend(Py<PyAny>),
+    /// It goes on with the answer.
+    Return(Py<PyAny>),
+}
+
+impl Pending {
+    fn new(state: State, trio: bool) -> Self {
+        Self { state: Mutex::new(state), trio, reader: None }
+    }
+
+    /// Has an opened file become something when it is handed out.
+    pub(crate) fn becomes(&mut self, reader: Option<Reader>) {
+        self.reader = reader;
+    }
+
+    /// One that is over.
+    pub(crate) fn over() -> Self {
+        Self::new(State::Over, false)
+    }
+
+    /// Work that begins when it is awaited.
+    pub(crate) fn work(work: Work, trio: bool) -> Self {
+        Self::new(State::Going(work), trio)
+    }
+
+    /// An answer that is there; the budget of an asyncio task is spent on it.
+    pub(crate) fn answered(event_loop: &Bound<'_, PyAny>, answer: Answer, now: Instant) -> PyResult<Self> {
+        let exhausted = fairness::spend_budget(event_loop, now)?;
+        let state = if exhausted { State::Yielding(answer) } else { State::Ready(answer) };
+        Ok(Self::new(state, false))
+    }
+
+    /// Goes on as far as possible. `operation`: the object that is awaited; `value`: what the loop has for it.
+    pub(crate) fn step(&self, operation: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<Step> {
+        let py = operation.py();
+        // The state is taken out while Python may run, so that nothing is locked then.
+        let mut state = self.take();
+        loop {
+            state = match state {
+                State::Ready(answer) => return self.finished(py, answer).map(Step::Return),
+                State::Yielding(answer) => match self.turn(py, true)? {
+                    Some((yielded, suspension)) => {
+                        return Ok(self.suspend(yielded, Then::Answer(answer), suspension));
+                    }
+                    None => State::Ready(answer),
+                },
+                State::Going(work) => match self.go_on(operation, work)? {
+                    Ok(step) => return Ok(step),
+                    Err(state) => state,
+                },
+                State::Suspended(then, suspension) => {
+                    let resumed = match &suspension {
+                        Suspension::Trio(suspension) if suspension.is_mine(py) => suspension.resume(value),
+                        Suspension::Future(waiting) if !waiting.is_pending() => Ok(None),
+                        Suspension::Turn => Ok(None),
+                        _ => {
+                            self.put(State::Suspended(then, suspension));
+                            return Err(already_awaited());
+                        }
+                    };
+                    match (resumed, then) {
+                        (Ok(Some(yielded)), then) => return Ok(self.suspend(yielded, then, suspension)),
+                        (Ok(None), Then::GoOn(work)) => State::Going(work),
+                        (Ok(None), Then::Answer(answer)) => State::Ready(answer),
+                        (Ok(None), Then::Nothing) => State::Over,
+                        (Err(error), then) => {
+                            drop(suspension);
+                            if let Then::GoOn(mut work) = then {
+                                work.abandon();
+                            }
+                            return Err(error);
+                        }
+                    }
+                }
+                State::Over => {
+                    return Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"));
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn finished(&self, py: Python<'_>, answer: Answer) -> Answer {
+        match &self.reader {
+            None => answer,
+            Some(reader) => reader.of(answer?.bind(py)),
+        }
+    }
+
+    /// Goes on with the work: as far as the task gets, or to the state from which it goes on at once.
+    #[inline]
+    fn go_on(&self, operation: &Bound<'_, PyAny>, mut work: Work) -> PyResult<Result<Step, State>> {
+        let py = operation.py();
+        if self.trio && work.is_untouched() {
+            let cancelled = trio::if_cancelled(py);
+            if let Some((yielded, suspension)) = cancelled.or_else(|error| {
+                work.refuse();
+                check_in_trio(py).and(Err(error))
+            })? {
+                work.refuse();
+                return Ok(Ok(self.suspend(yielded, Then::Nothing, Suspension::Trio(suspension))));
+            }
+        }
+        let suspended = match work.advance(py, self.trio) {
+            Progress::Done(answer) if work.is_counted(self.trio) && fairness::spend_budget_on_trio(py) => {
+                return Ok(Err(State::Yielding(answer)));
+            }
+            Progress::Done(answer) => return Ok(Err(State::Ready(answer))),
+            Progress::Yield => self.turn(py, false),
+            Progress::Pending(ticket) => self.wait(operation, &ticket),
+        };
+        Ok(match suspended.inspect_err(|_| work.abandon())? {
+            Some((yielded, suspension)) => Ok(self.suspend(yielded, Then::GoOn(work), suspension)),
+            None => Err(State::Going(work)),
+        })
+    }
+
+    fn suspend(&self, yielded: Py<PyAny>, then: Then, suspension: Suspension) -> Step {
+        self.put(State::Suspended(then, suspension));
+        Step::Suspend(yielded)
+    }
+
+    /// Gives the others a turn. `shielded`: a trio task that is cancelled meanwhile goes on.
+    fn turn(&self, py: Python<'_>, shielded: bool) -> PyResult<Option<(Py<PyAny>, Suspension)>> {
+        if self.trio {
+            return Ok(trio::turn(py, shielded)?.map(on_trio));
+        }
+        asyncio_loop(py)?;
+        Ok(Some((py.None(), Suspension::Turn)))
+    }
+
+    /// Has the task wait for the ticket; `None` if it is done already.
+    fn wait(
+        &self,
+        operation: &Bound<'_, PyAny>,
+        ticket: &Arc<Ticket>,
+    ) -> PyResult<Option<(Py<PyAny>, Suspension)>> {
+        if self.trio {
+            return Ok(trio::wait(operation, ticket)?.map(on_trio));
+        }
+        let suspended = port::suspend(&asyncio_loop(operation.py())?, ticket)?;
+        Ok(suspended.map(|(future, waiting)| (future, Suspension::Future(waiting))))
+    }
+
+    /// Does it here and now, without a loop, if nothing has to be waited for.
+    pub(crate) fn complete(&self, py: Python<'_>) -> Answer {
+        if let State::Going(Work::File(mut work)) = self.take() {
+            loop {
+                match work.advance(py) {
+                    Progress::Done(answer) => return answer,
+                    Progress::Yield => {}
+                    Progress::Pending(_) => {
+                        work.abandon();
+                        break;
+                    }
+                }
+            }
+        }
+        Err(PyRuntimeError::new_err("an operation on this file is under way"))
+    }
+
+    /// Nobody waits for the answer any more.
+    pub(crate) fn abandon(&self) {
+        match self.take() {
+            State::Going(mut work) => work.abandon(),
+            State::Suspended(Then::GoOn(mut work), suspension) => {
+                drop(suspension);
+                work.abandon();
+            }
+            _ => {}
+        }
+    }
+
+    /// The trio task has been cancelled while it waits. What trio raises comes through its own coroutine.
+    pub(crate) fn abort(&self) {
+        match self.take() {
+            State::Suspended(Then::GoOn(mut work), Suspension::Trio(mut suspension)) => {
+                suspension.forget();
+                work.abandon();
+                self.put(State::Suspended(Then::Nothing, Suspension::Trio(suspension)));
+            }
+            other => self.put(other),
+        }
+    }
+
+    /// Raises what a coroutine raises that another task has begun to await.
+    pub(crate) fn check_not_awaited(&self) -> PyResult<()> {
+        let begun = match &*self.lock() {
+            State::Going(_) | State::Ready(_) | State::Yielding(_) | State::Over => false,
+            State::Suspended(..) => true,
+        };
+        if begun { Err(already_awaited()) } else { Ok(()) }
+    }
+
+    /// It is dropped: what it is called if it was to be awaited.
+    pub(crate) fn finish(&mut self) -> Option<&'static str> {
+        match mem::replace(self.state.get_mut().unwrap_or_else(PoisonError::into_inner), State::Over) {
+            State::Going(mut work) => {
+                let forgotten = work.forgotten();
+                if forgotten.is_none() {
+                    work.abandon();
+                }
+                return forgotten;
+            }
+            State::Suspended(Then::GoOn(mut work), suspension) => {
+                drop(suspension);
+                work.abandon();
+            }
+            _ => {}
+        }
+        None
+    }
+
+    /// Shows the collector what is held.
+    pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // While the state is taken out or locked, this thread holds what is in it.
+        let Ok(state) = self.state.try_lock() else { return Ok(()) };
+        match &*state {
+            State::Ready(Ok(answer)) | State::Yielding(Ok(answer)) => visit.call(answer)?,
+            State::Going(Work::Path(work)) => work.traverse(visit)?,
+            State::Suspended(then, suspension) => {
+                match then {
+                    Then::GoOn(Work::Path(work)) => work.traverse(visit)?,
+                    Then::Answer(Ok(answer)) => visit.call(answer)?,
+                    _ => {}
+                }
+                if let Suspension::Trio(suspension) = suspension {
+                    suspension.traverse(visit)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn take(&self) -> State {
+        mem::replace(&mut *self.lock(), State::Over)
+    }
+
+    fn put(&self, state: State) {
+        *self.lock() = state;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn on_trio((yielded, suspension): (Py<PyAny>, trio::Suspension)) -> (Py<PyAny>, Suspension) {
+    (yielded, Suspension::Trio(suspension))
+}
+
+fn already_awaited() -> PyErr {
+    PyRuntimeError::new_err("coroutine is being awaited already")
+}
+
+/// The running loop of a task that waits for what was begun on asyncio.
+fn asyncio_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    match event_loop::framework(py)? {
+        Framework::Asyncio(event_loop) => Ok(event_loop),
+        Framework::Trio => Err(PyRuntimeError::new_err(
+            "this file was opened on asyncio and cannot be waited for in a trio task",
+        )),
+    }
+}
+
+fn check_in_trio(py: Python<'_>) -> PyResult<()> {
+    if event_loop::in_trio_task(py)? {
+        return Ok(());
+    }
+    Err(PyRuntimeError::new_err(
+        "this file was opened on trio and cannot be waited for on asyncio, or outside of a trio task",
+    ))
+}
