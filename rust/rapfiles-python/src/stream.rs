@@ -242,7 +242,7 @@ impl ItemWork {
         let manners = Manners::new(trio);
         let stream = self.stream.clone_ref(py);
         let item = match self.take(stream.bind(py)) {
-            // On trio every operation is a checkpoint.
+            // On trio the budget is spent by whoever drives this.
             Ok(Some((items, true))) if !trio => match manners.gives_way(py) {
                 Ok(true) => {
                     stream.get().leave(Phase::Asked(items, None));
