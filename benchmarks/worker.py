@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Coroutine
 from importlib.metadata import PackageNotFoundError, version
 from textwrap import indent
-from typing import Any
+from typing import Any, TypeVar
 
 import rapfiles
 from rapfiles.doctor.ticker import Ticker
@@ -26,6 +26,8 @@ from rapfiles.doctor.ticker import Ticker
 from .handles import program
 from .peers import BASE, COMPAT, OURS, PEERS, Peer
 from .works import CONTENT, MOST_ENTRIES, WORKS, Files, Names, Scale, Work, verify
+
+_T = TypeVar("_T")
 
 # The loops, as source: the operation is compiled into them, so that nothing of the harness runs for each
 # operation, and the synchronous loop has the same shape as the asynchronous one.
@@ -126,6 +128,22 @@ class Loops:
         return run
 
 
+class TrioRunner:
+    """What `asyncio.Runner` is, for trio: turns can be measured in it, but not lags."""
+
+    def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        """Run a coroutine to its end."""
+        import trio
+
+        async def wait() -> _T:
+            return await coroutine
+
+        return trio.run(wait)
+
+    def close(self) -> None:
+        """Nothing is left of a run."""
+
+
 class Worker:
     """What a process does for the harness: each public method is a command."""
 
@@ -133,7 +151,8 @@ class Worker:
         self._scale = Scale(**scale)
         self._files = Files(directory)
         self._loops: dict[str, Loops] = {}
-        self._runner = asyncio.Runner(loop_factory=_loop_factory(loop))
+        self._runner: asyncio.Runner | TrioRunner
+        self._runner = TrioRunner() if loop == "trio" else asyncio.Runner(loop_factory=_loop_factory(loop))
 
     def load(self, peer: str) -> dict[str, Any]:
         """Import a peer; say its version, or that it is missing."""

@@ -199,6 +199,19 @@ def test_two_builds_side_by_side(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.watchdog(330)
+def test_loops_side_by_side(tmp_path: Path) -> None:
+    ended = _benchmarks(
+        *("--loop", "asyncio", "--loop", "trio", "--quick", "--rounds", "2", "--only", "stat,lines"),
+        *("--directory", str(tmp_path)),
+        command="benchmarks.sides",
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    rows = [line for line in ended.stdout.splitlines() if line.startswith(("| stat ", "| async for"))]
+    assert len(rows) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_files_through_a_server() -> None:
     for module in ("starlette", "uvicorn"):
         pytest.importorskip(module)
