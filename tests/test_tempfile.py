@@ -475,6 +475,11 @@ async def test_missing_members_are_missing(tmp_path: Path) -> None:
 async def test_repr(tmp_path: Path) -> None:
     async with tempfile.NamedTemporaryFile(dir=tmp_path) as file:
         assert repr(file) == f"<TemporaryBinaryFile {file.file!r}>"
+    async with tempfile.TemporaryFile(dir=tmp_path) as nameless:
+        # As in the standard library: its descriptor, and not the directory that it was made in.
+        if os.name == "posix":
+            assert nameless.file.name == nameless.name == nameless.fileno()
+            assert f"name={nameless.fileno()}>" in repr(nameless)
     directory = await tempfile.TemporaryDirectory(dir=tmp_path)
     assert repr(directory) == f"<TemporaryDirectory {directory.name!r}>"
     await directory.cleanup()

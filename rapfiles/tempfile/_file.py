@@ -303,6 +303,12 @@ class Opening:
         open_any: Any = open_file
         return await open_any(name, **self._arguments, opener=opener)
 
+    def nameless(self, file: Any, nameable: bool) -> Any:
+        """The temporary file with an open file inside whose name is its descriptor, as in the standard library."""
+        number = file.fileno()
+        file._file.name = number  # not the directory that it was opened in
+        return self.temporary(file, number, nameable=nameable)
+
     def temporary(
         self,
         file: Any,
@@ -343,8 +349,7 @@ async def open_temporary(opening: Opening, names: Naming) -> Any:
             nameable = False
             return _open_unlinked(names)
 
-    file = await opening.open(names.directory, opener)
-    return opening.temporary(file, file.fileno(), nameable=nameable)
+    return opening.nameless(await opening.open(names.directory, opener), nameable)
 
 
 async def open_persistable(opening: Opening, names: Naming) -> Any:
@@ -357,7 +362,7 @@ async def open_persistable(opening: Opening, names: Naming) -> Any:
         file = await opening.open(names.directory, opener)
     except _NamelessError:
         return await open_named(opening, names)
-    return opening.temporary(file, file.fileno())
+    return opening.nameless(file, nameable=True)
 
 
 def _open_nameless(names: Naming) -> int:

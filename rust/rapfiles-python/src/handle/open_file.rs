@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use pyo3::exceptions::{PyResourceWarning, PyValueError};
 use pyo3::prelude::*;
@@ -23,7 +24,7 @@ pub(crate) struct OpenFile {
     pub(crate) trio: bool,
     /// How much may be done before the clock is looked at.
     pub(crate) pace: Pace,
-    name: Py<PyAny>,
+    name: Mutex<Py<PyAny>>,
     /// The mode as `io.FileIO` reports it.
     raw_mode: Py<PyString>,
     /// The name of the class that was opened, for a complaint about an unclosed file.
@@ -45,6 +46,7 @@ impl OpenFile {
     ) -> Self {
         let file = HandleFile::new(Handle::new(opened, buffer_size), readable, writable);
         let given_up = AtomicBool::new(false);
+        let name = Mutex::new(name);
         Self { file, trio, pace: Pace::default(), name, raw_mode, kind, given_up }
     }
 
@@ -68,7 +70,7 @@ impl OpenFile {
     /// Warns of a file that nobody has closed. There may be an exception on its way, which must not be lost.
     fn complain(&self, py: Python<'_>) {
         let before = PyErr::take(py);
-        let name = self.name.bind(py).repr().map_or_else(|_| String::new(), |name| name.to_string());
+        let name = self.name(py).bind(py).repr().map_or_else(|_| String::new(), |name| name.to_string());
         let (kind, mode) = (self.kind.bind(py), self.raw_mode.bind(py));
         let message = format!("unclosed file <rapfiles.{kind} name={name} mode='{mode}'>");
         if let Ok(message) = CString::new(message)
@@ -92,7 +94,14 @@ impl OpenFile {
     /// What it was opened by.
     #[getter]
     fn name(&self, py: Python<'_>) -> Py<PyAny> {
-        self.name.clone_ref(py)
+        self.name.lock().unwrap_or_else(PoisonError::into_inner).clone_ref(py)
+    }
+
+    #[setter]
+    fn set_name(&self, name: Py<PyAny>) {
+        let before = std::mem::replace(&mut *self.name.lock().unwrap_or_else(PoisonError::into_inner), name);
+        // Not under the lock: it may be released here.
+        drop(before);
     }
 
     /// The mode as `io.FileIO` reports it.
