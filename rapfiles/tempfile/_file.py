@@ -304,7 +304,7 @@ class Opening:
         return await open_any(name, **self._arguments, opener=opener)
 
     def nameless(self, file: Any, nameable: bool) -> Any:
-        """The temporary file with an open file inside whose name is its descriptor, as in the standard library."""
+        """The temporary file with an open file inside whose name is its descriptor, as tempfile has it."""
         number = file.fileno()
         file._file.name = number  # not the directory that it was opened in
         return self.temporary(file, number, nameable=nameable)
