@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard};
 use super::guard::{Guard, MOST_NOW};
 use super::sink::{Fallible, Sink};
 use crate::cached::IoVec;
+use crate::platform;
 use crate::runtime;
 
 /// Smaller ones are copied from the buffer; of larger ones a call for each does not matter.
@@ -75,6 +76,7 @@ impl<S: Sink> Ahead<S> {
         if self.size.swap(size, Ordering::Relaxed) != size || !guard.available().is_empty() {
             return Ok(None);
         }
+        platform::keep_freed_memory();
         let mut results = Vec::with_capacity(TOGETHER / size);
         let mut rooms = Vec::with_capacity(TOGETHER / size);
         for _ in 0..TOGETHER / size {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::complaint::Complaint;
+use super::complaint::{Complaint, Failure};
 use super::file::HandleFile;
 use super::guard::{Guard, Until};
 use super::handle::Handle;
@@ -37,7 +37,7 @@ pub enum Step<S: Sink> {
     /// The file has to be closed in the background first.
     AwaitClose,
     /// Text has to become a string.
-    Text(Text),
+    Text(Box<Text>),
     /// Something has to run that is the caller's code: [`FileOperation::call`].
     Call,
     /// Other tasks should have a turn.
@@ -184,6 +184,7 @@ impl<S: Sink> Driver<S> {
     }
 
     /// Goes on as far as possible, but may give way before it begins.
+    #[inline]
     pub fn advance_fairly(&mut self, context: S::Context<'_>, file: &HandleFile<S>) -> FileProgress<S> {
         // Not when it is done: being cancelled then would lose what it has done.
         match self.gives_way(context, file) {
@@ -194,6 +195,7 @@ impl<S: Sink> Driver<S> {
     }
 
     /// Whether other tasks should have a turn before it begins. It has its place among the operations on the file.
+    #[inline]
     fn gives_way(&mut self, context: S::Context<'_>, file: &HandleFile<S>) -> Fallible<S, bool> {
         if !self.is_untouched() || !S::must_yield(context)? {
             return Ok(false);
@@ -209,6 +211,7 @@ impl<S: Sink> Driver<S> {
     }
 
     /// Goes on as far as possible.
+    #[inline]
     pub fn advance(&mut self, context: S::Context<'_>, file: &HandleFile<S>) -> FileProgress<S> {
         if self.is_untouched()
             && let Some(answer) = self.at_hand(context, file)
@@ -216,17 +219,89 @@ impl<S: Sink> Driver<S> {
             self.phase = Phase::Over;
             return Progress::Done(answer);
         }
-        match self.go_on(context, file) {
-            Ok(progress) => progress,
-            Err(failure) => {
-                // Where a worker has just been given a task, the turn is passed on when that ends; else it has been.
-                if matches!(self.phase, Phase::Working(..)) {
-                    self.abandon(file);
-                }
-                self.phase = Phase::Over;
-                Progress::Done(Err(failure))
+        self.start(context, file)
+    }
+
+    /// Goes on as far as possible, where the result is not at hand.
+    #[inline(never)]
+    fn start(&mut self, context: S::Context<'_>, file: &HandleFile<S>) -> FileProgress<S> {
+        if self.is_untouched() && !self.operation.is_positional() {
+            match begin(&file.handle) {
+                Ok(Some(guard)) => return self.begin(context, file, guard),
+                Ok(None) => {}
+                Err(complaint) => return self.fail(file, complaint.into()),
             }
         }
+        self.resume(context, file)
+    }
+
+    /// Goes on for the first time. Most operations are over then, so this is to be as short as can be.
+    #[inline]
+    fn begin(
+        &mut self,
+        context: S::Context<'_>,
+        file: &HandleFile<S>,
+        mut guard: Guard<'_>,
+    ) -> FileProgress<S> {
+        // What goes wrong from here on ends the operation, and its turn.
+        self.phase = Phase::Over;
+        file.ahead.settle(context, &mut guard, self.operation.takes_ahead());
+        match self.operation.advance(context, file, &mut guard, None) {
+            Ok(Step::Done(value)) => {
+                let job = guard.start_writer(false);
+                drop(guard);
+                start_writer(&file.handle, job);
+                Progress::Done(Ok(value))
+            }
+            Ok(step) => self.go_on_after(context, file, guard, step),
+            Err(failure) => Progress::Done(Err(failure)),
+        }
+    }
+
+    /// Goes on after the first attempt.
+    #[inline(never)]
+    fn go_on_after(
+        &mut self,
+        context: S::Context<'_>,
+        file: &HandleFile<S>,
+        mut guard: Guard<'_>,
+        step: Step<S>,
+    ) -> FileProgress<S> {
+        let called = self.call(context, &mut guard, &step);
+        let waits = called.and_then(|()| match guard.keep() {
+            Some(turn) => self.wait(context, file, turn, step),
+            None => Err(Complaint::Misplaced.into()),
+        });
+        match waits {
+            Ok(Some(progress)) => progress,
+            Ok(None) => self.resume(context, file),
+            Err(failure) => self.fail(file, failure),
+        }
+    }
+
+    /// Runs the caller's code, if that is what comes next.
+    fn call(&mut self, context: S::Context<'_>, guard: &mut Guard<'_>, step: &Step<S>) -> Fallible<S, ()> {
+        if matches!(step, Step::Call) { self.operation.call(context, guard) } else { Ok(()) }
+    }
+
+    /// Goes on as far as possible, once it has begun.
+    #[inline(never)]
+    fn resume(&mut self, context: S::Context<'_>, file: &HandleFile<S>) -> FileProgress<S> {
+        match self.go_on(context, file) {
+            Ok(progress) => progress,
+            Err(failure) => self.fail(file, failure),
+        }
+    }
+
+    /// Something has gone wrong. Where a worker has just been given a task, the turn is passed on when that ends; else it has
+    /// been.
+    #[cold]
+    fn fail(&mut self, file: &HandleFile<S>, failure: Failure<S::Error>) -> FileProgress<S> {
+        if matches!(self.phase, Phase::Working(..)) {
+            self.abandon(file);
+        }
+        self.phase = Phase::Over;
+        Progress::Done(Err(failure))
     }
 
     /// The result, if nobody has the turn and it is at hand.
@@ -354,22 +429,20 @@ impl<S: Sink> Driver<S> {
             return Ok(Some(Progress::Done(Ok(room))));
         }
         file.ahead.settle(context, &mut guard, self.operation.takes_ahead());
-        let step = self.operation.advance(context, file, &mut guard, reply)?;
-        match step {
+        match self.operation.advance(context, file, &mut guard, reply)? {
             Step::Done(value) => {
                 let job = guard.start_writer(false);
                 drop(guard);
                 drop(turn);
                 start_writer(&file.handle, job);
-                return Ok(Some(Progress::Done(Ok(value))));
+                Ok(Some(Progress::Done(Ok(value))))
             }
-            Step::Call => self.operation.call(context, &mut guard)?,
-            _ => {}
-        }
-        // What can be done at once needs the turn for no longer; this does.
-        match guard.keep().or(turn) {
-            Some(turn) => self.wait(context, file, turn, step),
-            None => Err(Complaint::Misplaced.into()),
+            step => {
+                self.call(context, &mut guard, &step)?;
+                // What can be done at once needs the turn for no longer; this does.
+                let turn = guard.keep().or(turn).ok_or(Complaint::Misplaced)?;
+                self.wait(context, file, turn, step)
+            }
         }
     }
 
@@ -422,7 +495,7 @@ impl<S: Sink> Driver<S> {
                 return Ok(Some(Progress::Yield));
             }
             Step::Text(text) => {
-                return match S::text(context, text) {
+                return match S::text(context, *text) {
                     Err((failure, text)) => {
                         turn.guard().map_err(|_| Complaint::Forked)?.give_back(*text);
                         Err(failure)
@@ -430,7 +503,7 @@ impl<S: Sink> Driver<S> {
                     Ok(Made::Value(value)) => Ok(Some(Progress::Done(Ok(value)))),
                     Ok(Made::Room(fill, room)) => {
                         self.room = Some(room);
-                        self.hand_over(file, turn, Task::LayOut(fill))?;
+                        self.hand_over(file, turn, Task::LayOut(Box::new(fill)))?;
                         Ok(None)
                     }
                 };

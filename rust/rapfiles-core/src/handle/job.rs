@@ -97,7 +97,7 @@ pub enum Task {
     /// [`Reply::Undecodable`].
     ReadLines,
     /// Lays text out where the caller wants it. Replies [`Reply::LaidOut`].
-    LayOut(TextFill),
+    LayOut(Box<TextFill>),
     /// Writes once, past the buffer. Replies [`Reply::Count`] or [`Reply::WouldBlock`].
     WriteOnce(Data),
     /// Writes everything, past the buffer.
@@ -479,7 +479,7 @@ fn run_text(
         Task::ReadText { characters } => {
             let mark = Mark::set(file, reader, decoder, signal.is_none());
             match read_text(file, reader, decoder, *characters, signal) {
-                Ok(Reply::Text(text)) if mark.is_some() => Reply::Text(text.taken_from(mark)),
+                Ok(Reply::Text(text)) if mark.is_some() => Reply::Text(Box::new(text.taken_from(mark))),
                 Err(error) => {
                     // What was read before can be read once more.
                     if let Some(mark) = mark {
@@ -495,7 +495,9 @@ fn run_text(
                 |decoder: &mut Decoder| (decoder.len() < BATCH || is_partial(decoder)).then_some(0);
             match decode_until(&mut supply, reader, decoder, unfinished)? {
                 Decoding::Undecodable(bytes) => Reply::Undecodable(bytes),
-                decoding => Reply::Lines(LineBatch::take(decoder, !matches!(decoding, Decoding::Enough))?),
+                decoding => {
+                    Reply::Lines(Box::new(LineBatch::take(decoder, !matches!(decoding, Decoding::Enough))?))
+                }
             }
         }
         _ => match decode_until(&mut supply, reader, decoder, |decoder| is_partial(decoder).then_some(0))? {
@@ -515,7 +517,7 @@ fn read_text(
     let Some(characters) = characters else {
         let Some(rest) = read_rest(file, reader, signal)? else { return Ok(Reply::Done) };
         return Ok(match decoder.decode_rest(rest) {
-            Ok(text) => Reply::Text(text),
+            Ok(text) => Reply::Text(Box::new(text)),
             Err(Undecoded::Invalid(bytes)) => Reply::Undecodable(bytes),
             Err(Undecoded::OutOfMemory) => return Err(no_memory()),
         });
@@ -525,11 +527,11 @@ fn read_text(
     };
     Ok(match decode_until(&mut Waiting { file, signal }, reader, decoder, missing)? {
         Decoding::Undecodable(bytes) => Reply::Undecodable(bytes),
-        Decoding::Enough => Reply::Text(decoder.take_text(decoder.bytes_of(characters))?),
+        Decoding::Enough => Reply::Text(Box::new(decoder.take_text(decoder.bytes_of(characters))?)),
         _ => {
             let rest = decoder.take_text(decoder.len())?;
             decoder.exhaust();
-            Reply::Text(rest)
+            Reply::Text(Box::new(rest))
         }
     })
 }

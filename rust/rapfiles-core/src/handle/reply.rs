@@ -25,11 +25,11 @@ pub enum Reply {
         tail: Vec<u8>,
     },
     /// Decoded text.
-    Text(Text),
+    Text(Box<Text>),
     /// The caller's string has been filled.
-    LaidOut(TextFill),
+    LaidOut(Box<TextFill>),
     /// Lines of a text file.
-    Lines(LineBatch),
+    Lines(Box<LineBatch>),
     /// Content that the decoder does not decode.
     Undecodable(Vec<u8>),
     /// Content, of a positional read.

@@ -34,7 +34,7 @@ impl Trace {
     /// was, and of what could not be written the next call is told.
     pub(super) fn undo(&mut self, guard: &mut Guard<'_>, reply: Result<Reply, Error>) {
         match reply {
-            Ok(Reply::Text(text)) => guard.give_back(text),
+            Ok(Reply::Text(text)) => guard.give_back(*text),
             Ok(Reply::LaidOut(fill)) => guard.give_back(fill.into_text()),
             // Without the memory for it, what was read is lost, unless the file goes back.
             Ok(Reply::Lines(lines)) => {

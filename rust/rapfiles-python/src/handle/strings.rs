@@ -93,6 +93,7 @@ fn start(text: &Bound<'_, PyString>) -> *mut u8 {
 }
 
 /// A bytes object whose content nobody has set yet, and where that is.
+#[inline]
 pub(crate) fn new_bytes(py: Python<'_>, length: usize) -> PyResult<(Bound<'_, PyBytes>, *mut u8)> {
     let bytes = results::uninitialised_bytes(py, ffi::Py_ssize_t::try_from(length)?)?;
     // SAFETY: it is a bytes object.
@@ -103,6 +104,7 @@ pub(crate) fn new_bytes(py: Python<'_>, length: usize) -> PyResult<(Bound<'_, Py
 }
 
 /// A bytes object with this content. `PyBytes::new` panics where there is no memory.
+#[inline]
 pub(crate) fn bytes_of<'py>(py: Python<'py>, content: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
     let (bytes, start) = new_bytes(py, content.len())?;
     // SAFETY: the object has room for that much, and nobody else has seen it. The empty one is not written to.

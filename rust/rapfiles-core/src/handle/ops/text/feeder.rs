@@ -162,7 +162,7 @@ pub(super) fn take<S: Sink>(
 ) -> Fallible<S, Step<S>> {
     let Some(decoder) = guard.decoder() else { return Ok(Step::Done(S::nothing(context))) };
     if bytes > LONG_TEXT && decoder.is_native() {
-        return Ok(Step::Text(decoder.take_text(bytes)?));
+        return Ok(Step::Text(Box::new(decoder.take_text(bytes)?)));
     }
     let (content, form) = decoder.peek(bytes);
     let text = S::string(context, content, form)?;

@@ -139,7 +139,7 @@ impl<S: Sink> FileOperation<S> for ReadAll<S> {
             && let Some(decoded) = guard.decode_rest()
         {
             return match decoded {
-                Ok(text) => Ok(Step::Text(text)),
+                Ok(text) => Ok(Step::Text(Box::new(text))),
                 Err(Undecoded::Invalid(bytes)) => {
                     self.feeder.undecodable = Some(bytes);
                     Ok(Step::Call)

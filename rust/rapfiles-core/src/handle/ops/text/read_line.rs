@@ -65,6 +65,12 @@ impl<S: Sink> Search<S> {
         let filled = is_filled(&reply);
         let clipped =
             |decoder: &Decoder, bytes: usize| limit.map_or(bytes, |limit| decoder.bytes_of(limit).min(bytes));
+        // Most lines are at hand.
+        if let Some(decoder) = guard.decoder()
+            && let Some(end) = decoder.find_line()
+        {
+            return Ok(Found::Line(clipped(decoder, end)));
+        }
         let mut line = None;
         let wanted = |decoder: &mut Decoder| {
             let there = decoder.len();
@@ -141,7 +147,7 @@ pub struct ReadLines<S: Sink> {
     size: usize,
     search: Search<S>,
     /// Lines that a worker has found, and of which nothing has been made yet.
-    batch: Option<LineBatch>,
+    batch: Option<Box<LineBatch>>,
     before: Before<S>,
     begun: Begun,
 }
@@ -176,7 +182,7 @@ impl<S: Sink> ReadLines<S> {
     }
 
     /// Takes the lines that a worker has found, and sends it for more.
-    fn take_batch(&mut self, context: S::Context<'_>, batch: LineBatch) -> Fallible<S, Step<S>> {
+    fn take_batch(&mut self, context: S::Context<'_>, batch: Box<LineBatch>) -> Fallible<S, Step<S>> {
         let ended = batch.ended;
         self.batch = Some(batch);
         if !ended {
