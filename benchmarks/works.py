@@ -139,7 +139,7 @@ WORKS: dict[str, Work] = {
         Work("rmdir", "rmdir", "rmdir", 2.0, below="to_thread"),
         Work("unlink", "unlink", "unlink", 2.0, below="to_thread"),
         Work("rename", "rename", "rename", 2.0, below="to_thread"),
-        Work("iterdir", "iterdir, {entries:,} entries", "iterdir", 1.0),
+        Work("iterdir", "iterdir, {entries:,} entries", "iterdir", 0.9),
         _sized("read_bytes", "read_bytes {size}", 32 << 10, 0.8),
         _sized("read_bytes", "read_bytes {size}", 256 << 10, 1.3),
         _sized("read_bytes", "read_bytes {size}", 1 << 20, 1.2),

@@ -14,12 +14,12 @@ import anyio
 import pytest
 
 import rapfiles
-from rapfiles import AsyncPath
+from rapfiles import AsyncPath, _native
 from support import process
 from support.engine import idle, under_way
 from support.fuse import SlowDisk
 from support.leaks import descriptors
-from support.leftovers import same_descriptors
+from support.leftovers import no_warnings, same_descriptors
 
 
 class Plain(AsyncPath):
@@ -256,6 +256,29 @@ async def test_a_cancelled_task_ends_it(prompt_disk: SlowDisk, held: Path) -> No
     await idle()
     # What was opened when nobody wanted it any more is closed.
     await same_descriptors(before)
+
+
+@pytest.mark.loops("trio")
+async def test_a_task_that_is_cancelled_already_ends_it(files: Path) -> None:
+    stream = AsyncPath(files).iterdir()
+    await anext(stream)
+    removing = _native.remove_tree(str(files), False)
+    for _ in range(200):
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await anext(stream)
+        # What is at hand is handed out all the same.
+        if scope.cancelled_caught:
+            break
+    assert scope.cancelled_caught
+    assert await anext(stream, None) is None
+    with no_warnings():
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await removing
+        del removing
+    assert scope.cancelled_caught
+    assert files.exists()
 
 
 @pytest.mark.loops("asyncio")

@@ -89,8 +89,11 @@ impl Work {
 
     /// The task that awaits it was cancelled before: a file is closed all the same.
     fn refuse(&mut self) {
-        if let Self::File(work) = self {
-            work.refuse();
+        match self {
+            Self::Path(_) => {}
+            Self::File(work) => work.refuse(),
+            Self::Item(work) => work.refuse(),
+            Self::Whole(work) => work.refuse(),
         }
     }
 }

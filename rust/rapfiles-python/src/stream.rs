@@ -314,6 +314,12 @@ impl ItemWork {
             self.stream.get().end();
         }
     }
+
+    /// The task that awaits it was cancelled before.
+    pub(crate) fn refuse(&mut self) {
+        self.begun = true;
+        self.stream.get().end();
+    }
 }
 
 /// Makes the next few items of a stream, keeps all but the first, and returns that one; `None` at the end.
@@ -427,5 +433,11 @@ impl WholeWork {
     pub(crate) fn abandon(&mut self) {
         self.items = None;
         self.list = None;
+    }
+
+    /// The task that awaits it was cancelled before.
+    pub(crate) fn refuse(&mut self) {
+        self.begun = true;
+        self.abandon();
     }
 }
