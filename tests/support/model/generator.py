@@ -13,6 +13,8 @@ MARKED = ["utf-16", "utf-8-sig"]
 NEWLINES = [None, None, "", "\n", "\r", "\r\n"]
 # What is buffered, read ahead, copied, decoded, shared out or handed over at once.
 THRESHOLDS = [8 << 10, 32 << 10, 64 << 10, 128 << 10, 256 << 10, 512 << 10, 1 << 20, 2 << 20, 4 << 20]
+# More than that does not fit into a limited file.
+FULL = (1 << 20) + 4321
 NAMES = ["a", "b", "c", "s", "s/x", "s/y", "missing/x"]
 
 
@@ -53,7 +55,7 @@ class Generator:
 
     def program(self) -> Program:
         kind = self.random.random()
-        if kind < 0.2:
+        if kind < 0.25:
             return self._limited()
         if kind < 0.75:
             return self._heavy()
@@ -321,6 +323,13 @@ class Generator:
         )
         file = File(tuple(keywords.items()), ending=self.random.choice(["close", self.cancel(1), "twice"]))
         rounds = []
+        if self.chance(0.6):
+            # The last thing that is written fails in the hands of a worker, and nobody is there any more.
+            self.key += 2
+            large = Data(self.key, self.random.choice([1_100_000, 1_500_000, 3_000_000]), "bytearray")
+            some = (Op("file 0", "write", (Data(self.key + 1, 5000),)), Op("file 0", "write", (large,)))
+            plan = Cancel(1, self.random.choice([1, 2, 3, 4, 6, 9, 14]))
+            return Program((file,), 0, (Round((Task(some, plan),)),), limit=FULL)
         for _ in range(self.random.randint(1, 3)):
             tasks = []
             for _ in range(self.random.choice([1, 1, 2])):
@@ -329,7 +338,7 @@ class Generator:
                 operations = tuple(Op("file 0", name, self._limited_arguments(name)) for name in names)
                 tasks.append(Task(operations, self.cancel(count) if self.chance(0.75) else None))
             rounds.append(Round(tuple(tasks)))
-        return Program((file,), 0, tuple(rounds), limit=(1 << 20) + 4321)
+        return Program((file,), 0, tuple(rounds), limit=FULL)
 
     def _limited_arguments(self, name: str) -> tuple[Any, ...]:
         self.key += 3
