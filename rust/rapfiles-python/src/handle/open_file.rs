@@ -20,7 +20,7 @@ use crate::once::intern;
 pub(crate) struct OpenFile {
     /// Its handle, as operations use it.
     pub(crate) file: HandleFile<Objects>,
-    /// Whether it was opened in a trio task, where each operation has to be a checkpoint.
+    /// Whether it was opened in a trio task, where each operation is a cancel point.
     pub(crate) trio: bool,
     /// How much may be done before the clock is looked at.
     pub(crate) pace: Pace,
