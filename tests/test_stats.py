@@ -45,15 +45,16 @@ async def test_a_mkdir_of_many_parents_is_one_job(tmp_path: Path) -> None:
     assert after.wakeups - before.wakeups <= 1
 
 
-async def test_a_listing_of_many_entries_is_one_job(tmp_path: Path) -> None:
+async def test_a_listing_of_many_entries_is_a_few_jobs(tmp_path: Path) -> None:
+    """The directory is read in blocks of some hundred entries, several in each job, which has 5 ms of the clock."""
     for number in range(5000):
         (tmp_path / str(number)).symlink_to("nowhere")
     await idle()
     before = stats()
     assert len([entry async for entry in AsyncPath(tmp_path).iterdir()]) == 5000
     after = stats()
-    assert after.submitted - before.submitted <= 1
-    assert after.wakeups - before.wakeups <= 1
+    assert after.submitted - before.submitted <= 10
+    assert after.wakeups - before.wakeups <= 10
 
 
 async def test_a_burst_wakes_the_loop_once(tmp_path: Path) -> None:
