@@ -125,6 +125,10 @@ impl Reader {
         if self.buffer.capacity() - self.buffer.len() < wanted {
             self.buffer.drain(..self.start);
             self.start = 0;
+            if wanted > FIRST_WINDOW {
+                // It is given back with each file, and had again with the next.
+                platform::keep_freed_memory();
+            }
             self.buffer.try_reserve(wanted)?;
         }
         Ok(IoVec { start: self.buffer.spare_capacity_mut().as_mut_ptr().cast(), length: wanted })
