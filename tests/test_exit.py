@@ -138,6 +138,8 @@ _INTERRUPTED = """
 import signal, sys, warnings
 import trio
 import rapfiles
+# Now: an interruption in the middle of an import may be lost in a callback of the import system's.
+import rapfiles._trio
 from pathlib import Path
 
 # Ctrl-C, wherever Python looks for signals: between the lines and in the middle of them.

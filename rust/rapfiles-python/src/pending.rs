@@ -192,7 +192,9 @@ impl Pending {
                 },
                 State::Suspended(then, suspension) => {
                     let resumed = match &suspension {
-                        Suspension::Trio(suspension) if suspension.is_mine(py) => suspension.resume(value),
+                        Suspension::Trio(suspension) if trio::Suspension::is_mine(value) => {
+                            suspension.resume(value)
+                        }
                         Suspension::Future(waiting) if !waiting.is_pending() => Ok(None),
                         Suspension::Turn => Ok(None),
                         _ => {

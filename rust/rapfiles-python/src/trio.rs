@@ -16,7 +16,6 @@ use crate::port::{Completions, Waiting};
 /// A trio task that has suspended.
 pub(crate) struct Suspension {
     coroutine: Py<PyAny>,
-    task: Py<PyAny>,
     /// Who wakes it, where it does not just give the others a turn.
     waiting: Option<Waiting>,
     /// The turn of the loop in which it suspended.
@@ -28,7 +27,6 @@ struct LowLevel {
     checkpoint_if_cancelled: Py<PyAny>,
     cancel_shielded_checkpoint: Py<PyAny>,
     checkpoint: Py<PyAny>,
-    current_task: Py<PyAny>,
 }
 
 fn low_level(py: Python<'_>) -> PyResult<&'static LowLevel> {
@@ -40,7 +38,6 @@ fn low_level(py: Python<'_>) -> PyResult<&'static LowLevel> {
             checkpoint_if_cancelled: function("checkpoint_if_cancelled")?,
             cancel_shielded_checkpoint: function("cancel_shielded_checkpoint")?,
             checkpoint: function("checkpoint")?,
-            current_task: function("current_task")?,
         })
     })
 }
@@ -80,16 +77,15 @@ fn suspend(
 ) -> PyResult<Option<(Py<PyAny>, Suspension)>> {
     let py = coroutine.py();
     let Some(yielded) = send(&coroutine, py.None().bind(py))? else { return Ok(None) };
-    let task = low_level(py)?.current_task.call0(py)?;
     let turn = fairness::current_turn();
-    Ok(Some((yielded, Suspension { coroutine: coroutine.unbind(), task, waiting, turn })))
+    Ok(Some((yielded, Suspension { coroutine: coroutine.unbind(), waiting, turn })))
 }
 
 impl Suspension {
-    /// Whether the running task is the one that has suspended.
-    pub(crate) fn is_mine(&self, py: Python<'_>) -> bool {
-        let current = low_level(py).and_then(|low_level| low_level.current_task.call0(py));
-        current.is_ok_and(|task| task.is(&self.task))
+    /// Whether the task that has suspended goes on with this value: trio hands it an `Outcome`, while whoever else begins to
+    /// await something begins with `None`. Trio is not asked, because Ctrl-C may be raised in any function of Python's.
+    pub(crate) fn is_mine(value: &Bound<'_, PyAny>) -> bool {
+        !value.is_none()
     }
 
     /// The task goes on, with what trio has for it. Returns what to hand trio for suspending again.
@@ -105,8 +101,7 @@ impl Suspension {
 
     /// Shows the collector what is held.
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.coroutine)?;
-        visit.call(&self.task)
+        visit.call(&self.coroutine)
     }
 }
 
