@@ -89,20 +89,35 @@ class FileContextManager(Awaitable[FileT], AbstractAsyncContextManager[FileT], G
     def __await__(self) -> Generator[Any, Any, FileT]:
         return self._coroutine.__await__()
 
-    # Both return what is to be awaited: a coroutine around it would take as long as the system call.
+    if TYPE_CHECKING:
 
-    def __aenter__(self) -> Coroutine[Any, Any, FileT]:
-        """Open the file."""
-        return self._coroutine
+        async def __aenter__(self) -> FileT:
+            """Open the file."""
+            ...
 
-    def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> Coroutine[Any, Any, None]:
-        """Close the file."""
-        return self._opened[0].close() if self._opened else _nothing()
+        async def __aexit__(
+            self,
+            kind: type[BaseException] | None,
+            error: BaseException | None,
+            traceback: TracebackType | None,
+        ) -> None:
+            """Close the file."""
+
+    else:
+        # Both return what is to be awaited: a coroutine around it would take as long as the system call.
+
+        def __aenter__(self) -> Coroutine[Any, Any, FileT]:
+            """Open the file."""
+            return self._coroutine
+
+        def __aexit__(
+            self,
+            kind: type[BaseException] | None,
+            error: BaseException | None,
+            traceback: TracebackType | None,
+        ) -> Coroutine[Any, Any, None]:
+            """Close the file."""
+            return self._opened[0].close() if self._opened else _nothing()
 
 
 async def _nothing() -> None:
