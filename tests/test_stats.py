@@ -46,7 +46,7 @@ async def test_a_mkdir_of_many_parents_is_one_job(tmp_path: Path) -> None:
 
 
 async def test_a_listing_of_many_entries_is_a_few_jobs(tmp_path: Path) -> None:
-    """The directory is read in blocks of some hundred entries, several in each job, which has 5 ms of the clock."""
+    """It is read in blocks of some hundred entries, several in each job, which has 5 ms of the clock."""
     for number in range(5000):
         (tmp_path / str(number)).symlink_to("nowhere")
     await idle()

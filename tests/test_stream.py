@@ -16,7 +16,7 @@ import pytest
 import rapfiles
 from rapfiles import AsyncPath, _native
 from support import process
-from support.engine import idle, under_way
+from support.engine import idle, queue_empty, under_way
 from support.fuse import SlowDisk
 from support.leaks import descriptors
 from support.leftovers import no_warnings, same_descriptors
@@ -237,6 +237,7 @@ async def test_closing_tells_the_task_that_waits(held: Path) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(take)
         await under_way(1)
+        await queue_empty()
         await stream.aclose()
     # The directory is still being opened.
     assert answers == ["nothing"]
