@@ -40,11 +40,16 @@ pub struct RemoveTree {
     levels: Vec<Level>,
     /// The last of the levels, the directory being emptied.
     here: Option<Directory>,
+    /// How often a directory may be emptied once more, because something was put into it meanwhile.
+    again: u32,
 }
+
+/// As what a cancelled operation still does in the background; whoever goes on for ever is told of.
+const MOST_AGAIN: u32 = 100;
 
 impl RemoveTree {
     fn new(path: NativePath, ignore_errors: bool) -> Self {
-        Self { top: Some(path), ignore_errors, levels: Vec::new(), here: None }
+        Self { top: Some(path), ignore_errors, levels: Vec::new(), here: None, again: MOST_AGAIN }
     }
 
     /// Opens a directory, the next to be emptied.
@@ -136,7 +141,7 @@ impl RemoveTree {
         let Some(here) = self.here.take() else { return Ok(()) };
         let Some(expected) = self.levels.len().checked_sub(2).map(|above| self.levels[above].identity) else {
             let Some(top) = self.levels.pop() else { return Ok(()) };
-            return self.attempt(&top.name, Directory::remove);
+            return self.remove(top.name);
         };
         let above = here.above().or_else(|error| {
             if is(&error, platform::is_refused) {
@@ -149,7 +154,7 @@ impl RemoveTree {
             Ok((identity, above)) if identity == expected => {
                 self.here = Some(above);
                 let Some(left) = self.levels.pop() else { return Ok(()) };
-                self.attempt(&left.name, Directory::remove)
+                self.remove(left.name)
             }
             // It was moved elsewhere, where nothing is to be removed: there is no way back.
             found => {
@@ -161,6 +166,18 @@ impl RemoveTree {
                     Err(error) => Err(Error::new(&error, subject)),
                 }
             }
+        }
+    }
+
+    /// Removes a directory that has been emptied; if something has been put into it since, that goes first.
+    fn remove(&mut self, name: NativePath) -> Result<(), Error> {
+        match self.attempt(&name, Directory::remove) {
+            // Where errors are passed over, it may be something that cannot be removed.
+            Err(Error::Os { code, .. }) if platform::is_not_empty(code) && self.again > 0 => {
+                self.again -= 1;
+                self.enter(name)
+            }
+            ended => ended,
         }
     }
 
@@ -382,6 +399,27 @@ mod tests {
         // What is open is emptied, but is not where it was: nothing outside of it is touched.
         finish(&mut removal).unwrap();
         assert!(aside.is_dir() && top.join("a/new").is_dir());
+    }
+
+    #[test]
+    fn what_is_put_in_meanwhile_goes_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let top = folder.path().join("top");
+        fs::create_dir_all(top.join("a")).unwrap();
+        for late in ["late", "a/late"] {
+            fs::create_dir_all(top.join("a")).unwrap();
+            let mut removal = RemoveTree::new(native(&top), false);
+            enter(&mut removal, 1);
+            // Everything that is there has been seen, and the innermost directory is about to be removed.
+            while removal.levels.last().is_some_and(|level| level.reader.is_some())
+                || removal.levels.len() < 1 + late.matches('/').count()
+            {
+                assert!(matches!(step_shortly(&mut removal), Ok(Step::Again)));
+            }
+            fs::write(top.join(late), b"").unwrap();
+            finish(&mut removal).unwrap();
+            assert!(!top.exists(), "{late}");
+        }
     }
 
     #[test]

@@ -139,3 +139,8 @@ pub(crate) fn is_refused(code: i32) -> bool {
 pub(crate) fn is_no_directory(code: i32) -> bool {
     matches!(code, libc::ENOTDIR | libc::ELOOP)
 }
+
+/// Whether a directory that was to be removed is not empty: POSIX lets a system choose between the two.
+pub(crate) fn is_not_empty(code: i32) -> bool {
+    matches!(code, libc::ENOTEMPTY | libc::EEXIST)
+}

@@ -23,8 +23,8 @@ pub(crate) use descriptor::{
     write, write_at,
 };
 pub(crate) use directory::{
-    Directory, DirectoryReader, clear_flags, is_no_directory, is_refused, joined, make_directory,
-    native_name, remove_directory,
+    Directory, DirectoryReader, clear_flags, is_no_directory, is_not_empty, is_refused, joined,
+    make_directory, native_name, remove_directory,
 };
 pub(crate) use entry::{rename, unlink};
 pub(crate) use errors::{BAD_DESCRIPTOR, EIO, IS_A_DIRECTORY, NO_THREAD, is_not_found, means_missing};

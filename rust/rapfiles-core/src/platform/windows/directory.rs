@@ -8,8 +8,8 @@ use std::os::windows::ffi::OsStringExt;
 use std::ptr;
 
 use windows_sys::Win32::Foundation::{
-    ERROR_ACCESS_DENIED, ERROR_BAD_PATHNAME, ERROR_DIRECTORY, ERROR_FILE_NOT_FOUND, ERROR_NO_MORE_FILES,
-    ERROR_PATH_NOT_FOUND, HANDLE, INVALID_HANDLE_VALUE, LocalFree,
+    ERROR_ACCESS_DENIED, ERROR_BAD_PATHNAME, ERROR_DIR_NOT_EMPTY, ERROR_DIRECTORY, ERROR_FILE_NOT_FOUND,
+    ERROR_NO_MORE_FILES, ERROR_PATH_NOT_FOUND, HANDLE, INVALID_HANDLE_VALUE, LocalFree,
 };
 use windows_sys::Win32::Security::Authorization::{
     ConvertStringSecurityDescriptorToSecurityDescriptorW, SDDL_REVISION_1,
@@ -237,6 +237,11 @@ pub(crate) fn is_refused(code: i32) -> bool {
 /// Whether something else than a directory was found where one was to be opened.
 pub(crate) fn is_no_directory(code: i32) -> bool {
     code.cast_unsigned() == ERROR_DIRECTORY
+}
+
+/// Whether a directory that was to be removed is not empty.
+pub(crate) fn is_not_empty(code: i32) -> bool {
+    code.cast_unsigned() == ERROR_DIR_NOT_EMPTY
 }
 
 /// The pattern that matches every name in a directory.
