@@ -1,5 +1,6 @@
 """Full disks, failing disks, limits and sudden ends: what a handle acknowledged is true, errors are told."""
 
+import contextlib
 import errno
 import os
 import signal
@@ -105,8 +106,9 @@ async def test_full_disk_at_the_close(kind: str, tiny_disk: Path) -> None:
                 for _ in range(20):
                     await file.write(_data(kind, 100_000))
     assert file.closed
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(number)
+    # The number may be the loop's by now, which gets a descriptor when it waits for the first time.
+    with contextlib.suppress(OSError):
+        assert not os.path.samestat(os.fstat(number), (tiny_disk / "file").stat())
     await file.close()
 
 
