@@ -454,7 +454,8 @@ def test_what_follows_a_cancelled_large_read(name: str, line_end: str, tmp_path:
                     rest = await file.read(700_000)
                     rest += await file.read()
                     assert first + rest == whole, f"cancelled after {turns} turns"
-        assert cancelled
+        # An eager task may have all of its answers before anybody can cancel it.
+        assert cancelled or "eager" in loop.name
 
     loop.run(main)
 
