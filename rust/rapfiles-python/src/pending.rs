@@ -40,11 +40,7 @@ impl Work {
     /// Goes on as far as possible, but may give way before it begins.
     fn advance(&mut self, py: Python<'_>, trio: bool) -> Progress<Answer> {
         match self {
-            Self::Path(work) => match work.advance(py) {
-                Progress::Done((answer, _)) => Progress::Done(answer),
-                Progress::Pending(ticket) => Progress::Pending(ticket),
-                Progress::Yield => Progress::Yield,
-            },
+            Self::Path(work) => work.advance(py).map(|(answer, _)| answer),
             Self::File(work) => work.advance_fairly(py),
             Self::Item(work) => work.advance(py, trio),
             Self::Whole(work) => work.advance(py, trio),
