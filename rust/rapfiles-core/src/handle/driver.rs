@@ -51,17 +51,20 @@ pub trait FileOperation<S: Sink>: Send + Sync {
     /// What it is called.
     fn name(&self) -> &'static str;
 
-    /// Goes on as far as possible, in the turn that the guard stands for. `reply`: of the task that was asked for.
+    /// Goes on as far as possible, in the turn that the guard stands for. `reply`: of the task that was asked for. An operation
+    /// has this or, if it [is positional](FileOperation::is_positional), [`FileOperation::advance_beside`].
     ///
     /// # Errors
     /// Then it is over.
     fn advance(
         &mut self,
-        context: S::Context<'_>,
-        file: &HandleFile<S>,
-        guard: &mut Guard<'_>,
-        reply: Option<Reply>,
-    ) -> Fallible<S, Step<S>>;
+        _context: S::Context<'_>,
+        _file: &HandleFile<S>,
+        _guard: &mut Guard<'_>,
+        _reply: Option<Reply>,
+    ) -> Fallible<S, Step<S>> {
+        Err(Complaint::Misplaced.into())
+    }
 
     /// The result, if it is at hand. Most operations on small pieces end here, so this is to be as short as can be. Must run
     /// no code of the caller's that could use the handle.

@@ -5,7 +5,7 @@ use crate::cached::IoVec;
 use crate::handle::complaint::Complaint;
 use crate::handle::driver::{FileOperation, Step};
 use crate::handle::file::HandleFile;
-use crate::handle::guard::{Guard, MOST_NOW};
+use crate::handle::guard::MOST_NOW;
 use crate::handle::job::Task;
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink, Source};
@@ -19,27 +19,10 @@ pub struct ReadAt {
     pub offset: u64,
 }
 
-/// What an operation that needs no turn does in one.
-macro_rules! beside {
-    () => {
-        fn is_positional(&self) -> bool {
-            true
-        }
-
-        fn advance(
-            &mut self,
-            context: S::Context<'_>,
-            file: &HandleFile<S>,
-            _guard: &mut Guard<'_>,
-            reply: Option<Reply>,
-        ) -> Fallible<S, Step<S>> {
-            self.advance_beside(context, file, reply)
-        }
-    };
-}
-
 impl<S: Sink> FileOperation<S> for ReadAt {
-    beside!();
+    fn is_positional(&self) -> bool {
+        true
+    }
 
     fn name(&self) -> &'static str {
         "pread"
@@ -80,7 +63,9 @@ pub struct WriteAt<B> {
 }
 
 impl<S: Sink> FileOperation<S> for WriteAt<S::Source> {
-    beside!();
+    fn is_positional(&self) -> bool {
+        true
+    }
 
     fn name(&self) -> &'static str {
         "pwrite"
@@ -111,7 +96,9 @@ impl<S: Sink> FileOperation<S> for WriteAt<S::Source> {
 pub struct Stat;
 
 impl<S: Sink> FileOperation<S> for Stat {
-    beside!();
+    fn is_positional(&self) -> bool {
+        true
+    }
 
     fn name(&self) -> &'static str {
         "stat"
