@@ -6,19 +6,17 @@ same works on the same files in interleaved rounds, so that whatever else the ma
 
 import argparse
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from statistics import median
 
 from .measurement import terminal_progress
 from .peers import BASE, OURS
-from .processes import ROOT, WorkerProcess
+from .processes import WorkerProcess
 from .report import table
+from .workplace import benchmarks_alone, chosen_works, workplace
 from .works import FULL, QUICK, WORKS, Files, Scale
 
 TOLERANCE = 0.03
@@ -120,17 +118,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Compare, and print the table. The exit code is 1 where something is slower and that was asked about."""
     options = _parser().parse_args(arguments)
     scale = replace(QUICK if options.quick else FULL, rounds=options.rounds)
-    parent = options.directory or os.path.join(ROOT, "build")
-    os.makedirs(parent, exist_ok=True)
-    directory = tempfile.mkdtemp(prefix="benchmarks-", dir=parent)
-    works = options.only.split(",") if options.only else list(WORKS)
-    if unknown := set(works) - set(WORKS):
-        raise SystemExit(f"unknown works: {', '.join(sorted(unknown))}")
+    works = chosen_works(options.only, WORKS)
     try:
-        with ExitStack() as stack:
-            # Only the benchmarks are found here, so that each interpreter has to have a rapfiles of its own.
-            root = Path(directory, "root")
-            shutil.copytree(ROOT / "benchmarks", root / "benchmarks")
+        with workplace(options.directory) as directory, ExitStack() as stack:
+            root = benchmarks_alone(directory)
             Files(directory).create(scale)
             workers = []
             for label, python in (("old", options.old), ("new", options.new)):
@@ -144,8 +135,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             compare(pair, works, scale.rounds)
     except KeyboardInterrupt:
         return 130
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
     builds = ", ".join(f"{label} {version}" for label, version in versions.items())
     print(f"{builds}, {options.loop}, {scale.rounds} interleaved rounds (medians).\n")
     print(report(pair, scale))

@@ -7,19 +7,17 @@ them.
 
 import argparse
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from statistics import median
 
 from .measurement import terminal_progress
 from .peers import BASE, OURS
 from .processes import ROOT, WorkerProcess
 from .report import table
+from .workplace import benchmarks_alone, chosen_works, workplace
 from .works import FULL, QUICK, WORKS, Files, Scale
 
 LOOPS = ("asyncio", "uvloop", "trio")
@@ -77,19 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, and print the table."""
     options = _parser().parse_args(arguments)
     scale = replace(QUICK if options.quick else FULL, rounds=options.rounds)
-    parent = options.directory or os.path.join(ROOT, "build")
-    os.makedirs(parent, exist_ok=True)
-    directory = tempfile.mkdtemp(prefix="benchmarks-", dir=parent)
-    works = options.only.split(",") if options.only else list(DEFAULT)
-    if unknown := set(works) - set(WORKS):
-        raise SystemExit(f"unknown works: {', '.join(sorted(unknown))}")
+    works = chosen_works(options.only, DEFAULT)
     try:
-        with ExitStack() as stack:
-            root = ROOT
-            if options.python:
-                # Only the benchmarks are found here: each interpreter has to have a rapfiles of its own.
-                root = Path(directory, "root")
-                shutil.copytree(ROOT / "benchmarks", root / "benchmarks")
+        with workplace(options.directory) as directory, ExitStack() as stack:
+            root = benchmarks_alone(directory) if options.python else ROOT
             Files(directory).create(scale)
             sides = []
             for python in options.python or [sys.executable]:
@@ -111,8 +100,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             terminal_progress("")
     except KeyboardInterrupt:
         return 130
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
     print(
         f"µs (ratio to synchronous code; to the first column), {scale.rounds} interleaved rounds (medians).\n"
     )
