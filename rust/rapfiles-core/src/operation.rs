@@ -2,24 +2,22 @@
 
 use std::ffi::OsString;
 
-use crate::access::AccessMode;
-use crate::attributes::AttributeName;
 use crate::engine::Engine;
+use crate::engine::kind::Kind;
 use crate::error::Error;
 use crate::handle::Adoption;
-use crate::kind::Kind;
-use crate::link::TargetKind;
-use crate::metadata::{FileType, MountRules, Timestamp};
 use crate::outcome::Outcome;
-use crate::ownership::Account;
 use crate::platform::NativePath;
-use crate::resolve::Strictness;
 use crate::text::{Codec, Newline, TextSource};
-use crate::write::Data;
-use crate::{
-    access, attributes, cached, directory, entry, handle, home, link, metadata, ownership, read, resolve,
-    write,
-};
+use crate::verbs::access::AccessMode;
+use crate::verbs::link::TargetKind;
+use crate::verbs::metadata::{FileType, MountRules, Timestamp};
+use crate::verbs::ownership::Account;
+use crate::verbs::resolve::Strictness;
+use crate::verbs::write::Data;
+use crate::verbs::xattr::AttributeName;
+use crate::verbs::{access, directory, entry, home, link, metadata, ownership, read, resolve, write, xattr};
+use crate::{cached, handle};
 
 /// One operation, with everything that a worker needs to run it.
 #[derive(Debug)]
@@ -138,12 +136,12 @@ impl Operation {
             }
             Self::SetTimes { path, times, follow } => entry::set_times(&path, times, follow),
             Self::Truncate { path, length } => write::truncate(&path, length),
-            Self::GetAttribute { path, name, follow } => attributes::get(&path, &name, follow),
+            Self::GetAttribute { path, name, follow } => xattr::get(&path, &name, follow),
             Self::SetAttribute { path, name, value, flags, follow } => {
-                attributes::set(&path, &name, &value, flags, follow)
+                xattr::set(&path, &name, &value, flags, follow)
             }
-            Self::ListAttributes { path, follow } => attributes::list(&path, follow),
-            Self::RemoveAttribute { path, name, follow } => attributes::remove(&path, &name, follow),
+            Self::ListAttributes { path, follow } => xattr::list(&path, follow),
+            Self::RemoveAttribute { path, name, follow } => xattr::remove(&path, &name, follow),
             Self::Touch { path, mode, exist_ok } => entry::touch(&path, mode, exist_ok),
             Self::MakeDirectory { path, mode, parents, exist_ok, parent_mode, tolerant } => {
                 let request = directory::MakeDirectory { mode, parents, exist_ok, parent_mode, tolerant };
@@ -216,7 +214,7 @@ impl Operation {
         )
     }
 
-    /// By which [`crate::timing`] tells operations apart.
+    /// By which [`crate::engine::timing`] tells operations apart.
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Read { .. } => Kind::Read,

@@ -2,11 +2,11 @@
 
 use std::ffi::OsString;
 
-use crate::fill::TextFill;
 use crate::handle::OpenedFile;
-use crate::metadata::Metadata;
-use crate::read::LargeFile;
 use crate::text::Text;
+use crate::verbs::fill::TextFill;
+use crate::verbs::metadata::Metadata;
+use crate::verbs::read::LargeFile;
 
 /// The figures of `statvfs(3)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::collections::TryReserveError;
 use std::fmt;
 
+use crate::engine::parallel;
 use crate::handle::Mark;
 use crate::memory::{copied, extend};
-use crate::parallel;
-use crate::write::Data;
+use crate::verbs::write::Data;
 
 /// An encoding that needs no Python.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use super::linux::statx;
 use super::mounts::MountNumber;
-use crate::metadata::{Metadata, Timestamp};
 use crate::platform::File;
+use crate::verbs::metadata::{Metadata, Timestamp};
 
 /// For so long the times of an open file are taken to be as they were. Looking at them takes 0.2 µs.
 const MOMENT: Duration = Duration::from_micros(20);

@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use super::{Attempt, IoVec, Room};
 use crate::engine::Engine;
+use crate::engine::queue::Lane;
 use crate::error::{About, Error};
-use crate::metadata::Metadata;
 use crate::operation::Operation;
 use crate::outcome::{FileSystem, Outcome};
 use crate::platform::{self, File, NativePath};
-use crate::queue::Lane;
-use crate::slices::{Sliced, Slices};
+use crate::verbs::metadata::Metadata;
+use crate::verbs::slices::{Sliced, Slices};
 
 #[derive(Debug)]
 pub(crate) struct Cached;

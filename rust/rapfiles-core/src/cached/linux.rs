@@ -15,18 +15,18 @@ use super::mounts::{self, MountNumber, Mounts, Permit};
 use super::overlay::{self, Doubt};
 use super::{Attempt, IoVec, Room};
 use crate::engine::Engine;
+use crate::engine::queue::Lane;
+use crate::engine::runtime;
 use crate::error::{About, Error, Subject};
 use crate::handle::{Facts, OpenedFile};
-use crate::metadata::{self, Metadata, Timestamp};
 use crate::operation::Operation;
 use crate::outcome::{FileSystem, Outcome};
 use crate::platform::calls::{self, File, OwnedFd};
 use crate::platform::{NativePath, metadata_of_fd, only_reads, parent};
-use crate::queue::Lane;
-use crate::read::LargeFile;
-use crate::runtime;
-use crate::slices::{Sliced, Slices};
 use crate::text::{Codec, Newline, decode};
+use crate::verbs::metadata::{self, Metadata, Timestamp};
+use crate::verbs::read::LargeFile;
+use crate::verbs::slices::{Sliced, Slices};
 
 /// The largest file that is read with one call: about 20 µs of copying.
 const LARGEST: u64 = 128 << 10;
@@ -624,7 +624,7 @@ mod tests {
     }
 
     fn engine() -> std::sync::Arc<Engine> {
-        Engine::new(crate::configuration::Configuration::from_environment())
+        Engine::new(crate::engine::configuration::Configuration::from_environment())
     }
 
     fn native(path: &Path) -> NativePath {

@@ -29,9 +29,9 @@ pub(crate) use mounts::MountNumber;
 use std::ptr::NonNull;
 use std::time::Instant;
 
+use crate::engine::queue::Lane;
 use crate::error::Error;
 use crate::outcome::Outcome;
-use crate::queue::Lane;
 
 /// Memory for a part of what is read, laid out as POSIX's `iovec`.
 #[derive(Debug, Clone, Copy)]

@@ -8,8 +8,8 @@ use super::access_time::Updates;
 use super::mount::{self, Locality};
 use super::overlay;
 use super::waits::Waits;
-use crate::metadata::Metadata;
-use crate::runtime;
+use crate::engine::runtime;
+use crate::verbs::metadata::Metadata;
 
 /// An attempt that takes longer has waited for something, or the thread had to wait for a processor.
 const SLOW: Duration = Duration::from_millis(1);

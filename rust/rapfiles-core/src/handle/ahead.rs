@@ -11,8 +11,8 @@ use std::sync::{Mutex, MutexGuard};
 use super::guard::{Guard, MOST_NOW};
 use super::sink::{Fallible, Sink};
 use crate::cached::IoVec;
+use crate::engine::runtime;
 use crate::platform;
-use crate::runtime;
 
 /// Smaller ones are copied from the buffer; of larger ones a call for each does not matter.
 const LEAST: usize = 32 << 10;

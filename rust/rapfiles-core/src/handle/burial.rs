@@ -7,9 +7,9 @@ use super::file_io;
 use super::handle::Handle;
 use super::writer::Writer;
 use crate::engine::Engine;
+use crate::engine::runtime::{self, Condition};
 use crate::error::{About, Subject};
 use crate::platform::{self, File};
-use crate::runtime::{self, Condition};
 
 /// How many are under way. The engine has it, so that a forked child, which gets a new engine, does not wait for what its
 /// parent is closing.

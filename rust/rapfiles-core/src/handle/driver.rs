@@ -12,12 +12,12 @@ use super::reply::Reply;
 use super::sink::{Fallible, Made, Sink};
 use super::trace::Salvage;
 use super::turn::{Place, Turn, Wish};
+use crate::engine::keep_alive::release_memory;
+use crate::engine::progress::Progress;
+use crate::engine::runtime;
+use crate::engine::ticket::Ticket;
 use crate::error::Error;
-use crate::keep_alive::release_memory;
-use crate::progress::Progress;
-use crate::runtime;
 use crate::text::Text;
-use crate::ticket::Ticket;
 
 /// For so long an operation goes on from one task of a worker's to the next before others have their turn.
 const LONGEST_RUN: Duration = Duration::from_millis(2);

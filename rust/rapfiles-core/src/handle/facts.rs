@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use crate::cached::MountNumber;
-use crate::metadata::Metadata;
+use crate::engine::queue::Lane;
 use crate::platform::{self, File};
-use crate::queue::Lane;
+use crate::verbs::metadata::Metadata;
 
 /// What was found out about a file when it was opened, and does not change.
 #[derive(Debug, Clone, Copy)]

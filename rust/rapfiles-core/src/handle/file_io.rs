@@ -4,7 +4,7 @@ use std::io;
 
 use super::reader::{Filled, Reader, no_memory};
 use super::writer::Writer;
-use crate::parallel;
+use crate::engine::parallel;
 use crate::platform::{self, File};
 
 /// How many bytes a regular file has from its position on.

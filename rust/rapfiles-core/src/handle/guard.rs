@@ -19,14 +19,14 @@ use super::trace::Salvage;
 use super::turn::{Turn, WANTED};
 use super::writer::{Waiter, Writer};
 use crate::cached::IoVec;
+use crate::engine::ticket::Ticket;
 use crate::error::{About, Error, Subject};
 use crate::memory::copied;
 use crate::outcome::Outcome;
 use crate::platform::{self, File};
-use crate::slices::{Sliced, Slices};
 use crate::text::Text;
-use crate::ticket::Ticket;
-use crate::write::Data;
+use crate::verbs::slices::{Sliced, Slices};
+use crate::verbs::write::Data;
 
 /// The most that is read on the loop at once: about 20 µs of copying.
 pub const MOST_NOW: usize = 128 << 10;

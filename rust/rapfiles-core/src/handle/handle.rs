@@ -24,13 +24,13 @@ use super::trace::Trace;
 use super::turn::FREE;
 use super::writer::Writer;
 use crate::cached::{IoVec, Times};
+use crate::engine::runtime;
+use crate::engine::ticket::Ticket;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Subject};
 use crate::outcome::Outcome;
 use crate::platform::{self, EventSignal, File};
-use crate::runtime;
 use crate::text::Text;
-use crate::ticket::Ticket;
 
 /// What belongs to whoever has the turn, and while a worker has a task of theirs, to that.
 pub(super) struct Possession {

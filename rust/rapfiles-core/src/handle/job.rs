@@ -14,14 +14,14 @@ use super::mark::Mark;
 use super::reader::{Filled, Reader, no_memory};
 use super::reply::Reply;
 use super::trace::Trace;
+use crate::engine::keep_alive::KeepAlive;
+use crate::engine::kind::Kind;
+use crate::engine::ticket::Ticket;
 use crate::error::{About, Error, Subject};
-use crate::fill::TextFill;
-use crate::keep_alive::KeepAlive;
-use crate::kind::Kind;
 use crate::outcome::Outcome;
 use crate::platform::{self, File};
-use crate::ticket::Ticket;
-use crate::write::Data;
+use crate::verbs::fill::TextFill;
+use crate::verbs::write::Data;
 
 /// Content up to this size is brought in the handle's buffer; for more, the caller makes room first.
 const BUFFERED: usize = 256 << 10;
@@ -179,7 +179,7 @@ impl HandleJob {
         Self { handle, file: None, role: Role::Writer, trace: Trace::default(), over: false }
     }
 
-    /// By which [`crate::timing`] tells jobs apart.
+    /// By which [`crate::engine::timing`] tells jobs apart.
     pub(crate) fn kind(&self) -> Kind {
         let (Role::Turn(task) | Role::Positional(task)) = &self.role else { return Kind::Flush };
         match task {
@@ -201,7 +201,7 @@ impl HandleJob {
         self.handle.facts.regular
     }
 
-    pub(crate) fn lane(&self) -> crate::queue::Lane {
+    pub(crate) fn lane(&self) -> crate::engine::queue::Lane {
         self.handle.facts.lane
     }
 

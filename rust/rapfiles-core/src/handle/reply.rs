@@ -1,10 +1,10 @@
 //! What a worker's task for a handle replies.
 
 use super::batch::LineBatch;
-use crate::fill::TextFill;
-use crate::metadata::Metadata;
 use crate::outcome::Outcome;
 use crate::text::Text;
+use crate::verbs::fill::TextFill;
+use crate::verbs::metadata::Metadata;
 
 /// What a [`Task`](super::Task) has come to.
 #[derive(Debug)]

@@ -9,9 +9,9 @@ use std::sync::{Arc, MutexGuard};
 use super::reply::Reply;
 use super::trace::{Salvage, Trace};
 use super::writer::Writer;
+use crate::engine::ticket::Ticket;
 use crate::error::Error;
 use crate::platform::File;
-use crate::ticket::Ticket;
 
 /// What the lock protects.
 pub(super) struct Shared {

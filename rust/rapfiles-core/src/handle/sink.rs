@@ -3,11 +3,11 @@
 use super::complaint::Failure;
 use super::decoder::Form;
 use super::text::{Characters, ForeignCodec};
-use crate::fill::TextFill;
-use crate::keep_alive::KeepAlive;
-use crate::metadata::Metadata;
+use crate::engine::keep_alive::KeepAlive;
 use crate::text::{Layout, Text};
-use crate::write::Data;
+use crate::verbs::fill::TextFill;
+use crate::verbs::metadata::Metadata;
+use crate::verbs::write::Data;
 
 /// What comes of something that the caller may fail at.
 pub type Fallible<S, T> = Result<T, Failure<<S as Sink>::Error>>;

@@ -13,9 +13,9 @@ use super::handle::{Handle, in_use};
 use super::job::{HandleJob, Task};
 use super::reply::Reply;
 use super::trace::Salvage;
+use crate::engine::ticket::Ticket;
 use crate::error::Error;
 use crate::outcome::Outcome;
-use crate::ticket::Ticket;
 
 /// Nobody has the turn.
 pub(super) const FREE: u8 = 0;

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::engine::ticket::Ticket;
 use crate::error::Error;
-use crate::ticket::Ticket;
-use crate::write::Data;
+use crate::verbs::write::Data;
 
 /// With so many bytes waiting, a worker begins to write them.
 const WORTHWHILE: usize = 256 << 10;

@@ -1,7 +1,7 @@
 //! The system calls themselves: the second of the two doors behind which a simulation can stand.
 //!
 //! These are the C library's own functions, by another name; but in the crate's unit tests, a thread that simulates a world
-//! gets those of its model file system (`tests/simulation/`). The other door is [`crate::runtime`]. What is called as
+//! gets those of its model file system (`tests/simulation/`). The other door is [`crate::engine::runtime`]. What is called as
 //! `libc::` is called in a simulation, too.
 
 #[cfg(not(all(test, target_os = "linux")))]

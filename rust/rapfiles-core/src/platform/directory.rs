@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 
 use super::calls::{self, OwnedFd};
 use super::{DirectoryReader, NativePath, checked, metadata_of_fd};
-use crate::metadata::FileType;
+use crate::verbs::metadata::FileType;
 
 /// All that an owner can be given.
 const ALL_PERMISSIONS: libc::mode_t = 0o700;

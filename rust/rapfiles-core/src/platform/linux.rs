@@ -7,9 +7,9 @@ use std::os::fd::{AsRawFd, FromRawFd};
 
 use super::calls::{self, File, OwnedFd};
 use super::{NativePath, checked, file_type_of};
-use crate::listing::Entry;
-use crate::metadata::{Metadata, Timestamp};
 use crate::outcome::FileSystemLimits;
+use crate::verbs::listing::Entry;
+use crate::verbs::metadata::{Metadata, Timestamp};
 
 /// The size of a transparent huge page on most machines.
 const HUGE_PAGE: usize = 2 << 20;

@@ -9,9 +9,9 @@ use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::ptr;
 
 use super::{NativePath, checked, file_type_of};
-use crate::listing::Entry;
-use crate::metadata::{Metadata, Timestamp};
 use crate::outcome::FileSystemLimits;
+use crate::verbs::listing::Entry;
+use crate::verbs::metadata::{Metadata, Timestamp};
 
 /// The longest name of a file, in bytes.
 const NAME_MAX: u64 = 255;

@@ -9,7 +9,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use super::{NativePath, metadata, read_link};
 use crate::error::{Error, Subject};
-use crate::resolve::Strictness;
+use crate::verbs::resolve::Strictness;
 
 /// Python 3.13 names absolute paths in errors and goes on behind a loop of links.
 const ABSOLUTE_THROUGHOUT: u32 = 13;

@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::calls::{self, File, OwnedFd};
 use super::{MOST, create_event, fill_metadata, get_attribute_into, list_attributes_into, resolve, write};
-use crate::link::TargetKind;
-use crate::metadata::{Metadata, Timestamp};
-use crate::resolve::Strictness;
+use crate::verbs::link::TargetKind;
+use crate::verbs::metadata::{Metadata, Timestamp};
+use crate::verbs::resolve::Strictness;
 
 pub(crate) use libc::EBADF as BAD_DESCRIPTOR;
 pub(crate) use libc::EIO;

@@ -1,7 +1,7 @@
 //! The simulator: random programs of operations, cancels, faults and forks against the engine, with everything that
 //! decides what happens drawn from a seed. See CONTRIBUTING.md for how to replay a failure.
 //!
-//! It is compiled into the crate's unit tests, where it stands behind the two doors ([`crate::runtime`],
+//! It is compiled into the crate's unit tests, where it stands behind the two doors ([`crate::engine::runtime`],
 //! `platform::calls`) and can look at everything.
 
 pub(crate) mod calls;

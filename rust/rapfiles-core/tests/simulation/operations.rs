@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::oracle::Oracle;
 use super::sink::{Context, Memory, Room, Scene, Simulated, Value, Written};
+use crate::engine::progress::Progress as Driven;
+use crate::engine::ticket::Ticket;
 use crate::error::Error;
 use crate::handle::ops;
 use crate::handle::{
     Complaint, Driver, Failure, Fallible, FileOperation, Guard, HandleFile, Reply, Salvage, Source, Step,
     Task, Until,
 };
-use crate::progress::Progress as Driven;
-use crate::ticket::Ticket;
 
 /// What an operation does.
 #[derive(Debug, Clone, Copy)]

@@ -16,21 +16,21 @@ use super::program::{Instruction, Program};
 use super::sink::{Context, Room, Simulated};
 use super::source::{Batch, FAILED, Numbers};
 use super::world::{LOOP, Wait, World, mix, world};
-use crate::configuration::Configuration;
+use crate::engine::configuration::Configuration;
+use crate::engine::keep_alive::release_memory;
+use crate::engine::port::{Port, Wake};
+use crate::engine::progress::Progress as StreamProgress;
+use crate::engine::queue::Lane;
+use crate::engine::stream::Stream;
+use crate::engine::ticket::Ticket;
 use crate::engine::{Answer, Engine};
-use crate::fill::Fill;
 use crate::handle::{Handle, HandleFile};
-use crate::keep_alive::release_memory;
 use crate::operation::Operation;
 use crate::outcome::Outcome;
 use crate::platform::NativePath;
-use crate::port::{Port, Wake};
-use crate::progress::Progress as StreamProgress;
-use crate::queue::Lane;
-use crate::slices::{Sliced, Slices};
-use crate::stream::Stream;
-use crate::ticket::Ticket;
-use crate::write::Data;
+use crate::verbs::fill::Fill;
+use crate::verbs::slices::{Sliced, Slices};
+use crate::verbs::write::Data;
 
 /// Runs a program, and gives the reason where something goes wrong in it.
 pub(super) fn run(program: &Program, verbose: bool) -> Option<String> {

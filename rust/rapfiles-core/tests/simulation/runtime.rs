@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::world::{Wait, world};
-use crate::runtime::system;
+use crate::engine::runtime::system;
 
 pub(crate) fn now() -> Instant {
     world().map_or_else(system::now, |world| world.now())

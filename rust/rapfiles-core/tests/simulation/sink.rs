@@ -7,15 +7,15 @@ use std::sync::Arc;
 
 use super::oracle::Oracle;
 use super::world::World;
-use crate::fill::TextFill;
+use crate::engine::keep_alive::KeepAlive;
 use crate::handle::{
     Characters, Decoded, Failure, Fallible, ForeignCodec, Form, Made, Sink, Snapshot, Source, Target,
     TextTarget, Unmade,
 };
-use crate::keep_alive::KeepAlive;
-use crate::metadata::Metadata;
 use crate::text::{Layout, Text, TextSource};
-use crate::write::Data;
+use crate::verbs::fill::TextFill;
+use crate::verbs::metadata::Metadata;
+use crate::verbs::write::Data;
 
 /// Memory of the caller's.
 pub(super) struct Room(UnsafeCell<Vec<u8>>);

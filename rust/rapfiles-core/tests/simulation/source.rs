@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::world::world;
+use crate::engine::stream::{Claim, Order, Part, Slice, Source, Step};
 use crate::error::{Error, Subject};
-use crate::stream::{Claim, Order, Part, Slice, Source, Step};
 
 /// A part's number, and the batch's within it.
 pub(super) type Batch = (u8, u8);

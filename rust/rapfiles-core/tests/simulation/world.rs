@@ -15,8 +15,8 @@ use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use super::faults::Faults;
 use super::files::Files;
-use crate::configuration::Configuration;
 use crate::engine::Engine;
+use crate::engine::configuration::Configuration;
 
 /// What a thread waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

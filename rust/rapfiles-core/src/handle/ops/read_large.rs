@@ -10,7 +10,7 @@ use crate::handle::job::{Task, TaskRoom};
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
 use crate::platform;
-use crate::slices::{MOST_SLICED, Sliced, Slices};
+use crate::verbs::slices::{MOST_SLICED, Sliced, Slices};
 
 /// Reads so many bytes, or everything.
 pub struct ReadLarge<S: Sink> {

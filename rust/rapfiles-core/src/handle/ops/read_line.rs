@@ -1,6 +1,7 @@
 //! Lines of binary files.
 
 use super::checks::{check, check_open, check_written};
+use crate::engine::runtime;
 use crate::handle::complaint::{Complaint, Failure};
 use crate::handle::driver::{FileOperation, Step};
 use crate::handle::file::HandleFile;
@@ -10,7 +11,6 @@ use crate::handle::limits::{BETWEEN_LOOKS, SLICE};
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
 use crate::handle::trace::Salvage;
-use crate::runtime;
 
 /// A line that is longer is looked for by a worker.
 const LONG: usize = 1 << 20;

@@ -7,7 +7,7 @@ use crate::handle::complaint::Failure;
 use crate::handle::decoder::Form;
 use crate::handle::sink::{Fallible, Sink};
 use crate::text::TextSource;
-use crate::write::Data;
+use crate::verbs::write::Data;
 
 /// A chunk that has been decoded.
 pub struct Decoded<S: Sink> {

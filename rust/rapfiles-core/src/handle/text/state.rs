@@ -5,13 +5,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use super::foreign::ForeignCodec;
+use crate::engine::runtime;
 use crate::handle::complaint::Complaint;
 use crate::handle::decoder::{Decoder, LineEnds};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::Guard;
 use crate::handle::sink::Sink;
 use crate::memory::{copied, extend};
-use crate::runtime;
 use crate::text::{Codec, Newline};
 
 /// How a text file treats its text.

@@ -16,7 +16,7 @@ use super::NativePath;
 use super::errors::{checked, error};
 use super::handle::{information, open_to_look};
 use super::metadata::{SECONDS_TO_1970, TICKS};
-use crate::metadata::Timestamp;
+use crate::verbs::metadata::Timestamp;
 
 /// `os.W_OK`.
 const WRITE: i32 = 2;

@@ -26,8 +26,8 @@ use windows_sys::w;
 use super::NativePath;
 use super::errors::{checked, code, error};
 use super::lexical::is_separator;
-use crate::listing::Entry;
-use crate::metadata::FileType;
+use crate::verbs::listing::Entry;
+use crate::verbs::metadata::FileType;
 
 /// The mode that gives a directory to its owner alone, the only one that Windows' Python knows.
 const OWNER_ONLY: u32 = 0o700;

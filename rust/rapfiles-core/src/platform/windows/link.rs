@@ -23,7 +23,7 @@ use super::NativePath;
 use super::errors::{checked, code, error};
 use super::handle::open_to_look;
 use super::lexical::{join, split};
-use crate::link::TargetKind;
+use crate::verbs::link::TargetKind;
 
 pub(crate) fn symlink(target: &NativePath, path: &NativePath, kind: TargetKind) -> io::Result<()> {
     /// Cleared on systems that do not know the flag, which came with Windows 10.

@@ -22,7 +22,7 @@ use super::directory::find;
 use super::errors::{checked, code};
 use super::handle::{information, open_to_look};
 use super::lexical::without_separators_behind;
-use crate::metadata::{FileType, Metadata, Timestamp};
+use crate::verbs::metadata::{FileType, Metadata, Timestamp};
 
 const FIFO: u32 = 0o010_000;
 const CHARACTER_DEVICE: u32 = 0o020_000;

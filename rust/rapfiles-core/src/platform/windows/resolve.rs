@@ -18,7 +18,7 @@ use super::lexical::{folded, is_absolute, join, normalised, split};
 use super::link::target_of;
 use super::{NativePath, metadata};
 use crate::error::{Error, Subject};
-use crate::resolve::Strictness;
+use crate::verbs::resolve::Strictness;
 
 /// Python 3.13 asks the directory for the name of what may not be opened.
 const NAMES_FROM_DIRECTORIES: u32 = 13;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::feeder::{Feeder, is_filled};
+use crate::engine::runtime;
 use crate::error::Error;
 use crate::handle::complaint::Complaint;
 use crate::handle::decoder::{Form, Undecoded};
@@ -17,7 +18,6 @@ use crate::handle::sink::{Fallible, Sink};
 use crate::handle::text::{ForeignCodec, TextState};
 use crate::handle::trace::Salvage;
 use crate::memory::extend;
-use crate::runtime;
 
 /// Reads everything.
 pub struct ReadAll<S: Sink> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::before::Before;
 use super::feeder::{Feeder, More, is_filled, take};
+use crate::engine::runtime;
 use crate::handle::batch::LineBatch;
 use crate::handle::complaint::Failure;
 use crate::handle::decoder::Decoder;
@@ -17,7 +18,6 @@ use crate::handle::sink::{Fallible, Sink};
 use crate::handle::text::TextState;
 use crate::handle::trace::Salvage;
 use crate::memory::extend;
-use crate::runtime;
 use crate::text::Codec;
 
 /// Looks for the end of the next line.

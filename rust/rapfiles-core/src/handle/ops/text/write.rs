@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::engine::runtime;
 use crate::handle::complaint::Complaint;
 use crate::handle::driver::{FileOperation, Step};
 use crate::handle::file::HandleFile;
@@ -12,9 +13,8 @@ use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
 use crate::handle::text::{Characters, ForeignCodec, TextSettings, TextState};
 use crate::memory::extend;
-use crate::runtime;
 use crate::text::Codec;
-use crate::write::Data;
+use crate::verbs::write::Data;
 
 /// Writes text.
 pub struct Write<S: Sink> {

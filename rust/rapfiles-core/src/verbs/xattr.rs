@@ -3,7 +3,7 @@
 use crate::error::{About, Error};
 use crate::outcome::Outcome;
 use crate::platform::{self, NativePath};
-use crate::write::Data;
+use crate::verbs::write::Data;
 
 /// The name of an extended attribute.
 pub type AttributeName = NativePath;

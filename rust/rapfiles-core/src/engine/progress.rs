@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::ticket::Ticket;
+use crate::engine::ticket::Ticket;
 
 /// What came of an attempt to go on.
 #[derive(Debug)]

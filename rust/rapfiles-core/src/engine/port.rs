@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::ticket::Ticket;
+use crate::engine::ticket::Ticket;
 
 /// How a port makes its loop call [`Port::drain`].
 pub trait Wake: Send + Sync {

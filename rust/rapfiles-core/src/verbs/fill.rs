@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::engine::keep_alive::KeepAlive;
+use crate::engine::queue::Lane;
+use crate::engine::runtime;
+use crate::engine::ticket::Ticket;
 use crate::error::{About, Error, Subject};
-use crate::keep_alive::KeepAlive;
 use crate::outcome::Outcome;
 use crate::platform;
-use crate::queue::Lane;
-use crate::read::LargeFile;
-use crate::runtime;
 use crate::text::Text;
-use crate::ticket::Ticket;
+use crate::verbs::read::LargeFile;
 
 /// How much of a file one worker reads before it looks for the next part.
 const PART: usize = 2 << 20;

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::Pool;
-use crate::queue::Work;
+use crate::engine::queue::Work;
 
 impl Pool {
     /// Whether nobody holds the lock.

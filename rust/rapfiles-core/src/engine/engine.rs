@@ -6,19 +6,19 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::cached::{Attempt, Cached, IoVec, MountNumber, Room, Times};
-use crate::configuration::Configuration;
-use crate::counters::Counters;
+use crate::engine::configuration::Configuration;
+use crate::engine::counters::Counters;
+use crate::engine::pool::Pool;
+use crate::engine::queue::{Detached, Job, Lane, Work};
+use crate::engine::runtime;
+use crate::engine::ticket::Ticket;
 use crate::error::Error;
-use crate::fill::{Fill, TextFill};
 use crate::handle::{Burials, HandleJob};
 use crate::operation::Operation;
 use crate::outcome::Outcome;
 use crate::platform::{File, NativePath};
-use crate::pool::Pool;
-use crate::queue::{Detached, Job, Lane, Work};
-use crate::runtime;
-use crate::slices::{Sliced, Slices};
-use crate::ticket::Ticket;
+use crate::verbs::fill::{Fill, TextFill};
+use crate::verbs::slices::{Sliced, Slices};
 
 /// What became of an operation that was put into the engine.
 #[derive(Debug)]

@@ -8,13 +8,13 @@ use std::time::Instant;
 
 use crate::cached::{MountNumber, Observation, Times};
 use crate::engine::Engine;
+use crate::engine::queue::Lane;
 use crate::error::{About, Error, Subject};
-use crate::metadata::Metadata;
 use crate::outcome::Outcome;
 use crate::platform::{self, File, NativePath};
-use crate::queue::Lane;
-use crate::slices::{MOST_SLICED, Sliced, Slices};
 use crate::text::{Codec, Newline, decode};
+use crate::verbs::metadata::Metadata;
+use crate::verbs::slices::{MOST_SLICED, Sliced, Slices};
 
 /// Above this size, the content goes straight into the caller's buffer: copying it on the loop would take too long.
 pub(crate) const LARGE: u64 = 256 << 10;

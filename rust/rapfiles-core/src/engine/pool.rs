@@ -19,17 +19,17 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
-use crate::configuration::Configuration;
-use crate::counters::{Counters, Totals};
 use crate::engine::Engine;
+use crate::engine::configuration::Configuration;
+use crate::engine::counters::{Counters, Totals};
+use crate::engine::kind::Kind;
+use crate::engine::queue::{Detached, Job, Lane, Queue, Work};
+use crate::engine::runtime::{self, Condition};
+use crate::engine::ticket::Ticket;
+use crate::engine::timing::{LONGEST_LOOK, Timing};
 use crate::error::{Error, Subject};
-use crate::kind::Kind;
 use crate::outcome::Outcome;
 use crate::platform;
-use crate::queue::{Detached, Job, Lane, Queue, Work};
-use crate::runtime::{self, Condition};
-use crate::ticket::Ticket;
-use crate::timing::{LONGEST_LOOK, Timing};
 
 /// How long a worker looks for the next job before it sleeps: a little more than it takes a loop to be woken, go on
 /// with its task and submit the next operation.

@@ -3,7 +3,7 @@
 use crate::error::{About, Error, Subject};
 use crate::outcome::Outcome;
 use crate::platform::{self, NativePath};
-use crate::resolve;
+use crate::verbs::resolve;
 
 /// A point in time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]

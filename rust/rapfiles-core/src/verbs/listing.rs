@@ -3,12 +3,12 @@
 use std::collections::TryReserveError;
 
 use crate::engine::Engine;
+use crate::engine::kind::Kind;
+use crate::engine::stream::{Part, Single, Slice, Step, Stream};
 use crate::error::{About, Error};
-use crate::kind::Kind;
 use crate::memory::extend;
-use crate::metadata::FileType;
 use crate::platform::{DirectoryReader, NativePath};
-use crate::stream::{Part, Single, Slice, Step, Stream};
+use crate::verbs::metadata::FileType;
 
 /// An entry of a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use crate::cached::IoVec;
+use crate::engine::runtime;
 use crate::platform;
-use crate::runtime;
 
 /// More is read by workers, several at once where there are processors for it.
 pub const MOST_SLICED: usize = 4 << 20;

@@ -9,12 +9,12 @@ use std::mem::take;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::fill::{Fill, TextFill};
+use crate::engine::runtime;
+use crate::engine::stream::Steps;
+use crate::engine::ticket::Ticket;
 use crate::handle::HandleJob;
 use crate::operation::Operation;
-use crate::runtime;
-use crate::stream::Steps;
-use crate::ticket::Ticket;
+use crate::verbs::fill::{Fill, TextFill};
 
 /// Jobs that wait for the same thing, normally a mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,9 +1,9 @@
 //! Entries of directories: touching, renaming and unlinking them.
 
 use crate::error::{About, Error, Subject};
-use crate::metadata::Timestamp;
 use crate::outcome::Outcome;
 use crate::platform::{self, NativePath};
+use crate::verbs::metadata::Timestamp;
 
 /// Creates a file, or sets the times of one that exists to now.
 pub(crate) fn touch(path: &NativePath, mode: u32, exist_ok: bool) -> Result<Outcome, Error> {

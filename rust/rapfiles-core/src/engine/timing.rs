@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::kind::Kind;
+use crate::engine::kind::Kind;
 
 /// The longest that a submitter looks for an answer before it suspends.
 pub(crate) const LONGEST_LOOK: Duration = Duration::from_micros(50);

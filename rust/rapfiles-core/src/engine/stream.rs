@@ -15,16 +15,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use crate::engine::kind::Kind;
+use crate::engine::pool::Reception;
+use crate::engine::progress::Progress;
+use crate::engine::queue::{Detached, Job, Lane, Work};
+use crate::engine::runtime;
+use crate::engine::ticket::Ticket;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Subject};
-use crate::kind::Kind;
 use crate::outcome::Outcome;
 use crate::platform::NO_THREAD;
-use crate::pool::Reception;
-use crate::progress::Progress;
-use crate::queue::{Detached, Job, Lane, Work};
-use crate::runtime;
-use crate::ticket::Ticket;
 
 /// How long a worker stays with a stream before other jobs have their turn: far less than what counts as stuck, and far
 /// more than it costs to come back.

@@ -3,8 +3,8 @@
 use crate::error::{About, Error, Subject};
 use crate::outcome::Outcome;
 use crate::platform::{self, NativePath};
-use crate::resolve;
-use crate::{metadata, metadata::FileType};
+use crate::verbs::metadata::{self, FileType};
+use crate::verbs::resolve;
 
 /// The mode of directories that nobody gave a mode.
 const DEFAULT_MODE: u32 = 0o777;

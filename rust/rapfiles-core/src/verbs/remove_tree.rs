@@ -9,12 +9,12 @@ use std::convert::Infallible;
 use std::io;
 
 use crate::engine::Engine;
+use crate::engine::kind::Kind;
+use crate::engine::stream::{Part, Single, Slice, Step, Stream, run_here};
 use crate::error::{Error, Subject};
-use crate::kind::Kind;
-use crate::listing::Block;
-use crate::metadata::FileType;
 use crate::platform::{self, Directory, DirectoryReader, NativePath};
-use crate::stream::{Part, Single, Slice, Step, Stream, run_here};
+use crate::verbs::listing::Block;
+use crate::verbs::metadata::FileType;
 
 /// A directory on the way from the top to the one being emptied.
 #[derive(Debug)]
@@ -294,7 +294,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::stream::step_shortly;
+    use crate::engine::stream::step_shortly;
 
     fn remove_tree(path: NativePath, ignore_errors: bool) -> Result<(), Error> {
         super::remove_tree(path, ignore_errors, || Ok(()))

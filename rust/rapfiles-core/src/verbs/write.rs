@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use crate::engine::keep_alive::KeepAlive;
 use crate::error::{About, Error, Subject};
-use crate::keep_alive::KeepAlive;
 use crate::outcome::Outcome;
 use crate::platform::{self, File, NativePath};
 use crate::text::{Codec, Newline, TextSource};

@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::engine::keep_alive;
+use crate::engine::port::Port;
 use crate::error::Error;
-use crate::keep_alive;
 use crate::outcome::Outcome;
-use crate::port::Port;
 
 const DONE: u8 = 1;
 /// The loop's task has suspended and must be woken.

@@ -1,0 +1,21 @@
+//! The engine: where operations go in, the workers that run them, and the way back of what came of them.
+
+pub(crate) mod budget;
+pub(crate) mod configuration;
+pub(crate) mod counters;
+#[allow(clippy::module_inception, reason = "the noun of the folder")]
+mod engine;
+pub(crate) mod keep_alive;
+pub(crate) mod kind;
+pub(crate) mod parallel;
+pub(crate) mod pool;
+pub(crate) mod port;
+pub(crate) mod progress;
+pub(crate) mod queue;
+pub(crate) mod runtime;
+pub(crate) mod stream;
+pub(crate) mod ticket;
+pub(crate) mod timing;
+
+pub(crate) use engine::Process;
+pub use engine::{Answer, Engine};

@@ -1,0 +1,17 @@
+//! What is done with paths: one noun a file, and in it all that an operation on it takes.
+
+pub(crate) mod access;
+pub(crate) mod directory;
+pub(crate) mod entry;
+pub(crate) mod fill;
+pub(crate) mod home;
+pub(crate) mod link;
+pub(crate) mod listing;
+pub(crate) mod metadata;
+pub(crate) mod ownership;
+pub(crate) mod read;
+pub(crate) mod remove_tree;
+pub(crate) mod resolve;
+pub(crate) mod slices;
+pub(crate) mod write;
+pub(crate) mod xattr;
