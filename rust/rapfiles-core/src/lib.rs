@@ -18,7 +18,7 @@ mod simulation;
 mod text;
 mod verbs;
 
-pub use cached::{IoVec, Room};
+pub use cached::{BufferProvider, IoVec};
 pub use engine::budget::Budget;
 pub use engine::configuration::Configuration;
 pub use engine::counters::Counters;
@@ -31,18 +31,20 @@ pub use engine::ticket::Ticket;
 pub use engine::{Answer, Engine};
 pub use error::{Error, Subject};
 pub use handle::{
-    Adoption, Decoder, Facts, Fetched, Form, Guard, Handle, HandleJob, LineBatch, LineEnds, MOST_NOW, Mark,
-    OpenedFile, Place, Position, Reply, Salvage, Task, TaskRoom, Turn, Undecoded, Until, Wish, Written,
+    Adoption, Fetched, FileInfo, Guard, Handle, HandleJob, LineBatch, MOST_NOW, Mark, OpenedFile, Place,
+    Reply, Task, TaskBuffer, Turn, Unread, Until, Wish, Written,
 };
 pub use operation::Operation;
 pub use outcome::{FileSystem, FileSystemLimits, Outcome};
 pub use platform::{EventSignal, NativePath};
-pub use text::{Codec, Layout, Newline, Text, TextSource};
-pub use verbs::fill::{Fill, TextFill};
+pub use text::{
+    Codec, Decoder, Form, Layout, LineEnds, Newline, Position, Text, TextFill, TextSource, Undecoded,
+};
 pub use verbs::link::TargetKind;
 pub use verbs::listing::{Block, Entry, ReadDirectory};
 pub use verbs::metadata::{FileType, Metadata, MountRules, Timestamp};
 pub use verbs::ownership::Account;
+pub use verbs::parallel_read::ParallelRead;
 pub use verbs::read::LargeFile;
 pub use verbs::remove_tree::{RemoveTree, remove_tree};
 pub use verbs::resolve::Strictness;

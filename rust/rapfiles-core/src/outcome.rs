@@ -3,8 +3,7 @@
 use std::ffi::OsString;
 
 use crate::handle::OpenedFile;
-use crate::text::Text;
-use crate::verbs::fill::TextFill;
+use crate::text::{Text, TextFill};
 use crate::verbs::metadata::Metadata;
 use crate::verbs::read::LargeFile;
 

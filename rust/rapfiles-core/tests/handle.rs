@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rapfiles_core::{
-    Adoption, Answer, Configuration, Engine, Error, Handle, HandleJob, Lane, Operation, Outcome, Reply,
-    Salvage, Task, Ticket, Turn, Until, Wish, Written,
+    Adoption, Answer, Configuration, Engine, Error, Handle, HandleJob, Lane, Operation, Outcome, Reply, Task,
+    Ticket, Turn, Unread, Until, Wish, Written,
 };
 
 const MEBIBYTE: usize = 1 << 20;
@@ -111,7 +111,7 @@ fn a_handle_is_served_by_the_engine_that_opened_it() {
     close(&handle).unwrap();
     assert_eq!((engine.counters().submitted, engine.counters().completed), (2, 2), "opened and closed");
     // So is one that nobody has closed, and a file that nobody has taken.
-    open_in(&engine, &path).orphan();
+    open_in(&engine, &path).close_in_background();
     engine.finish_closing(std::time::Duration::from_secs(30));
     assert_eq!(fs::read(&path).unwrap(), b"content");
     fs::remove_dir_all(folder).unwrap();
@@ -153,13 +153,13 @@ fn what_a_task_has_read_is_put_back() {
     for turns in 0..50 {
         let handle = open(&folder.join("file"));
         let mut turn = turn(&handle);
-        let task = turn.task(Task::Fill { at_least: 300_000, once: false }).unwrap();
+        let task = turn.task(Task::ReadAhead { at_least: 300_000, once: false }).unwrap();
         assert!(turn.guard().is_err(), "everything is the worker's");
         let reading = submit(&handle, task);
         for _ in 0..turns * 20 {
             std::hint::spin_loop();
         }
-        turn.abandon(Some(&reading), Some(Salvage::Bytes(b"before".to_vec())));
+        turn.abandon(Some(&reading), Some(Unread::Bytes(b"before".to_vec())));
         // The turn is passed on when the worker is done.
         let waiting = ticket();
         let mut turn = match handle.queue(&waiting) {
@@ -180,11 +180,11 @@ fn what_a_task_has_read_is_put_back() {
 }
 
 #[test]
-fn an_orphan_is_buried_when_nobody_uses_it() {
-    let folder = folder("orphan");
+fn what_nobody_closes_is_closed_when_nobody_uses_it() {
+    let folder = folder("unattended");
     let handle = open(&folder.join("file"));
     let mut first = turn(&handle);
-    handle.orphan();
+    handle.close_in_background();
     // Whoever has the turn ends in peace.
     assert!(!handle.is_closed());
     first.guard().unwrap().write(b"written");
@@ -193,11 +193,11 @@ fn an_orphan_is_buried_when_nobody_uses_it() {
     // Whoever waits for that does not hold it up.
     let mut turn = turn(&handle);
     let waiting = ticket();
-    if turn.guard().unwrap().await_burial(&waiting) {
+    if turn.guard().unwrap().await_background_close(&waiting) {
         outcome(&waiting).unwrap();
     }
     assert_eq!(fs::read(folder.join("file")).unwrap(), b"written");
-    assert!(!turn.guard().unwrap().is_being_buried());
+    assert!(!turn.guard().unwrap().is_closing_in_background());
     fs::remove_dir_all(folder).unwrap();
 }
 
@@ -218,7 +218,7 @@ fn what_is_done_alone_is_done_only_while_nobody_has_the_turn() {
     guard.consume(4);
     assert!(guard.keep().is_none());
     assert_eq!(handle.begin().unwrap().unwrap().available(), b"two\n");
-    handle.orphan();
+    handle.close_in_background();
     assert!(alone().is_none());
     fs::remove_dir_all(folder).unwrap();
 }
@@ -281,7 +281,7 @@ fn closing_waits_for_whoever_is_at_work() {
     fs::write(folder.join("file"), &content).unwrap();
     let handle = open(&folder.join("file"));
     let mut reading = turn(&handle);
-    let task = reading.task(Task::Fill { at_least: content.len(), once: false }).unwrap();
+    let task = reading.task(Task::ReadAhead { at_least: content.len(), once: false }).unwrap();
     let place = match handle.queue(&ticket()) {
         Wish::Queued(place) => place,
         Wish::Granted(_) => panic!("somebody reads"),

@@ -7,10 +7,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use rapfiles_core::Codec;
 use rapfiles_core::handle::ops::text::{Read, ReadAll, ReadLine, ReadLines, Seek, Tell, Write};
 use rapfiles_core::handle::ops::{Close, Flush};
-use rapfiles_core::handle::{Complaint, Decoder, Failure, TextSettings, TextState};
+use rapfiles_core::handle::{Complaint, Failure, TextSettings, TextState};
+use rapfiles_core::{Codec, Decoder};
 use support::{Answered, File, Utf16, Value, Values, cancel_after, complaint, folder, number, open, run};
 
 type State = Arc<TextState<Values>>;

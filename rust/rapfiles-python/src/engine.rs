@@ -24,30 +24,30 @@ pub(crate) fn configure(max_workers: usize) -> PyResult<()> {
 #[pyfunction]
 pub(crate) fn configuration(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let configuration = Engine::current().configuration();
-    let facts = PyDict::new(py);
-    facts.set_item("max_workers", configuration.max_workers)?;
-    facts.set_item("usable_cpus", configuration.usable_cpus)?;
-    facts.set_item("spin", usize::from(configuration.may_spin()))?;
-    Ok(facts)
+    let info = PyDict::new(py);
+    info.set_item("max_workers", configuration.max_workers)?;
+    info.set_item("usable_cpus", configuration.usable_cpus)?;
+    info.set_item("spin", usize::from(configuration.may_spin()))?;
+    Ok(info)
 }
 
 /// What the engine has done and is doing.
 #[pyfunction]
 pub(crate) fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let counters = Engine::current().counters();
-    let facts = PyDict::new(py);
-    facts.set_item("cached", counters.cached)?;
-    facts.set_item("submitted", counters.submitted)?;
-    facts.set_item("unsuspended", counters.unsuspended)?;
-    facts.set_item("completed", counters.completed)?;
-    facts.set_item("cancelled", counters.cancelled)?;
-    facts.set_item("wakeups", counters.wakeups)?;
-    facts.set_item("panics", counters.panics)?;
-    facts.set_item("queued", counters.queued)?;
-    facts.set_item("in_flight", counters.in_flight)?;
-    facts.set_item("workers", counters.workers)?;
-    facts.set_item("idle_workers", counters.idle_workers)?;
-    Ok(facts)
+    let info = PyDict::new(py);
+    info.set_item("cached", counters.cached)?;
+    info.set_item("submitted", counters.submitted)?;
+    info.set_item("unsuspended", counters.unsuspended)?;
+    info.set_item("completed", counters.completed)?;
+    info.set_item("cancelled", counters.cancelled)?;
+    info.set_item("wakeups", counters.wakeups)?;
+    info.set_item("panics", counters.panics)?;
+    info.set_item("queued", counters.queued)?;
+    info.set_item("in_flight", counters.in_flight)?;
+    info.set_item("workers", counters.workers)?;
+    info.set_item("idle_workers", counters.idle_workers)?;
+    Ok(info)
 }
 
 /// What the engine can use on the file system of a path.

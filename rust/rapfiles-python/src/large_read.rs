@@ -4,7 +4,7 @@ use pyo3::exceptions::PyMemoryError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use rapfiles_core::{Fill, KeepAlive, LargeFile, Sliced, Slices};
+use rapfiles_core::{KeepAlive, LargeFile, ParallelRead, Sliced, Slices};
 
 use crate::results;
 
@@ -22,7 +22,7 @@ pub(crate) enum LargeStep {
     /// The other tasks shall have a turn.
     Pause(Box<LargeRead>),
     /// Workers have to go on, with this room.
-    Fill(Fill, Py<PyAny>),
+    ReadParallel(ParallelRead, Py<PyAny>),
 }
 
 impl LargeRead {
@@ -47,8 +47,8 @@ impl LargeRead {
                 let keep_alive = KeepAlive::new(bytes.clone_ref(py));
                 // SAFETY: nobody is shown the object before the fill is done, and the reference keeps it alive even when
                 // everybody else has let go of it.
-                let fill = unsafe { Fill::new(file, start, slices.done(), keep_alive) };
-                LargeStep::Fill(fill, bytes)
+                let read = unsafe { ParallelRead::new(file, start, slices.done(), keep_alive) };
+                LargeStep::ReadParallel(read, bytes)
             }
             Sliced::Complete => LargeStep::Done(Ok(self.bytes)),
             Sliced::End(length) => LargeStep::Done(results::filled(py, Some(self.bytes), length, &[])),

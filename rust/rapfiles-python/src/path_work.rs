@@ -134,9 +134,9 @@ impl PathWork {
                 self.stage = Stage::Reading(reading);
                 Progress::Yield
             }
-            LargeStep::Fill(fill, room) => {
+            LargeStep::ReadParallel(read, room) => {
                 let ticket = Ticket::unique();
-                Engine::current().fill(fill, &ticket);
+                Engine::current().read_parallel(read, &ticket);
                 self.wait(ticket, Some(room))
             }
         }

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyList, PyString};
 use rapfiles_core::memory::joined;
 use rapfiles_core::{
-    FileSystem, FileSystemLimits, KeepAlive, LargeFile, OpenedFile, Outcome, Room, Text, TextFill,
+    BufferProvider, FileSystem, FileSystemLimits, KeepAlive, LargeFile, OpenedFile, Outcome, Text, TextFill,
 };
 
 use crate::errors::no_memory;
@@ -53,21 +53,21 @@ impl Opened {
     #[getter]
     fn terminal(&self) -> bool {
         let opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        opened.as_ref().is_some_and(|opened| opened.facts.terminal)
+        opened.as_ref().is_some_and(|opened| opened.info.terminal)
     }
 
     /// Whether it has a position that can be moved.
     #[getter]
     fn seekable(&self) -> bool {
         let opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        opened.as_ref().is_some_and(|opened| opened.facts.seekable)
+        opened.as_ref().is_some_and(|opened| opened.info.seekable)
     }
 
     /// Whether the position is at the start.
     #[getter]
     fn at_start(&self) -> bool {
         let opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        opened.as_ref().is_some_and(|opened| opened.facts.at_start)
+        opened.as_ref().is_some_and(|opened| opened.info.at_start)
     }
 }
 
@@ -89,7 +89,7 @@ impl<'py> BytesRoom<'py> {
 
 // SAFETY: a bytes object has room for its size and for a NUL behind that, and this one is kept and not shown to anybody.
 // An attempt that overwrites the NUL fails, and the object is not used.
-unsafe impl Room for BytesRoom<'_> {
+unsafe impl BufferProvider for BytesRoom<'_> {
     fn make(&mut self, size: usize) -> Option<NonNull<u8>> {
         // There is but one empty bytes object, and it must not be written to.
         let length = ffi::Py_ssize_t::try_from(size).ok().filter(|length| *length > 0)?;
@@ -202,11 +202,11 @@ fn statvfs_result(py: Python<'_>, limits: &FileSystemLimits) -> PyResult<Py<PyAn
 }
 
 fn file_system(py: Python<'_>, system: &FileSystem) -> PyResult<Py<PyAny>> {
-    let facts = PyDict::new(py);
-    facts.set_item("file_system", &system.name)?;
-    facts.set_item("local", system.local)?;
-    facts.set_item("cached", system.obstacle.is_none())?;
-    facts.set_item("reason", system.obstacle.as_deref())?;
-    facts.set_item("access_times", &system.access_times)?;
-    Ok(facts.into_any().unbind())
+    let info = PyDict::new(py);
+    info.set_item("file_system", &system.name)?;
+    info.set_item("local", system.local)?;
+    info.set_item("cached", system.obstacle.is_none())?;
+    info.set_item("reason", system.obstacle.as_deref())?;
+    info.set_item("access_times", &system.access_times)?;
+    Ok(info.into_any().unbind())
 }

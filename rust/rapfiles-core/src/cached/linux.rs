@@ -9,16 +9,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::access_time::Times;
-use super::known::{KnownFile, KnownFiles};
 use super::mount::{self, Locality};
 use super::mounts::{self, MountNumber, Mounts, Permit};
 use super::overlay::{self, Doubt};
-use super::{Attempt, IoVec, Room};
+use super::recent::{RecentFile, RecentFiles};
+use super::{Attempt, BufferProvider, IoVec};
 use crate::engine::Engine;
 use crate::engine::queue::Lane;
 use crate::engine::runtime;
 use crate::error::{About, Error, Subject};
-use crate::handle::{Facts, OpenedFile};
+use crate::handle::{FileInfo, OpenedFile};
 use crate::operation::Operation;
 use crate::outcome::{FileSystem, Outcome};
 use crate::platform::calls::{self, File, OwnedFd};
@@ -42,13 +42,13 @@ const UNIQUE_MOUNT_NUMBER: u32 = 0x4000;
 #[derive(Debug)]
 pub(crate) struct Cached {
     mounts: Mounts,
-    known: KnownFiles,
+    recent: RecentFiles,
     /// The kernel, or a sandbox, does not have `openat2`.
     absent: AtomicBool,
 }
 
 /// Why there is no answer.
-enum No {
+enum Miss {
     /// The caches do not have it, or it would be too long: a worker shall do it, in this lane.
     HandOff(Lane),
     /// The path is not in the cache: where it leads is not known.
@@ -74,11 +74,16 @@ impl Found {
 
 impl Cached {
     pub(crate) fn new() -> Self {
-        Self { mounts: Mounts::default(), known: KnownFiles::new(), absent: AtomicBool::new(false) }
+        Self { mounts: Mounts::default(), recent: RecentFiles::new(), absent: AtomicBool::new(false) }
     }
 
     /// Answers an operation, if that needs no waiting.
-    pub(crate) fn attempt(&self, engine: &Engine, operation: &Operation, room: &mut dyn Room) -> Attempt {
+    pub(crate) fn attempt(
+        &self,
+        engine: &Engine,
+        operation: &Operation,
+        room: &mut dyn BufferProvider,
+    ) -> Attempt {
         if self.absent.load(Ordering::Relaxed) {
             return Attempt::HandOff(Lane::Unknown);
         }
@@ -99,12 +104,12 @@ impl Cached {
             Operation::SameFile { path, other } => self.same_file(engine, path, other),
             Operation::Open { path, flags, .. } if only_reads(*flags) => self.open(engine, path, *flags),
             Operation::IsJunction { .. } => Ok((Ok(Outcome::Flag(false)), runtime::now())),
-            _ => Err(No::NotCached),
+            _ => Err(Miss::NotCached),
         };
         match answer {
             Ok((answer, now)) => Attempt::Answered(answer, now),
-            Err(No::HandOff(lane)) => Attempt::HandOff(lane),
-            Err(No::NotCached) => Attempt::HandOff(match operation.path() {
+            Err(Miss::HandOff(lane)) => Attempt::HandOff(lane),
+            Err(Miss::NotCached) => Attempt::HandOff(match operation.path() {
                 Some(path) if operation.changes_directory() => self.lane_of_directory(path),
                 Some(path) => self.lane_of(path),
                 None => Lane::Unknown,
@@ -114,17 +119,19 @@ impl Cached {
 
     /// The lane of the directory that an entry is in. Of many entries of one, only the first has to be looked for.
     fn lane_of_directory(&self, entry: &NativePath) -> Lane {
-        let Some(place) = self.known.place_of_directory(entry.to_bytes()) else { return self.lane_of(entry) };
+        let Some(place) = self.recent.place_of_directory(entry.to_bytes()) else {
+            return self.lane_of(entry);
+        };
         let now = runtime::now();
-        if let Some(directory) = self.known.directory(place, now) {
+        if let Some(directory) = self.recent.directory(place, now) {
             return Lane::Mount(directory.device);
         }
         if let Some(directory) = parent(entry)
             && let Ok(Ok(found)) = self.find(&directory, true)
             && let lane @ Lane::Mount(device) = found.lane()
         {
-            let known = KnownFile { device, inode: found.metadata.inode, mount: found.mount };
-            self.known.insert(place, known, now);
+            let known = RecentFile { device, inode: found.metadata.inode, mount: found.mount };
+            self.recent.insert(place, known, now);
             return lane;
         }
         self.lane_of(entry)
@@ -149,7 +156,7 @@ impl Cached {
     }
 
     /// Looks a path up in the cache. A definite answer of the kernel that there is none is an answer, too.
-    fn find(&self, path: &NativePath, follow: bool) -> Result<Result<Found, Error>, No> {
+    fn find(&self, path: &NativePath, follow: bool) -> Result<Result<Found, Error>, Miss> {
         // With O_PATH, because opening a FIFO or a device has side effects.
         let flags = libc::O_PATH | if follow { 0 } else { libc::O_NOFOLLOW };
         let fd = match open_cached(path.as_c_str(), flags) {
@@ -162,17 +169,17 @@ impl Cached {
                 if matches!(code, libc::ENOSYS | libc::EINVAL | libc::EPERM | libc::E2BIG) {
                     self.absent.store(true, Ordering::Relaxed);
                 }
-                return Err(No::NotCached);
+                return Err(Miss::NotCached);
             }
         };
         match statx(fd.as_fd()) {
             Some((metadata, mount)) => Ok(Ok(Found { fd, metadata, mount })),
-            None => Err(No::NotCached),
+            None => Err(Miss::NotCached),
         }
     }
 
     /// What was found is for a worker; it may want to look at it for the sake of its mount.
-    fn refused(&self, engine: &Engine, found: Found, now: Instant) -> No {
+    fn refused(&self, engine: &Engine, found: Found, now: Instant) -> Miss {
         let lane = found.lane();
         let Found { fd, metadata, mount } = found;
         if metadata.is_regular_file() && self.mounts.wants_examination(mount, now) {
@@ -180,7 +187,7 @@ impl Cached {
                 let _ = overlay::examine(fd.as_fd(), mount);
             });
         }
-        No::HandOff(lane)
+        Miss::HandOff(lane)
     }
 
     fn stat(&self, engine: &Engine, path: &NativePath, follow: bool) -> Answer<Metadata> {
@@ -199,25 +206,30 @@ impl Cached {
 
     fn same_file(&self, engine: &Engine, path: &NativePath, other: &NativePath) -> Answer<Outcome> {
         // An error names one of two paths; a worker tells which.
-        let (Ok(first), _) = self.stat(engine, path, true)? else { return Err(No::NotCached) };
-        let (Ok(second), now) = self.stat(engine, other, true)? else { return Err(No::NotCached) };
+        let (Ok(first), _) = self.stat(engine, path, true)? else { return Err(Miss::NotCached) };
+        let (Ok(second), now) = self.stat(engine, other, true)? else { return Err(Miss::NotCached) };
         Ok((Ok(Outcome::Flag(first.is_same_file(&second))), now))
     }
 
-    fn read(&self, engine: &Engine, path: &NativePath, mut room: Option<&mut dyn Room>) -> Answer<Outcome> {
+    fn read(
+        &self,
+        engine: &Engine,
+        path: &NativePath,
+        mut room: Option<&mut dyn BufferProvider>,
+    ) -> Answer<Outcome> {
         let began = runtime::now();
-        let place = self.known.place(path.to_bytes());
+        let place = self.recent.place(path.to_bytes());
         if let Some(place) = place
-            && let Some(known) = self.known.get(place, began)
+            && let Some(known) = self.recent.get(place, began)
             && let Some(permit) = self.mounts.permit(known.mount, began)
         {
-            let room = room.as_mut().map(|room| &mut **room as &mut dyn Room);
-            let content = read_known(engine, path, known, &permit, room);
+            let room = room.as_mut().map(|room| &mut **room as &mut dyn BufferProvider);
+            let content = read_recent(engine, path, known, &permit, room);
             let now = self.mounts.ended(permit);
             match content {
                 Ok(content) => return Ok((Ok(content), now)),
-                Err(Unread::AccessTime) => return Err(No::HandOff(Lane::Mount(known.device))),
-                Err(Unread::Unknown) => self.known.forget(place),
+                Err(NotRead::AccessTime) => return Err(Miss::HandOff(Lane::Mount(known.device))),
+                Err(NotRead::Unknown) => self.recent.forget(place),
             }
         }
         let found = match self.find(path, true)? {
@@ -226,26 +238,26 @@ impl Cached {
         };
         let Metadata { device, inode, size, .. } = found.metadata;
         if !found.metadata.is_regular_file() || (size > LARGEST && room.is_none()) {
-            return Err(No::HandOff(found.lane()));
+            return Err(Miss::HandOff(found.lane()));
         }
         let Some(permit) = self.mounts.permit(found.mount, began) else {
             return Err(self.refused(engine, found, began));
         };
         if permit.is_due(&found.metadata) {
-            return Err(No::HandOff(found.lane()));
+            return Err(Miss::HandOff(found.lane()));
         }
         let (lane, mount) = (found.lane(), found.mount);
-        let known = KnownFile { device, inode, mount };
+        let known = RecentFile { device, inode, mount };
         drop(found);
         let content = if size > LARGEST {
-            read_known(engine, path, known, &permit, room).ok()
+            read_recent(engine, path, known, &permit, room).ok()
         } else {
             open_to_read(path.as_c_str()).and_then(|fd| read_all_now(&fd, size, room))
         };
         let now = self.mounts.ended(permit);
-        let Some(content) = content else { return Err(No::HandOff(lane)) };
+        let Some(content) = content else { return Err(Miss::HandOff(lane)) };
         if let Some(place) = place {
-            self.known.insert(place, known, began);
+            self.recent.insert(place, known, began);
         }
         Ok((Ok(content), now))
     }
@@ -255,16 +267,16 @@ impl Cached {
     /// Opens a regular file for reading.
     fn open(&self, engine: &Engine, path: &NativePath, flags: i32) -> Answer<Outcome> {
         let began = runtime::now();
-        let place = self.known.place(path.to_bytes());
+        let place = self.recent.place(path.to_bytes());
         if let Some(place) = place
-            && let Some(known) = self.known.get(place, began)
+            && let Some(known) = self.recent.get(place, began)
             && let Some(permit) = self.mounts.permit(known.mount, began)
         {
             let opened = open_regular(engine, path.as_c_str(), known, flags, &permit);
             let now = self.mounts.ended(permit);
             match opened {
                 Some(opened) => return Ok((Ok(opened), now)),
-                None => self.known.forget(place),
+                None => self.recent.forget(place),
             }
         }
         let found = match self.find(path, true)? {
@@ -272,9 +284,9 @@ impl Cached {
             Err(error) => return Ok((Err(error), began)),
         };
         let known =
-            KnownFile { device: found.metadata.device, inode: found.metadata.inode, mount: found.mount };
+            RecentFile { device: found.metadata.device, inode: found.metadata.inode, mount: found.mount };
         if !found.metadata.is_regular_file() {
-            return Err(No::HandOff(found.lane()));
+            return Err(Miss::HandOff(found.lane()));
         }
         let Some(permit) = self.mounts.permit(found.mount, began) else {
             return Err(self.refused(engine, found, began));
@@ -283,9 +295,9 @@ impl Cached {
         drop(found);
         let opened = open_regular(engine, path.as_c_str(), known, flags, &permit);
         let now = self.mounts.ended(permit);
-        let Some(opened) = opened else { return Err(No::HandOff(lane)) };
+        let Some(opened) = opened else { return Err(Miss::HandOff(lane)) };
         if let Some(place) = place {
-            self.known.insert(place, known, began);
+            self.recent.insert(place, known, began);
         }
         Ok((Ok(opened), now))
     }
@@ -356,7 +368,7 @@ impl Cached {
 fn open_regular(
     engine: &Engine,
     path: &CStr,
-    known: KnownFile,
+    known: RecentFile,
     flags: i32,
     permit: &Permit,
 ) -> Option<Outcome> {
@@ -366,10 +378,10 @@ fn open_regular(
     if !same || !metadata.is_regular_file() {
         return None;
     }
-    let mut facts = Facts::new(&file, &metadata, Some(known.mount), Some(flags));
-    facts.settled_at = (!permit.is_due(&metadata)).then(|| permit.began());
-    facts.non_blocking = true;
-    Some(Outcome::Opened(Box::new(OpenedFile::new(engine, file, true, facts))))
+    let mut info = FileInfo::new(&file, &metadata, Some(known.mount), Some(flags));
+    info.settled_at = (!permit.is_due(&metadata)).then(|| permit.began());
+    info.non_blocking = true;
+    Some(Outcome::Opened(Box::new(OpenedFile::new(engine, file, true, info))))
 }
 
 /// The metadata of an open file, and its mount where tier 0 may be used on that. Runs in a worker.
@@ -380,18 +392,18 @@ pub(crate) fn look(file: &File) -> io::Result<(Metadata, Option<MountNumber>)> {
 }
 
 /// What the kernel had at hand, and when that was there.
-type Answer<T> = Result<(Result<T, Error>, Instant), No>;
+type Answer<T> = Result<(Result<T, Error>, Instant), Miss>;
 
 /// Decodes the content of a small file, unless that would take too long for the loop.
 fn decoded(
     content: Result<Outcome, Error>,
     codec: Codec,
     newline: Newline,
-) -> Result<Result<Outcome, Error>, No> {
+) -> Result<Result<Outcome, Error>, Miss> {
     let Ok(Outcome::Bytes(content)) = content else { return Ok(content) };
     let plain = || content.is_ascii() && memchr::memchr(b'\r', &content).is_none();
     if content.len() > LARGEST_TEXT && !plain() {
-        return Err(No::NotCached);
+        return Err(Miss::NotCached);
     }
     Ok(Ok(match decode(content, codec, newline) {
         Ok(text) => Outcome::Text(text),
@@ -400,7 +412,7 @@ fn decoded(
 }
 
 /// Why a path that is known was not read.
-enum Unread {
+enum NotRead {
     /// It may lead elsewhere by now, or not all of the file is in the page cache.
     Unknown,
     /// That would update the access time.
@@ -410,22 +422,22 @@ enum Unread {
 /// Reads a path that led to this regular file a moment ago, if it still does.
 ///
 /// A large one is only opened: it is read in slices.
-fn read_known(
+fn read_recent(
     engine: &Engine,
     path: &NativePath,
-    known: KnownFile,
+    known: RecentFile,
     permit: &Permit,
-    room: Option<&mut dyn Room>,
-) -> Result<Outcome, Unread> {
-    let fd = open_to_read(path.as_c_str()).ok_or(Unread::Unknown)?;
+    room: Option<&mut dyn BufferProvider>,
+) -> Result<Outcome, NotRead> {
+    let fd = open_to_read(path.as_c_str()).ok_or(NotRead::Unknown)?;
     // Not through statx: on a local file system nothing has to be synchronised.
-    let metadata = metadata_of_fd(fd.as_raw_fd()).map_err(|_| Unread::Unknown)?;
+    let metadata = metadata_of_fd(fd.as_raw_fd()).map_err(|_| NotRead::Unknown)?;
     let same = metadata.inode == known.inode && metadata.device == known.device;
     if !same || !metadata.is_regular_file() {
-        return Err(Unread::Unknown);
+        return Err(NotRead::Unknown);
     }
     if permit.is_due(&metadata) {
-        return Err(Unread::AccessTime);
+        return Err(NotRead::AccessTime);
     }
     let content = if metadata.size > LARGEST {
         usize::try_from(metadata.size).ok().filter(|_| room.is_some()).and_then(|size| {
@@ -442,7 +454,7 @@ fn read_known(
     } else {
         read_all_now(&fd, metadata.size, room)
     };
-    content.ok_or(Unread::Unknown)
+    content.ok_or(NotRead::Unknown)
 }
 
 fn open_to_read(path: &CStr) -> Option<OwnedFd> {
@@ -450,7 +462,7 @@ fn open_to_read(path: &CStr) -> Option<OwnedFd> {
 }
 
 /// The whole content of an open file of this size, if all of it is in the page cache.
-fn read_all_now(fd: &OwnedFd, size: u64, room: Option<&mut dyn Room>) -> Option<Outcome> {
+fn read_all_now(fd: &OwnedFd, size: u64, room: Option<&mut dyn BufferProvider>) -> Option<Outcome> {
     let size = size as usize;
     // Asked for one byte more than the file has, this tells whether it has grown.
     // SAFETY: there is room for that many bytes.
@@ -617,7 +629,7 @@ mod tests {
     struct NoRoom;
 
     // SAFETY: makes none.
-    unsafe impl Room for NoRoom {
+    unsafe impl BufferProvider for NoRoom {
         fn make(&mut self, _size: usize) -> Option<std::ptr::NonNull<u8>> {
             None
         }

@@ -2,10 +2,6 @@
 
 #[cfg(target_os = "linux")]
 mod access_time;
-#[cfg(not(target_os = "linux"))]
-mod elsewhere;
-#[cfg(target_os = "linux")]
-mod known;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
@@ -15,16 +11,20 @@ mod mounts;
 #[cfg(target_os = "linux")]
 mod overlay;
 #[cfg(target_os = "linux")]
+mod recent;
+#[cfg(not(target_os = "linux"))]
+mod unsupported;
+#[cfg(target_os = "linux")]
 mod waits;
 
 #[cfg(target_os = "linux")]
 pub(crate) use access_time::{Observation, Times};
-#[cfg(not(target_os = "linux"))]
-pub(crate) use elsewhere::{Cached, MountNumber, Observation, Times, inspect, look};
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{Cached, inspect, look};
 #[cfg(target_os = "linux")]
 pub(crate) use mounts::MountNumber;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use unsupported::{Cached, MountNumber, Observation, Times, inspect, look};
 
 use std::ptr::NonNull;
 use std::time::Instant;
@@ -47,7 +47,7 @@ pub struct IoVec {
 ///
 /// # Safety
 /// What `make` returns must be valid for writes of `size` bytes and of one more until the attempt has ended.
-pub unsafe trait Room {
+pub unsafe trait BufferProvider {
     /// Makes room for so many bytes and one more; `None` where the content is better brought in a vector.
     fn make(&mut self, size: usize) -> Option<NonNull<u8>>;
 }

@@ -48,7 +48,7 @@ pub(crate) struct MountNumber {
 #[derive(Debug, Clone, Copy)]
 struct Mount {
     number: MountNumber,
-    facts: Facts,
+    info: MountInfo,
     known_since: Instant,
     /// Attempts that are still watched, or until when all of them are.
     watched: u32,
@@ -66,7 +66,7 @@ struct Mount {
 
 /// What decides about tier 0 on a mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Facts {
+struct MountInfo {
     local: bool,
     /// Whether that depends on its layers.
     overlay: bool,
@@ -83,13 +83,18 @@ impl Mounts {
         self.permit_if(number, now, || facts_of(number))
     }
 
-    fn permit_if(&self, number: MountNumber, now: Instant, facts: impl FnOnce() -> Facts) -> Option<Permit> {
+    fn permit_if(
+        &self,
+        number: MountNumber,
+        now: Instant,
+        info: impl FnOnce() -> MountInfo,
+    ) -> Option<Permit> {
         let mut mounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mount = match mounts.iter().position(|mount| mount.number == number) {
             Some(index) => {
                 let mount = &mut mounts[index];
                 if now.saturating_duration_since(mount.known_since) > UNCHANGED {
-                    mount.facts = facts();
+                    mount.info = info();
                     mount.known_since = now;
                 }
                 mount
@@ -102,7 +107,7 @@ impl Mounts {
                 }
                 mounts.push(Mount {
                     number,
-                    facts: facts(),
+                    info: info(),
                     known_since: now,
                     watched: 0,
                     watched_until: None,
@@ -116,17 +121,17 @@ impl Mounts {
                 mounts.last_mut()?
             }
         };
-        if mount.facts.overlay && !mount.facts.local {
-            mount.facts.local = overlay::known(number) == Some(true);
+        if mount.info.overlay && !mount.info.local {
+            mount.info.local = overlay::known(number) == Some(true);
         }
-        if !mount.facts.local || mount.rests(now) {
+        if !mount.info.local || mount.rests(now) {
             return None;
         }
         let watched = mount.watched > 0 || mount.watched_until.is_some_and(|until| now < until);
         Some(Permit {
             number,
             began: now,
-            updates: mount.facts.updates,
+            updates: mount.info.updates,
             waits: watched.then(|| Waits::begin(now)),
         })
     }
@@ -161,7 +166,7 @@ impl Mounts {
     /// Whether this is an overlay whose layers somebody should look at; `true` once in a while.
     pub(super) fn wants_examination(&self, number: MountNumber, now: Instant) -> bool {
         let mut mounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mount = mounts.iter_mut().find(|mount| mount.number == number && mount.facts.overlay);
+        let mount = mounts.iter_mut().find(|mount| mount.number == number && mount.info.overlay);
         mount.is_some_and(|mount| {
             let wanted = overlay::known(number).is_none()
                 && mount.examined_at.is_none_or(|at| now.saturating_duration_since(at) > UNCHANGED);
@@ -211,13 +216,13 @@ impl Permit {
 
 /// Whether the mount of this file is known to need neither a network nor another process. Runs in a worker.
 pub(super) fn is_local(file: impl AsFd, number: MountNumber) -> bool {
-    let Facts { local, overlay, .. } = facts_of(number);
+    let MountInfo { local, overlay, .. } = facts_of(number);
     local || overlay && overlay::is_local(file, number)
 }
 
-fn facts_of(number: MountNumber) -> Facts {
-    let unknown = Facts { local: false, overlay: false, updates: Updates::Always };
-    mount::describe(number).map_or(unknown, |found| Facts {
+fn facts_of(number: MountNumber) -> MountInfo {
+    let unknown = MountInfo { local: false, overlay: false, updates: Updates::Always };
+    mount::describe(number).map_or(unknown, |found| MountInfo {
         local: match found.locality {
             Locality::Local => true,
             Locality::Overlay => overlay::known(number) == Some(true),
@@ -265,7 +270,7 @@ mod tests {
     use super::*;
 
     const NUMBER: MountNumber = MountNumber { number: 7, unique: true };
-    const LOCAL: Facts = Facts { local: true, overlay: false, updates: Updates::Never };
+    const LOCAL: MountInfo = MountInfo { local: true, overlay: false, updates: Updates::Never };
 
     /// The stalls of so long in this time, on a mount on which every attempt of a worker-free loop would stall.
     fn stalls(time: Duration, stall: Duration) -> Vec<Duration> {
@@ -377,12 +382,12 @@ mod tests {
         let mounts = Mounts::default();
         let start = Instant::now();
         let updates = |at, updates| {
-            mounts.permit_if(NUMBER, at, || Facts { updates, ..LOCAL }).map(|permit| permit.updates)
+            mounts.permit_if(NUMBER, at, || MountInfo { updates, ..LOCAL }).map(|permit| permit.updates)
         };
         assert_eq!(updates(start, Updates::Never), Some(Updates::Never));
         assert_eq!(updates(start + UNCHANGED, Updates::Always), Some(Updates::Never));
         assert_eq!(updates(start + UNCHANGED * 2, Updates::Always), Some(Updates::Always));
-        let gone = || Facts { local: false, ..LOCAL };
+        let gone = || MountInfo { local: false, ..LOCAL };
         assert!(mounts.permit_if(NUMBER, start + UNCHANGED * 4, gone).is_none());
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::cached::{Attempt, Cached, IoVec, MountNumber, Room, Times};
+use crate::cached::{Attempt, BufferProvider, Cached, IoVec, MountNumber, Times};
 use crate::engine::configuration::Configuration;
 use crate::engine::counters::Counters;
 use crate::engine::pool::Pool;
@@ -13,11 +13,12 @@ use crate::engine::queue::{Detached, Job, Lane, Work};
 use crate::engine::runtime;
 use crate::engine::ticket::Ticket;
 use crate::error::Error;
-use crate::handle::{Burials, HandleJob};
+use crate::handle::{BackgroundCloses, HandleJob};
 use crate::operation::Operation;
 use crate::outcome::Outcome;
 use crate::platform::{File, NativePath};
-use crate::verbs::fill::{Fill, TextFill};
+use crate::text::TextFill;
+use crate::verbs::parallel_read::ParallelRead;
 use crate::verbs::slices::{Sliced, Slices};
 
 /// What became of an operation that was put into the engine.
@@ -35,7 +36,7 @@ pub struct Engine {
     cached: Cached,
     pool: Pool,
     /// Files that nobody has closed.
-    pub(crate) burials: Burials,
+    pub(crate) background_closes: BackgroundCloses,
     /// Large files that stay open while their callers make room for them.
     pub(crate) large_files: AtomicUsize,
     process: Process,
@@ -72,7 +73,7 @@ impl Engine {
         Arc::new_cyclic(|engine| Self {
             cached: Cached::new(),
             pool: Pool::new(configuration, engine.clone()),
-            burials: Burials::default(),
+            background_closes: BackgroundCloses::default(),
             large_files: AtomicUsize::new(0),
             process: Process::current(),
         })
@@ -136,7 +137,7 @@ impl Engine {
     pub fn attempt(
         &self,
         operation: &Operation,
-        room: &mut dyn Room,
+        room: &mut dyn BufferProvider,
     ) -> Result<(Result<Outcome, Error>, Instant), Lane> {
         match self.cached.attempt(self, operation, room) {
             Attempt::Answered(outcome, now) => {
@@ -152,8 +153,8 @@ impl Engine {
     pub fn submit(&self, operation: Operation, lane: Lane, ticket: &Arc<Ticket>) -> Answer {
         let kind = operation.kind();
         let job = Job { ticket: Arc::clone(ticket), work: Work::Operation(operation) };
-        let reception = self.pool.submit(lane, job);
-        if self.pool.look(reception, kind, ticket)
+        let submitted = self.pool.submit(lane, job);
+        if self.pool.look(submitted, kind, ticket)
             && let Some(outcome) = ticket.take()
         {
             return Answer::Ready(outcome);
@@ -165,23 +166,23 @@ impl Engine {
     /// of whoever waits is done: the job's own, or another one for what empties the buffer for writing.
     pub fn submit_for_handle(&self, job: HandleJob, own: &Arc<Ticket>, waiting: Option<&Arc<Ticket>>) {
         let (kind, lane, prompt) = (job.kind(), job.lane(), job.is_prompt());
-        let reception = self.pool.submit(lane, Job { ticket: Arc::clone(own), work: Work::Handle(job) });
+        let submitted = self.pool.submit(lane, Job { ticket: Arc::clone(own), work: Work::Handle(job) });
         if let Some(ticket) = waiting.filter(|_| prompt) {
-            self.pool.look(reception, kind, ticket);
+            self.pool.look(submitted, kind, ticket);
         }
     }
 
     /// Has workers fill a buffer from a file that [`Outcome::Large`] brought.
-    pub fn fill(&self, fill: Fill, ticket: &Arc<Ticket>) {
-        let lane = fill.lane();
-        let fill = Arc::new(fill);
-        for _ in 0..fill.plan(self.pool.configuration().usable_cpus) {
-            let work = Work::Fill(Arc::clone(&fill));
+    pub fn read_parallel(&self, read: ParallelRead, ticket: &Arc<Ticket>) {
+        let lane = read.lane();
+        let read = Arc::new(read);
+        for _ in 0..read.plan(self.pool.configuration().usable_cpus) {
+            let work = Work::ParallelRead(Arc::clone(&read));
             self.pool.submit(lane, Job { ticket: Arc::clone(ticket), work });
         }
     }
 
-    /// Has a worker fill a string from decoded text.
+    /// Has a worker lay decoded text out in a string.
     pub fn fill_text(&self, text: TextFill, ticket: &Arc<Ticket>) {
         self.pool.submit(Lane::Unknown, Job { ticket: Arc::clone(ticket), work: Work::FillText(text) });
     }
@@ -201,7 +202,7 @@ impl Engine {
     /// Waits until all that was left unclosed has been closed, at most for so long. For the end of the process.
     pub fn finish_closing(&self, most: Duration) {
         self.pool.see_to_detached(self);
-        self.burials.wait(most);
+        self.background_closes.wait(most);
     }
 
     /// For how long a mount still rests, and how often it has made a loop wait.

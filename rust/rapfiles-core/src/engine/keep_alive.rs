@@ -8,7 +8,10 @@
 use std::any::Any;
 use std::fmt;
 use std::ptr;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+
+use super::runtime;
 
 /// With so many bytes given back, a loop is woken to release them, even though nobody waits for anything.
 const WORTH_A_WAKE: usize = 64 << 10;
@@ -121,6 +124,31 @@ pub(crate) fn is_worth_a_wake() -> bool {
     given_back.bytes.load(Ordering::Relaxed) >= WORTH_A_WAKE
         && !given_back.top.load(Ordering::Relaxed).is_null()
 }
+
+/// A buffer of the caller's, of which each byte is written by one worker at most.
+pub(crate) struct Buffer {
+    pub(crate) start: *mut u8,
+    pub(crate) length: usize,
+    /// Given back by whoever is the last to use the buffer, before anybody is told that it is filled.
+    keep_alive: Mutex<Option<KeepAlive>>,
+}
+
+impl Buffer {
+    pub(crate) fn new(start: *mut u8, length: usize, keep_alive: KeepAlive) -> Self {
+        Self { start, length, keep_alive: Mutex::new(Some(keep_alive.of(length))) }
+    }
+
+    /// Nobody is going to use it any more.
+    pub(crate) fn give_back(&self) {
+        drop(runtime::lock(&self.keep_alive).take());
+    }
+}
+
+// SAFETY: the buffer stays where it is for as long as `keep_alive` exists, nobody else looks at it until the
+// operation is done (the contract of `ParallelRead::new` and `TextFill::new`), and workers write to disjoint parts of it.
+unsafe impl Send for Buffer {}
+// SAFETY: as above.
+unsafe impl Sync for Buffer {}
 
 #[cfg(test)]
 mod tests {

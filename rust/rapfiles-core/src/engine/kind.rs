@@ -54,7 +54,7 @@ kinds! {
     Adopt,
     // Of jobs for handles.
     Flush,
-    HandleFill,
+    HandleReadAhead,
     HandleRead,
     HandleReadText,
     HandleWrite,

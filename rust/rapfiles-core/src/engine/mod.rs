@@ -7,7 +7,6 @@ pub(crate) mod counters;
 mod engine;
 pub(crate) mod keep_alive;
 pub(crate) mod kind;
-pub(crate) mod parallel;
 pub(crate) mod pool;
 pub(crate) mod port;
 pub(crate) mod progress;

@@ -54,7 +54,7 @@ const STAND_INS: usize = 4096;
 
 /// Whether a submitted job can be expected to be taken up at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reception {
+pub(crate) enum Submitted {
     /// A lingering worker takes it, and nothing else is under way.
     Immediate,
     Queued,
@@ -169,7 +169,7 @@ impl Pool {
     }
 
     /// Queues a job.
-    pub(crate) fn submit(&self, lane: Lane, job: Job) -> Reception {
+    pub(crate) fn submit(&self, lane: Lane, job: Job) -> Submitted {
         self.totals.submitted.increment();
         self.push(lane, job)
     }
@@ -179,14 +179,14 @@ impl Pool {
         self.push(lane, Job { ticket: Ticket::new(0), work: Work::Detached(work) });
     }
 
-    fn push(&self, lane: Lane, job: Job) -> Reception {
+    fn push(&self, lane: Lane, job: Job) -> Submitted {
         let mut state = self.lock();
         let unwanted = state.queue.push(lane, job);
         self.queued.store(state.queue.len(), Ordering::Release);
-        let mut reception = Reception::Queued;
+        let mut submitted = Submitted::Queued;
         if state.lingering >= state.queue.len() {
             if state.queue.running() == 0 {
-                reception = Reception::Immediate;
+                submitted = Submitted::Immediate;
             }
         } else {
             self.call_for_help(&mut state);
@@ -198,12 +198,12 @@ impl Pool {
             self.totals.cancelled.increment();
             drop(job);
         }
-        reception
+        submitted
     }
 
     /// Looks for the end of a job, where that is likely to come soon: `true` when it has come.
-    pub(crate) fn look(&self, reception: Reception, kind: Kind, ticket: &Ticket) -> bool {
-        let done = reception == Reception::Immediate && self.timing.worth_looking(kind) && look_for(ticket);
+    pub(crate) fn look(&self, submitted: Submitted, kind: Kind, ticket: &Ticket) -> bool {
+        let done = submitted == Submitted::Immediate && self.timing.worth_looking(kind) && look_for(ticket);
         if done {
             self.totals.unsuspended.increment();
         }
@@ -450,14 +450,14 @@ impl Pool {
             Work::Operation(operation) => {
                 let kind = operation.kind();
                 let began = runtime::now();
-                let outcome = self.guard(|| operation.run(engine));
+                let outcome = self.catch(|| operation.run(engine));
                 self.timing.note(kind, runtime::elapsed(began));
                 End::Outcome(outcome)
             }
             Work::Handle(job) => {
                 let kind = job.kind();
                 let began = runtime::now();
-                let left = self.guard(|| {
+                let left = self.catch(|| {
                     job.run(&ticket);
                     Ok(())
                 });
@@ -465,13 +465,13 @@ impl Pool {
                 left.map_or_else(|panic| End::Outcome(Err(panic)), |()| End::Left)
             }
             // Only the last of the workers that fill a buffer has an outcome.
-            Work::Fill(fill) => match self.guard(|| Ok(fill.run(&ticket))) {
+            Work::ParallelRead(read) => match self.catch(|| Ok(read.run(&ticket))) {
                 Ok(outcome) => outcome.map_or(End::Nothing, End::Outcome),
                 Err(panic) => End::Outcome(Err(panic)),
             },
             Work::Detached(Detached(work)) => {
                 // A panic is counted, and nobody is to be told.
-                let _ = self.guard(|| {
+                let _ = self.catch(|| {
                     work();
                     Ok(())
                 });
@@ -481,7 +481,7 @@ impl Pool {
                 steps.run();
                 return;
             }
-            Work::FillText(mut text) => End::Outcome(self.guard(|| {
+            Work::FillText(mut text) => End::Outcome(self.catch(|| {
                 text.run();
                 Ok(Outcome::TextFilled(text))
             })),
@@ -508,7 +508,7 @@ impl Pool {
     }
 
     /// A panic becomes an error of the one operation that it happened in.
-    pub(crate) fn guard<T>(&self, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    pub(crate) fn catch<T>(&self, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
         catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
             self.totals.panics.increment();
             let message = panic

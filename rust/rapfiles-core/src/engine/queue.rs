@@ -14,7 +14,8 @@ use crate::engine::stream::Steps;
 use crate::engine::ticket::Ticket;
 use crate::handle::HandleJob;
 use crate::operation::Operation;
-use crate::verbs::fill::{Fill, TextFill};
+use crate::text::TextFill;
+use crate::verbs::parallel_read::ParallelRead;
 
 /// Jobs that wait for the same thing, normally a mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,7 +33,7 @@ pub enum Lane {
 pub(crate) enum Work {
     Operation(Operation),
     Handle(HandleJob),
-    Fill(Arc<Fill>),
+    ParallelRead(Arc<ParallelRead>),
     FillText(TextFill),
     Steps(Box<dyn Steps>),
     Detached(Detached),

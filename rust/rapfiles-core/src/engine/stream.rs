@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::engine::kind::Kind;
-use crate::engine::pool::Reception;
+use crate::engine::pool::Submitted;
 use crate::engine::progress::Progress;
 use crate::engine::queue::{Detached, Job, Lane, Work};
 use crate::engine::runtime;
@@ -455,7 +455,7 @@ impl<S: Source> Shared<S> {
     }
 
     /// Hands a job to the pool that has been counted.
-    fn submit(self: &Arc<Self>) -> Reception {
+    fn submit(self: &Arc<Self>) -> Submitted {
         let work = Work::Steps(Box::new(StepJob(Some(Arc::clone(self)))));
         self.engine.pool().submit(self.lane, Job { ticket: Arc::clone(&self.ticket), work })
     }
@@ -483,7 +483,7 @@ impl<S: Source> Shared<S> {
 
             let slice = Slice { until: Some(until), ordinal, signals: &self.signals };
             let began = runtime::now();
-            let step = self.engine.pool().guard(|| claimed.part.step(&slice));
+            let step = self.engine.pool().catch(|| claimed.part.step(&slice));
             let ended = runtime::now();
             self.engine.pool().timing.note(self.kind, ended - began);
 
@@ -599,8 +599,8 @@ impl<S: Source> Stream<S> {
             state.jobs += usize::from(submits);
             shared.unlock_on_loop(state);
             if submits {
-                let reception = shared.submit();
-                shared.engine.pool().look(reception, shared.kind, &ticket);
+                let submitted = shared.submit();
+                shared.engine.pool().look(submitted, shared.kind, &ticket);
             }
             if !ticket.is_done() {
                 return Progress::Pending(ticket);

@@ -2,9 +2,8 @@
 
 use std::collections::TryReserveError;
 
-use super::decoder::{Decoder, Form};
 use crate::memory::copied;
-use crate::text::Layout;
+use crate::text::{Decoder, Form, Layout};
 
 /// Lines, one behind the other.
 #[derive(Debug)]

@@ -3,9 +3,9 @@
 
 use std::io;
 
-use super::decoder::{Decoder, Undecoded};
 use super::reader::{Filled, Reader, no_memory};
 use crate::platform::{EventSignal, File};
+use crate::text::{Decoder, Undecoded};
 
 /// Where the bytes come from that are decoded.
 pub(super) trait Supply {

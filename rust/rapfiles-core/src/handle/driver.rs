@@ -10,7 +10,7 @@ use super::handle::Handle;
 use super::job::{HandleJob, Task};
 use super::reply::Reply;
 use super::sink::{Fallible, Made, Sink};
-use super::trace::Salvage;
+use super::trace::Unread;
 use super::turn::{Place, Turn, Wish};
 use crate::engine::keep_alive::release_memory;
 use crate::engine::progress::Progress;
@@ -130,7 +130,7 @@ pub trait FileOperation<S: Sink>: Send + Sync {
     }
 
     /// The operation was cancelled: what it had taken before, to be put back in front of that.
-    fn salvage(&mut self) -> Option<Salvage> {
+    fn unread(&mut self) -> Option<Unread> {
         None
     }
 
@@ -481,7 +481,7 @@ impl<S: Sink> Driver<S> {
             }
             Step::AwaitClose => {
                 let ticket = Ticket::unique();
-                if turn.guard().map_err(|_| Complaint::Forked)?.await_burial(&ticket) {
+                if turn.guard().map_err(|_| Complaint::Forked)?.await_background_close(&ticket) {
                     self.phase = Phase::Waiting(turn, ticket);
                     return Ok(None);
                 }
@@ -529,17 +529,17 @@ impl<S: Sink> Driver<S> {
     pub fn abandon(&mut self, file: &HandleFile<S>) {
         let begun = !matches!(self.phase, Phase::Start | Phase::Over);
         match std::mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Working(turn, ticket) => turn.abandon(Some(&ticket), self.operation.salvage()),
+            Phase::Working(turn, ticket) => turn.abandon(Some(&ticket), self.operation.unread()),
             Phase::WorkingBeside(ticket) => {
                 file.handle.abandon_positional(&ticket, self.operation.writes_at());
             }
             Phase::Waiting(turn, _) | Phase::Yielded(Some(turn)) | Phase::Going(turn) => {
-                turn.abandon(None, self.operation.salvage());
+                turn.abandon(None, self.operation.unread());
             }
             Phase::Start | Phase::Queued(_) | Phase::Yielded(None) | Phase::Over => {}
         }
         if begun && self.operation.closes() {
-            file.handle.orphan();
+            file.handle.close_in_background();
         }
         // What was undone here has let go of the caller's memory.
         release_memory();
@@ -549,7 +549,7 @@ impl<S: Sink> Driver<S> {
     pub fn refuse(&mut self, file: &HandleFile<S>) {
         self.phase = Phase::Over;
         if self.operation.closes() {
-            file.handle.orphan();
+            file.handle.close_in_background();
         }
     }
 }

@@ -4,8 +4,8 @@ use std::io;
 
 use super::reader::{Filled, Reader, no_memory};
 use super::writer::Writer;
-use crate::engine::parallel;
 use crate::platform::{self, File};
+use crate::text::parallel;
 
 /// How many bytes a regular file has from its position on.
 pub(super) fn left_in(file: &File) -> io::Result<usize> {

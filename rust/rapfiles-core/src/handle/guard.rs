@@ -6,16 +6,14 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::decoder::{Decoder, Undecoded};
 use super::decoding::{Decoding, Supplied, Supply, decode_until};
 use super::file_io;
 use super::handle::{Handle, Possession, in_use};
 use super::job::{self, HandleJob};
-use super::line_feed::line_feed_in;
 use super::mark::Mark;
 use super::reader::Reader;
-use super::shared::Shared;
-use super::trace::Salvage;
+use super::shared::{Shared, Unattended};
+use super::trace::Unread;
 use super::turn::{Turn, WANTED};
 use super::writer::{Waiter, Writer};
 use crate::cached::IoVec;
@@ -25,6 +23,8 @@ use crate::memory::copied;
 use crate::outcome::Outcome;
 use crate::platform::{self, File};
 use crate::text::Text;
+use crate::text::line_feed::line_feed_in;
+use crate::text::{Decoder, Undecoded};
 use crate::verbs::slices::{Sliced, Slices};
 use crate::verbs::write::Data;
 
@@ -131,31 +131,31 @@ impl<'a> Guard<'a> {
     }
 
     /// Whether the file is being closed in the background, or going to be.
-    pub fn is_being_buried(&self) -> bool {
+    pub fn is_closing_in_background(&self) -> bool {
         if !self.is_closed() {
             return false;
         }
         let shared = self.handle.shared();
-        shared.orphaned && !shared.buried
+        matches!(shared.unattended, Unattended::Due | Unattended::Closing)
     }
 
     /// The ticket is finished when the file has been closed in the background; `false` when it is. That does not wait for
     /// this turn.
-    pub fn await_burial(&mut self, ticket: &Arc<Ticket>) -> bool {
+    pub fn await_background_close(&mut self, ticket: &Arc<Ticket>) -> bool {
         let handle = self.handle;
         let mut shared = handle.shared();
-        if !shared.orphaned || shared.buried {
+        if !matches!(shared.unattended, Unattended::Due | Unattended::Closing) {
             return false;
         }
-        shared.mourned = true;
-        shared.mourners.push(Arc::clone(ticket));
+        shared.turn_waits_for_close = true;
+        shared.close_waiters.push(Arc::clone(ticket));
         self.own_mut().file = None;
         handle.turn.store(WANTED, Ordering::Relaxed);
         // SAFETY: this is the turn.
-        let burial = unsafe { handle.bury_in_turn(&mut shared) };
+        let effects = unsafe { handle.close_in_background_in_turn(&mut shared) };
         drop(shared);
-        if let Some(burial) = burial {
-            burial.happen();
+        if let Some(effects) = effects {
+            effects.run();
         }
         true
     }
@@ -197,17 +197,17 @@ impl<'a> Guard<'a> {
     }
 
     /// Puts back what a cancelled operation had taken.
-    pub fn restore(&mut self, salvage: Salvage) {
+    pub fn restore(&mut self, unread: Unread) {
         let own = self.own_mut();
-        match (salvage, &mut own.decoder) {
-            (Salvage::Text(text), Some(decoder)) => decoder.put_back(text),
-            (Salvage::Bytes(bytes) | Salvage::Text(bytes), _) => self.put_back(&bytes),
-            (Salvage::Since(mark), Some(decoder)) => {
+        match (unread, &mut own.decoder) {
+            (Unread::Text(text), Some(decoder)) => decoder.put_back(text),
+            (Unread::Bytes(bytes) | Unread::Text(bytes), _) => self.put_back(&bytes),
+            (Unread::Since(mark), Some(decoder)) => {
                 if let Some(file) = &own.file {
                     mark.go_back(file, &mut own.reader, decoder, 0);
                 }
             }
-            (Salvage::Since(_), None) => {}
+            (Unread::Since(_), None) => {}
         }
     }
 
@@ -219,7 +219,7 @@ impl<'a> Guard<'a> {
     /// Where a text file is, to go back there; `None` where that is not possible.
     pub fn mark(&self) -> Option<Mark> {
         let Possession { file: Some(file), reader, decoder: Some(decoder) } = self.own() else { return None };
-        Mark::set(file, reader, decoder, self.handle.facts.regular)
+        Mark::set(file, reader, decoder, self.handle.info.regular)
     }
 
     /// The buffer is used up, and what comes behind has been read past it.
@@ -266,7 +266,7 @@ impl<'a> Guard<'a> {
             self.consume(have);
             return (have, Fetched::Enough);
         }
-        if length - have > MOST_NOW || self.handle.facts.mount.is_none() {
+        if length - have > MOST_NOW || self.handle.info.mount.is_none() {
             return (0, Fetched::Missing);
         }
         let handle = self.handle;
@@ -278,7 +278,7 @@ impl<'a> Guard<'a> {
             let rest = length - have;
             reader.clear();
             // Nor at first, where it is all of a small file.
-            let whole = !reader.begin() && handle.facts.size <= rest as u64;
+            let whole = !reader.begin() && handle.info.size <= rest as u64;
             let ahead = if rest < NO_READING_AHEAD && !whole { reader.room(1, MOST_NOW).ok() } else { None };
             // SAFETY: the caller's promise.
             let wanted = IoVec { start: unsafe { start.add(have) }, length: rest };
@@ -321,7 +321,7 @@ impl<'a> Guard<'a> {
 
     /// How much the file has behind what is available, if that can be told without waiting.
     pub fn left(&self) -> Option<usize> {
-        self.handle.facts.mount?;
+        self.handle.info.mount?;
         file_io::left_in(self.own().file.as_ref()?).ok()
     }
 
@@ -337,7 +337,7 @@ impl<'a> Guard<'a> {
     /// # Safety
     /// That of [`Slices::advance`].
     pub unsafe fn read_slices(&mut self, slices: &mut Slices, start: *mut u8) -> Sliced {
-        let (Some(mount), Some(file)) = (self.handle.facts.mount, self.own().file.as_ref()) else {
+        let (Some(mount), Some(file)) = (self.handle.info.mount, self.own().file.as_ref()) else {
             return Sliced::Missing;
         };
         // SAFETY: the caller's promise.
@@ -383,7 +383,7 @@ impl<'a> Guard<'a> {
 
     /// Moves the file's position back to where the user is, if that needs no waiting.
     pub fn rewind(&mut self) {
-        let written = self.handle.facts.mount.is_some() && self.is_written();
+        let written = self.handle.info.mount.is_some() && self.is_written();
         let Possession { file: Some(file), reader, .. } = self.own_mut() else { return };
         if written && reader.len() > 0 {
             // Where it fails, the position is as good as before.
@@ -518,7 +518,7 @@ impl<'a> Guard<'a> {
     /// # Errors
     /// Those of `lseek(2)`.
     pub fn position(&mut self) -> Option<Result<u64, Error>> {
-        self.handle.facts.mount?;
+        self.handle.info.mount?;
         let Possession { file: Some(file), reader, .. } = self.own() else { return None };
         let (unwritten, rewind) = if self.handle.is_settled() {
             (0, 0)
@@ -538,7 +538,7 @@ impl<'a> Guard<'a> {
     /// # Errors
     /// Those of `lseek(2)`.
     pub fn seek(&mut self, offset: i64, whence: i32) -> Option<Result<u64, Error>> {
-        if self.handle.facts.mount.is_none() || whence > platform::FROM_END || !self.is_written() {
+        if self.handle.info.mount.is_none() || whence > platform::FROM_END || !self.is_written() {
             return None;
         }
         let Possession { file: Some(file), reader, .. } = self.own_mut() else { return None };
@@ -555,10 +555,10 @@ impl<'a> Guard<'a> {
         }
         let Some(open) = &self.own().file else { return true };
         if close {
-            let local = self.handle.facts.mount.is_some_and(|mount| self.handle.engine().permits(mount));
+            let local = self.handle.info.mount.is_some_and(|mount| self.handle.engine().permits(mount));
             // The last descriptor of a file without a name gives its blocks back.
             let named = || platform::metadata_of(open).is_ok_and(|metadata| metadata.links > 0);
-            if !local || !self.handle.facts.only_read || !named() {
+            if !local || !self.handle.info.only_read || !named() {
                 return false;
             }
         }
@@ -582,7 +582,7 @@ impl<'a> Guard<'a> {
     ///
     /// # Errors
     /// `None` while a worker uses the file; else what writing or moving the position failed with.
-    pub fn give_up(&mut self) -> Option<Result<i32, Error>> {
+    pub fn into_descriptor(&mut self) -> Option<Result<i32, Error>> {
         if self.is_writing() || self.has_positional() {
             return None;
         }
@@ -628,7 +628,7 @@ fn fetch(handle: &Handle, file: Option<&File>, reader: &mut Reader, at_least: us
         if have >= at_least {
             return Fetched::Enough;
         }
-        if at_least - have > MOST_NOW || handle.facts.mount.is_none() {
+        if at_least - have > MOST_NOW || handle.info.mount.is_none() {
             return Fetched::Missing;
         }
         let Some(file) = file else { return Fetched::Missing };
@@ -654,7 +654,7 @@ struct AtHand<'a> {
 impl Supply for AtHand<'_> {
     fn fill(&mut self, reader: &mut Reader, at_least: usize) -> io::Result<Supplied> {
         if !std::mem::take(&mut self.all) {
-            let at_least = if self.handle.facts.regular { at_least } else { 1 };
+            let at_least = if self.handle.info.regular { at_least } else { 1 };
             if fetch(self.handle, self.file, reader, at_least) == Fetched::Missing {
                 return Ok(Supplied::Missing(at_least));
             }
@@ -669,5 +669,5 @@ impl Supply for AtHand<'_> {
 /// The rooms must be valid for writes.
 pub(super) unsafe fn read_now(handle: &Handle, file: &File, rooms: &[IoVec], offset: i64) -> Option<usize> {
     // SAFETY: the caller's promise.
-    unsafe { handle.engine().read_now(file, handle.facts.mount?, &handle.times, rooms, offset) }
+    unsafe { handle.engine().read_now(file, handle.info.mount?, &handle.times, rooms, offset) }
 }

@@ -11,15 +11,14 @@ use std::io;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, TryLockError};
 
-use super::burial::Burial;
-use super::decoder::Decoder;
-use super::facts::Facts;
+use super::background_close::BackgroundClose;
+use super::file_info::FileInfo;
 use super::guard::{Guard, read_now};
 use super::job::{HandleJob, Task};
 use super::open::OpenedFile;
 use super::reader::Reader;
 use super::reply::Reply;
-use super::shared::{Known, Locked, Shared};
+use super::shared::{Known, Locked, Shared, Unattended};
 use super::trace::Trace;
 use super::turn::FREE;
 use super::writer::Writer;
@@ -30,7 +29,7 @@ use crate::engine::{Engine, Process};
 use crate::error::{Error, Subject};
 use crate::outcome::Outcome;
 use crate::platform::{self, EventSignal, File};
-use crate::text::Text;
+use crate::text::{Decoder, Text};
 
 /// What belongs to whoever has the turn, and while a worker has a task of theirs, to that.
 pub(super) struct Possession {
@@ -58,7 +57,7 @@ impl Possession {
 /// An open file with its buffers.
 pub struct Handle {
     /// What is known of the file.
-    pub facts: Facts,
+    pub info: FileInfo,
     /// What is known of its times.
     pub(super) times: Times,
     /// Whether the descriptor is closed with the file.
@@ -81,15 +80,15 @@ unsafe impl Sync for Handle {}
 
 /// What has to be done when the lock has been let go of.
 #[must_use]
-pub(super) enum Aftermath {
-    Begin(Burial),
+pub(super) enum Effects {
+    Begin(BackgroundClose),
     Wake(Vec<Arc<Ticket>>),
 }
 
-impl Aftermath {
-    pub(super) fn happen(self) {
+impl Effects {
+    pub(super) fn run(self) {
         match self {
-            Self::Begin(burial) => burial.begin(),
+            Self::Begin(close) => close.begin(),
             Self::Wake(tickets) => tickets.iter().for_each(|ticket| {
                 ticket.finish(Ok(Outcome::Done));
             }),
@@ -101,7 +100,7 @@ impl Handle {
     /// A handle for a file that has just been opened. `buffer_size`: how much may wait to be written, where somebody
     /// cares.
     pub fn new(opened: OpenedFile, buffer_size: Option<usize>) -> Arc<Self> {
-        let facts = opened.facts;
+        let info = opened.info;
         let engine = Arc::clone(opened.engine());
         let (file, closes_descriptor) = opened.take();
         let file = file.map(Arc::new);
@@ -115,19 +114,16 @@ impl Handle {
             positional: 0,
             positional_waiter: None,
             writer: Writer::new(buffer_size),
-            left: false,
-            orphaned: false,
-            burying: false,
-            buried: false,
-            mourners: Vec::new(),
-            mourned: false,
+            unattended: Unattended::No,
+            close_waiters: Vec::new(),
+            turn_waits_for_close: false,
         };
         Arc::new(Self {
-            facts,
-            times: Times::settled(facts.settled_at),
+            info,
+            times: Times::settled(info.settled_at),
             closes_descriptor,
             // Without one, a reader that waits for another process cannot be interrupted, but everything else works.
-            signal: if facts.regular { None } else { EventSignal::new().ok() },
+            signal: if info.regular { None } else { EventSignal::new().ok() },
             turn: AtomicU8::new(FREE),
             possession: UnsafeCell::new(Possession { file, reader: Reader::default(), decoder: None }),
             shared: Mutex::new(shared),
@@ -184,7 +180,9 @@ impl Handle {
         };
         // Whoever has the turn is not in this process, nor the thread that has a job or closes the file.
         let idle = self.turn.load(Ordering::Relaxed) == FREE && !shared.job && !shared.writer.running;
-        if self.is_inherited() && !(idle && shared.positional == 0 && (!shared.burying || shared.buried)) {
+        if self.is_inherited()
+            && !(idle && shared.positional == 0 && shared.unattended != Unattended::Closing)
+        {
             return Err(in_use());
         }
         // From now on whatever is under way is this process's.
@@ -210,7 +208,7 @@ impl Handle {
 
     /// Whether it has been closed, or is going to be, and nobody has to.
     pub fn is_left(&self) -> bool {
-        self.is_closed() || self.shared().left
+        self.is_closed() || self.shared().unattended != Unattended::No
     }
 
     /// Whether it can be used: not in a forked child, where the parent was using it during the fork.
@@ -236,7 +234,7 @@ impl Handle {
 
     /// The number of the file, with the flags that whoever opened it expects.
     pub(super) fn presentable(&self, file: &File) -> io::Result<i32> {
-        if self.facts.non_blocking {
+        if self.info.non_blocking {
             platform::set_blocking(file)?;
         }
         platform::descriptor(file)
@@ -296,79 +294,89 @@ impl Handle {
 
     /// Nobody is going to close it: that is done in the background, after what is buffered has been written. Whoever has
     /// the turn ends in peace, unless that waits for another process.
-    pub fn orphan(self: &Arc<Self>) {
+    pub fn close_in_background(self: &Arc<Self>) {
         // In a forked child, the buffers are the parent's.
         let Ok(mut shared) = self.try_shared() else { return };
-        if std::mem::replace(&mut shared.left, true) {
+        if shared.unattended != Unattended::No {
             return;
         }
+        shared.unattended = Unattended::Left;
         if let Some(signal) = &self.signal {
-            shared.orphaned = true;
+            shared.unattended = Unattended::Due;
             if shared.job {
                 signal.raise();
             }
         }
         drop(shared);
-        self.want_burial();
+        self.want_background_close();
     }
 
-    /// An orphan's file is taken away to be closed, unless a worker uses it still.
+    /// A file that nobody is going to close is taken away to be closed, unless a worker uses it still.
     ///
     /// # Safety
     /// The caller has the turn.
-    pub(super) unsafe fn bury_in_turn(self: &Arc<Self>, shared: &mut Shared) -> Option<Aftermath> {
-        if !shared.orphaned || shared.writer.running || shared.positional > 0 {
+    pub(super) unsafe fn close_in_background_in_turn(
+        self: &Arc<Self>,
+        shared: &mut Shared,
+    ) -> Option<Effects> {
+        if shared.unattended < Unattended::Due || shared.writer.running || shared.positional > 0 {
             return None;
         }
         // SAFETY: the caller's promise.
         unsafe { self.possession() }.file = None;
-        self.bury(shared)
+        self.begin_background_close(shared)
     }
 
-    fn bury(self: &Arc<Self>, shared: &mut Shared) -> Option<Aftermath> {
-        if shared.buried {
+    fn begin_background_close(self: &Arc<Self>, shared: &mut Shared) -> Option<Effects> {
+        if shared.unattended == Unattended::Closed {
             return None;
         }
         match shared.file.take().and_then(Arc::into_inner) {
             Some(file) => {
-                shared.burying = true;
+                shared.unattended = Unattended::Closing;
                 let writer = std::mem::replace(&mut shared.writer, Writer::new(None));
-                Some(Aftermath::Begin(Burial::new(Arc::clone(self), file, self.closes_descriptor, writer)))
+                Some(Effects::Begin(BackgroundClose::new(
+                    Arc::clone(self),
+                    file,
+                    self.closes_descriptor,
+                    writer,
+                )))
             }
             // Unless that has begun already.
-            None if shared.burying => None,
+            None if shared.unattended == Unattended::Closing => None,
             None => {
-                shared.buried = true;
-                Some(Aftermath::Wake(std::mem::take(&mut shared.mourners)))
+                shared.unattended = Unattended::Closed;
+                Some(Effects::Wake(std::mem::take(&mut shared.close_waiters)))
             }
         }
     }
 
-    /// A worker beside whoever has the turn has ended, which an orphan may have waited for.
+    /// A worker beside whoever has the turn has ended, which closing in the background may have waited for.
     pub(super) fn beside_ended(self: &Arc<Self>, mut shared: Locked<'_>, wake: Option<Arc<Ticket>>) {
-        let free = shared.orphaned && !shared.writer.running && shared.positional == 0;
-        let burial = if free && shared.mourned { self.bury(&mut shared) } else { None };
-        let wanted = free && !shared.mourned && !shared.buried;
+        let free = shared.unattended >= Unattended::Due && !shared.writer.running && shared.positional == 0;
+        let effects =
+            if free && shared.turn_waits_for_close { self.begin_background_close(&mut shared) } else { None };
+        let wanted = free && !shared.turn_waits_for_close && shared.unattended != Unattended::Closed;
         drop(shared);
         if let Some(ticket) = wake {
             ticket.finish(Ok(Outcome::Done));
         }
-        if let Some(burial) = burial {
-            burial.happen();
+        if let Some(effects) = effects {
+            effects.run();
         }
         if wanted {
-            self.want_burial();
+            self.want_background_close();
         }
     }
 
     /// It has been closed in the background.
-    pub(super) fn buried(&self, error: Option<Error>) {
+    pub(super) fn closed_in_background(&self, error: Option<Error>) {
         let mut shared = self.shared();
-        shared.buried = true;
+        shared.unattended = Unattended::Closed;
         shared.writer.error = error;
-        let mourners = std::mem::take(&mut shared.mourners);
+        let close_waiters = std::mem::take(&mut shared.close_waiters);
         drop(shared);
-        Aftermath::Wake(mourners).happen();
+        Effects::Wake(close_waiters).run();
     }
 
     /// A worker's task is over: its reply is left for whoever has the turn, or, where nobody waits for it any more, undone.
@@ -379,7 +387,7 @@ impl Handle {
         if let Some(signal) = &self.signal {
             signal.clear();
         }
-        let Some(salvage) = shared.abandoned.take() else {
+        let Some(unread) = shared.abandoned.take() else {
             shared.ended = Some((trace, reply));
             return;
         };
@@ -389,8 +397,8 @@ impl Handle {
         if let Some(reply) = reply {
             trace.undo(&mut guard, reply);
         }
-        if let Some(salvage) = salvage {
-            guard.restore(salvage);
+        if let Some(unread) = unread {
+            guard.restore(unread);
         }
     }
 
@@ -410,6 +418,6 @@ pub(super) fn in_use() -> Error {
 
 impl fmt::Debug for Handle {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Handle").field("facts", &self.facts).finish_non_exhaustive()
+        formatter.debug_struct("Handle").field("info", &self.info).finish_non_exhaustive()
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::handle::Handle;
+use super::shared::Unattended;
 use super::turn::{FREE, WANTED};
 
 impl Handle {
@@ -27,7 +28,7 @@ impl Handle {
         if shared.positional_waiter.is_some() && shared.positional == 0 {
             return Some("somebody waits for positional operations that are over");
         }
-        if shared.writer.running && shared.buried {
+        if shared.writer.running && shared.unattended == Unattended::Closed {
             return Some("a writer is at work on a file that is closed");
         }
         None

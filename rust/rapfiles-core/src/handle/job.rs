@@ -4,7 +4,6 @@ use std::io;
 use std::sync::Arc;
 
 use super::batch::LineBatch;
-use super::decoder::{Decoder, Undecoded};
 use super::decoding::{Decoding, Waiting, decode_until};
 use super::file_io::{
     fill_room, left_in, position, read_at, read_rest, rewind, seek, truncate, write_all, write_at, write_out,
@@ -20,14 +19,14 @@ use crate::engine::ticket::Ticket;
 use crate::error::{About, Error, Subject};
 use crate::outcome::Outcome;
 use crate::platform::{self, File};
-use crate::verbs::fill::TextFill;
+use crate::text::{Decoder, TextFill, Undecoded};
 use crate::verbs::write::Data;
 
 /// Content up to this size is brought in the handle's buffer; for more, the caller makes room first.
 const BUFFERED: usize = 256 << 10;
 
 /// The caller's memory, to be read into.
-pub struct TaskRoom {
+pub struct TaskBuffer {
     start: *mut u8,
     length: usize,
     _keep_alive: KeepAlive,
@@ -35,9 +34,9 @@ pub struct TaskRoom {
 
 // SAFETY: `_keep_alive` keeps the memory where it is, and nobody else uses it until the task is done (the contract of
 // `new`).
-unsafe impl Send for TaskRoom {}
+unsafe impl Send for TaskBuffer {}
 
-impl TaskRoom {
+impl TaskBuffer {
     /// The `length` bytes at `start`.
     ///
     /// # Safety
@@ -58,23 +57,23 @@ impl TaskRoom {
 pub enum Task {
     /// Reads until so much is available. `once`: no more often than it takes to have anything.
     /// Replies [`Reply::Filled`], true unless the file ended or would have had to be waited for.
-    Fill {
+    ReadAhead {
         /// So many bytes.
         at_least: usize,
         /// Whether one read is enough.
         once: bool,
     },
-    /// As `Fill` where there is no more than the buffer should hold; else replies [`Reply::Count`]: how many bytes are
+    /// As `ReadAhead` where there is no more than the buffer should hold; else replies [`Reply::Count`]: how many bytes are
     /// left of the file, but no more than `size`.
     Measure {
         /// How many bytes are wanted.
         size: usize,
     },
-    /// Reads behind the `have` bytes that are in the room already. Replies [`Reply::Room`], where `length` includes
+    /// Reads behind the `have` bytes that are in the room already. Replies [`Reply::Filled`], where `length` includes
     /// them. `to_end`: what the file has beyond the room comes in the tail.
     FillRoom {
         /// Where to.
-        room: TaskRoom,
+        room: TaskBuffer,
         /// So much is there already.
         have: usize,
         /// Whether everything is wanted.
@@ -83,7 +82,7 @@ pub enum Task {
     /// Reads once, past the buffer. Replies [`Reply::Count`] or [`Reply::WouldBlock`].
     ReadOnce {
         /// Where to.
-        room: TaskRoom,
+        room: TaskBuffer,
     },
     /// Decodes natively until so many characters are there, or the file ends. Replies [`Reply::Text`] or
     /// [`Reply::Undecodable`].
@@ -183,7 +182,7 @@ impl HandleJob {
     pub(crate) fn kind(&self) -> Kind {
         let (Role::Turn(task) | Role::Positional(task)) = &self.role else { return Kind::Flush };
         match task {
-            Some(Task::Fill { .. } | Task::Measure { .. }) => Kind::HandleFill,
+            Some(Task::ReadAhead { .. } | Task::Measure { .. }) => Kind::HandleReadAhead,
             Some(Task::FillRoom { .. } | Task::ReadOnce { .. } | Task::ReadAt { .. }) => Kind::HandleRead,
             Some(Task::ReadText { .. } | Task::FindLine | Task::ReadLines | Task::LayOut(_)) => {
                 Kind::HandleReadText
@@ -198,11 +197,11 @@ impl HandleJob {
 
     /// Whether the caller may look for the answer a few microseconds before it suspends.
     pub(crate) fn is_prompt(&self) -> bool {
-        self.handle.facts.regular
+        self.handle.info.regular
     }
 
     pub(crate) fn lane(&self) -> crate::engine::queue::Lane {
-        self.handle.facts.lane
+        self.handle.info.lane
     }
 
     /// Runs in a worker. The reply is left with the turn, or in the ticket where there is none; the owner of the ticket is
@@ -252,11 +251,11 @@ impl HandleJob {
         }
         let signal = handle.signal.as_ref();
         match task {
-            Task::Fill { at_least, once } => {
+            Task::ReadAhead { at_least, once } => {
                 reader.fill(file, at_least, once, signal).map(reply_of).about(Subject::Nothing)
             }
             Task::Measure { size } => {
-                let regular = handle.facts.regular;
+                let regular = handle.info.regular;
                 let left = if regular { left_in(file).about(Subject::Nothing)? } else { 0 };
                 let wanted = size.min(reader.len().saturating_add(left));
                 if regular && wanted > BUFFERED {
@@ -267,7 +266,7 @@ impl HandleJob {
             Task::FillRoom { room, have, to_end } => {
                 let (room, _) = self.trace.room.insert((room, have));
                 match fill_room(file, room.bytes(), have, to_end) {
-                    Ok((length, tail)) => Ok(Reply::Room { length, tail }),
+                    Ok((length, tail)) => Ok(Reply::ReadInto { length, tail }),
                     Err((length, error)) => {
                         let kept = reader.append(&[&room.bytes()[have..length]], Some(file));
                         kept.about(Subject::Nothing)?;

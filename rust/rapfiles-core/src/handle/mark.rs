@@ -3,9 +3,9 @@
 //! Decoded text cannot just be put in front of what comes next: where line ends were translated, it has fewer bytes than
 //! what it was made of, and nobody could tell any more where in the file it is.
 
-use super::decoder::Decoder;
 use super::reader::Reader;
 use crate::platform::{self, File};
+use crate::text::Decoder;
 
 /// Where a text file was.
 #[derive(Debug)]

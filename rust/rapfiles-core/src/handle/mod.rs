@@ -1,14 +1,13 @@
 //! Handles: open files with a buffer for reading, one for writing, and text on top.
 
 mod ahead;
+mod background_close;
 mod batch;
-mod burial;
 mod complaint;
-mod decoder;
 mod decoding;
 mod driver;
-mod facts;
 mod file;
+mod file_info;
 mod file_io;
 mod guard;
 #[allow(clippy::module_inception, reason = "the noun of the folder")]
@@ -17,7 +16,6 @@ mod handle;
 mod invariants;
 mod job;
 mod limits;
-mod line_feed;
 mod mark;
 mod open;
 pub mod ops;
@@ -31,22 +29,21 @@ mod turn;
 mod writer;
 
 pub use ahead::Ahead;
+pub(crate) use background_close::BackgroundCloses;
 pub use batch::LineBatch;
-pub(crate) use burial::Burials;
 pub use complaint::{Complaint, Failure};
-pub use decoder::{Decoder, Form, LineEnds, Position, Undecoded};
 pub use driver::{Driver, FileOperation, FileProgress, Step, begin_briefly};
-pub use facts::Facts;
 pub use file::HandleFile;
+pub use file_info::FileInfo;
 pub use guard::{Fetched, Guard, MOST_NOW, Until, Written};
 pub use handle::Handle;
-pub use job::{HandleJob, Task, TaskRoom};
+pub use job::{HandleJob, Task, TaskBuffer};
 pub use mark::Mark;
 pub use open::{Adoption, OpenedFile};
 pub use reply::Reply;
 pub use sink::{Fallible, Made, Sink, Source, Target, Unmade};
 pub use text::{Characters, Decoded, ForeignCodec, Snapshot, TextSettings, TextState, TextTarget};
-pub use trace::Salvage;
+pub use trace::Unread;
 pub use turn::{Place, Turn, Wish};
 
 pub(crate) use open::open;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::facts::Facts;
+use super::file_info::FileInfo;
 use crate::cached;
 use crate::engine::Engine;
 use crate::error::{About, Error, Subject};
@@ -17,12 +17,12 @@ pub struct OpenedFile {
     /// Whether the descriptor is to be closed with the file.
     close: bool,
     /// What is known of it.
-    pub facts: Facts,
+    pub info: FileInfo,
 }
 
 impl OpenedFile {
-    pub(crate) fn new(engine: &Engine, file: File, close: bool, facts: Facts) -> Self {
-        Self { engine: engine.share(), file: Some(file), close, facts }
+    pub(crate) fn new(engine: &Engine, file: File, close: bool, info: FileInfo) -> Self {
+        Self { engine: engine.share(), file: Some(file), close, info }
     }
 
     /// The engine that it was opened in.
@@ -32,9 +32,9 @@ impl OpenedFile {
 
     /// Moves the position to the end, as io.open does for appending. Where that fails, writes go there all the same.
     fn move_to_end(&mut self) {
-        if let Some(file) = self.file.as_ref().filter(|_| self.facts.seekable) {
+        if let Some(file) = self.file.as_ref().filter(|_| self.info.seekable) {
             let end = platform::seek(file, 0, platform::FROM_END);
-            self.facts.at_start = end.is_ok_and(|end| end == 0);
+            self.info.at_start = end.is_ok_and(|end| end == 0);
         }
     }
 
@@ -114,12 +114,12 @@ impl Drop for Adoption {
 fn examine(engine: &Engine, file: File, close: bool, flags: Option<i32>) -> Result<Outcome, Error> {
     // What cannot be looked at, such as a file that was removed on some server, may still be read.
     let (metadata, mount) = cached::look(&file).unwrap_or_default();
-    let facts = Facts::new(&file, &metadata, mount, flags);
-    let mut opened = OpenedFile::new(engine, file, close, facts);
+    let info = FileInfo::new(&file, &metadata, mount, flags);
+    let mut opened = OpenedFile::new(engine, file, close, info);
     if metadata.is_directory() {
         return Err(Error::Os { code: platform::IS_A_DIRECTORY, subject: Subject::Path });
     }
-    if facts.append {
+    if info.append {
         opened.move_to_end();
     }
     Ok(Outcome::Opened(Box::new(opened)))

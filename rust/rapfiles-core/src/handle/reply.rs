@@ -2,8 +2,7 @@
 
 use super::batch::LineBatch;
 use crate::outcome::Outcome;
-use crate::text::Text;
-use crate::verbs::fill::TextFill;
+use crate::text::{Text, TextFill};
 use crate::verbs::metadata::Metadata;
 
 /// What a [`Task`](super::Task) has come to.
@@ -18,7 +17,7 @@ pub enum Reply {
     /// How many bytes, or at which of them.
     Count(u64),
     /// The caller's memory has been read into.
-    Room {
+    ReadInto {
         /// Valid bytes in it.
         length: usize,
         /// What the file has beyond it, where that was asked for.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard};
 
 use super::reply::Reply;
-use super::trace::{Salvage, Trace};
+use super::trace::{Trace, Unread};
 use super::writer::Writer;
 use crate::engine::ticket::Ticket;
 use crate::error::Error;
@@ -27,23 +27,32 @@ pub(super) struct Shared {
     /// it was never begun.
     pub(super) ended: Option<(Trace, Option<Result<Reply, Error>>)>,
     /// Whoever has the turn has gone, and this is to be put back: the worker passes it on when the job ends.
-    pub(super) abandoned: Option<Option<Salvage>>,
+    pub(super) abandoned: Option<Option<Unread>>,
     /// Positional operations under way, and who waits for their end.
     pub(super) positional: usize,
     pub(super) positional_waiter: Option<Arc<Ticket>>,
     pub(super) writer: Writer,
-    /// Nobody is going to close it.
-    pub(super) left: bool,
-    /// So it counts as closed, and is closed as soon as no worker uses it. Not before whoever had the turn then has ended,
-    /// who would be told that a file is closed in which something has just been done.
-    pub(super) orphaned: bool,
-    /// That has begun.
-    pub(super) burying: bool,
-    /// That has been done, and who waits for it.
-    pub(super) buried: bool,
-    pub(super) mourners: Vec<Arc<Ticket>>,
+    /// How far it has come with a file that nobody is going to close, and who waits for the end of that.
+    pub(super) unattended: Unattended,
+    pub(super) close_waiters: Vec<Arc<Ticket>>,
     /// Whoever has the turn waits for that, and does not use the file.
-    pub(super) mourned: bool,
+    pub(super) turn_waits_for_close: bool,
+}
+
+/// How far it has come with a file that nobody is going to close. It only ever goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Unattended {
+    /// Somebody is going to close it, or has done so.
+    No,
+    /// Nobody is going to close it any more. Whoever has the turn still ends first, who would else be told that a file is
+    /// closed in which something has just been done.
+    Left,
+    /// It counts as closed, and is closed as soon as no worker uses it.
+    Due,
+    /// It is being closed in the background.
+    Closing,
+    /// It is closed.
+    Closed,
 }
 
 /// What is known without the lock.
@@ -78,8 +87,9 @@ impl DerefMut for Locked<'_> {
 
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
-        let Shared { file, orphaned, closing, writer, .. } = &*self.shared;
-        self.known.closed.store(file.is_none() || *orphaned || *closing, Ordering::Release);
+        let Shared { file, unattended, closing, writer, .. } = &*self.shared;
+        let due = *unattended >= Unattended::Due;
+        self.known.closed.store(file.is_none() || due || *closing, Ordering::Release);
         self.known.unsettled.store(!writer.is_done() || writer.error.is_some(), Ordering::Release);
     }
 }

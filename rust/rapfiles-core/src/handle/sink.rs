@@ -1,11 +1,9 @@
 //! Where results are made: what a caller of operations on handles, such as a Python binding, has to bring along.
 
 use super::complaint::Failure;
-use super::decoder::Form;
 use super::text::{Characters, ForeignCodec};
 use crate::engine::keep_alive::KeepAlive;
-use crate::text::{Layout, Text};
-use crate::verbs::fill::TextFill;
+use crate::text::{Form, Layout, Text, TextFill};
 use crate::verbs::metadata::Metadata;
 use crate::verbs::write::Data;
 

@@ -1,7 +1,7 @@
 //! What a task has done to a file, so that it can be undone where nobody is told of it.
 
 use super::guard::Guard;
-use super::job::TaskRoom;
+use super::job::TaskBuffer;
 use super::mark::Mark;
 use super::reply::Reply;
 use crate::error::Error;
@@ -9,7 +9,7 @@ use crate::memory::copied;
 
 /// What a cancelled operation had taken, to be put back.
 #[derive(Debug)]
-pub enum Salvage {
+pub enum Unread {
     /// Bytes, in front of what can be read.
     Bytes(Vec<u8>),
     /// Decoded text, in front of what the decoder has.
@@ -22,7 +22,7 @@ pub enum Salvage {
 #[derive(Default)]
 pub(super) struct Trace {
     /// The caller's memory that was read into, and how much of it was filled before.
-    pub(super) room: Option<(TaskRoom, usize)>,
+    pub(super) room: Option<(TaskBuffer, usize)>,
     /// From where the position was moved.
     pub(super) moved_from: Option<u64>,
     /// It was to write: where it failed, somebody has to be told.
@@ -38,14 +38,14 @@ impl Trace {
             Ok(Reply::LaidOut(fill)) => guard.give_back(fill.into_text()),
             // Without the memory for it, what was read is lost, unless the file goes back.
             Ok(Reply::Lines(lines)) => {
-                guard.restore(Salvage::Text(copied(lines.rest()).unwrap_or_default()));
+                guard.restore(Unread::Text(copied(lines.rest()).unwrap_or_default()));
             }
             // To be found undecodable once more.
             Ok(Reply::Undecodable(bytes)) => {
                 let known = guard.decoder().map_or(0, |decoder| decoder.undecoded());
                 guard.put_back(&bytes[known.min(bytes.len())..]);
             }
-            Ok(Reply::Room { length, tail }) => {
+            Ok(Reply::ReadInto { length, tail }) => {
                 let room = self.room.as_mut().map(|(room, have)| &room.bytes()[*have..length]);
                 guard.append_all(&[room.unwrap_or_default(), &tail]);
             }

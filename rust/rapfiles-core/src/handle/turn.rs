@@ -12,7 +12,8 @@ use super::guard::Guard;
 use super::handle::{Handle, in_use};
 use super::job::{HandleJob, Task};
 use super::reply::Reply;
-use super::trace::Salvage;
+use super::shared::Unattended;
+use super::trace::Unread;
 use crate::engine::ticket::Ticket;
 use crate::error::Error;
 use crate::outcome::Outcome;
@@ -70,13 +71,13 @@ impl Handle {
     ///
     /// # Safety
     /// While the guard exists, nobody else calls a method of this handle: not another thread, which something keeps from
-    /// it, nor this one. (A worker calls none unless somebody has the turn, or the handle has been orphaned.)
+    /// it, nor this one. (A worker calls none unless somebody has the turn, or nobody is going to close the handle.)
     #[inline]
     pub unsafe fn begin_alone(self: &Arc<Self>) -> Result<Option<Guard<'_>>, Error> {
         if self.is_inherited() {
             self.check_inherited()?;
         }
-        // What is orphaned counts as closed.
+        // What is closed in the background counts as closed before that has begun.
         let free = self.turn.load(Ordering::Acquire) == FREE && !self.is_closed();
         // SAFETY: nobody has the turn, and the caller promises that nobody takes it.
         Ok(free.then(|| unsafe { Guard::new(self, false) }))
@@ -119,14 +120,16 @@ impl Handle {
     #[cold]
     unsafe fn pass_on_slowly(self: &Arc<Self>) {
         let mut shared = self.shared();
-        shared.mourned = false;
-        shared.orphaned |= shared.left;
+        shared.turn_waits_for_close = false;
+        if shared.unattended == Unattended::Left {
+            shared.unattended = Unattended::Due;
+        }
         // SAFETY: the caller's promise.
-        let burial = unsafe { self.bury_in_turn(&mut shared) };
+        let effects = unsafe { self.close_in_background_in_turn(&mut shared) };
         let next = shared.queue.pop_front();
         let state = match &next {
             None => FREE,
-            Some(_) if shared.queue.is_empty() && !shared.orphaned => TAKEN,
+            Some(_) if shared.queue.is_empty() && shared.unattended < Unattended::Due => TAKEN,
             Some(_) => WANTED,
         };
         self.turn.store(state, Ordering::Release);
@@ -134,13 +137,13 @@ impl Handle {
         if let Some(ticket) = next {
             ticket.finish(Ok(Outcome::Done));
         }
-        if let Some(burial) = burial {
-            burial.happen();
+        if let Some(effects) = effects {
+            effects.run();
         }
     }
 
-    /// Has whoever has the turn, or comes by it now, look whether there is an orphan to be buried.
-    pub(super) fn want_burial(self: &Arc<Self>) {
+    /// Has whoever has the turn, or comes by it now, look whether the file is to be closed in the background.
+    pub(super) fn want_background_close(self: &Arc<Self>) {
         let before = {
             let _shared = self.shared();
             self.turn.swap(WANTED, Ordering::Acquire)
@@ -237,12 +240,12 @@ impl Turn {
     }
 
     /// The operation is given up while it waits. What its tasks have done and nobody has been told of is undone,
-    /// `salvage` is put back in front of that, and the turn is passed on. `ticket`: of the task that it waits for.
-    pub fn abandon(mut self, ticket: Option<&Ticket>, salvage: Option<Salvage>) {
-        self.give_up(ticket, salvage);
+    /// `unread` is put back in front of that, and the turn is passed on. `ticket`: of the task that it waits for.
+    pub fn abandon(mut self, ticket: Option<&Ticket>, unread: Option<Unread>) {
+        self.end(ticket, unread);
     }
 
-    fn give_up(&mut self, ticket: Option<&Ticket>, salvage: Option<Salvage>) {
+    fn end(&mut self, ticket: Option<&Ticket>, unread: Option<Unread>) {
         if std::mem::replace(&mut self.over, true) {
             return;
         }
@@ -252,7 +255,7 @@ impl Turn {
         shared.positional_waiter = None;
         // Under this lock a worker that ends either finds that nobody waits, or has left its reply.
         if shared.job {
-            shared.abandoned = Some(salvage);
+            shared.abandoned = Some(unread);
             if let Some(signal) = &handle.signal {
                 signal.raise();
             }
@@ -273,15 +276,15 @@ impl Turn {
                 trace.undo(&mut guard, reply);
             }
         }
-        if let Some(salvage) = salvage {
-            guard.restore(salvage);
+        if let Some(unread) = unread {
+            guard.restore(unread);
         }
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.give_up(None, None);
+        self.end(None, None);
     }
 }
 

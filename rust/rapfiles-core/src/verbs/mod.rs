@@ -3,12 +3,12 @@
 pub(crate) mod access;
 pub(crate) mod directory;
 pub(crate) mod entry;
-pub(crate) mod fill;
 pub(crate) mod home;
 pub(crate) mod link;
 pub(crate) mod listing;
 pub(crate) mod metadata;
 pub(crate) mod ownership;
+pub(crate) mod parallel_read;
 pub(crate) mod read;
 pub(crate) mod remove_tree;
 pub(crate) mod resolve;

@@ -11,8 +11,8 @@ use crate::engine::ticket::Ticket;
 use crate::error::Error;
 use crate::handle::ops;
 use crate::handle::{
-    Complaint, Driver, Failure, Fallible, FileOperation, Guard, HandleFile, Reply, Salvage, Source, Step,
-    Task, Until,
+    Complaint, Driver, Failure, Fallible, FileOperation, Guard, HandleFile, Reply, Source, Step, Task,
+    Unread, Until,
 };
 
 /// What an operation does.
@@ -292,8 +292,8 @@ impl FileOperation<Simulated> for Watched {
         self.inner.meanwhile(scene)
     }
 
-    fn salvage(&mut self) -> Option<Salvage> {
-        self.inner.salvage()
+    fn unread(&mut self) -> Option<Unread> {
+        self.inner.unread()
     }
 
     fn closes(&self) -> bool {

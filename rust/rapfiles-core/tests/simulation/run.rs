@@ -28,7 +28,7 @@ use crate::handle::{Handle, HandleFile};
 use crate::operation::Operation;
 use crate::outcome::Outcome;
 use crate::platform::NativePath;
-use crate::verbs::fill::Fill;
+use crate::verbs::parallel_read::ParallelRead;
 use crate::verbs::slices::{Sliced, Slices};
 use crate::verbs::write::Data;
 
@@ -153,7 +153,7 @@ fn native(path: &str) -> NativePath {
 struct Space<'a>(&'a Context, Option<Arc<Room>>);
 
 // SAFETY: the room is as large as it says, and stays for as long as this.
-unsafe impl crate::cached::Room for Space<'_> {
+unsafe impl crate::cached::BufferProvider for Space<'_> {
     fn make(&mut self, size: usize) -> Option<NonNull<u8>> {
         if self.0.world.chance(128) {
             return None;
@@ -442,7 +442,7 @@ impl Loop {
             Instruction::Abandon { file } => {
                 if let Some(file) = self.file(file) {
                     self.files[file].over = true;
-                    self.files[file].file.handle.orphan();
+                    self.files[file].file.handle.close_in_background();
                 }
             }
             Instruction::Path { path, other, what, length } => self.begin_path(path, other, what, length),
@@ -736,7 +736,8 @@ impl Loop {
                     let ticket = self.ticket();
                     let keep = self.context.keep(&room);
                     // SAFETY: the room is kept alive, and nobody looks at it before it is filled.
-                    self.engine().fill(unsafe { Fill::new(file, room.start(), 0, keep) }, &ticket);
+                    self.engine()
+                        .read_parallel(unsafe { ParallelRead::new(file, room.start(), 0, keep) }, &ticket);
                     operation.room = Some(room);
                     operation.ticket = Some(ticket);
                 }
@@ -905,7 +906,7 @@ impl Loop {
         self.files
             .iter()
             .filter(|file| !file.file.handle.is_closed())
-            .for_each(|file| file.file.handle.orphan());
+            .for_each(|file| file.file.handle.close_in_background());
         world.faults.loop_may_wait.set(true);
         self.engine().finish_closing(Duration::from_secs(60));
         world.sleep(Duration::from_secs(2));

@@ -9,11 +9,11 @@ use super::oracle::Oracle;
 use super::world::World;
 use crate::engine::keep_alive::KeepAlive;
 use crate::handle::{
-    Characters, Decoded, Failure, Fallible, ForeignCodec, Form, Made, Sink, Snapshot, Source, Target,
-    TextTarget, Unmade,
+    Characters, Decoded, Failure, Fallible, ForeignCodec, Made, Sink, Snapshot, Source, Target, TextTarget,
+    Unmade,
 };
-use crate::text::{Layout, Text, TextSource};
-use crate::verbs::fill::TextFill;
+
+use crate::text::{Form, Layout, Text, TextFill, TextSource};
 use crate::verbs::metadata::Metadata;
 use crate::verbs::write::Data;
 

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use rapfiles_core::handle::{
-    self, Characters, Complaint, Decoded, Driver, Failure, Fallible, FileOperation, ForeignCodec, Form,
-    Handle, HandleFile, Made, Sink, Snapshot, TextTarget, Unmade,
+    self, Characters, Complaint, Decoded, Driver, Failure, Fallible, FileOperation, ForeignCodec, Handle,
+    HandleFile, Made, Sink, Snapshot, TextTarget, Unmade,
 };
 use rapfiles_core::{
-    Adoption, Answer, Data, Engine, KeepAlive, Lane, Layout, Metadata, Operation, Outcome, Progress, Text,
-    TextSource, Ticket,
+    Adoption, Answer, Data, Engine, Form, KeepAlive, Lane, Layout, Metadata, Operation, Outcome, Progress,
+    Text, TextSource, Ticket,
 };
 
 /// Memory that operations read into.

@@ -3,9 +3,9 @@
 use pyo3::prelude::*;
 use pyo3::types::string::PyStringData;
 use pyo3::types::{PyBytes, PyInt, PyList, PyString};
-use rapfiles_core::handle::{Failure, Fallible, Form, Made, Sink, Unmade};
+use rapfiles_core::handle::{Failure, Fallible, Made, Sink, Unmade};
 use rapfiles_core::memory::extend;
-use rapfiles_core::{KeepAlive, Layout, Metadata, Text};
+use rapfiles_core::{Form, KeepAlive, Layout, Metadata, Text};
 
 use super::payload::{Payload, Target};
 use super::strings::{bytes_of, laid_out, new_bytes, string};

@@ -30,7 +30,7 @@ pub(crate) struct OpenFile {
     /// The name of the class that was opened, for a complaint about an unclosed file.
     kind: Py<PyString>,
     /// It has been given away by `detach()`, and is not for this object to close.
-    given_up: AtomicBool,
+    detached: AtomicBool,
 }
 
 impl OpenFile {
@@ -45,9 +45,9 @@ impl OpenFile {
         kind: Py<PyString>,
     ) -> Self {
         let file = HandleFile::new(Handle::new(opened, buffer_size), readable, writable);
-        let given_up = AtomicBool::new(false);
+        let detached = AtomicBool::new(false);
         let name = Mutex::new(name);
-        Self { file, trio, pace: Pace::default(), name, raw_mode, kind, given_up }
+        Self { file, trio, pace: Pace::default(), name, raw_mode, kind, detached }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -84,8 +84,8 @@ impl OpenFile {
     }
 
     /// Marks it as somebody else's to close.
-    pub(crate) fn give_up(&self) {
-        self.given_up.store(true, Ordering::Relaxed);
+    pub(crate) fn mark_detached(&self) {
+        self.detached.store(true, Ordering::Relaxed);
     }
 }
 
@@ -119,13 +119,13 @@ impl OpenFile {
     /// Whether it is a terminal.
     #[getter]
     fn terminal(&self) -> bool {
-        self.file.handle.facts.terminal
+        self.file.handle.info.terminal
     }
 
     /// Whether it has a position that can be moved.
     #[getter]
     fn seekable(&self) -> bool {
-        self.file.handle.facts.seekable
+        self.file.handle.info.seekable
     }
 
     /// Whether it can be read.
@@ -149,13 +149,13 @@ impl OpenFile {
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
-        if !self.file.handle.is_usable() || self.file.handle.is_left() || *self.given_up.get_mut() {
+        if !self.file.handle.is_usable() || self.file.handle.is_left() || *self.detached.get_mut() {
             return;
         }
         if self.file.handle.closes_descriptor {
             Python::attach(|py| self.complain(py));
         }
-        self.file.handle.orphan();
+        self.file.handle.close_in_background();
     }
 }
 
@@ -171,7 +171,7 @@ pub(crate) fn take_descriptor(file: &Bound<'_, PyAny>) -> PyResult<i32> {
     let py = file_object.py();
     let detached = ops::detach(Caller { py, pace: &file.pace }, &file.file);
     let descriptor = detached.map_err(|failure| raised(py, failure))?;
-    file.give_up();
+    file.mark_detached();
     Ok(descriptor)
 }
 

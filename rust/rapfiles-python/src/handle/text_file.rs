@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
 use pyo3::prelude::*;
+use rapfiles_core::Form;
 use rapfiles_core::handle::ops::text::{Read, ReadAll, ReadLine, ReadLines, Seek, Tell, Write};
 use rapfiles_core::handle::ops::{Close, Flush, Sequence, Stat, Synchronise, Truncate};
-use rapfiles_core::handle::{Complaint, FileOperation, Form, TextSettings, TextState, ops};
+use rapfiles_core::handle::{Complaint, FileOperation, TextSettings, TextState, ops};
 
 use super::buffered::{BufferedFile, hint, length, size};
 use super::complaints::worded;

@@ -39,7 +39,7 @@ impl<S: Sink> FileOperation<S> for Close {
         guard: &mut Guard<'_>,
         _reply: Option<Reply>,
     ) -> Fallible<S, Step<S>> {
-        if guard.is_being_buried() {
+        if guard.is_closing_in_background() {
             return Ok(Step::AwaitClose);
         }
         // Of an earlier attempt to close it that was cancelled.

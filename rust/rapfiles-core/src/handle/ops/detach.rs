@@ -16,5 +16,5 @@ pub fn detach<S: Sink>(context: S::Context<'_>, file: &HandleFile<S>) -> Fallibl
     let guard = file.handle.begin().map_err(|_| Complaint::Forked)?;
     let mut guard = guard.ok_or(Complaint::UnderWay)?;
     file.ahead.settle(context, &mut guard, 0);
-    Ok(guard.give_up().ok_or(Complaint::UnderWay)??)
+    Ok(guard.into_descriptor().ok_or(Complaint::UnderWay)??)
 }

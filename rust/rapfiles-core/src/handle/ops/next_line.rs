@@ -1,9 +1,9 @@
 //! Lines that are at hand, taken without an operation: this is done for each line of an iteration.
 
-use crate::handle::decoder::Form;
 use crate::handle::driver::begin_briefly;
 use crate::handle::file::HandleFile;
 use crate::handle::sink::Sink;
+use crate::text::Form;
 
 /// Takes the next line of a binary file, if it is in the buffer and nothing has to be looked at before. `make`: what becomes
 /// of it; where that is nothing, it is not taken.

@@ -39,7 +39,7 @@ impl<S: Sink> FileOperation<S> for ReadAt {
         }
         check_open(&file.handle, Complaint::ClosedFile)?;
         check(file.readable, Complaint::NotForReading)?;
-        if self.size <= MOST_NOW && file.handle.facts.regular {
+        if self.size <= MOST_NOW && file.handle.info.regular {
             let (bytes, start) = S::new_bytes(context, self.size)?;
             // SAFETY: there is room for that much.
             let read = unsafe { file.handle.read_at(IoVec { start, length: self.size }, self.offset) };

@@ -6,7 +6,7 @@ use crate::handle::complaint::Complaint;
 use crate::handle::driver::{FileOperation, Step};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::{Guard, MOST_NOW};
-use crate::handle::job::{Task, TaskRoom};
+use crate::handle::job::{Task, TaskBuffer};
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink, Source, Target};
 
@@ -73,7 +73,7 @@ impl<S: Sink> FileOperation<S> for ReadOnce<S> {
             return unsafe { S::finish(context, bytes, read, &[]) }.map(Step::Done);
         }
         // SAFETY: nobody is shown the bytes before the task is done, and they are kept alive for as long.
-        let room = unsafe { TaskRoom::new(start, self.size, S::keep_alive(context, &bytes)) };
+        let room = unsafe { TaskBuffer::new(start, self.size, S::keep_alive(context, &bytes)) };
         self.bytes = Some(bytes);
         Ok(Step::Task(Task::ReadOnce { room }))
     }
@@ -117,7 +117,7 @@ impl<S: Sink> FileOperation<S> for ReadOnceInto<S::Target> {
             return number(context, read as u64);
         }
         // SAFETY: it is kept alive, and the caller's to leave alone meanwhile.
-        let room = unsafe { TaskRoom::new(start, length, self.target.keep_alive(context)) };
+        let room = unsafe { TaskBuffer::new(start, length, self.target.keep_alive(context)) };
         Ok(Step::Task(Task::ReadOnce { room }))
     }
 }

@@ -89,7 +89,7 @@ impl<S: Sink> FileOperation<S> for Read {
                 // SAFETY: so many bytes have been read into it.
                 unsafe { S::finish(context, bytes, length, &[]) }.map(Step::Done)
             }
-            (_, Fetched::Missing) => Ok(Step::Task(Task::Fill { at_least: self.size, once: false })),
+            (_, Fetched::Missing) => Ok(Step::Task(Task::ReadAhead { at_least: self.size, once: false })),
         }
     }
 

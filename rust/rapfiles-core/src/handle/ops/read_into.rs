@@ -8,7 +8,7 @@ use crate::handle::guard::{Fetched, Guard, MOST_NOW};
 use crate::handle::job::Task;
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink, Target};
-use crate::handle::trace::Salvage;
+use crate::handle::trace::Unread;
 use crate::memory::copied;
 
 /// So much is asked for at once, and copied then.
@@ -78,12 +78,12 @@ impl<S: Sink> FileOperation<S> for ReadInto<S::Target> {
             _ => return number(context, self.done as u64),
         }
         let at_least = (wanted - self.done).min(PIECE);
-        Ok(Step::Task(Task::Fill { at_least, once: self.once }))
+        Ok(Step::Task(Task::ReadAhead { at_least, once: self.once }))
     }
 
-    fn salvage(&mut self) -> Option<Salvage> {
+    fn unread(&mut self) -> Option<Unread> {
         // SAFETY: within the memory, and written before.
         let content = unsafe { std::slice::from_raw_parts(self.target.start(), self.done) };
-        copied(content).ok().map(Salvage::Bytes)
+        copied(content).ok().map(Unread::Bytes)
     }
 }

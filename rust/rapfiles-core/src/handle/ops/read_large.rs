@@ -6,7 +6,7 @@ use crate::handle::complaint::{Complaint, Failure};
 use crate::handle::driver::{FileOperation, Step};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::{Fetched, Guard};
-use crate::handle::job::{Task, TaskRoom};
+use crate::handle::job::{Task, TaskBuffer};
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
 use crate::platform;
@@ -109,7 +109,7 @@ impl<S: Sink> ReadLarge<S> {
         // The buffered part is used up only when there is a result.
         let (bytes, have, start) = begun::<S>(context, guard, size)?;
         // SAFETY: nobody is shown the bytes before the task is done, and they are kept alive for as long.
-        let room = unsafe { TaskRoom::new(start, size, S::keep_alive(context, &bytes)) };
+        let room = unsafe { TaskBuffer::new(start, size, S::keep_alive(context, &bytes)) };
         self.state = State::Filling(bytes, have);
         Ok(Step::Task(Task::FillRoom { room, have, to_end: self.size.is_none() }))
     }
@@ -182,7 +182,7 @@ impl<S: Sink> FileOperation<S> for ReadLarge<S> {
         let state = std::mem::replace(&mut self.state, State::Begin);
         match (reply, state) {
             (Some(Reply::Count(size)), _) => self.fill(context, guard, size as usize),
-            (Some(Reply::Room { length, tail }), State::Filling(bytes, have)) => {
+            (Some(Reply::ReadInto { length, tail }), State::Filling(bytes, have)) => {
                 guard.consume(have);
                 guard.pass_by();
                 if length == 0 && tail.is_empty() && self.iterates {

@@ -10,7 +10,7 @@ use crate::handle::job::Task;
 use crate::handle::limits::{BETWEEN_LOOKS, SLICE};
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
-use crate::handle::trace::Salvage;
+use crate::handle::trace::Unread;
 
 /// A line that is longer is looked for by a worker.
 const LONG: usize = 1 << 20;
@@ -58,7 +58,10 @@ impl Search {
                 Fetched::Enough => {}
                 Fetched::End => ended = true,
                 Fetched::Missing => {
-                    return Ok(Found::Step(Step::Task(Task::Fill { at_least: available + 1, once: true })));
+                    return Ok(Found::Step(Step::Task(Task::ReadAhead {
+                        at_least: available + 1,
+                        once: true,
+                    })));
                 }
             }
         }
@@ -178,7 +181,7 @@ impl<S: Sink> FileOperation<S> for ReadLines<S> {
         }
     }
 
-    fn salvage(&mut self) -> Option<Salvage> {
-        S::lines_content(self.lines.take()?).map(Salvage::Bytes)
+    fn unread(&mut self) -> Option<Unread> {
+        S::lines_content(self.lines.take()?).map(Unread::Bytes)
     }
 }

@@ -44,7 +44,7 @@ impl<S: Sink> FileOperation<S> for ReadSome {
         }
         let wants = self.size > 0 || self.peek;
         if wants && reply.is_none() && guard.available().is_empty() && guard.fetch(1) == Fetched::Missing {
-            return Ok(Step::Task(Task::Fill { at_least: 1, once: true }));
+            return Ok(Step::Task(Task::ReadAhead { at_least: 1, once: true }));
         }
         if !self.peek {
             return take(context, guard, self.size);

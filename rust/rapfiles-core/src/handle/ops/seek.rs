@@ -33,7 +33,7 @@ impl<S: Sink> FileOperation<S> for Seek {
         reply: Option<Reply>,
     ) -> Fallible<S, Step<S>> {
         check_open(guard, if self.raw { Complaint::ClosedFile } else { Complaint::SeekOfClosedFile })?;
-        check(self.raw || file.handle.facts.seekable, Complaint::CannotSeek)?;
+        check(self.raw || file.handle.info.seekable, Complaint::CannotSeek)?;
         if let Some(step) = check_writer(guard)? {
             return Ok(step);
         }

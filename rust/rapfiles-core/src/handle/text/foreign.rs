@@ -4,9 +4,8 @@ use std::ops::Range;
 
 use super::state::Snapshot;
 use crate::handle::complaint::Failure;
-use crate::handle::decoder::Form;
 use crate::handle::sink::{Fallible, Sink};
-use crate::text::TextSource;
+use crate::text::{Form, TextSource};
 use crate::verbs::write::Data;
 
 /// A chunk that has been decoded.

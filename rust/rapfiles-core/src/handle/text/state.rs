@@ -7,12 +7,11 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use super::foreign::ForeignCodec;
 use crate::engine::runtime;
 use crate::handle::complaint::Complaint;
-use crate::handle::decoder::{Decoder, LineEnds};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::Guard;
 use crate::handle::sink::Sink;
 use crate::memory::{copied, extend};
-use crate::text::{Codec, Newline};
+use crate::text::{Codec, Decoder, LineEnds, Newline};
 
 /// How a text file treats its text.
 #[derive(Debug, Clone, Copy)]

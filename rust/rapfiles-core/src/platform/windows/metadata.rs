@@ -1,4 +1,4 @@
-//! Metadata: `os.stat` as CPython makes it from Windows' own facts.
+//! Metadata: `os.stat` as CPython makes it from Windows' own info.
 
 use std::fs::File;
 use std::io;

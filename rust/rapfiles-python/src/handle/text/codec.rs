@@ -6,9 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use pyo3::exceptions::{PyTypeError, PyUnicodeDecodeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PyList, PyString};
-use rapfiles_core::handle::{
-    Complaint, Decoded, Failure, Fallible, ForeignCodec, Form, Snapshot, TextTarget,
-};
+use rapfiles_core::Form;
+use rapfiles_core::handle::{Complaint, Decoded, Failure, Fallible, ForeignCodec, Snapshot, TextTarget};
 use rapfiles_core::memory::{copied, joined};
 
 use super::characters::{substring, utf8};

@@ -4,7 +4,7 @@ use crate::handle::guard::Guard;
 use crate::handle::mark::Mark;
 use crate::handle::sink::{Fallible, Sink};
 use crate::handle::text::{ForeignCodec, Snapshot, TextState};
-use crate::handle::trace::Salvage;
+use crate::handle::trace::Unread;
 
 /// Where a text file was, and what the caller's decoder was like.
 pub(super) struct Before<S: Sink> {
@@ -35,12 +35,12 @@ impl<S: Sink> Before<S> {
     }
 
     /// Has the file go back, if it can.
-    pub(super) fn go_back(&mut self, state: &TextState<S>) -> Option<Salvage> {
+    pub(super) fn go_back(&mut self, state: &TextState<S>) -> Option<Unread> {
         let mark = self.mark.take()?;
         if let Some((saved, snapshot)) = self.codec.take() {
             state.codec.restore(saved);
             state.set_snapshot(snapshot);
         }
-        Some(Salvage::Since(mark))
+        Some(Unread::Since(mark))
     }
 }

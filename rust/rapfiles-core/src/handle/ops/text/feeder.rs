@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::handle::complaint::Complaint;
-use crate::handle::decoder::Decoder;
 use crate::handle::decoding::Decoding;
 use crate::handle::driver::Step;
 use crate::handle::file::HandleFile;
@@ -15,6 +14,7 @@ use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
 use crate::handle::text::{Decoded, ForeignCodec, Snapshot, TextState};
 use crate::memory::copied;
+use crate::text::Decoder;
 
 /// Decodes until there is enough.
 pub(super) struct Feeder<S: Sink> {
@@ -90,7 +90,7 @@ impl<S: Sink> Feeder<S> {
             Decoding::Enough => More::Enough,
             Decoding::End => More::End,
             Decoding::Undecodable(bytes) => More::Step(self.refuse(guard, bytes)),
-            Decoding::Missing(at_least) => More::Step(Step::Task(Task::Fill { at_least, once: false })),
+            Decoding::Missing(at_least) => More::Step(Step::Task(Task::ReadAhead { at_least, once: false })),
             Decoding::Foreign(count) => {
                 self.input = Some((copied(&guard.available()[..count])?, count == 0));
                 guard.consume(count);

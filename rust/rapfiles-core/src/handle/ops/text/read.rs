@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::feeder::{Feeder, More, is_filled, take};
-use crate::handle::decoder::Decoder;
 use crate::handle::driver::{FileOperation, Step};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::Guard;
@@ -12,6 +11,7 @@ use crate::handle::limits::MANY_CHARACTERS;
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
 use crate::handle::text::TextState;
+use crate::text::Decoder;
 
 /// Reads so many characters, fewer only at the end of the file.
 pub struct Read<S: Sink> {

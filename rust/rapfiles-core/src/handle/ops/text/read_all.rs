@@ -6,7 +6,6 @@ use super::feeder::{Feeder, is_filled};
 use crate::engine::runtime;
 use crate::error::Error;
 use crate::handle::complaint::Complaint;
-use crate::handle::decoder::{Form, Undecoded};
 use crate::handle::driver::{FileOperation, Step};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::{Fetched, Guard, MOST_NOW};
@@ -16,8 +15,9 @@ use crate::handle::ops::checks::check_open;
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
 use crate::handle::text::{ForeignCodec, TextState};
-use crate::handle::trace::Salvage;
+use crate::handle::trace::Unread;
 use crate::memory::extend;
+use crate::text::{Form, Undecoded};
 
 /// Reads everything.
 pub struct ReadAll<S: Sink> {
@@ -50,7 +50,7 @@ impl<S: Sink> Foreign<S> {
         let ended = filled || guard.fetch(CODEC_SLICE) == Fetched::End;
         let available = guard.available().len();
         if available < CODEC_SLICE && !ended {
-            return Ok(Step::Task(Task::Fill { at_least: CODEC_SLICE, once: false }));
+            return Ok(Step::Task(Task::ReadAhead { at_least: CODEC_SLICE, once: false }));
         }
         extend(&mut self.content, guard.available())?;
         guard.consume(available);
@@ -158,10 +158,10 @@ impl<S: Sink> FileOperation<S> for ReadAll<S> {
         }
     }
 
-    fn salvage(&mut self) -> Option<Salvage> {
+    fn unread(&mut self) -> Option<Unread> {
         if let Some(saved) = self.foreign.saved.take() {
             self.feeder.state.codec.restore(saved);
         }
-        Some(Salvage::Bytes(std::mem::take(&mut self.foreign.content)))
+        Some(Unread::Bytes(std::mem::take(&mut self.foreign.content)))
     }
 }

@@ -7,7 +7,6 @@ use super::feeder::{Feeder, More, is_filled, take};
 use crate::engine::runtime;
 use crate::handle::batch::LineBatch;
 use crate::handle::complaint::Failure;
-use crate::handle::decoder::Decoder;
 use crate::handle::driver::{FileOperation, Step};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::Guard;
@@ -16,9 +15,9 @@ use crate::handle::limits::{BETWEEN_LOOKS, LONG_TEXT, SLICE};
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
 use crate::handle::text::TextState;
-use crate::handle::trace::Salvage;
+use crate::handle::trace::Unread;
 use crate::memory::extend;
-use crate::text::Codec;
+use crate::text::{Codec, Decoder};
 
 /// Looks for the end of the next line.
 struct Search<S: Sink> {
@@ -222,7 +221,7 @@ impl<S: Sink> FileOperation<S> for ReadLines<S> {
             return self.take_batch(context, batch);
         }
         let native = guard.decoder().is_some_and(|decoder| decoder.is_native());
-        let large = file.handle.facts.size >= WORTH_A_WORKER && self.hint.is_none();
+        let large = file.handle.info.size >= WORTH_A_WORKER && self.hint.is_none();
         if native && large && reply.is_none() && guard.is_written() && !guard.is_closed() {
             return Ok(Step::Task(Task::ReadLines));
         }
@@ -264,7 +263,7 @@ impl<S: Sink> FileOperation<S> for ReadLines<S> {
         self.make_lines(context)
     }
 
-    fn salvage(&mut self) -> Option<Salvage> {
+    fn unread(&mut self) -> Option<Unread> {
         let lines = self.lines.take();
         if let Some(back) = self.before.go_back(&self.search.feeder.state) {
             return Some(back);
@@ -275,6 +274,6 @@ impl<S: Sink> FileOperation<S> for ReadLines<S> {
         // Without the memory for it, what was read is lost, as with a synchronous file.
         let mut content = S::text_lines_content(lines, latin1)?;
         extend(&mut content, self.batch.take().as_ref().map_or(&[], |batch| batch.rest())).ok()?;
-        Some(Salvage::Text(content))
+        Some(Unread::Text(content))
     }
 }

@@ -7,7 +7,6 @@ use super::feeder::Feeder;
 use super::tell::Tell;
 use crate::error::Error;
 use crate::handle::complaint::Complaint;
-use crate::handle::decoder::Undecoded;
 use crate::handle::driver::{FileOperation, Step};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::{Fetched, Guard};
@@ -16,9 +15,10 @@ use crate::handle::ops::checks::{check, check_open, check_writer};
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
 use crate::handle::text::{ForeignCodec, Snapshot, TextState, TextTarget};
-use crate::handle::trace::Salvage;
+use crate::handle::trace::Unread;
 use crate::memory::copied;
 use crate::platform;
+use crate::text::Undecoded;
 
 /// Moves to where a number of [`Tell`] says, or from there to the start or the end; gives the number of the new place.
 pub struct Seek<S: Sink> {
@@ -144,7 +144,7 @@ impl<S: Sink> FileOperation<S> for Seek<S> {
         reply: Option<Reply>,
     ) -> Fallible<S, Step<S>> {
         check_open(guard, Complaint::ClosedStream)?;
-        check(file.handle.facts.seekable, Complaint::TextNotSeekable)?;
+        check(file.handle.info.seekable, Complaint::TextNotSeekable)?;
         if let Some(step) = check_writer(guard)? {
             return Ok(step);
         }
@@ -164,7 +164,7 @@ impl<S: Sink> FileOperation<S> for Seek<S> {
                 if reply.is_none() && guard.fetch(target.feed) == Fetched::Missing {
                     let at_least = target.feed;
                     self.stage = Stage::Feeding(target);
-                    return Ok(Step::Task(Task::Fill { at_least, once: false }));
+                    return Ok(Step::Task(Task::ReadAhead { at_least, once: false }));
                 }
                 let count = target.feed.min(guard.available().len());
                 let input = copied(&guard.available()[..count])?;
@@ -219,7 +219,7 @@ impl<S: Sink> FileOperation<S> for Seek<S> {
         }
         Ok(())
     }
-    fn salvage(&mut self) -> Option<Salvage> {
+    fn unread(&mut self) -> Option<Unread> {
         self.before.go_back(&self.state)
     }
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::handle::complaint::Complaint;
-use crate::handle::decoder::Position;
 use crate::handle::driver::{FileOperation, Step};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::Guard;
@@ -13,6 +12,7 @@ use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
 use crate::handle::text::{ForeignCodec, Snapshot, TextState};
 use crate::memory::copied;
+use crate::text::Position;
 
 /// Tells where the user is, as a number that only [`Seek`](super::Seek) understands.
 pub struct Tell<S: Sink> {
@@ -77,7 +77,7 @@ impl<S: Sink> FileOperation<S> for Tell<S> {
             return Ok(Step::Done(number));
         }
         check_open(guard, Complaint::ClosedStream)?;
-        check(file.handle.facts.seekable, Complaint::TextNotSeekable)?;
+        check(file.handle.info.seekable, Complaint::TextNotSeekable)?;
         if let Some(step) = check_written(guard)? {
             return Ok(step);
         }

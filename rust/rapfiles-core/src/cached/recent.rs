@@ -17,7 +17,7 @@ const PLACES: usize = 4096;
 
 /// A regular file on a local mount.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct KnownFile {
+pub(super) struct RecentFile {
     pub(super) device: u64,
     pub(super) inode: u128,
     pub(super) mount: MountNumber,
@@ -26,7 +26,7 @@ pub(super) struct KnownFile {
 #[derive(Debug, Clone, Copy)]
 struct Place {
     path: u64,
-    file: KnownFile,
+    file: RecentFile,
     seen: Instant,
 }
 
@@ -36,13 +36,13 @@ pub(super) struct PlaceOfPath(u64);
 
 /// The files that were seen a moment ago, each in the one place that the hash of its path gives it.
 #[derive(Debug)]
-pub(super) struct KnownFiles {
+pub(super) struct RecentFiles {
     // With a secret of this process, so that nobody can make two paths meet.
     hasher: RandomState,
     places: Mutex<Vec<Option<Place>>>,
 }
 
-impl KnownFiles {
+impl RecentFiles {
     pub(super) fn new() -> Self {
         Self { hasher: RandomState::new(), places: Mutex::new(Vec::new()) }
     }
@@ -59,7 +59,7 @@ impl KnownFiles {
     }
 
     /// The directory that was seen there a moment ago.
-    pub(super) fn directory(&self, directory: PlaceOfPath, now: Instant) -> Option<KnownFile> {
+    pub(super) fn directory(&self, directory: PlaceOfPath, now: Instant) -> Option<RecentFile> {
         let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let place = places.get(directory.0 as usize % PLACES)?.as_ref()?;
         let known = place.path == directory.0 && now.saturating_duration_since(place.seen) < MOMENT;
@@ -67,7 +67,7 @@ impl KnownFiles {
     }
 
     /// The file that a path led to a moment ago. It is known for another moment from now on.
-    pub(super) fn get(&self, path: PlaceOfPath, now: Instant) -> Option<KnownFile> {
+    pub(super) fn get(&self, path: PlaceOfPath, now: Instant) -> Option<RecentFile> {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let place = places.get_mut(path.0 as usize % PLACES)?.as_mut()?;
         let known = place.path == path.0 && now.saturating_duration_since(place.seen) < MOMENT;
@@ -78,7 +78,7 @@ impl KnownFiles {
     }
 
     /// Remembers the file that a path leads to.
-    pub(super) fn insert(&self, path: PlaceOfPath, file: KnownFile, now: Instant) {
+    pub(super) fn insert(&self, path: PlaceOfPath, file: RecentFile, now: Instant) {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         if places.is_empty() {
             places.resize(PLACES, None);
@@ -101,10 +101,10 @@ mod tests {
 
     #[test]
     fn a_file_is_known_for_a_moment() {
-        let known = KnownFiles::new();
+        let known = RecentFiles::new();
         let now = Instant::now();
         let (here, there) = (known.place(b"/a").unwrap(), known.place(b"/b").unwrap());
-        known.insert(here, KnownFile { inode: 7, ..KnownFile::default() }, now);
+        known.insert(here, RecentFile { inode: 7, ..RecentFile::default() }, now);
         assert_eq!(known.get(here, now).map(|file| file.inode), Some(7));
         assert!(known.get(there, now).is_none());
         assert!(known.get(here, now + MOMENT).is_none());
@@ -114,16 +114,16 @@ mod tests {
 
     #[test]
     fn relative_paths_are_not_kept() {
-        assert!(KnownFiles::new().place(b"a").is_none());
-        assert!(KnownFiles::new().place_of_directory(b"a/b").is_none());
+        assert!(RecentFiles::new().place(b"a").is_none());
+        assert!(RecentFiles::new().place_of_directory(b"a/b").is_none());
     }
 
     #[test]
     fn a_directory_is_known_for_a_moment_however_often_it_is_asked_for() {
-        let known = KnownFiles::new();
+        let known = RecentFiles::new();
         let now = Instant::now();
         let place = known.place_of_directory(b"/a/b").unwrap();
-        known.insert(place, KnownFile { device: 7, ..KnownFile::default() }, now);
+        known.insert(place, RecentFile { device: 7, ..RecentFile::default() }, now);
         let sibling = known.place_of_directory(b"/a/c").unwrap();
         assert_eq!(known.directory(sibling, now + MOMENT / 2).map(|directory| directory.device), Some(7));
         assert!(known.directory(place, now + MOMENT).is_none());

@@ -1,19 +1,18 @@
-//! Filling a buffer that the caller has made, so that a big result is never copied.
+//! Reading a large file into memory that the caller has made, by several workers at once, so that nothing is copied.
 
 use std::fmt;
 use std::io;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::engine::keep_alive::KeepAlive;
+use crate::engine::keep_alive::{Buffer, KeepAlive};
 use crate::engine::queue::Lane;
 use crate::engine::runtime;
 use crate::engine::ticket::Ticket;
 use crate::error::{About, Error, Subject};
 use crate::outcome::Outcome;
 use crate::platform;
-use crate::text::Text;
 use crate::verbs::read::LargeFile;
 
 /// How much of a file one worker reads before it looks for the next part.
@@ -24,33 +23,8 @@ const SLOW_PART: Duration = Duration::from_micros(1_500);
 /// The most workers that fill one buffer.
 const MAX_WORKERS: usize = 4;
 
-/// A buffer, of which each byte is written by one worker at most.
-struct Buffer {
-    start: *mut u8,
-    length: usize,
-    /// Given back by whoever is the last to use the buffer, before anybody is told that it is filled.
-    keep_alive: Mutex<Option<KeepAlive>>,
-}
-
-impl Buffer {
-    fn new(start: *mut u8, length: usize, keep_alive: KeepAlive) -> Self {
-        Self { start, length, keep_alive: Mutex::new(Some(keep_alive.of(length))) }
-    }
-
-    /// Nobody is going to use it any more.
-    fn give_back(&self) {
-        drop(self.keep_alive.lock().unwrap_or_else(PoisonError::into_inner).take());
-    }
-}
-
-// SAFETY: the buffer stays where it is for as long as `keep_alive` exists, nobody else looks at it until the
-// operation is done (the contract of `Fill::new` and `TextFill::new`), and workers write to disjoint parts of it.
-unsafe impl Send for Buffer {}
-// SAFETY: as above.
-unsafe impl Sync for Buffer {}
-
 /// A buffer to be filled from a file, in parts that several workers read at once.
-pub struct Fill {
+pub struct ParallelRead {
     file: LargeFile,
     buffer: Buffer,
     next: AtomicUsize,
@@ -62,8 +36,8 @@ pub struct Fill {
     failure: Mutex<Option<Error>>,
 }
 
-impl Fill {
-    /// A fill of the `file.size()` bytes at `start`, of which the first `done` have been read.
+impl ParallelRead {
+    /// A read of the `file.size()` bytes at `start`, of which the first `done` have been read.
     ///
     /// # Safety
     /// `start` must be valid for writes of `file.size()` bytes for as long as `keep_alive` exists, and nobody may
@@ -82,7 +56,7 @@ impl Fill {
         }
     }
 
-    /// How many workers it takes; each of them must call [`Fill::run`].
+    /// How many workers it takes; each of them must call [`ParallelRead::run`].
     pub(crate) fn plan(&self, usable_cpus: usize) -> usize {
         let workers = self.buffer.length.div_ceil(PART).clamp(1, usable_cpus.clamp(1, MAX_WORKERS));
         self.workers.store(workers, Ordering::Relaxed);
@@ -107,7 +81,7 @@ impl Fill {
                 self.use_small_pages();
             }
             if let Err(error) = read {
-                self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                runtime::lock(&self.failure).get_or_insert(error);
                 break;
             }
         }
@@ -145,7 +119,7 @@ impl Fill {
     }
 
     fn outcome(&self) -> Result<Outcome, Error> {
-        if let Some(error) = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(error) = runtime::lock(&self.failure).take() {
             return Err(error);
         }
         self.file.has_been_read();
@@ -159,42 +133,8 @@ impl Fill {
     }
 }
 
-impl fmt::Debug for Fill {
+impl fmt::Debug for ParallelRead {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Fill").field("length", &self.buffer.length).finish_non_exhaustive()
-    }
-}
-
-/// A string to be filled from decoded text.
-pub struct TextFill {
-    text: Text,
-    buffer: Buffer,
-}
-
-impl TextFill {
-    /// A fill of the `text.chars()` characters at `start`, each `text.width()` bytes wide.
-    ///
-    /// # Safety
-    /// As for [`Fill::new`], for `text.chars() * text.width()` bytes aligned for characters of that width.
-    pub unsafe fn new(text: Text, start: *mut u8, keep_alive: KeepAlive) -> Self {
-        let length = text.chars() * text.width();
-        Self { text, buffer: Buffer::new(start, length, keep_alive) }
-    }
-
-    /// The text, which need not be laid out any more.
-    pub(crate) fn into_text(self) -> Text {
-        self.text
-    }
-
-    pub(crate) fn run(&mut self) {
-        // SAFETY: the contract of `new`; this is the only worker that has the buffer.
-        unsafe { self.text.write_to(self.buffer.start) };
-        self.buffer.give_back();
-    }
-}
-
-impl fmt::Debug for TextFill {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("TextFill").field("length", &self.buffer.length).finish_non_exhaustive()
+        formatter.debug_struct("ParallelRead").field("length", &self.buffer.length).finish_non_exhaustive()
     }
 }

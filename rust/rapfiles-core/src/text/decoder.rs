@@ -7,9 +7,9 @@
 use std::collections::TryReserveError;
 
 use super::line_feed::line_feed_in;
-use super::mark::Mark;
+use super::{Codec, Newline, Text, decode};
+use crate::handle::Mark;
 use crate::memory::{copied, extend, joined};
-use crate::text::{Codec, Newline, Text, decode};
 
 /// How much a synchronous text file decodes at once: `TextIOWrapper._CHUNK_SIZE`.
 const CHUNK: usize = 8192;
@@ -130,7 +130,7 @@ impl Decoder {
     ///
     /// # Errors
     /// When there is no memory.
-    pub(super) fn try_clone(&self) -> Result<Self, TryReserveError> {
+    pub(crate) fn try_clone(&self) -> Result<Self, TryReserveError> {
         Ok(Self {
             chunk: copied(&self.chunk)?,
             undecoded: copied(&self.undecoded)?,
@@ -186,7 +186,7 @@ impl Decoder {
     }
 
     /// The number of bytes of a character whose rest is in the next chunk.
-    pub(super) fn undecoded(&self) -> usize {
+    pub(crate) fn undecoded(&self) -> usize {
         self.undecoded.len()
     }
 
@@ -373,7 +373,7 @@ impl Decoder {
     }
 
     /// How long the line is that begins so many bytes behind the first character.
-    pub(super) fn find_line_from(&mut self, offset: usize) -> Option<usize> {
+    pub(crate) fn find_line_from(&mut self, offset: usize) -> Option<usize> {
         let (used, scanned) = (self.used, self.scanned);
         self.used += offset;
         self.scanned = self.scanned.max(self.used);
@@ -429,7 +429,7 @@ impl Decoder {
     }
 
     /// Gives back what was taken last, so many bytes from here on; `false` where the characters are gone since.
-    pub(super) fn give_back(&mut self, used: usize, taken: usize) -> bool {
+    pub(crate) fn give_back(&mut self, used: usize, taken: usize) -> bool {
         let are_there = self.used == used + taken && self.used <= self.chunk.len();
         if are_there {
             (self.used, self.scanned) = (used, 0);
@@ -455,7 +455,7 @@ impl Decoder {
     }
 
     /// Decodes the rest of the file, behind what is there, and takes everything.
-    pub(super) fn decode_rest(&mut self, rest: Vec<u8>) -> Result<Text, Undecoded> {
+    pub(crate) fn decode_rest(&mut self, rest: Vec<u8>) -> Result<Text, Undecoded> {
         let pending: &[u8] = if self.pending { b"\r" } else { b"" };
         let decoded = self.len() + pending.len();
         let mut content = rest;

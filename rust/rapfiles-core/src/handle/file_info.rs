@@ -9,7 +9,7 @@ use crate::verbs::metadata::Metadata;
 
 /// What was found out about a file when it was opened, and does not change.
 #[derive(Debug, Clone, Copy)]
-pub struct Facts {
+pub struct FileInfo {
     /// Whether it is a regular file. Others may wait for another process.
     pub regular: bool,
     /// Whether it is a terminal.
@@ -34,8 +34,8 @@ pub struct Facts {
     pub(crate) lane: Lane,
 }
 
-impl Facts {
-    /// The facts of an open file. May ask the file itself, so only regular files are for the loop.
+impl FileInfo {
+    /// The info of an open file. May ask the file itself, so only regular files are for the loop.
     pub(crate) fn new(
         file: &File,
         metadata: &Metadata,

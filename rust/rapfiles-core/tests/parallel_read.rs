@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use rapfiles_core::{
-    Answer, Engine, Fill, KeepAlive, Lane, LargeFile, NativePath, Operation, Outcome, Ticket,
+    Answer, Engine, KeepAlive, Lane, LargeFile, NativePath, Operation, Outcome, ParallelRead, Ticket,
 };
 
 const SIZE: usize = 5 << 20;
@@ -38,7 +38,10 @@ fn fill(file: LargeFile) -> Vec<u8> {
     let start = room.lock().unwrap().as_mut_ptr();
     let ticket = Ticket::new(0);
     // SAFETY: the vector stays as it is, and nobody looks at it before the fill is done.
-    Engine::current().fill(unsafe { Fill::new(file, start, 0, KeepAlive::new(Arc::clone(&room))) }, &ticket);
+    Engine::current().read_parallel(
+        unsafe { ParallelRead::new(file, start, 0, KeepAlive::new(Arc::clone(&room))) },
+        &ticket,
+    );
     let Outcome::Filled { length, tail } = outcome(&ticket) else { panic!("it is filled") };
     let mut content = room.lock().unwrap()[..length].to_vec();
     content.extend(tail);

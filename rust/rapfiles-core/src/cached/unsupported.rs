@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Instant;
 
-use super::{Attempt, IoVec, Room};
+use super::{Attempt, BufferProvider, IoVec};
 use crate::engine::Engine;
 use crate::engine::queue::Lane;
 use crate::error::{About, Error};
@@ -21,7 +21,12 @@ impl Cached {
         Self
     }
 
-    pub(crate) fn attempt(&self, _engine: &Engine, _operation: &Operation, _room: &mut dyn Room) -> Attempt {
+    pub(crate) fn attempt(
+        &self,
+        _engine: &Engine,
+        _operation: &Operation,
+        _room: &mut dyn BufferProvider,
+    ) -> Attempt {
         Attempt::HandOff(Lane::Unknown)
     }
 

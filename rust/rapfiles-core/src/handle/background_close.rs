@@ -14,12 +14,12 @@ use crate::platform::{self, File};
 /// How many are under way. The engine has it, so that a forked child, which gets a new engine, does not wait for what its
 /// parent is closing.
 #[derive(Debug, Default)]
-pub(crate) struct Burials {
+pub(crate) struct BackgroundCloses {
     under_way: Mutex<usize>,
     none_left: Condition,
 }
 
-impl Burials {
+impl BackgroundCloses {
     fn under_way(&self) -> MutexGuard<'_, usize> {
         runtime::lock(&self.under_way)
     }
@@ -39,7 +39,7 @@ impl Burials {
 }
 
 /// What is left of a handle.
-pub(super) struct Burial {
+pub(super) struct BackgroundClose {
     engine: Arc<Engine>,
     handle: Arc<Handle>,
     file: Option<File>,
@@ -47,21 +47,21 @@ pub(super) struct Burial {
     writer: Writer,
 }
 
-impl Burial {
+impl BackgroundClose {
     pub(super) fn new(handle: Arc<Handle>, file: File, close: bool, writer: Writer) -> Self {
         let engine = handle.engine().share();
-        *engine.burials.under_way() += 1;
+        *engine.background_closes.under_way() += 1;
         Self { engine, handle, file: Some(file), close, writer }
     }
 
     /// Writes and closes in another thread.
     pub(super) fn begin(self) {
-        let (engine, lane) = (Arc::clone(&self.engine), self.handle.facts.lane);
+        let (engine, lane) = (Arc::clone(&self.engine), self.handle.info.lane);
         engine.spawn(lane, move || drop(self));
     }
 }
 
-impl Drop for Burial {
+impl Drop for BackgroundClose {
     fn drop(&mut self) {
         if let Some(file) = self.file.take() {
             let earlier = self.writer.error.take();
@@ -69,9 +69,9 @@ impl Drop for Burial {
             let closed =
                 if self.close { platform::close(file) } else { platform::into_descriptor(file).map(drop) };
             // Whoever closes it once more is told of an error; else there is nobody to be told.
-            self.handle.buried(earlier.or(written.and(closed).about(Subject::Nothing).err()));
+            self.handle.closed_in_background(earlier.or(written.and(closed).about(Subject::Nothing).err()));
         }
-        *self.engine.burials.under_way() -= 1;
-        self.engine.burials.none_left.notify_all();
+        *self.engine.background_closes.under_way() -= 1;
+        self.engine.background_closes.none_left.notify_all();
     }
 }

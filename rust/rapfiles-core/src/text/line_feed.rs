@@ -2,7 +2,7 @@
 
 /// Where the first line feed is.
 #[inline(always)]
-pub(super) fn line_feed_in(content: &[u8]) -> Option<usize> {
+pub(crate) fn line_feed_in(content: &[u8]) -> Option<usize> {
     // In a line of an ordinary length it is found sooner than `memchr` has been called and chosen its kernel.
     #[cfg(target_arch = "x86_64")]
     if let Some(block) = content.first_chunk() {

@@ -1,0 +1,35 @@
+//! The encodings and line ends that need no Python.
+
+/// An encoding that needs no Python.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    /// UTF-8, without surrogates.
+    Utf8,
+    /// ASCII.
+    Ascii,
+    /// ISO 8859-1: each byte is the code point.
+    Latin1,
+}
+
+/// What becomes of line ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Newline {
+    /// Left as they are.
+    Untouched,
+    /// Reading: `\r` and `\r\n` become `\n`.
+    Universal,
+    /// Writing: `\n` becomes `\r`.
+    CarriageReturn,
+    /// Writing: `\n` becomes `\r\n`.
+    CarriageReturnLineFeed,
+}
+
+impl Newline {
+    pub(super) fn written(self) -> Option<&'static [u8]> {
+        match self {
+            Self::Untouched | Self::Universal => None,
+            Self::CarriageReturn => Some(b"\r"),
+            Self::CarriageReturnLineFeed => Some(b"\r\n"),
+        }
+    }
+}
