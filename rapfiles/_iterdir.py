@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import rapfiles._native as _native
 
-from ._segments import SegmentsPath
+from ._pure.segments import SegmentsPath
 from ._stream import Stream
 
 P = TypeVar("P", bound=SegmentsPath)

@@ -16,8 +16,8 @@ import rapfiles._native as _native
 
 from ._arguments import StrPath, account, attribute_name, c_integer, in_one_piece, path_text, permissions
 from ._iterdir import DirectoryIterator
-from ._lexical import LexicalPath
 from ._open import open
+from ._pure.lexical import LexicalPath
 from ._text import decode, native_codec
 from ._text import read as read_with_python
 from ._text import write as write_with_python

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import rapfiles
 from rapfiles import AsyncPath
-from rapfiles._matching import matches
+from rapfiles._pure.matching import matches
 
 PIECES = """a b A .hidden a.tar.gz foo. ..foo ... a/b b/../c ./a a//b/ / // ///x . .. ~ c: a\\b - é \udcff"""
 SEGMENT = st.sampled_from([*PIECES.split(" "), "", "a b", "x\ny"])

@@ -7,13 +7,13 @@ import sys
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Self
 
-from ._segments import SegmentsPath
+from .segments import SegmentsPath
 
 if TYPE_CHECKING:
     from types import ModuleType
     from typing import ClassVar
 
-    from ._arguments import StrPath
+    from .._arguments import StrPath
 
 __all__ = ["LexicalPath"]
 
@@ -40,7 +40,7 @@ class LexicalPath(SegmentsPath):
             assert not AsyncPath("src/a/b.py").full_match("*.py")
             ```
             """
-            from ._matching import matches
+            from .matching import matches
 
             other = _as_path(self, pattern)
             return matches(
@@ -70,7 +70,7 @@ class LexicalPath(SegmentsPath):
             """
             if case_sensitive is None and isinstance(path_pattern, str):
                 return super().match(path_pattern)
-            from ._matching import matches
+            from .matching import matches
 
             pattern = _as_path(self, path_pattern)
             if not pattern.parts:
@@ -142,7 +142,7 @@ class LexicalPath(SegmentsPath):
         """
         if sys.version_info >= (3, 13):
             return cls(Path.from_uri(uri))
-        from ._uri import path_from_uri
+        from .uri import path_from_uri
 
         path = cls(path_from_uri(uri))
         if not path.is_absolute():

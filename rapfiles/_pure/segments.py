@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from ._flavour import PureFlavour
+from .flavour import PureFlavour
 
 __all__ = ["SegmentsPath"]
 
@@ -29,7 +29,7 @@ else:
     import rapfiles._native as _native
 
     if TYPE_CHECKING:
-        from ._arguments import StrPath
+        from .._arguments import StrPath
 
     _text = PurePath.__str__
     _new = _native.new_path
