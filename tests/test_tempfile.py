@@ -19,7 +19,7 @@ import pytest
 
 import rapfiles
 from rapfiles import AsyncPath, tempfile
-from rapfiles.tempfile import _leftover
+from rapfiles.tempfile import _cleanup
 from support import fuse, lag, mounts, process
 from support.leftovers import becomes, entries, no_warnings, nothing_left
 from support.loops import LOOPS, Loop, settle_garbage
@@ -659,7 +659,7 @@ def _operations() -> dict[str, Callable[[Path], Any]]:
             await tempfile.TemporaryDirectory(dir=folder)
             await anyio.sleep(0)
             # Looking at the folder here would be slow.
-            await becomes(lambda: not _leftover._all, "nothing to remove")
+            await becomes(lambda: not _cleanup._all, "nothing to remove")
 
     return {
         function.__name__: function for function in (named, nameless, persisted, directory, spooled, dropped)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import _lower
+from . import _sync_object
 from .threadpool import utils
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ def properties(*names: str) -> Callable[[_T], _T]:
     return _adding(_property, names)
 
 
-def lower(*names: str) -> Callable[[_T], _T]:
+def sync_object_properties(*names: str) -> Callable[[_T], _T]:
     """Add read-only properties for parts of the synchronous object, which is made for that."""
-    return _adding(_lower_property, names)
+    return _adding(_sync_object_property, names)
 
 
 def _adding(make: Callable[[str], Any], names: tuple[str, ...]) -> Callable[[_T], _T]:
@@ -91,7 +91,7 @@ def detach(cls: _T) -> _T:
     """Add `detach`, which gives away what is below the synchronous object."""
 
     def detach(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return _lower.synchronous(self).detach(*args, **kwargs)
+        return _sync_object.synchronous(self).detach(*args, **kwargs)
 
     detach.__qualname__ = f"{cls.__name__}.detach"
     detach.__module__ = cls.__module__
@@ -107,9 +107,9 @@ def _property(name: str) -> property:
     return property(read)
 
 
-def _lower_property(name: str) -> property:
+def _sync_object_property(name: str) -> property:
     def read(self: Any) -> Any:
-        return getattr(_lower.synchronous(self), name)
+        return getattr(_sync_object.synchronous(self), name)
 
     return property(read)
 

@@ -12,7 +12,7 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from . import _executor
-from ._lower import LowerFile
+from ._sync_object import SyncObject
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import BinaryIO, Self, TextIO
 
-    from ._lower import Handle, Opened
+    from ._sync_object import Handle, Opened
 
 _T = TypeVar("_T")
 _V_co = TypeVar("_V_co", covariant=True)
@@ -62,7 +62,7 @@ class AsyncBase(Generic[_T]):
     stands in for it until something is asked of it that only the object itself can do.
     """
 
-    _file: Any = LowerFile()
+    _file: Any = SyncObject()
     # A handle of rapfiles, and what it was opened with: only in wrappers that `open` made of one.
     _handle: Handle | None = None
     _opened: Opened

@@ -13,8 +13,8 @@ import rapfiles._native as _native
 from .._path import AsyncPath
 from .._threads import run_sync
 from .._undoable import Undoable
+from ._cleanup import Cleanup
 from ._create import make_directory
-from ._leftover import Leftover
 from ._manager import TemporaryContextManager
 from ._names import AnyPath, naming
 
@@ -34,15 +34,15 @@ class AsyncTemporaryDirectory(Generic[Name_co]):
     then there is a ResourceWarning as well.
     """
 
-    def __init__(self, name: Name_co, leftover: Leftover | None, ignore_cleanup_errors: bool) -> None:
+    def __init__(self, name: Name_co, cleanup: Cleanup | None, ignore_cleanup_errors: bool) -> None:
         self._name: Name_co = name
         self._text = os.fsdecode(name)
         self._ignore_cleanup_errors = ignore_cleanup_errors
-        self._delete = leftover is not None
-        self._leftover = leftover
-        if leftover is not None:
-            # What is alive at exit is seen to by the leftovers themselves.
-            weakref.finalize(self, leftover.dropped).atexit = False
+        self._delete = cleanup is not None
+        self._cleanup = cleanup
+        if cleanup is not None:
+            # What is alive at exit is seen to by the cleanups themselves.
+            weakref.finalize(self, cleanup.dropped).atexit = False
 
     @property
     def name(self) -> Name_co:
@@ -73,13 +73,13 @@ class AsyncTemporaryDirectory(Generic[Name_co]):
         assert not await temporary.path.exists()
         ```
         """
-        leftover = self._leftover
-        if leftover is None or not leftover.there:
+        cleanup = self._cleanup
+        if cleanup is None or not cleanup.there:
             # Somebody may have made it anew, or the first attempt failed.
             if not await run_sync(os.path.lexists, self._text):
                 return
-            self._leftover = leftover = _leftover(self._text, self._ignore_cleanup_errors)
-        await leftover.finish(lambda: _native.remove_tree(self._text, self._ignore_cleanup_errors))
+            self._cleanup = cleanup = _cleanup(self._text, self._ignore_cleanup_errors)
+        await cleanup.finish(lambda: _native.remove_tree(self._text, self._ignore_cleanup_errors))
 
     async def __aenter__(self) -> AsyncPath:
         return self.path
@@ -101,9 +101,9 @@ def _representation(name: str | bytes) -> str:
     return f"<TemporaryDirectory {name!r}>"
 
 
-def _leftover(name: str | bytes, ignore_errors: bool) -> Leftover:
+def _cleanup(name: str | bytes, ignore_errors: bool) -> Cleanup:
     text = os.fsdecode(name)
-    return Leftover(lambda: _native.remove_tree_here(text, ignore_errors))
+    return Cleanup(lambda: _native.remove_tree_here(text, ignore_errors))
 
 
 @overload
@@ -178,21 +178,21 @@ async def _temporary_directory(
 ) -> AsyncTemporaryDirectory[Any]:
     names = await naming(suffix, prefix, dir)
 
-    def make() -> tuple[Any, Leftover | None]:
+    def make() -> tuple[Any, Cleanup | None]:
         # At every moment somebody is in charge of the directory.
         name = make_directory(names)
-        return name, _leftover(name, ignore_cleanup_errors) if delete else None
+        return name, _cleanup(name, ignore_cleanup_errors) if delete else None
 
-    name, leftover = await Undoable(make, _unmake).run()
-    if leftover is not None:
+    name, cleanup = await Undoable(make, _unmake).run()
+    if cleanup is not None:
         # Until here nobody could have asked for its removal.
-        leftover.warn(f"Implicitly cleaning up {_representation(name)}")
-    return AsyncTemporaryDirectory(name, leftover, ignore_cleanup_errors)
+        cleanup.warn(f"Implicitly cleaning up {_representation(name)}")
+    return AsyncTemporaryDirectory(name, cleanup, ignore_cleanup_errors)
 
 
-def _unmake(made: tuple[Any, Leftover | None]) -> None:
-    name, leftover = made
-    if leftover is None:
+def _unmake(made: tuple[Any, Cleanup | None]) -> None:
+    name, cleanup = made
+    if cleanup is None:
         os.rmdir(name)
     else:
-        leftover.remove()
+        cleanup.remove()

@@ -20,8 +20,8 @@ from .._open import open as open_file
 from .._path import AsyncPath
 from .._threads import in_background, run_sync
 from .._undoable import Undoable, close_descriptor
+from ._cleanup import Cleanup
 from ._create import BINARY_FLAGS, FILE_MODE, collides
-from ._leftover import Leftover
 from ._manager import TemporaryContextManager
 from ._names import AnyPath, Naming, naming
 from ._persist import give_name
@@ -74,19 +74,19 @@ class _Temporary:
         self,
         file: Any,
         name: str | bytes | int,
-        leftover: Leftover | None,
+        cleanup: Cleanup | None,
         delete_on_close: bool,
         nameable: bool,
     ) -> None:
         self.file = file
         self._name = name
-        self._leftover = leftover
+        self._cleanup = cleanup
         self._delete_on_close = delete_on_close
         self._nameable = nameable
         self._persisted = False
-        if leftover is not None:
-            # What is alive at exit is seen to by the leftovers themselves.
-            weakref.finalize(self, leftover.dropped).atexit = False
+        if cleanup is not None:
+            # What is alive at exit is seen to by the cleanups themselves.
+            weakref.finalize(self, cleanup.dropped).atexit = False
 
     if not TYPE_CHECKING:
 
@@ -186,7 +186,7 @@ class _Temporary:
                 )
             await self.file.flush()
             descriptors.append(os.dup(self.file.fileno()))
-        elif self._leftover is None or not self._leftover.there:
+        elif self._cleanup is None or not self._cleanup.there:
             raise ValueError("I/O operation on closed file.")
         name = None if isinstance(self._name, int) else os.fsdecode(self._name)
 
@@ -212,23 +212,23 @@ class _Temporary:
         self._persisted = True
         self._name = target
         # On Windows the name that it had is still there, and goes as it would have gone.
-        if self._leftover is not None and not _WINDOWS:
-            self._leftover.keep()
+        if self._cleanup is not None and not _WINDOWS:
+            self._cleanup.keep()
 
     async def _end(self, closing: Any, delete: bool) -> None:
-        leftover = self._leftover if delete else None
-        if leftover is None:
+        cleanup = self._cleanup if delete else None
+        if cleanup is None:
             await closing
             return
         try:
             await closing
         except Exception:
-            await leftover.finish(self._unlink)
+            await cleanup.finish(self._unlink)
             raise
         except BaseException:
-            leftover.remove_later()
+            cleanup.remove_later()
             raise
-        await leftover.finish(self._unlink)
+        await cleanup.finish(self._unlink)
 
     def _unlink(self) -> Awaitable[None]:
         assert not isinstance(self._name, int), "a file without a name leaves nothing"
@@ -313,7 +313,7 @@ class Opening:
         self,
         file: Any,
         name: str | bytes | int,
-        leftover: Leftover | None = None,
+        cleanup: Cleanup | None = None,
         delete_on_close: bool = True,
         nameable: bool = True,
     ) -> Any:
@@ -323,7 +323,7 @@ class Opening:
             kind = TemporaryTextFile
         else:
             kind = TemporaryRawFile if self._arguments["buffering"] == 0 else TemporaryBinaryFile
-        return kind(file, name, leftover, delete_on_close, nameable)
+        return kind(file, name, cleanup, delete_on_close, nameable)
 
 
 class _TakenError(Exception):
@@ -414,16 +414,16 @@ async def open_named(
     flags = BINARY_FLAGS | (_O_TEMPORARY if by_system else 0)
     for path in names.candidates():
         made = Undoable(partial(_make, path, flags, names.directory), _unmake)
-        leftovers: list[Leftover] = []
+        cleanups: list[Cleanup] = []
 
         def opener(
             _name: object,
             _flags: int,
-            made: Undoable[tuple[int, Leftover]] = made,
-            leftovers: list[Leftover] = leftovers,
+            made: Undoable[tuple[int, Cleanup]] = made,
+            cleanups: list[Cleanup] = cleanups,
         ) -> int:
-            descriptor, leftover = made()
-            leftovers.append(leftover)
+            descriptor, cleanup = made()
+            cleanups.append(cleanup)
             return descriptor
 
         try:
@@ -436,15 +436,15 @@ async def open_named(
         except BaseException:
             made.abandon()
             raise
-        leftover = leftovers[0]
+        cleanup = cleanups[0]
         if by_system or not delete:
-            leftover.keep()
+            cleanup.keep()
             return opening.temporary(file, path)
-        return opening.temporary(file, path, leftover, delete_on_close)
+        return opening.temporary(file, path, cleanup, delete_on_close)
     raise FileExistsError(EEXIST, "No usable temporary file name found")
 
 
-def _make(path: str | bytes, flags: int, directory: str | bytes) -> tuple[int, Leftover]:
+def _make(path: str | bytes, flags: int, directory: str | bytes) -> tuple[int, Cleanup]:
     sys.audit("tempfile.mkstemp", path)
     try:
         descriptor = os.open(path, flags, FILE_MODE)
@@ -452,10 +452,10 @@ def _make(path: str | bytes, flags: int, directory: str | bytes) -> tuple[int, L
         if collides(error, directory):
             raise _TakenError from error
         raise
-    return descriptor, Leftover(lambda: _unlink(path))
+    return descriptor, Cleanup(lambda: _unlink(path))
 
 
-def _unmake(made: tuple[int, Leftover]) -> None:
+def _unmake(made: tuple[int, Cleanup]) -> None:
     # The descriptor is closed by whoever called the opener.
     made[1].remove()
 

@@ -194,7 +194,7 @@ class AsyncSpooledBinaryFile(SpooledFile[bytes]):
             assert file.name is not None
         ```
         """
-        async with self._turns:
+        async with self._lock:
             return await self._write(data)
 
     async def _write(self, data: Buffer) -> int:

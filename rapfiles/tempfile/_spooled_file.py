@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 import rapfiles._native as _native
 
 from .._arguments import path_text
+from ._fifo_lock import FIFOLock
 from ._file import Opening, open_persistable, open_temporary
 from ._names import AnyPath, naming
-from ._turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -64,7 +64,7 @@ class SpooledFile(Generic[Item]):
         self._mode = mode
         self._opening = opening
         self._names = names
-        self._turns = Turns()
+        self._lock = FIFOLock()
 
     @property
     def _place(self) -> Any:
@@ -184,7 +184,7 @@ class SpooledFile(Generic[Item]):
             assert await file.read() == b"a"
         ```
         """
-        async with self._turns:
+        async with self._lock:
             if not self._rolled:
                 await _native.checkpoint()
                 if size is None:
@@ -212,7 +212,7 @@ class SpooledFile(Generic[Item]):
             assert file.name is not None
         ```
         """
-        async with self._turns:
+        async with self._lock:
             if not self._rolled:
                 await self._roll()
 
@@ -232,7 +232,7 @@ class SpooledFile(Generic[Item]):
             os.fstat(await file.fileno())
         ```
         """
-        async with self._turns:
+        async with self._lock:
             if not self._rolled:
                 await self._roll()
             return self._file.fileno()
@@ -273,7 +273,7 @@ class SpooledFile(Generic[Item]):
         ```
         """
         target = path_text("path", path)
-        async with self._turns:
+        async with self._lock:
             if not self._rolled:
                 await self._roll(os.path.dirname(target) or os.curdir)
             return await self._temporary.persist(target, overwrite=overwrite, mode=mode)
@@ -300,7 +300,7 @@ class SpooledFile(Generic[Item]):
         await binary.close()
         ```
         """
-        async with self._turns:
+        async with self._lock:
             if not self._rolled:
                 await self._roll()
             return await self._file.detach()
@@ -318,7 +318,7 @@ class SpooledFile(Generic[Item]):
         assert file.closed
         ```
         """
-        async with self._turns:
+        async with self._lock:
             if self._rolled:
                 await self._temporary.close()
             else:
@@ -348,7 +348,7 @@ class SpooledFile(Generic[Item]):
             assert await file.read() == b"onetwo"
         ```
         """
-        async with self._turns:
+        async with self._lock:
             remaining = iter(lines)
             if not self._rolled:
                 # Complains if it is closed, even where there are no lines.
@@ -362,7 +362,7 @@ class SpooledFile(Generic[Item]):
 
     async def _do(self, method: str, *arguments: Any) -> Any:
         """Call a method that `io`'s object in memory and the file on the disk both have."""
-        async with self._turns:
+        async with self._lock:
             if self._rolled:
                 return await getattr(self._file, method)(*arguments)
             await _native.checkpoint()
@@ -446,7 +446,7 @@ class SpooledFile(Generic[Item]):
                 await temporary.close()
 
     async def _readlines(self, hint: int | None) -> list[Item]:
-        async with self._turns:
+        async with self._lock:
             if self._rolled:
                 return await self._file.readlines(hint)
             await _native.checkpoint()
@@ -472,7 +472,7 @@ class SpooledFile(Generic[Item]):
         raise NotImplementedError
 
     async def _read(self, size: int | None, slice_size: int) -> Item:
-        async with self._turns:
+        async with self._lock:
             if self._rolled:
                 return await self._file.read(size)
             await _native.checkpoint()

@@ -143,7 +143,7 @@ class AsyncSpooledTextFile(SpooledFile[str]):
             assert file.name is not None
         ```
         """
-        async with self._turns:
+        async with self._lock:
             return await self._write(text)
 
     async def _write(self, data: str) -> int:

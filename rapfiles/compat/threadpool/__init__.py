@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, overload
 import rapfiles
 import rapfiles._native as _native
 
-from .. import _executor, _lower
+from .. import _executor, _sync_object
 from ..base import AiofilesContextManager as AiofilesContextManager
 from . import _wrap
 from ._stdio import stderr, stderr_bytes, stdin, stdin_bytes, stdout, stdout_bytes
@@ -226,12 +226,14 @@ async def _open(
 
     handle = await rapfiles.open(file, mode, buffering, encoding, errors, newline, closefd, opener)
     kind, wrapper_class, usual = _WRAPPERS[type(handle)]
-    opened = _lower.Opened(mode, buffering, encoding, errors, newline, closefd)
+    opened = _sync_object.Opened(mode, buffering, encoding, errors, newline, closefd)
     wrapper = wrapper_class._of_handle(handle, opened)
     if wrap is _wrap.wrap and wrap.dispatch(kind) is usual:
         return wrapper
     # Somebody wants files of this kind wrapped differently.
-    return wrap(_lower.synchronous(wrapper), loop=_executor.chosen_loop(loop, executor), executor=executor)
+    return wrap(
+        _sync_object.synchronous(wrapper), loop=_executor.chosen_loop(loop, executor), executor=executor
+    )
 
 
 _BUILTIN_OPEN: Final = sync_open

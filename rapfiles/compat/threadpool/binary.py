@@ -75,7 +75,7 @@ _binary = (
     _members.direct("fileno", "readable"),
     _members.properties("closed", "mode", "name"),
 )
-_buffered = (*_binary, _members.awaited("read1"), _members.detach, _members.lower("raw"))
+_buffered = (*_binary, _members.awaited("read1"), _members.detach, _members.sync_object_properties("raw"))
 _raw = (*_binary, _members.awaited("readall"))
 
 

@@ -77,7 +77,7 @@ _text = (
     _members.direct("fileno"),
     _members.detach,
     _members.properties("closed", "encoding", "errors", "line_buffering", "mode", "name", "newlines"),
-    _members.lower("buffer"),
+    _members.sync_object_properties("buffer"),
 )
 
 

@@ -1,7 +1,7 @@
-"""The synchronous file object below a wrapper of a native handle: stood in for, and made when it is needed.
+"""The synchronous file object below a wrapper of a native handle: answered for, and made when it is needed.
 
 aiofiles wraps an `io` object, has it at hand as `_file`, `buffer` and `raw`, and gives it away in `detach`.
-Here the wrapper holds a handle of rapfiles. What one can ask a handle without waiting, the stand-in answers.
+Here the wrapper holds a handle of rapfiles. What one can ask a handle without waiting, the lazy file answers.
 Anything else turns the wrapper for good into one of aiofiles' kind: the descriptor goes over to an `io`
 object, whose methods run in the executor from then on.
 """
@@ -48,7 +48,7 @@ class Opened(NamedTuple):
     closefd: bool
 
 
-class LowerFile:
+class SyncObject:
     """The attribute `_file` of a wrapper that has no synchronous object yet.
 
     Wrappers that have one keep it under the same name in their own dictionary, which comes first.
@@ -57,14 +57,14 @@ class LowerFile:
     def __get__(self, wrapper: AsyncBase[Any] | None, owner: type[AsyncBase[Any]]) -> Any:
         if wrapper is None or wrapper._handle is None:
             raise AttributeError("_file")
-        # As long as somebody has the stand-in, it is the same object.
+        # As long as somebody has the lazy file, it is the same object.
         attributes = vars(wrapper)
-        known: ref[StandIn] | None = attributes.get("_stand_in")
-        stand_in = None if known is None else known()
-        if stand_in is None:
-            stand_in = StandIn(wrapper)
-            attributes["_stand_in"] = ref(stand_in)
-        return stand_in
+        known: ref[LazyFile] | None = attributes.get("_lazy_file")
+        lazy_file = None if known is None else known()
+        if lazy_file is None:
+            lazy_file = LazyFile(wrapper)
+            attributes["_lazy_file"] = ref(lazy_file)
+        return lazy_file
 
 
 # What the handle answers at once, and as the io object would.
@@ -85,7 +85,7 @@ _ANSWERED: Final = {
 }
 
 
-class StandIn:
+class LazyFile:
     """What a wrapper of a native handle has for `_file`: like the `io` object, and becomes it on demand."""
 
     __slots__ = ("__weakref__", "_wrapper")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["Turns"]
+__all__ = ["FIFOLock"]
 
 
 class _Waiter(Protocol):
@@ -64,7 +64,7 @@ def _new_waiter() -> _Waiter:
     return _AsyncioWaiter()
 
 
-class Turns:
+class FIFOLock:
     """A lock whose holder hands it to the one who has waited longest; nobody can come in between."""
 
     __slots__ = ("_waiting", "taken")

@@ -19,12 +19,12 @@ from .._threads import in_background, run_sync
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["Leftover"]
+__all__ = ["Cleanup"]
 
-_all: set[Leftover] = set()
+_all: set[Cleanup] = set()
 
 
-class Leftover:
+class Cleanup:
     """Something on the disk that is removed at most once, however many ask for it.
 
     `remove` is called in a thread. It must not mind that the thing is gone.
@@ -113,9 +113,9 @@ class Leftover:
 
 @atexit.register
 def _remove_all() -> None:
-    for leftover in list(_all):
+    for cleanup in list(_all):
         try:
-            leftover.ended()
+            cleanup.ended()
         except Exception as error:
             # As for the finalizers of the standard library: the others still get their turn.
             sys.excepthook(type(error), error, error.__traceback__)
