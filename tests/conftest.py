@@ -5,11 +5,14 @@ A test that is a plain function asks for the fixture `loop` and calls `loop.run(
 - `@pytest.mark.loops("asyncio")` keeps a test to the loops of one library.
 - `@pytest.mark.one_loop` runs it on one loop only, a different one for each of its parameter sets: for what
   does not cross the loop differently on another.
+- `@pytest.mark.interpreter`: it shows how an interpreter drives a loop; each of them runs it on every loop.
 - `@pytest.mark.slow`: it takes seconds and says the same on every interpreter; `-m "not slow"` skips it.
 - `@pytest.mark.watchdog(seconds)` lets a test take longer than `watchdog.SECONDS` before it counts as hung.
 
 The whole suite runs in several processes side by side (pytest-xdist), chosen files in one; `-n` decides.
-`--everything` does all rounds and examples of the random tests, and every test on every loop.
+`--everything` does all rounds and examples of the random tests, and every test on every loop. `--one-loop`
+runs all tests but those marked `interpreter` on one loop, for a further interpreter: there the crossings of
+tests and loops would say again what they have said on the first.
 """
 
 import inspect
@@ -17,6 +20,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 
@@ -30,6 +34,11 @@ PROCESSES_PER_CPU = 2
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--everything", action="store_true", help="all rounds, all examples, every test on every loop"
+    )
+    parser.addoption(
+        "--one-loop",
+        action="store_true",
+        help="every test on one loop only, each on a different one, but for those marked `interpreter`",
     )
 
 
@@ -46,6 +55,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     for marker in (
         "loops(library): run only on the event loops of asyncio or of trio",
+        "interpreter: run on every loop on each interpreter",
         "one_loop: run on one event loop, a different one for each set of parameters",
         "slow: takes seconds and says the same on every interpreter",
         "watchdog(seconds): may take so long before it counts as hung",
@@ -58,24 +68,37 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep tests marked `one_loop` with the first parameters on the first loop, and so on in turn."""
+    """Keep tests that run on one loop on one, and the next parameters on the next."""
     if config.option.everything:
         return
-    alike: dict[object, dict[str, list[pytest.Function]]] = {}
+    alike: dict[tuple[object, str, int], dict[str, list[pytest.Function]]] = {}
     for item in items:
-        if isinstance(item, pytest.Function) and item.get_closest_marker("one_loop") is not None:
+        if isinstance(item, pytest.Function) and (first := _first_loop(item)) is not None:
             parameters = item.callspec.id.removeprefix(str(item.callspec.params["loop"]))
-            alike.setdefault((item.parent, item.originalname), {}).setdefault(parameters, []).append(item)
+            alike.setdefault((item.parent, item.originalname, first), {}).setdefault(parameters, []).append(
+                item
+            )
     dropped = {
         item
-        for sets in alike.values()
-        for number, on_loops in enumerate(sets.values())
+        for (_parent, _name, first), sets in alike.items()
+        for number, on_loops in enumerate(sets.values(), first)
         for item in on_loops
         if item is not on_loops[number % len(on_loops)]
     }
     if dropped:
         config.hook.pytest_deselected(items=[item for item in items if item in dropped])
         items[:] = [item for item in items if item not in dropped]
+
+
+def _first_loop(item: pytest.Function) -> int | None:
+    """On which loop a test's first parameters are run, if they are run on one loop only."""
+    if item.get_closest_marker("one_loop") is not None:
+        return 0
+    crosses = hasattr(item, "callspec") and "loop" in item.callspec.params
+    if crosses and item.config.option.one_loop and item.get_closest_marker("interpreter") is None:
+        # Most tests have no other parameters: they, too, are to be spread over the loops.
+        return crc32(item.originalname.encode())
+    return None
 
 
 def _watch(item: pytest.Item) -> None:

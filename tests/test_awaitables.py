@@ -14,6 +14,8 @@ import rapfiles
 from rapfiles import _native
 from support.loops import settle_garbage
 
+pytestmark = pytest.mark.interpreter
+
 ASK: dict[str, Callable[[Any], Any]] = {
     "send": lambda operation: operation.send(None),
     "next": next,

@@ -20,6 +20,8 @@ from support.fifo import Fifo
 from support.leaks import descriptors, nothing_leaks
 from support.loops import LOOPS, Loop
 
+pytestmark = pytest.mark.interpreter
+
 TOTAL = effort.times(15_000, everything=100_000, variable="RAPFILES_CANCELLATIONS")
 BATCH = 100
 CONTENT = b"content" * 100

@@ -14,6 +14,8 @@ from rapfiles import AsyncPath
 from support import lag
 from support.operations import OPERATIONS, Operation, build
 
+pytestmark = pytest.mark.interpreter
+
 
 async def _turns_beside(work: Callable[[], Awaitable[None]]) -> int:
     """How often a task that only wants turns got one while `work` ran."""

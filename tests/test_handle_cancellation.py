@@ -24,6 +24,8 @@ from support.handles import filling
 from support.leaks import nothing_leaks
 from support.loops import LOOPS, Loop
 
+pytestmark = pytest.mark.interpreter
+
 TOTAL = effort.times(5_000, everything=10_000, variable="RAPFILES_HANDLE_CANCELLATIONS")
 AT_ONCE = 20
 CANCELLED = object()

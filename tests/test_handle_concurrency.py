@@ -12,6 +12,8 @@ import pytest
 import rapfiles
 from support.handles import filling
 
+pytestmark = pytest.mark.interpreter
+
 CONTENT = filling(1 << 20)
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from support.process import run
 
+pytestmark = pytest.mark.interpreter
+
 _PROGRAM = """
 import asyncio, faulthandler, gc, sys, threading, time, warnings
 from pathlib import Path

@@ -8,6 +8,8 @@ import pytest
 
 from rapfiles import AsyncPath
 
+pytestmark = pytest.mark.interpreter
+
 
 class Marked(AsyncPath):
     """What is made from a marked path is marked."""

@@ -17,6 +17,8 @@ from support import process
 from support.fifo import Fifo
 from support.loops import ASYNCIO_LOOPS, LOOPS, Loop, settle_garbage
 
+pytestmark = pytest.mark.interpreter
+
 
 async def _use(folder: Path, name: str = "file") -> None:
     """Operations of every tier: answered from the cache, by workers, and several at once."""

@@ -21,6 +21,8 @@ from support.fuse import SlowDisk
 from support.leaks import descriptors
 from support.leftovers import no_warnings, same_descriptors
 
+pytestmark = pytest.mark.interpreter
+
 
 class Plain(AsyncPath):
     """A class whose instances can be referenced weakly."""

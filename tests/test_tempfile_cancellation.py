@@ -22,6 +22,8 @@ from support.leaks import descriptors
 from support.leftovers import entries, no_warnings, nothing_left, same_descriptors
 from support.loops import Loop
 
+pytestmark = pytest.mark.interpreter
+
 # How often each of them is cancelled, on each loop.
 ROUNDS = effort.times(100, everything=300, variable="RAPFILES_TEMPORARY_CANCELLATIONS")
 
