@@ -73,6 +73,7 @@ __all__ = [
     "truncate",
     "unlink",
     "utime",
+    "walk",
     "write_bytes",
     "write_text",
 ]
@@ -367,6 +368,19 @@ def readlink(path: _Path, /) -> Awaitable[str]: ...
 def list_directory(path: _Path, /) -> Awaitable[list[str]]: ...
 
 # `prefix` comes before the names. `plain`: the directory's class leaves to pathlib how paths are made.
+def walk(
+    directory: os.PathLike[str],
+    on_error: Callable[[OSError], object] | None,
+    top_down: bool,
+    follow_symlinks: bool,
+    min_depth: int,
+    max_depth: int | None,
+    same_file_system: bool,
+    detect_loops: bool,
+    sort: bool,
+    workers: int,
+    /,
+) -> Source: ...
 def children(directory: _Path, prefix: str, plain: bool, /) -> Source: ...
 
 # Resolution. `rules` is the minor version of the Python whose realpath is followed; `strict` also takes

@@ -23,9 +23,10 @@ from ._text import read as read_with_python
 from ._text import write as write_with_python
 from ._times import nanoseconds
 from ._unsupported import unsupported
+from ._walk import DirectoryWalk
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from typing_extensions import Buffer
 
@@ -681,6 +682,77 @@ class AsyncPath(LexicalPath):
         ```
         """
         return DirectoryIterator(self)
+
+    def walk(
+        self,
+        top_down: bool = True,
+        on_error: Callable[[OSError], object] | None = None,
+        follow_symlinks: bool = False,
+        *,
+        max_depth: SupportsIndex | None = None,
+        min_depth: SupportsIndex = 0,
+        same_file_system: bool = False,
+        sort: bool = False,
+        workers: SupportsIndex | None = None,
+        detect_loops: bool = False,
+    ) -> DirectoryWalk[Self]:
+        """Walk the tree that begins with this directory, one directory after the other.
+
+        Workers read directories ahead of the one that is handed out, several at once, and never more than a
+        few thousand entries. So a change that is made in a directory after the one above it was handed out
+        may not be seen; with `workers=1` each directory is read when its turn comes, as pathlib does it.
+
+        Leaving the iteration early closes all directories: with its last reference, or with `async with`.
+
+        Args:
+            top_down: Whether a directory comes before those in it. Then the list of their names may be
+                changed in place: those that are removed are not entered, the others are entered in the order
+                of the list, and what is added is entered as well, even through a symbolic link.
+            on_error: Called with the OSError of each directory that cannot be read; an exception that it
+                raises ends the walk. A plain function, called in the event loop's thread. Without one, such
+                directories are passed over.
+            follow_symlinks: Whether symbolic links to directories are directories. Without, they are among
+                the files.
+            max_depth: How many levels below this directory are entered; 0 for none.
+            min_depth: Directories above this level are entered, but not handed out.
+            same_file_system: Whether directories on which another file system is mounted are not entered.
+            sort: Whether names come sorted, instead of in arbitrary order.
+            workers: The most directories that are read at once; by default as many as there are processors,
+                at most 8.
+            detect_loops: Whether a link to a directory that it is in is an error of that directory, with
+                ELOOP, where links are followed. Without, the walk goes on in it until the kernel follows no
+                more links, as pathlib's does.
+
+        Returns:
+            An asynchronous iterator, which is a context manager as well, of tuples: the path of a directory,
+            the names of the directories in it, and those of everything else. Both are lists.
+
+        Raises:
+            TypeError: `on_error` is a coroutine function.
+            ValueError: A number is negative, or `workers` is 0.
+
+        ```python
+        await (directory / "a" / "b").mkdir(parents=True)
+        await (directory / "a" / "notes").touch()
+        async for path, directories, files in directory.walk():
+            if path == directory / "a":
+                assert (directories, files) == (["b"], ["notes"])
+                directories.clear()
+            assert path != directory / "a" / "b"
+        ```
+        """
+        return DirectoryWalk(
+            self,
+            top_down,
+            on_error,
+            follow_symlinks,
+            max_depth=max_depth,
+            min_depth=min_depth,
+            same_file_system=same_file_system,
+            sort=sort,
+            workers=workers,
+            detect_loops=detect_loops,
+        )
 
     async def mkdir(
         self,

@@ -13,7 +13,6 @@ import rapfiles
 from rapfiles import AsyncPath
 
 NOT_YET = {
-    "walk": "needs the engine's walk of trees",
     "glob": "needs the engine's walk of trees",
     "rglob": "needs the engine's walk of trees",
     "copy": "needs the engine's copying",
@@ -93,7 +92,7 @@ AWAITED = [
     "write_bytes",
     "write_text",
 ]
-ITERATED = ["iterdir"]
+ITERATED = ["iterdir", "walk"]
 ENTERED = ["open"]
 
 # What pathlib does not have.

@@ -85,6 +85,9 @@ async def metadata(path: AsyncPath) -> None:
 async def entries(path: AsyncPath, derived: Derived) -> None:
     assert_type(path.iterdir(), AsyncIterator[AsyncPath])
     assert_type([child async for child in derived.iterdir()], list[Derived])
+    async for root, directories, files in derived.walk(on_error=print, max_depth=3):
+        assert_type(root, Derived)
+        assert_type((directories, files), tuple[list[str], list[str]])
     await path.mkdir(0o700, parents=True, exist_ok=True, parent_mode=0o700)
     await path.rmdir()
     await path.touch(exist_ok=False)

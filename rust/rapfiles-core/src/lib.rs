@@ -49,5 +49,6 @@ pub use verbs::read::LargeFile;
 pub use verbs::remove_tree::{RemoveTree, remove_tree};
 pub use verbs::resolve::Strictness;
 pub use verbs::slices::{MOST_SLICED, Sliced, Slices};
+pub use verbs::tree::{Listing, Node, Options, Tree, WalkSource};
 pub use verbs::write::Data;
 pub use verbs::xattr::AttributeName;

@@ -23,6 +23,7 @@ mod stat_result;
 mod stop_iteration;
 mod stream;
 mod trio;
+mod walk;
 
 /// The native module of rapfiles; private.
 #[pyo3::pymodule(gil_used = false)]
@@ -75,6 +76,8 @@ mod _native {
     use crate::results::Opened;
     #[pymodule_export]
     use crate::stream::{Source, Stream};
+    #[pymodule_export]
+    use crate::walk::walk;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -66,4 +66,5 @@ kinds! {
     Step,
     ListDirectory,
     RemoveTree,
+    Walk,
 }

@@ -62,6 +62,8 @@ pub enum Claim<P> {
     Part(P),
     /// Nothing, until one of the parts that have been begun has gone on.
     Later,
+    /// Nothing, until the consumer has told the source more. It does so before it asks for a batch that would come of that.
+    OnDemand,
     /// Nothing any more.
     Over,
 }
@@ -257,10 +259,15 @@ impl<S: Source> State<S> {
                     let defect = "a source is not over, and there is nothing to be done for it";
                     return self.fail(self.claimed, Error::Panic(defect.to_owned()));
                 }
-                Some(Claim::Later) | None => return,
+                Some(Claim::Later | Claim::OnDemand) | None => return,
                 Some(Claim::Over) => self.garbage.source = self.source.take(),
             }
         }
+    }
+
+    /// Whether the consumer would wait for what nobody does: the source has nothing, and has been told everything.
+    fn is_starved(&self) -> bool {
+        self.source.is_some() && self.waiting.is_empty() && self.stepping.is_empty()
     }
 
     /// The first part that is not over: those before it have yielded everything.
@@ -592,6 +599,12 @@ impl<S: Source> Stream<S> {
         let mut state = shared.lock();
         state.refill();
         let mut taken = state.take();
+        if taken.is_none() && state.is_starved() {
+            let defect = "a consumer waits for a source that waits for it";
+            let ordinal = state.claimed;
+            state.fail(ordinal, Error::Panic(defect.to_owned()));
+            taken = state.take();
+        }
         if taken.is_none() {
             let ticket = ticket();
             state.waiter = Some(Arc::clone(&ticket));
@@ -621,6 +634,26 @@ impl<S: Source> Stream<S> {
         Progress::Done(item.transpose())
     }
 
+    /// Has the source stepped that has been told more, without waiting for anything.
+    pub(crate) fn go_on(&mut self) {
+        if self.over || !self.begun || !self.is_own() {
+            return;
+        }
+        let mut state = self.shared.lock();
+        state.refill();
+        let submits = state.wants_job(self.shared.most);
+        state.jobs += usize::from(submits);
+        self.shared.unlock_on_loop(state);
+        if submits {
+            self.shared.submit();
+        }
+    }
+
+    /// Has work done in a worker that nobody waits for, such as closing what the consumer has had a share in.
+    pub(crate) fn leave_to_worker(&self, work: impl FnOnce() + Send + 'static) {
+        self.shared.engine.pool().spawn(self.shared.lane, Detached(Box::new(work)));
+    }
+
     /// Ends the stream: steps come to an end soon, and what they would yield is dropped.
     pub fn close(&mut self) {
         if std::mem::replace(&mut self.over, true) || !self.is_own() {
@@ -637,7 +670,13 @@ impl<S: Source> Stream<S> {
         }
     }
 
-    fn is_own(&self) -> bool {
+    /// Whether anything has been asked for.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// Whether this process has made it.
+    pub(crate) fn is_own(&self) -> bool {
         self.process == Process::current()
     }
 }

@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 
 use super::calls::{self, OwnedFd};
 use super::{DirectoryReader, NativePath, checked, metadata_of_fd};
-use crate::verbs::metadata::FileType;
+use crate::verbs::metadata::{FileType, Metadata};
 
 /// All that an owner can be given.
 const ALL_PERMISSIONS: libc::mode_t = 0o700;
@@ -45,6 +45,11 @@ impl Directory {
         open(descriptor(inside), name.as_ptr(), libc::O_RDONLY | libc::O_NOFOLLOW).map(Self)
     }
 
+    /// Opens the directory of this name, also the one that a link of this name leads to.
+    pub(crate) fn open_followed(name: &NativePath, inside: Option<&Self>) -> io::Result<Self> {
+        open(descriptor(inside), name.as_ptr(), libc::O_RDONLY).map(Self)
+    }
+
     /// Opens the directory that it is in.
     pub(crate) fn above(&self) -> io::Result<Self> {
         open(self.0.as_raw_fd(), c"..".as_ptr(), libc::O_RDONLY).map(Self)
@@ -63,14 +68,23 @@ impl Directory {
         DirectoryReader::new(unsafe { OwnedFd::from_raw_fd(fd) })
     }
 
-    /// Whether an entry is a directory itself, not a link to one.
-    pub(crate) fn has_directory(&self, name: &NativePath) -> io::Result<bool> {
-        let metadata = super::fill_metadata(|stat| {
-            let (fd, flags) = (self.0.as_raw_fd(), libc::AT_SYMLINK_NOFOLLOW);
+    /// What `fstatat(2)` tells of an entry.
+    pub(crate) fn metadata_of(&self, name: &NativePath, follow: bool) -> io::Result<Metadata> {
+        super::fill_metadata(|stat| {
+            let (fd, flags) = (self.0.as_raw_fd(), if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW });
             // SAFETY: the name is a C string and `stat` has room for the result.
             checked(|| unsafe { calls::fstatat(fd, name.as_ptr(), stat, flags) })
-        })?;
-        Ok(metadata.is_directory())
+        })
+    }
+
+    /// The type of an entry whose name came without one.
+    pub(crate) fn type_of(&self, name: &NativePath) -> io::Result<FileType> {
+        self.metadata_of(name, false).map(|metadata| metadata.file_type())
+    }
+
+    /// Whether an entry is a directory itself, not a link to one.
+    pub(crate) fn has_directory(&self, name: &NativePath) -> io::Result<bool> {
+        self.type_of(name).map(|file_type| file_type == FileType::DIRECTORY)
     }
 
     /// Removes an entry that is no directory.
@@ -139,6 +153,24 @@ pub(crate) fn is_refused(code: i32) -> bool {
 pub(crate) fn is_no_directory(code: i32) -> bool {
     matches!(code, libc::ENOTDIR | libc::ELOOP)
 }
+
+/// Whether an error code says that there is no descriptor left, for the process or for all of them.
+pub(crate) fn lacks_descriptors(code: i32) -> bool {
+    matches!(code, libc::EMFILE | libc::ENFILE)
+}
+
+/// How many descriptors this process may have.
+pub(crate) fn most_descriptors() -> usize {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: there is room for the result.
+    let got = checked(|| unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) });
+    got.map_or(0, |_| usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX))
+}
+
+/// A path of so many bytes is too long for a system call, the NUL behind it counted.
+pub(crate) const LONGEST_PATH: usize = libc::PATH_MAX as usize;
+pub(crate) const PATH_TOO_LONG: i32 = libc::ENAMETOOLONG;
+pub(crate) const LINKS_LOOP: i32 = libc::ELOOP;
 
 /// Whether a directory that was to be removed is not empty: POSIX lets a system choose between the two.
 pub(crate) fn is_not_empty(code: i32) -> bool {

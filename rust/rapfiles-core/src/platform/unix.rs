@@ -37,6 +37,11 @@ impl NativePath {
         self.0.to_bytes()
     }
 
+    /// Its length, in the units of [`super::LONGEST_PATH`].
+    pub(crate) fn len(&self) -> usize {
+        self.to_bytes().len()
+    }
+
     /// The path as the platform's string.
     pub fn to_os_string(&self) -> OsString {
         OsString::from_vec(self.to_bytes().to_vec())

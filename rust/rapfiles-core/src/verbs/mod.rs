@@ -13,5 +13,6 @@ pub(crate) mod read;
 pub(crate) mod remove_tree;
 pub(crate) mod resolve;
 pub(crate) mod slices;
+pub(crate) mod tree;
 pub(crate) mod write;
 pub(crate) mod xattr;

@@ -8,8 +8,9 @@ use std::os::windows::ffi::OsStringExt;
 use std::ptr;
 
 use windows_sys::Win32::Foundation::{
-    ERROR_ACCESS_DENIED, ERROR_BAD_PATHNAME, ERROR_DIR_NOT_EMPTY, ERROR_DIRECTORY, ERROR_FILE_NOT_FOUND,
-    ERROR_NO_MORE_FILES, ERROR_PATH_NOT_FOUND, HANDLE, INVALID_HANDLE_VALUE, LocalFree,
+    ERROR_ACCESS_DENIED, ERROR_BAD_PATHNAME, ERROR_CANT_RESOLVE_FILENAME, ERROR_DIR_NOT_EMPTY,
+    ERROR_DIRECTORY, ERROR_FILE_NOT_FOUND, ERROR_FILENAME_EXCED_RANGE, ERROR_NO_MORE_FILES,
+    ERROR_PATH_NOT_FOUND, ERROR_TOO_MANY_OPEN_FILES, HANDLE, INVALID_HANDLE_VALUE, LocalFree,
 };
 use windows_sys::Win32::Security::Authorization::{
     ConvertStringSecurityDescriptorToSecurityDescriptorW, SDDL_REVISION_1,
@@ -27,7 +28,7 @@ use super::NativePath;
 use super::errors::{checked, code, error};
 use super::lexical::is_separator;
 use crate::verbs::listing::Entry;
-use crate::verbs::metadata::FileType;
+use crate::verbs::metadata::{FileType, Metadata};
 
 /// The mode that gives a directory to its owner alone, the only one that Windows' Python knows.
 const OWNER_ONLY: u32 = 0o700;
@@ -153,6 +154,16 @@ impl Directory {
         if is_directory(&path)? { Ok(Self(path)) } else { Err(error(ERROR_DIRECTORY)) }
     }
 
+    /// The directory of this name, also the one that a link of this name leads to.
+    pub(crate) fn open_followed(name: &NativePath, inside: Option<&Self>) -> io::Result<Self> {
+        let path = path_of(name, inside)?;
+        if super::metadata(&path, true)?.is_directory() {
+            Ok(Self(path))
+        } else {
+            Err(error(ERROR_DIRECTORY))
+        }
+    }
+
     /// The directory that it is in.
     pub(crate) fn above(&self) -> io::Result<Self> {
         super::parent(&self.0).map(Self).ok_or_else(|| error(ERROR_PATH_NOT_FOUND))
@@ -166,6 +177,18 @@ impl Directory {
     /// Reads what is in it.
     pub(crate) fn reader(&self) -> io::Result<DirectoryReader> {
         DirectoryReader::open(&self.0)
+    }
+
+    /// What is known of an entry.
+    pub(crate) fn metadata_of(&self, name: &NativePath, follow: bool) -> io::Result<Metadata> {
+        super::metadata(&path_of(name, Some(self))?, follow)
+    }
+
+    /// The type of an entry whose name came without one. A junction is a link here.
+    pub(crate) fn type_of(&self, name: &NativePath) -> io::Result<FileType> {
+        let metadata = self.metadata_of(name, false)?;
+        let junction = metadata.reparse_tag == IO_REPARSE_TAG_MOUNT_POINT;
+        Ok(if junction { FileType::SYMLINK } else { metadata.file_type() })
     }
 
     /// Whether an entry is a directory itself, not a link to one.
@@ -238,6 +261,21 @@ pub(crate) fn is_refused(code: i32) -> bool {
 pub(crate) fn is_no_directory(code: i32) -> bool {
     code.cast_unsigned() == ERROR_DIRECTORY
 }
+
+/// Whether an error code says that there is no handle left.
+pub(crate) fn lacks_descriptors(code: i32) -> bool {
+    code.cast_unsigned() == ERROR_TOO_MANY_OPEN_FILES
+}
+
+/// A directory is known by its path here, so nothing has to be counted.
+pub(crate) fn most_descriptors() -> usize {
+    usize::MAX
+}
+
+/// Of the paths that begin with `\\\\?\\`.
+pub(crate) const LONGEST_PATH: usize = 32_767;
+pub(crate) const PATH_TOO_LONG: i32 = ERROR_FILENAME_EXCED_RANGE.cast_signed();
+pub(crate) const LINKS_LOOP: i32 = ERROR_CANT_RESOLVE_FILENAME.cast_signed();
 
 /// Whether a directory that was to be removed is not empty.
 pub(crate) fn is_not_empty(code: i32) -> bool {

@@ -32,6 +32,11 @@ impl NativePath {
         &self.0[..self.0.len() - 1]
     }
 
+    /// Its length, in the units of [`super::LONGEST_PATH`].
+    pub(crate) fn len(&self) -> usize {
+        self.units().len()
+    }
+
     /// The path as the platform's string.
     pub fn to_os_string(&self) -> OsString {
         OsString::from_wide(self.units())

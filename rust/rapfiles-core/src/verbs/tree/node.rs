@@ -1,0 +1,155 @@
+//! A directory of a tree, as its name in the one before it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use crate::error::Subject;
+use crate::platform::{self, NativePath};
+
+use super::open_directories::OpenDirectory;
+
+/// A directory of a tree.
+#[derive(Debug)]
+pub struct Node {
+    /// The path of the first one; the name of each other.
+    name: NativePath,
+    parent: Option<Arc<Node>>,
+    depth: u32,
+    /// How long its path is.
+    length: usize,
+    /// Whether it may be a link to a directory.
+    followed: bool,
+    /// How many links are on its path behind the first directory's.
+    links: u32,
+    /// Nothing in it is wanted.
+    pruned: AtomicBool,
+    /// What tells it from other directories, where that is asked for.
+    identity: OnceLock<(u64, u128)>,
+    open: Mutex<Option<Arc<OpenDirectory>>>,
+}
+
+impl Node {
+    /// The first directory of a tree, or a link to it.
+    pub(super) fn root(path: NativePath) -> Arc<Self> {
+        Arc::new(Self::new(path, None, true, false))
+    }
+
+    /// A directory in another one, never what a link leads to.
+    pub(super) fn child(self: &Arc<Self>, name: NativePath) -> Arc<Self> {
+        Arc::new(Self::new(name, Some(Arc::clone(self)), false, false))
+    }
+
+    /// What the name leads to, which may be a link, and was one if `is_link`.
+    pub(super) fn followed_child(self: &Arc<Self>, name: NativePath, is_link: bool) -> Arc<Self> {
+        Arc::new(Self::new(name, Some(Arc::clone(self)), true, is_link))
+    }
+
+    fn new(name: NativePath, parent: Option<Arc<Self>>, followed: bool, is_link: bool) -> Self {
+        let before = parent.as_ref().map_or(0, |parent| parent.length + 1);
+        let parent_links = parent.as_ref().map_or(0, |parent| parent.links);
+        Self {
+            depth: parent.as_ref().map_or(0, |parent| parent.depth + 1),
+            length: before + name.len(),
+            name,
+            parent,
+            followed,
+            links: parent_links + u32::from(is_link),
+            pruned: AtomicBool::new(false),
+            identity: OnceLock::new(),
+            open: Mutex::new(None),
+        }
+    }
+
+    /// How many directories are above it.
+    pub fn depth(&self) -> u32 {
+        self.depth
+    }
+
+    /// The directory that it is in; `None` for the first.
+    pub fn parent(&self) -> Option<&Arc<Self>> {
+        self.parent.as_ref()
+    }
+
+    /// Its name, or the path of the first directory.
+    pub fn name(&self) -> &NativePath {
+        &self.name
+    }
+
+    pub(super) fn is_followed(&self) -> bool {
+        self.followed
+    }
+
+    /// Whether links have been followed on the way to it.
+    pub(super) fn is_behind_links(&self) -> bool {
+        self.links > 0
+    }
+
+    /// Whether its path is longer than a system call takes.
+    pub(super) fn is_too_long(&self) -> bool {
+        self.length >= platform::LONGEST_PATH
+    }
+
+    /// It and those above it, from the inside out.
+    pub(super) fn line(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |node| node.parent.as_deref())
+    }
+
+    /// Its path: that of the first directory, and the names down to it.
+    pub fn path(&self) -> Option<NativePath> {
+        self.path_of(None)
+    }
+
+    /// The path of an entry in it.
+    pub(super) fn path_of(&self, name: Option<&NativePath>) -> Option<NativePath> {
+        let mut names: Vec<&NativePath> =
+            name.into_iter().chain(self.line().map(|node| &node.name)).collect();
+        names.reverse();
+        platform::joined(names.into_iter())
+    }
+
+    pub(super) fn subject(&self, name: Option<&NativePath>) -> Subject {
+        self.path_of(name).map_or(Subject::Nothing, Subject::Other)
+    }
+
+    /// Nothing in it is wanted.
+    pub(super) fn prune(&self) {
+        self.pruned.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is in something that is not wanted.
+    pub(super) fn is_pruned(&self) -> bool {
+        self.line().any(|node| node.pruned.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn identify(&self, identity: (u64, u128)) {
+        let _ = self.identity.set(identity);
+    }
+
+    pub(super) fn identity(&self) -> Option<(u64, u128)> {
+        self.identity.get().copied()
+    }
+
+    /// The directory, if it is open.
+    pub(super) fn opened(&self) -> Option<Arc<OpenDirectory>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps it open, or does not any more.
+    pub(super) fn set_open(&self, directory: Option<Arc<OpenDirectory>>) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *open, directory);
+        // Closing may have to be waited for.
+        drop(open);
+        drop(before);
+    }
+}
+
+impl Drop for Node {
+    /// One after the other: a line may be longer than a stack is deep.
+    fn drop(&mut self) {
+        let mut parent = self.parent.take();
+        while let Some(mut node) = parent.and_then(Arc::into_inner) {
+            parent = node.parent.take();
+        }
+    }
+}

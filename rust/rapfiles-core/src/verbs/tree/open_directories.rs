@@ -1,0 +1,128 @@
+//! The directories that a tree keeps open, so that what is in them is reached by one name.
+//!
+//! All trees of the process share a budget of descriptors. Beyond it, the directory that was opened first is closed, and
+//! opened again when it is needed: from the nearest one above it that is open, one name at a time, so that no link that
+//! takes the place of a directory meanwhile leads elsewhere, and no path is too long.
+
+use std::collections::VecDeque;
+use std::io;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use crate::platform::{self, Directory, NativePath};
+
+use super::node::Node;
+
+/// All trees together keep no more than so many directories open …
+const MOST_OPEN: usize = 512;
+/// … and no more than this part of what the process may open.
+const SHARE: usize = 4;
+
+/// What all trees keep open.
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+
+/// A directory that counts as open.
+#[derive(Debug)]
+pub(super) struct OpenDirectory(Directory);
+
+impl OpenDirectory {
+    fn new(directory: Directory) -> Arc<Self> {
+        OPEN.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Self(directory))
+    }
+}
+
+impl Drop for OpenDirectory {
+    fn drop(&mut self) {
+        OPEN.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Deref for OpenDirectory {
+    type Target = Directory;
+
+    fn deref(&self) -> &Directory {
+        &self.0
+    }
+}
+
+/// The directories that one tree keeps open.
+#[derive(Debug)]
+pub(super) struct OpenDirectories {
+    most: usize,
+    /// In the order in which they were opened. Some may be gone.
+    kept: Mutex<VecDeque<Weak<Node>>>,
+}
+
+impl OpenDirectories {
+    pub(super) fn new() -> Self {
+        let most = (platform::most_descriptors() / SHARE).clamp(1, MOST_OPEN);
+        Self { most, kept: Mutex::default() }
+    }
+
+    /// Opens a directory, if need be after those above it.
+    pub(super) fn open(&self, node: &Node) -> io::Result<Directory> {
+        let mut missing = Vec::new();
+        let mut above = node.parent();
+        let mut inside = loop {
+            let Some(parent) = above else { break None };
+            if let Some(open) = parent.opened() {
+                break Some(open);
+            }
+            missing.push(parent);
+            above = parent.parent();
+        };
+        while let Some(node) = missing.pop() {
+            let directory = OpenDirectory::new(self.enter(node, inside.as_deref())?);
+            self.keep(node, &directory);
+            inside = Some(directory);
+        }
+        self.enter(node, inside.as_deref())
+    }
+
+    fn enter(&self, node: &Node, inside: Option<&OpenDirectory>) -> io::Result<Directory> {
+        let open = if node.is_followed() { Directory::open_followed } else { Directory::open };
+        let attempt = |name: &NativePath| open(name, inside.map(Deref::deref));
+        match attempt(node.name()) {
+            Err(error) if error.raw_os_error().is_some_and(platform::lacks_descriptors) => {
+                self.close_all();
+                attempt(node.name())
+            }
+            opened => opened,
+        }
+    }
+
+    /// Keeps a directory open in which others are to be opened.
+    pub(super) fn keep_open(&self, node: &Arc<Node>, directory: Directory) {
+        self.keep(node, &OpenDirectory::new(directory));
+    }
+
+    fn keep(&self, node: &Arc<Node>, directory: &Arc<OpenDirectory>) {
+        while OPEN.load(Ordering::Relaxed) > self.most {
+            let first = self.lock().pop_front();
+            let Some(first) = first else { return };
+            if let Some(node) = first.upgrade() {
+                node.set_open(None);
+            }
+        }
+        node.set_open(Some(Arc::clone(directory)));
+        let mut kept = self.lock();
+        kept.push_back(Arc::downgrade(node));
+        if kept.len() > 2 * self.most {
+            // What is gone keeps its memory until nobody knows of it.
+            kept.retain(|node| node.upgrade().is_some_and(|node| node.opened().is_some()));
+        }
+    }
+
+    fn close_all(&self) {
+        let kept = std::mem::take(&mut *self.lock());
+        for node in kept.iter().filter_map(Weak::upgrade) {
+            node.set_open(None);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Weak<Node>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,24 @@
+//! What is wanted of a tree.
+
+/// What is wanted of a tree.
+#[derive(Debug, Clone, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "they are independent of each other")]
+pub struct Options {
+    /// Whether a directory comes before those in it. What is in it may be changed then ([`super::Tree::descend`]).
+    pub top_down: bool,
+    /// Whether links to directories are taken for directories.
+    pub follow_symlinks: bool,
+    /// How many directories deep it goes; the first one is 0.
+    pub max_depth: Option<u32>,
+    /// Whether directories of other file systems are left out.
+    pub same_file_system: bool,
+    /// Whether a followed link to a directory above it is an error.
+    pub detect_loops: bool,
+    /// Whether the entries of a directory come in the order of their names.
+    pub sort: bool,
+    /// The most directories that are read at once; 0 for as many as there are processors. With 1, none is read before its
+    /// turn has come.
+    pub workers: usize,
+    /// Whether directories whose paths are too long for a system call are read all the same.
+    pub beyond_longest_path: bool,
+}

@@ -1,0 +1,122 @@
+//! What workers do for a tree: each reads directories until they are a batch.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use crate::engine::runtime;
+use crate::engine::stream::{Claim, Order, Part, Slice, Source, Step};
+use crate::error::Error;
+use crate::platform::NativePath;
+
+use super::frontier::Frontier;
+use super::listing::{self, Begun, Listing, Reading};
+use super::node::Node;
+use super::open_directories::OpenDirectories;
+use super::options::Options;
+
+/// Waking the consumer takes some 50 µs: that is worth so many entries, …
+const BATCH: usize = 1024;
+/// … but what is slow to come is handed out soon.
+const LONGEST_BATCH: Duration = Duration::from_micros(500);
+
+/// What the consumer and the workers of a tree share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) options: Options,
+    pub(super) open: OpenDirectories,
+    frontier: Mutex<Frontier>,
+}
+
+impl Shared {
+    pub(super) fn new(root: NativePath, options: Options) -> (Arc<Self>, Arc<Node>) {
+        let root = Node::root(root);
+        let frontier = Mutex::new(Frontier::new(Arc::clone(&root), options.workers));
+        (Arc::new(Self { options, open: OpenDirectories::new(), frontier }), root)
+    }
+
+    pub(super) fn frontier(&self) -> MutexGuard<'_, Frontier> {
+        runtime::lock(&self.frontier)
+    }
+}
+
+/// The source of the directories of a tree.
+#[derive(Debug)]
+pub struct WalkSource(pub(super) Arc<Shared>);
+
+impl Source for WalkSource {
+    type Batch = Vec<Listing>;
+    type Part = WalkPart;
+
+    fn claim(&mut self) -> Claim<WalkPart> {
+        match self.0.frontier().begin_part() {
+            Some(node) => {
+                let (next, shared) = (Some(node), Arc::clone(&self.0));
+                Claim::Part(WalkPart { shared, next, reading: None, batch: Vec::new(), size: 0 })
+            }
+            None => Claim::OnDemand,
+        }
+    }
+
+    fn order(&self) -> Order {
+        // The consumer brings them into theirs.
+        Order::AsReady
+    }
+}
+
+/// The reading of as many directories as make a batch.
+#[derive(Debug)]
+pub struct WalkPart {
+    shared: Arc<Shared>,
+    next: Option<Arc<Node>>,
+    reading: Option<Reading>,
+    batch: Vec<Listing>,
+    size: usize,
+}
+
+impl WalkPart {
+    /// A directory has been read.
+    fn finish(&mut self, listing: Listing) {
+        let listing = listing.without_content();
+        self.size += listing::size(&listing);
+        self.shared.frontier().finish(listing.node(), listing.children(), listing.weight());
+        self.batch.push(listing);
+    }
+}
+
+impl Part for WalkPart {
+    type Batch = Vec<Listing>;
+
+    fn step(&mut self, slice: &Slice<'_>) -> Result<Step<Vec<Listing>>, Error> {
+        let until = runtime::now() + LONGEST_BATCH;
+        loop {
+            if let Some(node) = self.next.take() {
+                match Reading::begin(node, &self.shared) {
+                    Begun::Reading(reading) => self.reading = Some(reading),
+                    Begun::Over(listing) => self.finish(listing),
+                }
+            }
+            if let Some(mut reading) = self.reading.take() {
+                if reading.go_on(&self.shared, slice)? {
+                    let listing = reading.finish(&self.shared)?;
+                    self.finish(listing);
+                } else {
+                    self.reading = Some(reading);
+                    if slice.is_over() {
+                        let batch = std::mem::take(&mut self.batch);
+                        self.size = 0;
+                        return Ok(if batch.is_empty() { Step::Again } else { Step::Batch(batch) });
+                    }
+                    continue;
+                }
+            }
+            let is_full = self.size >= BATCH || slice.is_over() || runtime::now() >= until;
+            let mut frontier = self.shared.frontier();
+            self.next = if is_full { None } else { frontier.take() };
+            if self.next.is_none() {
+                frontier.end_part();
+                drop(frontier);
+                return Ok(Step::Last(Some(std::mem::take(&mut self.batch))));
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Walking a tree: directories in their order, made of what workers have read ahead, in small lots.
+
+use std::ffi::OsStr;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyString, PyTuple};
+use pyo3::{PyTraverseError, PyVisit};
+use rapfiles_core::{Engine, Error, FileType, Listing, Options, Progress, Ticket, Tree};
+
+use crate::arguments::PathArgument;
+use crate::errors::{self, Names};
+use crate::once::intern;
+use crate::results;
+use crate::stream::{Items, Manners, Source};
+
+/// Names that become strings before other tasks may have a turn: some 40 µs of work.
+const LOT: usize = 512;
+
+/// A directory whose names are being made.
+struct Making {
+    listing: Listing,
+    at: usize,
+    directories: Vec<Py<PyString>>,
+    files: Vec<Py<PyString>>,
+}
+
+/// What was handed out last: the list of directories, which may be changed, and what was in it.
+struct Given {
+    list: Py<PyList>,
+    names: Vec<Py<PyString>>,
+}
+
+/// A tree, on its way to Python.
+struct WalkItems {
+    tree: Tree,
+    directory: Py<PyAny>,
+    on_error: Option<Py<PyAny>>,
+    top_down: bool,
+    min_depth: u32,
+    making: Option<Making>,
+    given: Option<Given>,
+    ready: Option<Py<PyAny>>,
+    /// Python 3.12 says nothing of the `.` that it walks.
+    hides_dot: bool,
+}
+
+impl WalkItems {
+    /// Tells the tree which directories are wanted, where those that were handed out have been changed.
+    fn decide(&mut self, py: Python<'_>) -> PyResult<()> {
+        let Some(Given { list, names }) = self.given.take() else { return Ok(()) };
+        let list = list.bind(py);
+        let same = list.len() == names.len() && list.iter().zip(&names).all(|(item, name)| item.is(name));
+        if same {
+            return Ok(());
+        }
+        let mut wanted = Vec::with_capacity(list.len());
+        for item in list.iter() {
+            let name: PathArgument<'_> = item.extract()?;
+            wanted.push(name.native("scandir")?);
+        }
+        self.tree.descend(wanted);
+        Ok(())
+    }
+
+    /// Takes the next directory of the tree; `false` at the end.
+    fn take(&mut self, py: Python<'_>) -> Progress<PyResult<bool>> {
+        loop {
+            match self.tree.next(Ticket::unique) {
+                Progress::Done(Ok(Some(mut listing))) => {
+                    if let Some(error) = listing.take_error() {
+                        match self.report(py, error) {
+                            Ok(()) => continue,
+                            Err(error) => return Progress::Done(Err(error)),
+                        }
+                    }
+                    if listing.is_skipped() || listing.node().depth() < self.min_depth {
+                        continue;
+                    }
+                    let count = listing.directories();
+                    let (directories, files) =
+                        (Vec::with_capacity(count), Vec::with_capacity(listing.entries().len() - count));
+                    self.making = Some(Making { listing, at: 0, directories, files });
+                    return Progress::Done(Ok(true));
+                }
+                Progress::Done(Ok(None)) => return Progress::Done(Ok(false)),
+                Progress::Done(Err(error)) => {
+                    return Progress::Done(Err(errors::exception(py, error, &Names::none())));
+                }
+                Progress::Pending(ticket) => return Progress::Pending(ticket),
+                Progress::Yield => return Progress::Yield,
+            }
+        }
+    }
+
+    /// Tells the caller of a directory that cannot be read.
+    fn report(&self, py: Python<'_>, error: Error) -> PyResult<()> {
+        let Some(on_error) = &self.on_error else { return Ok(()) };
+        let exception = errors::exception(py, error, &Names::none());
+        if self.hides_dot {
+            let value = exception.value(py);
+            if let Ok(name) = value.getattr(intern!(py, "filename"))?.extract::<String>()
+                && let Some(name) = name.strip_prefix("./")
+            {
+                value.setattr(intern!(py, "filename"), name)?;
+            }
+        }
+        on_error.call1(py, (exception,)).map(drop)
+    }
+
+    /// Makes the names of a directory; `false` when others shall have their turn before it is complete.
+    fn make_names(&mut self, py: Python<'_>, manners: &Manners) -> PyResult<bool> {
+        let Some(making) = &mut self.making else { return Ok(true) };
+        let entries = making.listing.entries();
+        loop {
+            let end = entries.len().min(making.at + LOT);
+            for entry in (making.at..end).filter_map(|index| entries.get(index)) {
+                // SAFETY: the engine keeps names as `as_encoded_bytes` gives them, one by one.
+                let name =
+                    results::path(py, unsafe { OsStr::from_encoded_bytes_unchecked(entry.name) })?.unbind();
+                if entry.file_type == Some(FileType::DIRECTORY) {
+                    making.directories.push(name);
+                } else {
+                    making.files.push(name);
+                }
+            }
+            making.at = end;
+            if end == entries.len() {
+                return Ok(true);
+            }
+            if manners.gives_way(py)? {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Makes what is handed out of a directory whose names are made.
+    fn finish(&mut self, py: Python<'_>) -> PyResult<()> {
+        let Some(Making { listing, directories, files, .. }) = self.making.take() else { return Ok(()) };
+        let node = listing.node();
+        let path = match node.path() {
+            Some(path) if node.depth() > 0 => {
+                let text = results::path(py, &path.to_os_string())?;
+                self.directory.bind(py).call_method1(intern!(py, "with_segments"), (text,))?.unbind()
+            }
+            _ => self.directory.clone_ref(py),
+        };
+        let names = if self.top_down {
+            directories.iter().map(|name| name.clone_ref(py)).collect()
+        } else {
+            Vec::new()
+        };
+        let list = PyList::new(py, directories)?;
+        let files = PyList::new(py, files)?;
+        let item = PyTuple::new(py, [path.bind(py), list.as_any(), files.as_any()])?;
+        if self.top_down {
+            self.given = Some(Given { list: list.unbind(), names });
+        }
+        self.ready = Some(item.into_any().unbind());
+        Ok(())
+    }
+}
+
+impl Items for WalkItems {
+    fn advance(&mut self, py: Python<'_>, manners: &Manners) -> Progress<PyResult<bool>> {
+        if let Err(error) = self.decide(py) {
+            return Progress::Done(Err(error));
+        }
+        if self.making.is_none() {
+            match self.take(py) {
+                Progress::Done(Ok(true)) => {}
+                other => return other,
+            }
+        }
+        match self.make_names(py, manners) {
+            Ok(true) => Progress::Done(self.finish(py).map(|()| true)),
+            Ok(false) => Progress::Yield,
+            Err(error) => Progress::Done(Err(error)),
+        }
+    }
+
+    fn make(&mut self, _py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
+        // One at a time: what becomes of it decides what comes next.
+        Ok(self.ready.take().into_iter().collect())
+    }
+
+    fn progress(&self) -> u64 {
+        self.tree.progress()
+    }
+
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.directory)?;
+        for object in self.on_error.iter().chain(&self.ready) {
+            visit.call(object)?;
+        }
+        self.given.as_ref().map_or(Ok(()), |given| visit.call(&given.list))
+    }
+}
+
+/// The directories of a tree, for a stream to be opened with.
+#[pyfunction]
+#[pyo3(signature = (directory, on_error, top_down, follow_symlinks, min_depth, max_depth, same_file_system, detect_loops, sort, workers, /))]
+#[allow(
+    clippy::too_many_arguments,
+    clippy::fn_params_excessive_bools,
+    reason = "the parameters of the method"
+)]
+pub(crate) fn walk(
+    directory: &Bound<'_, PyAny>,
+    on_error: Option<Py<PyAny>>,
+    top_down: bool,
+    follow_symlinks: bool,
+    min_depth: u32,
+    max_depth: Option<u32>,
+    same_file_system: bool,
+    detect_loops: bool,
+    sort: bool,
+    workers: usize,
+) -> PyResult<Source> {
+    let py = directory.py();
+    let path: PathArgument<'_> = directory.extract()?;
+    let native = path.native("scandir")?;
+    let is_dot = path.name().bind(py) == ".";
+    let options = Options {
+        top_down,
+        follow_symlinks,
+        max_depth,
+        same_file_system,
+        detect_loops,
+        sort,
+        workers,
+        beyond_longest_path: false,
+    };
+    Ok(Source::new(WalkItems {
+        tree: Engine::current().walk(native, options),
+        directory: directory.clone().unbind(),
+        on_error,
+        top_down,
+        min_depth,
+        making: None,
+        given: None,
+        ready: None,
+        hides_dot: is_dot && py.version_info() >= (3, 12) && py.version_info() < (3, 13),
+    }))
+}
