@@ -15,6 +15,7 @@ runs all tests but those marked `interpreter` on one loop, for a further interpr
 tests and loops would say again what they have said on the first.
 """
 
+import gc
 import inspect
 import os
 from collections.abc import Iterator
@@ -88,6 +89,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if dropped:
         config.hook.pytest_deselected(items=[item for item in items if item in dropped])
         items[:] = [item for item in items if item not in dropped]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Leave what pytest holds out of collections: tests that settle garbage would go through it each time."""
+    # When it is imported, which may not have been, it asks the collector who holds trio's random numbers, and
+    # is not told of what is frozen.
+    import hypothesis  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
 
 
 def _first_loop(item: pytest.Function) -> int | None:
