@@ -21,9 +21,11 @@ from ._file import (
     AsyncFileIO,
     AsyncTextIOWrapper,
 )
+from ._info import Answer, PathInfo
 from ._open import FileContextManager, open
 from ._path import AsyncPath
 from ._public import belong_to as _belong_to
+from ._scandir import AsyncDirEntry
 from ._standard import StandardInput, StandardOutput, stderr, stdin, stdout
 from ._wrap import WrappedFile, wrap_file
 
@@ -36,14 +38,17 @@ else:
     __getattr__, __dir__ = _loaded_on_first_use(globals(), "compat", "tempfile")
 
 __all__ = [
+    "Answer",
     "AsyncBufferedRandom",
     "AsyncBufferedReader",
     "AsyncBufferedWriter",
+    "AsyncDirEntry",
     "AsyncFileIO",
     "AsyncPath",
     "AsyncTextIOWrapper",
     "Configuration",
     "FileContextManager",
+    "PathInfo",
     "StandardInput",
     "StandardOutput",
     "Stats",

@@ -29,21 +29,26 @@ class DirectoryIterator(Stream[P]):
 
     def _open(self) -> _native.Source:
         directory = self._directory
-        text = str(directory)
-        # The child of `.` has no `./` before it, and that of a root needs no separator.
-        prefix = "" if text == "." else text + os.sep if directory.name else text
-        return _native.children(directory, prefix, _leaves_it_to_pathlib(type(directory)))
+        return _native.children(directory, text_before_names(directory), leaves_it_to_pathlib(directory))
 
 
 _native.set_next_slot(DirectoryIterator)
 
 
-def _leaves_it_to_pathlib(kind: type[SegmentsPath]) -> bool:
-    """Whether a class cannot tell how its paths are made.
+def text_before_names(directory: SegmentsPath) -> str:
+    """What comes before the name in the text of a child's path."""
+    text = str(directory)
+    # The child of `.` has no `./` before it, and that of a root needs no separator.
+    return "" if text == "." else text + os.sep if directory.name else text
+
+
+def leaves_it_to_pathlib(directory: SegmentsPath) -> bool:
+    """Whether a path's class cannot tell how its paths are made.
 
     Joining would parse the directory's path again for each child, so where nobody can tell, a child is given
     what parsing it would find out.
     """
+    kind = type(directory)
     return (
         kind.with_segments is SegmentsPath.with_segments
         and kind.__init__ is SegmentsPath.__init__

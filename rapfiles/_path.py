@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, SupportsIndex, over
 import rapfiles._native as _native
 
 from ._arguments import StrPath, account, attribute_name, c_integer, in_one_piece, path_text, permissions
+from ._info import PathInfo
 from ._iterdir import DirectoryIterator
 from ._open import open
 from ._pure.lexical import LexicalPath
+from ._scandir import DirectoryScan
 from ._text import decode, native_codec
 from ._text import read as read_with_python
 from ._text import write as write_with_python
@@ -26,7 +28,7 @@ from ._unsupported import unsupported
 from ._walk import DirectoryWalk
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from typing_extensions import Buffer
 
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
         OpenBinaryModeWriting,
         OpenTextMode,
     )
+    from ._scandir import AsyncDirEntry
+    from ._stream import Stream
 
 __all__ = ["AsyncPath"]
 
@@ -90,7 +94,10 @@ class AsyncPath(LexicalPath):
     ```
     """
 
-    __slots__ = ()
+    __slots__ = ("_info",)
+
+    # What a listing knows of the path, or what was found out of it later.
+    _info: int | PathInfo
 
     # Whole files.
 
@@ -630,6 +637,26 @@ class AsyncPath(LexicalPath):
             raise unsupported(self, "group()")
         return await _native.group(self, bool(follow_symlinks))
 
+    @property
+    def info(self) -> PathInfo:
+        """What is known of the path's type: pathlib's `info`, [awaited][rapfiles.PathInfo].
+
+        Its answers are kept for as long as this path object lives. If the path comes from a listing, they are
+        known already, as far as the directory told.
+
+        ```python
+        await (directory / "data").touch()
+        async for path in directory.iterdir():
+            assert await path.info.is_file()
+            assert not await path.info.is_symlink()
+        assert not await (directory / "missing").info.exists()
+        ```
+        """
+        info = getattr(self, "_info", 0)
+        if isinstance(info, int):
+            info = self._info = PathInfo(os.fspath(self), info)
+        return info
+
     async def access(
         self, mode: SupportsIndex, *, effective_ids: bool = False, follow_symlinks: bool = True
     ) -> bool:
@@ -663,14 +690,15 @@ class AsyncPath(LexicalPath):
 
     # Directories.
 
-    def iterdir(self) -> AsyncIterator[Self]:
+    def iterdir(self) -> Stream[Self]:
         """Iterate over the children of the directory, in arbitrary order, without `.` and `..`.
 
         The directory is read in one go when the first child is asked for. The iterator holds nothing open, so
         it may be left at any time.
 
         Returns:
-            An asynchronous iterator of paths: this path joined with each name.
+            An asynchronous iterator of paths: this path joined with each name. It is a context manager too,
+            which ends it. The paths' `info` knows their types.
 
         Raises:
             OSError: When the first child is asked for: this is not a directory, or it cannot be read.
@@ -753,6 +781,34 @@ class AsyncPath(LexicalPath):
             workers=workers,
             detect_loops=detect_loops,
         )
+
+    def scandir(self, *, with_stat: bool = False) -> Stream[AsyncDirEntry[Self]]:
+        """Iterate over the entries of the directory, in arbitrary order, without `.` and `..`.
+
+        Entries come as the directory is read, so what happens in it meanwhile may be seen or not. It is held
+        open until the last one has been taken or the iteration ends.
+
+        Args:
+            with_stat: Whether workers ask for the `stat` of each entry beforehand, which makes
+                `entry.stat()` an answer without a system call.
+
+        Returns:
+            An asynchronous iterator of [`AsyncDirEntry`][rapfiles.AsyncDirEntry]: each knows its name, path
+            and type. It is a context manager too, which ends it.
+
+        Raises:
+            OSError: When the first entry is asked for: this is not a directory, or it cannot be read.
+
+        ```python
+        await (directory / "a").touch()
+        await (directory / "b").mkdir()
+        async with directory.scandir(with_stat=True) as entries:
+            async for entry in entries:
+                assert entry.is_dir() == (entry.name == "b")
+                assert (await entry.stat()).st_size == (await entry.path.stat()).st_size
+        ```
+        """
+        return DirectoryScan(self, bool(with_stat))
 
     async def mkdir(
         self,

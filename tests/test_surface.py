@@ -19,7 +19,6 @@ NOT_YET = {
     "copy_into": "needs the engine's copying",
     "move": "needs the engine's copying",
     "move_into": "needs the engine's copying",
-    "info": "its methods look at the disk without being awaited",
 }
 NEVER = {
     "link_to": "deprecated when it was new, and gone since Python 3.12; hardlink_to takes its place",
@@ -36,6 +35,7 @@ LEXICAL = [
     "drive",
     "from_uri",
     "full_match",
+    "info",
     "is_absolute",
     "is_relative_to",
     "joinpath",
@@ -96,7 +96,7 @@ ITERATED = ["iterdir", "walk"]
 ENTERED = ["open"]
 
 # What pathlib does not have.
-ADDED = {"append_bytes", "append_text", "access", "truncate", "utime"}
+ADDED = {"append_bytes", "append_text", "access", "scandir", "truncate", "utime"}
 if sys.platform != "win32":
     ADDED |= {"chown", "statvfs"}
 if sys.platform == "linux":

@@ -1,11 +1,21 @@
 """What type checkers infer about AsyncPath. Nothing is run: mypy and pyright check each `assert_type`."""
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import assert_type
 
-from rapfiles import AsyncPath, Configuration, Stats, __version__, configuration, configure, stats
+from rapfiles import (
+    AsyncDirEntry,
+    AsyncPath,
+    Configuration,
+    Stats,
+    __version__,
+    configuration,
+    configure,
+    stats,
+)
+from rapfiles._stream import Stream
 
 
 class Derived(AsyncPath):
@@ -83,7 +93,14 @@ async def metadata(path: AsyncPath) -> None:
 
 
 async def entries(path: AsyncPath, derived: Derived) -> None:
-    assert_type(path.iterdir(), AsyncIterator[AsyncPath])
+    assert_type(path.iterdir(), Stream[AsyncPath])
+    async with derived.scandir(with_stat=True) as scanned:
+        async for entry in scanned:
+            assert_type(entry, AsyncDirEntry[Derived])
+            assert_type(entry.path, Derived)
+            assert_type(entry.is_dir(follow_symlinks=False), bool)
+            assert_type(await entry.stat(), os.stat_result)
+    assert_type(await path.info.is_dir(follow_symlinks=False), bool)
     assert_type([child async for child in derived.iterdir()], list[Derived])
     async for root, directories, files in derived.walk(on_error=print, max_depth=3):
         assert_type(root, Derived)

@@ -79,7 +79,8 @@ impl From<TryReserveError> for Error {
     }
 }
 
-fn code_of(error: &io::Error) -> i32 {
+/// The operating system's error code.
+pub(crate) fn code_of(error: &io::Error) -> i32 {
     // Errors that the standard library makes itself, such as "failed to write whole buffer", have no code.
     error.raw_os_error().unwrap_or(crate::platform::EIO)
 }

@@ -48,6 +48,7 @@ pub use verbs::parallel_read::ParallelRead;
 pub use verbs::read::LargeFile;
 pub use verbs::remove_tree::{RemoveTree, remove_tree};
 pub use verbs::resolve::Strictness;
+pub use verbs::scandir::{EntryFacts, EntryStats, ScanDirectory, Scanned};
 pub use verbs::slices::{MOST_SLICED, Sliced, Slices};
 pub use verbs::tree::{Listing, Node, Options, Tree, WalkSource};
 pub use verbs::write::Data;

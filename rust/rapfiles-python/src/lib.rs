@@ -2,6 +2,7 @@
 
 mod alarm;
 mod arguments;
+mod dir_entry;
 mod engine;
 mod errors;
 mod event_loop;
@@ -19,6 +20,7 @@ mod port;
 mod pure_path;
 mod references;
 mod results;
+mod scandir;
 mod stat_result;
 mod stop_iteration;
 mod stream;
@@ -30,6 +32,8 @@ mod walk;
 mod _native {
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use crate::dir_entry::DirEntry;
     #[pymodule_export]
     use crate::engine::{configuration, configure, inspect, panic_in_worker, stats};
     #[pymodule_export]
@@ -74,6 +78,8 @@ mod _native {
     use crate::pure_path::{init_path, new_path};
     #[pymodule_export]
     use crate::results::Opened;
+    #[pymodule_export]
+    use crate::scandir::scan;
     #[pymodule_export]
     use crate::stream::{Source, Stream};
     #[pymodule_export]

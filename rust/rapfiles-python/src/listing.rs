@@ -1,7 +1,6 @@
 //! The names in a directory and the paths of its children, made in small lots so that no step holds the loop for long.
 
 use std::collections::VecDeque;
-use std::ffi::OsStr;
 
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -9,11 +8,10 @@ use pyo3::{PyTraverseError, PyVisit};
 use rapfiles_core::{Block, Engine, NativePath, Progress, ReadDirectory, Single, Stream, Ticket};
 
 use crate::arguments::PathArgument;
+use crate::dir_entry::{self, spelled};
 use crate::errors::{self, Names};
-use crate::once::intern;
 use crate::operation::{Operation, Work};
-use crate::pure_path::Children;
-use crate::results;
+use crate::pure_path::{Children, known_types};
 use crate::stream::{Items, Manners, Source, WholeWork};
 
 /// Names that become strings or paths before other tasks may have a turn: some 40 µs of work.
@@ -68,16 +66,20 @@ impl ListingItems {
             self.at = 0;
         }
         let Maker::Child { directory, prefix, plain } = &self.maker else {
-            return self.next_names(py, LOT).map(|name| Ok(name?.into_any().unbind())).collect();
+            return self.next_names(py, LOT).map(|found| Ok(found?.0.into_any().unbind())).collect();
         };
         let (directory, prefix) = (directory.clone_ref(py), prefix.clone_ref(py));
         let (directory, prefix) = (directory.bind(py), prefix.bind(py));
         if *plain && let Some(children) = Children::of(directory, prefix) {
-            return self.next_names(py, LOT).map(|name| Ok(children.make(name?)?.unbind())).collect();
+            let child = |found: PyResult<_>| {
+                let (name, known) = found?;
+                Ok(children.make(name, known)?.unbind())
+            };
+            return self.next_names(py, LOT).map(child).collect();
         }
-        let join = |name: PyResult<Bound<'_, PyString>>| {
-            let text = prefix.add(name?)?;
-            Ok(directory.call_method1(intern!(py, "with_segments"), (text,))?.unbind())
+        let join = |found: PyResult<_>| {
+            let (name, known): (Bound<'_, PyString>, u8) = found?;
+            Ok(dir_entry::joined(directory, prefix.add(name)?.cast_into()?, known)?.unbind())
         };
         self.next_names(py, JOINED).map(join).collect()
     }
@@ -88,17 +90,17 @@ impl ListingItems {
         plain && self.held.len() < MOST_AHEAD && self.blocks.iter().map(Block::len).sum::<usize>() > self.at
     }
 
-    /// The next names of the block at hand.
+    /// The next names of the block at hand, and what `info` is told of each.
     fn next_names<'py>(
         &mut self,
         py: Python<'py>,
         most: usize,
-    ) -> impl Iterator<Item = PyResult<Bound<'py, PyString>>> {
+    ) -> impl Iterator<Item = PyResult<(Bound<'py, PyString>, u8)>> {
         let (block, from) = (self.blocks.front(), self.at);
         self.at = block.map_or(0, |block| block.len().min(from + most));
         (from..self.at).filter_map(move |index| block?.get(index)).map(move |entry| {
-            // SAFETY: the engine keeps names as `as_encoded_bytes` gives them, one by one.
-            results::path(py, unsafe { OsStr::from_encoded_bytes_unchecked(entry.name) })
+            let known = entry.file_type.map_or(0, |file_type| known_types(Ok(file_type), None));
+            Ok((spelled(py, entry.name)?, known))
         })
     }
 }

@@ -9,7 +9,8 @@ use std::sync::{Mutex, PoisonError};
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyString, PyTuple, PyType};
+use pyo3::types::{PyInt, PyList, PyString, PyTuple, PyType};
+use rapfiles_core::FileType;
 
 use crate::once::{Once, intern};
 
@@ -168,6 +169,8 @@ pub(crate) struct Children<'py> {
     text: Offset,
     /// Where the parts are, or the arguments.
     list: Offset,
+    /// Where a path keeps what its `info` knows.
+    info: Option<Offset>,
     /// The parts of the directory, where paths are parsed at once, and its drive and root.
     parts: Option<Bound<'py, PyList>>,
     anchor: Vec<(Offset, Bound<'py, PyAny>)>,
@@ -189,11 +192,12 @@ impl<'py> Children<'py> {
             }
             Source::Arguments(arguments) => (arguments, None, Vec::new()),
         };
-        Some(Self { class, prefix: prefix.clone(), text: slots.text, list, parts, anchor })
+        let info = class.getattr(intern!(directory.py(), "_info")).ok().and_then(|slot| offset(&slot));
+        Some(Self { class, prefix: prefix.clone(), text: slots.text, list, info, parts, anchor })
     }
 
-    /// The child of this name.
-    pub(crate) fn make(&self, name: Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+    /// The child of this name. `known`: what its `info` knows already.
+    pub(crate) fn make(&self, name: Bound<'py, PyString>, known: u8) -> PyResult<Bound<'py, PyAny>> {
         let py = name.py();
         // SAFETY: both are strings; the result is a new reference, or null with an exception set.
         let text = unsafe { ffi::PyUnicode_Concat(self.prefix.as_ptr(), name.as_ptr()) };
@@ -211,8 +215,26 @@ impl<'py> Children<'py> {
             }
             *place(&object, self.list) = list.into_ptr();
             *place(&object, self.text) = text.into_ptr();
+            if let Some(info) = self.info
+                && known != 0
+            {
+                *place(&object, info) = PyInt::new(py, known).into_ptr();
+            }
         }
         Ok(object)
+    }
+}
+
+/// What `info` is told of a path that comes from a listing, as `rapfiles._info` reads it: in the lower four bits its own
+/// type, in the upper four that of what it leads to, each as `S_IFMT` has it; 0 where nothing is known, and 15 where there
+/// is nothing, or nothing that can be reached.
+pub(crate) fn known_types(own: Result<FileType, i32>, target: Option<Result<FileType, i32>>) -> u8 {
+    const ABSENT: u8 = 15;
+    let bits =
+        |known: Result<FileType, i32>| known.map_or(ABSENT, |file_type| (file_type.0 >> 12) as u8 & 15);
+    match (own, target) {
+        (Ok(FileType::SYMLINK), None) => bits(own),
+        (_, target) => bits(own) | bits(target.unwrap_or(own)) << 4,
     }
 }
 

@@ -65,6 +65,7 @@ kinds! {
     // Of streams.
     Step,
     ListDirectory,
+    ScanDirectory,
     RemoveTree,
     Walk,
 }

@@ -28,6 +28,21 @@ impl DirectoryReader {
         // SAFETY: the descriptor is new and nobody else's.
         Self::new(unsafe { OwnedFd::from_raw_fd(fd) })
     }
+
+    /// `stat(2)` or `lstat(2)` of an entry, whatever happens to the path of the directory meanwhile.
+    pub(crate) fn stat_entry(&self, _path: &NativePath, name: &[u8], follow: bool) -> io::Result<Metadata> {
+        let name = NativePath::from_vec(name.to_vec())?;
+        stat_at(self.descriptor(), &name, follow)
+    }
+}
+
+/// `stat(2)` or `lstat(2)` of what has this name in a directory.
+fn stat_at(directory: RawFd, name: &NativePath, follow: bool) -> io::Result<Metadata> {
+    let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
+    super::fill_metadata(|stat| {
+        // SAFETY: the name is a C string and `stat` has room for the result.
+        checked(|| unsafe { calls::fstatat(directory, name.as_ptr(), stat, flags) })
+    })
 }
 
 /// The type that a `d_type` stands for, if it says one: the bits that a mode has for it, as `DTTOIF` of `<dirent.h>` has it.
@@ -70,11 +85,7 @@ impl Directory {
 
     /// What `fstatat(2)` tells of an entry.
     pub(crate) fn metadata_of(&self, name: &NativePath, follow: bool) -> io::Result<Metadata> {
-        super::fill_metadata(|stat| {
-            let (fd, flags) = (self.0.as_raw_fd(), if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW });
-            // SAFETY: the name is a C string and `stat` has room for the result.
-            checked(|| unsafe { calls::fstatat(fd, name.as_ptr(), stat, flags) })
-        })
+        stat_at(self.0.as_raw_fd(), name, follow)
     }
 
     /// The type of an entry whose name came without one.

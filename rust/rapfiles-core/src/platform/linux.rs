@@ -3,7 +3,7 @@
 use std::collections::TryReserveError;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 
 use super::calls::{self, File, OwnedFd};
 use super::{NativePath, checked, file_type_of};
@@ -185,6 +185,11 @@ impl DirectoryReader {
     /// Reads an open directory from its start on.
     pub(crate) fn new(directory: OwnedFd) -> io::Result<Self> {
         Ok(Self { directory, buffer: Vec::new() })
+    }
+
+    /// The descriptor by which the entries are reached.
+    pub(crate) fn descriptor(&self) -> RawFd {
+        self.directory.as_raw_fd()
     }
 
     /// Hands on the next entries, without `.` and `..`; `false` with the last.

@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 use super::{NativePath, checked, file_type_of};
@@ -179,6 +179,12 @@ impl DirectoryReader {
         // The stream closes it.
         let _ = directory.into_raw_fd();
         Ok(Self(stream))
+    }
+
+    /// The descriptor by which the entries are reached.
+    pub(crate) fn descriptor(&self) -> RawFd {
+        // SAFETY: the stream is open.
+        unsafe { libc::dirfd(self.0) }
     }
 
     /// Hands on the next entries, without `.` and `..`; `false` with the last.

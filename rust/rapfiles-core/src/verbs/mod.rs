@@ -12,6 +12,7 @@ pub(crate) mod parallel_read;
 pub(crate) mod read;
 pub(crate) mod remove_tree;
 pub(crate) mod resolve;
+pub(crate) mod scandir;
 pub(crate) mod slices;
 pub(crate) mod tree;
 pub(crate) mod write;

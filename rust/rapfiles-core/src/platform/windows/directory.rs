@@ -132,6 +132,13 @@ impl DirectoryReader {
         }
         Ok(true)
     }
+
+    /// `os.stat` or `os.lstat` of an entry of the directory with this path.
+    pub(crate) fn stat_entry(&self, path: &NativePath, name: &[u8], follow: bool) -> io::Result<Metadata> {
+        let name = native_name(name).ok_or_else(|| error(ERROR_BAD_PATHNAME))?;
+        let path = joined([path, &name].into_iter()).ok_or_else(|| error(ERROR_BAD_PATHNAME))?;
+        super::metadata(&path, follow)
+    }
 }
 
 /// The type of an entry, unless it is a reparse point, of which the tag would have to be looked at.

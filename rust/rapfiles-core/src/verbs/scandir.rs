@@ -1,0 +1,256 @@
+//! Scanning a directory: its entries, and beforehand what will be asked of each without waiting.
+//!
+//! A directory tells the type of an entry with its name. What it does not tell is looked up by the worker: what a link
+//! leads to, a type that the file system keeps to itself, and everything where all of `stat(2)` is wanted.
+
+use std::io;
+
+use crate::engine::Engine;
+use crate::engine::kind::Kind;
+use crate::engine::stream::{Part, Single, Slice, Step, Stream};
+use crate::error::{About, Error, Subject, code_of};
+use crate::platform::{self, DirectoryReader, NativePath};
+use crate::verbs::listing::{Block, Entry};
+use crate::verbs::metadata::{FileType, Metadata};
+
+/// The tag of a junction (`IO_REPARSE_TAG_MOUNT_POINT`); only Windows has tags.
+const JUNCTION: u32 = 0xA000_0003;
+
+/// What is known of an entry, or the code of the error that keeps it from being known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryFacts {
+    /// The number of the inode; 0 where it cannot be known.
+    pub inode: u128,
+    /// The type of the entry itself.
+    pub own: Result<FileType, i32>,
+    /// The type of what it leads to, if it is a link; otherwise its own.
+    pub target: Result<FileType, i32>,
+    /// Whether it is a junction of Windows.
+    pub is_junction: bool,
+    /// All that `stat(2)` tells, where that was wanted.
+    pub stats: Option<Box<EntryStats>>,
+}
+
+/// What `stat(2)` tells about an entry, or the code of its error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryStats {
+    /// About the entry itself.
+    pub own: Result<Metadata, i32>,
+    /// About what it leads to; `None` unless it is a link.
+    pub target: Option<Result<Metadata, i32>>,
+}
+
+impl EntryFacts {
+    /// Whether it is of a type; `follow`: whether a link stands for what it leads to. What is not there is of none.
+    ///
+    /// # Errors
+    /// What kept it from being known.
+    pub fn is(&self, wanted: FileType, follow: bool) -> Result<bool, Error> {
+        match if follow { self.target } else { self.own } {
+            Ok(file_type) => Ok(file_type == wanted),
+            Err(code) if platform::is_not_found(code) => Ok(false),
+            Err(code) => Err(Error::Os { code, subject: Subject::Path }),
+        }
+    }
+
+    /// Finds out what the directory did not tell. `stat` asks about the entry, following a link or not.
+    pub(crate) fn find(
+        entry: &Entry<'_>,
+        with_stat: bool,
+        stat: impl Fn(bool) -> io::Result<Metadata>,
+    ) -> Self {
+        let stat = |follow| stat(follow).map_err(|error| code_of(&error));
+        let own_stat = (with_stat || !is_told(entry)).then(|| stat(false));
+        let type_of = |metadata: &Result<Metadata, i32>| match metadata {
+            Ok(metadata) => Ok(metadata.file_type()),
+            Err(code) => Err(*code),
+        };
+        let own = match (entry.file_type, &own_stat) {
+            (Some(file_type), _) => Ok(file_type),
+            (None, Some(metadata)) => type_of(metadata),
+            (None, None) => Err(platform::EIO),
+        };
+        let target_stat = (own == Ok(FileType::SYMLINK)).then(|| stat(true));
+        let known = own_stat.as_ref().and_then(|metadata| metadata.as_ref().ok());
+        Self {
+            inode: match entry.inode {
+                0 => known.map_or(0, |metadata| metadata.inode),
+                inode => inode.into(),
+            },
+            own,
+            target: target_stat.as_ref().map_or(own, type_of),
+            is_junction: known.is_some_and(|metadata| metadata.reparse_tag == JUNCTION),
+            stats: match own_stat {
+                Some(own) if with_stat => Some(Box::new(EntryStats { own, target: target_stat })),
+                _ => None,
+            },
+        }
+    }
+}
+
+/// Whether the directory tells everything about an entry itself but its `stat`. Windows tells no number.
+fn is_told(entry: &Entry<'_>) -> bool {
+    entry.file_type.is_some() && entry.inode != 0
+}
+
+/// Some of the entries of a directory, with what is known of each.
+#[derive(Debug, Default)]
+pub struct Scanned {
+    block: Block,
+    facts: Vec<EntryFacts>,
+}
+
+impl Scanned {
+    /// The number of entries.
+    pub fn len(&self) -> usize {
+        self.facts.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.facts.is_empty()
+    }
+
+    /// The name of the entry at a position and what is known of it.
+    pub fn get(&self, index: usize) -> Option<(&[u8], &EntryFacts)> {
+        Some((self.block.get(index)?.name, self.facts.get(index)?))
+    }
+
+    /// Adds an entry.
+    ///
+    /// # Errors
+    /// When there is no memory.
+    pub(crate) fn push(&mut self, entry: Entry<'_>, facts: EntryFacts) -> Result<(), Error> {
+        self.facts.try_reserve(1)?;
+        self.block.push(entry)?;
+        self.facts.push(facts);
+        Ok(())
+    }
+}
+
+/// The scanning of a directory: the only part of its stream. It yields entries as they are read.
+#[derive(Debug)]
+pub struct ScanDirectory {
+    path: NativePath,
+    with_stat: bool,
+    reader: Option<DirectoryReader>,
+    /// What was read and is to be looked at, from this position on.
+    read: Block,
+    at: usize,
+    /// Everything has been read.
+    ended: bool,
+}
+
+impl ScanDirectory {
+    fn new(path: NativePath, with_stat: bool) -> Self {
+        Self { path, with_stat, reader: None, read: Block::default(), at: 0, ended: false }
+    }
+}
+
+impl Part for ScanDirectory {
+    type Batch = Scanned;
+
+    fn step(&mut self, slice: &Slice<'_>) -> Result<Step<Scanned>, Error> {
+        let mut scanned = Scanned::default();
+        let reader = match &mut self.reader {
+            Some(reader) => reader,
+            none => none.insert(DirectoryReader::open(&self.path).about_path()?),
+        };
+        while scanned.is_empty() {
+            if self.at == self.read.len() && !self.ended {
+                self.read = Block::default();
+                self.at = 0;
+                self.ended = !reader.read(&mut |entry| self.read.push(entry)).about_path()?;
+            }
+            while let Some(entry) = self.read.get(self.at) {
+                let stat = |follow| reader.stat_entry(&self.path, entry.name, follow);
+                let facts = EntryFacts::find(&entry, self.with_stat, stat);
+                let was_looked_up = facts.stats.is_some() || facts.own == Ok(FileType::SYMLINK);
+                scanned.push(entry, facts)?;
+                self.at += 1;
+                // Each may have to wait for a server.
+                if (was_looked_up || !is_told(&entry)) && slice.is_over() {
+                    break;
+                }
+            }
+            if self.ended && self.at == self.read.len() {
+                self.reader = None;
+                slice.count(scanned.len() as u64);
+                return Ok(Step::Last((!scanned.is_empty()).then_some(scanned)));
+            }
+            if slice.is_over() {
+                break;
+            }
+        }
+        slice.count(scanned.len() as u64);
+        Ok(if scanned.is_empty() { Step::Again } else { Step::Batch(scanned) })
+    }
+}
+
+impl Engine {
+    /// The entries of a directory, with what is known of each; `with_stat`: all that `stat(2)` tells.
+    pub fn scan(&self, path: NativePath, with_stat: bool) -> Stream<Single<ScanDirectory>> {
+        let lane = self.lane(&path);
+        Stream::new(self, lane, Kind::ScanDirectory, Single::new(ScanDirectory::new(path, with_stat)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    fn facts(file_type: Option<FileType>, inode: u64, with_stat: bool) -> (EntryFacts, Vec<bool>) {
+        let asked = RefCell::new(Vec::new());
+        let entry = Entry { name: b"name", file_type, inode };
+        let facts = EntryFacts::find(&entry, with_stat, |follow| {
+            asked.borrow_mut().push(follow);
+            let mode = if follow { FileType::DIRECTORY.0 } else { FileType::SYMLINK.0 };
+            Ok(Metadata { mode: mode | 0o600, inode: 7, ..Metadata::default() })
+        });
+        (facts, asked.into_inner())
+    }
+
+    #[test]
+    fn what_the_directory_tells_is_not_looked_up() {
+        let (facts, asked) = facts(Some(FileType::REGULAR), 5, false);
+        assert!(asked.is_empty());
+        assert_eq!((facts.own, facts.target), (Ok(FileType::REGULAR), Ok(FileType::REGULAR)));
+        assert_eq!((facts.inode, facts.stats), (5, None));
+    }
+
+    #[test]
+    fn what_a_link_leads_to_is_looked_up_once() {
+        let (facts, asked) = facts(Some(FileType::SYMLINK), 5, false);
+        assert_eq!(asked, [true]);
+        assert_eq!((facts.own, facts.target), (Ok(FileType::SYMLINK), Ok(FileType::DIRECTORY)));
+    }
+
+    #[test]
+    fn what_the_directory_does_not_tell_is_looked_up() {
+        let (unknown, asked) = facts(None, 5, false);
+        assert_eq!(asked, [false, true]);
+        assert_eq!((unknown.own, unknown.target), (Ok(FileType::SYMLINK), Ok(FileType::DIRECTORY)));
+        assert_eq!(unknown.stats, None);
+        let (numberless, asked) = facts(Some(FileType::REGULAR), 0, false);
+        assert_eq!((numberless.inode, asked), (7, vec![false]));
+    }
+
+    #[test]
+    fn everything_is_looked_up_where_it_is_wanted() {
+        let (facts, asked) = facts(Some(FileType::SYMLINK), 5, true);
+        assert_eq!(asked, [false, true]);
+        let stats = facts.stats.unwrap();
+        assert_eq!(stats.own.unwrap().file_type(), FileType::SYMLINK);
+        assert_eq!(stats.target.unwrap().unwrap().file_type(), FileType::DIRECTORY);
+    }
+
+    #[test]
+    fn an_error_is_kept() {
+        let entry = Entry { name: b"name", file_type: None, inode: 5 };
+        let facts = EntryFacts::find(&entry, true, |_| Err(io::Error::from_raw_os_error(13)));
+        assert_eq!((facts.own, facts.target), (Err(13), Err(13)));
+        assert_eq!(facts.stats.unwrap().own, Err(13));
+    }
+}

@@ -1,0 +1,241 @@
+//! Entries of directories as Python sees them: `os.DirEntry`, whose questions a worker has answered beforehand.
+
+use std::cell::Cell;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
+use pyo3::{PyTraverseError, PyVisit, ffi};
+use rapfiles_core::{EntryFacts, Error, FileType, Metadata, Subject};
+
+use crate::errors::{self, Names};
+use crate::once::intern;
+use crate::pure_path::{Children, known_types};
+use crate::{results, stat_result};
+
+/// Where entries lie, for all that one directory has.
+pub(crate) struct Place {
+    /// The path whose class makes the paths of the entries.
+    pub(crate) origin: Py<PyAny>,
+    /// What comes before the name in the text of a path.
+    pub(crate) prefix: Py<PyString>,
+    /// Whether that is the text of the origin itself, and its class leaves to pathlib how paths are made.
+    pub(crate) plain: bool,
+}
+
+/// The native half of an entry.
+#[pyclass(frozen, subclass, module = "rapfiles._native")]
+pub(crate) struct DirEntry {
+    origin: Py<PyAny>,
+    prefix: Py<PyString>,
+    plain: bool,
+    name: Py<PyString>,
+    facts: EntryFacts,
+    kept: Mutex<Kept>,
+}
+
+/// What has been made of it when it was asked for.
+#[derive(Default)]
+struct Kept {
+    path: Option<Py<PyAny>>,
+    own: Option<Py<PyAny>>,
+    target: Option<Py<PyAny>>,
+}
+
+thread_local! {
+    /// What the instance that is being made is to hold.
+    static NEXT: Cell<Option<DirEntry>> = const { Cell::new(None) };
+}
+
+impl DirEntry {
+    /// An entry with this name, as an instance of a class that inherits from this one.
+    pub(crate) fn make<'py>(
+        class: &Bound<'py, PyType>,
+        place: &Place,
+        name: Bound<'py, PyString>,
+        facts: EntryFacts,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = class.py();
+        NEXT.set(Some(Self {
+            origin: place.origin.clone_ref(py),
+            prefix: place.prefix.clone_ref(py),
+            plain: place.plain,
+            name: name.unbind(),
+            facts,
+            kept: Mutex::default(),
+        }));
+        // SAFETY: the class is a heap type, which has inherited how its instances are made from this one or has its own
+        // way; the arguments are a tuple and none by name; the result is a new reference or null with an exception set.
+        let made = unsafe {
+            let object = match (*class.as_type_ptr()).tp_new {
+                Some(new) => new(class.as_type_ptr(), PyTuple::empty(py).as_ptr(), std::ptr::null_mut()),
+                None => std::ptr::null_mut(),
+            };
+            Bound::from_owned_ptr_or_err(py, object)
+        };
+        drop(NEXT.take());
+        made
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn text<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
+        // SAFETY: both are strings; the result is a new reference, or null with an exception set.
+        let text = unsafe { ffi::PyUnicode_Concat(self.prefix.as_ptr(), self.name.as_ptr()) };
+        // SAFETY: as above.
+        Ok(unsafe { Bound::from_owned_ptr_or_err(py, text) }?.cast_into()?)
+    }
+
+    /// The exception of a question that could not be answered.
+    fn refusal(&self, py: Python<'_>, error: Error) -> PyErr {
+        match self.text(py) {
+            Ok(text) => errors::exception(py, error, &Names::one(text.unbind())),
+            Err(failure) => failure,
+        }
+    }
+
+    fn is_type(&self, py: Python<'_>, wanted: FileType, follow: bool) -> PyResult<bool> {
+        self.facts.is(wanted, follow).map_err(|error| self.refusal(py, error))
+    }
+
+    fn make_path<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let (origin, known) = (self.origin.bind(py), known_types(self.facts.own, Some(self.facts.target)));
+        if self.plain
+            && let Some(children) = Children::of(origin, self.prefix.bind(py))
+        {
+            return children.make(self.name.bind(py).clone(), known);
+        }
+        joined(origin, self.text(py)?, known)
+    }
+}
+
+/// The path with this text, made by the class of another one. `known`: what its `info` knows already.
+pub(crate) fn joined<'py>(
+    origin: &Bound<'py, PyAny>,
+    text: Bound<'py, PyString>,
+    known: u8,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = origin.py();
+    let path = origin.call_method1(intern!(py, "with_segments"), (text,))?;
+    if known != 0 {
+        // Whatever that is, it may have no place for it.
+        drop(path.setattr(intern!(py, "_info"), known));
+    }
+    Ok(path)
+}
+
+#[pymethods]
+impl DirEntry {
+    #[new]
+    #[pyo3(signature = (*arguments, **named))]
+    fn new(arguments: &Bound<'_, PyTuple>, named: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        let _ = (arguments, named);
+        NEXT.take().ok_or_else(|| PyTypeError::new_err("entries of directories are made by `scandir` alone"))
+    }
+
+    /// The name within the directory.
+    #[getter]
+    fn name(&self, py: Python<'_>) -> Py<PyString> {
+        self.name.clone_ref(py)
+    }
+
+    /// The path of the entry: that of the directory, joined with the name.
+    #[getter]
+    fn path<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(path) = &self.kept().path {
+            return Ok(path.bind(py).clone());
+        }
+        // Making it may run Python code.
+        let path = self.make_path(py)?;
+        let before = self.kept().path.replace(path.clone().unbind());
+        drop(before);
+        Ok(path)
+    }
+
+    fn __fspath__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
+        self.text(py)
+    }
+
+    /// Whether it is a directory.
+    #[pyo3(signature = (*, follow_symlinks=true))]
+    fn is_dir(&self, py: Python<'_>, follow_symlinks: bool) -> PyResult<bool> {
+        self.is_type(py, FileType::DIRECTORY, follow_symlinks)
+    }
+
+    /// Whether it is a regular file.
+    #[pyo3(signature = (*, follow_symlinks=true))]
+    fn is_file(&self, py: Python<'_>, follow_symlinks: bool) -> PyResult<bool> {
+        self.is_type(py, FileType::REGULAR, follow_symlinks)
+    }
+
+    /// Whether it is a symbolic link.
+    fn is_symlink(&self, py: Python<'_>) -> PyResult<bool> {
+        self.is_type(py, FileType::SYMLINK, false)
+    }
+
+    /// Whether it is a junction of Windows.
+    fn is_junction(&self) -> bool {
+        self.facts.is_junction
+    }
+
+    /// The number of its inode.
+    fn inode(&self) -> u128 {
+        self.facts.inode
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let name = slf.get().name.bind(slf.py()).repr()?;
+        Ok(format!("<{} {name}>", slf.get_type().name()?))
+    }
+
+    /// What `stat` answers, if that is known.
+    #[pyo3(signature = (follow_symlinks, /))]
+    fn _known_stat(&self, py: Python<'_>, follow_symlinks: bool) -> PyResult<Option<Py<PyAny>>> {
+        let leads_on = follow_symlinks && self.facts.own == Ok(FileType::SYMLINK);
+        let kept = self.kept();
+        let known = if leads_on { &kept.target } else { &kept.own };
+        if let Some(known) = known {
+            return Ok(Some(known.clone_ref(py)));
+        }
+        drop(kept);
+        let Some(stats) = &self.facts.stats else { return Ok(None) };
+        let found: &Result<Metadata, i32> = match &stats.target {
+            Some(target) if leads_on => target,
+            _ => &stats.own,
+        };
+        match found {
+            Ok(metadata) => {
+                let result = stat_result::build(py, metadata)?;
+                self._keep_stat(py, follow_symlinks, result).map(Some)
+            }
+            Err(code) => Err(self.refusal(py, Error::Os { code: *code, subject: Subject::Path })),
+        }
+    }
+
+    /// Keeps what `stat` has answered, unless it did so before; returns what is kept.
+    #[pyo3(signature = (follow_symlinks, result, /))]
+    fn _keep_stat(&self, py: Python<'_>, follow_symlinks: bool, result: Py<PyAny>) -> PyResult<Py<PyAny>> {
+        let mut kept = self.kept();
+        let leads_on = follow_symlinks && self.facts.own == Ok(FileType::SYMLINK);
+        let place = if leads_on { &mut kept.target } else { &mut kept.own };
+        Ok(place.get_or_insert(result).clone_ref(py))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.origin)?;
+        // What a stat has told refers to nothing else.
+        match self.kept.try_lock().as_deref() {
+            Ok(Kept { path: Some(path), .. }) => visit.call(path),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The name of an entry as Python spells it.
+pub(crate) fn spelled<'py>(py: Python<'py>, name: &[u8]) -> PyResult<Bound<'py, PyString>> {
+    // SAFETY: the engine keeps names as `as_encoded_bytes` gives them, one by one.
+    results::path(py, unsafe { std::ffi::OsStr::from_encoded_bytes_unchecked(name) })
+}

@@ -1,0 +1,88 @@
+//! The entries of a directory, handed out as they are read.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyString, PyType};
+use pyo3::{PyTraverseError, PyVisit};
+use rapfiles_core::{Engine, Progress, ScanDirectory, Scanned, Single, Stream, Ticket};
+
+use crate::arguments::PathArgument;
+use crate::dir_entry::{DirEntry, Place, spelled};
+use crate::errors::{self, Names};
+use crate::stream::{Items, Manners, Source};
+
+/// Entries that are made before other tasks may have a turn: some 30 µs of work.
+const LOT: usize = 128;
+
+/// What is in a directory, on its way to Python.
+struct ScanItems {
+    stream: Stream<Single<ScanDirectory>>,
+    names: Names,
+    class: Py<PyType>,
+    place: Place,
+    scanned: Scanned,
+    /// How many of those have been made.
+    at: usize,
+}
+
+impl Items for ScanItems {
+    fn advance(&mut self, py: Python<'_>, _manners: &Manners) -> Progress<PyResult<bool>> {
+        match self.stream.next(Ticket::unique) {
+            Progress::Done(Ok(scanned)) => {
+                let goes_on = scanned.is_some();
+                self.scanned = scanned.unwrap_or_default();
+                self.at = 0;
+                Progress::Done(Ok(goes_on))
+            }
+            Progress::Done(Err(error)) => Progress::Done(Err(errors::exception(py, error, &self.names))),
+            Progress::Pending(ticket) => Progress::Pending(ticket),
+            Progress::Yield => Progress::Yield,
+        }
+    }
+
+    fn make(&mut self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
+        let from = self.at;
+        self.at = self.scanned.len().min(from + LOT);
+        let found = (from..self.at).filter_map(|index| self.scanned.get(index));
+        let make = |(name, facts): (&[u8], &rapfiles_core::EntryFacts)| {
+            let class = self.class.bind(py);
+            Ok(DirEntry::make(class, &self.place, spelled(py, name)?, facts.clone())?.unbind())
+        };
+        found.map(make).collect()
+    }
+
+    fn progress(&self) -> u64 {
+        self.stream.progress()
+    }
+
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.class)?;
+        visit.call(&self.place.origin)
+    }
+}
+
+/// The entries of a directory, for a stream to be opened with, as instances of a class. `prefix`: what of their text
+/// comes before the name. `plain`: whether the directory's class leaves to pathlib how paths are made. `with_stat`:
+/// whether workers ask for everything beforehand.
+#[pyfunction]
+#[pyo3(signature = (directory, prefix, plain, class, with_stat, /))]
+pub(crate) fn scan(
+    directory: &Bound<'_, PyAny>,
+    prefix: Bound<'_, PyString>,
+    plain: bool,
+    class: Bound<'_, PyType>,
+    with_stat: bool,
+) -> PyResult<Source> {
+    if !class.is_subclass_of::<DirEntry>()? {
+        return Err(pyo3::exceptions::PyTypeError::new_err("this is no class of entries"));
+    }
+    let path: PathArgument<'_> = directory.extract()?;
+    let native = path.native("scandir")?;
+    Ok(Source::new(ScanItems {
+        stream: Engine::current().scan(native, with_stat),
+        names: Names::one(path.name()),
+        class: class.unbind(),
+        place: Place { origin: directory.clone().unbind(), prefix: prefix.unbind(), plain },
+        scanned: Scanned::default(),
+        at: 0,
+    }))
+}
