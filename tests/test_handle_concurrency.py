@@ -236,9 +236,59 @@ async def test_positional_and_ordinary_operations_agree(keywords: dict[str, Any]
                 await file.flush()
                 assert await file.pwrite(data, at) == size
                 reference[at : at + size] = data
-                # What the buffer has read ahead may be old; a seek looks anew.
-                place = await file.seek(0)
     assert (tmp_path / "file").read_bytes() == reference
+
+
+@pytest.mark.one_loop
+@pytest.mark.parametrize("buffering", [-1, 0])
+async def test_what_is_written_at_an_offset_is_read(buffering: int, directory: Path) -> None:
+    """Whatever has been read ahead: as with os.pwrite beside a file of io that reads nothing ahead."""
+    generator = random.Random(buffering)
+    ours, theirs = directory / "ours", directory / "theirs"
+    ours.write_bytes(CONTENT[:400_000])
+    theirs.write_bytes(CONTENT[:400_000])
+    with open(theirs, "rb+", buffering=0) as reference:
+        async with rapfiles.open(ours, "rb+", buffering=buffering) as file:
+
+            async def read(size: int) -> bytes:
+                """So much, in as many reads as it takes."""
+                found = b""
+                while len(found) < size and (more := await file.read(size - len(found))):
+                    found += more
+                return found
+
+            for number in range(120):
+                kind = generator.choice(["read", "readline", "next", "chunks", "back", "given up", "write"])
+                data = generator.randbytes(generator.choice([1, 100, 50_000]))
+                at = reference.tell() if number % 8 else generator.randrange(420_000)
+                if number % 5:
+                    await file.flush()
+                    assert await file.pwrite(data, at) == os.pwrite(reference.fileno(), data, at)
+                if kind == "read":
+                    size = generator.choice([1, 10, 5000, 40_000])
+                    assert await read(size) == reference.read(size)
+                elif kind == "readline":
+                    assert await file.readline() == reference.readline()
+                elif kind == "next":
+                    assert await anext(file, b"") == reference.readline()
+                elif kind == "chunks":
+                    chunk = await anext(file.chunks(33_000), b"")
+                    assert chunk == reference.read(len(chunk))
+                elif kind == "back":
+                    back = -min(generator.choice([1, 300, 10_000]), reference.tell())
+                    assert await file.seek(back, os.SEEK_CUR) == reference.seek(back, os.SEEK_CUR)
+                elif kind == "given up":
+                    async with anyio.create_task_group() as group:
+                        group.start_soon(file.readline)
+                        await anyio.sleep(0)
+                        group.cancel_scope.cancel()
+                    reference.seek(await file.tell())
+                else:
+                    assert await file.write(data[:100]) == reference.write(data[:100])
+                if reference.tell() > 350_000:
+                    reference.seek(await file.seek(generator.randrange(200_000)))
+                assert await file.tell() == reference.tell()
+    assert ours.read_bytes() == theirs.read_bytes()
 
 
 async def test_what_others_see(tmp_path: Path) -> None:

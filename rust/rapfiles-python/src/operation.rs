@@ -70,6 +70,16 @@ pub(crate) fn file_operation(
     Operation(Pending::work(Work::File(work), file.get().trio))
 }
 
+/// The same, for the next item of an iteration.
+pub(crate) fn next_operation(
+    py: Python<'_>,
+    file: &Py<OpenFile>,
+    operation: Box<dyn FileOperation<Objects>>,
+) -> Operation {
+    let work = FileWork::new(file.clone_ref(py), operation);
+    Operation(Pending::work(Work::File(work), file.get().trio).into_item())
+}
+
 /// A chance for other tasks to run, taken when this one has gone on for long enough.
 #[pyfunction]
 pub(crate) fn checkpoint(py: Python<'_>) -> PyResult<Operation> {

@@ -101,6 +101,8 @@ pub(crate) struct Pending {
     trio: bool,
     /// What a file that has been opened becomes when it is handed out: until then nobody has to close it.
     reader: Option<Reader>,
+    /// It is the next item of an iteration: `anext` with a default asks it for an iterator at each step.
+    item: bool,
 }
 
 enum State {
@@ -143,12 +145,18 @@ pub(crate) enum Step {
 
 impl Pending {
     fn new(state: State, trio: bool) -> Self {
-        Self { state: Mutex::new(state), trio, reader: None }
+        Self { state: Mutex::new(state), trio, reader: None, item: false }
     }
 
     /// Has an opened file become something when it is handed out.
     pub(crate) fn becomes(&mut self, reader: Option<Reader>) {
         self.reader = reader;
+    }
+
+    /// The next item of an iteration.
+    pub(crate) fn into_item(mut self) -> Self {
+        self.item = true;
+        self
     }
 
     /// One that is over.
@@ -327,7 +335,7 @@ impl Pending {
     pub(crate) fn check_not_awaited(&self) -> PyResult<()> {
         let begun = match &*self.lock() {
             State::Going(_) | State::Ready(_) | State::Yielding(_) | State::Over => false,
-            State::Suspended(..) => true,
+            State::Suspended(..) => !self.item,
         };
         if begun { Err(already_awaited()) } else { Ok(()) }
     }

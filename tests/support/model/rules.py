@@ -65,9 +65,6 @@ def between(file: File, before: str | None, now: str) -> list[Op]:
         moved = {"reading": now in {"writing", "cutting"}, "cutting": True, "writing": file.append}
         needed = [to_end] if before is not None and moved.get(before, False) else []
         return [flush, *needed] if now in BESIDE or (file.append and before == "writing") else needed
-    if before == "overwriting":
-        # What has been read ahead may be old.
-        return [to_end]
     # What is appended lands at the end, wherever the handle is; until then it seems not to move. And what is
     # in the buffers does not show elsewhere.
     return [flush] if now in BESIDE or (file.append and before == "writing") else []

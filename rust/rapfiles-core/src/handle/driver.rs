@@ -1,7 +1,7 @@
 //! Driving an operation on a handle: how it waits for its turn, for workers, and gives way.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::complaint::{Complaint, Failure};
 use super::file::HandleFile;
@@ -17,8 +17,10 @@ use crate::engine::progress::Progress;
 use crate::engine::runtime;
 use crate::engine::ticket::Ticket;
 use crate::error::Error;
-use crate::limits::LONGEST_TASK_CHAIN;
 use crate::text::Text;
+
+/// For so long an operation goes on from one task of a worker's to the next before others have their turn.
+const LONGEST_RUN: Duration = Duration::from_millis(2);
 
 /// How far an operation has come, and what it needs to go on.
 pub enum Step<S: Sink> {
@@ -26,6 +28,8 @@ pub enum Step<S: Sink> {
     Done(S::Value),
     /// A worker has to do something.
     Task(Task),
+    /// A worker has to forget what was read ahead, before the operation begins.
+    Refresh,
     /// A worker has to do something, and nobody's turn matters.
     Positional(Task),
     /// The writer has to have come so far first.
@@ -157,10 +161,22 @@ enum Phase {
     Over,
 }
 
+/// Whether an operation has had a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    /// It has not.
+    Before,
+    /// A worker forgets what was read ahead first.
+    Refreshing,
+    /// It has.
+    Begun,
+}
+
 /// An operation on a handle, driven step by step.
 pub struct Driver<S: Sink> {
     operation: Box<dyn FileOperation<S>>,
     phase: Phase,
+    start: Start,
     /// What a worker lays text out in.
     room: Option<S::Value>,
 }
@@ -171,7 +187,7 @@ pub type FileProgress<S> = Progress<Fallible<S, <S as Sink>::Value>>;
 impl<S: Sink> Driver<S> {
     /// An operation that has not begun.
     pub fn new(operation: Box<dyn FileOperation<S>>) -> Self {
-        Self { operation, phase: Phase::Start, room: None }
+        Self { operation, phase: Phase::Start, start: Start::Before, room: None }
     }
 
     /// Whether it has not begun.
@@ -247,6 +263,11 @@ impl<S: Sink> Driver<S> {
         // What goes wrong from here on ends the operation, and its turn.
         self.phase = Phase::Over;
         file.ahead.settle(context, &mut guard, self.operation.takes_ahead());
+        if !guard.refresh() {
+            self.start = Start::Refreshing;
+            return self.go_on_after(context, file, guard, Step::Refresh);
+        }
+        self.start = Start::Begun;
         match self.operation.advance(context, file, &mut guard, None) {
             Ok(Step::Done(value)) => {
                 let job = guard.start_writer(false);
@@ -330,7 +351,7 @@ impl<S: Sink> Driver<S> {
             // Where workers are quick, one task follows the other; but not for ever.
             if matches!(self.phase, Phase::Working(..) | Phase::WorkingBeside(_)) {
                 let now = runtime::now();
-                if now.saturating_duration_since(*began.get_or_insert(now)) > LONGEST_TASK_CHAIN {
+                if now.saturating_duration_since(*began.get_or_insert(now)) > LONGEST_RUN {
                     return Ok(Progress::Yield);
                 }
             }
@@ -430,7 +451,15 @@ impl<S: Sink> Driver<S> {
             return Ok(Some(Progress::Done(Ok(room))));
         }
         file.ahead.settle(context, &mut guard, self.operation.takes_ahead());
-        match self.operation.advance(context, file, &mut guard, reply)? {
+        let step = match std::mem::replace(&mut self.start, Start::Begun) {
+            Start::Before if !guard.refresh() => {
+                self.start = Start::Refreshing;
+                Step::Refresh
+            }
+            Start::Before | Start::Refreshing => self.operation.advance(context, file, &mut guard, None)?,
+            Start::Begun => self.operation.advance(context, file, &mut guard, reply)?,
+        };
+        match step {
             Step::Done(value) => {
                 let job = guard.start_writer(false);
                 drop(guard);
@@ -459,6 +488,10 @@ impl<S: Sink> Driver<S> {
             Step::Task(task) => {
                 self.hand_over(file, turn, task)?;
                 self.operation.meanwhile(context)?;
+                return Ok(None);
+            }
+            Step::Refresh => {
+                self.hand_over(file, turn, Task::Refresh)?;
                 return Ok(None);
             }
             Step::AwaitWriter(until) => {

@@ -113,6 +113,7 @@ impl Handle {
             abandoned: None,
             positional: 0,
             positional_waiter: None,
+            stale: false,
             writer: Writer::new(buffer_size),
             unattended: Unattended::No,
             close_waiters: Vec::new(),
@@ -216,7 +217,8 @@ impl Handle {
         self.try_shared().is_ok()
     }
 
-    /// Whether the kernel has everything that was accepted, and there is no error to be told of.
+    /// Whether the kernel has everything that was accepted, what was read ahead is what the kernel has, and there is no
+    /// error to be told of.
     #[inline]
     pub fn is_settled(&self) -> bool {
         !self.known.unsettled.load(Ordering::Acquire)
@@ -284,6 +286,8 @@ impl Handle {
     /// waits for it any more.
     pub(super) fn leave_positional(&self, ticket: &Ticket, outcome: Result<Outcome, Error>, writes: bool) {
         let mut shared = self.shared();
+        // Where it failed, a part may have been written.
+        shared.stale |= writes;
         match outcome {
             Err(error) if writes && ticket.is_cancelled() => {
                 shared.writer.error.get_or_insert(error);

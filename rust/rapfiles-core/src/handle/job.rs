@@ -17,11 +17,13 @@ use crate::engine::keep_alive::KeepAlive;
 use crate::engine::kind::Kind;
 use crate::engine::ticket::Ticket;
 use crate::error::{About, Error, Subject};
-use crate::limits::{COPIED_RESULT, LINES_BATCH};
 use crate::outcome::Outcome;
 use crate::platform::{self, File};
 use crate::text::{Decoder, TextFill, Undecoded};
 use crate::verbs::write::Data;
+
+/// Content up to this size is brought in the handle's buffer; for more, the caller makes room first.
+const BUFFERED: usize = 256 << 10;
 
 /// The caller's memory, to be read into.
 pub struct TaskBuffer {
@@ -95,6 +97,8 @@ pub enum Task {
     ReadLines,
     /// Lays text out where the caller wants it. Replies [`Reply::LaidOut`].
     LayOut(Box<TextFill>),
+    /// Forgets what was read ahead before something was written at an offset.
+    Refresh,
     /// Writes once, past the buffer. Replies [`Reply::Count`] or [`Reply::WouldBlock`].
     WriteOnce(Data),
     /// Writes everything, past the buffer.
@@ -186,7 +190,7 @@ impl HandleJob {
                 Kind::HandleReadText
             }
             Some(Task::WriteOnce(_) | Task::WriteThrough(_) | Task::WriteAt { .. }) => Kind::HandleWrite,
-            Some(Task::Seek { .. } | Task::Position | Task::Stat) => Kind::HandlePosition,
+            Some(Task::Seek { .. } | Task::Position | Task::Refresh | Task::Stat) => Kind::HandlePosition,
             Some(Task::Truncate { .. }) => Kind::HandleTruncate,
             Some(Task::Synchronise { .. }) => Kind::HandleSynchronise,
             Some(Task::Close) | None => Kind::HandleClose,
@@ -256,7 +260,7 @@ impl HandleJob {
                 let regular = handle.info.regular;
                 let left = if regular { left_in(file).about(Subject::Nothing)? } else { 0 };
                 let wanted = size.min(reader.len().saturating_add(left));
-                if regular && wanted > COPIED_RESULT {
+                if regular && wanted > BUFFERED {
                     return Ok(Reply::Count(wanted as u64));
                 }
                 reader.fill(file, size, false, signal).map(reply_of).about(Subject::Nothing)
@@ -289,6 +293,10 @@ impl HandleJob {
             Task::LayOut(mut fill) => {
                 fill.run();
                 Ok(Reply::LaidOut(fill))
+            }
+            Task::Refresh => {
+                refresh(&handle, file, reader);
+                Ok(Reply::Done)
             }
             Task::WriteOnce(data) => {
                 rewind(file, reader).about(Subject::Nothing)?;
@@ -460,6 +468,14 @@ pub(super) fn write_rest(handle: &Handle, file: &File) -> Result<(), Error> {
     Ok(())
 }
 
+/// Forgets what was read ahead before something was written at an offset.
+pub(super) fn refresh(handle: &Handle, file: &File, reader: &mut Reader) {
+    // What is written from here on may be missed by what is read meanwhile.
+    handle.shared().stale = false;
+    // Where it fails, there is nothing better to be had.
+    let _ = rewind(file, reader);
+}
+
 /// Decodes natively.
 fn run_text(
     task: &Task,
@@ -468,6 +484,8 @@ fn run_text(
     decoder: &mut Decoder,
     signal: Option<&platform::EventSignal>,
 ) -> io::Result<Reply> {
+    /// Of lines, so much is decoded at once: a fraction of a millisecond's work.
+    const BATCH: usize = 256 << 10;
     let mut supply = Waiting { file, signal };
     let is_partial = |decoder: &mut Decoder| decoder.find_line().is_none();
     Ok(match task {
@@ -487,7 +505,7 @@ fn run_text(
         }
         Task::ReadLines => {
             let unfinished =
-                |decoder: &mut Decoder| (decoder.len() < LINES_BATCH || is_partial(decoder)).then_some(0);
+                |decoder: &mut Decoder| (decoder.len() < BATCH || is_partial(decoder)).then_some(0);
             match decode_until(&mut supply, reader, decoder, unfinished)? {
                 Decoding::Undecodable(bytes) => Reply::Undecodable(bytes),
                 decoding => {

@@ -3,8 +3,11 @@
 use std::io;
 
 use crate::cached::IoVec;
-use crate::limits::{FIRST_READ_AHEAD, MOST_READ_AHEAD};
 use crate::platform::{self, EventSignal, File};
+
+/// How much is read ahead at first, and at most, where reading goes on in sequence.
+const FIRST_WINDOW: usize = 32 << 10;
+const LARGEST_WINDOW: usize = 1 << 20;
 
 /// Bytes that have been read from a file and not been asked for yet.
 #[derive(Debug)]
@@ -19,7 +22,7 @@ pub(crate) struct Reader {
 
 impl Default for Reader {
     fn default() -> Self {
-        Self { buffer: Vec::new(), start: 0, window: FIRST_READ_AHEAD, begun: false }
+        Self { buffer: Vec::new(), start: 0, window: FIRST_WINDOW, begun: false }
     }
 }
 
@@ -58,7 +61,7 @@ impl Reader {
     /// Forgets everything, and that reading went on in sequence.
     pub(crate) fn restart(&mut self) {
         self.clear();
-        self.window = FIRST_READ_AHEAD;
+        self.window = FIRST_WINDOW;
     }
 
     /// Puts bytes back in front of what can be handed out. Where there is no memory for them, the file goes back
@@ -107,7 +110,7 @@ impl Reader {
 
     /// How much the next read should ask for, on the way to so much.
     fn wanted(&self, at_least: usize, most: usize) -> usize {
-        self.window.min(most).max(at_least.saturating_sub(self.len()).min(MOST_READ_AHEAD))
+        self.window.min(most).max(at_least.saturating_sub(self.len()).min(LARGEST_WINDOW))
     }
 
     /// Room for the next read.
@@ -122,7 +125,7 @@ impl Reader {
         if self.buffer.capacity() - self.buffer.len() < wanted {
             self.buffer.drain(..self.start);
             self.start = 0;
-            if wanted > FIRST_READ_AHEAD {
+            if wanted > FIRST_WINDOW {
                 // It is given back with each file, and had again with the next.
                 platform::keep_freed_memory();
             }
@@ -139,7 +142,7 @@ impl Reader {
         // SAFETY: the caller's promise.
         unsafe { self.buffer.set_len(self.buffer.len() + count) };
         if count >= self.window {
-            self.window = (self.window * 2).min(MOST_READ_AHEAD);
+            self.window = (self.window * 2).min(LARGEST_WINDOW);
         }
     }
 

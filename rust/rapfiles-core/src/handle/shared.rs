@@ -31,6 +31,8 @@ pub(super) struct Shared {
     /// Positional operations under way, and who waits for their end.
     pub(super) positional: usize,
     pub(super) positional_waiter: Option<Arc<Ticket>>,
+    /// One has written since anything was read ahead, perhaps there.
+    pub(super) stale: bool,
     pub(super) writer: Writer,
     /// How far it has come with a file that nobody is going to close, and who waits for the end of that.
     pub(super) unattended: Unattended,
@@ -60,8 +62,8 @@ pub(super) enum Unattended {
 pub(super) struct Known {
     /// The file has been closed, or given up, or is to be closed.
     pub(super) closed: AtomicBool,
-    /// There may be something to be written, or an error to be told. It can become so only in somebody's turn, but for the
-    /// error of an operation that was given up.
+    /// There may be something to be written, an error to be told, or something stale that was read ahead. It can become so
+    /// only in somebody's turn, but for what positional operations leave.
     pub(super) unsettled: AtomicBool,
 }
 
@@ -87,9 +89,10 @@ impl DerefMut for Locked<'_> {
 
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
-        let Shared { file, unattended, closing, writer, .. } = &*self.shared;
+        let Shared { file, unattended, closing, writer, stale, .. } = &*self.shared;
         let due = *unattended >= Unattended::Due;
         self.known.closed.store(file.is_none() || due || *closing, Ordering::Release);
-        self.known.unsettled.store(!writer.is_done() || writer.error.is_some(), Ordering::Release);
+        let unsettled = !writer.is_done() || writer.error.is_some() || *stale;
+        self.known.unsettled.store(unsettled, Ordering::Release);
     }
 }

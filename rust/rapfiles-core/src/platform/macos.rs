@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::ptr;
 
-use super::{NativePath, calls, checked, file_type_of};
+use super::{NativePath, checked, file_type_of};
 use crate::outcome::FileSystemLimits;
 use crate::verbs::listing::Entry;
 use crate::verbs::metadata::{Metadata, Timestamp};
@@ -149,7 +149,7 @@ pub(crate) fn synchronise_everything(file: &File) -> io::Result<()> {
         Ok(_) => Ok(()),
         // Not every file system has it.
         // SAFETY: as above.
-        Err(_) => checked(|| unsafe { calls::fsync(file.as_raw_fd()) }).map(drop),
+        Err(_) => checked(|| unsafe { libc::fsync(file.as_raw_fd()) }).map(drop),
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) struct Oracle {
     pub(super) pipe: bool,
     /// It is not known what an operation that failed or was given up has done.
     pub(super) uncertain: bool,
-    /// Nor will it be: something is written beside the operations that have a turn.
+    /// Nor will it be: bytes of a FIFO are gone.
     pub(super) blind: bool,
     pub(super) partial: Option<Partial>,
     /// Writes at an offset that are under way, and whether one was given up.
@@ -43,7 +43,9 @@ type Result = std::result::Result<(), String>;
 impl Oracle {
     /// Finds out what an operation has done, as soon as nothing is under way.
     pub(super) fn resolve(&mut self, world: &Rc<World>, handle: &Arc<Handle>, guard: &Guard<'_>) -> Result {
-        if self.blind || !self.uncertain || !guard.is_written() || guard.is_closed() {
+        // One that was given up may be under way still.
+        let beside = self.beside > 0 || (self.beside_given_up && guard.has_positional());
+        if self.blind || !self.uncertain || beside || !guard.is_written() || guard.is_closed() {
             return Ok(());
         }
         let Ok(Some(descriptor)) = handle.descriptor() else { return Ok(()) };
@@ -120,10 +122,8 @@ impl Oracle {
 
     /// It is not known whether bytes were written.
     pub(super) fn perhaps_written(&mut self, bytes: &'static [u8]) {
-        if !self.uncertain {
-            let at = if self.append { self.content.len() } else { self.position };
-            self.partial = Some(Partial { at, bytes });
-        }
+        let at = if self.append { self.content.len() } else { self.position };
+        self.partial = (!self.uncertain).then_some(Partial { at, bytes });
         self.uncertain = true;
     }
 

@@ -78,6 +78,7 @@ pub(super) enum Instruction {
     WriteAt {
         file: usize,
         length: usize,
+        place: usize,
     },
     Close {
         file: usize,
@@ -174,7 +175,7 @@ impl Instruction {
             128..=131 => Self::Synchronise { file },
             132..=133 => Self::Stat { file },
             134..=139 => Self::ReadAt { file, size, offset: more % 100_000 },
-            140..=145 => Self::WriteAt { file, length: 1 + size % 20_000 },
+            140..=145 => Self::WriteAt { file, length: 1 + size % 20_000, place: more as usize },
             146..=153 => Self::Close { file },
             154..=157 => Self::Abandon { file },
             158..=175 => Self::Path {

@@ -435,7 +435,7 @@ impl Loop {
                     self.begin_on_file(file, Request::ReadAt { size, offset });
                 }
             }
-            Instruction::WriteAt { file, length } => self.write_at(file, length),
+            Instruction::WriteAt { file, length, place } => self.write_at(file, length, place),
             Instruction::Close { file } => {
                 self.begin_on_file(file, Request::Close);
             }
@@ -620,18 +620,18 @@ impl Loop {
         }
     }
 
-    fn write_at(&mut self, file: usize, length: usize) {
+    fn write_at(&mut self, file: usize, length: usize, place: usize) {
         let Some(file) = self.file(file) else { return };
         let bytes = self.bytes(length);
         let oracle = self.files[file].oracle.get_mut();
         if oracle.pipe || oracle.append {
             return;
         }
-        // Beside everything else: what the file has from now on is not known.
-        (oracle.uncertain, oracle.blind) = (true, true);
+        // Beside everything else: what the file has is not known until that is over.
+        oracle.uncertain = true;
         oracle.partial = None;
         oracle.beside += 1;
-        let offset = oracle.content.len() as u64;
+        let offset = (place % (oracle.content.len() + 1)) as u64;
         self.begin_at(file, Request::WriteAt { bytes, offset });
     }
 

@@ -11,7 +11,7 @@ use super::buffered::{file_offset, length};
 use super::objects::Objects;
 use super::open_file::OpenFile;
 use super::payload::{Payload, Target};
-use crate::operation::{Operation, file_operation};
+use crate::operation::{Operation, file_operation, next_operation};
 
 /// The native half of `AsyncFileIO`.
 #[pyclass(frozen, subclass, weakref, module = "rapfiles._native")]
@@ -81,13 +81,13 @@ impl RawFile {
     }
 
     fn __anext__(&self, py: Python<'_>) -> Operation {
-        file_operation(py, &self.file, Box::new(ReadLine::new(None, true, true)))
+        next_operation(py, &self.file, Box::new(ReadLine::new(None, true, true)))
     }
 
     /// Reads the next chunk of an iteration over chunks.
     #[pyo3(signature = (size, /))]
     fn _next_chunk(&self, py: Python<'_>, size: usize) -> PyResult<Operation> {
-        Ok(file_operation(py, &self.file, read(Some(size), true)))
+        Ok(next_operation(py, &self.file, read(Some(size), true)))
     }
 
     /// Writes bytes with one system call. Returns how many were written, which may be fewer than there are, or None where

@@ -20,7 +20,7 @@ pub unsafe fn next_line<S: Sink, T>(
     }
     // SAFETY: the caller's promise.
     let mut guard = unsafe { begin_briefly::<S>(&file.handle) }?;
-    if !guard.is_written() || !file.ahead.is_empty() {
+    if !guard.is_settled() || !file.ahead.is_empty() {
         return None;
     }
     let length = guard.find_line(0)?;
@@ -40,7 +40,7 @@ pub unsafe fn next_text_line<S: Sink, T>(
 ) -> Option<T> {
     // SAFETY: the caller's promise.
     let mut guard = unsafe { begin_briefly::<S>(&file.handle) }?;
-    if !guard.is_written() {
+    if !guard.is_settled() {
         return None;
     }
     let decoder = guard.decoder()?;
