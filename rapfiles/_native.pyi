@@ -31,6 +31,7 @@ __all__ = [
     "chown",
     "configuration",
     "configure",
+    "construct_natively",
     "finish_closing",
     "getxattr",
     "group",
@@ -415,9 +416,10 @@ def resolve(
 ) -> Awaitable[str]: ...
 def home_directory(user: str | None, /) -> Awaitable[str | None]: ...
 
-# What pathlib.PurePath does to an ordinary path, faster: for Python 3.11.
+# What pathlib.PurePath does to an ordinary path, faster; the first two are for Python 3.11.
 def new_path(class_: type[_PathT], /, *segments: Any) -> _PathT: ...
 def init_path(*segments: Any) -> None: ...
+def construct_natively(class_: type[PurePath], /) -> None: ...
 
 # The engine.
 def checkpoint() -> Awaitable[None]: ...

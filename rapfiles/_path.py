@@ -1356,6 +1356,9 @@ class AsyncPath(LexicalPath):
         return cls(home)
 
 
+_native.construct_natively(AsyncPath)
+
+
 async def _home(tilde: str) -> str:
     """What `os.path.expanduser` makes of `~` or `~user`."""
     if sys.platform == "win32" or (tilde == "~" and "HOME" in os.environ):

@@ -321,6 +321,56 @@ def test_keywords_are_for_subclasses() -> None:
     assert Made("a", extra=3).extra == 3
 
 
+class Text(str):
+    """A string of another class, which may say something else when it is asked."""
+
+    __slots__ = ()
+
+
+class Named:
+    """What is no string, but has a path."""
+
+    def __fspath__(self) -> str:
+        return "a/b"
+
+
+@pytest.mark.parametrize(
+    "argument", [Text("a/b"), Named(), PurePath("a/b"), AsyncPath("a/b"), b"a/b", 1, None]
+)
+def test_a_path_of_one_argument(argument: Any) -> None:
+    def made(kind: type[PurePath]) -> tuple[Any, ...]:
+        path = kind(argument)
+        return str(path), path.parts, path.name, str(path.parent)
+
+    assert outcome(lambda: made(AsyncPath)) == outcome(lambda: made(PurePath))
+
+
+def test_arguments_that_do_not_fit() -> None:
+    if sys.version_info >= (3, 12):
+        with pytest.raises(TypeError, match="unexpected keyword"):
+            AsyncPath("a", other="b")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    with pytest.raises(TypeError):
+        AsyncPath("a", 1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def test_a_constructor_that_is_put_in_later_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def init(self: AsyncPath, *segments: str) -> None:
+        seen.append(segments)
+        if sys.version_info >= (3, 12):
+            before(self, *segments)
+
+    before: Callable[..., None] = AsyncPath.__init__
+    AsyncPath("a")
+    monkeypatch.setattr(AsyncPath, "__init__", init)
+    assert str(AsyncPath("a/b")) == "a/b"
+    assert seen == [("a/b",)]
+    monkeypatch.undo()
+    assert str(AsyncPath("a/c")) == "a/c"
+    assert seen == [("a/b",)]
+
+
 @several
 @given(SEGMENTS, SEGMENTS)
 def test_a_subclass_is_as_lexical_as_its_base(segments: list[str], others: list[str]) -> None:

@@ -75,7 +75,7 @@ mod _native {
     #[pymodule_export]
     use crate::port::Completions;
     #[pymodule_export]
-    use crate::pure_path::{init_path, new_path};
+    use crate::pure_path::{construct_natively, init_path, new_path};
     #[pymodule_export]
     use crate::results::Opened;
     #[pymodule_export]

@@ -4,12 +4,17 @@
 //! operation; later versions put the same work off until the text is asked for. What they do to an ordinary POSIX path
 //! is done here, on the attributes that they use. Whatever is not ordinary is left to pathlib, and so is everything in a
 //! version whose attributes are not the expected ones.
+//!
+//! A class that is to be called often has this in its `tp_vectorcall` ([`construct_natively`]), which is called without
+//! a tuple of arguments, and instead of `__new__` and `__init__`. Subclasses do not inherit that slot (the C API's
+//! reference on `PyTypeObject.tp_vectorcall`).
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyInt, PyList, PyString, PyTuple, PyType};
+use pyo3::types::{PyDict, PyInt, PyList, PyString, PyTuple, PyType};
 use rapfiles_core::FileType;
 
 use crate::once::{Once, intern};
@@ -24,6 +29,11 @@ struct Slots {
     plain: Mutex<Option<Py<PyType>>>,
     /// The directory of the path that was made last.
     directory: Mutex<Option<Directory>>,
+    /// The functions that make a path, where a class inherits them.
+    new: Py<PyAny>,
+    init: Py<PyAny>,
+    /// The version of the class in whose `tp_vectorcall` these are not called, when that was last found to inherit them.
+    version: AtomicU32,
 }
 
 /// What comes before the last name of a path: those that follow often lie in the same directory.
@@ -72,7 +82,8 @@ pub(crate) fn text<'py>(object: &Bound<'py, PyAny>) -> Option<Bound<'py, PyStrin
             text
         }
     };
-    object.setattr(intern!(object.py(), "_str"), &text).ok()?;
+    // SAFETY: as above; the slot is empty, as was seen, and takes over a reference.
+    unsafe { *place(object, slots.text) = text.clone().into_ptr() };
     Some(text)
 }
 
@@ -109,7 +120,9 @@ pub(crate) fn new_path<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     static NEW: Once<Py<PyAny>> = Once::new();
     let py = class.py();
-    if let Some(path) = ordinary_path(class, segments) {
+    if segments.len() == 1
+        && let Some(path) = ordinary_path(class, segments.get_item(0)?)
+    {
         return Ok(path);
     }
     let new = NEW.get_or_try_init(py, || {
@@ -127,17 +140,27 @@ pub(crate) fn init_path(segments: &Bound<'_, PyTuple>) {
 }
 
 /// A path of a single string that says it as pathlib would, made without pathlib.
-fn ordinary_path<'py>(
-    class: &Bound<'py, PyType>,
-    segments: &Bound<'py, PyTuple>,
-) -> Option<Bound<'py, PyAny>> {
+fn ordinary_path<'py>(class: &Bound<'py, PyType>, text: Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     let py = class.py();
     let slots = slots(py)?;
-    let Source::Parsed { drive, root, parts } = slots.source else { return None };
-    if segments.len() != 1 || !slots.is_plain(class) {
+    if !slots.is_plain(class) {
         return None;
     }
-    let text = segments.get_item(0).ok()?.cast_into_exact::<PyString>().ok()?;
+    let text = text.cast_into_exact::<PyString>().ok()?;
+    let (drive, root, parts) = match slots.source {
+        Source::Parsed { drive, root, parts } => (drive, root, parts),
+        Source::Arguments(arguments) => {
+            ordinary(&text)?;
+            let list = PyList::new(py, [&text]).ok()?;
+            let object = new_object(class).ok()?;
+            // SAFETY: the object is new, so its slots are empty, and each takes over a reference.
+            unsafe {
+                *place(&object, arguments) = list.into_ptr();
+                *place(&object, slots.text) = text.into_ptr();
+            }
+            return Some(object);
+        }
+    };
     let content = text.to_str().ok()?;
     let (directory, name) = content.split_at(content.rfind('/').map_or(0, |slash| slash + 1));
     let absolute = directory.starts_with('/');
@@ -147,7 +170,8 @@ fn ordinary_path<'py>(
     }
     // Not interned, as pathlib does it, to find equal names faster: most names are seen once.
     let name = (!name.is_empty()).then(|| PyString::new(py, name).into_any());
-    let list = PyList::new(py, before.iter().chain(name).collect::<Vec<_>>());
+    let list =
+        PyList::new(py, before.iter_borrowed().map(|part| part.to_owned()).chain(name).collect::<Vec<_>>());
     let empty = intern!(py, "");
     let object = new_object(class).ok()?;
     // SAFETY: the object is new, so its slots are empty, and each takes over a reference.
@@ -159,6 +183,87 @@ fn ordinary_path<'py>(
         *place(&object, slots.text) = text.into_ptr();
     }
     Some(object)
+}
+
+/// Has the paths of a class made here where its call says them as pathlib would: for one class, whose subclasses are none
+/// the wiser.
+#[pyfunction]
+#[pyo3(signature = (class, /))]
+pub(crate) fn construct_natively(class: &Bound<'_, PyType>) {
+    if slots(class.py()).is_some() {
+        // SAFETY: the class is alive, and the function follows the protocol of the slot.
+        unsafe { (*class.as_type_ptr()).tp_vectorcall = Some(construct) };
+    }
+}
+
+/// What `type.__call__` does with a class of paths.
+///
+/// # Safety
+/// Called by the interpreter with that class and the arguments of a vectorcall.
+unsafe extern "C" fn construct(
+    class: *mut ffi::PyObject,
+    arguments: *const *mut ffi::PyObject,
+    count: usize,
+    keywords: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // The interpreter calls this attached, so this only tells PyO3 so.
+    Python::attach(|py| {
+        // SAFETY: the caller's promise: `arguments` has as many as `count` says, and behind them the keywords' values.
+        unsafe {
+            let class_object = Bound::from_borrowed_ptr(py, class).cast_into_unchecked::<PyType>();
+            let count = ffi::PyVectorcall_NARGS(count);
+            if count == 1 && keywords.is_null() && Slots::makes(&class_object) {
+                let text = Bound::from_borrowed_ptr(py, *arguments);
+                if let Some(path) = ordinary_path(&class_object, text) {
+                    return path.into_ptr();
+                }
+            }
+            call_type(&class_object, arguments, count, keywords).map_or_else(
+                |error| {
+                    error.restore(py);
+                    std::ptr::null_mut()
+                },
+                Bound::into_ptr,
+            )
+        }
+    })
+}
+
+/// Has the class's own class make the instance.
+///
+/// # Safety
+/// As for [`construct`].
+#[cold]
+unsafe fn call_type<'py>(
+    class: &Bound<'py, PyType>,
+    arguments: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    keywords: *mut ffi::PyObject,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = class.py();
+    // SAFETY: the caller's promise.
+    let argument = |at: ffi::Py_ssize_t| unsafe { Bound::from_borrowed_ptr(py, *arguments.offset(at)) };
+    let positional = PyTuple::new(py, (0..count).map(argument).collect::<Vec<_>>())?;
+    // SAFETY: the caller's promise: null or a tuple.
+    let named = match unsafe { Bound::from_borrowed_ptr_or_opt(py, keywords) } {
+        None => None,
+        Some(names) => {
+            let named = PyDict::new(py);
+            for (at, name) in names.cast_into::<PyTuple>()?.iter().enumerate() {
+                named.set_item(name, argument(count + at as ffi::Py_ssize_t))?;
+            }
+            Some(named)
+        }
+    };
+    let named = named.as_ref().map_or(std::ptr::null_mut(), Bound::as_ptr);
+    // SAFETY: every class of classes is called by this slot, which gives a new reference, or null with an exception set.
+    unsafe {
+        let object = match (*ffi::Py_TYPE(class.as_ptr())).tp_call {
+            Some(call) => call(class.as_ptr(), positional.as_ptr(), named),
+            None => std::ptr::null_mut(),
+        };
+        Bound::from_owned_ptr_or_err(py, object)
+    }
 }
 
 /// Makes the children of a directory, as joining the names to it would.
@@ -309,7 +414,34 @@ impl Slots {
         };
         let (Some(text), Some(source)) = (offset("_str"), source) else { return Ok(None) };
         let (plain, directory) = (Mutex::new(None), Mutex::new(None));
-        Ok(Some(Self { pure_path: pure_path.unbind(), text, source, plain, directory }))
+        let (new, init) = if matches!(source, Source::Arguments(_)) {
+            (pure_path.getattr("__new__")?, pure_path.getattr("__init__")?)
+        } else {
+            let ours = py.import("rapfiles._native")?;
+            (ours.getattr("new_path")?, ours.getattr("init_path")?)
+        };
+        let (new, init, version) = (new.unbind(), init.unbind(), AtomicU32::new(0));
+        Ok(Some(Self { pure_path: pure_path.unbind(), text, source, plain, directory, new, init, version }))
+    }
+
+    /// Whether a class leaves it to pathlib, or to what stands for that here, how its paths are made. For one class: what it
+    /// was like is known until it changes, and with it its version (`PyType_Modified`).
+    fn makes(class: &Bound<'_, PyType>) -> bool {
+        let Some(slots) = slots(class.py()) else { return false };
+        // SAFETY: the class is alive, and this is only written with the GIL held.
+        let version = unsafe { (*class.as_type_ptr()).tp_version_tag };
+        if version != 0 && slots.version.load(Ordering::Relaxed) == version {
+            return true;
+        }
+        let inherits =
+            |name: &str, function: &Py<PyAny>| class.getattr(name).is_ok_and(|found| found.is(function));
+        let inherits = inherits("__new__", &slots.new) && inherits("__init__", &slots.init);
+        if inherits {
+            // SAFETY: as above. Looking at it has given it a version.
+            let version = unsafe { (*class.as_type_ptr()).tp_version_tag };
+            slots.version.store(version, Ordering::Relaxed);
+        }
+        inherits
     }
 
     /// The parts of what comes before the last name of a path; `None` where it is not ordinary.
