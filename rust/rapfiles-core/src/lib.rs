@@ -35,7 +35,7 @@ pub use handle::{
     Reply, Task, TaskBuffer, Turn, Unread, Until, Wish, Written,
 };
 pub use operation::Operation;
-pub use outcome::{FileSystem, FileSystemLimits, Outcome};
+pub use outcome::{FileSystem, Outcome, StatVfs};
 pub use platform::{EventSignal, NativePath};
 pub use text::{
     Codec, Decoder, Form, Layout, LineEnds, Newline, Position, Text, TextFill, TextSource, Undecoded,

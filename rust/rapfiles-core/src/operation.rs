@@ -55,7 +55,7 @@ pub enum Operation {
     /// Whether a file may be accessed so.
     Access { path: NativePath, mode: AccessMode, effective_ids: bool, follow: bool },
     /// What `statvfs(3)` tells.
-    Limits { path: NativePath },
+    StatVfs { path: NativePath },
     /// Change the mode.
     ChangeMode { path: NativePath, mode: u32, follow: bool },
     /// Change the owner and the group.
@@ -129,7 +129,7 @@ impl Operation {
             Self::Access { path, mode, effective_ids, follow } => {
                 access::access(&path, mode, effective_ids, follow)
             }
-            Self::Limits { path } => metadata::limits(&path),
+            Self::StatVfs { path } => metadata::statvfs(&path),
             Self::ChangeMode { path, mode, follow } => access::change_mode(&path, mode, follow),
             Self::ChangeOwner { path, user, group, follow } => {
                 ownership::change_owner(&path, user, group, follow)
@@ -177,7 +177,7 @@ impl Operation {
             | Self::Owner { path, .. }
             | Self::Group { path, .. }
             | Self::Access { path, .. }
-            | Self::Limits { path }
+            | Self::StatVfs { path }
             | Self::ChangeMode { path, .. }
             | Self::ChangeOwner { path, .. }
             | Self::SetTimes { path, .. }
@@ -229,7 +229,7 @@ impl Operation {
             Self::Owner { .. } => Kind::Owner,
             Self::Group { .. } => Kind::Group,
             Self::Access { .. } => Kind::Access,
-            Self::Limits { .. } => Kind::Limits,
+            Self::StatVfs { .. } => Kind::StatVfs,
             Self::ChangeMode { .. } => Kind::ChangeMode,
             Self::ChangeOwner { .. } => Kind::ChangeOwner,
             Self::SetTimes { .. } => Kind::SetTimes,

@@ -9,7 +9,7 @@ use crate::verbs::read::LargeFile;
 
 /// The figures of `statvfs(3)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FileSystemLimits {
+pub struct StatVfs {
     /// File system block size, in bytes.
     pub block_size: u64,
     /// Fragment size, in bytes: the unit of the three block counts.
@@ -82,7 +82,7 @@ pub enum Outcome {
     /// What `stat(2)` tells.
     Metadata(Box<Metadata>),
     /// What `statvfs(3)` tells.
-    Limits(Box<FileSystemLimits>),
+    StatVfs(Box<StatVfs>),
     /// A name or a path.
     Path(OsString),
     /// A name or a path, or that there is none.

@@ -37,11 +37,13 @@ mod _native {
     #[pymodule_export]
     use crate::engine::{configuration, configure, inspect, panic_in_worker, stats};
     #[pymodule_export]
-    use crate::functions::attributes::{getxattr, listxattr, removexattr, setxattr};
+    use crate::functions::access::{access, chmod};
     #[pymodule_export]
     use crate::functions::directory::{mkdir, rmdir};
     #[pymodule_export]
-    use crate::functions::entry::{rename, replace, touch, truncate, unlink, utime};
+    use crate::functions::entry::{rename, replace, touch, unlink, utime};
+    #[pymodule_export]
+    use crate::functions::home::home_directory;
     #[pymodule_export]
     use crate::functions::link::{link, readlink, symlink};
     #[pymodule_export]
@@ -49,15 +51,17 @@ mod _native {
     #[pymodule_export]
     use crate::functions::open::{adopt_descriptor, in_trio_task, new_handle, open_file, open_to_read};
     #[pymodule_export]
-    use crate::functions::ownership::{access, chmod, chown, group, owner};
+    use crate::functions::ownership::{chown, group, owner};
     #[pymodule_export]
     use crate::functions::read::{read_bytes, read_text};
     #[pymodule_export]
     use crate::functions::remove_tree::{remove_tree, remove_tree_here};
     #[pymodule_export]
-    use crate::functions::resolve::{home_directory, resolve};
+    use crate::functions::resolve::resolve;
     #[pymodule_export]
-    use crate::functions::write::{write_bytes, write_text};
+    use crate::functions::write::{truncate, write_bytes, write_text};
+    #[pymodule_export]
+    use crate::functions::xattr::{getxattr, listxattr, removexattr, setxattr};
     #[pymodule_export]
     use crate::handle::buffered::BufferedFile;
     #[pymodule_export]

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyList, PyString};
 use rapfiles_core::memory::joined;
 use rapfiles_core::{
-    BufferProvider, FileSystem, FileSystemLimits, KeepAlive, LargeFile, OpenedFile, Outcome, Text, TextFill,
+    BufferProvider, FileSystem, KeepAlive, LargeFile, OpenedFile, Outcome, StatVfs, Text, TextFill,
 };
 
 use crate::errors::no_memory;
@@ -121,7 +121,7 @@ pub(crate) fn convert(py: Python<'_>, outcome: Outcome, room: Option<Py<PyAny>>)
         Outcome::Unencodable => py.None(),
         Outcome::Opened(opened) => Py::new(py, Opened::new(*opened))?.into_any(),
         Outcome::Metadata(metadata) => stat_result::build(py, &metadata)?,
-        Outcome::Limits(limits) => statvfs_result(py, &limits)?,
+        Outcome::StatVfs(limits) => statvfs_result(py, &limits)?,
         Outcome::Path(text) => path(py, &text)?.into_any().unbind(),
         Outcome::MaybePath(None) => py.None(),
         Outcome::MaybePath(Some(text)) => path(py, &text)?.into_any().unbind(),
@@ -184,7 +184,7 @@ pub(crate) fn text(py: Python<'_>, text: Text) -> Result<Converted, (PyErr, Box<
     Ok(Converted::FillText(fill, room))
 }
 
-fn statvfs_result(py: Python<'_>, limits: &FileSystemLimits) -> PyResult<Py<PyAny>> {
+fn statvfs_result(py: Python<'_>, limits: &StatVfs) -> PyResult<Py<PyAny>> {
     let fields = (
         limits.block_size,
         limits.fragment_size,

@@ -29,7 +29,7 @@ kinds! {
     Owner,
     Group,
     Access,
-    Limits,
+    StatVfs,
     ChangeMode,
     ChangeOwner,
     SetTimes,

@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 
 use super::calls::{self, File, OwnedFd};
 use super::{NativePath, checked, file_type_of};
-use crate::outcome::FileSystemLimits;
+use crate::outcome::StatVfs;
 use crate::verbs::listing::Entry;
 use crate::verbs::metadata::{Metadata, Timestamp};
 
@@ -41,14 +41,14 @@ pub(crate) fn fill_metadata(call: impl FnOnce(*mut libc::stat) -> io::Result<i32
     })
 }
 
-pub(crate) fn limits(path: &NativePath) -> io::Result<FileSystemLimits> {
+pub(crate) fn statvfs(path: &NativePath) -> io::Result<StatVfs> {
     // SAFETY: all zeros is a valid `statvfs`.
     let mut limits: libc::statvfs = unsafe { std::mem::zeroed() };
     // SAFETY: the path is a C string and `limits` has room for the result.
     checked(|| unsafe { libc::statvfs(path.as_ptr(), &raw mut limits) })?;
     // The widths of these fields differ between platforms.
     #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
-    Ok(FileSystemLimits {
+    Ok(StatVfs {
         block_size: limits.f_bsize as u64,
         fragment_size: limits.f_frsize as u64,
         blocks: limits.f_blocks as u64,

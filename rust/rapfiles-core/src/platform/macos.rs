@@ -5,11 +5,11 @@ use std::ffi::CStr;
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::ptr;
 
-use super::{NativePath, checked, file_type_of};
-use crate::outcome::FileSystemLimits;
+use super::{NativePath, calls, checked, file_type_of};
+use crate::outcome::StatVfs;
 use crate::verbs::listing::Entry;
 use crate::verbs::metadata::{Metadata, Timestamp};
 
@@ -45,7 +45,7 @@ pub(crate) fn fill_metadata(call: impl FnOnce(*mut libc::stat) -> io::Result<i32
 }
 
 /// From `statfs(2)`: the counts of macOS' `statvfs` are 32 bits wide, too few for large disks.
-pub(crate) fn limits(path: &NativePath) -> io::Result<FileSystemLimits> {
+pub(crate) fn statvfs(path: &NativePath) -> io::Result<StatVfs> {
     let mut found = MaybeUninit::<libc::statfs>::uninit();
     // SAFETY: the path is a C string and `found` has room for the result.
     checked(|| unsafe { libc::statfs(path.as_ptr(), found.as_mut_ptr()) })?;
@@ -56,7 +56,7 @@ pub(crate) fn limits(path: &NativePath) -> io::Result<FileSystemLimits> {
     };
     // SAFETY: the number is the first 32 bits of a plain structure of two.
     let id = unsafe { (&raw const found.f_fsid).cast::<u32>().read_unaligned() };
-    Ok(FileSystemLimits {
+    Ok(StatVfs {
         block_size: found.f_iosize as u64,
         fragment_size: found.f_bsize.into(),
         blocks: found.f_blocks,

@@ -161,8 +161,8 @@ pub(crate) fn same_file(path: &NativePath, other: &NativePath) -> Result<Outcome
 }
 
 /// What `statvfs(3)` tells.
-pub(crate) fn limits(path: &NativePath) -> Result<Outcome, Error> {
-    Ok(Outcome::Limits(Box::new(platform::limits(path).about_path()?)))
+pub(crate) fn statvfs(path: &NativePath) -> Result<Outcome, Error> {
+    Ok(Outcome::StatVfs(Box::new(platform::statvfs(path).about_path()?)))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Entries of directories: touching, renaming, unlinking and cutting them.
+//! Entries of directories: touching, renaming and unlinking them.
 
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
@@ -41,14 +41,6 @@ pub(crate) fn utime(
         times.map(|(accessed, modified)| Ok::<_, PyErr>((point(accessed)?, point(modified)?))).transpose()?;
     let request = Request::SetTimes { path: path.native("utime")?, times, follow: follow_symlinks };
     submit(py, request, Names::one(path.name()))
-}
-
-/// Cuts a file to a length.
-#[pyfunction]
-#[pyo3(signature = (path, length, /))]
-pub(crate) fn truncate(py: Python<'_>, path: PathArgument<'_>, length: i64) -> PyResult<Operation> {
-    let request = Request::Truncate { path: path.native("truncate")?, length };
-    submit(py, request, Names::opened(path.name()))
 }
 
 /// Renames.

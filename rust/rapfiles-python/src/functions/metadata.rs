@@ -86,7 +86,7 @@ pub(crate) fn samefile(
 #[pyfunction]
 #[pyo3(signature = (path, /))]
 pub(crate) fn statvfs(py: Python<'_>, path: PathArgument<'_>) -> PyResult<Operation> {
-    let request = Request::Limits { path: path.native("statvfs")? };
+    let request = Request::StatVfs { path: path.native("statvfs")? };
     submit(py, request, Names::one(path.name()))
 }
 

@@ -1,8 +1,9 @@
 //! One function for each operation, in the rooms of their nouns.
 
-pub(crate) mod attributes;
+pub(crate) mod access;
 pub(crate) mod directory;
 pub(crate) mod entry;
+pub(crate) mod home;
 pub(crate) mod link;
 pub(crate) mod metadata;
 pub(crate) mod open;
@@ -11,3 +12,4 @@ pub(crate) mod read;
 pub(crate) mod remove_tree;
 pub(crate) mod resolve;
 pub(crate) mod write;
+pub(crate) mod xattr;

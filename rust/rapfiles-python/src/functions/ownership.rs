@@ -1,4 +1,4 @@
-//! Whom a file belongs to, and who may do what with it.
+//! Whom a file belongs to.
 
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
@@ -23,40 +23,6 @@ pub(crate) fn owner(py: Python<'_>, path: PathArgument<'_>, follow_symlinks: boo
 #[pyo3(signature = (path, follow_symlinks, /))]
 pub(crate) fn group(py: Python<'_>, path: PathArgument<'_>, follow_symlinks: bool) -> PyResult<Operation> {
     let request = Request::Group { path: path.native("stat")?, follow: follow_symlinks };
-    submit(py, request, Names::one(path.name()))
-}
-
-/// Whether a file may be accessed so.
-#[pyfunction]
-#[pyo3(signature = (path, mode, effective_ids, follow_symlinks, /))]
-pub(crate) fn access(
-    py: Python<'_>,
-    path: PathArgument<'_>,
-    mode: i32,
-    effective_ids: bool,
-    follow_symlinks: bool,
-) -> PyResult<Operation> {
-    let request =
-        Request::Access { path: path.native("access")?, mode, effective_ids, follow: follow_symlinks };
-    submit(py, request, Names::one(path.name()))
-}
-
-/// Changes the mode.
-#[pyfunction]
-#[pyo3(signature = (path, mode, follow_symlinks, /))]
-pub(crate) fn chmod(
-    py: Python<'_>,
-    path: PathArgument<'_>,
-    mode: i64,
-    follow_symlinks: bool,
-) -> PyResult<Operation> {
-    // As os.chmod takes it: a C int, whose sign does not matter to the kernel.
-    let mode = i32::try_from(mode).map_err(|_| PyOverflowError::new_err("mode is too large for a C int"))?;
-    let request = Request::ChangeMode {
-        path: path.native("chmod")?,
-        mode: mode.cast_unsigned(),
-        follow: follow_symlinks,
-    };
     submit(py, request, Names::one(path.name()))
 }
 

@@ -2,11 +2,11 @@
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyString};
+use pyo3::types::PyBool;
 use rapfiles_core::Operation as Request;
 use rapfiles_core::Strictness;
 
-use crate::arguments::{self, PathArgument};
+use crate::arguments::PathArgument;
 use crate::errors::Names;
 use crate::operation::{Operation, submit};
 
@@ -30,12 +30,4 @@ pub(crate) fn resolve(
     };
     let request = Request::Resolve { path: path.native("lstat")?, strictness, rules };
     submit(py, request, Names::one(path.name()))
-}
-
-/// The home directory of a user, `None` where there is no such user.
-#[pyfunction]
-#[pyo3(signature = (user, /))]
-pub(crate) fn home_directory(py: Python<'_>, user: Option<&Bound<'_, PyString>>) -> PyResult<Operation> {
-    let user = user.map(arguments::os_string).transpose()?;
-    submit(py, Request::Home { user }, Names::none())
 }

@@ -1,4 +1,4 @@
-//! Writing whole files.
+//! Writing whole files, and cutting them to a length.
 
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -38,5 +38,13 @@ pub(crate) fn write_text(
     let codec = arguments::codec(codec)?;
     let newline = arguments::newline_written(newline);
     let request = Request::WriteText { path: path.native("io.open")?, text, codec, newline, append };
+    submit(py, request, Names::opened(path.name()))
+}
+
+/// Cuts a file to a length.
+#[pyfunction]
+#[pyo3(signature = (path, length, /))]
+pub(crate) fn truncate(py: Python<'_>, path: PathArgument<'_>, length: i64) -> PyResult<Operation> {
+    let request = Request::Truncate { path: path.native("truncate")?, length };
     submit(py, request, Names::opened(path.name()))
 }

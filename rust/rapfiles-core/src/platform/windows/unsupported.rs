@@ -7,14 +7,14 @@ use windows_sys::Win32::Foundation::ERROR_CALL_NOT_IMPLEMENTED;
 
 use super::NativePath;
 use super::errors::error;
-use crate::outcome::FileSystemLimits;
+use crate::outcome::StatVfs;
 
 /// An error whose kind is [`io::ErrorKind::Unsupported`].
 fn unsupported<T>() -> io::Result<T> {
     Err(error(ERROR_CALL_NOT_IMPLEMENTED))
 }
 
-pub(crate) fn limits(_path: &NativePath) -> io::Result<FileSystemLimits> {
+pub(crate) fn statvfs(_path: &NativePath) -> io::Result<StatVfs> {
     unsupported()
 }
 
