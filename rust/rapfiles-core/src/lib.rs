@@ -8,6 +8,7 @@ mod cached;
 mod engine;
 mod error;
 pub mod handle;
+mod limits;
 pub mod memory;
 mod operation;
 mod outcome;
@@ -26,14 +27,15 @@ pub use engine::keep_alive::{KeepAlive, release_memory};
 pub use engine::port::{Port, Wake};
 pub use engine::progress::Progress;
 pub use engine::queue::Lane;
-pub use engine::stream::{Claim, MOST_READY, Order, Part, Single, Slice, Source, Step, Stream, run_here};
+pub use engine::stream::{Claim, Order, Part, Single, Slice, Source, Step, Stream, run_here};
 pub use engine::ticket::Ticket;
 pub use engine::{Answer, Engine};
 pub use error::{Error, Subject};
 pub use handle::{
-    Adoption, Fetched, FileInfo, Guard, Handle, HandleJob, LineBatch, MOST_NOW, Mark, OpenedFile, Place,
-    Reply, Task, TaskBuffer, Turn, Unread, Until, Wish, Written,
+    Adoption, Fetched, FileInfo, Guard, Handle, HandleJob, LineBatch, Mark, OpenedFile, Place, Reply, Task,
+    TaskBuffer, Turn, Unread, Until, Wish, Written,
 };
+pub use limits::{IO_BUFFER, STREAM_READY};
 pub use operation::Operation;
 pub use outcome::{FileSystem, Outcome, StatVfs};
 pub use platform::{EventSignal, NativePath};
@@ -49,7 +51,7 @@ pub use verbs::read::LargeFile;
 pub use verbs::remove_tree::{RemoveTree, remove_tree};
 pub use verbs::resolve::Strictness;
 pub use verbs::scandir::{EntryFacts, EntryStats, ScanDirectory, Scanned};
-pub use verbs::slices::{MOST_SLICED, Sliced, Slices};
+pub use verbs::slices::{Sliced, Slices};
 pub use verbs::tree::{Listing, Node, Options, Tree, WalkSource};
 pub use verbs::write::Data;
 pub use verbs::xattr::AttributeName;

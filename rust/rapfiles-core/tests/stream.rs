@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rapfiles_core::{
-    Answer, Claim, Configuration, Engine, Error, Lane, MOST_READY, Operation, Order, Part, Port, Progress,
+    Answer, Claim, Configuration, Engine, Error, Lane, Operation, Order, Part, Port, Progress, STREAM_READY,
     Single, Slice, Source, Step, Stream, Ticket, Wake, run_here,
 };
 
@@ -222,16 +222,16 @@ fn a_paused_consumer_holds_no_worker_and_bounds_the_queue() {
     assert_eq!(consumer.next(&mut stream).unwrap(), Some(0));
     wait_until(|| is_idle(&engine));
     let ahead = taken.load(Ordering::SeqCst);
-    assert!((2..=MOST_READY + 1).contains(&ahead), "{ahead}");
+    assert!((2..=STREAM_READY + 1).contains(&ahead), "{ahead}");
     // Fill the queue, which may not have been full when the first one was taken.
-    while taken.load(Ordering::SeqCst) < MOST_READY + 1 {
+    while taken.load(Ordering::SeqCst) < STREAM_READY + 1 {
         consumer.next(&mut stream).unwrap();
         wait_until(|| is_idle(&engine));
     }
     let submitted = engine.counters().submitted;
     let full = taken.load(Ordering::SeqCst);
     // Down to half of the queue nobody is troubled …
-    for _ in 0..MOST_READY / 2 {
+    for _ in 0..STREAM_READY / 2 {
         consumer.next(&mut stream).unwrap();
         wait_until(|| is_idle(&engine));
         if engine.counters().submitted != submitted {
@@ -503,7 +503,7 @@ fn ready_batches_of_later_parts_do_not_block_the_first() {
     let mut batches = 0;
     // The first part has nothing until the others can do no more.
     let first: Stepping<u32> = Box::new(move |slice| {
-        while batches == 0 && behind.load(Ordering::SeqCst) < MOST_READY - 1 {
+        while batches == 0 && behind.load(Ordering::SeqCst) < STREAM_READY - 1 {
             if slice.is_over() {
                 return Ok(Step::Again);
             }

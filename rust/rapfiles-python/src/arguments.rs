@@ -12,11 +12,9 @@ use pyo3::types::string::PyStringData;
 use pyo3::types::{PyBytes, PyMemoryView, PyString};
 use rapfiles_core::{Codec, Data, KeepAlive, NativePath, Newline, TextSource};
 
+use crate::limits::COPIED_ARGUMENT;
 use crate::once::Once;
 use crate::pure_path;
-
-/// Buffers up to this size are copied, so that the caller may change them at once; larger ones are kept in place.
-const COPIED: usize = 64 << 10;
 
 /// A path as the caller gave it.
 pub(crate) struct PathArgument<'py> {
@@ -177,7 +175,7 @@ pub(crate) fn attribute_name(name: &Bound<'_, PyAny>, function: &str) -> PyResul
 pub(crate) fn data(object: &Bound<'_, PyAny>) -> PyResult<Data> {
     if let Ok(bytes) = object.cast::<PyBytes>() {
         let content = bytes.as_bytes();
-        if content.len() <= COPIED {
+        if content.len() <= COPIED_ARGUMENT {
             return Ok(Data::Owned(content.to_vec()));
         }
         // SAFETY: a bytes object never changes, and the reference keeps it alive.
@@ -198,7 +196,7 @@ pub(crate) fn data(object: &Bound<'_, PyAny>) -> PyResult<Data> {
     if length == 0 {
         return Ok(Data::Owned(Vec::new()));
     }
-    if length <= COPIED {
+    if length <= COPIED_ARGUMENT {
         // SAFETY: the view keeps the bytes there.
         return Ok(Data::Owned(unsafe { std::slice::from_raw_parts(start, length) }.to_vec()));
     }
@@ -214,7 +212,7 @@ pub(crate) fn text_source(text: &Bound<'_, PyString>) -> PyResult<TextSource> {
         PyStringData::Ucs2(chars) => (chars.as_ptr().cast(), chars.len() * 2, 2, false),
         PyStringData::Ucs4(chars) => (chars.as_ptr().cast(), chars.len() * 4, 4, false),
     };
-    let data = if length <= COPIED {
+    let data = if length <= COPIED_ARGUMENT {
         // SAFETY: the string is alive.
         Data::Owned(unsafe { std::slice::from_raw_parts(start, length) }.to_vec())
     } else {

@@ -3,17 +3,17 @@
 use std::cell::RefCell;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use pyo3::prelude::*;
 use pyo3::types::PyCFunction;
 use rapfiles_core::{Budget, Engine};
 
 use crate::event_loop::{Framework, framework};
+use crate::limits::{
+    FIRST_LOOK_AFTER, GIL_WANTED, LET_IN_EVERY, LET_IN_FOR, LOOK_EVERY, MOST_BETWEEN_LOOKS, REFILL_IN_VAIN,
+};
 use crate::once::{Once, intern};
-
-/// After so long, a loop that was asked to refill the budget is taken not to run any more.
-const REFILL_IN_VAIN: Duration = Duration::from_millis(100);
 
 /// What the tasks that one thread runs share, whichever loop they are of.
 struct Turn {
@@ -86,13 +86,6 @@ impl Turn {
     }
 }
 
-/// Another thread is let in after so long: the interpreter's own switch interval.
-const SWITCH_EVERY: Duration = Duration::from_millis(5);
-/// Letting go of the GIL takes a tenth of this where nobody waits for it, and longer where a thread has to be woken.
-const WAKING: Duration = Duration::from_micros(1);
-/// How long such a thread is given to wake up and take it.
-const LET_IN: Duration = Duration::from_micros(100);
-
 /// Lets go of the GIL for long enough, if another thread waits for it.
 ///
 /// CPython makes the thread that holds it give way only to one that has waited for a whole switch interval
@@ -104,14 +97,14 @@ fn let_others_in(py: Python<'_>, now: Instant) {
         return;
     }
     let since = with_turn(|turn| *turn.let_in.get_or_insert(now));
-    if now.saturating_duration_since(since) < SWITCH_EVERY {
+    if now.saturating_duration_since(since) < LET_IN_EVERY {
         return;
     }
     let before = Instant::now();
     let somebody_waits = py.detach(|| {
-        let somebody_waits = before.elapsed() >= WAKING;
+        let somebody_waits = before.elapsed() >= GIL_WANTED;
         if somebody_waits {
-            std::thread::sleep(LET_IN);
+            std::thread::sleep(LET_IN_FOR);
         }
         somebody_waits
     });
@@ -129,13 +122,6 @@ pub(crate) struct Pace {
     /// When that was, in nanoseconds of this process.
     since: AtomicU64,
 }
-
-/// The time that should be between two looks.
-const LOOK_EVERY: Duration = Duration::from_micros(200);
-const MOST_BETWEEN_LOOKS: u64 = 256;
-
-/// So many operations on a file come before the first look: opening it was one, after which the clock was looked at.
-const FIRST_LOOK_AFTER: u32 = 2;
 
 impl Default for Pace {
     fn default() -> Self {

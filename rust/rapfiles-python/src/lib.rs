@@ -10,6 +10,7 @@ mod fairness;
 mod functions;
 mod handle;
 mod large_read;
+mod limits;
 mod listing;
 mod next_item;
 mod once;

@@ -10,17 +10,10 @@ use rapfiles_core::{Block, Engine, NativePath, Progress, ReadDirectory, Single, 
 use crate::arguments::PathArgument;
 use crate::dir_entry::{self, spelled};
 use crate::errors::{self, Names};
+use crate::limits::{MOST_MADE_AHEAD, NAMES_AT_ONCE, PATHS_AT_ONCE};
 use crate::operation::{Operation, Work};
 use crate::pure_path::{Children, known_types};
 use crate::stream::{Items, Manners, Source, WholeWork};
-
-/// Names that become strings or paths before other tasks may have a turn: some 40 µs of work.
-const LOT: usize = 128;
-/// The same where each path is made by its class.
-const JOINED: usize = 16;
-
-/// Lots that are made while the directory is still being read.
-const MOST_AHEAD: usize = 128;
 
 /// What is made of a name.
 enum Maker {
@@ -66,7 +59,10 @@ impl ListingItems {
             self.at = 0;
         }
         let Maker::Child { directory, prefix, plain } = &self.maker else {
-            return self.next_names(py, LOT).map(|found| Ok(found?.0.into_any().unbind())).collect();
+            return self
+                .next_names(py, NAMES_AT_ONCE)
+                .map(|found| Ok(found?.0.into_any().unbind()))
+                .collect();
         };
         let (directory, prefix) = (directory.clone_ref(py), prefix.clone_ref(py));
         let (directory, prefix) = (directory.bind(py), prefix.bind(py));
@@ -75,19 +71,21 @@ impl ListingItems {
                 let (name, known) = found?;
                 Ok(children.make(name, known)?.unbind())
             };
-            return self.next_names(py, LOT).map(child).collect();
+            return self.next_names(py, NAMES_AT_ONCE).map(child).collect();
         }
         let join = |found: PyResult<_>| {
             let (name, known): (Bound<'_, PyString>, u8) = found?;
             Ok(dir_entry::joined(directory, prefix.add(name)?.cast_into()?, known)?.unbind())
         };
-        self.next_names(py, JOINED).map(join).collect()
+        self.next_names(py, PATHS_AT_ONCE).map(join).collect()
     }
 
     /// Whether more is to be made before the end has been read. Not by a class of the user's, which may look.
     fn makes_ahead(&self) -> bool {
         let plain = !matches!(self.maker, Maker::Child { plain: false, .. });
-        plain && self.held.len() < MOST_AHEAD && self.blocks.iter().map(Block::len).sum::<usize>() > self.at
+        plain
+            && self.held.len() < MOST_MADE_AHEAD
+            && self.blocks.iter().map(Block::len).sum::<usize>() > self.at
     }
 
     /// The next names of the block at hand, and what `info` is told of each.

@@ -15,12 +15,8 @@ use rapfiles_core::{
 
 use crate::errors::no_memory;
 use crate::handle::strings::bytes_of;
+use crate::limits::{OTHER_TEXT, PLAIN_TEXT};
 use crate::stat_result;
-
-/// Text up to this size is laid out on the loop, where that is a plain copy.
-const PLAIN_TEXT: usize = 256 << 10;
-/// Text up to this size is laid out on the loop where each character has to be looked at.
-const OTHER_TEXT: usize = 32 << 10;
 
 /// What became of an outcome.
 pub(crate) enum Converted {

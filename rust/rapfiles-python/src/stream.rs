@@ -6,7 +6,7 @@
 //! workers have open for it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use std::vec::IntoIter;
 
 use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
@@ -17,12 +17,10 @@ use rapfiles_core::{Progress, Ticket};
 
 use crate::event_loop::{self, Framework};
 use crate::fairness;
+use crate::limits::TRIO_ITEMS;
 use crate::next_item::{self, Ask, next_item};
 use crate::once::intern;
 use crate::operation::{Operation, Work};
-
-/// On trio, for so long items are made before others have their turn. On asyncio the budget that all tasks share tells.
-const LONGEST_RUN: Duration = Duration::from_micros(500);
 
 /// When a task that makes items has to let the others have a turn.
 pub(crate) struct Manners {
@@ -39,7 +37,7 @@ impl Manners {
     pub(crate) fn gives_way(&self, py: Python<'_>) -> PyResult<bool> {
         let now = Instant::now();
         if self.trio {
-            return Ok(now.saturating_duration_since(self.began) >= LONGEST_RUN);
+            return Ok(now.saturating_duration_since(self.began) >= TRIO_ITEMS);
         }
         match event_loop::framework(py)? {
             Framework::Asyncio(event_loop) => fairness::spend_budget(&event_loop, now),

@@ -5,27 +5,24 @@
 //! where an update is due, a worker reads. Its own read makes the time young again.
 //!
 //! An update can become due between the look at the times and the read, when somebody writes to the file just then.
-//! That cannot be excluded; see [`MOMENT`] for how long it takes at most.
+//! That cannot be excluded; see [`TIMES_FRESH_FOR`] for how long it takes at most.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::linux::statx;
 use super::mounts::MountNumber;
+use crate::limits::{TIMES_FRESH_FOR, UNTOUCHED_FILES};
 use crate::platform::File;
 use crate::verbs::metadata::{Metadata, Timestamp};
 
-/// For so long the times of an open file are taken to be as they were. Looking at them takes 0.2 µs.
-const MOMENT: Duration = Duration::from_micros(20);
 /// The kernel's day, less what its clock may be ahead.
 const DAY: i64 = 24 * 60 * 60 - 1;
 /// The coarsest clock of a file system with access times (FAT has dates, but no journal to wait for), in seconds.
 const COARSEST: i64 = 2;
-/// Files that reading does not touch, of which so many are remembered; a power of two.
-const UNTOUCHED: usize = 4096;
 
 /// When a read updates the access time on a mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +79,7 @@ fn now() -> Timestamp {
 /// overlay's lower layers, as all of an image's are, and those with the attribute `A` of `chattr(1)`.
 ///
 /// Of each a number that stands for the file and its times, so any change to the file makes it forgotten.
-static SEEN_UNTOUCHED: [AtomicU64; UNTOUCHED] = [const { AtomicU64::new(0) }; UNTOUCHED];
+static SEEN_UNTOUCHED: [AtomicU64; UNTOUCHED_FILES] = [const { AtomicU64::new(0) }; UNTOUCHED_FILES];
 
 fn fingerprint(mount: MountNumber, metadata: &Metadata) -> u64 {
     let Metadata { device, inode, accessed, modified, changed, .. } = metadata;
@@ -96,7 +93,7 @@ fn fingerprint(mount: MountNumber, metadata: &Metadata) -> u64 {
 
 fn is_untouched(mount: MountNumber, metadata: &Metadata) -> bool {
     let fingerprint = fingerprint(mount, metadata);
-    SEEN_UNTOUCHED[fingerprint as usize / 2 % UNTOUCHED].load(Ordering::Relaxed) == fingerprint
+    SEEN_UNTOUCHED[fingerprint as usize / 2 % UNTOUCHED_FILES].load(Ordering::Relaxed) == fingerprint
 }
 
 /// A read that a worker is about to do, to see whether it touches the file.
@@ -124,7 +121,7 @@ impl Observation {
         let untouched = metadata.accessed.seconds + COARSEST < self.began.seconds;
         if untouched && relatime_is_due(&metadata, self.began) {
             let fingerprint = fingerprint(mount, &metadata);
-            SEEN_UNTOUCHED[fingerprint as usize / 2 % UNTOUCHED].store(fingerprint, Ordering::Relaxed);
+            SEEN_UNTOUCHED[fingerprint as usize / 2 % UNTOUCHED_FILES].store(fingerprint, Ordering::Relaxed);
         }
     }
 }
@@ -153,7 +150,7 @@ impl Times {
     pub(super) fn permit(&self, now: Instant, look: impl FnOnce() -> Option<bool>) -> bool {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let State::Settled(at) = *state
-            && now.saturating_duration_since(at) < MOMENT
+            && now.saturating_duration_since(at) < TIMES_FRESH_FOR
         {
             return true;
         }

@@ -19,6 +19,7 @@ use crate::engine::queue::Lane;
 use crate::engine::runtime;
 use crate::error::{About, Error, Subject};
 use crate::handle::{FileInfo, OpenedFile};
+use crate::limits::{DECODED_AT_ONCE, ENTRIES_TRIED, PARENTS_TRIED, READ_AT_ONCE};
 use crate::operation::Operation;
 use crate::outcome::{FileSystem, Outcome};
 use crate::platform::calls::{self, File, OwnedFd};
@@ -27,13 +28,6 @@ use crate::text::{Codec, Newline, decode};
 use crate::verbs::metadata::{self, Metadata, Timestamp};
 use crate::verbs::read::LargeFile;
 use crate::verbs::slices::{Sliced, Slices};
-
-/// The largest file that is read with one call: about 20 µs of copying.
-const LARGEST: u64 = 128 << 10;
-/// The largest text with characters beyond ASCII that is decoded on the loop.
-const LARGEST_TEXT: usize = 32 << 10;
-/// How many parents are looked at for one that is in the cache.
-const MOST_PARENTS: usize = 16;
 
 /// `STATX_MNT_ID` (Linux 5.8) and `STATX_MNT_ID_UNIQUE` (6.8), in `linux/stat.h`.
 const MOUNT_NUMBER: u32 = 0x1000;
@@ -144,7 +138,7 @@ impl Cached {
         }
         let mut ancestor;
         let mut current = path;
-        for _ in 0..MOST_PARENTS {
+        for _ in 0..PARENTS_TRIED {
             if let Ok(Ok(found)) = self.find(current, true) {
                 return found.lane();
             }
@@ -237,7 +231,7 @@ impl Cached {
             Err(error) => return Ok((Err(error), began)),
         };
         let Metadata { device, inode, size, .. } = found.metadata;
-        if !found.metadata.is_regular_file() || (size > LARGEST && room.is_none()) {
+        if !found.metadata.is_regular_file() || (size > READ_AT_ONCE as u64 && room.is_none()) {
             return Err(Miss::HandOff(found.lane()));
         }
         let Some(permit) = self.mounts.permit(found.mount, began) else {
@@ -249,7 +243,7 @@ impl Cached {
         let (lane, mount) = (found.lane(), found.mount);
         let known = RecentFile { device, inode, mount };
         drop(found);
-        let content = if size > LARGEST {
+        let content = if size > READ_AT_ONCE as u64 {
             read_recent(engine, path, known, &permit, room).ok()
         } else {
             open_to_read(path.as_c_str()).and_then(|fd| read_all_now(&fd, size, room))
@@ -402,7 +396,7 @@ fn decoded(
 ) -> Result<Result<Outcome, Error>, Miss> {
     let Ok(Outcome::Bytes(content)) = content else { return Ok(content) };
     let plain = || content.is_ascii() && memchr::memchr(b'\r', &content).is_none();
-    if content.len() > LARGEST_TEXT && !plain() {
+    if content.len() > DECODED_AT_ONCE && !plain() {
         return Err(Miss::NotCached);
     }
     Ok(Ok(match decode(content, codec, newline) {
@@ -439,7 +433,7 @@ fn read_recent(
     if permit.is_due(&metadata) {
         return Err(NotRead::AccessTime);
     }
-    let content = if metadata.size > LARGEST {
+    let content = if metadata.size > READ_AT_ONCE as u64 {
         usize::try_from(metadata.size).ok().filter(|_| room.is_some()).and_then(|size| {
             let file = LargeFile::at_hand(
                 engine,
@@ -554,9 +548,6 @@ pub(super) fn statx(fd: BorrowedFd<'_>) -> Option<(Metadata, MountNumber)> {
     Some((metadata, mount))
 }
 
-/// Files of a directory that are looked at to find a regular one.
-const MOST_ENTRIES: usize = 1000;
-
 /// Why the overlay that a path is on is not known to be local.
 fn doubt(path: &NativePath, fd: BorrowedFd<'_>, mount: MountNumber) -> Option<Doubt> {
     let doubt = overlay::examine(fd, mount).err()?;
@@ -567,7 +558,7 @@ fn doubt(path: &NativePath, fd: BorrowedFd<'_>, mount: MountNumber) -> Option<Do
         .into_iter()
         .flatten()
         .flatten()
-        .take(MOST_ENTRIES);
+        .take(ENTRIES_TRIED);
     let mut files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
     let file = files
         .find_map(|entry| open_path(&NativePath::from_vec(entry.path().into_os_string().into_vec()).ok()?));

@@ -9,33 +9,11 @@ use super::mount::{self, Locality};
 use super::overlay;
 use super::waits::Waits;
 use crate::engine::runtime;
+use crate::limits::{
+    BREAKS_FORGOTTEN_AFTER, FIRST_BREAK, FIRST_REST, FORGIVEN_AFTER, LONGEST_BREAK, LONGEST_REST,
+    MOUNT_UNCHANGED_FOR, MOUNTS, SLOW_ATTEMPT, STALL, WATCHED_ATTEMPTS, WATCHED_FOR,
+};
 use crate::verbs::metadata::Metadata;
-
-/// An attempt that takes longer has waited for something, or the thread had to wait for a processor.
-const SLOW: Duration = Duration::from_millis(1);
-/// One that has waited for so long is a stall. That is foreseeable where a device is at work, but not where somebody has
-/// asked the kernel to be asked before a file is opened or read (a virus scanner: permission events of `fanotify(7)`).
-const STALL: Duration = Duration::from_millis(10);
-/// After a slow attempt, so many more are watched to see which of the two it is …
-const WATCHED: u32 = 64;
-/// … and after one that may have been a stall, those of so long.
-const WATCHED_FOR: Duration = Duration::from_secs(60 * 60);
-/// How long a mount is left to the workers after the first stall; ten times as long after each further one. With the one
-/// that was not watched yet, that is three stalls in an hour: at once, again at once, and after this rest.
-const FIRST_REST: Duration = Duration::from_secs(6 * 60);
-const LONGEST_REST: Duration = Duration::from_secs(24 * 60 * 60);
-/// Without another stall for so long after its rest, a mount is trusted as at first.
-const FORGIVEN_AFTER: Duration = Duration::from_secs(60 * 60);
-/// How long it rests after the first wait that was shorter; doubled with each further one.
-const FIRST_BREAK: Duration = Duration::from_millis(100);
-const LONGEST_BREAK: Duration = Duration::from_secs(30);
-/// When those are forgotten.
-const BREAKS_FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
-/// For how long a mount is taken to be what it was: it may be mounted again with other options, and before Linux 6.8 its
-/// number be given to another one.
-const UNCHANGED: Duration = Duration::from_secs(1);
-/// Mounts that are remembered.
-const REMEMBERED: usize = 64;
 
 /// The number of a mount.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -93,14 +71,14 @@ impl Mounts {
         let mount = match mounts.iter().position(|mount| mount.number == number) {
             Some(index) => {
                 let mount = &mut mounts[index];
-                if now.saturating_duration_since(mount.known_since) > UNCHANGED {
+                if now.saturating_duration_since(mount.known_since) > MOUNT_UNCHANGED_FOR {
                     mount.info = info();
                     mount.known_since = now;
                 }
                 mount
             }
             None => {
-                if mounts.len() >= REMEMBERED {
+                if mounts.len() >= MOUNTS {
                     // What has made the loop wait is not forgotten. Where there is nothing else, workers do the work.
                     let index = mounts.iter().position(|mount| !mount.is_blamed(now))?;
                     mounts.remove(index);
@@ -140,7 +118,7 @@ impl Mounts {
     pub(super) fn ended(&self, permit: Permit) -> Instant {
         let now = runtime::now();
         let elapsed = now.saturating_duration_since(permit.began);
-        let slow = elapsed > SLOW;
+        let slow = elapsed > SLOW_ATTEMPT;
         if slow || permit.waits.is_some() {
             let waited = permit.waits.map(|waits| if slow { waits.since(now) } else { Duration::ZERO });
             self.judge(permit.number, elapsed, waited, now);
@@ -154,9 +132,9 @@ impl Mounts {
         let Some(mount) = mounts.iter_mut().find(|mount| mount.number == number) else { return };
         match waited {
             Some(waited) if waited >= STALL => mount.rest_after_stall(now),
-            Some(waited) if waited >= SLOW => mount.pause_after_wait(now),
+            Some(waited) if waited >= SLOW_ATTEMPT => mount.pause_after_wait(now),
             Some(_) => mount.watched = mount.watched.saturating_sub(1),
-            None => mount.watched = WATCHED,
+            None => mount.watched = WATCHED_ATTEMPTS,
         }
         if elapsed >= STALL && waited.is_none() {
             mount.watched_until = Some(now + WATCHED_FOR);
@@ -169,7 +147,7 @@ impl Mounts {
         let mount = mounts.iter_mut().find(|mount| mount.number == number && mount.info.overlay);
         mount.is_some_and(|mount| {
             let wanted = overlay::known(number).is_none()
-                && mount.examined_at.is_none_or(|at| now.saturating_duration_since(at) > UNCHANGED);
+                && mount.examined_at.is_none_or(|at| now.saturating_duration_since(at) > MOUNT_UNCHANGED_FOR);
             if wanted {
                 mount.examined_at = Some(now);
             }
@@ -310,14 +288,14 @@ mod tests {
         let start = Instant::now();
         let permitted = |at| mounts.permit_if(NUMBER, at, || LOCAL).is_some();
         assert!(permitted(start));
-        mounts.judge(NUMBER, SLOW, Some(SLOW), start);
+        mounts.judge(NUMBER, SLOW_ATTEMPT, Some(SLOW_ATTEMPT), start);
         assert!(!permitted(start));
         assert!(permitted(start + FIRST_BREAK));
         mounts.judge(NUMBER, STALL, Some(STALL), start);
         assert_eq!(mounts.record(NUMBER, start), Some((FIRST_REST, 1)));
-        assert!(!permitted(start + FIRST_REST - SLOW));
+        assert!(!permitted(start + FIRST_REST - SLOW_ATTEMPT));
         assert!(permitted(start + FIRST_REST));
-        let later = start + FIRST_REST + FORGIVEN_AFTER + SLOW;
+        let later = start + FIRST_REST + FORGIVEN_AFTER + SLOW_ATTEMPT;
         mounts.judge(NUMBER, STALL, Some(STALL), later);
         assert_eq!(mounts.record(NUMBER, later), Some((FIRST_REST, 1)));
         mounts.judge(NUMBER, STALL, Some(STALL), later + FIRST_REST);
@@ -333,7 +311,7 @@ mod tests {
         mounts.judge(NUMBER, STALL, None, start);
         mounts.judge(NUMBER, STALL, Some(Duration::ZERO), start);
         assert_eq!(watched(start), Some(true));
-        assert_eq!(watched(start + WATCHED_FOR - SLOW), Some(true));
+        assert_eq!(watched(start + WATCHED_FOR - SLOW_ATTEMPT), Some(true));
     }
 
     #[test]
@@ -365,9 +343,9 @@ mod tests {
         };
         let busy = || {
             let began = Instant::now();
-            while began.elapsed() <= SLOW {}
+            while began.elapsed() <= SLOW_ATTEMPT {}
         };
-        let waiting = || std::thread::sleep(SLOW * 2);
+        let waiting = || std::thread::sleep(SLOW_ATTEMPT * 2);
         // The first slow attempt only makes the mount watched …
         assert!(attempt(&waiting));
         // … a slow one without waiting is a matter of the processor …
@@ -385,10 +363,10 @@ mod tests {
             mounts.permit_if(NUMBER, at, || MountInfo { updates, ..LOCAL }).map(|permit| permit.updates)
         };
         assert_eq!(updates(start, Updates::Never), Some(Updates::Never));
-        assert_eq!(updates(start + UNCHANGED, Updates::Always), Some(Updates::Never));
-        assert_eq!(updates(start + UNCHANGED * 2, Updates::Always), Some(Updates::Always));
+        assert_eq!(updates(start + MOUNT_UNCHANGED_FOR, Updates::Always), Some(Updates::Never));
+        assert_eq!(updates(start + MOUNT_UNCHANGED_FOR * 2, Updates::Always), Some(Updates::Always));
         let gone = || MountInfo { local: false, ..LOCAL };
-        assert!(mounts.permit_if(NUMBER, start + UNCHANGED * 4, gone).is_none());
+        assert!(mounts.permit_if(NUMBER, start + MOUNT_UNCHANGED_FOR * 4, gone).is_none());
     }
 
     #[test]
@@ -397,6 +375,6 @@ mod tests {
         for number in 0..1000 {
             mounts.permit_if(MountNumber { number, unique: true }, Instant::now(), || LOCAL);
         }
-        assert_eq!(mounts.0.lock().unwrap().len(), REMEMBERED);
+        assert_eq!(mounts.0.lock().unwrap().len(), MOUNTS);
     }
 }

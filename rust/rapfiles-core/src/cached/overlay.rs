@@ -21,12 +21,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::linux::statx;
 use super::mount::{self, Description};
 use super::mounts::MountNumber;
-
-/// Overlays that are remembered; a power of two.
-const REMEMBERED: usize = 256;
+use crate::limits::OVERLAYS;
 
 /// What was found: the number of the mount, and in the lowest bit whether all layers are local.
-static FOUND: [AtomicU64; REMEMBERED] = [const { AtomicU64::new(0) }; REMEMBERED];
+static FOUND: [AtomicU64; OVERLAYS] = [const { AtomicU64::new(0) }; OVERLAYS];
 
 /// Why an overlay is not known to be local.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +56,7 @@ impl Doubt {
 }
 
 fn place(number: u64) -> &'static AtomicU64 {
-    &FOUND[number as usize % REMEMBERED]
+    &FOUND[number as usize % OVERLAYS]
 }
 
 /// Whether all layers are known to be local; `None` where nobody has looked yet.
@@ -192,7 +190,7 @@ mod tests {
         assert_eq!(known(mount), None);
         place(mount.number).store(mount.number << 1 | 1, Ordering::Relaxed);
         assert_eq!(known(mount), Some(true));
-        assert_eq!(known(MountNumber { number: mount.number + REMEMBERED as u64, ..mount }), None);
+        assert_eq!(known(MountNumber { number: mount.number + OVERLAYS as u64, ..mount }), None);
         assert_eq!(known(MountNumber { unique: false, ..mount }), None);
     }
 }

@@ -1,19 +1,15 @@
 //! Files that were seen a moment ago, so that a file that is read again and again need not be looked at twice each time.
 //!
 //! Before a path is opened for reading it is looked at through `O_PATH`, because opening a FIFO or a device has side
-//! effects. A path that led to a regular file less than [`MOMENT`] ago is opened straight away; what was opened is
+//! effects. A path that led to a regular file less than [`RECENT_FOR`] ago is opened straight away; what was opened is
 //! then compared with what was seen. Only absolute paths are kept: others depend on the working directory.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::mounts::MountNumber;
-
-/// For how long a path is taken to lead to the same kind of file.
-const MOMENT: Duration = Duration::from_millis(50);
-/// Files that are kept; a power of two.
-const PLACES: usize = 4096;
+use crate::limits::{RECENT_FILES, RECENT_FOR};
 
 /// A regular file on a local mount.
 #[derive(Debug, Clone, Copy, Default)]
@@ -61,16 +57,16 @@ impl RecentFiles {
     /// The directory that was seen there a moment ago.
     pub(super) fn directory(&self, directory: PlaceOfPath, now: Instant) -> Option<RecentFile> {
         let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = places.get(directory.0 as usize % PLACES)?.as_ref()?;
-        let known = place.path == directory.0 && now.saturating_duration_since(place.seen) < MOMENT;
+        let place = places.get(directory.0 as usize % RECENT_FILES)?.as_ref()?;
+        let known = place.path == directory.0 && now.saturating_duration_since(place.seen) < RECENT_FOR;
         known.then_some(place.file)
     }
 
     /// The file that a path led to a moment ago. It is known for another moment from now on.
     pub(super) fn get(&self, path: PlaceOfPath, now: Instant) -> Option<RecentFile> {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = places.get_mut(path.0 as usize % PLACES)?.as_mut()?;
-        let known = place.path == path.0 && now.saturating_duration_since(place.seen) < MOMENT;
+        let place = places.get_mut(path.0 as usize % RECENT_FILES)?.as_mut()?;
+        let known = place.path == path.0 && now.saturating_duration_since(place.seen) < RECENT_FOR;
         known.then(|| {
             place.seen = now;
             place.file
@@ -81,15 +77,15 @@ impl RecentFiles {
     pub(super) fn insert(&self, path: PlaceOfPath, file: RecentFile, now: Instant) {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         if places.is_empty() {
-            places.resize(PLACES, None);
+            places.resize(RECENT_FILES, None);
         }
-        places[path.0 as usize % PLACES] = Some(Place { path: path.0, file, seen: now });
+        places[path.0 as usize % RECENT_FILES] = Some(Place { path: path.0, file, seen: now });
     }
 
     /// Forgets what a path led to.
     pub(super) fn forget(&self, path: PlaceOfPath) {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(place) = places.get_mut(path.0 as usize % PLACES) {
+        if let Some(place) = places.get_mut(path.0 as usize % RECENT_FILES) {
             *place = None;
         }
     }
@@ -107,7 +103,7 @@ mod tests {
         known.insert(here, RecentFile { inode: 7, ..RecentFile::default() }, now);
         assert_eq!(known.get(here, now).map(|file| file.inode), Some(7));
         assert!(known.get(there, now).is_none());
-        assert!(known.get(here, now + MOMENT).is_none());
+        assert!(known.get(here, now + RECENT_FOR).is_none());
         known.forget(here);
         assert!(known.get(here, now).is_none());
     }
@@ -125,8 +121,8 @@ mod tests {
         let place = known.place_of_directory(b"/a/b").unwrap();
         known.insert(place, RecentFile { device: 7, ..RecentFile::default() }, now);
         let sibling = known.place_of_directory(b"/a/c").unwrap();
-        assert_eq!(known.directory(sibling, now + MOMENT / 2).map(|directory| directory.device), Some(7));
-        assert!(known.directory(place, now + MOMENT).is_none());
+        assert_eq!(known.directory(sibling, now + RECENT_FOR / 2).map(|directory| directory.device), Some(7));
+        assert!(known.directory(place, now + RECENT_FOR).is_none());
         assert!(known.get(known.place(b"/a").unwrap(), now).is_none());
     }
 }

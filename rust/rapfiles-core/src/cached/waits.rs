@@ -3,10 +3,8 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use crate::limits::QUEUED_FRESH_FOR;
 use crate::platform::calls;
-
-/// A reading of the time in the run queue is used for so long: it takes some microseconds, and attempts are short.
-const FRESH: Duration = Duration::from_millis(100);
 
 thread_local! {
     /// When the time in the run queue was read last, and what it was.
@@ -25,7 +23,7 @@ impl Waits {
     /// Those until now.
     pub(super) fn begin(now: Instant) -> Self {
         let queued = match QUEUED.get() {
-            Some((at, queued)) if now.saturating_duration_since(at) < FRESH => queued,
+            Some((at, queued)) if now.saturating_duration_since(at) < QUEUED_FRESH_FOR => queued,
             _ => read_queued(now),
         };
         Self { began: now, voluntary: voluntary_switches(), queued }

@@ -1,13 +1,7 @@
 //! Fairness: how much may be done without suspending before a task must let the others have a turn.
 
-use std::time::{Duration, Instant};
-
-/// Operations that may complete without suspending before the first task of a turn has to suspend.
-const OPERATIONS: u32 = 128;
-/// With each task that had to suspend in a turn the next ones get half as many, down to these.
-const FEWEST: u32 = 4;
-/// Time that may pass in such operations, and between them.
-const TIME: Duration = Duration::from_millis(2);
+use crate::limits::{BUDGET_FEWEST, BUDGET_OPERATIONS, BUDGET_TIME};
+use std::time::Instant;
 
 /// What one loop thread may still do before a task has to suspend for real.
 ///
@@ -24,16 +18,16 @@ pub struct Budget {
 impl Budget {
     /// A full budget.
     pub const fn new() -> Self {
-        Self { size: OPERATIONS, spent: 0, since: None }
+        Self { size: BUDGET_OPERATIONS, spent: 0, since: None }
     }
 
     /// Counts one operation that completed without suspending; `true` when the caller must suspend now.
     pub fn spend(&mut self, now: Instant) -> bool {
         let since = *self.since.get_or_insert(now);
         self.spent += 1;
-        let exhausted = self.spent >= self.size || now.saturating_duration_since(since) >= TIME;
+        let exhausted = self.spent >= self.size || now.saturating_duration_since(since) >= BUDGET_TIME;
         if exhausted {
-            *self = Self { size: (self.size / 2).max(FEWEST), ..Self::new() };
+            *self = Self { size: (self.size / 2).max(BUDGET_FEWEST), ..Self::new() };
         }
         exhausted
     }
@@ -41,9 +35,9 @@ impl Budget {
     /// Whether the time is used up, where operations are too small and too many to be counted.
     pub fn spend_time(&mut self, now: Instant) -> bool {
         let since = *self.since.get_or_insert(now);
-        let exhausted = now.saturating_duration_since(since) >= TIME * self.size / OPERATIONS;
+        let exhausted = now.saturating_duration_since(since) >= BUDGET_TIME * self.size / BUDGET_OPERATIONS;
         if exhausted {
-            *self = Self { size: (self.size / 2).max(FEWEST), ..Self::new() };
+            *self = Self { size: (self.size / 2).max(BUDGET_FEWEST), ..Self::new() };
         }
         exhausted
     }
@@ -74,7 +68,7 @@ mod tests {
     fn a_tight_loop_must_suspend_again_and_again() {
         let mut budget = Budget::new();
         for _ in 0..10 {
-            assert_eq!(run(&mut budget), OPERATIONS as usize);
+            assert_eq!(run(&mut budget), BUDGET_OPERATIONS as usize);
             budget.refill();
         }
     }
@@ -83,7 +77,7 @@ mod tests {
     fn many_tasks_share_one_turn() {
         let mut budget = Budget::new();
         let turn: usize = (0..20).map(|_| run(&mut budget)).sum();
-        assert!(turn < 3 * OPERATIONS as usize);
+        assert!(turn < 3 * BUDGET_OPERATIONS as usize);
     }
 
     #[test]
@@ -91,6 +85,6 @@ mod tests {
         let mut budget = Budget::new();
         let now = Instant::now();
         assert!(!budget.spend(now));
-        assert!(budget.spend(now + TIME));
+        assert!(budget.spend(now + BUDGET_TIME));
     }
 }

@@ -1,9 +1,8 @@
 //! What the engine may use of the machine.
 
+use crate::limits::DEFAULT_MAX_WORKERS;
 use std::thread::available_parallelism;
 
-/// Enough that a slow disk's queue is kept full, few enough that a slow file system is not stormed.
-const DEFAULT_MAX_WORKERS: usize = 64;
 /// The environment variable that overrides the default number of workers.
 const MAX_WORKERS_VARIABLE: &str = "RAPFILES_MAX_WORKERS";
 

@@ -12,9 +12,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use super::runtime;
-
-/// With so many bytes given back, a loop is woken to release them, even though nobody waits for anything.
-const WORTH_A_WAKE: usize = 64 << 10;
+use crate::limits::RELEASE_AT;
 
 /// What has been given back and not been released yet.
 struct Stack {
@@ -121,7 +119,7 @@ pub fn release_memory() {
 /// Whether so much waits to be released that a loop should be woken for it.
 pub(crate) fn is_worth_a_wake() -> bool {
     let given_back = given_back();
-    given_back.bytes.load(Ordering::Relaxed) >= WORTH_A_WAKE
+    given_back.bytes.load(Ordering::Relaxed) >= RELEASE_AT
         && !given_back.top.load(Ordering::Relaxed).is_null()
 }
 
@@ -177,7 +175,7 @@ mod tests {
             thread.join().unwrap();
         }
         let large = Arc::new(());
-        drop(KeepAlive::new(Arc::clone(&large)).of(WORTH_A_WAKE));
+        drop(KeepAlive::new(Arc::clone(&large)).of(RELEASE_AT));
         assert!(is_worth_a_wake());
         assert_eq!(Arc::strong_count(&large), 2, "not by whoever drops it");
         release_memory();

@@ -17,7 +17,6 @@ mod invariants;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
-use std::time::Duration;
 
 use crate::engine::Engine;
 use crate::engine::configuration::Configuration;
@@ -26,31 +25,14 @@ use crate::engine::kind::Kind;
 use crate::engine::queue::{Detached, Job, Lane, Queue, Work};
 use crate::engine::runtime::{self, Condition};
 use crate::engine::ticket::Ticket;
-use crate::engine::timing::{LONGEST_LOOK, Timing};
+use crate::engine::timing::Timing;
 use crate::error::{Error, Subject};
+use crate::limits::{
+    LINGER, LINGER_AGAIN_EVERY, LINGERS_IN_VAIN, LONGEST_LOOK, LONGEST_STANDBY_TICK, SHORT_LINGER, STAND_INS,
+    STANDBY_TICK, STUCK_AFTER, WAITING_AFTER, WORKER_KEPT_FOR,
+};
 use crate::outcome::Outcome;
 use crate::platform;
-
-/// How long a worker looks for the next job before it sleeps: a little more than it takes a loop to be woken, go on
-/// with its task and submit the next operation.
-const LINGER: Duration = Duration::from_micros(100);
-/// How long it does so after lingering has not paid several times in a row.
-const SHORT_LINGER: Duration = Duration::from_micros(10);
-/// So many times may lingering be in vain.
-const IN_VAIN: u32 = 4;
-/// Every so many times a worker lingers for the whole time all the same, to see whether it pays again.
-const TRY_AGAIN: u32 = 16;
-/// How long a sleeping worker waits for a job before its thread ends.
-const KEEP_ALIVE: Duration = Duration::from_secs(5);
-/// How often a standby worker looks at the queue; doubled up to the longest while it may not join in.
-const STANDBY_TICK: Duration = Duration::from_micros(250);
-const LONGEST_STANDBY_TICK: Duration = Duration::from_millis(10);
-/// A worker that has been in one job for so long waits for a device and does not need a processor.
-const WAITING_AFTER: Duration = Duration::from_millis(2);
-/// A worker that has been in one job for so long is stuck, and another one may take its place.
-const STUCK_AFTER: Duration = Duration::from_millis(500);
-/// Threads beyond `max_workers` that may stand in for stuck workers.
-const STAND_INS: usize = 4096;
 
 /// Whether a submitted job can be expected to be taken up at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -352,7 +334,7 @@ impl Pool {
                 continue;
             }
             state.parked += 1;
-            let (back, timed_out) = self.work.wait(&self.state, state, KEEP_ALIVE);
+            let (back, timed_out) = self.work.wait(&self.state, state, WORKER_KEPT_FOR);
             state = back;
             state.parked -= 1;
             if state.coming > 0 {
@@ -367,8 +349,11 @@ impl Pool {
     fn linger(&self) {
         // A process that uses the library now and then must not burn a processor each time.
         let in_vain = self.in_vain.load(Ordering::Relaxed);
-        let patience =
-            if in_vain < IN_VAIN || in_vain.is_multiple_of(TRY_AGAIN) { LINGER } else { SHORT_LINGER };
+        let patience = if in_vain < LINGERS_IN_VAIN || in_vain.is_multiple_of(LINGER_AGAIN_EVERY) {
+            LINGER
+        } else {
+            SHORT_LINGER
+        };
         let came = runtime::spin(runtime::now() + patience, || self.queued.load(Ordering::Acquire) > 0);
         self.in_vain.store(if came { 0 } else { in_vain.wrapping_add(1) }, Ordering::Relaxed);
     }

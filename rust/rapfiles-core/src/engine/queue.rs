@@ -13,6 +13,7 @@ use crate::engine::runtime;
 use crate::engine::stream::Steps;
 use crate::engine::ticket::Ticket;
 use crate::handle::HandleJob;
+use crate::limits::PURGE_ABOVE;
 use crate::operation::Operation;
 use crate::text::TextFill;
 use crate::verbs::parallel_read::ParallelRead;
@@ -63,9 +64,6 @@ struct LaneState {
     /// With so many jobs queued, those that were cancelled are looked for.
     purge_at: usize,
 }
-
-/// Queues up to this length are left alone.
-const SHORT_QUEUE: usize = if cfg!(test) { 4 } else { 64 };
 
 /// A worker that is in a job.
 #[derive(Debug)]
@@ -118,7 +116,7 @@ impl Queue {
     pub(crate) fn push(&mut self, lane: Lane, job: Job) -> VecDeque<Job> {
         let found = self.lanes.iter().position(|state| state.lane == lane);
         let index = found.unwrap_or_else(|| {
-            self.lanes.push(LaneState { lane, jobs: VecDeque::new(), running: 0, purge_at: SHORT_QUEUE });
+            self.lanes.push(LaneState { lane, jobs: VecDeque::new(), running: 0, purge_at: PURGE_ABOVE });
             self.lanes.len() - 1
         });
         let lane = &mut self.lanes[index];
@@ -128,7 +126,7 @@ impl Queue {
             let (cancelled, wanted) =
                 take(&mut lane.jobs).into_iter().partition(|job| job.ticket.is_cancelled());
             (unwanted, lane.jobs) = (cancelled, wanted);
-            lane.purge_at = SHORT_QUEUE.max(lane.jobs.len() * 2);
+            lane.purge_at = PURGE_ABOVE.max(lane.jobs.len() * 2);
         }
         lane.jobs.push_back(job);
         self.queued = self.queued + 1 - unwanted.len();

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::engine::kind::Kind;
 use crate::engine::pool::Submitted;
@@ -23,20 +23,9 @@ use crate::engine::runtime;
 use crate::engine::ticket::Ticket;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Subject};
+use crate::limits::{STREAM_ASKS_EVERY, STREAM_FEW_READY, STREAM_READY, STREAM_STEP, STREAM_STEPS};
 use crate::outcome::Outcome;
 use crate::platform::NO_THREAD;
-
-/// How long a worker stays with a stream before other jobs have their turn: far less than what counts as stuck, and far
-/// more than it costs to come back.
-const STEP: Duration = Duration::from_millis(5);
-/// How often [`run_here`] asks whether to go on: as soon as a person who has pressed Ctrl-C expects something to happen.
-const HERE: Duration = Duration::from_millis(50);
-/// With so many batches ready, a source is not stepped any more.
-pub const MOST_READY: usize = 8;
-/// With fewer than so many left, it is stepped again.
-const FEW_READY: usize = MOST_READY / 2;
-/// The most steps of one source at once, however many processors there are.
-const MOST_STEPS: usize = 8;
 
 /// What a stream's batches come from.
 pub trait Source: Send + 'static {
@@ -160,8 +149,8 @@ impl Signals {
     }
 }
 
-/// Does all of a source's work in this thread, for a caller that has no loop. `between` is asked every [`HERE`] whether to
-/// go on.
+/// Does all of a source's work in this thread, for a caller that has no loop. `between` is asked every
+/// [`STREAM_ASKS_EVERY`] whether to go on.
 ///
 /// # Errors
 /// The first one that a part reports, or that of `between`.
@@ -171,7 +160,7 @@ pub fn run_here<S: Source, E: From<Error>>(
     mut between: impl FnMut() -> Result<(), E>,
 ) -> Result<(), E> {
     let signals = Signals::new();
-    let mut until = runtime::now() + HERE;
+    let mut until = runtime::now() + STREAM_ASKS_EVERY;
     while let Claim::Part(mut part) = source.claim() {
         loop {
             match part.step(&Slice { until: Some(until), ordinal: 0, signals: &signals })? {
@@ -184,7 +173,7 @@ pub fn run_here<S: Source, E: From<Error>>(
             }
             if runtime::now() >= until {
                 between()?;
-                until = runtime::now() + HERE;
+                until = runtime::now() + STREAM_ASKS_EVERY;
             }
         }
     }
@@ -291,7 +280,7 @@ impl<S: Source> State<S> {
     fn may_step(&self) -> bool {
         let Some(next) = self.waiting.front() else { return false };
         let is_head = self.stepping.iter().all(|ordinal| *ordinal > next.ordinal);
-        self.ready.len() + self.stepping.len() < MOST_READY || (is_head && !self.is_deliverable())
+        self.ready.len() + self.stepping.len() < STREAM_READY || (is_head && !self.is_deliverable())
     }
 
     /// Whether one more job is to be handed to the pool.
@@ -300,11 +289,11 @@ impl<S: Source> State<S> {
     /// would be the first of the waiting parts, and one would be wanted.
     fn wants_job(&self, most: usize) -> bool {
         if self.jobs == 0 {
-            return self.may_step() && (self.ready.len() < FEW_READY || !self.is_deliverable());
+            return self.may_step() && (self.ready.len() < STREAM_FEW_READY || !self.is_deliverable());
         }
         self.jobs < most
             && self.waiting.len() > self.jobs - self.stepping.len()
-            && self.ready.len() + self.jobs < MOST_READY
+            && self.ready.len() + self.jobs < STREAM_READY
     }
 
     /// Takes what comes next; `None` inside is the end.
@@ -469,7 +458,7 @@ impl<S: Source> Shared<S> {
 
     /// Steps until the queue is full, the time is up, or there is nothing to do.
     fn run(self: &Arc<Self>) {
-        let until = runtime::now() + STEP;
+        let until = runtime::now() + STREAM_STEP;
         let mut state = self.lock();
         loop {
             // What another worker has left is looked for again, as long as this one has its time.
@@ -550,7 +539,7 @@ impl Engine {
 
 impl<S: Source> Stream<S> {
     pub(crate) fn new(engine: &Engine, lane: Lane, kind: Kind, source: S) -> Self {
-        let most = engine.configuration().usable_cpus.clamp(1, MOST_STEPS);
+        let most = engine.configuration().usable_cpus.clamp(1, STREAM_STEPS);
         let state = State {
             order: source.order(),
             source: Some(source),

@@ -4,15 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::engine::kind::Kind;
-
-/// The longest that a submitter looks for an answer before it suspends.
-pub(crate) const LONGEST_LOOK: Duration = Duration::from_micros(50);
-/// Kinds that take longer than this on average are not worth looking for.
-const WORTHWHILE: u32 = 45_000;
-/// The mean goes no higher, so that it comes down again soon.
-const SLOWEST: u32 = 400_000;
-/// Where the mean is not known yet, a run counts for so many nanoseconds at most.
-const FIRST_STEPS: u32 = 20_000;
+use crate::limits::{LOOK_FIRST_SAMPLE, LOOK_HIGHEST_MEAN, LOOK_PAYS_BELOW};
 
 /// A running mean in nanoseconds for each kind of operation.
 #[derive(Debug)]
@@ -29,14 +21,14 @@ impl Timing {
         // Two workers may overwrite each other's note; a lost sample does no harm to a mean.
         let old = mean.load(Ordering::Relaxed);
         // A single run, in which the worker may have had to wait for a processor, must not change much.
-        let most = old.saturating_mul(2).saturating_add(FIRST_STEPS).min(SLOWEST);
+        let most = old.saturating_mul(2).saturating_add(LOOK_FIRST_SAMPLE).min(LOOK_HIGHEST_MEAN);
         let sample = u32::try_from(elapsed.as_nanos()).unwrap_or(most).min(most);
         mean.store(old - old / 4 + sample / 4, Ordering::Relaxed);
     }
 
-    /// Whether an operation of this kind is likely to be answered within [`LONGEST_LOOK`].
+    /// Whether an operation of this kind is likely to be answered within [`LONGEST_LOOK`](crate::limits::LONGEST_LOOK).
     pub(crate) fn worth_looking(&self, kind: Kind) -> bool {
-        self.0[kind as usize].load(Ordering::Relaxed) < WORTHWHILE
+        self.0[kind as usize].load(Ordering::Relaxed) < LOOK_PAYS_BELOW
     }
 }
 

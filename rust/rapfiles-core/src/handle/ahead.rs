@@ -8,16 +8,12 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
-use super::guard::{Guard, MOST_NOW};
+use super::guard::Guard;
 use super::sink::{Fallible, Sink};
 use crate::cached::IoVec;
 use crate::engine::runtime;
+use crate::limits::{READ_AT_ONCE, READ_TOGETHER, READ_TOGETHER_FROM};
 use crate::platform;
-
-/// Smaller ones are copied from the buffer; of larger ones a call for each does not matter.
-const LEAST: usize = 32 << 10;
-/// So much is read at once: some 30 µs of copying.
-const TOGETHER: usize = 256 << 10;
 
 /// The results of the reads that are expected.
 pub struct Ahead<S: Sink> {
@@ -53,7 +49,7 @@ impl<S: Sink> Ahead<S> {
         guard: &mut Guard<'_>,
         size: usize,
     ) -> Fallible<S, Option<S::Value>> {
-        if !(LEAST..=MOST_NOW).contains(&size) {
+        if !(READ_TOGETHER_FROM..=READ_AT_ONCE).contains(&size) {
             return Ok(None);
         }
         let ready = self.results().pop_front();
@@ -77,9 +73,9 @@ impl<S: Sink> Ahead<S> {
             return Ok(None);
         }
         platform::keep_freed_memory();
-        let mut results = Vec::with_capacity(TOGETHER / size);
-        let mut rooms = Vec::with_capacity(TOGETHER / size);
-        for _ in 0..TOGETHER / size {
+        let mut results = Vec::with_capacity(READ_TOGETHER / size);
+        let mut rooms = Vec::with_capacity(READ_TOGETHER / size);
+        for _ in 0..READ_TOGETHER / size {
             let (bytes, start) = S::new_bytes(context, size)?;
             results.push(bytes);
             rooms.push(IoVec { start, length: size });

@@ -1,7 +1,7 @@
 //! Driving an operation on a handle: how it waits for its turn, for workers, and gives way.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::complaint::{Complaint, Failure};
 use super::file::HandleFile;
@@ -17,10 +17,8 @@ use crate::engine::progress::Progress;
 use crate::engine::runtime;
 use crate::engine::ticket::Ticket;
 use crate::error::Error;
+use crate::limits::LONGEST_TASK_CHAIN;
 use crate::text::Text;
-
-/// For so long an operation goes on from one task of a worker's to the next before others have their turn.
-const LONGEST_RUN: Duration = Duration::from_millis(2);
 
 /// How far an operation has come, and what it needs to go on.
 pub enum Step<S: Sink> {
@@ -351,7 +349,7 @@ impl<S: Sink> Driver<S> {
             // Where workers are quick, one task follows the other; but not for ever.
             if matches!(self.phase, Phase::Working(..) | Phase::WorkingBeside(_)) {
                 let now = runtime::now();
-                if now.saturating_duration_since(*began.get_or_insert(now)) > LONGEST_RUN {
+                if now.saturating_duration_since(*began.get_or_insert(now)) > LONGEST_TASK_CHAIN {
                     return Ok(Progress::Yield);
                 }
             }

@@ -4,6 +4,7 @@ use std::io;
 
 use super::reader::{Filled, Reader, no_memory};
 use super::writer::Writer;
+use crate::limits::POSITIONAL_FIRST;
 use crate::platform::{self, File};
 use crate::text::parallel;
 
@@ -184,12 +185,10 @@ pub(super) fn truncate(file: &File, reader: &mut Reader, length: Option<i64>) ->
 }
 
 pub(super) fn read_at(file: &File, size: usize, offset: u64) -> io::Result<Vec<u8>> {
-    /// Nobody has so much room for a mistake.
-    const AT_ONCE: usize = 1 << 20;
     let mut content = Vec::new();
     while content.len() < size {
         let have = content.len();
-        content.try_reserve((size - have).min(AT_ONCE.max(have)))?;
+        content.try_reserve((size - have).min(POSITIONAL_FIRST.max(have)))?;
         content.resize(content.capacity().min(size), 0);
         match platform::read_at(file, &mut content[have..], offset + have as u64) {
             Ok(0) => {

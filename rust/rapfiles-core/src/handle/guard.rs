@@ -19,6 +19,7 @@ use super::writer::{Waiter, Writer};
 use crate::cached::IoVec;
 use crate::engine::ticket::Ticket;
 use crate::error::{About, Error, Subject};
+use crate::limits::{READ_AT_ONCE, READ_WITHOUT_AHEAD, SHORT_TEXT};
 use crate::memory::copied;
 use crate::outcome::Outcome;
 use crate::platform::{self, File};
@@ -27,13 +28,6 @@ use crate::text::line_feed::line_feed_in;
 use crate::text::{Decoder, Undecoded};
 use crate::verbs::slices::{Sliced, Slices};
 use crate::verbs::write::Data;
-
-/// The most that is read on the loop at once: about 20 µs of copying.
-pub const MOST_NOW: usize = 128 << 10;
-/// From so many bytes on, a text may be laid out by a worker.
-const SHORT: usize = 16 << 10;
-/// A read of so many bytes is not worth reading ahead for, because that would copy everything twice.
-const NO_READING_AHEAD: usize = 32 << 10;
 
 /// A handle in the hands of whoever has the turn.
 pub struct Guard<'a> {
@@ -266,7 +260,7 @@ impl<'a> Guard<'a> {
             self.consume(have);
             return (have, Fetched::Enough);
         }
-        if length - have > MOST_NOW || self.handle.info.mount.is_none() {
+        if length - have > READ_AT_ONCE || self.handle.info.mount.is_none() {
             return (0, Fetched::Missing);
         }
         let handle = self.handle;
@@ -279,7 +273,8 @@ impl<'a> Guard<'a> {
             reader.clear();
             // Nor at first, where it is all of a small file.
             let whole = !reader.begin() && handle.info.size <= rest as u64;
-            let ahead = if rest < NO_READING_AHEAD && !whole { reader.room(1, MOST_NOW).ok() } else { None };
+            let ahead =
+                if rest < READ_WITHOUT_AHEAD && !whole { reader.room(1, READ_AT_ONCE).ok() } else { None };
             // SAFETY: the caller's promise.
             let wanted = IoVec { start: unsafe { start.add(have) }, length: rest };
             let rooms = [wanted, ahead.unwrap_or(wanted)];
@@ -364,7 +359,7 @@ impl<'a> Guard<'a> {
     /// When it is not valid in that encoding.
     pub fn decode_rest(&mut self) -> Option<Result<Text, Undecoded>> {
         // Of a short text, the string is made at once.
-        let mark = if self.available().len() > SHORT { self.mark() } else { None };
+        let mark = if self.available().len() > SHORT_TEXT { self.mark() } else { None };
         let Possession { reader, decoder, file } = self.own_mut();
         let Ok(rest) = copied(reader.available()) else { return Some(Err(Undecoded::OutOfMemory)) };
         reader.clear();
@@ -649,11 +644,11 @@ fn fetch(handle: &Handle, file: Option<&File>, reader: &mut Reader, at_least: us
         if have >= at_least {
             return Fetched::Enough;
         }
-        if at_least - have > MOST_NOW || handle.info.mount.is_none() {
+        if at_least - have > READ_AT_ONCE || handle.info.mount.is_none() {
             return Fetched::Missing;
         }
         let Some(file) = file else { return Fetched::Missing };
-        let Ok(room) = reader.room(at_least, MOST_NOW) else { return Fetched::Missing };
+        let Ok(room) = reader.room(at_least, READ_AT_ONCE) else { return Fetched::Missing };
         // SAFETY: `room` has made room for that much.
         match unsafe { read_now(handle, file, &[room], POSITION) } {
             None => return Fetched::Missing,

@@ -17,13 +17,11 @@ use crate::engine::keep_alive::KeepAlive;
 use crate::engine::kind::Kind;
 use crate::engine::ticket::Ticket;
 use crate::error::{About, Error, Subject};
+use crate::limits::{COPIED_RESULT, LINES_BATCH};
 use crate::outcome::Outcome;
 use crate::platform::{self, File};
 use crate::text::{Decoder, TextFill, Undecoded};
 use crate::verbs::write::Data;
-
-/// Content up to this size is brought in the handle's buffer; for more, the caller makes room first.
-const BUFFERED: usize = 256 << 10;
 
 /// The caller's memory, to be read into.
 pub struct TaskBuffer {
@@ -260,7 +258,7 @@ impl HandleJob {
                 let regular = handle.info.regular;
                 let left = if regular { left_in(file).about(Subject::Nothing)? } else { 0 };
                 let wanted = size.min(reader.len().saturating_add(left));
-                if regular && wanted > BUFFERED {
+                if regular && wanted > COPIED_RESULT {
                     return Ok(Reply::Count(wanted as u64));
                 }
                 reader.fill(file, size, false, signal).map(reply_of).about(Subject::Nothing)
@@ -484,8 +482,6 @@ fn run_text(
     decoder: &mut Decoder,
     signal: Option<&platform::EventSignal>,
 ) -> io::Result<Reply> {
-    /// Of lines, so much is decoded at once: a fraction of a millisecond's work.
-    const BATCH: usize = 256 << 10;
     let mut supply = Waiting { file, signal };
     let is_partial = |decoder: &mut Decoder| decoder.find_line().is_none();
     Ok(match task {
@@ -505,7 +501,7 @@ fn run_text(
         }
         Task::ReadLines => {
             let unfinished =
-                |decoder: &mut Decoder| (decoder.len() < BATCH || is_partial(decoder)).then_some(0);
+                |decoder: &mut Decoder| (decoder.len() < LINES_BATCH || is_partial(decoder)).then_some(0);
             match decode_until(&mut supply, reader, decoder, unfinished)? {
                 Decoding::Undecodable(bytes) => Reply::Undecodable(bytes),
                 decoding => {

@@ -15,7 +15,6 @@ mod handle;
 #[cfg(all(test, target_os = "linux"))]
 mod invariants;
 mod job;
-mod limits;
 mod mark;
 mod open;
 pub mod ops;
@@ -35,7 +34,7 @@ pub use complaint::{Complaint, Failure};
 pub use driver::{Driver, FileOperation, FileProgress, Step, begin_briefly};
 pub use file::HandleFile;
 pub use file_info::FileInfo;
-pub use guard::{Fetched, Guard, MOST_NOW, Until, Written};
+pub use guard::{Fetched, Guard, Until, Written};
 pub use handle::Handle;
 pub use job::{HandleJob, Task, TaskBuffer};
 pub use mark::Mark;

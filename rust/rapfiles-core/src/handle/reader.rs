@@ -3,11 +3,8 @@
 use std::io;
 
 use crate::cached::IoVec;
+use crate::limits::{FIRST_READ_AHEAD, MOST_READ_AHEAD};
 use crate::platform::{self, EventSignal, File};
-
-/// How much is read ahead at first, and at most, where reading goes on in sequence.
-const FIRST_WINDOW: usize = 32 << 10;
-const LARGEST_WINDOW: usize = 1 << 20;
 
 /// Bytes that have been read from a file and not been asked for yet.
 #[derive(Debug)]
@@ -22,7 +19,7 @@ pub(crate) struct Reader {
 
 impl Default for Reader {
     fn default() -> Self {
-        Self { buffer: Vec::new(), start: 0, window: FIRST_WINDOW, begun: false }
+        Self { buffer: Vec::new(), start: 0, window: FIRST_READ_AHEAD, begun: false }
     }
 }
 
@@ -61,7 +58,7 @@ impl Reader {
     /// Forgets everything, and that reading went on in sequence.
     pub(crate) fn restart(&mut self) {
         self.clear();
-        self.window = FIRST_WINDOW;
+        self.window = FIRST_READ_AHEAD;
     }
 
     /// Puts bytes back in front of what can be handed out. Where there is no memory for them, the file goes back
@@ -110,7 +107,7 @@ impl Reader {
 
     /// How much the next read should ask for, on the way to so much.
     fn wanted(&self, at_least: usize, most: usize) -> usize {
-        self.window.min(most).max(at_least.saturating_sub(self.len()).min(LARGEST_WINDOW))
+        self.window.min(most).max(at_least.saturating_sub(self.len()).min(MOST_READ_AHEAD))
     }
 
     /// Room for the next read.
@@ -125,7 +122,7 @@ impl Reader {
         if self.buffer.capacity() - self.buffer.len() < wanted {
             self.buffer.drain(..self.start);
             self.start = 0;
-            if wanted > FIRST_WINDOW {
+            if wanted > FIRST_READ_AHEAD {
                 // It is given back with each file, and had again with the next.
                 platform::keep_freed_memory();
             }
@@ -142,7 +139,7 @@ impl Reader {
         // SAFETY: the caller's promise.
         unsafe { self.buffer.set_len(self.buffer.len() + count) };
         if count >= self.window {
-            self.window = (self.window * 2).min(LARGEST_WINDOW);
+            self.window = (self.window * 2).min(MOST_READ_AHEAD);
         }
     }
 

@@ -5,14 +5,8 @@ use std::sync::Arc;
 
 use crate::engine::ticket::Ticket;
 use crate::error::Error;
+use crate::limits::{WRITE_FROM, WRITE_MOST_WAITING, WRITE_PIECE};
 use crate::verbs::write::Data;
-
-/// With so many bytes waiting, a worker begins to write them.
-const WORTHWHILE: usize = 256 << 10;
-/// So many bytes may wait; then whoever writes has to wait.
-const CAPACITY: usize = 1 << 20;
-/// Small writes are collected into pieces of this size.
-const PIECE: usize = 256 << 10;
 
 /// Who waits for the writer, and how few bytes may be left then.
 #[derive(Debug)]
@@ -53,7 +47,7 @@ impl Writer {
             rewind: 0,
             error: None,
             waiter: None,
-            worthwhile: buffer_size.unwrap_or(WORTHWHILE).min(WORTHWHILE),
+            worthwhile: buffer_size.unwrap_or(WRITE_FROM).min(WRITE_FROM),
         }
     }
 
@@ -74,20 +68,22 @@ impl Writer {
 
     /// Whether so many bytes more can be accepted.
     pub(crate) fn has_room(&self, length: usize) -> bool {
-        self.unwritten() == 0 || self.unwritten() + length <= CAPACITY
+        self.unwritten() == 0 || self.unwritten() + length <= WRITE_MOST_WAITING
     }
 
     /// How few bytes may be left for somebody who wants to write so many.
     pub(crate) fn room_for(length: usize) -> usize {
         // Not until just enough is free: the worker and the loop would go in lockstep.
-        (CAPACITY / 2).min(CAPACITY.saturating_sub(length))
+        (WRITE_MOST_WAITING / 2).min(WRITE_MOST_WAITING.saturating_sub(length))
     }
 
     /// Accepts bytes by copying them.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.waiting += bytes.len();
         match self.pieces.back_mut() {
-            Some(Data::Owned(piece)) if piece.len() + bytes.len() <= PIECE => piece.extend_from_slice(bytes),
+            Some(Data::Owned(piece)) if piece.len() + bytes.len() <= WRITE_PIECE => {
+                piece.extend_from_slice(bytes)
+            }
             _ => {
                 let mut piece = std::mem::take(&mut self.spare);
                 piece.clear();
@@ -122,7 +118,7 @@ impl Writer {
                 if left > 0 {
                     bytes.drain(..written);
                     self.pieces.push_front(Data::Owned(bytes));
-                } else if bytes.capacity() <= PIECE * 2 {
+                } else if bytes.capacity() <= WRITE_PIECE * 2 {
                     self.spare = bytes;
                 }
             }
@@ -163,7 +159,7 @@ mod tests {
 
     #[test]
     fn no_byte_is_lost_where_pieces_end() {
-        for length in [PIECE - 1, PIECE, PIECE + 1] {
+        for length in [WRITE_PIECE - 1, WRITE_PIECE, WRITE_PIECE + 1] {
             let mut writer = Writer::new(None);
             let content: Vec<u8> = (0..length * 2).map(|at| (at % 251) as u8).collect();
             for part in [1, length - 1, length].iter().scan(0, |at, part| {
@@ -186,9 +182,9 @@ mod tests {
     #[test]
     fn a_full_buffer_has_room_again_when_half_of_it_is_written() {
         let mut writer = Writer::new(None);
-        writer.push(&vec![0; CAPACITY]);
+        writer.push(&vec![0; WRITE_MOST_WAITING]);
         assert!(!writer.has_room(1));
-        assert_eq!(Writer::room_for(1), CAPACITY / 2);
-        assert_eq!(Writer::room_for(CAPACITY * 2), 0);
+        assert_eq!(Writer::room_for(1), WRITE_MOST_WAITING / 2);
+        assert_eq!(Writer::room_for(WRITE_MOST_WAITING * 2), 0);
     }
 }

@@ -149,7 +149,7 @@ pub(crate) fn synchronise_everything(file: &File) -> io::Result<()> {
         Ok(_) => Ok(()),
         // Not every file system has it.
         // SAFETY: as above.
-        Err(_) => checked(|| unsafe { libc::fsync(file.as_raw_fd()) }).map(drop),
+        Err(_) => checked(|| unsafe { calls::fsync(file.as_raw_fd()) }).map(drop),
     }
 }
 

@@ -41,5 +41,5 @@ pub(crate) use native_path::parent;
 pub(crate) use resolve::resolve;
 pub(crate) use unsupported::{
     account_id, account_name, at_fork, change_owner, expect_large_use, expect_small_use, get_attribute,
-    home_directory, keep_freed_memory, limits, list_attributes, remove_attribute, set_attribute,
+    home_directory, keep_freed_memory, list_attributes, remove_attribute, set_attribute, statvfs,
 };

@@ -9,10 +9,8 @@ use std::collections::TryReserveError;
 use super::line_feed::line_feed_in;
 use super::{Codec, Newline, Text, decode};
 use crate::handle::Mark;
+use crate::limits::TEXT_CHUNK;
 use crate::memory::{copied, extend, joined};
-
-/// How much a synchronous text file decodes at once: `TextIOWrapper._CHUNK_SIZE`.
-const CHUNK: usize = 8192;
 
 const CARRIAGE_RETURN: u8 = 1;
 const LINE_FEED: u8 = 2;
@@ -197,7 +195,7 @@ impl Decoder {
 
     /// How many bytes a synchronous text file would decode next, to get so many characters.
     pub fn next_input(&self, characters: usize) -> usize {
-        ((self.ratio.max(1.0) * characters as f64) as usize).max(CHUNK)
+        ((self.ratio.max(1.0) * characters as f64) as usize).max(TEXT_CHUNK)
     }
 
     /// Makes room for the next chunk behind what is left of this one.

@@ -1,19 +1,13 @@
 //! Work on a large piece of memory, shared by several threads.
 
+use crate::limits::{PARALLEL_TEXT, TEXT_PART, TEXT_THREADS};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-/// From this size on, sharing pays: a thread takes some tens of microseconds to start.
-const WORTHWHILE: usize = 4 << 20;
-/// What one thread takes at once.
-const PART: usize = 2 << 20;
-/// The most threads that share one piece of work.
-const MOST_THREADS: usize = 4;
-
 /// How many parts a piece of memory of this size has.
 pub(crate) fn parts(length: usize) -> usize {
-    if length < WORTHWHILE { 1 } else { length.div_ceil(PART) }
+    if length < PARALLEL_TEXT { 1 } else { length.div_ceil(TEXT_PART) }
 }
 
 /// Where each part of a text begins, and where the last one ends. No character is in two parts.
@@ -23,7 +17,7 @@ pub(crate) fn boundaries(content: &[u8]) -> Vec<usize> {
     let boundary = |part: usize| match part {
         0 => 0,
         part if part == parts => content.len(),
-        part => (part * PART..content.len()).find(begins_character).unwrap_or(content.len()),
+        part => (part * TEXT_PART..content.len()).find(begins_character).unwrap_or(content.len()),
     };
     (0..=parts).map(boundary).collect()
 }
@@ -41,7 +35,7 @@ pub(crate) fn for_each_part<T: Send>(parts: usize, work: impl Fn(usize) -> T + S
         }
         threads => threads,
     };
-    let helpers = if parts > 1 { threads().min(MOST_THREADS).min(parts) - 1 } else { 0 };
+    let helpers = if parts > 1 { threads().min(TEXT_THREADS).min(parts) - 1 } else { 0 };
     if helpers == 0 {
         return (0..parts).map(work).collect();
     }
@@ -72,7 +66,7 @@ mod tests {
 
     #[test]
     fn no_character_is_cut() {
-        let content = "€".repeat(WORTHWHILE);
+        let content = "€".repeat(PARALLEL_TEXT);
         let boundaries = boundaries(content.as_bytes());
         assert!(boundaries.len() > 2);
         assert!(boundaries.iter().all(|at| content.is_char_boundary(*at)));

@@ -4,24 +4,16 @@ use std::fmt;
 use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use crate::engine::keep_alive::{Buffer, KeepAlive};
 use crate::engine::queue::Lane;
 use crate::engine::runtime;
 use crate::engine::ticket::Ticket;
 use crate::error::{About, Error, Subject};
+use crate::limits::{READ_PART, READ_WORKERS, SLOW_READ_PART};
 use crate::outcome::Outcome;
 use crate::platform;
 use crate::verbs::read::LargeFile;
-
-/// How much of a file one worker reads before it looks for the next part.
-const PART: usize = 2 << 20;
-/// A part that takes longer would have come faster in small pages. So it is where a virtual machine gives its free huge
-/// pages back to the host, and has to ask for each of them again.
-const SLOW_PART: Duration = Duration::from_micros(1_500);
-/// The most workers that fill one buffer.
-const MAX_WORKERS: usize = 4;
 
 /// A buffer to be filled from a file, in parts that several workers read at once.
 pub struct ParallelRead {
@@ -58,7 +50,7 @@ impl ParallelRead {
 
     /// How many workers it takes; each of them must call [`ParallelRead::run`].
     pub(crate) fn plan(&self, usable_cpus: usize) -> usize {
-        let workers = self.buffer.length.div_ceil(PART).clamp(1, usable_cpus.clamp(1, MAX_WORKERS));
+        let workers = self.buffer.length.div_ceil(READ_PART).clamp(1, usable_cpus.clamp(1, READ_WORKERS));
         self.workers.store(workers, Ordering::Relaxed);
         workers
     }
@@ -70,14 +62,14 @@ impl ParallelRead {
     /// Reads parts until there are none left. The worker that leaves last gets the outcome.
     pub(crate) fn run(&self, ticket: &Ticket) -> Option<Result<Outcome, Error>> {
         while !ticket.is_cancelled() {
-            let from = self.next.fetch_add(PART, Ordering::Relaxed);
+            let from = self.next.fetch_add(READ_PART, Ordering::Relaxed);
             if from >= self.end.load(Ordering::Relaxed) {
                 break;
             }
-            let to = (from + PART).min(self.buffer.length);
+            let to = (from + READ_PART).min(self.buffer.length);
             let began = runtime::now();
             let read = self.read(from, to);
-            if runtime::elapsed(began) > SLOW_PART && self.large_pages.swap(false, Ordering::Relaxed) {
+            if runtime::elapsed(began) > SLOW_READ_PART && self.large_pages.swap(false, Ordering::Relaxed) {
                 self.use_small_pages();
             }
             if let Err(error) = read {

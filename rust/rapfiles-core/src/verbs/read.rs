@@ -10,21 +10,12 @@ use crate::cached::{MountNumber, Observation, Times};
 use crate::engine::Engine;
 use crate::engine::queue::Lane;
 use crate::error::{About, Error, Subject};
+use crate::limits::{COPIED_RESULT, LARGE_FILES_OPEN, READ_FILE_IN_SLICES, READ_IN_SLICES};
 use crate::outcome::Outcome;
 use crate::platform::{self, File, NativePath};
 use crate::text::{Codec, Newline, decode};
 use crate::verbs::metadata::Metadata;
-use crate::verbs::slices::{MOST_SLICED, Sliced, Slices};
-
-/// Above this size, the content goes straight into the caller's buffer: copying it on the loop would take too long.
-pub(crate) const LARGE: u64 = 256 << 10;
-
-/// More than this of a whole file is read by workers, where several can do so at once: that takes less time than the
-/// slices, although two threads have to be woken.
-const MOST_ALONE: usize = 3 << 20;
-
-/// The most large files that stay open while the caller makes room for them.
-const MOST_OPEN: usize = 16;
+use crate::verbs::slices::{Sliced, Slices};
 
 /// A file that has been opened and sized.
 ///
@@ -47,7 +38,7 @@ pub struct LargeFile {
 
 /// Counts a file that stays open; `false` when there are too many.
 fn count(engine: &Engine) -> bool {
-    let one_more = |open| (open < MOST_OPEN).then_some(open + 1);
+    let one_more = |open| (open < LARGE_FILES_OPEN).then_some(open + 1);
     engine.large_files.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
 }
 
@@ -101,7 +92,7 @@ impl LargeFile {
     /// `start` must be valid for writes of `size()` bytes and of one more.
     pub unsafe fn advance(&self, slices: &mut Slices, start: *mut u8) -> Sliced {
         let engine = self.engine.here();
-        let most = if engine.configuration().usable_cpus > 1 { MOST_ALONE } else { MOST_SLICED };
+        let most = if engine.configuration().usable_cpus > 1 { READ_FILE_IN_SLICES } else { READ_IN_SLICES };
         match (self.file.get(), self.mount) {
             // SAFETY: the caller's promise.
             (Some(file), Some(mount)) if self.size <= most => unsafe {
@@ -169,7 +160,7 @@ fn open(path: &NativePath) -> Result<(File, Metadata), Error> {
 pub(crate) fn read(engine: &Engine, path: &NativePath) -> Result<Outcome, Error> {
     let (file, metadata) = open(path)?;
     if metadata.is_regular_file()
-        && metadata.size > LARGE
+        && metadata.size > COPIED_RESULT as u64
         && let Ok(size) = usize::try_from(metadata.size)
     {
         return Ok(Outcome::Large(LargeFile::new(engine, path, file, size, &metadata)));

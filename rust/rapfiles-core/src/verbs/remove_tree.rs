@@ -12,6 +12,7 @@ use crate::engine::Engine;
 use crate::engine::kind::Kind;
 use crate::engine::stream::{Part, Single, Slice, Step, Stream, run_here};
 use crate::error::{Error, Subject};
+use crate::limits::REMOVED_AGAIN;
 use crate::platform::{self, Directory, DirectoryReader, NativePath};
 use crate::verbs::listing::Block;
 use crate::verbs::metadata::FileType;
@@ -44,12 +45,9 @@ pub struct RemoveTree {
     again: u32,
 }
 
-/// As what a cancelled operation still does in the background; whoever goes on for ever is told of.
-const MOST_AGAIN: u32 = 100;
-
 impl RemoveTree {
     fn new(path: NativePath, ignore_errors: bool) -> Self {
-        Self { top: Some(path), ignore_errors, levels: Vec::new(), here: None, again: MOST_AGAIN }
+        Self { top: Some(path), ignore_errors, levels: Vec::new(), here: None, again: REMOVED_AGAIN }
     }
 
     /// Opens a directory, the next to be emptied.

@@ -1,30 +1,24 @@
 //! Reading much on the loop: in slices, between which the other tasks have a turn.
 //!
-//! Handing a read to a worker and coming back takes as long as copying some hundred kilobytes. Up to [`MOST_SLICED`] it is
-//! therefore cheaper in total to copy what is in the page cache right here, and the loop is held for no longer than
-//! [`LONGEST_TURN`] at a time.
+//! Handing a read to a worker and coming back takes as long as copying some hundred kilobytes. Up to
+//! [`READ_IN_SLICES`](crate::limits::READ_IN_SLICES) it is therefore cheaper in total to copy what is in the page cache
+//! right here, and the loop is held for no longer than [`SLICE_TIME`] at a time.
+
+#![cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux has tier 0"))]
 
 use std::time::Duration;
 
 use crate::cached::IoVec;
 use crate::engine::runtime;
+use crate::limits::{FIRST_SLICE, LARGEST_SLICE, SLICE_TIME, SMALLEST_SLICE};
 use crate::platform;
 
-/// More is read by workers, several at once where there are processors for it.
-pub const MOST_SLICED: usize = 4 << 20;
-/// For so long the loop is held at a time: less than the 50 µs that are promised, for what Python does around it.
-const LONGEST_TURN: Duration = Duration::from_micros(40);
-/// So much is read with the first call of a turn, some 5 µs of copying and three times as long into memory that nobody has
-/// used before, to see how fast it goes …
-const FIRST_SLICE: usize = 64 << 10;
-/// … and with each further one as much as that fits into what is left of the turn, …
-const LARGEST_SLICE: usize = 256 << 10;
-/// … in whole pages. For less, it is not worth a call.
-const SMALLEST_SLICE: usize = 16 << 10;
+/// Slices end at pages, as far as they can.
 const PAGE: usize = 4 << 10;
 
-/// From this size on, glibc takes the memory for a result from the kernel, and gives it back, until it learns better.
-const LARGE: usize = 128 << 10;
+/// From this size on, glibc takes the memory for a result from the kernel, and gives it back, until it learns better
+/// (`M_MMAP_THRESHOLD` in `mallopt(3)`).
+const MAPPED_BY_MALLOC: usize = 128 << 10;
 
 /// How far a read in slices has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +46,7 @@ pub struct Slices {
 impl Slices {
     /// A read of so many bytes from `offset` on. `to_end`: they are all that the file has.
     pub(crate) fn new(offset: u64, length: usize, to_end: bool) -> Self {
-        if length >= LARGE {
+        if length >= MAPPED_BY_MALLOC {
             platform::keep_freed_memory();
         }
         Self { offset, length, done: 0, to_end }
@@ -79,7 +73,7 @@ impl Slices {
         mut read: impl FnMut(IoVec, u64) -> Option<usize>,
     ) -> Sliced {
         let began = runtime::now();
-        let until = began + LONGEST_TURN;
+        let until = began + SLICE_TIME;
         let mut last = began;
         let mut slice = FIRST_SLICE;
         loop {
@@ -123,6 +117,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
+    use crate::limits::READ_IN_SLICES;
 
     /// Reads in slices what a file of this content has from `offset` on, `extent` bytes at most with each call.
     fn read(content: &[u8], offset: usize, length: usize, to_end: bool, extent: usize) -> (Sliced, Vec<u8>) {
@@ -169,14 +164,14 @@ mod tests {
 
     #[test]
     fn nobody_holds_the_loop_for_long() {
-        let mut room = vec![0_u8; MOST_SLICED];
-        let mut slices = Slices::new(0, MOST_SLICED, false);
+        let mut room = vec![0_u8; READ_IN_SLICES];
+        let mut slices = Slices::new(0, READ_IN_SLICES, false);
         let mut calls = 0;
         // SAFETY: nothing is written.
         let sliced = unsafe {
             slices.advance(room.as_mut_ptr(), |room, _| {
                 calls += 1;
-                let until = Instant::now() + LONGEST_TURN;
+                let until = Instant::now() + SLICE_TIME;
                 while Instant::now() < until {}
                 Some(room.length)
             })

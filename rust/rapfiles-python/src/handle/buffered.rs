@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
+use rapfiles_core::IO_BUFFER;
 use rapfiles_core::handle::ops::{
     Close, Flush, ReadAt, ReadInto, ReadLine, ReadLines, ReadSome, Seek, Sequence, Stat, Synchronise, Tell,
     Truncate, Write, WriteAt, read,
@@ -18,9 +19,6 @@ use super::payload::{Payload, Target};
 use crate::handle::strings::bytes_of;
 use crate::next_item::{self, Ask, next_item};
 use crate::operation::{Operation, file_operation, next_operation};
-
-/// What `io` reads where no size is given.
-const BUFFER_SIZE: usize = 8192;
 
 /// The native half of the buffered file classes.
 #[pyclass(frozen, subclass, weakref, module = "rapfiles._native")]
@@ -151,7 +149,7 @@ impl BufferedFile {
     /// Reads up to size bytes with one system call at most.
     #[pyo3(signature = (size=-1, /), text_signature = "($self, size=-1, /)")]
     fn read1(&self, py: Python<'_>, size: isize) -> PyResult<Operation> {
-        self.submit_reading(py, ReadSome { size: usize::try_from(size).unwrap_or(BUFFER_SIZE), peek: false })
+        self.submit_reading(py, ReadSome { size: usize::try_from(size).unwrap_or(IO_BUFFER), peek: false })
     }
 
     /// Shows what is buffered, after one system call at most, without moving the position.

@@ -5,10 +5,10 @@ use crate::cached::IoVec;
 use crate::handle::complaint::Complaint;
 use crate::handle::driver::{FileOperation, Step};
 use crate::handle::file::HandleFile;
-use crate::handle::guard::MOST_NOW;
 use crate::handle::job::Task;
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink, Source};
+use crate::limits::READ_AT_ONCE;
 
 /// Reads at an offset.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl<S: Sink> FileOperation<S> for ReadAt {
         }
         check_open(&file.handle, Complaint::ClosedFile)?;
         check(file.readable, Complaint::NotForReading)?;
-        if self.size <= MOST_NOW && file.handle.info.regular {
+        if self.size <= READ_AT_ONCE && file.handle.info.regular {
             let (bytes, start) = S::new_bytes(context, self.size)?;
             // SAFETY: there is room for that much.
             let read = unsafe { file.handle.read_at(IoVec { start, length: self.size }, self.offset) };

@@ -5,10 +5,11 @@ use crate::cached::IoVec;
 use crate::handle::complaint::Complaint;
 use crate::handle::driver::{FileOperation, Step};
 use crate::handle::file::HandleFile;
-use crate::handle::guard::{Guard, MOST_NOW};
+use crate::handle::guard::Guard;
 use crate::handle::job::{Task, TaskBuffer};
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink, Source, Target};
+use crate::limits::READ_AT_ONCE;
 
 /// Reads once.
 pub struct ReadOnce<S: Sink> {
@@ -34,7 +35,7 @@ fn check_readable<S: Sink>(file: &HandleFile<S>, guard: &Guard<'_>) -> Result<()
 /// # Safety
 /// `start` must be valid for writes of `length` bytes.
 unsafe fn read_now(guard: &mut Guard<'_>, start: *mut u8, length: usize) -> Option<usize> {
-    if length > MOST_NOW {
+    if length > READ_AT_ONCE {
         return None;
     }
     // SAFETY: the caller's promise.

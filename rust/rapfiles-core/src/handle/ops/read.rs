@@ -5,10 +5,11 @@ use super::read_large::ReadLarge;
 use crate::handle::complaint::{Complaint, Failure};
 use crate::handle::driver::{FileOperation, Step};
 use crate::handle::file::HandleFile;
-use crate::handle::guard::{Fetched, Guard, MOST_NOW};
+use crate::handle::guard::{Fetched, Guard};
 use crate::handle::job::Task;
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
+use crate::limits::READ_AT_ONCE;
 
 /// Reads so many bytes, or up to the end of the file. No more than may be read on the loop at once.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ pub struct Read {
 /// of an iteration, which ends with the file.
 pub fn read<S: Sink>(size: Option<usize>, iterates: bool) -> Box<dyn FileOperation<S>> {
     match size {
-        Some(size) if size <= MOST_NOW => Box::new(Read { size, iterates }),
+        Some(size) if size <= READ_AT_ONCE => Box::new(Read { size, iterates }),
         size => Box::new(ReadLarge::new(size, iterates)),
     }
 }

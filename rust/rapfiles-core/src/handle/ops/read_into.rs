@@ -4,15 +4,13 @@ use super::checks::{check, check_open, check_written, done, number};
 use crate::handle::complaint::Complaint;
 use crate::handle::driver::{FileOperation, Step};
 use crate::handle::file::HandleFile;
-use crate::handle::guard::{Fetched, Guard, MOST_NOW};
+use crate::handle::guard::{Fetched, Guard};
 use crate::handle::job::Task;
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink, Target};
 use crate::handle::trace::Unread;
+use crate::limits::{READ_AT_ONCE, READ_INTO_PIECE};
 use crate::memory::copied;
-
-/// So much is asked for at once, and copied then.
-const PIECE: usize = 256 << 10;
 
 /// Reads into the caller's memory.
 #[derive(Debug)]
@@ -53,7 +51,7 @@ impl<S: Sink> FileOperation<S> for ReadInto<S::Target> {
             && self.done == 0
             && guard.available().len() < wanted
             && !self.once
-            && wanted <= MOST_NOW
+            && wanted <= READ_AT_ONCE
         {
             // SAFETY: the memory has room for that much.
             match unsafe { guard.read_into(self.target.start(), length) } {
@@ -77,7 +75,7 @@ impl<S: Sink> FileOperation<S> for ReadInto<S::Target> {
             Some(Reply::Filled(true)) | None if self.done < wanted => {}
             _ => return number(context, self.done as u64),
         }
-        let at_least = (wanted - self.done).min(PIECE);
+        let at_least = (wanted - self.done).min(READ_INTO_PIECE);
         Ok(Step::Task(Task::ReadAhead { at_least, once: self.once }))
     }
 

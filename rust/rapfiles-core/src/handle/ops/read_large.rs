@@ -9,8 +9,9 @@ use crate::handle::guard::{Fetched, Guard};
 use crate::handle::job::{Task, TaskBuffer};
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
+use crate::limits::READ_IN_SLICES;
 use crate::platform;
-use crate::verbs::slices::{MOST_SLICED, Sliced, Slices};
+use crate::verbs::slices::{Sliced, Slices};
 
 /// Reads so many bytes, or everything.
 pub struct ReadLarge<S: Sink> {
@@ -91,7 +92,7 @@ impl<S: Sink> ReadLarge<S> {
                 Fetched::Enough | Fetched::Missing => Ok(Step::Task(measure)),
             };
         }
-        if size - available > MOST_SLICED {
+        if size - available > READ_IN_SLICES {
             return self.fill(context, guard, size);
         }
         let (bytes, have, start) = begun::<S>(context, guard, size)?;

@@ -7,13 +7,10 @@ use crate::handle::driver::{FileOperation, Step};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::{Fetched, Guard};
 use crate::handle::job::Task;
-use crate::handle::limits::{BETWEEN_LOOKS, SLICE};
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
 use crate::handle::trace::Unread;
-
-/// A line that is longer is looked for by a worker.
-const LONG: usize = 1 << 20;
+use crate::limits::{LINES_BETWEEN_LOOKS, LONG_LINE, LOOP_SLICE};
 
 /// Where the next line ends.
 enum Found<S: Sink> {
@@ -53,7 +50,7 @@ impl Search {
                 return Ok(Found::Line(length.min(limit)));
             }
             self.scanned = available;
-            let fetched = if available > LONG { Fetched::Missing } else { guard.fetch(available + 1) };
+            let fetched = if available > LONG_LINE { Fetched::Missing } else { guard.fetch(available + 1) };
             match fetched {
                 Fetched::Enough => {}
                 Fetched::End => ended = true,
@@ -159,9 +156,9 @@ impl<S: Sink> FileOperation<S> for ReadLines<S> {
             check_raw(file, guard, Complaint::ClosedStream)?;
         }
         let lines = self.lines.get_or_insert_with(|| S::no_lines(context));
-        let until = runtime::now() + SLICE;
+        let until = runtime::now() + LOOP_SLICE;
         loop {
-            for _ in 0..BETWEEN_LOOKS {
+            for _ in 0..LINES_BETWEEN_LOOKS {
                 match self.search.find(file, guard, None, reply.take())? {
                     Found::Step(step) => return Ok(step),
                     Found::Line(0) => return Ok(self.done(context)),

@@ -8,9 +8,7 @@ use crate::handle::guard::{Fetched, Guard};
 use crate::handle::job::Task;
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
-
-/// What a synchronous buffer holds: `io.DEFAULT_BUFFER_SIZE`.
-const BUFFER: usize = 8192;
+use crate::limits::IO_BUFFER;
 
 /// Reads what is there, with one read at most.
 #[derive(Debug)]
@@ -50,6 +48,6 @@ impl<S: Sink> FileOperation<S> for ReadSome {
             return take(context, guard, self.size);
         }
         let available = guard.available();
-        S::bytes(context, &available[..available.len().min(self.size.max(BUFFER))]).map(Step::Done)
+        S::bytes(context, &available[..available.len().min(self.size.max(IO_BUFFER))]).map(Step::Done)
     }
 }

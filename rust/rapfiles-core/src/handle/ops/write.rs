@@ -8,11 +8,7 @@ use crate::handle::guard::{Guard, Until, Written};
 use crate::handle::job::Task;
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink, Source};
-
-/// What changes meanwhile is not copied above this size, but written before the operation is over.
-const MOST_COPIED: usize = 1 << 20;
-/// What does not change is not copied above this size.
-const WORTH_SHARING: usize = 256 << 10;
+use crate::limits::{WRITE_COPIED, WRITE_SHARED_FROM};
 
 /// Writes bytes.
 #[derive(Debug)]
@@ -42,9 +38,9 @@ impl<S: Sink> FileOperation<S> for Write<S::Source> {
             return Err(error.into());
         }
         let length = self.source.with(context, <[u8]>::len)?;
-        let accepted = if self.source.is_constant() && length >= WORTH_SHARING {
+        let accepted = if self.source.is_constant() && length >= WRITE_SHARED_FROM {
             guard.write_shared(self.source.shared(context)?).is_ok()
-        } else if length > MOST_COPIED {
+        } else if length > WRITE_COPIED {
             return Ok(if guard.is_written() {
                 Step::Task(Task::WriteThrough(self.source.shared(context)?))
             } else {

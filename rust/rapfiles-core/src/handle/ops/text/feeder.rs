@@ -8,11 +8,11 @@ use crate::handle::driver::Step;
 use crate::handle::file::HandleFile;
 use crate::handle::guard::Guard;
 use crate::handle::job::Task;
-use crate::handle::limits::LONG_TEXT;
 use crate::handle::ops::checks::{check, check_open, check_written};
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
 use crate::handle::text::{Decoded, ForeignCodec, Snapshot, TextState};
+use crate::limits::LONG_TEXT;
 use crate::memory::copied;
 use crate::text::Decoder;
 

@@ -7,10 +7,10 @@ use crate::handle::driver::{FileOperation, Step};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::Guard;
 use crate::handle::job::Task;
-use crate::handle::limits::MANY_CHARACTERS;
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
 use crate::handle::text::TextState;
+use crate::limits::MANY_CHARACTERS;
 use crate::text::Decoder;
 
 /// Reads so many characters, fewer only at the end of the file.

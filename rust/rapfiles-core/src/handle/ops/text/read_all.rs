@@ -8,14 +8,14 @@ use crate::error::Error;
 use crate::handle::complaint::Complaint;
 use crate::handle::driver::{FileOperation, Step};
 use crate::handle::file::HandleFile;
-use crate::handle::guard::{Fetched, Guard, MOST_NOW};
+use crate::handle::guard::{Fetched, Guard};
 use crate::handle::job::Task;
-use crate::handle::limits::{CODEC_SLICE, MANY_CHARACTERS, SLICE};
 use crate::handle::ops::checks::check_open;
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
 use crate::handle::text::{ForeignCodec, TextState};
 use crate::handle::trace::Unread;
+use crate::limits::{CODEC_SLICE, LOOP_SLICE, MANY_CHARACTERS, READ_AT_ONCE};
 use crate::memory::extend;
 use crate::text::{Form, Undecoded};
 
@@ -65,7 +65,7 @@ impl<S: Sink> Foreign<S> {
         state: &TextState<S>,
         guard: &mut Guard<'_>,
     ) -> Fallible<S, ()> {
-        let until = runtime::now() + SLICE;
+        let until = runtime::now() + LOOP_SLICE;
         let mut saved = match self.saved.take() {
             Some(saved) => saved,
             None => state.codec.save(context)?,
@@ -98,7 +98,7 @@ impl<S: Sink> Foreign<S> {
 
 /// Whether the rest of the file is available, and so little that it may be decoded here.
 fn fetch_rest(guard: &mut Guard<'_>) -> bool {
-    let most = guard.available().len() + MOST_NOW;
+    let most = guard.available().len() + READ_AT_ONCE;
     let Some(all) = guard.left().map(|left| guard.available().len().saturating_add(left)) else {
         return guard.fetch(MANY_CHARACTERS) == Fetched::End;
     };

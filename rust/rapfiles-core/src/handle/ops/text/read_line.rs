@@ -11,11 +11,11 @@ use crate::handle::driver::{FileOperation, Step};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::Guard;
 use crate::handle::job::Task;
-use crate::handle::limits::{BETWEEN_LOOKS, LONG_TEXT, SLICE};
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
 use crate::handle::text::TextState;
 use crate::handle::trace::Unread;
+use crate::limits::{LINES_BETWEEN_LOOKS, LINES_BY_WORKER, LONG_TEXT, LOOP_SLICE};
 use crate::memory::extend;
 use crate::text::{Codec, Decoder};
 
@@ -160,9 +160,6 @@ enum Begun {
     Yes,
 }
 
-/// From a file of this size on, a worker finds the lines.
-const WORTH_A_WORKER: u64 = 1 << 20;
-
 impl<S: Sink> ReadLines<S> {
     /// Reads lines until they have `hint` characters.
     pub fn new(state: &Arc<TextState<S>>, hint: Option<usize>) -> Self {
@@ -221,14 +218,14 @@ impl<S: Sink> FileOperation<S> for ReadLines<S> {
             return self.take_batch(context, batch);
         }
         let native = guard.decoder().is_some_and(|decoder| decoder.is_native());
-        let large = file.handle.info.size >= WORTH_A_WORKER && self.hint.is_none();
+        let large = file.handle.info.size >= LINES_BY_WORKER && self.hint.is_none();
         if native && large && reply.is_none() && guard.is_written() && !guard.is_closed() {
             return Ok(Step::Task(Task::ReadLines));
         }
         let lines = self.lines.get_or_insert_with(|| S::no_lines(context));
-        let until = runtime::now() + SLICE;
+        let until = runtime::now() + LOOP_SLICE;
         loop {
-            for _ in 0..BETWEEN_LOOKS {
+            for _ in 0..LINES_BETWEEN_LOOKS {
                 let bytes = match self.search.find(file, guard, None, reply.take())? {
                     Found::Step(step) => return Ok(step),
                     Found::Line(0) => return Ok(self.done(context)),

@@ -7,11 +7,11 @@ use crate::handle::complaint::Complaint;
 use crate::handle::driver::{FileOperation, Step};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::{Guard, Until, Written};
-use crate::handle::limits::{CODEC_SLICE, LONG_TEXT, SLICE};
 use crate::handle::ops::checks::{check, check_open, check_written, number};
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
 use crate::handle::text::{Characters, ForeignCodec, TextSettings, TextState};
+use crate::limits::{CODEC_SLICE, LONG_TEXT, LOOP_SLICE};
 use crate::memory::extend;
 use crate::text::Codec;
 use crate::verbs::write::Data;
@@ -61,7 +61,7 @@ impl<S: Sink> Write<S> {
         let (native, written) = (settings.native, settings.written_newline());
         let characters = self.text.length(context);
         let codec = &self.state.codec;
-        let until = runtime::now() + SLICE;
+        let until = runtime::now() + LOOP_SLICE;
         loop {
             let slice = if native.is_some() || settings.sliced { CODEC_SLICE } else { usize::MAX };
             let to = characters.min(from.saturating_add(slice));
