@@ -8,6 +8,7 @@ from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar, final
 from typing_extensions import Buffer, disjoint_base
 
 _Path: TypeAlias = str | os.PathLike[str]
+_GlobRules: TypeAlias = tuple[bool, bool, bool, bool, bool, bool, bool, bool]
 _Codec: TypeAlias = Literal["utf-8", "ascii", "latin-1"]
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "construct_natively",
     "finish_closing",
     "getxattr",
+    "glob",
     "group",
     "home_directory",
     "in_trio_task",
@@ -407,6 +409,12 @@ def children(directory: _Path, prefix: str, plain: bool, /) -> Source: ...
 # everything.
 def scan(
     directory: _Path, prefix: str, plain: bool, class_: type[DirEntry], with_stat: bool, /
+) -> Source: ...
+
+# What matches. `components`: those of the pattern, in UTF-32; `rules`: what `GlobRules` of the engine has, in
+# its order.
+def glob(
+    directory: _Path, prefix: str, plain: bool, components: list[bytes], rules: _GlobRules, /
 ) -> Source: ...
 
 # Resolution. `rules` is the minor version of the Python whose realpath is followed; `strict` also takes

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, SupportsIndex, over
 import rapfiles._native as _native
 
 from ._arguments import StrPath, account, attribute_name, c_integer, in_one_piece, path_text, permissions
+from ._glob import GlobIterator
 from ._info import PathInfo
 from ._iterdir import DirectoryIterator
 from ._open import open
@@ -781,6 +782,64 @@ class AsyncPath(LexicalPath):
             workers=workers,
             detect_loops=detect_loops,
         )
+
+    def glob(
+        self, pattern: StrPath, *, case_sensitive: bool | None = None, recurse_symlinks: bool = False
+    ) -> Stream[Self]:
+        """Iterate over what is in this tree and matches a shell-style pattern, in arbitrary order.
+
+        Directories that cannot be read, and a path that is no directory, yield nothing. Each path comes once,
+        however many ways the pattern has to match it. Hidden names are names like any other.
+
+        Args:
+            pattern: Relative. `*`, `?` and `[…]` match within one component, a component `**` any number of
+                directories; one at the end means directories only before Python 3.13, and files too since
+                then. With a separator at the end, only directories match.
+            case_sensitive: Whether case matters; by default as is usual on the platform. If it is said, names
+                without wildcards are compared too, instead of being looked up.
+            recurse_symlinks: Whether `**` goes through symbolic links to directories. Loops are not looked
+                for: they end where the system follows no more links.
+
+        Returns:
+            An asynchronous iterator of paths. It is a context manager too, which ends it and closes what
+            workers have open. The paths' `info` knows what the directories told.
+
+        Raises:
+            ValueError: The pattern is empty, or, before Python 3.13, has `**` within a component. This and
+                the next one are raised here since Python 3.13, and before, when the first path is asked for.
+            NotImplementedError: The pattern is absolute.
+            OSError: On Python 3.11: a directory cannot be read for another reason than lack of permission.
+
+        ```python
+        await (directory / "src" / "deep").mkdir(parents=True)
+        await (directory / "src" / "deep" / "a.py").touch()
+        assert [path.name async for path in directory.glob("src/*")] == ["deep"]
+        assert [path.name async for path in directory.glob("**/*.py")] == ["a.py"]
+        ```
+        """
+        return GlobIterator(self, pattern, case_sensitive, recurse_symlinks, False)
+
+    def rglob(
+        self, pattern: StrPath, *, case_sensitive: bool | None = None, recurse_symlinks: bool = False
+    ) -> Stream[Self]:
+        """Iterate over what matches a pattern anywhere in this tree: `glob()` with `**/` before the pattern.
+
+        Args:
+            pattern: As for `glob()`, but it may be empty, for this directory and all below it.
+            case_sensitive: As for `glob()`.
+            recurse_symlinks: As for `glob()`.
+
+        Returns:
+            An asynchronous iterator of paths, which is a context manager too.
+
+        ```python
+        await (directory / "src").mkdir()
+        await (directory / "src" / "a.py").touch()
+        async with directory.rglob("*.py") as paths:
+            assert [path.name async for path in paths] == ["a.py"]
+        ```
+        """
+        return GlobIterator(self, pattern, case_sensitive, recurse_symlinks, True)
 
     def scandir(self, *, with_stat: bool = False) -> Stream[AsyncDirEntry[Self]]:
         """Iterate over the entries of the directory, in arbitrary order, without `.` and `..`.

@@ -13,8 +13,6 @@ import rapfiles
 from rapfiles import AsyncPath
 
 NOT_YET = {
-    "glob": "needs the engine's walk of trees",
-    "rglob": "needs the engine's walk of trees",
     "copy": "needs the engine's copying",
     "copy_into": "needs the engine's copying",
     "move": "needs the engine's copying",
@@ -92,7 +90,7 @@ AWAITED = [
     "write_bytes",
     "write_text",
 ]
-ITERATED = ["iterdir", "walk"]
+ITERATED = ["glob", "iterdir", "rglob", "walk"]
 ENTERED = ["open"]
 
 # What pathlib does not have.
@@ -202,6 +200,8 @@ NEWEST: dict[str, str] = {
     "write_text": "(data, encoding=None, errors=None, newline=None)",
     "mkdir": "(mode=511, parents=False, exist_ok=False, *, parent_mode=None)",
     "match": "(path_pattern, *, case_sensitive=None)",
+    "glob": "(pattern, *, case_sensitive=None, recurse_symlinks=False)",
+    "rglob": "(pattern, *, case_sensitive=None, recurse_symlinks=False)",
     "full_match": "(pattern, *, case_sensitive=None)",
     "with_segments": "(*pathsegments)",
     "from_uri": "(uri)",

@@ -42,6 +42,7 @@ pub use platform::{EventSignal, NativePath};
 pub use text::{
     Codec, Decoder, Form, Layout, LineEnds, Newline, Position, Text, TextFill, TextSource, Undecoded,
 };
+pub use verbs::glob::{Glob, GlobFound, GlobGroup, GlobRules, NamePattern, Selector};
 pub use verbs::link::TargetKind;
 pub use verbs::listing::{Block, Entry, ReadDirectory};
 pub use verbs::metadata::{FileType, Metadata, MountRules, Timestamp};

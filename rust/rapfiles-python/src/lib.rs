@@ -8,6 +8,7 @@ mod errors;
 mod event_loop;
 mod fairness;
 mod functions;
+mod glob;
 mod handle;
 mod large_read;
 mod limits;
@@ -63,6 +64,8 @@ mod _native {
     use crate::functions::write::{truncate, write_bytes, write_text};
     #[pymodule_export]
     use crate::functions::xattr::{getxattr, listxattr, removexattr, setxattr};
+    #[pymodule_export]
+    use crate::glob::glob;
     #[pymodule_export]
     use crate::handle::buffered::BufferedFile;
     #[pymodule_export]

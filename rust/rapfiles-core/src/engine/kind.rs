@@ -66,6 +66,7 @@ kinds! {
     Step,
     ListDirectory,
     ScanDirectory,
+    Glob,
     RemoveTree,
     Walk,
 }

@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod directory;
 pub(crate) mod entry;
+pub(crate) mod glob;
 pub(crate) mod home;
 pub(crate) mod link;
 pub(crate) mod listing;

@@ -1,0 +1,415 @@
+//! The search: one directory after the other, the last one found first, each read once.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::io;
+use std::path::MAIN_SEPARATOR_STR;
+use std::sync::Arc;
+
+use super::selector::{Part as PatternPart, Position, Positions, Selector};
+use crate::engine::Engine;
+use crate::engine::kind::Kind;
+use crate::engine::stream::{Part, Single, Slice, Step, Stream};
+use crate::error::{Error, Subject};
+use crate::memory::joined;
+use crate::platform::{self, DirectoryReader, NativePath};
+use crate::verbs::listing::{Block, Entry};
+use crate::verbs::metadata::{FileType, Metadata};
+
+/// With so many paths, a batch is handed out.
+const MOST_FOUND: usize = 1024;
+const SEPARATOR: &[u8] = MAIN_SEPARATOR_STR.as_bytes();
+const PARENT: &[u8] = b"..";
+
+/// What was found in one directory, or of it.
+#[derive(Debug, Default)]
+pub struct GlobGroup {
+    /// What comes before the names in the texts of paths.
+    pub prefix: Arc<[u8]>,
+    /// Whether the top itself was found.
+    pub top: bool,
+    /// The names of what was found. A type is that of the entry itself.
+    pub names: Block,
+}
+
+/// Some of what was found.
+#[derive(Debug, Default)]
+pub struct GlobFound {
+    /// Directory by directory; one may come several times.
+    pub groups: VecDeque<GlobGroup>,
+    count: usize,
+}
+
+/// A directory that is to be looked into.
+#[derive(Debug)]
+struct Node {
+    prefix: Arc<[u8]>,
+    positions: Arc<Positions>,
+    /// Whether it is known to be there.
+    exists: bool,
+}
+
+/// Directories in one directory that are to be looked into.
+#[derive(Debug)]
+struct Level {
+    prefix: Arc<[u8]>,
+    names: Block,
+    positions: Vec<Arc<Positions>>,
+    at: usize,
+    exists: bool,
+}
+
+/// A directory that is being read.
+#[derive(Debug)]
+struct Reading {
+    node: Node,
+    path: NativePath,
+    reader: DirectoryReader,
+    read: Block,
+    at: usize,
+    ended: bool,
+    /// Those of its positions' literals that have come up.
+    seen: Vec<Position>,
+    /// What it has led to so far.
+    below: Level,
+}
+
+/// What of a directory that is being read an entry is looked at with.
+struct View<'a> {
+    node: &'a Node,
+    path: &'a NativePath,
+    reader: &'a DirectoryReader,
+    seen: &'a mut Vec<Position>,
+    below: &'a mut Level,
+}
+
+/// A search: the only part of its stream.
+#[derive(Debug)]
+pub struct Glob {
+    selector: Selector,
+    /// The path of the top, and its text as it comes before names.
+    top: NativePath,
+    prefix: Arc<[u8]>,
+    begun: bool,
+    reading: Option<Reading>,
+    levels: Vec<Level>,
+    found: GlobFound,
+    room: Vec<u32>,
+}
+
+impl Level {
+    fn new(prefix: &Arc<[u8]>, exists: bool) -> Self {
+        Self { prefix: Arc::clone(prefix), names: Block::default(), positions: Vec::new(), at: 0, exists }
+    }
+
+    fn push(&mut self, entry: Entry<'_>, positions: Arc<Positions>) -> Result<(), Error> {
+        self.positions.try_reserve(1)?;
+        self.names.push(entry)?;
+        self.positions.push(positions);
+        Ok(())
+    }
+}
+
+impl GlobFound {
+    fn push(&mut self, prefix: &Arc<[u8]>, entry: Entry<'_>) -> Result<(), Error> {
+        self.count += 1;
+        let last = self.groups.back_mut().filter(|last| Arc::ptr_eq(&last.prefix, prefix) && !last.top);
+        match last {
+            Some(group) => group.names.push(entry)?,
+            None => {
+                let mut group = GlobGroup { prefix: Arc::clone(prefix), top: false, names: Block::default() };
+                group.names.push(entry)?;
+                self.groups.push_back(group);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The path of a directory with this text before the names in it.
+fn native(prefix: &[u8]) -> Option<NativePath> {
+    platform::native_name(if prefix.is_empty() { b"." } else { prefix })
+}
+
+/// `stat(2)` or `lstat(2)` of what has this name in a directory.
+fn stat(prefix: &[u8], name: &[u8], follow: bool) -> Option<Metadata> {
+    let path = joined(&[prefix, name]).ok()?;
+    platform::metadata(&platform::native_name(&path)?, follow).ok()
+}
+
+impl Glob {
+    /// A search below a directory. `prefix`: what comes before names in the texts of paths in it.
+    pub fn new(top: NativePath, prefix: &[u8], selector: Selector) -> Self {
+        Self {
+            selector,
+            top,
+            prefix: prefix.into(),
+            begun: false,
+            reading: None,
+            levels: Vec::new(),
+            found: GlobFound::default(),
+            room: Vec::new(),
+        }
+    }
+
+    /// Looks at the top.
+    fn begin(&mut self) -> Result<(), Error> {
+        self.begun = true;
+        let Selector { rules, parts, sets } = &mut self.selector;
+        sets.begin();
+        sets.add(parts, 0);
+        let is_found = sets.matches();
+        let exists = (is_found || rules.needs_directory)
+            && platform::metadata(&self.top, true).is_ok_and(|found| found.is_directory());
+        if rules.needs_directory && !exists {
+            return Ok(());
+        }
+        let prefix = Arc::clone(&self.prefix);
+        if is_found && exists {
+            self.found.count += 1;
+            let prefix = Arc::clone(&prefix);
+            self.found.groups.push_back(GlobGroup { prefix, top: true, names: Block::default() });
+        }
+        match sets.finish(parts) {
+            Some(positions) => self.enter(Node { prefix, positions, exists }),
+            None => Ok(()),
+        }
+    }
+
+    /// The directory that is next.
+    fn next_node(&mut self) -> Result<Option<Node>, Error> {
+        while let Some(level) = self.levels.last_mut() {
+            if let (Some(entry), Some(positions)) = (level.names.get(level.at), level.positions.get(level.at))
+            {
+                let prefix = joined(&[&level.prefix, entry.name, SEPARATOR])?.into();
+                level.at += 1;
+                return Ok(Some(Node { prefix, positions: Arc::clone(positions), exists: level.exists }));
+            }
+            self.levels.pop();
+        }
+        Ok(None)
+    }
+
+    /// Begins with a directory.
+    fn enter(&mut self, node: Node) -> Result<(), Error> {
+        let below = Level::new(&node.prefix, true);
+        let path = if node.positions.scans { native(&node.prefix) } else { None };
+        let Some(path) = path else { return self.leave(&node, &[], below) };
+        match DirectoryReader::open(&path) {
+            Ok(reader) => {
+                let (read, seen) = (Block::default(), Vec::new());
+                self.reading = Some(Reading { node, path, reader, read, at: 0, ended: false, seen, below });
+                Ok(())
+            }
+            Err(error) => {
+                self.check(&error, path)?;
+                self.leave(&node, &[], below)
+            }
+        }
+    }
+
+    /// Errors that pathlib swallows are none.
+    fn check(&self, error: &io::Error, path: NativePath) -> Result<(), Error> {
+        let swallowed = error.raw_os_error().is_some_and(|code| {
+            platform::is_refused(code) || platform::is_no_directory(code) || platform::means_missing(code)
+        });
+        match self.selector.rules.raises && !swallowed {
+            true => Err(Error::new(error, Subject::Other(path))),
+            false => Ok(()),
+        }
+    }
+
+    /// Goes on reading a directory, until it has been read to its end, there is a batch, or the slice is over.
+    fn read(&mut self, mut reading: Reading, slice: &Slice<'_>) -> Result<(), Error> {
+        loop {
+            while let Some(entry) = reading.read.get(reading.at) {
+                let view = View {
+                    node: &reading.node,
+                    path: &reading.path,
+                    reader: &reading.reader,
+                    seen: &mut reading.seen,
+                    below: &mut reading.below,
+                };
+                let looked = self.look_at(entry, view)?;
+                reading.at += 1;
+                // Each may have to wait for a server.
+                if looked && slice.is_over() {
+                    self.reading = Some(reading);
+                    return Ok(());
+                }
+            }
+            if reading.ended {
+                let Reading { node, reader, seen, below, .. } = reading;
+                drop(reader);
+                return self.leave(&node, &seen, below);
+            }
+            if self.found.count >= MOST_FOUND || slice.is_over() {
+                self.reading = Some(reading);
+                return Ok(());
+            }
+            let Reading { read, reader, .. } = &mut reading;
+            *read = Block::default();
+            let outcome = reader.read(&mut |entry| read.push(entry));
+            slice.count(reading.read.len() as u64);
+            reading.at = 0;
+            reading.ended = !matches!(outcome, Ok(true));
+            if let Err(error) = outcome {
+                self.check(&error, reading.path.clone())?;
+            }
+        }
+    }
+
+    /// Looks where an entry leads to; whether that took a system call.
+    fn look_at(&mut self, entry: Entry<'_>, view: View<'_>) -> Result<bool, Error> {
+        let Selector { rules, parts, sets } = &mut self.selector;
+        let looked = Cell::new(false);
+        let stat = |follow| {
+            looked.set(true);
+            view.reader.stat_entry(view.path, entry.name, follow).ok()
+        };
+        let own = entry.file_type.or_else(|| Some(stat(false)?.file_type()));
+        // What a link leads to is looked up once, and only where it matters.
+        let mut target = match own {
+            Some(FileType::SYMLINK) => None,
+            own => Some(own),
+        };
+        let mut target = || *target.get_or_insert_with(|| stat(true).map(|found| found.file_type()));
+        sets.begin();
+        for position in &view.node.positions.open {
+            let (part, next) = (&parts[*position as usize], position + 1);
+            let is_last = next as usize == parts.len();
+            match part {
+                PatternPart::Parent => {}
+                PatternPart::Recursive { .. } => {
+                    let seen = if rules.recurses_symlinks { target() } else { own };
+                    if seen == Some(FileType::DIRECTORY) {
+                        sets.add(parts, *position);
+                        sets.add(parts, next);
+                    } else if is_last && rules.ends_in_files && !rules.directories_only {
+                        sets.add(parts, next);
+                    }
+                }
+                PatternPart::Pattern(pattern) => {
+                    let matches = pattern.matches(entry.name, &mut self.room);
+                    let is_enough = is_last && !rules.directories_only;
+                    if matches && (is_enough || target() == Some(FileType::DIRECTORY)) {
+                        sets.add(parts, next);
+                    }
+                }
+                PatternPart::Literal(name) => {
+                    if name.as_deref() != Some(entry.name) {
+                        continue;
+                    }
+                    view.seen.push(*position);
+                    let is_enough = is_last && !rules.directories_only;
+                    let is_enough = is_enough && (rules.finds_dangling || target().is_some());
+                    if is_enough || target() == Some(FileType::DIRECTORY) {
+                        sets.add(parts, next);
+                    }
+                }
+            }
+        }
+        let entry = Entry { file_type: own, ..entry };
+        if sets.matches() {
+            self.found.push(&view.node.prefix, entry)?;
+        }
+        if let Some(positions) = sets.finish(parts) {
+            view.below.push(entry, positions)?;
+        }
+        Ok(looked.get())
+    }
+
+    /// Ends with a directory: looks up what is looked up by its name.
+    fn leave(&mut self, node: &Node, seen: &[Position], below: Level) -> Result<(), Error> {
+        let Selector { rules, parts, sets } = &mut self.selector;
+        let name_at = |position: Position| match &parts[position as usize] {
+            PatternPart::Literal(name) => name.as_deref(),
+            _ => None,
+        };
+        let literals = &node.positions.literals;
+        let mut looked_up = Level::new(&node.prefix, false);
+        for (index, position) in literals.iter().enumerate() {
+            let Some(name) = name_at(*position).filter(|_| !seen.contains(position)) else { continue };
+            if literals[..index].iter().any(|before| name_at(*before) == Some(name)) {
+                continue;
+            }
+            sets.begin();
+            let mut is_enough = false;
+            for same in literals[index..].iter().filter(|other| name_at(**other) == Some(name)) {
+                sets.add(parts, same + 1);
+                is_enough |= *same as usize + 1 == parts.len() && !rules.directories_only;
+            }
+            let entry = Entry { name, file_type: None, inode: 0 };
+            if sets.matches() {
+                let found = stat(&node.prefix, name, !(is_enough && rules.finds_dangling));
+                if let Some(found) = found.filter(|found| is_enough || found.is_directory()) {
+                    // What a link leads to says nothing of the entry itself.
+                    let own = (is_enough && rules.finds_dangling).then(|| found.file_type());
+                    self.found.push(&node.prefix, Entry { file_type: own, ..entry })?;
+                }
+            }
+            if let Some(positions) = sets.finish(parts) {
+                looked_up.push(entry, positions)?;
+            }
+        }
+        let mut above = Level::new(&node.prefix, node.exists);
+        if !node.positions.parents.is_empty() {
+            let entry = Entry { name: PARENT, file_type: None, inode: 0 };
+            sets.begin();
+            for position in &node.positions.parents {
+                sets.add(parts, position + 1);
+            }
+            // What finds no dangling link looks up everything.
+            let is_found =
+                (node.exists && rules.finds_dangling) || stat(&node.prefix, PARENT, true).is_some();
+            if sets.matches() && is_found {
+                self.found.push(&node.prefix, entry)?;
+            }
+            if let Some(positions) = sets.finish(parts) {
+                above.push(entry, positions)?;
+            }
+        }
+        for level in [above, looked_up, below] {
+            if !level.positions.is_empty() {
+                self.levels.push(level);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Part for Glob {
+    type Batch = GlobFound;
+
+    fn step(&mut self, slice: &Slice<'_>) -> Result<Step<GlobFound>, Error> {
+        if !self.begun {
+            self.begin()?;
+        }
+        loop {
+            if let Some(reading) = self.reading.take() {
+                self.read(reading, slice)?;
+            }
+            if self.found.count >= MOST_FOUND || slice.is_over() {
+                let found = std::mem::take(&mut self.found);
+                return Ok(if found.count == 0 { Step::Again } else { Step::Batch(found) });
+            }
+            if self.reading.is_none() {
+                match self.next_node()? {
+                    Some(node) => self.enter(node)?,
+                    None => {
+                        let found = std::mem::take(&mut self.found);
+                        return Ok(Step::Last((found.count > 0).then_some(found)));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// What matches a pattern below a directory. `prefix`: what comes before names in the texts of paths in it.
+    pub fn glob(&self, top: NativePath, prefix: &[u8], selector: Selector) -> Stream<Single<Glob>> {
+        let lane = self.lane(&top);
+        Stream::new(self, lane, Kind::Glob, Single::new(Glob::new(top, prefix, selector)))
+    }
+}

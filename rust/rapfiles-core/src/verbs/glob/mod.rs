@@ -1,0 +1,11 @@
+//! Globbing: what is in a tree and matches a pattern, with the meaning that pathlib gives to patterns.
+
+mod case;
+mod characters;
+mod find;
+mod name_pattern;
+mod selector;
+
+pub use find::{Glob, GlobFound, GlobGroup};
+pub use name_pattern::NamePattern;
+pub use selector::{GlobRules, Selector};

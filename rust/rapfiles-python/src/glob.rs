@@ -1,0 +1,180 @@
+//! The paths that match a pattern, made in small lots as workers find them.
+
+use std::ffi::OsStr;
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+use pyo3::{PyTraverseError, PyVisit};
+use rapfiles_core::{
+    Engine, Glob, GlobFound, GlobGroup, GlobRules, Progress, Selector, Single, Stream, Ticket,
+};
+
+use crate::arguments::PathArgument;
+use crate::dir_entry::{self, spelled};
+use crate::errors::{self, Names};
+use crate::once::intern;
+use crate::pure_path::{Children, known_types};
+use crate::results;
+use crate::stream::{Items, Manners, Source};
+
+/// Names that become paths before other tasks may have a turn: some 40 µs of work.
+const LOT: usize = 128;
+/// The same where each path is made by its class.
+const JOINED: usize = 16;
+
+/// The directory that names are joined to.
+struct Directory {
+    /// What the engine calls it.
+    key: Arc<[u8]>,
+    path: Py<PyAny>,
+    prefix: Py<PyString>,
+}
+
+/// What matches, on its way to Python.
+struct GlobItems {
+    stream: Stream<Single<Glob>>,
+    names: Names,
+    top: Py<PyAny>,
+    prefix: Py<PyString>,
+    /// Whether the class of the top leaves to pathlib how paths are made.
+    plain: bool,
+    found: GlobFound,
+    /// How many of the first group's names have been made.
+    at: usize,
+    directory: Option<Directory>,
+}
+
+impl GlobItems {
+    /// Has the directory at hand that a group's names are joined to.
+    fn enter(&mut self, py: Python<'_>, key: &Arc<[u8]>) -> PyResult<()> {
+        if self.directory.as_ref().is_some_and(|directory| Arc::ptr_eq(&directory.key, key)) {
+            return Ok(());
+        }
+        // SAFETY: the engine has put it together from names as `as_encoded_bytes` gives them.
+        let text = results::path(py, unsafe { OsStr::from_encoded_bytes_unchecked(key) })?;
+        let same = text.as_any().eq(self.prefix.bind(py))?;
+        let path = match (same, self.plain) {
+            (true, _) | (_, false) => self.top.clone_ref(py),
+            // The separator behind it is no part of a path.
+            (false, true) => self.top.call_method1(py, intern!(py, "with_segments"), (&text,))?,
+        };
+        self.directory = Some(Directory { key: Arc::clone(key), path, prefix: text.unbind() });
+        Ok(())
+    }
+
+    /// Makes paths of the next names of a group.
+    fn make_lot(&mut self, py: Python<'_>, group: &GlobGroup) -> PyResult<Vec<Py<PyAny>>> {
+        let mut made = Vec::new();
+        if group.top && self.at == 0 {
+            let text = self.top.bind(py).str()?;
+            made.push(self.top.call_method1(py, intern!(py, "with_segments"), (text,))?);
+            self.at = 1;
+        }
+        self.enter(py, &group.prefix)?;
+        let Some(directory) = &self.directory else { return Ok(made) };
+        let (path, prefix) = (directory.path.bind(py), directory.prefix.bind(py));
+        let children = if self.plain { Children::of(path, prefix) } else { None };
+        let (from, first) = (self.at, usize::from(group.top));
+        self.at = (group.names.len() + first).min(from + if children.is_some() { LOT } else { JOINED });
+        for index in from..self.at {
+            let Some(entry) = group.names.get(index - first) else { break };
+            let known = entry.file_type.map_or(0, |file_type| known_types(Ok(file_type), None));
+            let name = spelled(py, entry.name)?;
+            made.push(match &children {
+                Some(children) => children.make(name, known)?.unbind(),
+                None => {
+                    let text = prefix.add(name)?.cast_into()?;
+                    dir_entry::joined(self.top.bind(py), text, known)?.unbind()
+                }
+            });
+        }
+        Ok(made)
+    }
+}
+
+impl Items for GlobItems {
+    fn advance(&mut self, py: Python<'_>, _manners: &Manners) -> Progress<PyResult<bool>> {
+        match self.stream.next(Ticket::unique) {
+            Progress::Done(Ok(found)) => {
+                let goes_on = found.is_some();
+                self.found = found.unwrap_or_default();
+                self.at = 0;
+                Progress::Done(Ok(goes_on))
+            }
+            Progress::Done(Err(error)) => Progress::Done(Err(errors::exception(py, error, &self.names))),
+            Progress::Pending(ticket) => Progress::Pending(ticket),
+            Progress::Yield => Progress::Yield,
+        }
+    }
+
+    fn make(&mut self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
+        let mut made = Vec::new();
+        // Directories with a single match are many.
+        while made.len() < JOINED
+            && let Some(group) = self.found.groups.pop_front()
+        {
+            made.extend(self.make_lot(py, &group)?);
+            if self.at < group.names.len() + usize::from(group.top) {
+                self.found.groups.push_front(group);
+                break;
+            }
+            self.at = 0;
+        }
+        Ok(made)
+    }
+
+    fn progress(&self) -> u64 {
+        self.stream.progress()
+    }
+
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if let Some(directory) = &self.directory {
+            visit.call(&directory.path)?;
+        }
+        visit.call(&self.top)
+    }
+}
+
+/// What matches a pattern below a directory, for a stream to be opened with. `prefix`: what of the paths' texts comes
+/// before the names in it. `plain`: whether its class leaves to pathlib how paths are made. `components`: those of the
+/// pattern, in UTF-32. `rules`: see `GlobRules`.
+#[pyfunction]
+#[pyo3(signature = (directory, prefix, plain, components, rules, /))]
+pub(crate) fn glob(
+    directory: &Bound<'_, PyAny>,
+    prefix: PathArgument<'_>,
+    plain: bool,
+    components: Vec<Bound<'_, PyBytes>>,
+    rules: (bool, bool, bool, bool, bool, bool, bool, bool),
+) -> PyResult<Source> {
+    let path: PathArgument<'_> = directory.extract()?;
+    let native = path.native("scandir")?;
+    let before = prefix.native("scandir")?.to_os_string();
+    let characters = |component: &Bound<'_, PyBytes>| {
+        let units = component.as_bytes().chunks_exact(4);
+        units.map(|unit| u32::from_ne_bytes([unit[0], unit[1], unit[2], unit[3]])).collect()
+    };
+    let components: Vec<Vec<u32>> = components.iter().map(characters).collect();
+    let rules = GlobRules {
+        case_sensitive: rules.0,
+        scans_literals: rules.1,
+        recurses_symlinks: rules.2,
+        ends_in_files: rules.3,
+        directories_only: rules.4,
+        needs_directory: rules.5,
+        finds_dangling: rules.6,
+        raises: rules.7,
+    };
+    let selector = Selector::new(&components, rules);
+    Ok(Source::new(GlobItems {
+        stream: Engine::current().glob(native, before.as_encoded_bytes(), selector),
+        names: Names::one(path.name()),
+        top: directory.clone().unbind(),
+        prefix: prefix.name(),
+        plain,
+        found: GlobFound::default(),
+        at: 0,
+        directory: None,
+    }))
+}

@@ -1,0 +1,305 @@
+"""`glob` and `rglob` beside the interpreter's own pathlib, and what pathlib does not promise."""
+
+import contextlib
+import inspect
+import os
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path, PurePath
+from typing import Any
+
+import anyio
+import pytest
+
+import rapfiles
+from rapfiles import AsyncPath
+from support.engine import idle
+from support.leaks import descriptors
+from support.leftovers import same_descriptors
+
+MODERN = sys.version_info >= (3, 13)
+SEED = int(os.environ.get("RAPFILES_SEED", "1"))
+COUNT = int(os.environ.get("RAPFILES_PATTERNS", "120"))
+CASE = "case_sensitive" in inspect.signature(Path.glob).parameters
+RECURSE = "recurse_symlinks" in inspect.signature(Path.glob).parameters
+
+
+def build(root: Path) -> None:
+    """A tree with everything that patterns are about."""
+    for folder in (
+        "a/b/a/b",
+        "a/.hidden/a",
+        "B/a",
+        "dir[1]/a",
+        "c",
+        "a/ä",
+        "empty",
+        "a/b\n/c",
+        "un\udcffusual/a",
+    ):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    for file in (
+        *(
+            "x.txt",
+            "a/x.txt",
+            "a/b/x.TXT",
+            "a/b/a/x.txt",
+            "a/.hidden/x.txt",
+            ".x.txt",
+            "B/a/b",
+            "dir[1]/x.txt",
+        ),
+        *(
+            "dir[1]/[",
+            "c/a",
+            "a/ä/x.txt",
+            "a/ä/\udcff",
+            "a/b\n/c/x\n.txt",
+            "un\udcffusual/a/x.txt",
+            "c/b",
+            "?",
+        ),
+    ):
+        (root / file).touch()
+    (root / "link").symlink_to("a")
+    (root / "c/up").symlink_to("..")
+    (root / "a/file link").symlink_to("x.txt")
+    (root / "dangling").symlink_to("nowhere")
+    (root / "a/loop").symlink_to("loop")
+    (root / "a/b/to").symlink_to("../../B")
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("glob") / "top"
+    root.mkdir()
+    build(root)
+    return root
+
+
+async def globbed(path: Path, method: str, pattern: Any, **options: Any) -> object:
+    try:
+        stream = getattr(AsyncPath(path), method)(pattern, **options)
+        found = [str(match) async for match in stream]
+    except (OSError, ValueError, NotImplementedError, TypeError) as error:
+        return type(error)
+    assert len(found) == len(set(found)), f"{method} {pattern!r} repeats paths"
+    return sorted(found)
+
+
+def expected(path: Path, method: str, pattern: Any, **options: Any) -> object:
+    try:
+        return sorted({str(match) for match in getattr(path, method)(pattern, **options)})
+    except (OSError, ValueError, NotImplementedError, TypeError) as error:
+        return type(error)
+
+
+async def compare(path: Path, method: str, pattern: Any, **options: Any) -> None:
+    theirs, ours = expected(path, method, pattern, **options), await globbed(path, method, pattern, **options)
+    assert ours == theirs, f"{path}.{method}({pattern!r}, {options})"
+
+
+COMPONENTS = [
+    *(
+        "*",
+        "**",
+        "**",
+        "*",
+        "a",
+        "b",
+        "A",
+        "..",
+        ".hidden",
+        "?",
+        "[ab]",
+        "[!a]",
+        "*b",
+        "a*",
+        "x.txt",
+        "*.txt",
+    ),
+    *(
+        "*.TXT",
+        "link",
+        "up",
+        "dangling",
+        "[",
+        "dir[1]",
+        "dir[[]1]",
+        "?.*",
+        "ä",
+        "*\udcff*",
+        "[\udc80-\udcff]",
+    ),
+    *("loop", "to", "c", "B", "b?", "*[", "missing", "*a*", "[a-c]", "x*t"),
+]
+
+
+def patterns(seed: int, count: int) -> Iterator[str]:
+    generator = random.Random(seed)
+    for _ in range(count):
+        parts = generator.choices(COMPONENTS, k=generator.randint(1, 4))
+        yield "/".join(parts) + generator.choice(["", "", "", "/"])
+
+
+@pytest.mark.loops("asyncio")
+@pytest.mark.parametrize("method", ["glob", "rglob"])
+async def test_patterns_mean_what_they_mean_in_pathlib(method: str, tree: Path) -> None:
+    for pattern in patterns(SEED, COUNT):
+        await compare(tree, method, pattern)
+
+
+@pytest.mark.skipif(not CASE, reason="this pathlib has no case_sensitive")
+@pytest.mark.loops("asyncio")
+@pytest.mark.parametrize("sensitive", [True, False])
+async def test_case(sensitive: bool, tree: Path) -> None:
+    for pattern in patterns(SEED, COUNT):
+        await compare(tree, "glob", pattern, case_sensitive=sensitive)
+
+
+@pytest.mark.skipif(not RECURSE, reason="this pathlib has no recurse_symlinks")
+@pytest.mark.loops("asyncio")
+async def test_links_are_gone_through(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "x.txt").touch()
+    (tmp_path / "a" / "b" / "x.txt").touch()
+    (tmp_path / "link").symlink_to("a")
+    (tmp_path / "a" / "b" / "file").symlink_to("x.txt")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    for pattern in patterns(SEED, COUNT):
+        for sensitive in (None, False):
+            options = {"recurse_symlinks": True, "case_sensitive": sensitive}
+            await compare(tmp_path, "glob", pattern, **options)
+    # Not without end.
+    (tmp_path / "a" / "up").symlink_to(".")
+    await compare(tmp_path, "glob", "**/x.txt", recurse_symlinks=True)
+
+
+@pytest.mark.skipif(RECURSE, reason="this pathlib has it itself")
+async def test_what_newer_pythons_have(tree: Path) -> None:
+    assert await globbed(tree, "glob", "LINK", case_sensitive=False) == [str(tree / "link")]
+    assert await globbed(tree, "glob", "LINK", case_sensitive=True) == []
+    found = await globbed(tree, "glob", "link/**/x.TXT", recurse_symlinks=True)
+    assert found == [str(tree / "link/b/x.TXT")]
+    assert str(tree / "link/x.txt") in await globbed(tree, "rglob", "x.txt", recurse_symlinks=True)  # type: ignore[operator]
+    assert await globbed(tree, "glob", PurePath("c/b")) == [str(tree / "c/b")]
+
+
+@pytest.mark.parametrize(
+    "pattern", ["", "/", "/a", "//a/b", "a**", "**a/b", "a/**b/", b"a", 3, "nul\0", "*\0", "\ud800*"]
+)
+async def test_arguments_that_pathlib_refuses(pattern: Any, tree: Path) -> None:
+    for method in ("glob", "rglob"):
+        theirs, ours = expected(tree, method, pattern), await globbed(tree, method, pattern)
+        if theirs is not TypeError or not isinstance(ours, list):
+            assert ours == theirs, (method, pattern)
+
+
+@pytest.mark.skipif(not MODERN, reason="an older pathlib looks at its arguments later")
+def test_arguments_are_looked_at_when_they_are_given(tree: Path) -> None:
+    for pattern in ("", "/a"):
+        with pytest.raises((ValueError, NotImplementedError)):
+            AsyncPath(tree).glob(pattern)
+
+
+@pytest.mark.parametrize(
+    "name", ["missing", "x.txt", "dangling", "link", "a/loop", "x.txt/y", "nul\0", "\ud800", "empty", "."]
+)
+@pytest.mark.loops("asyncio")
+async def test_the_top(name: str, tree: Path) -> None:
+    for pattern in ("*", "**", "**/*", "a", "a/*", "..", "../*", "a/../b", "**/", "a/**"):
+        await compare(tree / name, "glob", pattern)
+        await compare(tree / name, "rglob", pattern)
+
+
+async def test_relative_tops(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tree)
+    for top in (".", "a", "a/..", "..", "link"):
+        for pattern in ("*", "**", "**/*.txt", "a/*", "..", "../*", "**/..", "*/../x.txt", "b/../x.txt"):
+            await compare(Path(top), "glob", pattern)
+    await compare(Path("/"), "glob", "*")
+    await compare(Path("/"), "glob", "etc/host*")
+
+
+class Marked(AsyncPath):
+    def __init__(self, *segments: Any, mark: str = "none") -> None:
+        super().__init__(*segments)
+        self.mark = mark
+
+    def with_segments(self, *segments: Any) -> "Marked":
+        return type(self)(*segments, mark=self.mark)
+
+
+async def test_paths_are_as_if_they_were_joined(tree: Path) -> None:
+    for kind in (AsyncPath, Marked):
+        async for path in kind(tree).rglob("*"):
+            again = kind(str(path))
+            assert type(path) is kind
+            assert (path, hash(path), path.parts, path.name) == (again, hash(again), again.parts, again.name)
+            assert path.parent / "x" == again.parent / "x"
+            if not os.path.islink(path):
+                assert bool(path.info.is_dir()) == os.path.isdir(path)
+    async for marked in Marked(tree, mark="kept").glob("**/*"):
+        assert marked.mark == "kept"
+
+
+async def test_no_stat_where_the_directory_tells(tmp_path: Path) -> None:
+    """One job for a batch, and nothing else."""
+    for number in range(40):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "a.txt").touch()
+    await idle()
+    before = rapfiles.stats()
+    assert len([path async for path in AsyncPath(tmp_path).rglob("*.txt")]) == 40
+    after = rapfiles.stats()
+    assert after.submitted - before.submitted <= 3
+    assert after.cached == before.cached
+
+
+async def test_it_is_left_early(tmp_path: Path) -> None:
+    for folder in range(20):
+        (tmp_path / str(folder)).mkdir()
+        for number in range(200):
+            os.close(os.open(tmp_path / str(folder) / f"file {number:200}", os.O_CREAT))
+    await idle()
+    before = descriptors()
+    for way in ("block", "close", "error", "cancel"):
+        with contextlib.suppress(ZeroDivisionError):
+            async with AsyncPath(tmp_path).rglob("*") as paths:
+                await anext(paths)
+                if way == "close":
+                    await paths.aclose()
+                    assert await anext(paths, None) is None
+                if way == "error":
+                    raise ZeroDivisionError
+                if way == "cancel":
+                    with anyio.CancelScope() as scope:
+                        scope.cancel()
+                        await anyio.sleep(0)
+        await idle()
+        await same_descriptors(before)
+
+
+async def test_hostile_patterns_end(tmp_path: Path) -> None:
+    deep = tmp_path
+    for _ in range(40):
+        deep /= "a"
+        deep.mkdir()
+    (deep / ("a" * 200)).touch()
+    assert await globbed(tmp_path, "glob", "**/a/" * 15 + "b") == []
+    assert len(await globbed(tmp_path, "glob", "**/a/" * 15 + "**/" + "a" * 200)) == 1  # type: ignore[arg-type]
+    assert await globbed(tmp_path, "glob", "**/" + "*a" * 120 + "b") == []
+    assert await globbed(tmp_path, "glob", "**/" + "*[a]" * 120 + "b") == []
+    assert await globbed(tmp_path, "glob", "**/*/" * 500 + "b") == []
+
+
+async def test_a_directory_that_is_removed_meanwhile(tmp_path: Path) -> None:
+    for number in range(2_000):
+        (tmp_path / str(number)).mkdir()
+    seen = 0
+    async for path in AsyncPath(tmp_path).rglob("*"):
+        seen += 1
+        with contextlib.suppress(FileNotFoundError):
+            os.rmdir(path)
+    assert seen == 2_000
