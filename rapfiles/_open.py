@@ -263,9 +263,6 @@ def open(
     Nothing happens until the result is awaited, `file = await open(…)`, or entered, `async with open(…) as
     file`. Whoever awaits it has to close the file.
 
-    If cancelled, the file may be created or emptied, or be so a little later, where the mode asks for that;
-    it is closed again.
-
     Args:
         file: A path, or the number of a descriptor that is open already.
         mode: As for the built-in `open`: one of `r`, `w`, `a`, `x`, with `+`, `b` or `t`.
@@ -287,6 +284,10 @@ def open(
         OSError: The file cannot be opened.
         ValueError: The arguments do not fit together.
         LookupError: There is no such encoding. The file is not touched.
+
+    Cancellation:
+        The file may be created or emptied, or be so a little later, where the mode asks for that; it is
+        closed again.
 
     ```python
     async with open(directory / "menu", "w", encoding="utf-8") as file:

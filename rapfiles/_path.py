@@ -162,9 +162,7 @@ class AsyncPath(LexicalPath):
         When this returns, the operating system has all of it. The file is not replaced at one stroke: others
         can see it empty or half written, and so can everybody after an error, such as a full disk.
 
-        If cancelled, the file may be untouched, or replaced, or be replaced a little later; never half
-        written for that reason. `data` must not be changed before this returns or, after cancelling, before
-        the file is written.
+        `data` must not be changed before this returns.
 
         Args:
             data: Anything bytes-like that lies in memory in one piece.
@@ -176,6 +174,10 @@ class AsyncPath(LexicalPath):
             OSError: The file cannot be opened or written.
             TypeError: `data` is not bytes-like. The file is not touched.
             BufferError: `data` is not in one piece. The file is not touched.
+
+        Cancellation:
+            The file may be untouched, or replaced, or be replaced a little later; never half written for that
+            reason. `data` must not be changed before the file is written.
 
         ```python
         assert await (directory / "data").write_bytes(b"abc") == 3
@@ -230,7 +232,7 @@ class AsyncPath(LexicalPath):
         """Write at the end of the file; create it if there is none.
 
         The operating system moves to the end with each write, so appending of several tasks or processes does
-        not overwrite anything. If cancelled, `data` may be appended or not, or be appended a little later.
+        not overwrite anything.
 
         Args:
             data: Anything bytes-like that lies in memory in one piece.
@@ -242,6 +244,9 @@ class AsyncPath(LexicalPath):
             OSError: The file cannot be opened or written. Some of `data` may have been appended.
             TypeError: `data` is not bytes-like. The file is not touched.
             BufferError: `data` is not in one piece. The file is not touched.
+
+        Cancellation:
+            `data` may be appended or not, or be appended a little later.
 
         ```python
         log = directory / "log"
@@ -263,7 +268,6 @@ class AsyncPath(LexicalPath):
         """Write text at the end of the file; create it if there is none.
 
         As with a file opened for appending, a byte order mark is written only at the start of an empty file.
-        If cancelled, `data` may be appended or not, or be appended a little later.
 
         Args:
             data: The text.
@@ -281,6 +285,9 @@ class AsyncPath(LexicalPath):
             TypeError: `data` is not a str. The file is not touched.
             ValueError: `newline` is none of `None`, `""`, `"\\n"`, `"\\r"` and `"\\r\\n"`. The file is not
                 touched.
+
+        Cancellation:
+            `data` may be appended or not, or be appended a little later.
 
         ```python
         log = directory / "log"
@@ -400,13 +407,14 @@ class AsyncPath(LexicalPath):
     async def truncate(self, length: SupportsIndex) -> None:
         """Cut the file to a length, or extend it with zeros.
 
-        If cancelled, it may be done or not, or be done a little later.
-
         Args:
             length: The new length in bytes.
 
         Raises:
             OSError: The file does not exist, cannot be written, or `length` is negative.
+
+        Cancellation:
+            It may be done or not, or be done a little later.
 
         ```python
         await (directory / "data").write_bytes(b"abc")
@@ -879,8 +887,6 @@ class AsyncPath(LexicalPath):
     ) -> None:
         """Create a directory.
 
-        If cancelled, any of the directories may have been created, or be created a little later.
-
         Args:
             mode: Its permissions, from which the umask is taken away.
             parents: Whether missing parents are created as well.
@@ -891,6 +897,9 @@ class AsyncPath(LexicalPath):
             FileExistsError: The path exists and, with `exist_ok`, is not a directory.
             FileNotFoundError: A parent is missing.
             OSError: It cannot be created for another reason.
+
+        Cancellation:
+            Any of the directories may have been created, or be created a little later.
 
         ```python
         await (directory / "a" / "b").mkdir(parents=True, exist_ok=True)
@@ -909,10 +918,11 @@ class AsyncPath(LexicalPath):
     async def rmdir(self) -> None:
         """Remove an empty directory.
 
-        If cancelled, it may be removed or not, or be removed a little later.
-
         Raises:
             OSError: It does not exist, is not a directory or not empty, or cannot be removed.
+
+        Cancellation:
+            It may be removed or not, or be removed a little later.
 
         ```python
         await (directory / "empty").mkdir()
@@ -927,8 +937,6 @@ class AsyncPath(LexicalPath):
     async def touch(self, mode: SupportsIndex = 0o666, exist_ok: bool = True) -> None:
         """Create an empty file, or set the times of one that exists to now.
 
-        If cancelled, it may be done or not, or be done a little later.
-
         Args:
             mode: The permissions of a file that is created, from which the umask is taken away.
             exist_ok: Whether the path may exist.
@@ -936,6 +944,9 @@ class AsyncPath(LexicalPath):
         Raises:
             FileExistsError: The path exists, and `exist_ok` is `False`.
             OSError: The file cannot be created.
+
+        Cancellation:
+            It may be done or not, or be done a little later.
 
         ```python
         await (directory / "flag").touch()
@@ -947,14 +958,15 @@ class AsyncPath(LexicalPath):
     async def unlink(self, missing_ok: bool = False) -> None:
         """Remove a file or a link.
 
-        If cancelled, it may be removed or not, or be removed a little later.
-
         Args:
             missing_ok: Whether it is fine if there is no such file.
 
         Raises:
             FileNotFoundError: There is no such file, and `missing_ok` is `False`.
             OSError: It is a directory or cannot be removed.
+
+        Cancellation:
+            It may be removed or not, or be removed a little later.
 
         ```python
         await (directory / "flag").touch()
@@ -967,8 +979,7 @@ class AsyncPath(LexicalPath):
     async def rename(self, target: StrPath) -> Self:
         """Rename the file or directory.
 
-        On POSIX a file at `target` is replaced; on Windows that is an error. If cancelled, it may be renamed
-        or not, or be renamed a little later.
+        On POSIX a file at `target` is replaced; on Windows that is an error.
 
         Args:
             target: The new path. A relative one is relative to the working directory, not to this path.
@@ -978,6 +989,9 @@ class AsyncPath(LexicalPath):
 
         Raises:
             OSError: It cannot be renamed, for example because `target` is on another file system.
+
+        Cancellation:
+            It may be renamed or not, or be renamed a little later.
 
         ```python
         await (directory / "old").touch()
@@ -991,8 +1005,7 @@ class AsyncPath(LexicalPath):
     async def replace(self, target: StrPath) -> Self:
         """Rename the file or directory, in place of a file or an empty directory at `target` if there is one.
 
-        On one file system this happens at one stroke: others see either the old or the new file. If
-        cancelled, it may be renamed or not, or be renamed a little later.
+        On one file system this happens at one stroke: others see either the old or the new file.
 
         Args:
             target: The new path. A relative one is relative to the working directory, not to this path.
@@ -1002,6 +1015,9 @@ class AsyncPath(LexicalPath):
 
         Raises:
             OSError: It cannot be renamed, for example because `target` is on another file system.
+
+        Cancellation:
+            It may be renamed or not, or be renamed a little later.
 
         ```python
         await (directory / "draft").write_text("second")
@@ -1021,8 +1037,6 @@ class AsyncPath(LexicalPath):
     async def symlink_to(self, target: StrPath, target_is_directory: bool = False) -> None:
         """Make this path a symbolic link.
 
-        If cancelled, the link may exist or not, or be created a little later.
-
         Args:
             target: Where it leads, taken as it is. A relative target is relative to the directory of the
                 link.
@@ -1031,6 +1045,9 @@ class AsyncPath(LexicalPath):
         Raises:
             FileExistsError: This path exists.
             OSError: The link cannot be created.
+
+        Cancellation:
+            The link may exist or not, or be created a little later.
 
         ```python
         await (directory / "data").write_bytes(b"abc")
@@ -1044,8 +1061,7 @@ class AsyncPath(LexicalPath):
         """Make this path another name of a file that exists.
 
         Where `target` is a symbolic link, the new name is, as with pathlib, one of the link itself, or since
-        Python 3.14 of the file that the link leads to. If cancelled, it may exist or not, or be created a
-        little later.
+        Python 3.14 of the file that the link leads to.
 
         Args:
             target: The file. A relative path is relative to the working directory.
@@ -1053,6 +1069,9 @@ class AsyncPath(LexicalPath):
         Raises:
             FileExistsError: This path exists.
             OSError: The link cannot be created.
+
+        Cancellation:
+            It may exist or not, or be created a little later.
 
         ```python
         await (directory / "data").write_bytes(b"abc")
@@ -1083,8 +1102,6 @@ class AsyncPath(LexicalPath):
     async def chmod(self, mode: SupportsIndex, *, follow_symlinks: bool = True) -> None:
         """Change the permissions, as `os.chmod` does.
 
-        If cancelled, they may be changed or not, or be changed a little later.
-
         Args:
             mode: The permissions, such as `0o644`.
             follow_symlinks: Whether a symbolic link stands for what it leads to.
@@ -1092,6 +1109,9 @@ class AsyncPath(LexicalPath):
         Raises:
             OSError: There is no such file, or it belongs to somebody else.
             NotImplementedError: The permissions of a symbolic link itself cannot be changed on this platform.
+
+        Cancellation:
+            They may be changed or not, or be changed a little later.
 
         ```python
         await (directory / "secret").touch()
@@ -1117,14 +1137,15 @@ class AsyncPath(LexicalPath):
     async def lchmod(self, mode: SupportsIndex) -> None:
         """Change the permissions; those of the link itself where it is a symbolic link.
 
-        If cancelled, they may be changed or not, or be changed a little later.
-
         Args:
             mode: The permissions, such as `0o644`.
 
         Raises:
             OSError: There is no such file, or it belongs to somebody else.
             NotImplementedError: The permissions of a symbolic link itself cannot be changed on this platform.
+
+        Cancellation:
+            They may be changed or not, or be changed a little later.
 
         ```python
         await (directory / "secret").touch()
@@ -1143,8 +1164,6 @@ class AsyncPath(LexicalPath):
     ) -> None:
         """Set the times of last access and last modification; without `times` and `ns`, to now.
 
-        If cancelled, they may be set or not, or be set a little later.
-
         Args:
             times: Both in seconds since 1970.
             ns: Both in nanoseconds since 1970.
@@ -1154,6 +1173,9 @@ class AsyncPath(LexicalPath):
             OSError: There is no such file, or it belongs to somebody else.
             ValueError: Both `times` and `ns` are given.
             OverflowError: A time is too far from 1970.
+
+        Cancellation:
+            They may be set or not, or be set a little later.
 
         ```python
         await directory.utime((0, 1.5))
@@ -1173,7 +1195,7 @@ class AsyncPath(LexicalPath):
         ) -> None:
             """Change the user and the group that the file belongs to.
 
-            If cancelled, it may be done or not, or be done a little later. Not on Windows.
+            Not on Windows.
 
             Args:
                 user: By number or by name; -1 leaves it as it is.
@@ -1183,6 +1205,9 @@ class AsyncPath(LexicalPath):
             Raises:
                 OSError: There is no such file, or this process may not do that.
                 LookupError: There is no such user or group.
+
+            Cancellation:
+                It may be done or not, or be done a little later.
 
             ```python
             import os
@@ -1236,8 +1261,6 @@ class AsyncPath(LexicalPath):
         ) -> None:
             """Set an extended attribute. Only on Linux.
 
-            If cancelled, it may be set or not, or be set a little later.
-
             Args:
                 attribute: Its name, such as `"user.checksum"`.
                 value: Anything bytes-like.
@@ -1247,6 +1270,9 @@ class AsyncPath(LexicalPath):
             Raises:
                 OSError: There is no such file, or the file system does not take the attribute.
                 TypeError: `value` is not bytes-like.
+
+            Cancellation:
+                It may be set or not, or be set a little later.
 
             ```python
             await directory.setxattr("user.colour", b"red")
@@ -1278,14 +1304,15 @@ class AsyncPath(LexicalPath):
         async def removexattr(self, attribute: StrPath | bytes, *, follow_symlinks: bool = True) -> None:
             """Remove an extended attribute. Only on Linux.
 
-            If cancelled, it may be removed or not, or be removed a little later.
-
             Args:
                 attribute: Its name, such as `"user.checksum"`.
                 follow_symlinks: Whether a symbolic link stands for what it leads to.
 
             Raises:
                 OSError: There is no such file or attribute, or the file system has no extended attributes.
+
+            Cancellation:
+                It may be removed or not, or be removed a little later.
 
             ```python
             await directory.setxattr("user.colour", b"red")

@@ -77,8 +77,7 @@ async def mkstemp(
     """Make a new file that only its owner can read and write, and open it.
 
     The caller closes the descriptor and removes the file. To have both done, use `NamedTemporaryFile`. The
-    descriptor is not inherited by programs that are started. If cancelled, no file is left: one that comes
-    into being late is closed and removed.
+    descriptor is not inherited by programs that are started.
 
     Args:
         suffix: What the name ends with.
@@ -94,6 +93,9 @@ async def mkstemp(
         OSError: The file cannot be made.
         FileExistsError: Very many names were tried, and all were taken.
         TypeError: Some of the three are bytes and some are not.
+
+    Cancellation:
+        No file is left: one that comes into being late is closed and removed.
 
     ```python
     import os
@@ -117,8 +119,7 @@ async def mkdtemp(
 ) -> AsyncPath:
     """Make a new directory that only its owner can use.
 
-    The caller removes it. To have that done, use `TemporaryDirectory`. If cancelled, no directory is left:
-    one that comes into being late is removed.
+    The caller removes it. To have that done, use `TemporaryDirectory`.
 
     Args:
         suffix: What the name ends with.
@@ -133,6 +134,9 @@ async def mkdtemp(
         OSError: The directory cannot be made.
         FileExistsError: Very many names were tried, and all were taken.
         TypeError: Some of the three are bytes and some are not.
+
+    Cancellation:
+        No directory is left: one that comes into being late is removed.
 
     ```python
     from rapfiles.tempfile import mkdtemp

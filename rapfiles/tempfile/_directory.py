@@ -58,11 +58,13 @@ class AsyncTemporaryDirectory(Generic[Name_co]):
         """Remove the directory with everything in it, also where `delete=False` was said.
 
         No link is followed out of it, not even if it takes the place of a directory meanwhile. What its owner
-        lacks permission for is given it. If cancelled, removing goes on in the background; if the interpreter
-        ends before that is done, it waits. Another call does nothing, unless the directory is there again.
+        lacks permission for is given it. Another call does nothing, unless the directory is there again.
 
         Raises:
             OSError: Something could not be removed, and `ignore_cleanup_errors=True` was not said.
+
+        Cancellation:
+            Removing goes on in the background; if the interpreter ends before that is done, it waits.
 
         ```python
         from rapfiles.tempfile import TemporaryDirectory

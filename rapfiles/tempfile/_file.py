@@ -116,10 +116,13 @@ class _Temporary:
     async def close(self) -> None:
         """Write what is buffered, close the file and, as far as the arguments said so, delete it.
 
-        If cancelled, both happen in the background. Closing again does nothing.
+        Closing again does nothing.
 
         Raises:
             OSError: Something could not be written; the file is closed and deleted nevertheless.
+
+        Cancellation:
+            The file is closed and deleted in the background.
 
         ```python
         from rapfiles.tempfile import NamedTemporaryFile
@@ -144,8 +147,6 @@ class _Temporary:
         A `TemporaryFile` can be given a name only where it was made without any (`O_TMPFILE`), as on the
         usual file systems of Linux; a `NamedTemporaryFile` everywhere.
 
-        If cancelled, it may be done or not, or be done a little later, but never by half.
-
         Args:
             path: The name.
             overwrite: Whether a file that has this name is replaced, at one stroke except on Windows. A
@@ -163,6 +164,9 @@ class _Temporary:
                 cannot be written, or the file cannot be made there. It is as temporary then as before.
             io.UnsupportedOperation: This file can never have a name.
             ValueError: It is closed and deleted, or not temporary any more.
+
+        Cancellation:
+            It may be done or not, or be done a little later, but never by half.
 
         ```python
         from rapfiles.tempfile import NamedTemporaryFile
@@ -556,8 +560,6 @@ def TemporaryFile(  # noqa: N802
     has a name; elsewhere it has one for a moment. On Windows this is `NamedTemporaryFile`, as in the standard
     library. `persist` gives the file a name, and so makes it last.
 
-    If cancelled, nothing is left.
-
     Args:
         mode: As for `open`, but the file is new, whatever it says.
         buffering: As for `open`.
@@ -577,6 +579,9 @@ def TemporaryFile(  # noqa: N802
         OSError: The file cannot be made.
         TypeError: Some of the three are bytes and some are not.
         ValueError: The arguments that are as for `open` do not go together.
+
+    Cancellation:
+        Nothing is left.
 
     ```python
     from rapfiles.tempfile import TemporaryFile

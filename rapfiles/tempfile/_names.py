@@ -35,13 +35,14 @@ async def gettempdir() -> AsyncPath:
     first of the environment's `TMPDIR`, `TEMP` and `TMP`, the platform's usual places and the current
     directory in which a file can be written. Trying that out takes a thread, once per process.
 
-    If cancelled, the search goes on in the background, and the next call has its result.
-
     Returns:
         The directory.
 
     Raises:
         FileNotFoundError: None of them can be written to.
+
+    Cancellation:
+        The search goes on in the background, and the next call has its result.
 
     ```python
     from rapfiles.tempfile import gettempdir

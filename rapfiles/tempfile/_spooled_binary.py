@@ -26,8 +26,6 @@ class AsyncSpooledBinaryFile(SpooledFile[bytes]):
     async def read(self, size: int | None = -1, /) -> bytes:
         """Read.
 
-        If cancelled, nothing is read.
-
         Args:
             size: The most bytes to read; by default all there are.
 
@@ -36,6 +34,9 @@ class AsyncSpooledBinaryFile(SpooledFile[bytes]):
 
         Raises:
             ValueError: It is closed.
+
+        Cancellation:
+            Nothing is read.
 
         ```python
         from rapfiles.tempfile import SpooledTemporaryFile
@@ -145,8 +146,6 @@ class AsyncSpooledBinaryFile(SpooledFile[bytes]):
     async def readlines(self, hint: int | None = None, /) -> list[bytes]:
         """Read the lines to the end.
 
-        If cancelled, nothing is read.
-
         Args:
             hint: No more lines are read when they have so many bytes together; by default all are.
 
@@ -155,6 +154,9 @@ class AsyncSpooledBinaryFile(SpooledFile[bytes]):
 
         Raises:
             ValueError: It is closed.
+
+        Cancellation:
+            Nothing is read.
 
         ```python
         from rapfiles.tempfile import SpooledTemporaryFile
@@ -170,8 +172,7 @@ class AsyncSpooledBinaryFile(SpooledFile[bytes]):
     async def write(self, data: Buffer, /) -> int:
         """Write, and move it to the disk if it gets larger than `max_size`.
 
-        If cancelled, all of `data` is written or nothing, in memory; on the disk what a file's `write` says
-        holds. `data` must not be changed before this returns.
+        `data` must not be changed before this returns.
 
         Args:
             data: Anything bytes-like.
@@ -183,6 +184,9 @@ class AsyncSpooledBinaryFile(SpooledFile[bytes]):
             OSError: The file cannot be made, or there is no room on the disk. What was written before is not
                 lost.
             ValueError: It is closed.
+
+        Cancellation:
+            All of `data` is written or nothing, in memory; on the disk what a file's `write` says holds.
 
         ```python
         from rapfiles.tempfile import SpooledTemporaryFile

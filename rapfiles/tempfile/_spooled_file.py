@@ -197,11 +197,12 @@ class SpooledFile(Generic[Item]):
     async def rollover(self) -> None:
         """Move it to the disk now, if it is not there yet.
 
-        If cancelled, it is in memory as before, or on the disk.
-
         Raises:
             OSError: The file cannot be made, or there is no room for it. The content is in memory then.
             ValueError: It is closed.
+
+        Cancellation:
+            The file is in memory as before, or on the disk.
 
         ```python
         from rapfiles.tempfile import SpooledTemporaryFile
@@ -244,9 +245,6 @@ class SpooledFile(Generic[Item]):
         already is only given a name, so `path` must be on the same file system then. All else is as for
         `TemporaryFile`: see [`persist`][rapfiles.tempfile.TemporaryBinaryFile.persist].
 
-        If cancelled, it may be done or not, or be done a little later, but never by half; nothing of the
-        content is lost.
-
         Args:
             path: The name.
             overwrite: Whether a file that has this name is replaced.
@@ -262,6 +260,10 @@ class SpooledFile(Generic[Item]):
             io.UnsupportedOperation: It is on the disk, on a file system whose files cannot be given a name
                 later.
             ValueError: It is closed, or not temporary any more.
+
+        Cancellation:
+            It may be done or not, or be done a little later, but never by half; nothing of the content is
+            lost.
 
         ```python
         from rapfiles.tempfile import SpooledTemporaryFile
@@ -308,7 +310,10 @@ class SpooledFile(Generic[Item]):
     async def close(self) -> None:
         """Forget the content.
 
-        If cancelled, a file on the disk is closed in the background. Closing again does nothing.
+        Closing again does nothing.
+
+        Cancellation:
+            A file on the disk is closed in the background.
 
         ```python
         from rapfiles.tempfile import SpooledTemporaryFile
@@ -330,14 +335,15 @@ class SpooledFile(Generic[Item]):
     async def writelines(self, lines: Iterable[Item]) -> None:
         """Write one after the other; no line ends are added.
 
-        If cancelled, only some of them may be written.
-
         Args:
             lines: What to write.
 
         Raises:
             OSError: There is no room on the disk. What has been written until then is not lost.
             ValueError: It is closed.
+
+        Cancellation:
+            Only some of them may be written.
 
         ```python
         from rapfiles.tempfile import SpooledTemporaryFile

@@ -42,8 +42,6 @@ class AsyncSpooledTextFile(SpooledFile[str]):
     async def read(self, size: int | None = -1, /) -> str:
         """Read.
 
-        If cancelled, nothing is read.
-
         Args:
             size: The most characters to read; by default all there are.
 
@@ -53,6 +51,9 @@ class AsyncSpooledTextFile(SpooledFile[str]):
         Raises:
             UnicodeDecodeError: The content is not valid in the encoding.
             ValueError: It is closed.
+
+        Cancellation:
+            Nothing is read.
 
         ```python
         from rapfiles.tempfile import SpooledTemporaryFile
@@ -92,8 +93,6 @@ class AsyncSpooledTextFile(SpooledFile[str]):
     async def readlines(self, hint: int | None = None, /) -> list[str]:
         """Read the lines to the end.
 
-        If cancelled, nothing is read.
-
         Args:
             hint: No more lines are read when they have so many characters together; by default all are.
 
@@ -103,6 +102,9 @@ class AsyncSpooledTextFile(SpooledFile[str]):
         Raises:
             UnicodeDecodeError: The content is not valid in the encoding.
             ValueError: It is closed.
+
+        Cancellation:
+            Nothing is read.
 
         ```python
         from rapfiles.tempfile import SpooledTemporaryFile
@@ -118,9 +120,6 @@ class AsyncSpooledTextFile(SpooledFile[str]):
     async def write(self, text: str, /) -> int:
         """Write, and move it to the disk if it gets larger than `max_size`.
 
-        If cancelled, all of the text is written or nothing, in memory; on the disk what a file's `write` says
-        holds.
-
         Args:
             text: The text.
 
@@ -132,6 +131,9 @@ class AsyncSpooledTextFile(SpooledFile[str]):
             OSError: The file cannot be made, or there is no room on the disk. What was written before is not
                 lost, and the text may be written, but in memory.
             ValueError: It is closed.
+
+        Cancellation:
+            All of the text is written or nothing, in memory; on the disk what a file's `write` says holds.
 
         ```python
         from rapfiles.tempfile import SpooledTemporaryFile

@@ -113,8 +113,6 @@ def TemporaryFile(
     Nothing happens until the result is awaited or entered. Parameters, results and errors are those of
     `tempfile.TemporaryFile`; everything runs in an executor, as with aiofiles.
 
-    If cancelled, the file may be created a little later; it is gone again then.
-
     Args:
         mode: How the file is opened.
         buffering: As for `open`.
@@ -132,6 +130,9 @@ def TemporaryFile(
     Raises:
         OSError: When awaited: the file cannot be created.
         ValueError: When awaited: the arguments do not fit together.
+
+    Cancellation:
+        The file may be created a little later; it is gone again then.
 
     ```python
     from rapfiles.compat import tempfile
@@ -238,8 +239,6 @@ if sys.version_info >= (3, 12):
         Nothing happens until the result is awaited or entered. Parameters, results and errors are those of
         `tempfile.NamedTemporaryFile`; everything runs in an executor, as with aiofiles.
 
-        If cancelled, the file may be created a little later; it is removed then if `delete` is true.
-
         Args:
             mode: How the file is opened.
             buffering: As for `open`.
@@ -259,6 +258,9 @@ if sys.version_info >= (3, 12):
         Raises:
             OSError: When awaited: the file cannot be created.
             ValueError: When awaited: the arguments do not fit together.
+
+        Cancellation:
+            The file may be created a little later; it is removed then if `delete` is true.
 
         ```python
         from rapfiles.compat import tempfile
@@ -362,8 +364,6 @@ else:
         Nothing happens until the result is awaited or entered. Parameters, results and errors are those of
         `tempfile.NamedTemporaryFile`; everything runs in an executor, as with aiofiles.
 
-        If cancelled, the file may be created a little later; it is removed then if `delete` is true.
-
         Args:
             mode: How the file is opened.
             buffering: As for `open`.
@@ -382,6 +382,9 @@ else:
         Raises:
             OSError: When awaited: the file cannot be created.
             ValueError: When awaited: the arguments do not fit together.
+
+        Cancellation:
+            The file may be created a little later; it is removed then if `delete` is true.
 
         ```python
         from rapfiles.compat import tempfile
@@ -534,8 +537,6 @@ def SpooledTemporaryFile(
     Nothing happens until the result is awaited or entered. Parameters, results and errors are those of
     `tempfile.SpooledTemporaryFile`; everything runs in an executor, as with aiofiles.
 
-    If cancelled, the file may be created a little later; it is gone again then.
-
     Args:
         max_size: From which size on the file is on the disk; 0 for never.
         mode: How the file is opened.
@@ -554,6 +555,9 @@ def SpooledTemporaryFile(
     Raises:
         OSError: When awaited: the file cannot be created.
         ValueError: When awaited: the arguments do not fit together.
+
+    Cancellation:
+        The file may be created a little later; it is gone again then.
 
     ```python
     from rapfiles.compat import tempfile
@@ -609,8 +613,6 @@ def TemporaryDirectory(
 ) -> AiofilesContextManagerTempDir:
     """Create a temporary directory. Nothing happens until the result is awaited or entered.
 
-    If cancelled, the directory may be created a little later; it is removed again then.
-
     Args:
         suffix: What its name ends with.
         prefix: What its name begins with.
@@ -624,6 +626,9 @@ def TemporaryDirectory(
 
     Raises:
         OSError: When awaited: the directory cannot be created.
+
+    Cancellation:
+        The directory may be created a little later; it is removed again then.
 
     ```python
     from rapfiles.compat import os, tempfile

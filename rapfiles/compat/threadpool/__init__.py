@@ -146,8 +146,6 @@ def open(
     The file is a handle of rapfiles. It is a synchronous file object in an executor, as with aiofiles, where
     an executor or another loop is asked for, or where `threadpool.sync_open` is not the builtin `open`.
 
-    If cancelled, the file may have been created or emptied, or be so a little later; it does not stay open.
-
     Args:
         file: As for the builtin `open`, like all arguments up to `opener`.
         mode: How the file is opened.
@@ -166,6 +164,9 @@ def open(
     Raises:
         OSError: When awaited: the file cannot be opened.
         ValueError: When awaited: the arguments do not fit together.
+
+    Cancellation:
+        The file may have been created or emptied, or be so a little later; it does not stay open.
 
     ```python
     import rapfiles.compat as aiofiles
