@@ -27,6 +27,7 @@ from ._path import AsyncPath
 from ._public import belong_to as _belong_to
 from ._scandir import AsyncDirEntry
 from ._standard import StandardInput, StandardOutput, stderr, stdin, stdout
+from ._usage import DiskUsage
 from ._wrap import WrappedFile, wrap_file
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ __all__ = [
     "AsyncPath",
     "AsyncTextIOWrapper",
     "Configuration",
+    "DiskUsage",
     "FileContextManager",
     "PathInfo",
     "StandardInput",

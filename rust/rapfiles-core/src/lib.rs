@@ -53,6 +53,6 @@ pub use verbs::remove_tree::{RemoveTree, remove_tree};
 pub use verbs::resolve::Strictness;
 pub use verbs::scandir::{EntryFacts, EntryStats, ScanDirectory, Scanned};
 pub use verbs::slices::{Sliced, Slices};
-pub use verbs::tree::{Listing, Node, Options, Tree, WalkSource};
+pub use verbs::tree::{Filter, Listing, Node, Options, Pattern, Patterns, Purpose, Tree, Usage, WalkSource};
 pub use verbs::write::Data;
 pub use verbs::xattr::AttributeName;

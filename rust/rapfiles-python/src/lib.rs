@@ -7,6 +7,7 @@ mod engine;
 mod errors;
 mod event_loop;
 mod fairness;
+mod find;
 mod functions;
 mod glob;
 mod handle;
@@ -26,7 +27,9 @@ mod scandir;
 mod stat_result;
 mod stop_iteration;
 mod stream;
+mod tree_arguments;
 mod trio;
+mod usage;
 mod walk;
 
 /// The native module of rapfiles; private.
@@ -38,6 +41,8 @@ mod _native {
     use crate::dir_entry::DirEntry;
     #[pymodule_export]
     use crate::engine::{configuration, configure, inspect, panic_in_worker, stats};
+    #[pymodule_export]
+    use crate::find::find;
     #[pymodule_export]
     use crate::functions::access::{access, chmod};
     #[pymodule_export]
@@ -90,6 +95,8 @@ mod _native {
     use crate::scandir::scan;
     #[pymodule_export]
     use crate::stream::{Source, Stream};
+    #[pymodule_export]
+    use crate::usage::usage;
     #[pymodule_export]
     use crate::walk::walk;
 
