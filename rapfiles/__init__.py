@@ -24,10 +24,10 @@ from ._file import (
 from ._info import Answer, PathInfo
 from ._open import FileContextManager, open
 from ._path import AsyncPath
+from ._progress import Progress
 from ._public import belong_to as _belong_to
 from ._scandir import AsyncDirEntry
 from ._standard import StandardInput, StandardOutput, stderr, stdin, stdout
-from ._usage import DiskUsage
 from ._wrap import WrappedFile, wrap_file
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ __all__ = [
     "AsyncPath",
     "AsyncTextIOWrapper",
     "Configuration",
-    "DiskUsage",
     "FileContextManager",
     "PathInfo",
+    "Progress",
     "StandardInput",
     "StandardOutput",
     "Stats",

@@ -75,3 +75,10 @@ def in_one_piece(data: Buffer) -> None:
     """Refuses what is not bytes-like or not in one piece of memory, with memoryview's own errors."""
     if not memoryview(data).c_contiguous:
         raise BufferError("memoryview: underlying buffer is not C-contiguous")
+
+
+def one_of(name: str, value: str, first: str, second: str) -> bool:
+    """Whether a choice between two words is the second."""
+    if value not in {first, second}:
+        raise ValueError(f"{name} must be {first!r} or {second!r}, not {value!r}")
+    return value == second

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from pathlib import PurePath
-from typing import Any, Generic, Literal, Self, TypeAlias, TypedDict, TypeVar, final
+from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar, final
 
 from typing_extensions import Buffer, disjoint_base
 
@@ -33,7 +33,8 @@ __all__ = [
     "configuration",
     "configure",
     "construct_natively",
-    "find",
+    "copy",
+    "copy_reports",
     "finish_closing",
     "getxattr",
     "glob",
@@ -78,7 +79,6 @@ __all__ = [
     "touch",
     "truncate",
     "unlink",
-    "usage",
     "utime",
     "walk",
     "write_bytes",
@@ -381,6 +381,8 @@ def mkdir(
 def rmdir(path: _Path, /) -> Awaitable[None]: ...
 
 # A directory with everything in it: in workers, or in this thread.
+def copy(source: _Path, target: _Path, moves: bool, /, **options: bool) -> Awaitable[None]: ...
+def copy_reports(source: _Path, target: _Path, moves: bool, /, **options: bool) -> Source: ...
 def remove_tree(path: str, ignore_errors: bool, /) -> Awaitable[None]: ...
 def remove_tree_here(path: str, ignore_errors: bool, /) -> None: ...
 def unlink(path: _Path, missing_ok: bool, /) -> Awaitable[None]: ...
@@ -392,46 +394,19 @@ def readlink(path: _Path, /) -> Awaitable[str]: ...
 def list_directory(path: _Path, /) -> Awaitable[list[str]]: ...
 
 # `prefix` comes before the names. `plain`: the directory's class leaves to pathlib how paths are made.
-# What is wanted of a tree (`_tree.py`).
-class _Wanted(TypedDict):
-    top_down: bool
-    follow_symlinks: bool
-    min_depth: int
-    max_depth: int | None
-    same_file_system: bool
-    detect_loops: bool
-    sort: bool
-    gitignore: bool
-    workers: int
-    include: list[str]
-    exclude: list[str]
-    prune: list[str]
-    kinds: list[int]
-    size: tuple[int, int] | None
-    modified: tuple[int | None, int | None] | None
-    changed: tuple[int | None, int | None] | None
-    owner: int | None
-    permissions: int | None
-    empty: bool | None
-    hidden: bool | None
-
 def walk(
-    directory: os.PathLike[str], on_error: Callable[[OSError], object] | None, wanted: _Wanted, /
-) -> Source: ...
-def find(
     directory: os.PathLike[str],
-    prefix: str,
-    plain: bool,
-    kind: type[DirEntry],
-    with_stat: bool,
-    limit: int | None,
     on_error: Callable[[OSError], object] | None,
-    wanted: _Wanted,
+    top_down: bool,
+    follow_symlinks: bool,
+    min_depth: int,
+    max_depth: int | None,
+    same_file_system: bool,
+    detect_loops: bool,
+    sort: bool,
+    workers: int,
     /,
 ) -> Source: ...
-def usage(
-    directory: os.PathLike[str], on_error: Callable[[OSError], object] | None, wanted: _Wanted, /
-) -> Awaitable[list[int]]: ...
 def children(directory: _Path, prefix: str, plain: bool, /) -> Source: ...
 
 # The same for entries, made as instances of a class that inherits from `DirEntry`. `with_stat`: ask for

@@ -12,18 +12,11 @@ import pytest
 import rapfiles
 from rapfiles import AsyncPath
 
-NOT_YET = {
-    "copy": "needs the engine's copying",
-    "copy_into": "needs the engine's copying",
-    "move": "needs the engine's copying",
-    "move_into": "needs the engine's copying",
-}
 NEVER = {
     "link_to": "deprecated when it was new, and gone since Python 3.12; hardlink_to takes its place",
     "__enter__": "does nothing, is deprecated, and is gone since Python 3.13",
     "__exit__": "does nothing, is deprecated, and is gone since Python 3.13",
 }
-LACKING = NOT_YET | NEVER
 
 # The members of the newest pathlib, Python 3.15.
 LEXICAL = [
@@ -56,6 +49,8 @@ LEXICAL = [
 AWAITED = [
     "absolute",
     "chmod",
+    "copy",
+    "copy_into",
     "cwd",
     "exists",
     "expanduser",
@@ -74,6 +69,8 @@ AWAITED = [
     "lchmod",
     "lstat",
     "mkdir",
+    "move",
+    "move_into",
     "owner",
     "read_bytes",
     "read_text",
@@ -94,7 +91,7 @@ ITERATED = ["glob", "iterdir", "rglob", "walk"]
 ENTERED = ["open"]
 
 # What pathlib does not have.
-ADDED = {"access", "append_bytes", "append_text", "du", "find", "scandir", "truncate", "utime"}
+ADDED = {"append_bytes", "append_text", "access", "scandir", "truncate", "utime"}
 if sys.platform != "win32":
     ADDED |= {"chown", "statvfs"}
 if sys.platform == "linux":
@@ -118,9 +115,7 @@ def public(kind: type) -> set[str]:
 
 
 def test_every_member_of_pathlib_is_there() -> None:
-    assert public(pathlib.Path) - public(AsyncPath) == {
-        name for name in LACKING if hasattr(pathlib.Path, name)
-    }
+    assert public(pathlib.Path) - public(AsyncPath) == {name for name in NEVER if hasattr(pathlib.Path, name)}
 
 
 def test_every_member_of_the_newest_pathlib_is_there() -> None:
@@ -159,7 +154,7 @@ def parameters(kind: type, name: str) -> list[Parameter]:
 
 METHODS = [
     name
-    for name in sorted(public(pathlib.Path) - LACKING.keys())
+    for name in sorted(public(pathlib.Path) - NEVER.keys())
     if callable(getattr(pathlib.Path, name)) and not inspect.isclass(getattr(pathlib.Path, name))
 ]
 

@@ -18,6 +18,8 @@ pub enum Subject {
     Second,
     /// Another path, such as a missing parent directory.
     Other(NativePath),
+    /// Two other paths, such as a file in a tree and what it is copied to.
+    Others(NativePath, NativePath),
 }
 
 /// Why an operation failed.
@@ -48,6 +50,17 @@ pub enum Error {
     OutOfMemory,
     /// A directory that is being removed was moved elsewhere, where nothing is to be removed.
     BeingMoved(Subject),
+    /// The library itself refuses what the operating system would do.
+    Refused {
+        /// The error code of the operating system that comes closest.
+        code: i32,
+        /// Why.
+        message: &'static str,
+        /// The path that the error names.
+        subject: Subject,
+        /// Whether it is about a FIFO, a socket or a device, whose content is not to be copied.
+        special: bool,
+    },
     /// This was begun before the process was forked, by the parent.
     Forked,
     /// The worker panicked: a defect of this library.
@@ -67,7 +80,7 @@ impl Error {
     /// The operating system's error code, if it has one.
     pub fn code(&self) -> Option<i32> {
         match self {
-            Self::Os { code, .. } => Some(*code),
+            Self::Os { code, .. } | Self::Refused { code, .. } => Some(*code),
             _ => None,
         }
     }

@@ -42,6 +42,7 @@ pub use platform::{EventSignal, NativePath};
 pub use text::{
     Codec, Decoder, Form, Layout, LineEnds, Newline, Position, Text, TextFill, TextSource, Undecoded,
 };
+pub use verbs::copy::{CopyOptions, CopyRequest, Copying};
 pub use verbs::glob::{Glob, GlobFound, GlobGroup, GlobRules, NamePattern, Selector};
 pub use verbs::link::TargetKind;
 pub use verbs::listing::{Block, Entry, ReadDirectory};
@@ -50,9 +51,10 @@ pub use verbs::ownership::Account;
 pub use verbs::parallel_read::ParallelRead;
 pub use verbs::read::LargeFile;
 pub use verbs::remove_tree::{RemoveTree, remove_tree};
+pub use verbs::report::{Amount, Policy, Report, Reporter, Snapshot};
 pub use verbs::resolve::Strictness;
 pub use verbs::scandir::{EntryFacts, EntryStats, ScanDirectory, Scanned};
 pub use verbs::slices::{Sliced, Slices};
-pub use verbs::tree::{Filter, Listing, Node, Options, Pattern, Patterns, Purpose, Tree, Usage, WalkSource};
+pub use verbs::tree::{Listing, Node, Options, Tree, WalkSource};
 pub use verbs::write::Data;
 pub use verbs::xattr::AttributeName;

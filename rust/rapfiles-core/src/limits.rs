@@ -181,6 +181,31 @@ pub(crate) const STREAM_ASKS_EVERY: Duration = Duration::from_millis(50);
 /// operation that still runs. After that, the error is raised.
 pub(crate) const REMOVED_AGAIN: u32 = 100;
 
+// Copying and going through trees.
+
+/// So many entries of a directory are one task: enough to be worth handing to another worker, and some milliseconds of work
+/// at most.
+pub(crate) const TREE_SLICE: usize = 64;
+/// So many tasks are looked through for one whose directory is open, while others are under way.
+pub(crate) const TREE_LOOK: usize = 16;
+/// The most descriptors of one way through a tree, and which part of what the process may have open …
+pub(crate) const TREE_MOST_OPEN: usize = 512;
+pub(crate) const TREE_SHARE: usize = 4;
+/// … but on each way down so many directories, at least.
+pub(crate) const TREE_LEAST_OPEN: usize = 2;
+/// How often the consumer of long work is told how far it has come: as often as a person can tell the difference.
+pub(crate) const PROGRESS_EVERY: Duration = Duration::from_millis(50);
+/// Up to this size a file is copied by one read and one write, whatever the file system can do besides: nearly all of the
+/// time goes into creating it.
+pub(crate) const COPY_SMALL: u64 = 64 << 10;
+/// So much goes through this process's memory at a time, where nothing else is to be had.
+pub(crate) const COPY_BUFFER: usize = 256 << 10;
+/// So much is copied within the kernel at a time: a millisecond's work from and to the page cache, and so less than
+/// [`STREAM_STEP`].
+pub(crate) const COPY_PIECE: u64 = 4 << 20;
+/// How often another name is tried for what is temporary, where somebody else has the one that was made up.
+pub(crate) const NAMES_TRIED: usize = 16;
+
 // Tier 0 (Linux): what is trusted to be in memory.
 
 /// An attempt that takes longer has waited for something, or the thread had to wait for a processor.

@@ -88,6 +88,9 @@ pub(crate) fn exception(py: Python<'_>, error: Error, names: &Names) -> PyErr {
             PyLookupError::new_err(format!("no such {kind}: {name}"))
         }
         Error::OutOfMemory => PyMemoryError::new_err(()),
+        Error::Refused { code, message, subject, special } => {
+            refusal(py, code, message, &subject, special, names).unwrap_or_else(|failure| failure)
+        }
         Error::BeingMoved(subject) => {
             let message = "Cannot remove a directory that is being moved";
             let path = match &subject {
@@ -107,22 +110,49 @@ pub(crate) fn exception(py: Python<'_>, error: Error, names: &Names) -> PyErr {
 
 /// `OSError` picks its subclass by errno, but only when it is called with all of its arguments.
 fn os_error(py: Python<'_>, code: i32, subject: &Subject, names: &Names) -> PyResult<PyErr> {
-    let second_name = || names.second.as_ref().map(|name| name.clone_ref(py).into_any());
-    let first = match subject {
-        Subject::Nothing => None,
-        Subject::Path | Subject::Both => names.path.as_ref().map(|name| name.clone_ref(py)),
-        Subject::Second => second_name(),
-        Subject::Other(path) => Some(text(py, path)?.into_any()),
-    };
-    let second = match subject {
-        Subject::Both => second_name(),
-        _ => None,
-    };
+    let (first, second) = names_of(py, subject, names)?;
     if cfg!(windows) {
         windows_error(py, code, first, second, names.c_library)
     } else {
         posix_error(py, code, first, second)
     }
+}
+
+/// The `filename` and `filename2` of an error.
+type Filenames = (Option<Py<PyAny>>, Option<Py<PyAny>>);
+
+fn names_of(py: Python<'_>, subject: &Subject, names: &Names) -> PyResult<Filenames> {
+    let second_name = || names.second.as_ref().map(|name| name.clone_ref(py).into_any());
+    let first = match subject {
+        Subject::Nothing => None,
+        Subject::Path | Subject::Both => names.path.as_ref().map(|name| name.clone_ref(py)),
+        Subject::Second => second_name(),
+        Subject::Other(path) | Subject::Others(path, _) => Some(text(py, path)?.into_any()),
+    };
+    let second = match subject {
+        Subject::Both => second_name(),
+        Subject::Others(_, path) => Some(text(py, path)?.into_any()),
+        _ => None,
+    };
+    Ok((first, second))
+}
+
+/// What the library itself refuses, in its own words; as `shutil.SpecialFileError` where shutil has one.
+fn refusal(
+    py: Python<'_>,
+    code: i32,
+    message: &'static str,
+    subject: &Subject,
+    special: bool,
+    names: &Names,
+) -> PyResult<PyErr> {
+    let kind = if special {
+        py.import(intern!(py, "shutil"))?.getattr(intern!(py, "SpecialFileError"))?
+    } else {
+        py.get_type::<PyOSError>().into_any()
+    };
+    let (first, second) = names_of(py, subject, names)?;
+    Ok(PyErr::from_value(kind.call1((code, message, first, py.None(), second))?))
 }
 
 fn posix_error(

@@ -7,7 +7,6 @@ mod engine;
 mod errors;
 mod event_loop;
 mod fairness;
-mod find;
 mod functions;
 mod glob;
 mod handle;
@@ -22,14 +21,13 @@ mod pending;
 mod port;
 mod pure_path;
 mod references;
+mod reports;
 mod results;
 mod scandir;
 mod stat_result;
 mod stop_iteration;
 mod stream;
-mod tree_arguments;
 mod trio;
-mod usage;
 mod walk;
 
 /// The native module of rapfiles; private.
@@ -42,9 +40,9 @@ mod _native {
     #[pymodule_export]
     use crate::engine::{configuration, configure, inspect, panic_in_worker, stats};
     #[pymodule_export]
-    use crate::find::find;
-    #[pymodule_export]
     use crate::functions::access::{access, chmod};
+    #[pymodule_export]
+    use crate::functions::copy::{copy, copy_reports};
     #[pymodule_export]
     use crate::functions::directory::{mkdir, rmdir};
     #[pymodule_export]
@@ -95,8 +93,6 @@ mod _native {
     use crate::scandir::scan;
     #[pymodule_export]
     use crate::stream::{Source, Stream};
-    #[pymodule_export]
-    use crate::usage::usage;
     #[pymodule_export]
     use crate::walk::walk;
 

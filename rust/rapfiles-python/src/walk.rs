@@ -5,14 +5,13 @@ use std::ffi::OsStr;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
-use rapfiles_core::{Engine, Error, FileType, Listing, Progress, Purpose, Ticket, Tree};
+use rapfiles_core::{Engine, Error, FileType, Listing, Options, Progress, Ticket, Tree};
 
 use crate::arguments::PathArgument;
 use crate::errors::{self, Names};
 use crate::once::intern;
 use crate::results;
 use crate::stream::{Items, Manners, Source};
-use crate::tree_arguments::TreeArguments;
 
 /// Names that become strings before other tasks may have a turn: some 40 µs of work.
 const LOT: usize = 512;
@@ -68,8 +67,7 @@ impl WalkItems {
         loop {
             match self.tree.next(Ticket::unique) {
                 Progress::Done(Ok(Some(mut listing))) => {
-                    let mut errors = listing.take_errors().into_iter();
-                    if let Some(error) = errors.next() {
+                    if let Some(error) = listing.take_error() {
                         match self.report(py, error) {
                             Ok(()) => continue,
                             Err(error) => return Progress::Done(Err(error)),
@@ -200,19 +198,40 @@ impl Items for WalkItems {
 
 /// The directories of a tree, for a stream to be opened with.
 #[pyfunction]
-#[pyo3(signature = (directory, on_error, wanted, /))]
+#[pyo3(signature = (directory, on_error, top_down, follow_symlinks, min_depth, max_depth, same_file_system, detect_loops, sort, workers, /))]
+#[allow(
+    clippy::too_many_arguments,
+    clippy::fn_params_excessive_bools,
+    reason = "the parameters of the method"
+)]
 pub(crate) fn walk(
     directory: &Bound<'_, PyAny>,
     on_error: Option<Py<PyAny>>,
-    wanted: TreeArguments,
+    top_down: bool,
+    follow_symlinks: bool,
+    min_depth: u32,
+    max_depth: Option<u32>,
+    same_file_system: bool,
+    detect_loops: bool,
+    sort: bool,
+    workers: usize,
 ) -> PyResult<Source> {
     let py = directory.py();
     let path: PathArgument<'_> = directory.extract()?;
     let native = path.native("scandir")?;
     let is_dot = path.name().bind(py) == ".";
-    let (top_down, min_depth) = (wanted.top_down, wanted.min_depth);
+    let options = Options {
+        top_down,
+        follow_symlinks,
+        max_depth,
+        same_file_system,
+        detect_loops,
+        sort,
+        workers,
+        beyond_longest_path: false,
+    };
     Ok(Source::new(WalkItems {
-        tree: Engine::current().walk(native, wanted.options(Purpose::Names)),
+        tree: Engine::current().walk(native, options),
         directory: directory.clone().unbind(),
         on_error,
         top_down,

@@ -69,4 +69,5 @@ kinds! {
     Glob,
     RemoveTree,
     Walk,
+    Copy,
 }

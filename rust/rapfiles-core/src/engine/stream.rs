@@ -119,6 +119,12 @@ pub struct Slice<'a> {
 }
 
 impl Slice<'_> {
+    /// For work that is no part of a stream, and lasts so long.
+    pub(crate) fn alone(most: std::time::Duration) -> Slice<'static> {
+        static SIGNALS: Signals = Signals::new();
+        Slice { until: Some(runtime::now() + most), ordinal: 0, signals: &SIGNALS }
+    }
+
     /// Whether the step is to come to an end. Looks at the clock.
     pub fn is_over(&self) -> bool {
         self.is_unwanted() || self.until.is_some_and(|until| runtime::now() >= until)

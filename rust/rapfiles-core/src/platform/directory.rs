@@ -1,11 +1,15 @@
 //! The system calls on directories, by descriptor, that all POSIX platforms share.
 
+mod entries;
+
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 
 use super::calls::{self, OwnedFd};
-use super::{DirectoryReader, NativePath, checked, metadata_of_fd};
+use super::{DirectoryReader, NativePath, SEARCH, checked, metadata_of_fd};
 use crate::verbs::metadata::{FileType, Metadata};
+
+pub(crate) use entries::*;
 
 /// All that an owner can be given.
 const ALL_PERMISSIONS: libc::mode_t = 0o700;
@@ -70,6 +74,11 @@ impl Directory {
         open(self.0.as_raw_fd(), c"..".as_ptr(), libc::O_RDONLY).map(Self)
     }
 
+    /// The same, where only the way up is wanted.
+    pub(crate) fn above_to_search(&self) -> io::Result<Self> {
+        open(self.0.as_raw_fd(), c"..".as_ptr(), SEARCH).map(Self)
+    }
+
     /// What tells it from every other directory: its device and inode.
     pub(crate) fn identity(&self) -> io::Result<(u64, u128)> {
         metadata_of_fd(self.0.as_raw_fd()).map(|metadata| (metadata.device, metadata.inode))
@@ -81,11 +90,6 @@ impl Directory {
         let fd = checked(|| unsafe { calls::fcntl(self.0.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 0) })?;
         // SAFETY: the descriptor is new and nobody else's.
         DirectoryReader::new(unsafe { OwnedFd::from_raw_fd(fd) })
-    }
-
-    /// What `fstat(2)` tells of it.
-    pub(crate) fn metadata(&self) -> io::Result<Metadata> {
-        metadata_of_fd(self.0.as_raw_fd())
     }
 
     /// What `fstatat(2)` tells of an entry.
@@ -158,11 +162,6 @@ pub(crate) fn joined<'a>(names: impl Iterator<Item = &'a NativePath>) -> Option<
 /// The name of an entry, as a call wants it.
 pub(crate) fn native_name(name: &[u8]) -> Option<NativePath> {
     NativePath::from_vec(name.to_vec()).ok()
-}
-
-/// The same, where what is no name is an error.
-pub(crate) fn entry_name(name: &[u8]) -> io::Result<NativePath> {
-    NativePath::from_vec(name.to_vec()).map_err(io::Error::from)
 }
 
 /// Whether an error code is one that Python raises as `PermissionError`.

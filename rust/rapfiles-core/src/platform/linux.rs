@@ -1,5 +1,7 @@
 //! The system calls that are Linux's own.
 
+mod copying;
+
 use std::collections::TryReserveError;
 use std::io;
 use std::mem::MaybeUninit;
@@ -10,6 +12,8 @@ use super::{NativePath, checked, file_type_of};
 use crate::outcome::StatVfs;
 use crate::verbs::listing::Entry;
 use crate::verbs::metadata::{Metadata, Timestamp};
+
+pub(crate) use copying::*;
 
 /// The size of a transparent huge page on most machines.
 const HUGE_PAGE: usize = 2 << 20;

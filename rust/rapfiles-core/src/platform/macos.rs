@@ -1,5 +1,7 @@
 //! The system calls that are macOS's own.
 
+mod copying;
+
 use std::collections::TryReserveError;
 use std::ffi::CStr;
 use std::fs::File;
@@ -12,6 +14,8 @@ use super::{NativePath, calls, checked, file_type_of};
 use crate::outcome::StatVfs;
 use crate::verbs::listing::Entry;
 use crate::verbs::metadata::{Metadata, Timestamp};
+
+pub(crate) use copying::*;
 
 /// The longest name of a file, in bytes.
 const NAME_MAX: u64 = 255;

@@ -37,11 +37,6 @@ impl NativePath {
         self.0.to_bytes()
     }
 
-    /// Its bytes, as [`std::ffi::OsStr::as_encoded_bytes`] gives them.
-    pub(crate) fn encoded(&self) -> std::borrow::Cow<'_, [u8]> {
-        self.to_bytes().into()
-    }
-
     /// Its length, in the units of [`super::LONGEST_PATH`].
     pub(crate) fn len(&self) -> usize {
         self.to_bytes().len()
@@ -73,6 +68,13 @@ pub(crate) fn parent(path: &NativePath) -> Option<NativePath> {
         Some(slash) => &bytes[..slash],
     };
     NativePath::from_vec(parent.to_vec()).ok()
+}
+
+/// The last name of a path that pathlib has normalised.
+pub(crate) fn file_name(path: &NativePath) -> NativePath {
+    let bytes = path.to_bytes();
+    let name = bytes.rsplit(|byte| *byte == b'/').next().filter(|name| !name.is_empty()).unwrap_or(b".");
+    NativePath::from_vec(name.to_vec()).unwrap_or_else(|_| path.clone())
 }
 
 /// Whether an error code is one that Python raises as `FileNotFoundError`.
@@ -330,7 +332,7 @@ pub(crate) fn list_attributes(path: &NativePath, follow: bool) -> io::Result<Vec
 }
 
 /// Calls with more and more room until it is enough.
-fn sized(mut call: impl FnMut(&mut [u8]) -> io::Result<usize>) -> io::Result<Vec<u8>> {
+pub(crate) fn sized(mut call: impl FnMut(&mut [u8]) -> io::Result<usize>) -> io::Result<Vec<u8>> {
     /// The most that an extended attribute may have on Linux.
     const MOST: usize = 64 << 10;
     let mut room = vec![0; 256];

@@ -1,6 +1,7 @@
 //! The system calls of Windows, with the meaning that CPython gives them.
 
 mod access;
+mod copying;
 mod descriptor;
 mod directory;
 mod entry;
@@ -17,14 +18,19 @@ mod resolve;
 mod unsupported;
 
 pub(crate) use access::{access, change_mode, set_times};
+pub(crate) use copying::{
+    clone_content, copy_attributes, copy_flags, copy_range, copy_whole, next_data, send, set_file_mode,
+    set_file_times,
+};
 pub(crate) use descriptor::{
     FROM_END, FROM_HERE, FROM_START, adopt, appends, descriptor, into_descriptor, is_terminal, only_reads,
     open_file, read, seek, set_blocking, set_length, synchronise, wait_to_read, wait_to_write, would_block,
     write, write_at,
 };
 pub(crate) use directory::{
-    Directory, DirectoryReader, clear_flags, is_no_directory, is_not_empty, is_refused, joined,
-    make_directory, native_name, remove_directory,
+    Directory, DirectoryReader, clear_flags, codes, file_name, is_no_directory, is_not_empty, is_refused,
+    is_unable, joined, make_directory, most_descriptors, name_bytes, native_name, random_name,
+    remove_directory,
 };
 pub(crate) use entry::{rename, unlink};
 pub(crate) use errors::{BAD_DESCRIPTOR, EIO, IS_A_DIRECTORY, NO_THREAD, is_not_found, means_missing};

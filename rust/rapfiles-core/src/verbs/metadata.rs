@@ -86,6 +86,14 @@ impl FileType {
     pub const REGULAR: Self = Self(0o100_000);
     /// A symbolic link.
     pub const SYMLINK: Self = Self(0o120_000);
+    /// A named pipe.
+    pub const FIFO: Self = Self(0o010_000);
+    /// A Unix socket.
+    pub const SOCKET: Self = Self(0o140_000);
+    /// A character device.
+    pub const CHARACTER_DEVICE: Self = Self(0o020_000);
+    /// A block device.
+    pub const BLOCK_DEVICE: Self = Self(0o060_000);
 
     /// Whether a file of type `actual` is meant.
     pub(crate) fn includes(self, actual: Self) -> bool {

@@ -1,6 +1,7 @@
 //! What is done with paths: one noun a file, and in it all that an operation on it takes.
 
 pub(crate) mod access;
+pub(crate) mod copy;
 pub(crate) mod directory;
 pub(crate) mod entry;
 pub(crate) mod glob;
@@ -10,8 +11,10 @@ pub(crate) mod listing;
 pub(crate) mod metadata;
 pub(crate) mod ownership;
 pub(crate) mod parallel_read;
+pub(crate) mod post_order;
 pub(crate) mod read;
 pub(crate) mod remove_tree;
+pub(crate) mod report;
 pub(crate) mod resolve;
 pub(crate) mod scandir;
 pub(crate) mod slices;

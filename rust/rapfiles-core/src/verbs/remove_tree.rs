@@ -46,7 +46,7 @@ pub struct RemoveTree {
 }
 
 impl RemoveTree {
-    fn new(path: NativePath, ignore_errors: bool) -> Self {
+    pub(crate) fn new(path: NativePath, ignore_errors: bool) -> Self {
         Self { top: Some(path), ignore_errors, levels: Vec::new(), here: None, again: REMOVED_AGAIN }
     }
 
@@ -268,6 +268,13 @@ impl Engine {
     pub fn remove_tree(&self, path: NativePath, ignore_errors: bool) -> Stream<Single<RemoveTree>> {
         let lane = self.lane(&path);
         Stream::new(self, lane, Kind::RemoveTree, Single::new(RemoveTree::new(path, ignore_errors)))
+    }
+}
+
+impl Engine {
+    /// Removes what has been moved elsewhere.
+    pub(crate) fn remove_moved(&self, path: NativePath) -> Stream<Single<RemoveTree>> {
+        self.remove_tree(path, false)
     }
 }
 

@@ -1,6 +1,7 @@
 //! One function for each operation, in the rooms of their nouns.
 
 pub(crate) mod access;
+pub(crate) mod copy;
 pub(crate) mod directory;
 pub(crate) mod entry;
 pub(crate) mod home;

@@ -75,7 +75,7 @@ fn now() -> FILETIME {
     now
 }
 
-fn file_time(time: Timestamp) -> io::Result<FILETIME> {
+pub(super) fn file_time(time: Timestamp) -> io::Result<FILETIME> {
     let ticks = time
         .seconds
         .checked_add(SECONDS_TO_1970)

@@ -1,5 +1,7 @@
 //! Directories: making, removing and listing them.
 
+mod entries;
+
 use std::collections::TryReserveError;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -29,6 +31,8 @@ use super::errors::{checked, code, error};
 use super::lexical::is_separator;
 use crate::verbs::listing::Entry;
 use crate::verbs::metadata::{FileType, Metadata};
+
+pub(crate) use entries::{codes, file_name, is_unable, name_bytes, random_name};
 
 /// The mode that gives a directory to its owner alone, the only one that Windows' Python knows.
 const OWNER_ONLY: u32 = 0o700;
@@ -186,11 +190,6 @@ impl Directory {
         DirectoryReader::open(&self.0)
     }
 
-    /// What is known of it.
-    pub(crate) fn metadata(&self) -> io::Result<Metadata> {
-        super::metadata(&self.0, false)
-    }
-
     /// What is known of an entry.
     pub(crate) fn metadata_of(&self, name: &NativePath, follow: bool) -> io::Result<Metadata> {
         super::metadata(&path_of(name, Some(self))?, follow)
@@ -262,11 +261,6 @@ pub(crate) fn native_name(name: &[u8]) -> Option<NativePath> {
     // SAFETY: it is a name that a reader has given.
     let name = unsafe { OsStr::from_encoded_bytes_unchecked(name) };
     NativePath::from_os_string(name.to_owned()).ok()
-}
-
-/// The same, where what is no name is an error.
-pub(crate) fn entry_name(name: &[u8]) -> io::Result<NativePath> {
-    native_name(name).ok_or_else(|| error(ERROR_BAD_PATHNAME))
 }
 
 /// Whether an error code is one that Python raises as `PermissionError`.

@@ -1,6 +1,6 @@
 //! What workers do for a tree: each reads directories until they are a batch.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::engine::runtime;
@@ -12,8 +12,7 @@ use super::frontier::Frontier;
 use super::listing::{self, Begun, Listing, Reading};
 use super::node::Node;
 use super::open_directories::OpenDirectories;
-use super::options::{Options, Purpose};
-use super::usage::Counted;
+use super::options::Options;
 
 /// Waking the consumer takes some 50 µs: that is worth so many entries, …
 const BATCH: usize = 1024;
@@ -25,9 +24,6 @@ const LONGEST_BATCH: Duration = Duration::from_micros(500);
 pub(super) struct Shared {
     pub(super) options: Options,
     pub(super) open: OpenDirectories,
-    /// The device of the first directory.
-    pub(super) device: OnceLock<u64>,
-    pub(super) counted: Counted,
     frontier: Mutex<Frontier>,
 }
 
@@ -35,14 +31,7 @@ impl Shared {
     pub(super) fn new(root: NativePath, options: Options) -> (Arc<Self>, Arc<Node>) {
         let root = Node::root(root);
         let frontier = Mutex::new(Frontier::new(Arc::clone(&root), options.workers));
-        let shared = Self {
-            options,
-            open: OpenDirectories::new(),
-            device: OnceLock::new(),
-            counted: Counted::default(),
-            frontier,
-        };
-        (Arc::new(shared), root)
+        (Arc::new(Self { options, open: OpenDirectories::new(), frontier }), root)
     }
 
     pub(super) fn frontier(&self) -> MutexGuard<'_, Frontier> {
@@ -87,8 +76,7 @@ pub struct WalkPart {
 impl WalkPart {
     /// A directory has been read.
     fn finish(&mut self, listing: Listing) {
-        let names = self.shared.options.purpose == Purpose::Names;
-        let listing = if names { listing.without_content() } else { listing };
+        let listing = listing.without_content();
         self.size += listing::size(&listing);
         self.shared.frontier().finish(listing.node(), listing.children(), listing.weight());
         self.batch.push(listing);

@@ -160,7 +160,7 @@ fn address(node: &Arc<Node>) -> usize {
 }
 
 fn key(name: &NativePath) -> Vec<u8> {
-    name.encoded().into_owned()
+    name.to_os_string().into_encoded_bytes()
 }
 
 impl Drop for Tree {

@@ -1,0 +1,104 @@
+"""How far long work has come, and how its caller is told."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from inspect import isawaitable
+from typing import TypeAlias, cast
+
+import rapfiles._native as _native
+
+from ._stream import Stream
+
+__all__ = ["Progress"]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a copy, a move or a removal has come.
+
+    ```python
+    from rapfiles import Progress
+
+    async def show(progress: Progress) -> None:
+        print(progress.files, progress.bytes, progress.current)
+
+    await (directory / "data").write_bytes(b"abc")
+    await (directory / "data").copy(directory / "copy", progress=show)
+    ```
+    """
+
+    files: int
+    """Entries that are done and are no directories."""
+    directories: int
+    """Directories that have been begun."""
+    bytes: int
+    """Bytes of content that are done."""
+    total_files: int | None
+    """How many files there are altogether; `None` where that was not looked for."""
+    total_bytes: int | None
+    """How many bytes there are altogether; `None` where that was not looked for."""
+    errors: int
+    """Entries that could not be dealt with."""
+    current: str | None
+    """What is being dealt with; `None` at the end."""
+    elapsed: float
+    """Seconds since the beginning."""
+
+    @property
+    def rate(self) -> float:
+        """Bytes per second since the beginning."""
+        return self.bytes / self.elapsed if self.elapsed > 0 else 0.0
+
+
+ProgressCallback: TypeAlias = Callable[[Progress], object]
+ErrorCallback: TypeAlias = Callable[[OSError], object]
+
+# What the native half tells: an entry that failed, or the figures of a snapshot.
+Report: TypeAlias = Exception | tuple[int, int, int, tuple[int, int, int] | None, int, str | None, float]
+
+
+class Reports(Stream[Report]):
+    """What long work tells until it is over."""
+
+    __slots__ = ("_begin",)
+
+    # The native half takes anything: what comes of it is decided here.
+    def __init__(  # pyright: ignore[reportInconsistentConstructor]
+        self, begin: Callable[[], _native.Source], /
+    ) -> None:
+        self._begin = begin
+
+    def _open(self) -> _native.Source:
+        return self._begin()
+
+
+_native.set_next_slot(Reports)
+
+
+async def attend(
+    begin: Callable[[], _native.Source],
+    progress: ProgressCallback | None,
+    on_error: ErrorCallback | None,
+) -> None:
+    """Have long work done, and tell what happens. What a callback raises ends the work."""
+    async with Reports(begin) as reports:
+        async for report in reports:
+            answer: object = None
+            if isinstance(report, Exception):
+                if on_error is None or not isinstance(report, OSError):
+                    raise report
+                answer = on_error(report)
+            elif progress is not None:
+                answer = progress(snapshot(report))
+            if isawaitable(answer):
+                await cast("Awaitable[object]", answer)
+
+
+def snapshot(
+    figures: tuple[int, int, int, tuple[int, int, int] | None, int, str | None, float],
+) -> Progress:
+    files, directories, size, total, errors, current, elapsed = figures
+    total_files, _, total_bytes = (None, None, None) if total is None else total
+    return Progress(files, directories, size, total_files, total_bytes, errors, current, elapsed)

@@ -1,0 +1,204 @@
+//! What is done with the entries of an open directory besides removing them.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd};
+
+use super::{Directory, descriptor, open, stat_at};
+use crate::platform::calls::{self, File};
+use crate::platform::{NativePath, SEARCH, checked, file_name, parent};
+use crate::verbs::metadata::{Metadata, Timestamp};
+
+impl Directory {
+    /// The directory that the entry of a path is in, and the entry's name there.
+    pub(crate) fn of_entry(path: &NativePath) -> io::Result<(Self, NativePath)> {
+        let above = parent(path).unwrap_or_else(|| path.clone());
+        Ok((open(libc::AT_FDCWD, above.as_ptr(), SEARCH).map(Self)?, file_name(path)))
+    }
+
+    /// The same directory, opened so that everything can be done in it.
+    pub(crate) fn again(&self) -> io::Result<Self> {
+        open(self.0.as_raw_fd(), c".".as_ptr(), SEARCH).map(Self)
+    }
+
+    /// Opens the directory of this name. `follow`: also what a link of this name leads to.
+    pub(crate) fn open_as(name: &NativePath, inside: Option<&Self>, follow: bool) -> io::Result<Self> {
+        if follow { Self::open_followed(name, inside) } else { Self::open(name, inside) }
+    }
+
+    /// What `stat(2)` or `lstat(2)` tells of an entry.
+    pub(crate) fn entry(name: &NativePath, inside: Option<&Self>, follow: bool) -> io::Result<Metadata> {
+        stat_at(descriptor(inside), name, follow)
+    }
+
+    /// What `fstat(2)` tells.
+    pub(crate) fn metadata(&self) -> io::Result<Metadata> {
+        crate::platform::metadata_of_fd(self.0.as_raw_fd())
+    }
+
+    /// Opens a file for reading. That never waits for somebody to open the other end of a FIFO.
+    pub(crate) fn open_to_read(name: &NativePath, inside: Option<&Self>, follow: bool) -> io::Result<File> {
+        let nofollow = if follow { 0 } else { libc::O_NOFOLLOW };
+        open_file(inside, name, libc::O_RDONLY | libc::O_NONBLOCK | nofollow, 0)
+    }
+
+    /// Opens what is there for writing from the start, as Python's `open` does.
+    pub(crate) fn open_to_replace(&self, name: &NativePath) -> io::Result<File> {
+        open_file(Some(self), name, libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC, 0o666)
+    }
+
+    /// The same for a regular file that is there, and never for what a link leads to or what would have to be waited for.
+    pub(crate) fn open_to_overwrite(&self, name: &NativePath) -> io::Result<File> {
+        open_file(Some(self), name, libc::O_WRONLY | libc::O_NONBLOCK | libc::O_NOFOLLOW, 0)
+    }
+
+    /// Creates a file that was not there.
+    pub(crate) fn create(&self, name: &NativePath, mode: u32) -> io::Result<File> {
+        open_file(Some(self), name, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL, mode)
+    }
+
+    /// Makes a directory.
+    pub(crate) fn make(&self, name: &NativePath, mode: u32) -> io::Result<()> {
+        // SAFETY: the name is a C string.
+        checked(|| unsafe { libc::mkdirat(self.0.as_raw_fd(), name.as_ptr(), mode as libc::mode_t) })
+            .map(drop)
+    }
+
+    /// Makes a symbolic link.
+    pub(crate) fn make_link(
+        &self,
+        name: &NativePath,
+        target: &NativePath,
+        _directory: bool,
+    ) -> io::Result<()> {
+        // SAFETY: both are C strings.
+        checked(|| unsafe { libc::symlinkat(target.as_ptr(), self.0.as_raw_fd(), name.as_ptr()) }).map(drop)
+    }
+
+    /// Makes another name for a file.
+    pub(crate) fn make_name(&self, name: &NativePath, of: &NativePath, inside: &Self) -> io::Result<()> {
+        let (from, to) = (inside.0.as_raw_fd(), self.0.as_raw_fd());
+        // SAFETY: both are C strings.
+        checked(|| unsafe { libc::linkat(from, of.as_ptr(), to, name.as_ptr(), 0) }).map(drop)
+    }
+
+    /// Where a symbolic link leads.
+    pub(crate) fn read_link(name: &NativePath, inside: Option<&Self>) -> io::Result<NativePath> {
+        let mut target: Vec<u8> = Vec::with_capacity(256);
+        loop {
+            let (start, room) = (target.as_mut_ptr().cast(), target.capacity());
+            // SAFETY: the name is a C string, and the vector has so much room.
+            let length =
+                checked(|| unsafe { libc::readlinkat(descriptor(inside), name.as_ptr(), start, room) })?
+                    as usize;
+            if length < room {
+                // SAFETY: the kernel has written that many bytes.
+                unsafe { target.set_len(length) };
+                return Ok(NativePath::from_vec(target)?);
+            }
+            target.reserve(room * 2);
+        }
+    }
+
+    /// Renames an entry over whatever may be renamed over.
+    pub(crate) fn rename(&self, name: &NativePath, to: &NativePath) -> io::Result<()> {
+        let fd = self.0.as_raw_fd();
+        // SAFETY: both are C strings.
+        checked(|| unsafe { libc::renameat(fd, name.as_ptr(), fd, to.as_ptr()) }).map(drop)
+    }
+
+    /// Sets the times of an entry, of a link's own where it is one.
+    pub(crate) fn set_times(&self, name: &NativePath, times: (Timestamp, Timestamp)) -> io::Result<()> {
+        let times = native(times);
+        let (fd, flags) = (self.0.as_raw_fd(), libc::AT_SYMLINK_NOFOLLOW);
+        // SAFETY: the name is a C string, and there are two points in time.
+        checked(|| unsafe { libc::utimensat(fd, name.as_ptr(), times.as_ptr(), flags) }).map(drop)
+    }
+
+    /// The directory as an open file, for what is done with either.
+    pub(crate) fn as_file(&self) -> io::Result<File> {
+        // SAFETY: no memory is involved.
+        let fd = checked(|| unsafe { calls::fcntl(self.0.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 0) })?;
+        // SAFETY: the descriptor is new and nobody else's.
+        Ok(unsafe { File::from_raw_fd(fd) })
+    }
+
+    pub(crate) fn raw(&self) -> i32 {
+        self.0.as_raw_fd()
+    }
+}
+
+fn open_file(inside: Option<&Directory>, name: &NativePath, flags: i32, mode: u32) -> io::Result<File> {
+    let fd = checked(|| {
+        // SAFETY: the name is a C string.
+        unsafe {
+            libc::openat(descriptor(inside), name.as_ptr(), flags | libc::O_CLOEXEC, libc::c_uint::from(mode))
+        }
+    })?;
+    // SAFETY: the descriptor is new and nobody else's.
+    Ok(unsafe { File::from_raw_fd(fd) })
+}
+
+fn native((accessed, modified): (Timestamp, Timestamp)) -> [libc::timespec; 2] {
+    [accessed, modified].map(|time| libc::timespec {
+        // The alias for the type is deprecated where its width is to change.
+        tv_sec: time.seconds as _,
+        tv_nsec: time.nanoseconds as libc::c_long,
+    })
+}
+
+/// Sets the times of an open file.
+pub(crate) fn set_file_times(file: &File, times: (Timestamp, Timestamp)) -> io::Result<()> {
+    let times = native(times);
+    // SAFETY: there are two points in time.
+    checked(|| unsafe { libc::futimens(file.as_raw_fd(), times.as_ptr()) }).map(drop)
+}
+
+/// Sets the permissions of an open file.
+pub(crate) fn set_file_mode(file: &File, mode: u32) -> io::Result<()> {
+    // SAFETY: no memory is involved.
+    checked(|| unsafe { libc::fchmod(file.as_raw_fd(), (mode & 0o7777) as libc::mode_t) }).map(drop)
+}
+
+/// The bytes of a name, as a listing has them.
+pub(crate) fn name_bytes(name: &NativePath) -> Vec<u8> {
+    name.to_bytes().to_vec()
+}
+
+/// The operating system's random bytes, as text for a name.
+pub(crate) fn random_name() -> io::Result<String> {
+    let mut bytes = [0_u8; 10];
+    // SAFETY: there is room for so many bytes, fewer than getentropy(3) gives at once.
+    checked(|| unsafe { libc::getentropy(bytes.as_mut_ptr().cast(), bytes.len()) })?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The error codes of POSIX that copying decides by.
+pub(crate) mod codes {
+    pub(crate) use libc::{
+        EBUSY as BUSY, EEXIST as EXISTS, EINVAL as INVALID, EISDIR as IS_DIRECTORY, ELOOP as LOOP,
+        EXDEV as OTHER_DEVICE,
+    };
+}
+
+/// Whether a way to copy is not to be had for these files, so that another one is tried.
+pub(crate) fn is_unable(code: i32) -> bool {
+    matches!(
+        code,
+        libc::ENOSYS
+            | libc::EPERM
+            | libc::EXDEV
+            | libc::EINVAL
+            | libc::EOPNOTSUPP
+            | libc::EBADF
+            | libc::ETXTBSY
+            | libc::EIO
+            | libc::ENOTTY
+            | libc::ENOTSOCK
+            | libc::EOVERFLOW
+    )
+}
+
+/// Whether an extended attribute may be left out, as pathlib has it.
+pub(crate) fn may_lack_attribute(code: i32) -> bool {
+    matches!(code, libc::EPERM | libc::ENOTSUP | libc::ENODATA | libc::EINVAL | libc::EACCES)
+}

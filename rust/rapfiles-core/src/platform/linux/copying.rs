@@ -1,0 +1,192 @@
+//! How content and metadata get from one file to another, with what Linux has for it.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd};
+
+use crate::platform::calls::{self, File};
+use crate::platform::{Directory, NativePath, checked, may_lack_attribute};
+use crate::verbs::metadata::Metadata;
+
+/// How a directory is opened in which only entries are reached: that needs no permission to read it.
+pub(crate) const SEARCH: libc::c_int = libc::O_PATH;
+
+/// Has the target share the source's content until one of them is changed: a reflink.
+pub(crate) fn clone_content(source: &File, target: &File) -> io::Result<()> {
+    // SAFETY: no memory is involved.
+    checked(|| unsafe { libc::ioctl(target.as_raw_fd(), libc::FICLONE, source.as_raw_fd()) }).map(drop)
+}
+
+/// Linux has no call for content and metadata together.
+pub(crate) fn copy_whole(
+    _source: &File,
+    _path: (&NativePath, Option<&Directory>),
+    _target: (&Directory, &NativePath),
+    _with_metadata: bool,
+) -> io::Result<bool> {
+    Ok(false)
+}
+
+/// Copies up to so many bytes at an offset within the kernel.
+pub(crate) fn copy_range(source: &File, target: &File, offset: u64, length: usize) -> io::Result<usize> {
+    let (mut from, mut to) = (offset as libc::off64_t, offset as libc::off64_t);
+    let (source, target) = (source.as_raw_fd(), target.as_raw_fd());
+    // SAFETY: both offsets are there to be changed.
+    let copied =
+        checked(|| unsafe { libc::copy_file_range(source, &raw mut from, target, &raw mut to, length, 0) })?;
+    Ok(copied as usize)
+}
+
+/// The same where files are on different file systems of older kernels.
+pub(crate) fn send(source: &File, target: &File, offset: u64, length: usize) -> io::Result<usize> {
+    let mut from = offset as libc::off64_t;
+    let (source, target) = (source.as_raw_fd(), target.as_raw_fd());
+    // SAFETY: no memory is involved.
+    checked(|| unsafe { calls::lseek(target, offset as libc::off_t, libc::SEEK_SET) })?;
+    // SAFETY: the offset is there to be changed.
+    let sent = checked(|| unsafe { libc::sendfile64(target, source, &raw mut from, length) })?;
+    Ok(sent as usize)
+}
+
+/// The next part of a file that is not a hole, from an offset on.
+pub(crate) fn next_data(file: &File, from: u64) -> io::Result<Option<(u64, u64)>> {
+    let seek = |offset: u64, whence| {
+        // SAFETY: no memory is involved.
+        checked(|| unsafe { calls::lseek(file.as_raw_fd(), offset as libc::off_t, whence) })
+    };
+    match seek(from, libc::SEEK_DATA) {
+        Ok(start) => {
+            let end = seek(start as u64, libc::SEEK_HOLE)?;
+            Ok(Some((start as u64, end as u64)))
+        }
+        Err(error) if error.raw_os_error() == Some(libc::ENXIO) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl Directory {
+    /// A file without a name, which goes when it is closed, if the file system can make one.
+    pub(crate) fn create_unnamed(&self, mode: u32) -> io::Result<Option<File>> {
+        let flags = libc::O_TMPFILE | libc::O_WRONLY | libc::O_CLOEXEC;
+        let opened = checked(|| {
+            // SAFETY: the path is a C string.
+            unsafe { libc::openat(self.raw(), c".".as_ptr(), flags, libc::c_uint::from(mode)) }
+        });
+        match opened {
+            // SAFETY: the descriptor is new and nobody else's.
+            Ok(fd) => Ok(Some(unsafe { File::from_raw_fd(fd) })),
+            // Kernels and file systems that do not know the flag take it for that of a directory: see open(2).
+            Err(error)
+                if matches!(
+                    error.raw_os_error(),
+                    Some(libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL | libc::ENOSYS)
+                ) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Gives a file without a name one that is not in use.
+    pub(crate) fn name_file(&self, file: &File, name: &NativePath) -> io::Result<()> {
+        let path = NativePath::from_vec(format!("/proc/self/fd/{}", file.as_raw_fd()).into_bytes())?;
+        let (to, flags) = (self.raw(), libc::AT_SYMLINK_FOLLOW);
+        // SAFETY: both are C strings.
+        checked(|| unsafe { libc::linkat(libc::AT_FDCWD, path.as_ptr(), to, name.as_ptr(), flags) }).map(drop)
+    }
+
+    /// Renames an entry to a name that is not in use.
+    pub(crate) fn rename_new(&self, name: &NativePath, to: &NativePath) -> io::Result<()> {
+        let fd = self.raw();
+        let call = |fd: libc::c_int, name: &NativePath, to: &NativePath| {
+            // SAFETY: both are C strings.
+            unsafe {
+                libc::syscall(libc::SYS_renameat2, fd, name.as_ptr(), fd, to.as_ptr(), libc::RENAME_NOREPLACE)
+            }
+        };
+        checked(|| call(fd, name, to)).map(drop)
+    }
+
+    /// Makes a FIFO, a socket or a device like this one.
+    pub(crate) fn make_special(&self, name: &NativePath, like: &Metadata) -> io::Result<()> {
+        let (mode, device) = (like.mode as libc::mode_t, like.special_device as libc::dev_t);
+        // SAFETY: the name is a C string.
+        checked(|| unsafe { libc::mknodat(self.raw(), name.as_ptr(), mode, device) }).map(drop)
+    }
+
+    /// Copies the extended attributes of an entry, of a link's own where it is one.
+    pub(crate) fn copy_entry_attributes(
+        from: (&NativePath, Option<&Self>),
+        to: (&NativePath, &Self),
+    ) -> io::Result<()> {
+        let (from, to) = (in_directory(from.0, from.1)?, in_directory(to.0, Some(to.1))?);
+        let names = match super::super::list_attributes(&from, false) {
+            Err(error) if error.raw_os_error().is_some_and(may_lack_attribute) => return Ok(()),
+            names => names?,
+        };
+        for name in names {
+            let name = NativePath::from_vec(std::os::unix::ffi::OsStringExt::into_vec(name))?;
+            let copied = super::super::get_attribute(&from, &name, false)
+                .and_then(|value| super::set_attribute(&to, &name, &value, 0, false));
+            pass(copied)?;
+        }
+        Ok(())
+    }
+}
+
+/// A path that leads to an entry of an open directory, for calls that take no directory: see proc(5).
+fn in_directory(name: &NativePath, directory: Option<&Directory>) -> io::Result<NativePath> {
+    let Some(directory) = directory else { return Ok(name.clone()) };
+    let mut path = format!("/proc/self/fd/{}/", directory.raw()).into_bytes();
+    path.extend_from_slice(name.to_bytes());
+    Ok(NativePath::from_vec(path)?)
+}
+
+fn pass(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if error.raw_os_error().is_some_and(may_lack_attribute) => Ok(()),
+        done => done,
+    }
+}
+
+/// Copies the extended attributes of an open file, the lists of who may access it among them.
+pub(crate) fn copy_attributes(source: &File, target: &File) -> io::Result<()> {
+    let mut names = [0_u8; 1024];
+    let (from, to) = (source.as_raw_fd(), target.as_raw_fd());
+    // Most files have none, or few.
+    // SAFETY: the room is as long as it says.
+    let listed = checked(|| unsafe { libc::flistxattr(from, names.as_mut_ptr().cast(), names.len()) });
+    let long;
+    let names = match listed {
+        Ok(length) => &names[..length as usize],
+        Err(error) if error.raw_os_error() == Some(libc::ERANGE) => {
+            long = super::super::sized(|room| {
+                // SAFETY: as above.
+                checked(|| unsafe { libc::flistxattr(from, room.as_mut_ptr().cast(), room.len()) })
+                    .map(|length| length as usize)
+            })?;
+            &long[..]
+        }
+        Err(error) if error.raw_os_error().is_some_and(may_lack_attribute) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for name in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        let name = NativePath::from_vec(name.to_vec())?;
+        let value = super::super::sized(|room| {
+            // SAFETY: the name is a C string, and the room is as long as it says.
+            checked(|| unsafe { libc::fgetxattr(from, name.as_ptr(), room.as_mut_ptr().cast(), room.len()) })
+                .map(|length| length as usize)
+        });
+        pass(value.and_then(|value| {
+            // SAFETY: the name is a C string, and the value is as long as it says.
+            checked(|| unsafe { libc::fsetxattr(to, name.as_ptr(), value.as_ptr().cast(), value.len(), 0) })
+                .map(drop)
+        }))?;
+    }
+    Ok(())
+}
+
+/// Linux has no flags that are copied.
+pub(crate) fn copy_flags(_like: &Metadata, _target: &File) -> io::Result<()> {
+    Ok(())
+}

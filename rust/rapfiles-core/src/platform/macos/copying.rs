@@ -1,0 +1,117 @@
+//! How content and metadata get from one file to another, with what macOS has for it.
+
+use std::io;
+use std::os::fd::AsRawFd;
+
+use crate::platform::calls::File;
+use crate::platform::{Directory, NativePath, checked, is_unable, may_lack_attribute};
+use crate::verbs::metadata::Metadata;
+
+/// How a directory is opened in which only entries are reached.
+pub(crate) const SEARCH: libc::c_int = libc::O_RDONLY;
+
+/// The system call for it makes a new file: see [`copy_whole`].
+pub(crate) fn clone_content(_source: &File, _target: &File) -> io::Result<()> {
+    Err(io::Error::from_raw_os_error(libc::ENOTSUP))
+}
+
+/// Makes a file of this name that shares the content of another one, and has its metadata: `fclonefileat(2)`. `false`
+/// where that is not to be had, or more than is wanted.
+pub(crate) fn copy_whole(
+    source: &File,
+    _path: (&NativePath, Option<&Directory>),
+    (directory, name): (&Directory, &NativePath),
+    with_metadata: bool,
+) -> io::Result<bool> {
+    if !with_metadata {
+        return Ok(false);
+    }
+    // SAFETY: the name is a C string.
+    let cloned =
+        checked(|| unsafe { libc::fclonefileat(source.as_raw_fd(), directory.raw(), name.as_ptr(), 0) });
+    match cloned {
+        Ok(_) => Ok(true),
+        Err(error) if error.raw_os_error().is_some_and(is_unable) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// macOS has no call for it.
+pub(crate) fn copy_range(_source: &File, _target: &File, _offset: u64, _length: usize) -> io::Result<usize> {
+    Err(io::Error::from_raw_os_error(libc::ENOSYS))
+}
+
+/// sendfile(2) sends to sockets alone.
+pub(crate) fn send(_source: &File, _target: &File, _offset: u64, _length: usize) -> io::Result<usize> {
+    Err(io::Error::from_raw_os_error(libc::ENOTSOCK))
+}
+
+/// The next part of a file that is not a hole, from an offset on.
+pub(crate) fn next_data(file: &File, from: u64) -> io::Result<Option<(u64, u64)>> {
+    let seek = |offset: u64, whence| {
+        // SAFETY: no memory is involved.
+        checked(|| unsafe { libc::lseek(file.as_raw_fd(), offset as libc::off_t, whence) })
+    };
+    match seek(from, libc::SEEK_DATA) {
+        Ok(start) => Ok(Some((start as u64, seek(start as u64, libc::SEEK_HOLE)? as u64))),
+        Err(error) if error.raw_os_error() == Some(libc::ENXIO) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl Directory {
+    /// macOS has no files without names.
+    pub(crate) fn create_unnamed(&self, _mode: u32) -> io::Result<Option<File>> {
+        Ok(None)
+    }
+
+    /// As there are none, nobody has one.
+    pub(crate) fn name_file(&self, _file: &File, _name: &NativePath) -> io::Result<()> {
+        Err(io::Error::from_raw_os_error(libc::ENOTSUP))
+    }
+
+    /// Renames an entry to a name that is not in use.
+    pub(crate) fn rename_new(&self, name: &NativePath, to: &NativePath) -> io::Result<()> {
+        let fd = self.raw();
+        // SAFETY: both are C strings.
+        checked(|| unsafe { libc::renameatx_np(fd, name.as_ptr(), fd, to.as_ptr(), libc::RENAME_EXCL) })
+            .map(drop)
+    }
+
+    /// Makes a FIFO, a socket or a device like this one.
+    pub(crate) fn make_special(&self, name: &NativePath, like: &Metadata) -> io::Result<()> {
+        let (mode, device) = (like.mode as libc::mode_t, like.special_device as libc::dev_t);
+        // SAFETY: the name is a C string.
+        checked(|| unsafe { libc::mknodat(self.raw(), name.as_ptr(), mode, device) }).map(drop)
+    }
+
+    /// Extended attributes are reached by open files, or by paths, which could be exchanged.
+    pub(crate) fn copy_entry_attributes(
+        _from: (&NativePath, Option<&Self>),
+        _to: (&NativePath, &Self),
+    ) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Copies the extended attributes of an open file, and the list of who may access it.
+pub(crate) fn copy_attributes(source: &File, target: &File) -> io::Result<()> {
+    let flags = libc::COPYFILE_XATTR | libc::COPYFILE_ACL;
+    // SAFETY: both are open, and there is no state.
+    let copied = checked(|| unsafe {
+        libc::fcopyfile(source.as_raw_fd(), target.as_raw_fd(), std::ptr::null_mut(), flags)
+    });
+    match copied {
+        Err(error) if error.raw_os_error().is_some_and(may_lack_attribute) => Ok(()),
+        copied => copied.map(drop),
+    }
+}
+
+/// Copies the flags of BSD, last of all: one of them keeps a file from being changed.
+pub(crate) fn copy_flags(like: &Metadata, target: &File) -> io::Result<()> {
+    // SAFETY: no memory is involved.
+    match checked(|| unsafe { libc::fchflags(target.as_raw_fd(), like.flags) }) {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::ENOTSUP)) => Ok(()),
+        copied => copied.map(drop),
+    }
+}

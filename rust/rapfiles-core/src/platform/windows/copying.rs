@@ -1,0 +1,88 @@
+//! How content and metadata get from one file to another, with what Windows has for it.
+
+use std::fs::File;
+use std::io;
+use std::os::windows::io::AsRawHandle;
+use std::ptr;
+
+use windows_sys::Win32::Foundation::{ERROR_CALL_NOT_IMPLEMENTED, FILETIME};
+use windows_sys::Win32::Storage::FileSystem::{COPY_FILE_FAIL_IF_EXISTS, CopyFileExW, SetFileTime};
+
+use super::access::file_time;
+use super::errors::{checked, error};
+use super::{Directory, NativePath};
+use crate::verbs::metadata::{Metadata, Timestamp};
+
+/// Larger files are copied a piece at a time, so that a step does not take long; without their other streams.
+const LARGEST_WHOLE: u64 = 64 << 20;
+
+/// ReFS does it in `CopyFile`: see [`copy_whole`].
+pub(crate) fn clone_content(_source: &File, _target: &File) -> io::Result<()> {
+    Err(error(ERROR_CALL_NOT_IMPLEMENTED))
+}
+
+/// Makes a file of this name by `CopyFileEx`, which copies the attributes, the times and the other streams too, as
+/// CPython's `CopyFile2` does.
+pub(crate) fn copy_whole(
+    source: &File,
+    (path, inside): (&NativePath, Option<&Directory>),
+    (directory, name): (&Directory, &NativePath),
+    _with_metadata: bool,
+) -> io::Result<bool> {
+    if super::length_of(source)? > LARGEST_WHOLE {
+        return Ok(false);
+    }
+    let path = inside.map_or_else(|| Ok(path.clone()), |inside| inside.path_of(path))?;
+    let target = directory.path_of(name)?;
+    // SAFETY: both paths end with a NUL, and there is nobody to call back.
+    checked(unsafe {
+        CopyFileExW(
+            path.as_ptr(),
+            target.as_ptr(),
+            None,
+            ptr::null(),
+            ptr::null_mut(),
+            COPY_FILE_FAIL_IF_EXISTS,
+        )
+    })
+    .map(|()| true)
+}
+
+/// Windows copies whole files only.
+pub(crate) fn copy_range(_source: &File, _target: &File, _offset: u64, _length: usize) -> io::Result<usize> {
+    Err(error(ERROR_CALL_NOT_IMPLEMENTED))
+}
+
+/// Windows copies whole files only.
+pub(crate) fn send(_source: &File, _target: &File, _offset: u64, _length: usize) -> io::Result<usize> {
+    Err(error(ERROR_CALL_NOT_IMPLEMENTED))
+}
+
+/// Files are taken to have no holes.
+pub(crate) fn next_data(_file: &File, _from: u64) -> io::Result<Option<(u64, u64)>> {
+    Err(error(ERROR_CALL_NOT_IMPLEMENTED))
+}
+
+/// Windows has no extended attributes that Python knows of.
+pub(crate) fn copy_attributes(_source: &File, _target: &File) -> io::Result<()> {
+    Ok(())
+}
+
+/// The only permission that Windows' Python knows is an attribute, which `CopyFileEx` copies.
+pub(crate) fn set_file_mode(_file: &File, _mode: u32) -> io::Result<()> {
+    Ok(())
+}
+
+/// Sets the times of an open file.
+pub(crate) fn set_file_times(file: &File, (accessed, modified): (Timestamp, Timestamp)) -> io::Result<()> {
+    let (accessed, modified): (FILETIME, FILETIME) = (file_time(accessed)?, file_time(modified)?);
+    // SAFETY: the handle is open, and the times are there to be read.
+    checked(unsafe {
+        SetFileTime(file.as_raw_handle(), ptr::null(), &raw const accessed, &raw const modified)
+    })
+}
+
+/// Windows has no such flags.
+pub(crate) fn copy_flags(_like: &Metadata, _target: &File) -> io::Result<()> {
+    Ok(())
+}

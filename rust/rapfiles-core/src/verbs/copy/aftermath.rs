@@ -1,0 +1,59 @@
+//! Clearing away what an unfinished copy leaves, in the background and in small steps.
+
+use std::sync::{Arc, Mutex};
+
+use crate::engine::queue::Lane;
+use crate::engine::stream::{Part, Slice, Step};
+use crate::engine::ticket::Ticket;
+use crate::engine::{Engine, runtime};
+use crate::limits::STREAM_STEP;
+use crate::outcome::Outcome;
+use crate::platform::NativePath;
+use crate::verbs::remove_tree::RemoveTree;
+
+/// Whether everything has been cleared away, and who waits for it.
+#[derive(Debug, Default)]
+pub(crate) struct Aftermath(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    over: bool,
+    waiter: Option<Arc<Ticket>>,
+}
+
+impl Aftermath {
+    /// Nothing is left.
+    pub(crate) fn over(&self) {
+        let mut state = runtime::lock(&self.0);
+        state.over = true;
+        let waiter = state.waiter.take();
+        drop(state);
+        if let Some(waiter) = waiter {
+            waiter.finish(Ok(Outcome::Done));
+        }
+    }
+
+    /// The ticket to wait for, unless nothing is left.
+    pub(crate) fn wait(&self, ticket: impl FnOnce() -> Arc<Ticket>) -> Option<Arc<Ticket>> {
+        let mut state = runtime::lock(&self.0);
+        if state.over {
+            return None;
+        }
+        let ticket = ticket();
+        state.waiter = Some(Arc::clone(&ticket));
+        Some(ticket)
+    }
+
+    /// Removes a tree, whatever becomes of it, and then nothing is left.
+    pub(crate) fn clear(self: Arc<Self>, engine: &Arc<Engine>, lane: Lane, tree: NativePath) {
+        go_on(engine, lane, RemoveTree::new(tree, true), self);
+    }
+}
+
+fn go_on(engine: &Arc<Engine>, lane: Lane, mut removal: RemoveTree, aftermath: Arc<Aftermath>) {
+    let again = Arc::clone(engine);
+    engine.spawn(lane, move || match removal.step(&Slice::alone(STREAM_STEP)) {
+        Ok(Step::Again | Step::Batch(_)) => go_on(&again, lane, removal, aftermath),
+        Ok(Step::Last(_)) | Err(_) => aftermath.over(),
+    });
+}

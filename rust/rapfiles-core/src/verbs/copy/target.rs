@@ -1,0 +1,156 @@
+//! The target of one file: how it comes about, and how it gets its name when it is complete.
+
+use std::io;
+use std::sync::Arc;
+
+use super::copier::Pair;
+use crate::limits::NAMES_TRIED;
+use crate::platform::{self, Directory, File, NativePath, codes};
+
+/// What is done with a file when its content is complete.
+#[derive(Debug)]
+enum Finish {
+    /// It was there before, and is written to in place.
+    Nothing,
+    /// It is new, in a directory that nobody knows of yet.
+    Hidden,
+    /// It has no name yet.
+    Unnamed,
+    /// It has this name, and is to get its own.
+    Temporary { name: NativePath, replaces: bool },
+}
+
+/// A file that is being written.
+pub(crate) struct Target {
+    file: Option<File>,
+    name: NativePath,
+    inside: Arc<Pair>,
+    finish: Finish,
+    /// Nothing is to be cleared away.
+    finished: bool,
+}
+
+impl Target {
+    fn new(file: File, name: NativePath, inside: Arc<Pair>, finish: Finish) -> Self {
+        Self { file: Some(file), name, inside, finish, finished: false }
+    }
+
+    /// A file that was there.
+    pub(crate) fn in_place(file: File, name: NativePath, inside: Arc<Pair>) -> Self {
+        Self::new(file, name, inside, Finish::Nothing)
+    }
+
+    /// A new file, in a directory that nobody else works in.
+    pub(crate) fn hidden(name: NativePath, inside: Arc<Pair>, mode: u32) -> io::Result<Self> {
+        let file = inside.target()?.create(&name, mode)?;
+        Ok(Self::new(file, name, inside, Finish::Hidden))
+    }
+
+    /// A new file, which appears under its name when it is complete. `replaces`: over what has it now.
+    pub(crate) fn appearing(
+        name: NativePath,
+        inside: Arc<Pair>,
+        mode: u32,
+        replaces: bool,
+    ) -> io::Result<Self> {
+        let directory = inside.target()?;
+        if !replaces && let Some(file) = directory.create_unnamed(mode)? {
+            return Ok(Self::new(file, name, inside, Finish::Unnamed));
+        }
+        let (temporary, file) = with_temporary_name(|temporary| directory.create(temporary, mode))?;
+        Ok(Self::new(file, name, inside, Finish::Temporary { name: temporary, replaces }))
+    }
+
+    pub(crate) fn file(&self) -> io::Result<&File> {
+        self.file.as_ref().ok_or_else(|| io::Error::from_raw_os_error(platform::BAD_DESCRIPTOR))
+    }
+
+    /// Closes the file, whose content and metadata are complete, and gives it its name. `false` if somebody else has
+    /// taken the name meanwhile.
+    pub(crate) fn finish(&mut self) -> io::Result<bool> {
+        let directory = Arc::clone(&self.inside);
+        let directory = directory.target()?;
+        let Some(file) = self.file.take() else { return Ok(true) };
+        let named = match &self.finish {
+            Finish::Nothing | Finish::Hidden => Ok(()),
+            Finish::Unnamed => directory.name_file(&file, &self.name),
+            Finish::Temporary { name, replaces } => {
+                // Only closing tells of some errors; what was not written must not get the name.
+                platform::close(file)?;
+                let named = if *replaces {
+                    directory.rename(name, &self.name)
+                } else {
+                    give_name(directory, name, &self.name)
+                };
+                return self.is_named(named);
+            }
+        };
+        if self.is_named(named)? { platform::close(file).map(|()| true) } else { Ok(false) }
+    }
+
+    fn is_named(&mut self, named: io::Result<()>) -> io::Result<bool> {
+        match named {
+            Ok(()) => {
+                self.finished = true;
+                Ok(true)
+            }
+            Err(error) if error.raw_os_error() == Some(codes::EXISTS) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        let name = match &self.finish {
+            Finish::Hidden => &self.name,
+            Finish::Temporary { name, .. } => name,
+            Finish::Nothing | Finish::Unnamed => return,
+        };
+        if !self.finished
+            && let Ok(directory) = self.inside.target()
+        {
+            // There is nobody to tell of an error.
+            let _ = directory.unlink(name);
+        }
+    }
+}
+
+/// Makes something under a name that nobody can guess.
+pub(crate) fn with_temporary_name<T>(
+    mut make: impl FnMut(&NativePath) -> io::Result<T>,
+) -> io::Result<(NativePath, T)> {
+    let mut attempts = 0;
+    loop {
+        let name = format!(".rapfiles-{}", platform::random_name()?);
+        let Some(name) = platform::native_name(name.as_bytes()) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        match make(&name) {
+            Ok(made) => return Ok((name, made)),
+            Err(error) if error.raw_os_error() == Some(codes::EXISTS) && attempts < NAMES_TRIED => {
+                attempts += 1
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Renames a file or a directory to a name that is not in use.
+pub(crate) fn give_name(directory: &Directory, from: &NativePath, to: &NativePath) -> io::Result<()> {
+    match directory.rename_new(from, to) {
+        // Some network and FUSE file systems cannot say "only if it is new".
+        Err(error) if error.raw_os_error().is_some_and(platform::is_unable) => {
+            match directory.make_name(to, from, directory) {
+                Ok(()) => directory.unlink(from),
+                Err(error) if error.raw_os_error() == Some(codes::EXISTS) => Err(error),
+                // A directory, or no hard links either.
+                Err(_) => match Directory::entry(to, Some(directory), false) {
+                    Ok(_) => Err(io::Error::from_raw_os_error(codes::EXISTS)),
+                    Err(_) => directory.rename(from, to),
+                },
+            }
+        }
+        renamed => renamed,
+    }
+}

@@ -1,0 +1,103 @@
+"""move and move_into: renaming, and between two file systems copying before anything is removed."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rapfiles import AsyncPath
+from support import mounts, pathlib_copy
+from support.generated import description, generate
+from test_copy import Project, error_of, pathlibs_error
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Path]:
+    """A folder on another file system."""
+    if (reason := mounts.missing("tmpfs")) is not None:
+        pytest.skip(reason)
+    with mounts.mounted("tmpfs", tmp_path / "elsewhere", size=64 << 20) as root:
+        yield root
+
+
+async def test_on_one_file_system_it_is_renamed(directory: Path) -> None:
+    (directory / "file").write_bytes(b"content")
+    inode = (directory / "file").stat().st_ino
+    moved = await Project(directory, "file").move(str(directory / "moved"))
+    assert (type(moved), moved) == (Project, AsyncPath(directory, "moved"))
+    assert (directory / "moved").stat().st_ino == inode
+    (directory / "into").mkdir()
+    target = AsyncPath(directory, "into")
+    moved = await moved.move_into(target)
+    assert (type(moved), moved) == (AsyncPath, target / "moved")
+    assert (directory / "into" / "moved").read_bytes() == b"content"
+    (directory / "old").write_bytes(b"old")
+    await moved.move(directory / "old")
+    assert (directory / "old").read_bytes() == b"content"
+    await AsyncPath(directory, "into").move(directory / "folder")
+    assert (directory / "folder").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ("missing", "new"),
+        ("file", "missing/new"),
+        ("file", "folder"),
+        ("file", "file"),
+        ("file", "hard-link"),
+        ("link", "file"),
+        ("folder", "file"),
+        ("folder", "folder/new"),
+        ("folder", "other"),
+    ],
+)
+@pytest.mark.one_loop
+async def test_errors_are_pathlibs(source: str, target: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    (tmp_path / "link").symlink_to("file")
+    for folder in ("folder", "other"):
+        (tmp_path / folder / "in").mkdir(parents=True)
+    os.link(tmp_path / "file", tmp_path / "hard-link")
+    before = description(tmp_path)
+    theirs = pathlibs_error(lambda: pathlib_copy.move(tmp_path / source, tmp_path / target))
+    assert theirs
+    assert await error_of(AsyncPath(tmp_path, source).move(tmp_path / target)) == theirs
+    assert description(tmp_path) == before
+
+
+async def test_to_another_file_system(tmp_path: Path, elsewhere: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content" * 100_000)
+    os.utime(tmp_path / "file", ns=(10**18, 2 * 10**18))
+    (tmp_path / "file").chmod(0o640)
+    (tmp_path / "link").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "fifo")
+    for name in ("file", "link", "fifo"):
+        before = description(tmp_path / name, metadata=True)
+        (elsewhere / name).touch()  # replaced
+        assert await AsyncPath(tmp_path, name).move(elsewhere / name) == AsyncPath(elsewhere, name)
+        assert description(elsewhere / name, metadata=True) == before
+        assert not os.path.lexists(tmp_path / name)
+    assert sorted(os.listdir(elsewhere)) == ["fifo", "file", "link"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.one_loop
+async def test_trees_to_another_file_system(seed: int, tmp_path: Path, elsewhere: Path) -> None:
+    generate(tmp_path / "tree", seed)
+    before = description(tmp_path / "tree", metadata=True)
+    await AsyncPath(tmp_path, "tree").move(elsewhere / "tree")
+    assert description(elsewhere / "tree", metadata=True) == before
+    assert not (tmp_path / "tree").exists()
+    assert os.listdir(elsewhere) == ["tree"]
+
+
+async def test_a_directory_elsewhere_is_not_replaced(tmp_path: Path, elsewhere: Path) -> None:
+    (tmp_path / "tree" / "in").mkdir(parents=True)
+    (elsewhere / "tree").mkdir()
+    with pytest.raises(FileExistsError) as caught:
+        await AsyncPath(tmp_path, "tree").move(elsewhere / "tree")
+    assert caught.value.filename == str(elsewhere / "tree")
+    assert (tmp_path / "tree" / "in").is_dir()
+    assert os.listdir(elsewhere) == ["tree"]
