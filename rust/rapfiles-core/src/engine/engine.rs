@@ -196,7 +196,7 @@ impl Engine {
 
     /// Has a worker do something that nobody waits for.
     pub(crate) fn spawn(&self, lane: Lane, work: impl FnOnce() + Send + 'static) {
-        self.pool.spawn(lane, Detached(Box::new(work)));
+        self.pool.spawn(lane, Detached::new(work));
     }
 
     /// Waits until all that was left unclosed has been closed, at most for so long. For the end of the process.

@@ -27,6 +27,7 @@ use crate::engine::runtime::{self, Condition};
 use crate::engine::ticket::Ticket;
 use crate::engine::timing::Timing;
 use crate::error::{Error, Subject};
+use crate::handle::Handle;
 use crate::limits::{
     LINGER, LINGER_AGAIN_EVERY, LINGERS_IN_VAIN, LONGEST_LOOK, LONGEST_STANDBY_TICK, SHORT_LINGER, STAND_INS,
     STANDBY_TICK, STUCK_AFTER, WAITING_AFTER, WORKER_KEPT_FOR,
@@ -79,6 +80,14 @@ pub(crate) struct Pool {
     engine: Weak<Engine>,
     pub(crate) totals: Totals,
     pub(crate) timing: Timing,
+}
+
+/// What has nobody who will come to it.
+#[derive(Default)]
+struct Hopeless {
+    jobs: Vec<Job>,
+    /// These will be closed, but who knows when.
+    closing: Vec<Arc<Handle>>,
 }
 
 /// How a job ended.
@@ -198,21 +207,37 @@ impl Pool {
     }
 
     /// What is queued and has nobody who will come to it.
-    fn take_hopeless(&self, state: &mut State) -> Vec<Job> {
-        let hopeless = if self.is_hopeless(state) { state.queue.take_all(false) } else { Vec::new() };
+    fn take_hopeless(&self, state: &mut State) -> Hopeless {
+        if !self.is_hopeless(state) {
+            return Hopeless::default();
+        }
+        let jobs = state.queue.take_all(false);
         self.queued.store(state.queue.len(), Ordering::Release);
-        hopeless
+        Hopeless { jobs, closing: state.queue.to_be_closed() }
     }
 
     /// Tells whoever waits for it that there is no thread.
-    fn refuse(&self, hopeless: Vec<Job>) {
-        for job in hopeless {
-            let no_thread = Err(Error::Os { code: platform::NO_THREAD, subject: Subject::Nothing });
+    fn refuse(&self, hopeless: Hopeless) {
+        let closing = hopeless.closing.iter().flat_map(|handle| handle.take_close_waiters());
+        let waiting = hopeless.jobs.into_iter().map(|job| {
             drop(job.work);
-            if job.ticket.finish(no_thread) {
+            job.ticket
+        });
+        for ticket in waiting.chain(closing) {
+            let no_thread = Err(Error::Os { code: platform::NO_THREAD, subject: Subject::Nothing });
+            if ticket.finish(no_thread) {
                 self.totals.wakeups.increment();
             }
         }
+    }
+
+    /// Somebody begins to wait for work that nobody had to wait for: asks once more for a thread, where there is none.
+    pub(crate) fn wait_for_detached(&self) {
+        let mut state = self.lock();
+        self.call_for_help(&mut state);
+        let hopeless = self.take_hopeless(&mut state);
+        drop(state);
+        self.refuse(hopeless);
     }
 
     /// Does what nobody waits for here and now, where the system has no thread to give. It may have to be waited for.
@@ -454,7 +479,7 @@ impl Pool {
                 Ok(outcome) => outcome.map_or(End::Nothing, End::Outcome),
                 Err(panic) => End::Outcome(Err(panic)),
             },
-            Work::Detached(Detached(work)) => {
+            Work::Detached(Detached { work, .. }) => {
                 // A panic is counted, and nobody is to be told.
                 let _ = self.catch(|| {
                     work();

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::engine::runtime;
 use crate::engine::stream::Steps;
 use crate::engine::ticket::Ticket;
-use crate::handle::HandleJob;
+use crate::handle::{Handle, HandleJob};
 use crate::limits::PURGE_ABOVE;
 use crate::operation::Operation;
 use crate::text::TextFill;
@@ -40,8 +40,18 @@ pub(crate) enum Work {
     Detached(Detached),
 }
 
-/// Work that nobody waits for, such as closing a file. It is done even where the system has no thread to give for now.
-pub(crate) struct Detached(pub(crate) Box<dyn FnOnce() + Send>);
+/// Work that nobody has to wait for, such as closing a file. It is done even where the system has no thread to give for now.
+pub(crate) struct Detached {
+    pub(crate) work: Box<dyn FnOnce() + Send>,
+    /// What it closes: somebody may wait for that all the same.
+    pub(crate) closes: Option<Arc<Handle>>,
+}
+
+impl Detached {
+    pub(crate) fn new(work: impl FnOnce() + Send + 'static) -> Self {
+        Self { work: Box::new(work), closes: None }
+    }
+}
 
 impl fmt::Debug for Detached {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -131,6 +141,16 @@ impl Queue {
         lane.jobs.push_back(job);
         self.queued = self.queued + 1 - unwanted.len();
         unwanted
+    }
+
+    /// The handles that queued jobs are to close.
+    pub(crate) fn to_be_closed(&self) -> Vec<Arc<Handle>> {
+        let jobs = self.lanes.iter().flat_map(|lane| &lane.jobs);
+        jobs.filter_map(|job| match &job.work {
+            Work::Detached(work) => work.closes.clone(),
+            _ => None,
+        })
+        .collect()
     }
 
     /// Takes out everything that somebody waits for (`detached`: that nobody does).

@@ -442,7 +442,7 @@ impl<S: Source> Shared<S> {
         let garbage = std::mem::take(&mut state.garbage);
         self.unlock(state);
         if garbage.source.is_some() || !garbage.parts.is_empty() {
-            self.engine.pool().spawn(self.lane, Detached(Box::new(move || drop(garbage))));
+            self.engine.pool().spawn(self.lane, Detached::new(move || drop(garbage)));
         }
     }
 
@@ -646,7 +646,7 @@ impl<S: Source> Stream<S> {
 
     /// Has work done in a worker that nobody waits for, such as closing what the consumer has had a share in.
     pub(crate) fn leave_to_worker(&self, work: impl FnOnce() + Send + 'static) {
-        self.shared.engine.pool().spawn(self.shared.lane, Detached(Box::new(work)));
+        self.shared.engine.pool().spawn(self.shared.lane, Detached::new(work));
     }
 
     /// Ends the stream: steps come to an end soon, and what they would yield is dropped.

@@ -7,6 +7,7 @@ use super::file_io;
 use super::handle::Handle;
 use super::writer::Writer;
 use crate::engine::Engine;
+use crate::engine::queue::Detached;
 use crate::engine::runtime::{self, Condition};
 use crate::error::{About, Subject};
 use crate::platform::{self, File};
@@ -57,7 +58,9 @@ impl BackgroundClose {
     /// Writes and closes in another thread.
     pub(super) fn begin(self) {
         let (engine, lane) = (Arc::clone(&self.engine), self.handle.info.lane);
-        engine.spawn(lane, move || drop(self));
+        let closes = Some(Arc::clone(&self.handle));
+        let work = Box::new(move || drop(self));
+        engine.pool().spawn(lane, Detached { work, closes });
     }
 }
 

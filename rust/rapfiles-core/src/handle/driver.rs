@@ -360,9 +360,14 @@ impl<S: Sink> Driver<S> {
             let (turn, ticket) = match std::mem::replace(&mut self.phase, Phase::Over) {
                 Phase::Start | Phase::Yielded(None) => (None, None),
                 Phase::Queued(place) => (place.turn().ok(), None),
-                Phase::Waiting(turn, _) | Phase::Yielded(Some(turn)) | Phase::Going(turn) => {
+                Phase::Waiting(turn, ticket) => {
+                    // What it waits for has nobody who will come to it.
+                    if let Some(Err(error)) = ticket.take() {
+                        return Err(error.into());
+                    }
                     (Some(turn), None)
                 }
+                Phase::Yielded(Some(turn)) | Phase::Going(turn) => (Some(turn), None),
                 Phase::Working(turn, ticket) => (Some(turn), Some(ticket)),
                 Phase::WorkingBeside(ticket) => (None, Some(ticket)),
                 Phase::Over => return Err(Complaint::Reused.into()),

@@ -133,8 +133,8 @@ impl<'a> Guard<'a> {
         matches!(shared.unattended, Unattended::Due | Unattended::Closing)
     }
 
-    /// The ticket is finished when the file has been closed in the background; `false` when it is. That does not wait for
-    /// this turn.
+    /// The ticket is finished when the file has been closed in the background, or when there is no thread that would; `false`
+    /// when it is. That does not wait for this turn.
     pub fn await_background_close(&mut self, ticket: &Arc<Ticket>) -> bool {
         let handle = self.handle;
         let mut shared = handle.shared();
@@ -151,6 +151,7 @@ impl<'a> Guard<'a> {
         if let Some(effects) = effects {
             effects.run();
         }
+        handle.engine().pool().wait_for_detached();
         true
     }
 

@@ -373,6 +373,11 @@ impl Handle {
         }
     }
 
+    /// Whoever waits for it to be closed in the background.
+    pub(crate) fn take_close_waiters(&self) -> Vec<Arc<Ticket>> {
+        std::mem::take(&mut self.shared().close_waiters)
+    }
+
     /// It has been closed in the background.
     pub(super) fn closed_in_background(&self, error: Option<Error>) {
         let mut shared = self.shared();

@@ -363,9 +363,6 @@ impl Loop {
     /// Waits until something has come.
     fn wait(&self) {
         self.context.world.wait(Wait::For { key: LOOP, until: None });
-        if !self.bell.0.load(Ordering::Relaxed) {
-            self.engine().set_max_workers(self.engine().configuration().max_workers);
-        }
     }
 
     fn pick<T>(list: &[T], index: usize) -> Option<usize> {

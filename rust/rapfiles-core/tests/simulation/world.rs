@@ -51,8 +51,6 @@ struct Thread {
 
 /// The most steps of a program: one that takes more does not end.
 const MOST_STEPS: u64 = 200_000;
-/// How often the loop does something only so that the engine looks for a thread.
-const MOST_NUDGES: u32 = 1000;
 /// While somebody waits and nobody is in a system call, nothing may be left to a timeout that is longer.
 const LONGEST_REST: Duration = Duration::from_millis(20);
 const STACK: usize = 256 << 10;
@@ -67,7 +65,6 @@ pub(crate) struct World {
     ruled: bool,
     failure: RefCell<Option<String>>,
     pub(super) steps: Cell<u64>,
-    nudges: Cell<u32>,
     pub(super) forks: Cell<u32>,
     pub(super) faults: Faults,
     pub(super) files: RefCell<Files>,
@@ -107,7 +104,6 @@ impl World {
             ruled: seed.is_multiple_of(2),
             failure: RefCell::default(),
             steps: Cell::new(0),
-            nudges: Cell::new(0),
             forks: Cell::new(0),
             faults,
             files: RefCell::default(),
@@ -346,13 +342,6 @@ impl World {
         let works = existing()
             .any(|thread| matches!(thread.wait, Wait::Until(_) | Wait::For { key: DESCRIPTORS, .. }));
         let Some(next) = next else {
-            if self.workers() == 0 && self.faults.has_refused.get() && self.nudges.get() < MOST_NUDGES {
-                // There was no thread to close what nobody has closed. The next operation would ask for one again.
-                self.nudges.set(self.nudges.get() + 1);
-                drop(threads);
-                self.notify(LOOP, true);
-                return Ok(());
-            }
             return Err("somebody waits, and nobody is going to wake it".to_owned());
         };
         let time = Duration::from_nanos(next.saturating_sub(self.clock.get()));
