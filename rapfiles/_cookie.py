@@ -23,6 +23,9 @@ class _Decoder(Protocol):
 _SIZE = 8 + 4 + 4 + 4 + 1
 """Bytes for the position, the flags, two counts, and a flag. The order is that of a little-endian machine."""
 
+_BLOCK = 64 << 10
+"""What is decoded at once to come closer to a place."""
+
 
 def parse(cookie: int) -> tuple[int, int, int, bool, int]:
     """Take a number apart.
@@ -75,7 +78,8 @@ def find(decoder: _Decoder, position: int, flags: int, given: bytes, used: int, 
 
 def _find(decoder: _Decoder, position: int, flags: int, given: bytes, used: int, ratio: float) -> int:
     begin = flags
-    skip_bytes, back = int(ratio * used), 1
+    # io never decodes more than a chunk at once, and tries its guess on it; here it may be the whole file.
+    skip_bytes, back = int(ratio * used) if len(given) <= _BLOCK else 0, 1
     # A place close before where we are, at which the decoder has nothing buffered.
     while skip_bytes > 0:
         decoder.setstate((b"", begin))
@@ -94,13 +98,29 @@ def _find(decoder: _Decoder, position: int, flags: int, given: bytes, used: int,
     else:
         skip_bytes = 0
         decoder.setstate((b"", begin))
-    position += skip_bytes
+    # Closer to it in blocks, which become shorter.
+    start, block = skip_bytes, _BLOCK
+    while used and block:
+        size = min(block, len(given) - start)
+        while size > 0:
+            decoder.setstate((b"", flags))
+            decoded = len(decoder.decode(given[start : start + size]))
+            buffered, state = decoder.getstate()
+            if decoded >= used or not buffered:
+                break
+            size -= len(buffered)
+        if size > 0 and decoded < used:
+            start, flags, used = start + size, state, used - decoded
+        else:
+            block //= 2
+    position += start
     if used == 0:
         return build(position, flags)
 
     # From there on, byte by byte.
+    decoder.setstate((b"", flags))
     feed = decoded = 0
-    for at in range(skip_bytes, len(given)):
+    for at in range(start, len(given)):
         feed += 1
         decoded += len(decoder.decode(given[at : at + 1]))
         buffered, state = decoder.getstate()
