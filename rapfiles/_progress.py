@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from inspect import isawaitable
-from typing import TypeAlias, cast
+from typing import NamedTuple, TypeAlias
 
 import rapfiles._native as _native
 
@@ -14,8 +12,7 @@ from ._stream import Stream
 __all__ = ["Progress"]
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """How far a copy, a move or a removal has come.
 
     ```python
@@ -92,8 +89,8 @@ async def attend(
                 answer = on_error(report)
             elif progress is not None:
                 answer = progress(snapshot(report))
-            if isawaitable(answer):
-                await cast("Awaitable[object]", answer)
+            if isinstance(answer, Awaitable):
+                await answer
 
 
 def snapshot(
