@@ -100,6 +100,7 @@ def _find(decoder: _Decoder, position: int, flags: int, given: bytes, used: int,
         decoder.setstate((b"", begin))
     # Closer to it in blocks, which become shorter.
     start, block = skip_bytes, _BLOCK
+    decoded, state = 0, flags
     while used and block:
         size = min(block, len(given) - start)
         while size > 0:

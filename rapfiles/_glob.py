@@ -94,7 +94,7 @@ _native.set_next_slot(GlobIterator)
 
 def _parsed(pattern: StrPath, recursive: bool) -> _Pattern:
     text = os.fspath(pattern)
-    if not isinstance(text, str):
+    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"a pattern must be a str or a path, not {type(pattern).__name__}")
     path = PureFlavour(text)
     if path.anchor:

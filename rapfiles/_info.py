@@ -1,5 +1,8 @@
 """`AsyncPath.info`: what is known of a path's type, and what can be found out."""
 
+# pyright: reportPrivateUsage=false
+# An answer and what it is about know each other.
+
 from __future__ import annotations
 
 from stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
