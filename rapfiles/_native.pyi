@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextlib import AbstractAsyncContextManager
 from pathlib import PurePath
-from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar, final
+from types import TracebackType
+from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar, final, overload
 
 from typing_extensions import Buffer, disjoint_base
 
@@ -18,6 +20,7 @@ __all__ = [
     "DirEntry",
     "OpenFile",
     "Opened",
+    "Opening",
     "Operation",
     "RawFile",
     "Source",
@@ -54,7 +57,6 @@ __all__ = [
     "new_handle",
     "new_path",
     "open_file",
-    "open_to_read",
     "owner",
     "panic_in_worker",
     "read_bytes",
@@ -86,7 +88,6 @@ __all__ = [
 ]
 
 _PathT = TypeVar("_PathT", bound=PurePath)
-_ReaderT = TypeVar("_ReaderT", bound="BufferedFile")
 _T = TypeVar("_T", covariant=True)
 
 __version__: str
@@ -143,7 +144,26 @@ def set_next_slot(kind: type[BufferedFile] | type[TextFile] | type[Stream], /) -
 
 # Opening files. `flags` are those of `os.open`, and a descriptor is never inherited.
 def open_file(path: str | bytes, flags: int, permissions: int, /) -> Awaitable[Opened]: ...
-def open_to_read(path: str | bytes, flags: int, reader: type[_ReaderT], /) -> Operation[_ReaderT]: ...
+
+class Opening(Awaitable[_T], AbstractAsyncContextManager[_T], Generic[_T]):
+    """The native half of the context manager that `open()` returns."""
+
+    @overload
+    def __new__(
+        cls, path: str | bytes | os.PathLike[str] | os.PathLike[bytes], reader: type[_T], flags: int, /
+    ) -> Self: ...
+    @overload
+    def __new__(cls, coroutine: Coroutine[Any, Any, _T], opened: list[_T], /) -> Self: ...
+    def __await__(self) -> Generator[Any, Any, _T]: ...
+    async def __aenter__(self) -> _T: ...
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+
 def adopt_descriptor(
     descriptor: int, closefd: bool, owned: bool, to_end: bool, name: object, /
 ) -> Awaitable[Opened]: ...

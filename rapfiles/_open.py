@@ -11,11 +11,9 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Awaitable
-from contextlib import AbstractAsyncContextManager
 from functools import partial
 from locale import getencoding
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar, overload
 
 import rapfiles._native as _native
 
@@ -31,7 +29,7 @@ from ._text import check, native_codec, native_codec_of
 from ._undoable import Undoable, close_descriptor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator
+    from collections.abc import Callable
     from types import TracebackType
 
     Opener: TypeAlias = Callable[[str, int], int]
@@ -67,7 +65,7 @@ _PLATFORM_FLAGS: Final = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOINHERIT",
 _TO_READ: Final = os.O_RDONLY | _PLATFORM_FLAGS
 
 
-class FileContextManager(Awaitable[FileT], AbstractAsyncContextManager[FileT], Generic[FileT]):
+class FileContextManager(_native.Opening[FileT]):
     """What `open()` returns: a file that is opened when this is awaited or entered, once.
 
     ```python
@@ -79,15 +77,7 @@ class FileContextManager(Awaitable[FileT], AbstractAsyncContextManager[FileT], G
     ```
     """
 
-    __slots__ = ("_coroutine", "_opened")
-
-    def __init__(self, coroutine: Coroutine[Any, Any, FileT], opened: list[FileT]) -> None:
-        self._coroutine = coroutine
-        self._opened = opened
-        """Where the coroutine leaves the file."""
-
-    def __await__(self) -> Generator[Any, Any, FileT]:
-        return self._coroutine.__await__()
+    __slots__ = ()
 
     if TYPE_CHECKING:
 
@@ -102,26 +92,6 @@ class FileContextManager(Awaitable[FileT], AbstractAsyncContextManager[FileT], G
             traceback: TracebackType | None,
         ) -> None:
             """Close the file."""
-
-    else:
-        # Both return what is to be awaited: a coroutine around it would take as long as the system call.
-
-        def __aenter__(self) -> Coroutine[Any, Any, FileT]:
-            """Open the file."""
-            return self._coroutine
-
-        def __aexit__(
-            self,
-            kind: type[BaseException] | None,
-            error: BaseException | None,
-            traceback: TracebackType | None,
-        ) -> Coroutine[Any, Any, None]:
-            """Close the file."""
-            return self._opened[0].close() if self._opened else _nothing()
-
-
-async def _nothing() -> None:
-    """Nothing is to be done."""
 
 
 class _Mode(NamedTuple):
@@ -296,7 +266,6 @@ def open(
         assert [line async for line in file] == ["crème\\n", "brûlée\\n"]
     ```
     """
-    opened: list[Any] = []
     if (
         mode == "rb"
         and buffering is _DEFAULT_BUFFERING
@@ -305,7 +274,7 @@ def open(
         and closefd is True
         and not isinstance(file, int)
     ):
-        return FileContextManager(_open_to_read(opened, file), opened)
+        return FileContextManager(file, AsyncBufferedReader, _TO_READ)
     # Warnings are about the caller, and so are given here.
     if isinstance(file, bool) and sys.version_info >= (3, 13):
         warnings.warn("bool is used as a file descriptor", RuntimeWarning, stacklevel=2)
@@ -319,20 +288,9 @@ def open(
                 RuntimeWarning,
                 stacklevel=2,
             )
+    opened: list[Any] = []
     opening = _open(opened, file, mode, buffering, encoding, errors, newline, closefd, opener)
     return FileContextManager(opening, opened)
-
-
-async def _open_to_read(
-    result: list[Any], file: str | bytes | os.PathLike[str] | os.PathLike[bytes]
-) -> AsyncBufferedReader:
-    """What `_open` does where only the mode `rb` is given: the usual case, and the shortest."""
-    reader = await _native.open_to_read(os.fspath(file), _TO_READ, AsyncBufferedReader)
-    result.append(reader)
-    return reader
-
-
-_open_to_read.__name__ = _open_to_read.__qualname__ = "_open"
 
 
 async def _open(

@@ -7,6 +7,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
 use rapfiles_core::{Error, NativePath, Subject};
 
+use crate::functions::open::Reader;
+use crate::functions::opening::Opening;
 use crate::once::intern;
 use crate::results;
 
@@ -19,8 +21,8 @@ pub(crate) struct Names {
     second: Option<Py<PyString>>,
     /// The synchronous call goes through the C library, whose errors have no Windows code.
     c_library: bool,
-    /// The class of buffered files for reading, where that is what an open file is to become.
-    reader: Option<Py<PyType>>,
+    /// The class of buffered files for reading, where that is what an open file is to become, and who has to close that.
+    reader: Option<(Py<PyType>, Py<Opening>)>,
 }
 
 impl Names {
@@ -43,13 +45,14 @@ impl Names {
     }
 
     /// The same, for what is to become a buffered file of this class.
-    pub(crate) fn opened_to_read(name: Py<PyAny>, class: Py<PyType>) -> Self {
-        Self { reader: Some(class), ..Self::opened_as(name) }
+    pub(crate) fn opened_to_read(name: Py<PyAny>, class: Py<PyType>, opening: Py<Opening>) -> Self {
+        Self { reader: Some((class, opening)), ..Self::opened_as(name) }
     }
 
-    /// The class that an open file is to become one of, and its name.
-    pub(crate) fn reader(&self) -> Option<(&Py<PyType>, &Py<PyAny>)> {
-        self.reader.as_ref().zip(self.path.as_ref())
+    /// What is to become of an open file.
+    pub(crate) fn take_reader(&mut self, py: Python<'_>) -> Option<Reader> {
+        let (class, opening) = self.reader.take()?;
+        Some(Reader::new(opening, class, self.path.as_ref()?.clone_ref(py)))
     }
 
     pub(crate) fn two(path: Py<PyString>, second: Py<PyString>) -> Self {

@@ -54,7 +54,9 @@ mod _native {
     #[pymodule_export]
     use crate::functions::metadata::{is_junction, is_mount, is_type, lstat, samefile, stat, statvfs};
     #[pymodule_export]
-    use crate::functions::open::{adopt_descriptor, in_trio_task, new_handle, open_file, open_to_read};
+    use crate::functions::open::{adopt_descriptor, in_trio_task, new_handle, open_file};
+    #[pymodule_export]
+    use crate::functions::opening::Opening;
     #[pymodule_export]
     use crate::functions::ownership::{chown, group, owner};
     #[pymodule_export]

@@ -14,7 +14,6 @@ use rapfiles_core::handle::FileOperation;
 
 use crate::errors::Names;
 use crate::event_loop::{self, Framework};
-use crate::functions::open::Reader;
 use crate::handle::objects::Objects;
 use crate::handle::open_file::OpenFile;
 use crate::handle::work::FileWork;
@@ -38,9 +37,9 @@ pub(crate) fn make_free_list(py: Python<'_>) -> PyResult<()> {
 pub(crate) fn submit(
     py: Python<'_>,
     operation: rapfiles_core::Operation,
-    names: Names,
+    mut names: Names,
 ) -> PyResult<Operation> {
-    let reader = names.reader().map(|(class, name)| Reader::new(class.clone_ref(py), name.clone_ref(py)));
+    let reader = names.take_reader(py);
     let mut pending = match event_loop::framework(py)? {
         Framework::Trio => Pending::work(Work::Path(PathWork::new(operation, names)), true),
         Framework::Asyncio(event_loop) => match PathWork::begin(py, operation, names) {
@@ -114,7 +113,7 @@ impl Drop for Operation {
 ///
 /// Where a signal has raised it, that came between the call and the `await`, and nobody has forgotten anything: the
 /// interpreter looks for signals when a function that is not Python's has returned.
-fn complain(py: Python<'_>, name: &str) {
+pub(crate) fn complain(py: Python<'_>, name: &str) {
     let before = PyErr::take(py);
     if let Some(error) = &before
         && (error.is_instance_of::<PyKeyboardInterrupt>(py) || error.is_instance_of::<PySystemExit>(py))

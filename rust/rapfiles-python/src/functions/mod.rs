@@ -8,6 +8,7 @@ pub(crate) mod home;
 pub(crate) mod link;
 pub(crate) mod metadata;
 pub(crate) mod open;
+pub(crate) mod opening;
 pub(crate) mod ownership;
 pub(crate) mod read;
 pub(crate) mod remove_tree;

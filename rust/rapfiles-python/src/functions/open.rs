@@ -8,6 +8,7 @@ use rapfiles_core::{Adoption, Engine, OpenedFile};
 
 use crate::arguments::native_name;
 use crate::errors::Names;
+use crate::functions::opening::Opening;
 use crate::handle::open_file::OpenFile;
 use crate::once::intern;
 use crate::operation::{Operation, submit};
@@ -26,28 +27,16 @@ pub(crate) fn open_file(
     submit(py, Request::Open { path, flags, permissions }, Names::opened_as(name))
 }
 
-/// Opens a file for reading, as an object of the given class of buffered files. `flags` are the platform's own.
-#[pyfunction]
-#[pyo3(signature = (path, flags, class, /))]
-pub(crate) fn open_to_read(
-    py: Python<'_>,
-    path: &Bound<'_, PyAny>,
-    flags: i32,
-    class: Py<PyType>,
-) -> PyResult<Operation> {
-    let (path, name) = native_name(path)?;
-    submit(py, Request::Open { path, flags, permissions: 0 }, Names::opened_to_read(name, class))
-}
-
-/// What a file that [`open_to_read`] has opened is to become.
+/// What a file that an [`Opening`] has opened is to become.
 pub(crate) struct Reader {
+    opening: Py<Opening>,
     class: Py<PyType>,
     name: Py<PyAny>,
 }
 
 impl Reader {
-    pub(crate) fn new(class: Py<PyType>, name: Py<PyAny>) -> Self {
-        Self { class, name }
+    pub(crate) fn new(opening: Py<Opening>, class: Py<PyType>, name: Py<PyAny>) -> Self {
+        Self { opening, class, name }
     }
 
     /// The object that stands for the file.
@@ -58,7 +47,9 @@ impl Reader {
             (intern!(py, "rb").clone().unbind(), intern!(py, "AsyncBufferedReader").clone().unbind());
         let name = self.name.clone_ref(py);
         let file = OpenFile::new(take(opened.cast()?)?, None, (true, false), trio, name, mode, kind);
-        self.class.bind(py).call1((Bound::new(py, file)?,)).map(Bound::unbind)
+        let file = self.class.bind(py).call1((Bound::new(py, file)?,))?.unbind();
+        self.opening.get().keep(file.clone_ref(py));
+        Ok(file)
     }
 }
 
