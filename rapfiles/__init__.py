@@ -28,6 +28,7 @@ from ._progress import Progress
 from ._public import belong_to as _belong_to
 from ._scandir import AsyncDirEntry
 from ._standard import StandardInput, StandardOutput, stderr, stdin, stdout
+from ._usage import DiskUsage
 from ._wrap import WrappedFile, wrap_file
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ __all__ = [
     "AsyncPath",
     "AsyncTextIOWrapper",
     "Configuration",
+    "DiskUsage",
     "FileContextManager",
     "PathInfo",
     "Progress",

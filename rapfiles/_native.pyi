@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import AbstractAsyncContextManager
 from pathlib import PurePath
 from types import TracebackType
-from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar, final, overload
+from typing import Any, Generic, Literal, Self, TypeAlias, TypedDict, TypeVar, final, overload
 
 from typing_extensions import Buffer, disjoint_base
 
@@ -38,6 +38,7 @@ __all__ = [
     "construct_natively",
     "copy",
     "copy_reports",
+    "find",
     "finish_closing",
     "getxattr",
     "glob",
@@ -81,6 +82,7 @@ __all__ = [
     "touch",
     "truncate",
     "unlink",
+    "usage",
     "utime",
     "walk",
     "write_bytes",
@@ -414,19 +416,46 @@ def readlink(path: _Path, /) -> Awaitable[str]: ...
 def list_directory(path: _Path, /) -> Awaitable[list[str]]: ...
 
 # `prefix` comes before the names. `plain`: the directory's class leaves to pathlib how paths are made.
+# What is wanted of a tree (`_tree.py`).
+class _Wanted(TypedDict):
+    top_down: bool
+    follow_symlinks: bool
+    min_depth: int
+    max_depth: int | None
+    same_file_system: bool
+    detect_loops: bool
+    sort: bool
+    gitignore: bool
+    workers: int
+    include: list[str]
+    exclude: list[str]
+    prune: list[str]
+    kinds: list[int]
+    size: tuple[int, int] | None
+    modified: tuple[int | None, int | None] | None
+    changed: tuple[int | None, int | None] | None
+    owner: int | None
+    permissions: int | None
+    empty: bool | None
+    hidden: bool | None
+
 def walk(
+    directory: os.PathLike[str], on_error: Callable[[OSError], object] | None, wanted: _Wanted, /
+) -> Source: ...
+def find(
     directory: os.PathLike[str],
+    prefix: str,
+    plain: bool,
+    kind: type[DirEntry],
+    with_stat: bool,
+    limit: int | None,
     on_error: Callable[[OSError], object] | None,
-    top_down: bool,
-    follow_symlinks: bool,
-    min_depth: int,
-    max_depth: int | None,
-    same_file_system: bool,
-    detect_loops: bool,
-    sort: bool,
-    workers: int,
+    wanted: _Wanted,
     /,
 ) -> Source: ...
+def usage(
+    directory: os.PathLike[str], on_error: Callable[[OSError], object] | None, wanted: _Wanted, /
+) -> Awaitable[list[int]]: ...
 def children(directory: _Path, prefix: str, plain: bool, /) -> Source: ...
 
 # The same for entries, made as instances of a class that inherits from `DirEntry`. `with_stat`: ask for

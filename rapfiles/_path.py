@@ -25,6 +25,7 @@ from ._arguments import (
     permissions,
 )
 from ._copying import copy_path, target_in
+from ._find import TreeSearch
 from ._glob import GlobIterator
 from ._info import PathInfo
 from ._iterdir import DirectoryIterator
@@ -35,12 +36,13 @@ from ._text import decode, native_codec
 from ._text import read as read_with_python
 from ._text import write as write_with_python
 from ._times import nanoseconds
+from ._tree import callback
+from ._tree import wanted as tree_wanted
 from ._unsupported import unsupported
+from ._usage import DiskUsage
 from ._walk import DirectoryWalk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from typing_extensions import Buffer
 
     from ._file import (
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from ._progress import ErrorCallback, ProgressCallback
     from ._scandir import AsyncDirEntry
     from ._stream import Stream
+    from ._tree import Globs, Kinds, Moment, OnError
 
 P = TypeVar("P", bound="AsyncPath")
 
@@ -733,77 +736,6 @@ class AsyncPath(LexicalPath):
         """
         return DirectoryIterator(self)
 
-    def walk(
-        self,
-        top_down: bool = True,
-        on_error: Callable[[OSError], object] | None = None,
-        follow_symlinks: bool = False,
-        *,
-        max_depth: SupportsIndex | None = None,
-        min_depth: SupportsIndex = 0,
-        same_file_system: bool = False,
-        sort: bool = False,
-        workers: SupportsIndex | None = None,
-        detect_loops: bool = False,
-    ) -> DirectoryWalk[Self]:
-        """Walk the tree that begins with this directory, one directory after the other.
-
-        Workers read directories ahead of the one that is handed out, several at once, and never more than a
-        few thousand entries. So a change that is made in a directory after the one above it was handed out
-        may not be seen; with `workers=1` each directory is read when its turn comes, as pathlib does it.
-
-        Leaving the iteration early closes all directories: with its last reference, or with `async with`.
-
-        Args:
-            top_down: Whether a directory comes before those in it. Then the list of their names may be
-                changed in place: those that are removed are not entered, the others are entered in the order
-                of the list, and what is added is entered as well, even through a symbolic link.
-            on_error: Called with the OSError of each directory that cannot be read; an exception that it
-                raises ends the walk. A plain function, called in the event loop's thread. Without one, such
-                directories are passed over.
-            follow_symlinks: Whether symbolic links to directories are directories. Without, they are among
-                the files.
-            max_depth: How many levels below this directory are entered; 0 for none.
-            min_depth: Directories above this level are entered, but not handed out.
-            same_file_system: Whether directories on which another file system is mounted are not entered.
-            sort: Whether names come sorted, instead of in arbitrary order.
-            workers: The most directories that are read at once; by default as many as there are processors,
-                at most 8.
-            detect_loops: Whether a link to a directory that it is in is an error of that directory, with
-                ELOOP, where links are followed. Without, the walk goes on in it until the kernel follows no
-                more links, as pathlib's does.
-
-        Returns:
-            An asynchronous iterator, which is a context manager as well, of tuples: the path of a directory,
-            the names of the directories in it, and those of everything else. Both are lists.
-
-        Raises:
-            TypeError: `on_error` is a coroutine function.
-            ValueError: A number is negative, or `workers` is 0.
-
-        ```python
-        await (directory / "a" / "b").mkdir(parents=True)
-        await (directory / "a" / "notes").touch()
-        async for path, directories, files in directory.walk():
-            if path == directory / "a":
-                assert (directories, files) == (["b"], ["notes"])
-                directories.clear()
-            assert path != directory / "a" / "b"
-        ```
-        """
-        return DirectoryWalk(
-            self,
-            top_down,
-            on_error,
-            follow_symlinks,
-            max_depth=max_depth,
-            min_depth=min_depth,
-            same_file_system=same_file_system,
-            sort=sort,
-            workers=workers,
-            detect_loops=detect_loops,
-        )
-
     def glob(
         self, pattern: StrPath, *, case_sensitive: bool | None = None, recurse_symlinks: bool = False
     ) -> Stream[Self]:
@@ -889,6 +821,242 @@ class AsyncPath(LexicalPath):
         ```
         """
         return DirectoryScan(self, bool(with_stat))
+
+    def walk(
+        self,
+        top_down: bool = True,
+        on_error: OnError = None,
+        follow_symlinks: bool = False,
+        *,
+        max_depth: SupportsIndex | None = None,
+        min_depth: SupportsIndex = 0,
+        include: Globs = None,
+        exclude: Globs = None,
+        same_file_system: bool = False,
+        gitignore: bool = False,
+        sort: bool = False,
+        workers: SupportsIndex | None = None,
+        detect_loops: bool = False,
+    ) -> Stream[tuple[Self, list[str], list[str]]]:
+        """Walk the tree that begins with this directory, one directory after the other.
+
+        Workers read directories ahead of the one that is handed out, several at once, and never more than a
+        few thousand entries. So a change that is made in a directory after the one above it was handed out
+        may not be seen; with `workers=1` each directory is read when its turn comes, as pathlib does it.
+
+        Leaving the iteration early closes all directories: with its last reference, or with `async with`.
+
+        Args:
+            top_down: Whether a directory comes before those in it. Then the list of their names may be
+                changed in place: those that are removed are not entered, the others are entered in the order
+                of the list, and what is added is entered as well, even through a symbolic link.
+            on_error: Called with the OSError of each directory that cannot be read; an exception that it
+                raises ends the walk. A plain function, called in the event loop's thread. Without one, such
+                directories are passed over.
+            follow_symlinks: Whether symbolic links to directories are directories. Without, they are among
+                the files.
+            max_depth: How many levels below this directory are entered; 0 for none.
+            min_depth: Directories above this level are entered, but not handed out.
+            include: A glob, or several: of the names that are no directories, only those that match.
+            exclude: A glob, or several: what matches is in none of the lists, and not entered. As for
+                `include`, a pattern without a slash is about names; one with a slash about paths from this
+                directory on, where `**` is any number of directories; and a slash at the end keeps it to
+                directories.
+            same_file_system: Whether directories on which another file system is mounted are not entered.
+            gitignore: Whether to leave out what git would ignore: by `.gitignore` files and
+                `.git/info/exclude`, from the top of the repository down. It need not be a repository. Hidden
+                files and `.git` itself are not left out.
+            sort: Whether names come sorted, instead of in arbitrary order.
+            workers: The most directories that are read at once; by default as many as there are processors,
+                at most 8.
+            detect_loops: Whether a link to a directory that it is in is an error of that directory, with
+                ELOOP, where links are followed. Without, the walk goes on in it until the kernel follows no
+                more links, as pathlib's does.
+
+        Returns:
+            An asynchronous iterator, which is a context manager as well, of tuples: the path of a directory,
+            the names of the directories in it, and those of everything else. Both are lists.
+
+        Raises:
+            TypeError: `on_error` is a coroutine function.
+            ValueError: A number is negative, or `workers` is 0, or a pattern is empty.
+
+        ```python
+        await (directory / "a" / "b").mkdir(parents=True)
+        await (directory / "a" / "notes").touch()
+        async for path, directories, files in directory.walk():
+            if path == directory / "a":
+                assert (directories, files) == (["b"], ["notes"])
+                directories.clear()
+            assert path != directory / "a" / "b"
+        ```
+        """
+        wanted = tree_wanted(
+            top_down=top_down,
+            follow_symlinks=follow_symlinks,
+            max_depth=max_depth,
+            min_depth=min_depth,
+            include=include,
+            exclude=exclude,
+            same_file_system=same_file_system,
+            gitignore=gitignore,
+            sort=sort,
+            workers=workers,
+            detect_loops=detect_loops,
+        )
+        return DirectoryWalk(self, callback(on_error), wanted)
+
+    def find(
+        self,
+        *,
+        kind: Kinds = None,
+        include: Globs = None,
+        exclude: Globs = None,
+        prune: Globs = None,
+        min_depth: SupportsIndex = 1,
+        max_depth: SupportsIndex | None = None,
+        size: tuple[SupportsIndex | None, SupportsIndex | None] | None = None,
+        modified: tuple[Moment, Moment] | None = None,
+        changed: tuple[Moment, Moment] | None = None,
+        owner: SupportsIndex | None = None,
+        perm: SupportsIndex | None = None,
+        empty: bool | None = None,
+        hidden: bool | None = None,
+        gitignore: bool = False,
+        follow_symlinks: bool = False,
+        same_file_system: bool = False,
+        limit: SupportsIndex | None = None,
+        sort: bool = False,
+        workers: SupportsIndex | None = None,
+        with_stat: bool = False,
+        on_error: OnError = None,
+    ) -> Stream[AsyncDirEntry[Self]]:
+        """Find entries in the tree below this directory, in one flat stream.
+
+        Without arguments, that is everything but the directory itself. Directories come one after the other,
+        each before those in it, and everything is decided by the workers. Loops of symbolic links are
+        errors. Leaving the iteration early closes all directories, as for `walk()`.
+
+        Args:
+            kind: `"file"`, `"directory"`, `"symlink"`, `"fifo"`, `"socket"`, `"block_device"` or
+                `"char_device"`, or several of them.
+            include: A glob, or several: only what matches. Directories are entered, whether they match or
+                not. A pattern without a slash is about names; one with a slash about paths from this
+                directory on, where `**` is any number of directories; a slash at the end keeps it to
+                directories.
+            exclude: What matches is neither handed out nor entered.
+            prune: What matches is handed out, but not entered.
+            min_depth: Nothing above this level; what is in this directory is at 1.
+            max_depth: Nothing below this level.
+            size: The least and the largest size in bytes; `None` for no bound.
+            modified: When the content was changed last: not before, and not after. Each is a datetime,
+                seconds since 1970, or `None` for no bound.
+            changed: When anything about it was changed last, in the same way.
+            owner: The number of the user to whom it belongs.
+            perm: All of its permissions, such as `0o644`.
+            empty: Whether it is an empty file or an empty directory.
+            hidden: Whether its name begins with a dot. With `False`, hidden directories are not entered
+                either.
+            gitignore: Whether to leave out what git would ignore, as for `walk()`.
+            follow_symlinks: Whether symbolic links stand for what they lead to.
+            same_file_system: Whether directories on which another file system is mounted are not entered.
+            limit: How many entries are wanted.
+            sort: Whether the entries of each directory come sorted by name.
+            workers: The most directories that are read at once; by default as many as there are processors,
+                at most 8.
+            with_stat: Whether workers ask for what `stat()` of an entry tells beforehand.
+            on_error: Called with each OSError; an exception that it raises ends the search. A plain
+                function, called in the event loop's thread.
+
+        Returns:
+            An asynchronous iterator, which is a context manager as well, of entries like those of
+            `scandir()`.
+
+        Raises:
+            ExceptionGroup: At the end, where `on_error` was not given: the errors, of which the first 100 are
+                kept. Everything that could be found has been handed out.
+            TypeError: `on_error` is a coroutine function.
+            ValueError: An argument has no meaning.
+
+        ```python
+        await (directory / "src" / "build").mkdir(parents=True)
+        await (directory / "src" / "main.py").write_text("pass")
+        await (directory / "src" / "build" / "main.pyc").touch()
+        async with directory.find(kind="file", exclude="build", size=(1, None)) as found:
+            assert [entry.path async for entry in found] == [directory / "src" / "main.py"]
+        ```
+        """
+        deepest = None if max_depth is None else int(max_depth.__index__())
+        most = None if limit is None else int(limit.__index__())
+        if most is not None and most < 0:
+            raise ValueError("limit must be at least 0")
+        if deepest == 0:
+            # Nothing is at that depth.
+            deepest, most = 1, 0
+        wanted = tree_wanted(
+            kind=kind,
+            include=include,
+            exclude=exclude,
+            prune=prune,
+            min_depth=min_depth,
+            max_depth=None if deepest is None else deepest - 1,
+            size=size,
+            modified=modified,
+            changed=changed,
+            owner=owner,
+            perm=perm,
+            empty=empty,
+            hidden=hidden,
+            gitignore=gitignore,
+            follow_symlinks=follow_symlinks,
+            same_file_system=same_file_system,
+            sort=sort,
+            workers=workers,
+            detect_loops=follow_symlinks,
+        )
+        return TreeSearch(self, bool(with_stat), most, callback(on_error), wanted)
+
+    async def du(
+        self,
+        *,
+        exclude: Globs = None,
+        gitignore: bool = False,
+        same_file_system: bool = False,
+        workers: SupportsIndex | None = None,
+        on_error: OnError = None,
+    ) -> DiskUsage:
+        """How much room this file, or everything in this directory, takes.
+
+        The sums are those of `du -B1 --apparent-size` and `du -B1`: directories count with their own size, a
+        file with several names counts once, and symbolic links are not followed. No path is too long for it.
+
+        Args:
+            exclude: A glob, or several, as for `find()`: what matches does not count, nor what is in it.
+            gitignore: Whether what git would ignore does not count, as for `walk()`.
+            same_file_system: Whether what is on other file systems does not count, as with `du -x`.
+            workers: The most directories that are read at once; by default as many as there are processors,
+                at most 8.
+            on_error: Called with each OSError. A plain function, called in the event loop's thread.
+
+        Returns:
+            The sums, and how many entries of each kind there are.
+
+        Raises:
+            ExceptionGroup: Something could not be counted, and `on_error` was not given: the errors, of which
+                the first 100 are kept.
+
+        ```python
+        await (directory / "data").write_bytes(b"abc")
+        await (directory / "more").hardlink_to(directory / "data")
+        usage = await directory.du()
+        assert (usage.files, usage.directories) == (1, 1)
+        assert usage.apparent == 3 + (await directory.stat()).st_size
+        ```
+        """
+        wanted = tree_wanted(
+            exclude=exclude, gitignore=gitignore, same_file_system=same_file_system, workers=workers
+        )
+        return DiskUsage(*await _native.usage(self, callback(on_error), wanted))
 
     async def mkdir(
         self,

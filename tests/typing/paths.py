@@ -9,6 +9,7 @@ from rapfiles import (
     AsyncDirEntry,
     AsyncPath,
     Configuration,
+    DiskUsage,
     Stats,
     __version__,
     configuration,
@@ -105,6 +106,10 @@ async def entries(path: AsyncPath, derived: Derived) -> None:
     async for root, directories, files in derived.walk(on_error=print, max_depth=3):
         assert_type(root, Derived)
         assert_type((directories, files), tuple[list[str], list[str]])
+    async with derived.find(kind="file", include=["*.py"], size=(None, 10), on_error=print) as found:
+        assert_type([entry async for entry in found], list[AsyncDirEntry[Derived]])
+    path.find(kind="door")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type(await path.du(exclude="*.o"), DiskUsage)
     await path.mkdir(0o700, parents=True, exist_ok=True, parent_mode=0o700)
     await path.rmdir()
     await path.touch(exist_ok=False)

@@ -55,6 +55,6 @@ pub use verbs::report::{Amount, Policy, Report, Reporter, Snapshot};
 pub use verbs::resolve::Strictness;
 pub use verbs::scandir::{EntryFacts, EntryStats, ScanDirectory, Scanned};
 pub use verbs::slices::{Sliced, Slices};
-pub use verbs::tree::{Listing, Node, Options, Tree, WalkSource};
+pub use verbs::tree::{Filter, Listing, Node, Options, Pattern, Patterns, Purpose, Tree, Usage, WalkSource};
 pub use verbs::write::Data;
 pub use verbs::xattr::AttributeName;

@@ -7,6 +7,7 @@ mod engine;
 mod errors;
 mod event_loop;
 mod fairness;
+mod find;
 mod functions;
 mod glob;
 mod handle;
@@ -27,7 +28,9 @@ mod scandir;
 mod stat_result;
 mod stop_iteration;
 mod stream;
+mod tree_arguments;
 mod trio;
+mod usage;
 mod walk;
 
 /// The native module of rapfiles; private.
@@ -39,6 +42,8 @@ mod _native {
     use crate::dir_entry::DirEntry;
     #[pymodule_export]
     use crate::engine::{configuration, configure, inspect, panic_in_worker, stats};
+    #[pymodule_export]
+    use crate::find::find;
     #[pymodule_export]
     use crate::functions::access::{access, chmod};
     #[pymodule_export]
@@ -95,6 +100,8 @@ mod _native {
     use crate::scandir::scan;
     #[pymodule_export]
     use crate::stream::{Source, Stream};
+    #[pymodule_export]
+    use crate::usage::usage;
     #[pymodule_export]
     use crate::walk::walk;
 

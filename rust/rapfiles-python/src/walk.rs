@@ -5,13 +5,14 @@ use std::ffi::OsStr;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
-use rapfiles_core::{Engine, Error, FileType, Listing, Options, Progress, Ticket, Tree};
+use rapfiles_core::{Engine, Error, FileType, Listing, Progress, Purpose, Ticket, Tree};
 
 use crate::arguments::PathArgument;
 use crate::errors::{self, Names};
 use crate::once::intern;
 use crate::results;
 use crate::stream::{Items, Manners, Source};
+use crate::tree_arguments::TreeArguments;
 
 /// Names that become strings before other tasks may have a turn: some 40 µs of work.
 const LOT: usize = 512;
@@ -67,7 +68,8 @@ impl WalkItems {
         loop {
             match self.tree.next(Ticket::unique) {
                 Progress::Done(Ok(Some(mut listing))) => {
-                    if let Some(error) = listing.take_error() {
+                    let mut errors = listing.take_errors().into_iter();
+                    if let Some(error) = errors.next() {
                         match self.report(py, error) {
                             Ok(()) => continue,
                             Err(error) => return Progress::Done(Err(error)),
@@ -198,40 +200,19 @@ impl Items for WalkItems {
 
 /// The directories of a tree, for a stream to be opened with.
 #[pyfunction]
-#[pyo3(signature = (directory, on_error, top_down, follow_symlinks, min_depth, max_depth, same_file_system, detect_loops, sort, workers, /))]
-#[allow(
-    clippy::too_many_arguments,
-    clippy::fn_params_excessive_bools,
-    reason = "the parameters of the method"
-)]
+#[pyo3(signature = (directory, on_error, wanted, /))]
 pub(crate) fn walk(
     directory: &Bound<'_, PyAny>,
     on_error: Option<Py<PyAny>>,
-    top_down: bool,
-    follow_symlinks: bool,
-    min_depth: u32,
-    max_depth: Option<u32>,
-    same_file_system: bool,
-    detect_loops: bool,
-    sort: bool,
-    workers: usize,
+    wanted: TreeArguments,
 ) -> PyResult<Source> {
     let py = directory.py();
     let path: PathArgument<'_> = directory.extract()?;
     let native = path.native("scandir")?;
     let is_dot = path.name().bind(py) == ".";
-    let options = Options {
-        top_down,
-        follow_symlinks,
-        max_depth,
-        same_file_system,
-        detect_loops,
-        sort,
-        workers,
-        beyond_longest_path: false,
-    };
+    let (top_down, min_depth) = (wanted.top_down, wanted.min_depth);
     Ok(Source::new(WalkItems {
-        tree: Engine::current().walk(native, options),
+        tree: Engine::current().walk(native, wanted.options(Purpose::Names)),
         directory: directory.clone().unbind(),
         on_error,
         top_down,

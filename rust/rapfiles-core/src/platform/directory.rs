@@ -92,6 +92,11 @@ impl Directory {
         DirectoryReader::new(unsafe { OwnedFd::from_raw_fd(fd) })
     }
 
+    /// What `fstat(2)` tells of it.
+    pub(crate) fn metadata(&self) -> io::Result<Metadata> {
+        metadata_of_fd(self.0.as_raw_fd())
+    }
+
     /// What `fstatat(2)` tells of an entry.
     pub(crate) fn metadata_of(&self, name: &NativePath, follow: bool) -> io::Result<Metadata> {
         stat_at(self.0.as_raw_fd(), name, follow)
@@ -162,6 +167,11 @@ pub(crate) fn joined<'a>(names: impl Iterator<Item = &'a NativePath>) -> Option<
 /// The name of an entry, as a call wants it.
 pub(crate) fn native_name(name: &[u8]) -> Option<NativePath> {
     NativePath::from_vec(name.to_vec()).ok()
+}
+
+/// The same, where what is no name is an error.
+pub(crate) fn entry_name(name: &[u8]) -> io::Result<NativePath> {
+    NativePath::from_vec(name.to_vec()).map_err(io::Error::from)
 }
 
 /// Whether an error code is one that Python raises as `PermissionError`.

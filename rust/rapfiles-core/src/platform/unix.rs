@@ -37,6 +37,11 @@ impl NativePath {
         self.0.to_bytes()
     }
 
+    /// Its bytes, as [`std::ffi::OsStr::as_encoded_bytes`] gives them.
+    pub(crate) fn encoded(&self) -> std::borrow::Cow<'_, [u8]> {
+        self.to_bytes().into()
+    }
+
     /// Its length, in the units of [`super::LONGEST_PATH`].
     pub(crate) fn len(&self) -> usize {
         self.to_bytes().len()

@@ -30,11 +30,6 @@ impl Directory {
         stat_at(descriptor(inside), name, follow)
     }
 
-    /// What `fstat(2)` tells.
-    pub(crate) fn metadata(&self) -> io::Result<Metadata> {
-        crate::platform::metadata_of_fd(self.0.as_raw_fd())
-    }
-
     /// Opens a file for reading. That never waits for somebody to open the other end of a FIFO.
     pub(crate) fn open_to_read(name: &NativePath, inside: Option<&Self>, follow: bool) -> io::Result<File> {
         let nofollow = if follow { 0 } else { libc::O_NOFOLLOW };

@@ -190,6 +190,11 @@ impl Directory {
         DirectoryReader::open(&self.0)
     }
 
+    /// What is known of it.
+    pub(crate) fn metadata(&self) -> io::Result<Metadata> {
+        super::metadata(&self.0, false)
+    }
+
     /// What is known of an entry.
     pub(crate) fn metadata_of(&self, name: &NativePath, follow: bool) -> io::Result<Metadata> {
         super::metadata(&path_of(name, Some(self))?, follow)
@@ -261,6 +266,11 @@ pub(crate) fn native_name(name: &[u8]) -> Option<NativePath> {
     // SAFETY: it is a name that a reader has given.
     let name = unsafe { OsStr::from_encoded_bytes_unchecked(name) };
     NativePath::from_os_string(name.to_owned()).ok()
+}
+
+/// The same, where what is no name is an error.
+pub(crate) fn entry_name(name: &[u8]) -> io::Result<NativePath> {
+    native_name(name).ok_or_else(|| error(ERROR_BAD_PATHNAME))
 }
 
 /// Whether an error code is one that Python raises as `PermissionError`.

@@ -32,6 +32,11 @@ impl NativePath {
         &self.0[..self.0.len() - 1]
     }
 
+    /// Its bytes, as [`std::ffi::OsStr::as_encoded_bytes`] gives them.
+    pub(crate) fn encoded(&self) -> std::borrow::Cow<'_, [u8]> {
+        self.to_os_string().into_encoded_bytes().into()
+    }
+
     /// Its length, in the units of [`super::LONGEST_PATH`].
     pub(crate) fn len(&self) -> usize {
         self.units().len()

@@ -1,5 +1,6 @@
 //! The listing of one directory of a tree, as it is read and as it is handed out.
 
+use std::io;
 use std::sync::Arc;
 
 use crate::engine::stream::Slice;
@@ -7,10 +8,14 @@ use crate::error::Error;
 use crate::platform::{self, Directory, DirectoryReader, NativePath};
 use crate::verbs::listing::{Block, Entry};
 use crate::verbs::metadata::FileType;
+use crate::verbs::scandir::EntryFacts;
 
 use super::frontier::DIRECTORY;
 use super::node::Node;
+use super::options::{Options, Purpose};
+use super::pattern::Names;
 use super::source::Shared;
+use super::usage::Usage;
 
 /// What is in one directory of a tree.
 #[derive(Debug)]
@@ -19,15 +24,26 @@ pub struct Listing {
     entries: Block,
     children: Vec<Arc<Node>>,
     directories: usize,
-    error: Option<Error>,
+    /// What is known of each entry, where that is wanted.
+    facts: Vec<EntryFacts>,
+    usage: Usage,
+    errors: Vec<Error>,
     /// It belongs to another file system, and is not wanted.
     skipped: bool,
 }
 
 impl Listing {
     fn new(node: Arc<Node>) -> Self {
-        let (entries, children) = (Block::default(), Vec::new());
-        Self { node, entries, children, directories: 0, error: None, skipped: false }
+        Self {
+            node,
+            entries: Block::default(),
+            children: Vec::new(),
+            directories: 0,
+            facts: Vec::new(),
+            usage: Usage::default(),
+            errors: Vec::new(),
+            skipped: false,
+        }
     }
 
     /// The directory.
@@ -50,9 +66,19 @@ impl Listing {
         self.directories
     }
 
+    /// What is known of the entry at a position.
+    pub fn facts(&self, index: usize) -> Option<&EntryFacts> {
+        self.facts.get(index)
+    }
+
+    /// How much room everything in it takes that is no directory to be entered.
+    pub fn usage(&self) -> Usage {
+        self.usage
+    }
+
     /// Why it is not complete.
-    pub fn take_error(&mut self) -> Option<Error> {
-        self.error.take()
+    pub fn take_errors(&mut self) -> Vec<Error> {
+        std::mem::take(&mut self.errors)
     }
 
     /// Whether it is a directory of another file system, which has not been read.
@@ -62,7 +88,7 @@ impl Listing {
 
     /// Nothing is handed out of a directory that cannot be read to its end.
     pub(super) fn without_content(mut self) -> Self {
-        if self.error.is_some() {
+        if !self.errors.is_empty() {
             (self.entries, self.children, self.directories) = (Block::default(), Vec::new(), 0);
         }
         self
@@ -74,7 +100,7 @@ impl Listing {
     }
 
     fn failed(mut self, error: Error) -> Self {
-        self.error = Some(error);
+        self.errors.push(error);
         self
     }
 
@@ -83,11 +109,15 @@ impl Listing {
         let name = |index: usize| self.entries.get(index).map(|entry| entry.name);
         order.sort_unstable_by(|one, other| name(*one).cmp(&name(*other)));
         let mut sorted = Block::default();
-        for entry in order.into_iter().filter_map(|index| self.entries.get(index)) {
+        for entry in order.iter().filter_map(|index| self.entries.get(*index)) {
             sorted.push(entry)?;
         }
         self.entries = sorted;
-        self.children.sort_by_cached_key(|child| child.name().to_os_string().into_encoded_bytes());
+        let mut facts: Vec<_> = std::mem::take(&mut self.facts).into_iter().map(Some).collect();
+        if !facts.is_empty() {
+            self.facts = order.into_iter().filter_map(|index| facts[index].take()).collect();
+        }
+        self.children.sort_by_cached_key(|child| child.name().encoded().into_owned());
         Ok(())
     }
 }
@@ -116,7 +146,7 @@ pub(super) struct Reading {
 impl Reading {
     /// Opens a directory.
     pub(super) fn begin(node: Arc<Node>, shared: &Shared) -> Begun {
-        let listing = Listing::new(node);
+        let mut listing = Listing::new(node);
         let node = &listing.node;
         let failed = |code| Error::Os { code, subject: node.subject(None) };
         if !shared.options.beyond_longest_path && node.is_too_long() {
@@ -125,21 +155,31 @@ impl Reading {
         }
         let opened = shared.open.open(node).and_then(|directory| {
             if shared.options.same_file_system || shared.options.detect_loops {
-                node.identify(directory.identity()?);
+                let identity = directory.identity()?;
+                node.identify(identity);
+                shared.device.get_or_init(|| identity.0);
             }
             let reader = directory.reader()?;
             Ok((directory, reader))
         });
+        // Of the others, the one above has told.
+        let counts = shared.options.purpose == Purpose::Usage && node.depth() == 0;
         let (directory, reader) = match opened {
             Ok(opened) => opened,
             Err(error) => {
+                if counts
+                    && error.raw_os_error().is_some_and(platform::is_no_directory)
+                    && let Ok(metadata) = platform::metadata(node.name(), true)
+                {
+                    listing.usage = shared.counted.usage(&metadata);
+                    return Begun::Over(listing);
+                }
                 let error = Error::new(&error, node.subject(None));
                 return Begun::Over(listing.failed(error));
             }
         };
         if let Some((device, _)) = node.identity() {
-            let root = node.line().last().and_then(Node::identity);
-            if shared.options.same_file_system && root.is_some_and(|(of_root, _)| of_root != device) {
+            if shared.options.same_file_system && shared.device.get().is_some_and(|first| *first != device) {
                 return Begun::Over(Listing { skipped: true, ..listing });
             }
             if node.line().skip(1).any(|above| above.identity() == node.identity())
@@ -148,6 +188,15 @@ impl Reading {
                 let error = failed(platform::LINKS_LOOP);
                 return Begun::Over(listing.failed(error));
             }
+        }
+        if counts {
+            match directory.metadata() {
+                Ok(metadata) => listing.usage = shared.counted.usage(&metadata),
+                Err(error) => listing.errors.push(Error::new(&error, listing.node.subject(None))),
+            }
+        }
+        if shared.options.gitignore {
+            listing.node.rule();
         }
         Begun::Reading(Self { listing, directory, reader, block: Block::default(), at: 0, is_read: false })
     }
@@ -173,7 +222,7 @@ impl Reading {
                 Ok(goes_on) => self.is_read = !goes_on,
                 Err(error) => {
                     self.is_read = true;
-                    self.listing.error = Some(Error::new(&error, self.listing.node.subject(None)));
+                    self.listing.errors.push(Error::new(&error, self.listing.node.subject(None)));
                 }
             }
             if slice.is_over() {
@@ -186,31 +235,154 @@ impl Reading {
     fn see_to(&mut self, index: usize, shared: &Shared) -> Result<bool, Error> {
         let Some(entry) = self.block.get(index) else { return Ok(false) };
         let options = &shared.options;
-        let asks = entry.file_type.is_none_or(|known| options.follow_symlinks && known == FileType::SYMLINK);
+        // Only what is asked of the disk needs the name as a call wants it.
+        let name = || platform::native_name(entry.name);
         let mut file_type = entry.file_type;
-        let mut is_link = false;
-        if asks && let Some(name) = platform::native_name(entry.name) {
-            if file_type.is_none() {
-                file_type = self.directory.type_of(&name).ok();
-            }
-            is_link = file_type == Some(FileType::SYMLINK);
-            if is_link && options.follow_symlinks {
-                file_type = self.target_type(&name).or(file_type);
-            }
+        let mut asks = false;
+        if file_type.is_none()
+            && let Some(name) = name()
+        {
+            asks = true;
+            file_type = self.directory.type_of(&name).ok();
         }
+        let is_link = file_type == Some(FileType::SYMLINK);
+        let mut is_directory = file_type == Some(FileType::DIRECTORY);
+        if is_link
+            && options.follow_symlinks
+            && let Some(name) = name()
+        {
+            asks = true;
+            is_directory = self.target_type(&name) == Some(FileType::DIRECTORY);
+        }
+        if self.is_left_out(entry.name, is_directory, options) {
+            return Ok(asks);
+        }
+        let enters = is_directory
+            && options.max_depth.is_none_or(|most| self.listing.node.depth() < most)
+            && !options.filter.prune.match_any(&self.names(entry.name), is_directory);
+        let shown_type = if is_directory { Some(FileType::DIRECTORY) } else { file_type };
+        let wanted = match options.purpose {
+            Purpose::Names => {
+                is_directory
+                    || options.filter.include.is_empty()
+                    || options.filter.includes(&self.names(entry.name), false)
+            }
+            Purpose::Entries { with_stat } => {
+                let with_stat = with_stat || options.filter.asks_stat();
+                let facts = EntryFacts::find(&entry, with_stat, |follow| {
+                    self.directory.metadata_of(&platform::entry_name(entry.name)?, follow)
+                });
+                asks |= with_stat || is_link;
+                let wanted = match self.wants(entry.name, &facts, is_directory, options) {
+                    Ok(wanted) => wanted,
+                    // It is gone.
+                    Err(code) if platform::is_not_found(code) => false,
+                    Err(code) => {
+                        let subject = self.listing.node.subject(name().as_ref());
+                        self.listing.errors.push(Error::Os { code, subject });
+                        false
+                    }
+                };
+                if wanted {
+                    self.listing.facts.try_reserve(1)?;
+                    self.listing.facts.push(facts);
+                }
+                wanted
+            }
+            Purpose::Usage => {
+                asks = true;
+                let metadata = platform::entry_name(entry.name).and_then(|name| {
+                    self.directory.metadata_of(&name, options.follow_symlinks && is_directory)
+                });
+                match metadata {
+                    Ok(metadata) => self.listing.usage += shared.counted.usage(&metadata),
+                    Err(error) if error.raw_os_error().is_some_and(platform::is_not_found) => {}
+                    Err(error) => {
+                        let subject = self.listing.node.subject(name().as_ref());
+                        self.listing.errors.push(Error::new(&error, subject));
+                    }
+                }
+                false
+            }
+        };
         let listing = &mut self.listing;
-        if file_type == Some(FileType::DIRECTORY) {
-            listing.directories += 1;
-            if options.max_depth.is_none_or(|most| listing.node.depth() < most)
-                && let Some(name) = platform::native_name(entry.name)
-            {
-                let node = &listing.node;
-                let child = if is_link { node.followed_child(name, true) } else { node.child(name) };
-                listing.children.push(child);
+        if enters && let Some(name) = platform::native_name(entry.name) {
+            let node = &listing.node;
+            let child = if is_link { node.followed_child(name, true) } else { node.child(name) };
+            listing.children.push(child);
+        }
+        if wanted {
+            listing.directories += usize::from(is_directory);
+            listing.entries.push(Entry { file_type: shown_type, ..entry })?;
+        }
+        Ok(asks)
+    }
+
+    fn names<'a>(&'a self, name: &'a [u8]) -> Names<'a> {
+        Names { node: &self.listing.node, name }
+    }
+
+    /// Whether an entry is neither handed out nor entered.
+    fn is_left_out(&self, name: &[u8], is_directory: bool, options: &Options) -> bool {
+        options.filter.leaves_out(&self.names(name), is_directory)
+            || (options.gitignore && self.listing.node.ignores(name, is_directory))
+    }
+
+    /// Whether an entry is handed out; the code of the error that keeps that from being known.
+    fn wants(
+        &self,
+        name: &[u8],
+        facts: &EntryFacts,
+        is_directory: bool,
+        options: &Options,
+    ) -> Result<bool, i32> {
+        let filter = &options.filter;
+        if self.listing.node.depth() + 1 < options.min_depth
+            || !filter.includes(&self.names(name), is_directory)
+            || filter.hidden.is_some_and(|hidden| hidden != name.starts_with(b"."))
+        {
+            return Ok(false);
+        }
+        let kind = if options.follow_symlinks { facts.target.or(facts.own)? } else { facts.own? };
+        if !filter.wants_kind(kind) {
+            return Ok(false);
+        }
+        if !filter.asks_stat() {
+            // What is gone is not handed out where that is known.
+            return match &facts.stats {
+                Some(stats) if stats.own.as_ref().is_err_and(|code| platform::is_not_found(*code)) => {
+                    Ok(false)
+                }
+                _ => Ok(true),
+            };
+        }
+        let Some(stats) = &facts.stats else { return Ok(false) };
+        let metadata = match &stats.target {
+            Some(Ok(target)) if options.follow_symlinks => target,
+            _ => match &stats.own {
+                Ok(metadata) => metadata,
+                Err(code) => return Err(*code),
+            },
+        };
+        let is_empty = || self.is_empty(&platform::entry_name(name)?, options.follow_symlinks);
+        filter.accepts(metadata, is_empty).map_err(|error| error.raw_os_error().unwrap_or(platform::EIO))
+    }
+
+    /// Whether there is nothing in a directory.
+    fn is_empty(&self, name: &NativePath, follow: bool) -> io::Result<bool> {
+        let open = if follow { Directory::open_followed } else { Directory::open };
+        let mut reader = open(name, Some(&self.directory))?.reader()?;
+        loop {
+            let mut found = false;
+            let mut note = |_: Entry<'_>| {
+                found = true;
+                Ok(())
+            };
+            let goes_on = reader.read(&mut note)?;
+            if found || !goes_on {
+                return Ok(!found);
             }
         }
-        listing.entries.push(Entry { file_type, ..entry })?;
-        Ok(asks)
     }
 
     /// The type of what a link leads to.

@@ -1,14 +1,21 @@
 //! Trees: what is in a directory and in those below it.
 
+mod filter;
 mod frontier;
+mod gitignore;
 mod listing;
 mod node;
 mod open_directories;
 mod options;
+mod pattern;
 mod source;
+mod usage;
 mod walk;
 
+pub use filter::Filter;
 pub use listing::Listing;
 pub use node::Node;
-pub use options::Options;
+pub use options::{Options, Purpose};
+pub use pattern::{Pattern, Patterns};
+pub use usage::Usage;
 pub use walk::{Tree, WalkSource};

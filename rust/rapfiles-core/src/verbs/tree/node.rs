@@ -1,11 +1,14 @@
 //! A directory of a tree, as its name in the one before it.
 
+use std::ffi::OsStr;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::error::Subject;
 use crate::platform::{self, NativePath};
 
+use super::gitignore::Ruled;
 use super::open_directories::OpenDirectory;
 
 /// A directory of a tree.
@@ -25,6 +28,8 @@ pub struct Node {
     pruned: AtomicBool,
     /// What tells it from other directories, where that is asked for.
     identity: OnceLock<(u64, u128)>,
+    /// What git would ignore in it, where that is asked for.
+    ruled: OnceLock<Ruled>,
     open: Mutex<Option<Arc<OpenDirectory>>>,
 }
 
@@ -56,6 +61,7 @@ impl Node {
             links: parent_links + u32::from(is_link),
             pruned: AtomicBool::new(false),
             identity: OnceLock::new(),
+            ruled: OnceLock::new(),
             open: Mutex::new(None),
         }
     }
@@ -127,6 +133,24 @@ impl Node {
 
     pub(super) fn identity(&self) -> Option<(u64, u128)> {
         self.identity.get().copied()
+    }
+
+    /// Finds out what git would ignore in it.
+    pub(super) fn rule(&self) {
+        let Some(path) = self.path().map(|path| path.to_os_string()) else { return };
+        let path = Path::new(&path);
+        let ruled = match self.parent.as_ref().and_then(|parent| parent.ruled.get()) {
+            Some(above) => above.child(Path::new(&self.name.to_os_string())).with_file(path),
+            None => Ruled::top(path),
+        };
+        let _ = self.ruled.set(ruled);
+    }
+
+    /// Whether git would ignore an entry of it.
+    pub(super) fn ignores(&self, name: &[u8], is_directory: bool) -> bool {
+        // SAFETY: the engine keeps names as `as_encoded_bytes` gives them, one by one.
+        let name = unsafe { OsStr::from_encoded_bytes_unchecked(name) };
+        self.ruled.get().is_some_and(|ruled| ruled.ignores(Path::new(name), is_directory))
     }
 
     /// The directory, if it is open.

@@ -1,21 +1,46 @@
 //! What is wanted of a tree.
 
+use super::filter::Filter;
+
+/// What is made of the entries of a directory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// Their names and types. Of a directory that cannot be read to its end, nothing.
+    #[default]
+    Names,
+    /// All that is known of each; `with_stat`: also what `stat(2)` tells.
+    Entries {
+        /// Whether `stat(2)` is asked about each.
+        with_stat: bool,
+    },
+    /// How much room they take, in sum.
+    Usage,
+}
+
 /// What is wanted of a tree.
 #[derive(Debug, Clone, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub struct Options {
+    /// What is made of the entries.
+    pub purpose: Purpose,
     /// Whether a directory comes before those in it. What is in it may be changed then ([`super::Tree::descend`]).
     pub top_down: bool,
     /// Whether links to directories are taken for directories.
     pub follow_symlinks: bool,
     /// How many directories deep it goes; the first one is 0.
     pub max_depth: Option<u32>,
-    /// Whether directories of other file systems are left out.
+    /// Entries above this depth are not handed out; those of the first directory are at 1.
+    pub min_depth: u32,
+    /// Whether directories of other file systems are not entered.
     pub same_file_system: bool,
     /// Whether a followed link to a directory above it is an error.
     pub detect_loops: bool,
     /// Whether the entries of a directory come in the order of their names.
     pub sort: bool,
+    /// Whether what git would ignore is left out.
+    pub gitignore: bool,
+    /// Which entries are wanted.
+    pub filter: Filter,
     /// The most directories that are read at once; 0 for as many as there are processors. With 1, none is read before its
     /// turn has come.
     pub workers: usize,

@@ -1,6 +1,6 @@
 //! What workers do for a tree: each reads directories until they are a batch.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use crate::engine::runtime;
@@ -12,7 +12,8 @@ use super::frontier::Frontier;
 use super::listing::{self, Begun, Listing, Reading};
 use super::node::Node;
 use super::open_directories::OpenDirectories;
-use super::options::Options;
+use super::options::{Options, Purpose};
+use super::usage::Counted;
 
 /// Waking the consumer takes some 50 µs: that is worth so many entries, …
 const BATCH: usize = 1024;
@@ -24,6 +25,9 @@ const LONGEST_BATCH: Duration = Duration::from_micros(500);
 pub(super) struct Shared {
     pub(super) options: Options,
     pub(super) open: OpenDirectories,
+    /// The device of the first directory.
+    pub(super) device: OnceLock<u64>,
+    pub(super) counted: Counted,
     frontier: Mutex<Frontier>,
 }
 
@@ -31,7 +35,14 @@ impl Shared {
     pub(super) fn new(root: NativePath, options: Options) -> (Arc<Self>, Arc<Node>) {
         let root = Node::root(root);
         let frontier = Mutex::new(Frontier::new(Arc::clone(&root), options.workers));
-        (Arc::new(Self { options, open: OpenDirectories::new(), frontier }), root)
+        let shared = Self {
+            options,
+            open: OpenDirectories::new(),
+            device: OnceLock::new(),
+            counted: Counted::default(),
+            frontier,
+        };
+        (Arc::new(shared), root)
     }
 
     pub(super) fn frontier(&self) -> MutexGuard<'_, Frontier> {
@@ -76,7 +87,8 @@ pub struct WalkPart {
 impl WalkPart {
     /// A directory has been read.
     fn finish(&mut self, listing: Listing) {
-        let listing = listing.without_content();
+        let names = self.shared.options.purpose == Purpose::Names;
+        let listing = if names { listing.without_content() } else { listing };
         self.size += listing::size(&listing);
         self.shared.frontier().finish(listing.node(), listing.children(), listing.weight());
         self.batch.push(listing);

@@ -160,7 +160,7 @@ fn address(node: &Arc<Node>) -> usize {
 }
 
 fn key(name: &NativePath) -> Vec<u8> {
-    name.to_os_string().into_encoded_bytes()
+    name.encoded().into_owned()
 }
 
 impl Drop for Tree {

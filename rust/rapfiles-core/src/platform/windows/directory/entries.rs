@@ -52,11 +52,6 @@ impl Directory {
         windows::metadata(&path_of(name, inside)?, follow)
     }
 
-    /// What `stat` tells.
-    pub(crate) fn metadata(&self) -> io::Result<Metadata> {
-        windows::metadata(&self.0, true)
-    }
-
     /// Opens a file for reading.
     pub(crate) fn open_to_read(name: &NativePath, inside: Option<&Self>, follow: bool) -> io::Result<File> {
         let path = path_of(name, inside)?;

@@ -1,0 +1,57 @@
+"""The asynchronous iterator over what is found in a tree."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import rapfiles._native as _native
+
+from ._iterdir import leaves_it_to_pathlib, text_before_names
+from ._pure.segments import SegmentsPath
+from ._scandir import AsyncDirEntry
+from ._stream import Stream
+
+if TYPE_CHECKING:
+    from ._native import _Wanted as Wanted
+    from ._tree import OnError
+
+P = TypeVar("P", bound=SegmentsPath)
+
+__all__ = ["TreeSearch"]
+
+
+class TreeSearch(Stream[AsyncDirEntry[P]]):
+    """The entries of a tree that are wanted, directory after directory.
+
+    Workers read ahead of what is asked for, but only so far. Ending the iteration closes every directory.
+    """
+
+    __module__ = "rapfiles"
+    __slots__ = ("_directory", "_limit", "_on_error", "_wanted", "_with_stat")
+
+    # The native half takes anything: what comes of it is decided here.
+    def __init__(  # pyright: ignore[reportInconsistentConstructor]
+        self, directory: P, with_stat: bool, limit: int | None, on_error: OnError, wanted: Wanted, /
+    ) -> None:
+        self._directory = directory
+        self._with_stat = with_stat
+        self._limit = limit
+        self._on_error = on_error
+        self._wanted = wanted
+
+    def _open(self) -> _native.Source:
+        directory = self._directory
+        prefix, plain = text_before_names(directory), leaves_it_to_pathlib(directory)
+        return _native.find(
+            directory,
+            prefix,
+            plain,
+            AsyncDirEntry,
+            self._with_stat,
+            self._limit,
+            self._on_error,
+            self._wanted,
+        )
+
+
+_native.set_next_slot(TreeSearch)

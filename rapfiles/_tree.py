@@ -1,0 +1,160 @@
+"""What is wanted of a tree: the arguments that `walk`, `find` and `du` have in common."""
+
+from __future__ import annotations
+
+import operator
+import os
+from datetime import datetime
+from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK
+from typing import TYPE_CHECKING, Final, Literal, SupportsIndex, TypeAlias
+
+from ._arguments import StrPath
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ._native import _Wanted as Wanted
+
+__all__ = ["Globs", "Kind", "Kinds", "Moment", "OnError", "callback", "wanted"]
+
+Globs: TypeAlias = "StrPath | Iterable[StrPath] | None"
+Kind: TypeAlias = Literal["file", "directory", "symlink", "fifo", "socket", "block_device", "char_device"]
+Kinds: TypeAlias = "Kind | Iterable[Kind] | None"
+Moment: TypeAlias = datetime | float | None
+OnError: TypeAlias = "Callable[[OSError], object] | None"
+
+_TYPES: Final[dict[str, int]] = {
+    "file": S_IFREG,
+    "directory": S_IFDIR,
+    "symlink": S_IFLNK,
+    "fifo": S_IFIFO,
+    "socket": S_IFSOCK,
+    "block_device": S_IFBLK,
+    "char_device": S_IFCHR,
+}
+# Deeper than any path, and more than any number of workers.
+_MOST: Final = 1 << 30
+_LARGEST: Final = (1 << 64) - 1
+_NANOSECONDS: Final = 1_000_000_000
+
+
+def wanted(
+    *,
+    top_down: bool = True,
+    follow_symlinks: bool = False,
+    min_depth: SupportsIndex = 0,
+    max_depth: SupportsIndex | None = None,
+    same_file_system: bool = False,
+    detect_loops: bool = False,
+    sort: bool = False,
+    gitignore: bool = False,
+    workers: SupportsIndex | None = None,
+    include: Globs = None,
+    exclude: Globs = None,
+    prune: Globs = None,
+    kind: Kinds = None,
+    size: tuple[SupportsIndex | None, SupportsIndex | None] | None = None,
+    modified: tuple[Moment, Moment] | None = None,
+    changed: tuple[Moment, Moment] | None = None,
+    owner: SupportsIndex | None = None,
+    perm: SupportsIndex | None = None,
+    empty: bool | None = None,
+    hidden: bool | None = None,
+) -> Wanted:
+    """What the native half takes."""
+    return {
+        "top_down": bool(top_down),
+        "follow_symlinks": bool(follow_symlinks),
+        "min_depth": _number("min_depth", min_depth),
+        "max_depth": None if max_depth is None else _number("max_depth", max_depth),
+        "same_file_system": bool(same_file_system),
+        "detect_loops": bool(detect_loops),
+        "sort": bool(sort),
+        "gitignore": bool(gitignore),
+        "workers": 0 if workers is None else _number("workers", workers, least=1),
+        "include": _globs("include", include),
+        "exclude": _globs("exclude", exclude),
+        "prune": _globs("prune", prune),
+        "kinds": _kinds(kind),
+        "size": _sizes(size),
+        "modified": _times("modified", modified),
+        "changed": _times("changed", changed),
+        "owner": None if owner is None else _number("owner", owner, most=0xFFFF_FFFF),
+        "permissions": None if perm is None else _number("perm", perm, most=0o7777),
+        "empty": None if empty is None else bool(empty),
+        "hidden": None if hidden is None else bool(hidden),
+    }
+
+
+def callback(on_error: OnError) -> OnError:
+    """What is to be told of errors, in the thread of the loop."""
+    if on_error is not None and _is_coroutine_function(on_error):
+        raise TypeError("on_error must be a plain function: a coroutine that it returned would never run")
+    return on_error
+
+
+def _is_coroutine_function(function: Callable[[OSError], object]) -> bool:
+    # What this imports takes as long as the whole of rapfiles.
+    from inspect import iscoroutinefunction
+
+    return iscoroutinefunction(function)
+
+
+def _number(name: str, value: SupportsIndex, *, least: int = 0, most: int | None = None) -> int:
+    number = operator.index(value)
+    if number < least:
+        raise ValueError(f"{name} must be at least {least}")
+    if most is not None and number > most:
+        raise ValueError(f"{name} must be at most {most}")
+    return number if most is not None else min(number, _MOST)
+
+
+def _globs(name: str, globs: Globs) -> list[str]:
+    if globs is None:
+        return []
+    given = [globs] if isinstance(globs, str | os.PathLike) else list(globs)
+    texts = [os.fspath(glob) for glob in given]
+    for text in texts:
+        if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"{name} must be str, not {type(text).__name__}")
+        if not text.strip("/"):
+            raise ValueError(f"Unacceptable pattern: {text!r}")
+    return texts
+
+
+def _kinds(kinds: Kinds) -> list[int]:
+    if kinds is None:
+        return []
+    names = [kinds] if isinstance(kinds, str) else list(kinds)
+    for name in names:
+        if name not in _TYPES:
+            raise ValueError(f"unknown kind {name!r}; there are {', '.join(_TYPES)}")
+    return [_TYPES[name] for name in names]
+
+
+def _sizes(size: tuple[SupportsIndex | None, SupportsIndex | None] | None) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    least, most = size
+    return (
+        0 if least is None else _number("size", least, most=_LARGEST),
+        _LARGEST if most is None else _number("size", most, most=_LARGEST),
+    )
+
+
+def _times(name: str, times: tuple[Moment, Moment] | None) -> tuple[int | None, int | None] | None:
+    if times is None:
+        return None
+    after, before = times
+    return _nanoseconds(name, after), _nanoseconds(name, before)
+
+
+def _nanoseconds(name: str, moment: Moment) -> int | None:
+    if moment is None:
+        return None
+    seconds = moment.timestamp() if isinstance(moment, datetime) else moment
+    if isinstance(seconds, int):
+        return seconds * _NANOSECONDS
+    if not isinstance(seconds, float):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"{name} must be of datetimes or seconds, not {type(moment).__name__}")
+    return int(seconds * _NANOSECONDS)

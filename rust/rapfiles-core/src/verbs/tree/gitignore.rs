@@ -1,0 +1,92 @@
+//! What git would ignore: the rules of `.gitignore` files from the top of the repository down, and of
+//! `.git/info/exclude`.
+//!
+//! The rules themselves are the `ignore` crate's. Each directory with a file of them has a [`Rules`], which knows those
+//! above it; the deepest one that says anything about a path decides.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ignore::Match;
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
+
+/// The rules of one directory, before those of the directories above it.
+#[derive(Debug)]
+pub(super) struct Rules {
+    matcher: Gitignore,
+    /// The directory, from the top of the repository.
+    place: PathBuf,
+    above: Option<Arc<Self>>,
+}
+
+/// Where a directory of a tree is, and which rules hold in it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ruled {
+    /// From the top of the repository, or of the tree where that is in none.
+    place: PathBuf,
+    rules: Option<Arc<Rules>>,
+}
+
+impl Ruled {
+    /// The first directory of a tree: with the rules that come from above.
+    pub(super) fn top(path: &Path) -> Self {
+        let absolute = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let Some(repository) = absolute.ancestors().find(|above| above.join(".git").exists()) else {
+            return Self::default().with_file(&absolute);
+        };
+        let mut here = Self::default();
+        here.add(&repository.join(".git/info/exclude"));
+        let way = absolute.strip_prefix(repository).unwrap_or(Path::new(""));
+        let mut directory = repository.to_owned();
+        here = here.with_file(&directory);
+        for name in way {
+            directory.push(name);
+            here = here.child(name.as_ref()).with_file(&directory);
+        }
+        here
+    }
+
+    /// A directory in it, with the same rules.
+    pub(super) fn child(&self, name: &Path) -> Self {
+        Self { place: self.place.join(name), rules: self.rules.clone() }
+    }
+
+    /// The same with the rules of the directory itself.
+    pub(super) fn with_file(mut self, directory: &Path) -> Self {
+        self.add(&directory.join(".gitignore"));
+        self
+    }
+
+    fn add(&mut self, file: &Path) {
+        // A link is not followed, as git does not follow it.
+        if !file.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
+            return;
+        }
+        let mut builder = GitignoreBuilder::new("");
+        // What is wrong in it is passed over, line by line.
+        drop(builder.add(file));
+        let Ok(matcher) = builder.build() else { return };
+        if !matcher.is_empty() {
+            let (place, above) = (self.place.clone(), self.rules.take());
+            self.rules = Some(Arc::new(Rules { matcher, place, above }));
+        }
+    }
+
+    /// Whether an entry is ignored.
+    pub(super) fn ignores(&self, name: &Path, is_directory: bool) -> bool {
+        let mut rules = self.rules.as_deref();
+        if rules.is_none() {
+            return false;
+        }
+        let path = self.place.join(name);
+        while let Some(here) = rules {
+            let inside = path.strip_prefix(&here.place).unwrap_or(&path);
+            match here.matcher.matched(inside, is_directory) {
+                Match::Ignore(_) => return true,
+                Match::Whitelist(_) => return false,
+                Match::None => rules = here.above.as_deref(),
+            }
+        }
+        false
+    }
+}

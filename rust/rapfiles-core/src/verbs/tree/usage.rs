@@ -1,0 +1,77 @@
+//! How much room a tree takes, as `du` counts it.
+
+use std::collections::HashSet;
+use std::ops::AddAssign;
+use std::sync::{Mutex, PoisonError};
+
+use crate::verbs::metadata::{FileType, Metadata};
+
+/// The unit of `st_blocks`: see stat(3type).
+const BLOCK: u64 = 512;
+
+/// How much room something takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// The sum of the sizes.
+    pub apparent: u64,
+    /// What is allocated for it.
+    pub allocated: u64,
+    /// How many regular files there are.
+    pub files: u64,
+    /// How many directories.
+    pub directories: u64,
+    /// How many symbolic links.
+    pub symlinks: u64,
+    /// How many others.
+    pub others: u64,
+}
+
+impl Usage {
+    fn of(metadata: &Metadata) -> Self {
+        let file_type = metadata.file_type();
+        let one = |wanted: bool| u64::from(wanted);
+        let (file, directory, link) = (
+            file_type == FileType::REGULAR,
+            file_type == FileType::DIRECTORY,
+            file_type == FileType::SYMLINK,
+        );
+        // Others, such as devices, have no size of their own.
+        let sized = file || directory || link;
+        Self {
+            apparent: if sized { metadata.size } else { 0 },
+            allocated: metadata.blocks.saturating_mul(BLOCK),
+            files: one(file),
+            directories: one(directory),
+            symlinks: one(link),
+            others: one(!sized),
+        }
+    }
+}
+
+impl AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        self.apparent += other.apparent;
+        self.allocated += other.allocated;
+        self.files += other.files;
+        self.directories += other.directories;
+        self.symlinks += other.symlinks;
+        self.others += other.others;
+    }
+}
+
+/// The files with several names that have been counted.
+#[derive(Debug, Default)]
+pub(super) struct Counted(Mutex<HashSet<(u64, u128)>>);
+
+impl Counted {
+    /// How much room something takes that has not been counted under another name.
+    pub(super) fn usage(&self, metadata: &Metadata) -> Usage {
+        if metadata.links > 1 && metadata.file_type() != FileType::DIRECTORY {
+            let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if !counted.insert((metadata.device, metadata.inode)) {
+                return Usage::default();
+            }
+        }
+        Usage::of(metadata)
+    }
+}

@@ -1,0 +1,164 @@
+//! Finding: the entries of a whole tree that are wanted, in one flat stream.
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyString, PyType};
+use pyo3::{PyTraverseError, PyVisit};
+use rapfiles_core::{Engine, Listing, Progress, Purpose, Ticket, Tree};
+
+use crate::arguments::PathArgument;
+use crate::dir_entry::{DirEntry, Place, spelled};
+use crate::errors::{self, Names};
+use crate::results;
+use crate::stream::{Items, Manners, Source};
+use crate::tree_arguments::{Errors, TreeArguments};
+
+/// Entries that are made before other tasks may have a turn: some 30 µs of work.
+const LOT: usize = 128;
+/// After so many directories of which nothing is wanted, other tasks may have a turn.
+const IN_VAIN: usize = 64;
+
+/// What is found in a directory.
+struct Found {
+    listing: Listing,
+    place: Place,
+    /// How many of the entries have been made.
+    at: usize,
+}
+
+/// What is found in a tree, on its way to Python.
+struct FindItems {
+    tree: Tree,
+    class: Py<PyType>,
+    /// Where the entries of the first directory are.
+    place: Place,
+    /// Whether the first directory is `.`, of which nothing shows.
+    is_dot: bool,
+    errors: Errors,
+    /// How many are still wanted.
+    left: usize,
+    found: Option<Found>,
+}
+
+impl FindItems {
+    /// Where the entries of a directory are.
+    fn place_of(&self, py: Python<'_>, listing: &Listing) -> PyResult<Place> {
+        let origin = self.place.origin.clone_ref(py);
+        let node = listing.node();
+        match node.path() {
+            Some(path) if node.depth() > 0 => {
+                let mut text = path.to_os_string();
+                if self.is_dot {
+                    // SAFETY: what is left begins after a separator, which is a character of its own.
+                    text = unsafe {
+                        std::ffi::OsString::from_encoded_bytes_unchecked(
+                            text.as_encoded_bytes()[2..].to_vec(),
+                        )
+                    };
+                }
+                text.push(std::path::MAIN_SEPARATOR_STR);
+                Ok(Place { origin, prefix: results::path(py, &text)?.unbind(), plain: false })
+            }
+            _ => Ok(Place { origin, prefix: self.place.prefix.clone_ref(py), plain: self.place.plain }),
+        }
+    }
+}
+
+impl Items for FindItems {
+    fn advance(&mut self, py: Python<'_>, manners: &Manners) -> Progress<PyResult<bool>> {
+        let mut in_vain = 0;
+        while self.left > 0 {
+            match self.tree.next(Ticket::unique) {
+                Progress::Done(Ok(Some(mut listing))) => {
+                    if let Err(error) = self.errors.report(py, listing.take_errors()) {
+                        return Progress::Done(Err(error));
+                    }
+                    if !listing.entries().is_empty() {
+                        let place = match self.place_of(py, &listing) {
+                            Ok(place) => place,
+                            Err(error) => return Progress::Done(Err(error)),
+                        };
+                        self.found = Some(Found { listing, place, at: 0 });
+                        return Progress::Done(Ok(true));
+                    }
+                    in_vain += 1;
+                    if in_vain % IN_VAIN == 0 {
+                        match manners.gives_way(py) {
+                            Ok(false) => {}
+                            Ok(true) => return Progress::Yield,
+                            Err(error) => return Progress::Done(Err(error)),
+                        }
+                    }
+                }
+                Progress::Done(Ok(None)) => {
+                    return Progress::Done(self.errors.raise(py, "find").map(|()| false));
+                }
+                Progress::Done(Err(error)) => {
+                    return Progress::Done(Err(errors::exception(py, error, &Names::none())));
+                }
+                Progress::Pending(ticket) => return Progress::Pending(ticket),
+                Progress::Yield => return Progress::Yield,
+            }
+        }
+        Progress::Done(self.errors.raise(py, "find").map(|()| false))
+    }
+
+    fn make(&mut self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
+        let Some(Found { listing, place, at }) = &mut self.found else { return Ok(Vec::new()) };
+        let from = *at;
+        *at = listing.entries().len().min(from + LOT.min(self.left));
+        self.left -= *at - from;
+        let class = self.class.bind(py);
+        let made =
+            (from..*at).filter_map(|index| Some((listing.entries().get(index)?, listing.facts(index)?)));
+        let made = made.map(|(entry, facts)| {
+            Ok(DirEntry::make(class, place, spelled(py, entry.name)?, facts.clone())?.unbind())
+        });
+        let made = made.collect::<PyResult<_>>()?;
+        if *at == listing.entries().len() || self.left == 0 {
+            self.found = None;
+        }
+        Ok(made)
+    }
+
+    fn progress(&self) -> u64 {
+        self.tree.progress()
+    }
+
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.class)?;
+        visit.call(&self.place.origin)?;
+        self.errors.callback().map_or(Ok(()), |callback| visit.call(callback))
+    }
+}
+
+/// What is found in a tree, for a stream to be opened with, as instances of a class of entries. `prefix` and `plain`: as
+/// for `scan`. `limit`: how many are wanted.
+#[pyfunction]
+#[pyo3(signature = (directory, prefix, plain, class, with_stat, limit, on_error, wanted, /))]
+#[allow(clippy::too_many_arguments, reason = "each is one of the package's")]
+pub(crate) fn find(
+    directory: &Bound<'_, PyAny>,
+    prefix: Bound<'_, PyString>,
+    plain: bool,
+    class: Bound<'_, PyType>,
+    with_stat: bool,
+    limit: Option<usize>,
+    on_error: Option<Py<PyAny>>,
+    wanted: TreeArguments,
+) -> PyResult<Source> {
+    if !class.is_subclass_of::<DirEntry>()? {
+        return Err(PyTypeError::new_err("this is no class of entries"));
+    }
+    let path: PathArgument<'_> = directory.extract()?;
+    let native = path.native("scandir")?;
+    Ok(Source::new(FindItems {
+        tree: Engine::current().walk(native, wanted.options(Purpose::Entries { with_stat })),
+        class: class.unbind(),
+        place: Place { origin: directory.clone().unbind(), prefix: prefix.unbind(), plain },
+        is_dot: path.name().bind(directory.py()) == ".",
+        errors: Errors::new(on_error),
+        left: limit.unwrap_or(usize::MAX),
+        found: None,
+    }))
+}

@@ -1,0 +1,136 @@
+//! What is wanted of a tree, as the package says it, and errors that are told at the end.
+
+use std::ffi::OsString;
+
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+use rapfiles_core::{Error, FileType, Filter, Options, Pattern, Patterns, Purpose, Timestamp};
+
+use crate::errors::{self, Names};
+use crate::once::intern;
+
+/// Not before and not after, in nanoseconds.
+type Times = (Option<i128>, Option<i128>);
+
+/// What is wanted of a tree.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct TreeArguments {
+    pub(crate) top_down: bool,
+    follow_symlinks: bool,
+    pub(crate) min_depth: u32,
+    max_depth: Option<u32>,
+    same_file_system: bool,
+    detect_loops: bool,
+    sort: bool,
+    gitignore: bool,
+    workers: usize,
+    include: Vec<OsString>,
+    exclude: Vec<OsString>,
+    prune: Vec<OsString>,
+    kinds: Vec<u32>,
+    size: Option<(u64, u64)>,
+    modified: Option<Times>,
+    changed: Option<Times>,
+    owner: Option<u32>,
+    permissions: Option<u32>,
+    empty: Option<bool>,
+    hidden: Option<bool>,
+}
+
+impl TreeArguments {
+    pub(crate) fn options(self, purpose: Purpose) -> Options {
+        let times = |(after, before): Times| {
+            let time = |nanoseconds: Option<i128>| nanoseconds.and_then(Timestamp::from_nanoseconds);
+            (time(after), time(before))
+        };
+        Options {
+            purpose,
+            top_down: self.top_down,
+            follow_symlinks: self.follow_symlinks,
+            max_depth: self.max_depth,
+            min_depth: self.min_depth,
+            same_file_system: self.same_file_system,
+            detect_loops: self.detect_loops,
+            sort: self.sort,
+            gitignore: self.gitignore,
+            filter: Filter {
+                include: patterns(self.include),
+                exclude: patterns(self.exclude),
+                prune: patterns(self.prune),
+                kinds: self.kinds.into_iter().map(FileType).collect(),
+                size: self.size,
+                modified: self.modified.map(times),
+                changed: self.changed.map(times),
+                owner: self.owner,
+                permissions: self.permissions,
+                empty: self.empty,
+                hidden: self.hidden,
+            },
+            workers: self.workers,
+            beyond_longest_path: purpose == Purpose::Usage,
+        }
+    }
+}
+
+fn patterns(texts: Vec<OsString>) -> Patterns {
+    let separators = |text: OsString| {
+        let mut text = text.into_encoded_bytes();
+        if cfg!(windows) {
+            text.iter_mut().filter(|byte| **byte == b'\\').for_each(|byte| *byte = b'/');
+        }
+        Pattern::new(&text)
+    };
+    Patterns::new(texts.into_iter().map(separators).collect())
+}
+
+/// So many errors are kept; more are counted.
+const MOST_ERRORS: usize = 100;
+
+/// The errors of a tree: told one by one, or raised in a group at the end.
+pub(crate) struct Errors {
+    on_error: Option<Py<PyAny>>,
+    kept: Vec<PyErr>,
+    count: usize,
+}
+
+impl Errors {
+    pub(crate) fn new(on_error: Option<Py<PyAny>>) -> Self {
+        Self { on_error, kept: Vec::new(), count: 0 }
+    }
+
+    /// Tells some, or keeps them.
+    pub(crate) fn report(&mut self, py: Python<'_>, errors: Vec<Error>) -> PyResult<()> {
+        for error in errors {
+            let exception = errors::exception(py, error, &Names::none());
+            if let Some(on_error) = &self.on_error {
+                on_error.call1(py, (exception,))?;
+            } else {
+                self.count += 1;
+                if self.kept.len() < MOST_ERRORS {
+                    self.kept.push(exception);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything has been done: raises those that have been kept.
+    pub(crate) fn raise(&mut self, py: Python<'_>, operation: &str) -> PyResult<()> {
+        if self.kept.is_empty() {
+            return Ok(());
+        }
+        let kept = std::mem::take(&mut self.kept);
+        let shown =
+            if kept.len() < self.count { format!(", the first {}", kept.len()) } else { String::new() };
+        let message = format!("{operation}: {} errors{shown}", self.count);
+        let message = if self.count == 1 { format!("{operation}: 1 error") } else { message };
+        let group = py.import(intern!(py, "builtins"))?.getattr(intern!(py, "ExceptionGroup"))?;
+        let exceptions = PyList::new(py, kept.into_iter().map(|error| error.into_value(py)))?;
+        Err(PyErr::from_value(group.call1((message, exceptions))?))
+    }
+
+    pub(crate) fn callback(&self) -> Option<&Py<PyAny>> {
+        self.on_error.as_ref()
+    }
+}
