@@ -37,7 +37,7 @@ def integer(name: str, value: SupportsIndex) -> int:
 
 
 def c_integer(name: str, value: SupportsIndex, bits: int = 32) -> int:
-    """An integer that fits in a signed C type of so many bits."""
+    """An integer that fits in a signed C type of this many bits."""
     number = integer(name, value)
     if not -(1 << (bits - 1)) <= number < 1 << (bits - 1):
         raise OverflowError(f"{name} is too large or too small: {number}")

@@ -231,7 +231,7 @@ def open(
     """Open a file, as the built-in `open` does.
 
     Nothing happens until the result is awaited, `file = await open(…)`, or entered, `async with open(…) as
-    file`. Whoever awaits it has to close the file.
+    file`. The caller has to close a file that was awaited.
 
     Args:
         file: A path, or the number of a descriptor that is open already.

@@ -175,7 +175,7 @@ class AsyncPath(LexicalPath):
     async def write_bytes(self, data: Buffer) -> int:
         """Write the whole file: create it, or replace its content.
 
-        When this returns, the operating system has all of it. The file is not replaced at one stroke: others
+        When this returns, the operating system has all of it. The file is not replaced atomically: others
         can see it empty or half written, and so can everybody after an error, such as a full disk.
 
         `data` must not be changed before this returns.
@@ -1186,7 +1186,7 @@ class AsyncPath(LexicalPath):
     async def replace(self, target: StrPath) -> Self:
         """Rename the file or directory, in place of a file or an empty directory at `target` if there is one.
 
-        On one file system this happens at one stroke: others see either the old or the new file.
+        On one file system this is atomic: others see either the old or the new file.
 
         Args:
             target: The new path. A relative one is relative to the working directory, not to this path.
@@ -1333,7 +1333,7 @@ class AsyncPath(LexicalPath):
             follow_symlinks: Whether a symbolic link stands for what it leads to; otherwise, links are made.
             preserve_metadata: Whether the times, the permissions and the extended attributes (access control
                 lists among them) are copied as well. Not the owner.
-            atomic: Whether a file or link that exists is replaced at one stroke, with a new inode, instead of
+            atomic: Whether a file or link that exists is replaced atomically, with a new inode, instead of
                 being written to in place.
             merge: Whether a directory may exist. What it has and the source has not stays. Symbolic links in
                 it are not followed.
@@ -1475,7 +1475,7 @@ class AsyncPath(LexicalPath):
     async def move(self, target: StrPath, *, progress: ProgressCallback | None = None) -> Any:
         """Move the file, or the directory with everything in it, as pathlib does since Python 3.14.
 
-        On one file system it is renamed at one stroke, in place of a file or an empty directory at `target`
+        On one file system it is renamed atomically, in place of a file or an empty directory at `target`
         if there is one. To another file system it is copied, with its metadata, hard links and special files
         and without following links; only when the copy is complete, has its name and is what the source still
         is, the source is removed. A directory that exists there is not replaced.
@@ -1559,7 +1559,7 @@ class AsyncPath(LexicalPath):
             follow_symlinks: Whether a symbolic link stands for what it leads to.
 
         Raises:
-            OSError: There is no such file, or it belongs to somebody else.
+            OSError: There is no such file, or it belongs to another user.
             NotImplementedError: The permissions of a symbolic link itself cannot be changed on this platform.
 
         Cancellation:
@@ -1593,7 +1593,7 @@ class AsyncPath(LexicalPath):
             mode: The permissions, such as `0o644`.
 
         Raises:
-            OSError: There is no such file, or it belongs to somebody else.
+            OSError: There is no such file, or it belongs to another user.
             NotImplementedError: The permissions of a symbolic link itself cannot be changed on this platform.
 
         Cancellation:
@@ -1622,7 +1622,7 @@ class AsyncPath(LexicalPath):
             follow_symlinks: Whether a symbolic link stands for what it leads to.
 
         Raises:
-            OSError: There is no such file, or it belongs to somebody else.
+            OSError: There is no such file, or it belongs to another user.
             ValueError: Both `times` and `ns` are given.
             OverflowError: A time is too far from 1970.
 

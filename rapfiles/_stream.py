@@ -21,8 +21,8 @@ class Stream(_native.Stream, Generic[T]):
 
     Nothing happens before the first item is asked for. After that, workers go on only as far as the items are
     taken, so an iteration that pauses costs nothing but memory. It ends for good with the last item, with an
-    error, when a task that waits for an item is cancelled, when it is closed, and when nobody has a reference
-    to it any more; then everything that it held is let go of at once.
+    error, when a task that waits for an item is cancelled, when it is closed, and when the last reference
+    to it goes; then everything that it held is released at once.
 
     A subclass says in `_open` what to iterate over, and has its slot set by `_native.set_next_slot`.
     """

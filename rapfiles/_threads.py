@@ -1,6 +1,6 @@
 """Python code that may block, run in a thread: on asyncio and trio, and without holding up the process's end.
 
-Only what is Python's own needs this: an `opener`, a file object that somebody else has made. The threads are
+Only what is Python's own needs this: an `opener`, a file object of another library's. The threads are
 daemons, so that one that is stuck does not keep the interpreter from ending, and shared with nothing else.
 """
 

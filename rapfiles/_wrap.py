@@ -1,4 +1,4 @@
-"""Synchronous file objects that somebody else has made, awaited: their methods run in a thread."""
+"""Synchronous file objects of other libraries, awaited: their methods run in a thread."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class SyncObject:
     def __get__(self, wrapper: AsyncBase[Any] | None, owner: type[AsyncBase[Any]]) -> Any:
         if wrapper is None or wrapper._handle is None:
             raise AttributeError("_file")
-        # As long as somebody has the lazy file, it is the same object.
+        # As long as there is a reference to the lazy file, it is the same object.
         attributes = vars(wrapper)
         known: ref[LazyFile] | None = attributes.get("_lazy_file")
         lazy_file = None if known is None else known()
@@ -183,7 +183,7 @@ def synchronous(wrapper: AsyncBase[Any]) -> Any:
 
 
 def _place_in_text(handle: Any) -> int | None:
-    """Where a text file is, if text has been decoded that nobody has read yet; the descriptor is behind that.
+    """Where a text file is, if text has been decoded and not been read yet; the descriptor is behind that.
 
     Raises:
         io.UnsupportedOperation: It has no places, so that text would be lost.

@@ -1,7 +1,7 @@
 """`python -m rapfiles doctor`: the library shown at work on the user's own files.
 
 - `command`: the arguments, the output and the exit code.
-- `supervision`: waits for the report, for so long and no longer.
+- `supervision`: waits for the report, up to a time limit.
 - `progress`: the line that tells what is going on.
 - `child`: the process in which the examination runs.
 - `sample`: the bounded walk that finds files to read.

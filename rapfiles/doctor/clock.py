@@ -1,4 +1,4 @@
-"""A clock of one thread that stands still while the processor was somebody else's."""
+"""A clock of one thread that stands still while another thread has the processor."""
 
 import os
 from time import perf_counter

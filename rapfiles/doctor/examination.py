@@ -28,7 +28,7 @@ _BATCH = 16
 _MOST_AT_ONCE = 200
 _BYTES_AT_ONCE = 16 << 20
 _RESERVED = 4
-"""One file out of so many stays untouched, to repeat what was suspicious on files that no cache has yet."""
+"""One file out of this many stays untouched, to repeat what was suspicious on files that no cache has yet."""
 _SLOW = 0.25
 """Seconds for one operation from which there is only time for a handful of them."""
 
@@ -71,7 +71,7 @@ class Examination:
         await self._inspect()
         before = stats()
         gc.collect()
-        gc.disable()  # a collection would be counted as somebody's lag
+        gc.disable()  # a collection would be counted as lag
         try:
             if await self._survey():
                 await self._measure()

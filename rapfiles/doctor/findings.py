@@ -28,7 +28,7 @@ class Measurement:
     """Whether it failed with an exception that says nothing about the file, but about the library."""
 
     def percentile(self, percent: int) -> float | None:
-        """The time that so many per cent of the sequential operations do not exceed."""
+        """The time that this percentage of the sequential operations does not exceed."""
         ordered = sorted(self.times)
         return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] if ordered else None
 

@@ -1,4 +1,4 @@
-"""Runs the examination in a child process and waits for its report, for so long and no longer."""
+"""Runs the examination in a child process and waits for its report, up to a time limit."""
 
 import json
 import queue

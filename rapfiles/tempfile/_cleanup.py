@@ -57,14 +57,14 @@ class Cleanup:
         _all.discard(self)
 
     def remove(self) -> None:
-        """Remove it now, in this thread; if somebody else is at it, wait until that is done."""
+        """Remove it now, in this thread; if another thread is removing it, wait for that."""
         self._requested = True
         with self._lock:
             if (remove := self._remove) is not None:
                 try:
                     remove()
                 finally:
-                    # Not tried again of its own accord: whoever asked has been told of the failure.
+                    # Not tried again of its own accord: the caller has been told of the failure.
                     self.keep()
 
     async def finish(self, natively: Callable[[], Awaitable[object]] | None = None) -> None:

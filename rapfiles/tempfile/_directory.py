@@ -77,7 +77,7 @@ class AsyncTemporaryDirectory(Generic[Name_co]):
         """
         cleanup = self._cleanup
         if cleanup is None or not cleanup.there:
-            # Somebody may have made it anew, or the first attempt failed.
+            # It may have been made again, or the first attempt failed.
             if not await run_sync(os.path.lexists, self._text):
                 return
             self._cleanup = cleanup = _cleanup(self._text, self._ignore_cleanup_errors)
@@ -181,13 +181,13 @@ async def _temporary_directory(
     names = await naming(suffix, prefix, dir)
 
     def make() -> tuple[Any, Cleanup | None]:
-        # At every moment somebody is in charge of the directory.
+        # In one call, so that the directory is never without what removes it.
         name = make_directory(names)
         return name, _cleanup(name, ignore_cleanup_errors) if delete else None
 
     name, cleanup = await Undoable(make, _unmake).run()
     if cleanup is not None:
-        # Until here nobody could have asked for its removal.
+        # Until here no caller could have asked for its removal.
         cleanup.warn(f"Implicitly cleaning up {_representation(name)}")
     return AsyncTemporaryDirectory(name, cleanup, ignore_cleanup_errors)
 

@@ -62,7 +62,7 @@ _ALWAYS_NAMED: Final = os.name != "posix" or sys.platform == "cygwin"
 _O_TMPFILE: Final[int] = getattr(os, "O_TMPFILE", 0)
 _O_TEMPORARY: Final[int] = getattr(os, "O_TEMPORARY", 0)
 
-# Directories on file systems that make no files without a name; not so many that they are a burden.
+# Directories on file systems that make no files without a name; only a few of them.
 _without_nameless: set[str] = set()
 _MOST_REMEMBERED: Final = 1000
 
@@ -149,7 +149,7 @@ class _Temporary:
 
         Args:
             path: The name.
-            overwrite: Whether a file that has this name is replaced, at one stroke except on Windows. A
+            overwrite: Whether a file that has this name is replaced: atomically, except on Windows. A
                 symbolic link is replaced itself.
             mode: The permissions. By default those of any new file: `0o666` less what the umask forbids.
                 While it is temporary, only its owner can read it, and that is rarely meant to last; say
@@ -378,7 +378,7 @@ def _open_nameless(names: Naming) -> int:
         return os.open(names.directory, BINARY_FLAGS & ~os.O_CREAT & ~os.O_EXCL | _O_TMPFILE, FILE_MODE)
     except OSError as error:
         # The file system (EOPNOTSUPP) or the kernel (EISDIR) cannot do it. Anything else may be different
-        # next time; whoever makes a file with a name now will be told of it.
+        # next time; making a file with a name now raises the error.
         if error.errno in (EOPNOTSUPP, EISDIR):
             _remember(names.text)
         raise _NamelessError from error
@@ -460,7 +460,7 @@ def _make(path: str | bytes, flags: int, directory: str | bytes) -> tuple[int, C
 
 
 def _unmake(made: tuple[int, Cleanup]) -> None:
-    # The descriptor is closed by whoever called the opener.
+    # The caller of the opener closes the descriptor.
     made[1].remove()
 
 

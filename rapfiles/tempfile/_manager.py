@@ -39,7 +39,7 @@ class TemporaryContextManager(Coroutine[Any, Any, Made_co], Generic[Made_co, Ent
     def __init__(self, name: str, coroutine: Coroutine[Any, Any, Made_co]) -> None:
         cast(
             "CoroutineType[Any, Any, Made_co]", coroutine
-        ).__qualname__ = name  # for the warning, and for whoever debugs
+        ).__qualname__ = name  # for the warning, and for debuggers
         self._coroutine = coroutine
         self._made: _Enterable[Entered_co] | None = None
 

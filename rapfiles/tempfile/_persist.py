@@ -83,7 +83,7 @@ def _link_descriptor(descriptor: int, target: str) -> None:
 
 
 def _replace_by_link(descriptor: int, target: str) -> None:
-    """Replace `target` at one stroke by a file that can only be given a name that is free."""
+    """Replace `target` atomically by a file that can only be given a name that is free."""
     between = os.path.join(os.path.dirname(target), f".{os.path.basename(target)[:50]}.{random_name()}")
     _link_descriptor(descriptor, between)
     try:

@@ -147,7 +147,8 @@ class AsyncSpooledBinaryFile(SpooledFile[bytes]):
         """Read the lines to the end.
 
         Args:
-            hint: No more lines are read when they have so many bytes together; by default all are.
+            hint: Reading stops once the lines have this many bytes together; by default, at the end of the
+                file.
 
         Returns:
             The lines with their ends.

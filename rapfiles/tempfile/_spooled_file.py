@@ -389,7 +389,7 @@ class SpooledFile(Generic[Item]):
         return self._buffer.getvalue()
 
     async def _make_room(self, size: int) -> None:
-        """Make room in memory for so many bytes more, in slices where there is much to move for that."""
+        """Make room in memory for `size` more bytes, in slices if much has to be moved."""
         buffer = self._buffer
         end = buffer.tell() + size
         if end <= _GROWS_ITSELF or end <= buffer.__sizeof__() - _EMPTY:
@@ -499,7 +499,7 @@ class SpooledFile(Generic[Item]):
             return content.getvalue()
 
     def _new_content(self, size: int) -> Any:
-        """Something to collect in memory what is read in slices, so many bytes at most."""
+        """A buffer for what is read in slices: up to this many bytes."""
         raise NotImplementedError
 
     def _remaining(self) -> int:

@@ -94,7 +94,8 @@ class AsyncSpooledTextFile(SpooledFile[str]):
         """Read the lines to the end.
 
         Args:
-            hint: No more lines are read when they have so many characters together; by default all are.
+            hint: Reading stops once the lines have this many characters together; by default, at the end
+                of the file.
 
         Returns:
             The lines with their ends.

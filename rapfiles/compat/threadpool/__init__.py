@@ -231,7 +231,7 @@ async def _open(
     wrapper = wrapper_class._of_handle(handle, opened)
     if wrap is _wrap.wrap and wrap.dispatch(kind) is usual:
         return wrapper
-    # Somebody wants files of this kind wrapped differently.
+    # A wrapper for files of this kind has been registered.
     return wrap(
         _sync_object.synchronous(wrapper), loop=_executor.chosen_loop(loop, executor), executor=executor
     )
