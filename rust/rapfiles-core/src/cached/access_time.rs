@@ -9,12 +9,13 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::fd::AsFd;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::linux::statx;
 use super::mounts::MountNumber;
+use crate::engine::runtime;
 use crate::limits::{TIMES_FRESH_FOR, UNTOUCHED_FILES};
 use crate::platform::File;
 use crate::verbs::metadata::{Metadata, Timestamp};
@@ -148,7 +149,7 @@ impl Times {
 
     /// Whether a read may be done now, as far as these times go; `look` finds out whether an update is due.
     pub(super) fn permit(&self, now: Instant, look: impl FnOnce() -> Option<bool>) -> bool {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = runtime::lock(&self.0);
         if let State::Settled(at) = *state
             && now.saturating_duration_since(at) < TIMES_FRESH_FOR
         {
@@ -164,13 +165,13 @@ impl Times {
 
     /// A worker begins to use the file.
     pub(crate) fn begin(&self) -> Option<Observation> {
-        let due = matches!(*self.0.lock().unwrap_or_else(PoisonError::into_inner), State::Due);
+        let due = matches!(*runtime::lock(&self.0), State::Due);
         due.then(Observation::begin_due)
     }
 
     /// A worker has used the file, and perhaps written to it.
     pub(crate) fn end(&self, observed: Option<(Observation, &File)>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = State::Unknown;
+        *runtime::lock(&self.0) = State::Unknown;
         if let Some((observation, file)) = observed {
             observation.end(file);
         }

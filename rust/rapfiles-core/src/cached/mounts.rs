@@ -1,7 +1,7 @@
 //! What is known of mounts: whether they are local, and whether tier 0 was ever slow on them.
 
 use std::os::fd::AsFd;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::access_time::Updates;
@@ -67,7 +67,7 @@ impl Mounts {
         now: Instant,
         info: impl FnOnce() -> MountInfo,
     ) -> Option<Permit> {
-        let mut mounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut mounts = runtime::lock(&self.0);
         let mount = match mounts.iter().position(|mount| mount.number == number) {
             Some(index) => {
                 let mount = &mut mounts[index];
@@ -128,7 +128,7 @@ impl Mounts {
 
     /// Judges a mount by an attempt. `waited`: for how long it did, where it was watched.
     fn judge(&self, number: MountNumber, elapsed: Duration, waited: Option<Duration>, now: Instant) {
-        let mut mounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut mounts = runtime::lock(&self.0);
         let Some(mount) = mounts.iter_mut().find(|mount| mount.number == number) else { return };
         match waited {
             Some(waited) if waited >= STALL => mount.rest_after_stall(now),
@@ -143,7 +143,7 @@ impl Mounts {
 
     /// Whether this is an overlay whose layers somebody should look at; `true` once in a while.
     pub(super) fn wants_examination(&self, number: MountNumber, now: Instant) -> bool {
-        let mut mounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut mounts = runtime::lock(&self.0);
         let mount = mounts.iter_mut().find(|mount| mount.number == number && mount.info.overlay);
         mount.is_some_and(|mount| {
             let wanted = overlay::known(number).is_none()
@@ -157,7 +157,7 @@ impl Mounts {
 
     /// What is held against a mount: for how long it still rests, and how often it has made the loop wait.
     pub(super) fn record(&self, number: MountNumber, now: Instant) -> Option<(Duration, u32)> {
-        let mounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mounts = runtime::lock(&self.0);
         let mount = mounts.iter().find(|mount| mount.number == number && mount.rests(now))?;
         let until =
             mount.rested_at.map(|at| at + mount.rest).max(mount.paused_at.map(|at| at + mount.pause))?;

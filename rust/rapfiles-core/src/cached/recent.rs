@@ -5,10 +5,11 @@
 //! then compared with what was seen. Only absolute paths are kept: others depend on the working directory.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Instant;
 
 use super::mounts::MountNumber;
+use crate::engine::runtime;
 use crate::limits::{RECENT_FILES, RECENT_FOR};
 
 /// A regular file on a local mount.
@@ -56,7 +57,7 @@ impl RecentFiles {
 
     /// The directory that was seen there a moment ago.
     pub(super) fn directory(&self, directory: PlaceOfPath, now: Instant) -> Option<RecentFile> {
-        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let places = runtime::lock(&self.places);
         let place = places.get(directory.0 as usize % RECENT_FILES)?.as_ref()?;
         let known = place.path == directory.0 && now.saturating_duration_since(place.seen) < RECENT_FOR;
         known.then_some(place.file)
@@ -64,7 +65,7 @@ impl RecentFiles {
 
     /// The file that a path led to a moment ago. It is known for another moment from now on.
     pub(super) fn get(&self, path: PlaceOfPath, now: Instant) -> Option<RecentFile> {
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut places = runtime::lock(&self.places);
         let place = places.get_mut(path.0 as usize % RECENT_FILES)?.as_mut()?;
         let known = place.path == path.0 && now.saturating_duration_since(place.seen) < RECENT_FOR;
         known.then(|| {
@@ -75,7 +76,7 @@ impl RecentFiles {
 
     /// Remembers the file that a path leads to.
     pub(super) fn insert(&self, path: PlaceOfPath, file: RecentFile, now: Instant) {
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut places = runtime::lock(&self.places);
         if places.is_empty() {
             places.resize(RECENT_FILES, None);
         }
@@ -84,7 +85,7 @@ impl RecentFiles {
 
     /// Forgets what a path led to.
     pub(super) fn forget(&self, path: PlaceOfPath) {
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut places = runtime::lock(&self.places);
         if let Some(place) = places.get_mut(path.0 as usize % RECENT_FILES) {
             *place = None;
         }

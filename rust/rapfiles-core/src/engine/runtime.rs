@@ -42,6 +42,17 @@ pub(crate) mod system {
         thread::Builder::new().name("rapfiles".to_owned()).spawn(work).map(drop)
     }
 
+    /// Does the same in so many threads and in this one, and waits for all of them. Where the system has no thread to give,
+    /// fewer do it.
+    pub(crate) fn run_beside(helpers: usize, work: impl Fn() + Sync) {
+        thread::scope(|scope| {
+            for _ in 0..helpers {
+                let _ = thread::Builder::new().name("rapfiles".to_owned()).spawn_scoped(scope, &work);
+            }
+            work();
+        });
+    }
+
     /// Looks again and again, without sleeping; `false` when it is `until` and nothing has come.
     #[inline]
     pub(crate) fn spin(until: Instant, come: impl Fn() -> bool) -> bool {

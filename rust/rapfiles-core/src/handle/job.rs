@@ -13,6 +13,7 @@ use super::mark::Mark;
 use super::reader::{Filled, Reader, no_memory};
 use super::reply::Reply;
 use super::trace::Trace;
+use super::writer::Writer;
 use crate::engine::keep_alive::KeepAlive;
 use crate::engine::kind::Kind;
 use crate::engine::ticket::Ticket;
@@ -335,7 +336,12 @@ impl HandleJob {
         let written = own.file.as_ref().map_or(Ok(()), |file| write_rest(handle, file));
         let written = earlier.map_or(written, Err);
         own.file = None;
-        let file = handle.shared().file.take();
+        let mut shared = handle.shared();
+        let file = shared.file.take();
+        // What could not be written is nobody's any more.
+        let left = std::mem::replace(&mut shared.writer, Writer::new(None));
+        drop(shared);
+        drop(left);
         let Some(file) = file.and_then(Arc::into_inner) else { return written.map(|()| Reply::Done) };
         let closed = if handle.closes_descriptor {
             platform::close(file)

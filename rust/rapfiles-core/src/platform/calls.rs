@@ -19,8 +19,8 @@ pub(crate) mod system {
     pub(crate) use {std::fs::File, std::os::fd::OwnedFd};
 
     pub(crate) use libc::{
-        close, fcntl, fstat, fstatat, fsync, ftruncate, isatty, lseek, mkdir, open, poll, pread, pwrite,
-        read, rename, rmdir, truncate, unlink, write,
+        close, fchmod, fcntl, fstat, fstatat, fsync, ftruncate, isatty, lseek, mkdir, open, openat, poll,
+        pread, pwrite, read, rename, rmdir, truncate, unlink, unlinkat, write,
     };
     #[cfg(target_os = "linux")]
     pub(crate) use libc::{eventfd, fdatasync, getrusage, preadv2, statx};

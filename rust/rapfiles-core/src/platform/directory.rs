@@ -18,7 +18,7 @@ const ALL_PERMISSIONS: libc::mode_t = 0o700;
 fn open(directory: RawFd, name: *const libc::c_char, flags: libc::c_int) -> io::Result<OwnedFd> {
     let flags = flags | libc::O_DIRECTORY | libc::O_NONBLOCK | libc::O_CLOEXEC;
     // SAFETY: the name is a C string.
-    let fd = checked(|| unsafe { libc::openat(directory, name, flags) })?;
+    let fd = checked(|| unsafe { calls::openat(directory, name, flags) })?;
     // SAFETY: the descriptor is new and nobody else's.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
@@ -115,19 +115,20 @@ impl Directory {
     /// Removes an entry that is no directory.
     pub(crate) fn unlink(&self, name: &NativePath) -> io::Result<()> {
         // SAFETY: the name is a C string.
-        checked(|| unsafe { libc::unlinkat(self.0.as_raw_fd(), name.as_ptr(), 0) }).map(drop)
+        checked(|| unsafe { calls::unlinkat(self.0.as_raw_fd(), name.as_ptr(), 0) }).map(drop)
     }
 
     /// Removes an empty directory.
     pub(crate) fn remove(name: &NativePath, inside: Option<&Self>) -> io::Result<()> {
         // SAFETY: the name is a C string.
-        checked(|| unsafe { libc::unlinkat(descriptor(inside), name.as_ptr(), libc::AT_REMOVEDIR) }).map(drop)
+        checked(|| unsafe { calls::unlinkat(descriptor(inside), name.as_ptr(), libc::AT_REMOVEDIR) })
+            .map(drop)
     }
 
     /// Gives its owner every permission on it.
     pub(crate) fn permit(&self) -> io::Result<()> {
         // SAFETY: no memory is involved.
-        checked(|| unsafe { libc::fchmod(self.0.as_raw_fd(), ALL_PERMISSIONS) }).map(drop)
+        checked(|| unsafe { calls::fchmod(self.0.as_raw_fd(), ALL_PERMISSIONS) }).map(drop)
     }
 
     /// Gives the owner of a directory that could not be opened every permission on it, but never on what a link leads to.

@@ -1,9 +1,11 @@
 //! Work on a large piece of memory, shared by several threads.
 
-use crate::limits::{PARALLEL_TEXT, TEXT_PART, TEXT_THREADS};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+
+use crate::engine::runtime;
+use crate::limits::{PARALLEL_TEXT, TEXT_PART, TEXT_THREADS};
 
 /// How many parts a piece of memory of this size has.
 pub(crate) fn parts(length: usize) -> usize {
@@ -45,16 +47,11 @@ pub(crate) fn for_each_part<T: Send>(parts: usize, work: impl Fn(usize) -> T + S
         while let part = next.fetch_add(1, Ordering::Relaxed)
             && part < parts
         {
-            *results[part].lock().unwrap_or_else(PoisonError::into_inner) = Some(work(part));
+            let result = work(part);
+            *runtime::lock(&results[part]) = Some(result);
         }
     };
-    thread::scope(|scope| {
-        for _ in 0..helpers {
-            // Where the system has no thread to give, this one does it all.
-            let _ = thread::Builder::new().name("rapfiles".to_owned()).spawn_scoped(scope, run);
-        }
-        run();
-    });
+    runtime::run_beside(helpers, run);
     let results =
         results.into_iter().map(|result| result.into_inner().unwrap_or_else(PoisonError::into_inner));
     results.map(|result| result.expect("each part was taken, and its thread has ended")).collect()

@@ -148,6 +148,43 @@ pub(crate) unsafe fn open(path: *const c_char, flags: c_int, mode: c_uint) -> c_
     }))
 }
 
+pub(crate) unsafe fn openat(directory: c_int, path: *const c_char, flags: c_int) -> c_int {
+    // SAFETY: the caller's promises, which are those of the system's.
+    let Some(world) = world() else { return unsafe { system::openat(directory, path, flags) } };
+    // SAFETY: as above.
+    let path = unsafe { name(path) };
+    give(enter(&world, "openat").and_then(|()| {
+        if world.chance(world.faults.open) {
+            return Err(world.faults.inject(usize::MAX, false));
+        }
+        let mut files = world.files.borrow_mut();
+        let path = files.name_in(directory, path)?;
+        files.open(&path, flags, world.faults.descriptors)
+    }))
+}
+
+pub(crate) unsafe fn unlinkat(directory: c_int, path: *const c_char, flags: c_int) -> c_int {
+    // SAFETY: the caller's promises, which are those of the system's.
+    let Some(world) = world() else { return unsafe { system::unlinkat(directory, path, flags) } };
+    // SAFETY: as above.
+    let path = unsafe { name(path) };
+    give(enter(&world, "unlinkat").and_then(|()| {
+        if world.chance(world.faults.open) {
+            return Err(world.faults.inject(usize::MAX, false));
+        }
+        let mut files = world.files.borrow_mut();
+        let path = files.name_in(directory, path)?;
+        let removes_directory = flags & libc::AT_REMOVEDIR != 0;
+        if removes_directory { files.remove_directory(&path) } else { files.unlink(&path) }.map(|()| 0)
+    }))
+}
+
+pub(crate) unsafe fn fchmod(descriptor: c_int, mode: mode_t) -> c_int {
+    // SAFETY: no memory is involved.
+    let Some(world) = model(descriptor) else { return unsafe { system::fchmod(descriptor, mode) } };
+    give(enter(&world, "fchmod").map(|()| 0))
+}
+
 pub(crate) unsafe fn close(descriptor: c_int) -> c_int {
     // SAFETY: the caller's promises, which are those of the system's.
     let Some(world) = model(descriptor) else { return unsafe { system::close(descriptor) } };
@@ -391,7 +428,11 @@ pub(crate) unsafe fn fcntl(descriptor: c_int, command: c_int, argument: c_int) -
         // SAFETY: no memory is involved.
         return unsafe { system::fcntl(descriptor, command, argument) };
     };
-    give(world.files.borrow_mut().get(descriptor).map(|_| 0))
+    let mut files = world.files.borrow_mut();
+    give(files.get(descriptor).map(|open| *open).and_then(|open| match command {
+        libc::F_DUPFD_CLOEXEC => files.descriptor(open.node, open.flags, world.faults.descriptors),
+        _ => Ok(0),
+    }))
 }
 
 pub(crate) unsafe fn isatty(descriptor: c_int) -> c_int {
@@ -484,8 +525,9 @@ pub(crate) unsafe fn fstatat(
     // SAFETY: as above.
     let path = unsafe { name(path) };
     give(enter(&world, "stat").and_then(|()| {
-        let files = world.files.borrow();
-        let node = files.find(path)?;
+        let mut files = world.files.borrow_mut();
+        let path = files.name_in(directory, path)?;
+        let node = files.find(&path)?;
         // SAFETY: as above.
         unsafe { *stat = stat_of(&files, node) };
         Ok(0)
@@ -628,13 +670,49 @@ pub(crate) unsafe fn statx(
     }))
 }
 
-/// The model's directories are not read.
 pub(crate) unsafe fn getdents64<Buffer>(directory: c_int, buffer: *mut Buffer, size: usize) -> c_long {
-    if model(directory).is_some() {
-        return give(Err(libc::ENOSYS));
+    let Some(world) = model(directory) else {
+        // SAFETY: the caller's promises, which are those of the system's.
+        return unsafe { system::getdents64(directory, buffer, size) };
+    };
+    // SAFETY: there is room for that much.
+    give(enter(&world, "getdents64").and_then(|()| unsafe {
+        std::ptr::write_bytes(buffer.cast::<u8>(), 0, size);
+        list(&world, directory, std::slice::from_raw_parts_mut(buffer.cast(), size))
+    }))
+}
+
+/// Some of what is in a directory, as a `struct linux_dirent64` each.
+fn list(world: &World, directory: c_int, room: &mut [u8]) -> Result<c_long> {
+    const NAME_AT: usize = 19;
+    let mut files = world.files.borrow_mut();
+    let open = *files.get(directory)?;
+    if files.nodes[open.node].kind != Kind::Directory {
+        return Err(libc::ENOTDIR);
     }
-    // SAFETY: the caller's promises, which are those of the system's.
-    unsafe { system::getdents64(directory, buffer, size) }
+    if world.chance(world.faults.read) {
+        return Err(world.faults.inject(usize::MAX, false));
+    }
+    let entries = files.entries(open.node, open.position);
+    let most = shortened(world, entries.len());
+    let mut at = 0;
+    for (node, kind, name) in entries.into_iter().take(most) {
+        let length = (NAME_AT + name.len() + 1).next_multiple_of(8);
+        let Some(entry) = room.get_mut(at..at + length) else { break };
+        entry[..8].copy_from_slice(&(node as u64 + 1).to_ne_bytes());
+        entry[16..18].copy_from_slice(&(length as u16).to_ne_bytes());
+        entry[18] = match kind {
+            // A file system need not tell.
+            _ if world.chance(16) => libc::DT_UNKNOWN,
+            Kind::Directory => libc::DT_DIR,
+            Kind::Regular => libc::DT_REG,
+            Kind::Pipe | Kind::Event => libc::DT_FIFO,
+        };
+        entry[NAME_AT..NAME_AT + name.len()].copy_from_slice(&name);
+        at += length;
+        files.get(directory)?.position = node as u64 + 1;
+    }
+    Ok(at as c_long)
 }
 
 pub(crate) unsafe fn statmount<Request, Answer>(

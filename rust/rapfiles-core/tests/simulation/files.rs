@@ -112,9 +112,46 @@ impl Files {
         self.names.get(name).copied().ok_or(libc::ENOENT)
     }
 
+    /// The name of what is called so in an open directory.
+    pub(super) fn name_in(&mut self, directory: i32, name: &[u8]) -> Result<Vec<u8>> {
+        if directory == libc::AT_FDCWD || name.starts_with(b"/") {
+            return Ok(name.to_vec());
+        }
+        let node = self.node_of(directory)?;
+        if self.nodes[node].kind != Kind::Directory {
+            return Err(libc::ENOTDIR);
+        }
+        let found = self.names.iter().find(|(_, other)| **other == node);
+        let above = found.map(|(name, _)| name.clone()).ok_or(libc::ENOENT)?;
+        if name == b".." {
+            let end = above.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+            return Ok(above[..end].to_vec());
+        }
+        Ok([&above, &b"/"[..], name].concat())
+    }
+
+    /// What is in a directory, behind a place in it: where that ends, the type, and the name.
+    pub(super) fn entries(&self, directory: usize, behind: u64) -> Vec<(usize, Kind, Vec<u8>)> {
+        let Some((above, _)) = self.names.iter().find(|(_, node)| **node == directory) else {
+            return Vec::new();
+        };
+        let below = self.names.iter().filter_map(|(name, node)| {
+            let name = name.strip_prefix(above.as_slice())?.strip_prefix(b"/")?;
+            let is_entry = !name.contains(&b'/') && *node as u64 >= behind;
+            is_entry.then(|| (*node, self.nodes[*node].kind, name.to_vec()))
+        });
+        let mut found: Vec<_> = below.collect();
+        // A place is the number of a node, and those are never given twice.
+        found.sort_unstable_by_key(|entry| entry.0);
+        found
+    }
+
     pub(super) fn open(&mut self, name: &[u8], flags: i32, most: usize) -> Result<i32> {
         let node = match self.find(name) {
             Ok(_) if flags & libc::O_EXCL != 0 && flags & libc::O_CREAT != 0 => return Err(libc::EEXIST),
+            Ok(node) if flags & libc::O_DIRECTORY != 0 && self.nodes[node].kind != Kind::Directory => {
+                return Err(libc::ENOTDIR);
+            }
             Ok(node) => node,
             Err(_) if flags & libc::O_CREAT != 0 => {
                 self.check_parent(name)?;

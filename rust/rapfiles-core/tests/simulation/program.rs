@@ -14,6 +14,12 @@ pub(super) enum Instruction {
         buffered: bool,
         size: usize,
     },
+    /// Takes over a descriptor that is open. `keeps`: it is not to be closed with the file.
+    Adopt {
+        writable: bool,
+        keeps: bool,
+        size: usize,
+    },
     /// A FIFO to be read.
     OpenPipe,
     /// What somebody writes to the FIFOs; the end where it is nothing.
@@ -101,6 +107,11 @@ pub(super) enum Instruction {
         failing: bool,
         by_readiness: bool,
     },
+    /// A directory with so many entries, some of them directories: it is listed, or removed.
+    Tree {
+        entries: usize,
+        removes: bool,
+    },
     Next {
         stream: usize,
     },
@@ -127,6 +138,12 @@ pub(super) enum Instruction {
     NoThread {
         no_thread: bool,
     },
+    /// A loop ends, with everything that its tasks were at.
+    EndLoop {
+        which: usize,
+    },
+    /// What begins from here on is done by another engine; the one before is let go of.
+    Engine,
     /// What nobody has closed is closed.
     FinishClosing,
     /// What follows happens in a forked child.
@@ -154,7 +171,8 @@ impl Instruction {
         let size = size(rest);
         let more = rest >> 32;
         match word % 256 {
-            0..=19 => Self::Open { mode: more as u8 % 8, buffered: more & 64 == 0, size },
+            18..=19 => Self::Adopt { writable: more & 1 == 0, keeps: more & 2 == 0, size },
+            0..=17 => Self::Open { mode: more as u8 % 8, buffered: more & 64 == 0, size },
             20..=23 => Self::OpenPipe,
             24..=29 => Self::Feed { length: if more.is_multiple_of(4) { 0 } else { size % 100_000 } },
             30..=42 => Self::Read { file, size },
@@ -184,7 +202,8 @@ impl Instruction {
                 what: more as u8 % 10,
                 length: size,
             },
-            176..=179 => Self::Stream {
+            178..=179 => Self::Tree { entries: more as usize % 40, removes: more & 0x100 == 0 },
+            176..=177 => Self::Stream {
                 parts: 1 + more as u8 % 5,
                 batches: (more >> 8) as u8 % 30,
                 failing: more & 0x1_0000 == 0,
@@ -195,6 +214,8 @@ impl Instruction {
             194..=209 => Self::Cancel { operation: file },
             210..=229 => Self::Turn,
             230..=241 => Self::Rest { turns: 1 + more as u8 % 40 },
+            242 if more.is_multiple_of(4) => Self::EndLoop { which: (more >> 8) as usize },
+            243 if more.is_multiple_of(4) => Self::Engine,
             242..=247 => Self::Settle,
             248..=249 => Self::Workers { most: 1 + more as usize % 6 },
             250..=251 => Self::NoThread { no_thread: more & 1 == 0 },

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::faults::Faults;
+use super::faults::{FIRST_CODE, Faults};
 use super::files::{FIRST_DESCRIPTOR, Kind};
 use super::operations::{Driving, End, Progress, Request};
 use super::oracle::{Oracle, PATTERN};
@@ -21,14 +21,16 @@ use crate::engine::keep_alive::release_memory;
 use crate::engine::port::{Port, Wake};
 use crate::engine::progress::Progress as StreamProgress;
 use crate::engine::queue::Lane;
-use crate::engine::stream::Stream;
+use crate::engine::stream::{Single, Stream};
 use crate::engine::ticket::Ticket;
 use crate::engine::{Answer, Engine};
-use crate::handle::{Handle, HandleFile};
+use crate::handle::{Adoption, Handle, HandleFile};
 use crate::operation::Operation;
 use crate::outcome::Outcome;
 use crate::platform::NativePath;
+use crate::verbs::listing::ReadDirectory;
 use crate::verbs::parallel_read::ParallelRead;
+use crate::verbs::remove_tree::RemoveTree;
 use crate::verbs::slices::{Sliced, Slices};
 use crate::verbs::write::Data;
 
@@ -109,8 +111,15 @@ struct PathOperation {
     room: Option<Arc<Room>>,
 }
 
+/// A stream, and what it is to yield.
+enum Streaming {
+    Numbers(Stream<Numbers>),
+    Listing(Stream<Single<ReadDirectory>>, Vec<Vec<u8>>),
+    Removal(Stream<Single<RemoveTree>>, String),
+}
+
 struct OpenStream {
-    stream: Option<Stream<Numbers>>,
+    stream: Option<Streaming>,
     description: (u8, u8, bool, bool),
     taken: Vec<Batch>,
     asked: bool,
@@ -125,24 +134,38 @@ enum What {
 
 struct Running {
     what: What,
-    /// Of the ticket that it waits for.
+    /// Of the ticket that it waits for, and the loop that it does so on.
     token: Option<u64>,
+    on: usize,
 }
 
 struct Loop {
     context: Context,
     engine: Option<Arc<Engine>>,
-    gone: Weak<Engine>,
-    bell: Arc<Bell>,
-    port: Arc<Port>,
+    /// All that there have been in this process.
+    engines: Vec<Weak<Engine>>,
+    loops: Vec<(Arc<Bell>, Arc<Port>)>,
     files: Vec<OpenFile>,
     /// So many were to be opened.
     opened: usize,
+    /// Descriptors that are not the engine's to close.
+    kept: Vec<i32>,
+    /// Something was waited for so many times.
+    waits: usize,
     paths: Vec<Path>,
     streams: Vec<OpenStream>,
     running: Vec<Running>,
     written: usize,
     forked: bool,
+}
+
+/// How many loops there are. One thread runs them by turns, which is allowed.
+const LOOPS: usize = 2;
+
+fn new_loop() -> (Arc<Bell>, Arc<Port>) {
+    let bell = Arc::new(Bell::default());
+    let port = Port::new(Arc::clone(&bell) as Arc<dyn Wake>);
+    (bell, port)
 }
 
 fn native(path: &str) -> NativePath {
@@ -168,15 +191,14 @@ unsafe impl crate::cached::BufferProvider for Space<'_> {
 impl Loop {
     fn new(world: Rc<World>) -> Self {
         let engine = Engine::new(world.configuration);
-        let bell = Arc::new(Bell::default());
-        let port = Port::new(Arc::clone(&bell) as Arc<dyn Wake>);
         world.current.replace(Some(Arc::clone(&engine)));
         let mut created = Self {
-            gone: Arc::downgrade(&engine),
+            engines: vec![Arc::downgrade(&engine)],
             engine: Some(engine),
             context: Context { world, kept: Arc::new(()) },
-            bell,
-            port,
+            loops: (0..LOOPS).map(|_| new_loop()).collect(),
+            kept: Vec::new(),
+            waits: 0,
             files: Vec::new(),
             opened: 0,
             paths: (0..5).map(|_| Path { busy: false, known: Some(None) }).collect(),
@@ -199,13 +221,15 @@ impl Loop {
 
     /// Has the world look after the locks and the invariants of the engine and of the handles.
     fn watch(&mut self) {
-        let engine = Arc::downgrade(self.engine());
+        let engines = self.engines.clone();
         let handles: Vec<Weak<Handle>> =
             self.files.iter().map(|file| Arc::downgrade(&file.file.handle)).collect();
         let locks: Vec<Box<dyn Fn() -> bool>> = vec![Box::new({
-            let (engine, handles) = (engine.clone(), handles.clone());
+            let (engines, handles) = (engines.clone(), handles.clone());
             move || {
-                peek(&engine, |engine| engine.pool().is_unlocked()).unwrap_or(true)
+                engines
+                    .iter()
+                    .all(|engine| peek(engine, |engine| engine.pool().is_unlocked()).unwrap_or(true))
                     && handles.iter().all(|handle| peek(handle, Handle::is_unlocked).unwrap_or(true))
             }
         })];
@@ -213,7 +237,10 @@ impl Loop {
         let forked = self.forked;
         self.context.world.invariant.replace(Some(Box::new(move || {
             let Some(world) = world() else { return Ok(()) };
-            let broken = peek(&engine, |engine| engine.pool().broken(world.workers())).flatten();
+            let threads = (engines.len() == 1).then(|| world.workers());
+            let broken = engines
+                .iter()
+                .find_map(|engine| peek(engine, |engine| engine.pool().broken(threads)).flatten());
             if let Some(why) = broken.filter(|_| !forked) {
                 return Err(why);
             }
@@ -240,7 +267,7 @@ impl Loop {
     }
 
     fn begin(&mut self, what: What) {
-        self.running.push(Running { what, token: None });
+        self.running.push(Running { what, token: None, on: 0 });
         self.advance(self.running.len() - 1);
     }
 
@@ -288,7 +315,9 @@ impl Loop {
             self.running.insert(index, running);
             return false;
         };
-        let expected = waiting.expect(&self.port);
+        self.waits += 1;
+        running.on = self.waits % LOOPS;
+        let expected = waiting.expect(&self.loops[running.on].1);
         running.token = expected.then(|| waiting.token());
         self.running.insert(index, running);
         if expected { false } else { self.advance(index) }
@@ -309,8 +338,11 @@ impl Loop {
 
     /// One turn of the loop.
     fn turn(&mut self) {
-        if self.bell.0.swap(false, Ordering::Relaxed) {
-            let tickets = self.port.drain();
+        for (bell, port) in &self.loops {
+            if !bell.0.swap(false, Ordering::Relaxed) {
+                continue;
+            }
+            let tickets = port.drain();
             release_memory();
             for ticket in tickets {
                 for running in &mut self.running {
@@ -338,9 +370,7 @@ impl Loop {
             if self.running.is_empty() {
                 return;
             }
-            if self.running.iter().all(|running| running.token.is_some())
-                && !self.bell.0.load(Ordering::Relaxed)
-            {
+            if self.running.iter().all(|running| running.token.is_some()) && !self.is_called() {
                 self.wait();
             }
         }
@@ -348,8 +378,8 @@ impl Loop {
 
     /// Waits for one ticket, as for the first operation of a task.
     fn outcome(&mut self, ticket: &Arc<Ticket>) -> Result<Outcome, crate::error::Error> {
-        while !ticket.is_done() && ticket.expect(&self.port) {
-            if !self.bell.0.load(Ordering::Relaxed) {
+        while !ticket.is_done() && ticket.expect(&self.loops[0].1) {
+            if !self.is_called() {
                 self.wait();
             }
             self.turn();
@@ -363,6 +393,36 @@ impl Loop {
     /// Waits until something has come.
     fn wait(&self) {
         self.context.world.wait(Wait::For { key: LOOP, until: None });
+    }
+
+    /// Whether one of the loops has been woken.
+    fn is_called(&self) -> bool {
+        self.loops.iter().any(|(bell, _)| bell.0.load(Ordering::Relaxed))
+    }
+
+    /// Tasks of a loop that has ended do not go on, and nobody looks at its port.
+    fn end_loop(&mut self, which: usize) {
+        for index in (0..self.running.len()).rev() {
+            if self.running[index].token.is_some() && self.running[index].on == which {
+                self.cancel(index);
+            }
+        }
+        self.loops[which] = new_loop();
+        release_memory();
+    }
+
+    /// Another engine is the process's. What was opened in the one before stays there.
+    fn replace_engine(&mut self) {
+        let world = self.world();
+        let engine = Engine::new(world.configuration);
+        self.engines.push(Arc::downgrade(&engine));
+        world.current.replace(Some(Arc::clone(&engine)));
+        let before = self.engine.replace(engine);
+        // With it goes what it had no thread to close.
+        world.faults.loop_may_wait.set(true);
+        drop(before);
+        world.faults.loop_may_wait.set(false);
+        self.watch();
     }
 
     fn pick<T>(list: &[T], index: usize) -> Option<usize> {
@@ -392,6 +452,7 @@ impl Loop {
     fn execute(&mut self, instruction: Instruction) {
         match instruction {
             Instruction::Open { mode, buffered, size } => self.open(mode, buffered, size),
+            Instruction::Adopt { writable, keeps, size } => self.adopt(writable, keeps, size),
             Instruction::OpenPipe => self.open_pipe(),
             Instruction::Feed { length } => self.feed(length),
             Instruction::Read { file, size } => self.begin_on_file(file, Request::Read { size }),
@@ -447,13 +508,14 @@ impl Loop {
                 let kept = Arc::clone(&self.context.kept);
                 let source = Numbers { parts, batches, failing, by_readiness, claimed: 0, kept };
                 self.streams.push(OpenStream {
-                    stream: Some(self.engine().stream(Lane::Mount(3), source)),
+                    stream: Some(Streaming::Numbers(self.engine().stream(Lane::Mount(3), source))),
                     description: (parts, batches, failing, by_readiness),
                     taken: Vec::new(),
                     asked: false,
                     over: false,
                 });
             }
+            Instruction::Tree { entries, removes } => self.open_tree(entries, removes),
             Instruction::Next { stream } => {
                 if let Some(stream) = Self::pick(&self.streams, stream)
                     && !std::mem::replace(&mut self.streams[stream].asked, true)
@@ -482,6 +544,9 @@ impl Loop {
             }
             Instruction::Workers { most } => self.engine().set_max_workers(most),
             Instruction::NoThread { no_thread } => self.context.world.faults.no_thread.set(no_thread),
+            Instruction::EndLoop { which } => self.end_loop(which % LOOPS),
+            Instruction::Engine if self.forked => {}
+            Instruction::Engine => self.replace_engine(),
             Instruction::FinishClosing => {
                 let may_wait = &self.context.world.faults.loop_may_wait;
                 may_wait.set(true);
@@ -557,6 +622,67 @@ impl Loop {
             },
             !buffered && size % 2 == 1,
         );
+    }
+
+    fn adopt(&mut self, writable: bool, keeps: bool, size: usize) {
+        self.opened += 1;
+        let path = format!("/f{}", self.opened);
+        let content = self.bytes(size).to_vec();
+        let world = self.world();
+        let node = world.files.borrow_mut().add(Some(path.as_bytes()), Kind::Regular, content.clone());
+        let flags = if writable { libc::O_RDWR } else { libc::O_RDONLY };
+        let most = world.faults.descriptors;
+        let Ok(descriptor) = world.files.borrow_mut().open(path.as_bytes(), flags, most) else { return };
+        if keeps {
+            self.kept.push(descriptor);
+        }
+        let engine = Arc::clone(self.engine());
+        let adoption = Adoption { engine, descriptor, close: !keeps, owned: !keeps, to_end: false };
+        let Ok(Outcome::Opened(opened)) = self.answer(Operation::Adopt(adoption)) else { return };
+        let oracle = Oracle {
+            node,
+            content,
+            position: 0,
+            readable: true,
+            writable,
+            append: false,
+            pipe: false,
+            uncertain: false,
+            blind: false,
+            partial: None,
+            beside: 0,
+            beside_given_up: false,
+        };
+        self.add(Handle::new(*opened, None), oracle, false);
+    }
+
+    fn open_tree(&mut self, entries: usize, removes: bool) {
+        self.opened += 1;
+        let top = format!("/t{}", self.opened);
+        let world = self.world();
+        let mut names = Vec::new();
+        {
+            let mut files = world.files.borrow_mut();
+            files.add(Some(top.as_bytes()), Kind::Directory, Vec::new());
+            for number in 0..entries {
+                let name = format!("{number}");
+                let path = format!("{top}/{name}");
+                if number % 5 == 4 {
+                    files.add(Some(path.as_bytes()), Kind::Directory, Vec::new());
+                    files.add(Some(format!("{path}/below").as_bytes()), Kind::Regular, Vec::new());
+                } else {
+                    files.add(Some(path.as_bytes()), Kind::Regular, Vec::new());
+                }
+                names.push(name.into_bytes());
+            }
+        }
+        let stream = if removes {
+            Streaming::Removal(self.engine().remove_tree(native(&top), false), top)
+        } else {
+            Streaming::Listing(self.engine().list(native(&top)), names)
+        };
+        let (description, taken) = ((0, 0, false, false), Vec::new());
+        self.streams.push(OpenStream { stream: Some(stream), description, taken, asked: false, over: false });
     }
 
     fn open_pipe(&mut self) {
@@ -805,9 +931,70 @@ impl Loop {
         }
     }
 
+    /// Goes on with a stream of what is in a directory, or of its removal.
+    fn go_on_with_tree(&mut self, index: usize) -> Option<Arc<Ticket>> {
+        let open = &mut self.streams[index];
+        let progress = match open.stream.as_mut()? {
+            Streaming::Listing(stream, _) => stream.next(Ticket::unique).map(|item| {
+                item.map(|block| {
+                    let entries =
+                        block.iter().flat_map(|block| (0..block.len()).filter_map(|at| block.get(at)));
+                    let names: Vec<_> = entries.map(|entry| entry.name.to_vec()).collect();
+                    block.map(|_| names)
+                })
+            }),
+            Streaming::Removal(stream, _) => stream.next(Ticket::unique).map(|item| item.map(|_| None)),
+            Streaming::Numbers(_) => return None,
+        };
+        let item = match progress {
+            StreamProgress::Done(item) => item,
+            StreamProgress::Pending(ticket) => return Some(ticket),
+            _ => return None,
+        };
+        self.context.world.note(|| format!("stream {index} yields {item:?}"));
+        open.asked = false;
+        let again = open.over;
+        open.over |= !matches!(item, Ok(Some(_)));
+        let why = match (item, open.stream.as_mut()?) {
+            (Ok(_), _) if again => None,
+            (Ok(Some(names)), Streaming::Listing(_, left)) => {
+                let before = left.len();
+                left.retain(|name| !names.contains(name));
+                (before - left.len() != names.len()).then(|| "a directory has a name twice".to_owned())
+            }
+            (Ok(None), Streaming::Listing(_, left)) => {
+                (!left.is_empty()).then(|| format!("{left:?} were not listed"))
+            }
+            (Ok(_), Streaming::Removal(_, top)) => {
+                let files = &self.context.world.files.borrow().names;
+                let left =
+                    files.keys().find(|name| name.starts_with(top.as_bytes()) && name.len() < top.len() + 9);
+                let left = left.filter(|name| matches!(name.get(top.len()), None | Some(b'/')));
+                left.map(|name| format!("{} is left", String::from_utf8_lossy(name)))
+            }
+            (Err(error), _) => {
+                let code = error.code().unwrap_or_default();
+                let due = code >= FIRST_CODE
+                    || [libc::EMFILE, crate::platform::NO_THREAD].contains(&code)
+                    || self.forked;
+                self.context
+                    .world
+                    .faults
+                    .told(code)
+                    .err()
+                    .or_else(|| (again || !due).then(|| format!("a stream fails with {error:?}")))
+            }
+            (Ok(_), Streaming::Numbers(_)) => None,
+        };
+        if let Some(why) = why {
+            self.wrong(why);
+        }
+        None
+    }
+
     fn go_on_with_stream(&mut self, index: usize) -> Option<Arc<Ticket>> {
         let open = &mut self.streams[index];
-        let stream = open.stream.as_mut()?;
+        let Streaming::Numbers(stream) = open.stream.as_mut()? else { return self.go_on_with_tree(index) };
         let item = match stream.next(Ticket::unique) {
             StreamProgress::Done(item) => item,
             StreamProgress::Pending(ticket) => return Some(ticket),
@@ -863,12 +1050,12 @@ impl Loop {
         world.forget_workers();
         world.forks.set(world.forks.get() + 1);
         let engine = Engine::new(world.configuration);
+        self.engines = vec![Arc::downgrade(&engine)];
         let parent = self.engine.replace(Arc::clone(&engine));
         // The parent's engine is not this process's to be taken down.
         std::mem::forget(parent);
         world.current.replace(Some(engine));
-        self.bell = Arc::new(Bell::default());
-        self.port = Port::new(Arc::clone(&self.bell) as Arc<dyn Wake>);
+        self.loops = (0..LOOPS).map(|_| new_loop()).collect();
         self.watch();
         // The parent's tasks are not continued.
         while !self.running.is_empty() {
@@ -883,6 +1070,13 @@ impl Loop {
             *path = Path { busy: false, known: None };
         }
         self.streams.clear();
+    }
+
+    /// What nobody has closed is closed, whichever engine it was opened in.
+    fn finish_closing(&self) {
+        for engine in self.engines.iter().filter_map(Weak::upgrade) {
+            engine.finish_closing(Duration::from_secs(60));
+        }
     }
 
     /// Everything is closed, and nothing may be left.
@@ -905,11 +1099,13 @@ impl Loop {
             .filter(|file| !file.file.handle.is_closed())
             .for_each(|file| file.file.handle.close_in_background());
         world.faults.loop_may_wait.set(true);
-        self.engine().finish_closing(Duration::from_secs(60));
+        self.finish_closing();
         world.sleep(Duration::from_secs(2));
-        self.engine().finish_closing(Duration::from_secs(60));
+        self.finish_closing();
         let counters = self.engine().counters();
-        if counters.panics > 0 {
+        let panics =
+            |engine: &Weak<Engine>| engine.upgrade().is_some_and(|engine| engine.counters().panics > 0);
+        if self.engines.iter().any(panics) {
             self.wrong("a worker has panicked");
         }
         if self.forked {
@@ -938,6 +1134,11 @@ impl Loop {
         self.engine = None;
         world.sleep(Duration::from_secs(15));
         release_memory();
+        for descriptor in std::mem::take(&mut self.kept) {
+            if world.files.borrow_mut().close(descriptor).is_err() {
+                self.wrong("a descriptor was closed that was to be kept");
+            }
+        }
         let open = world.files.borrow().count_open();
         if open > 0 {
             let which = world.files.borrow().open.iter().position(Option::is_some).unwrap_or_default();
@@ -949,7 +1150,7 @@ impl Loop {
         if world.workers() > 0 {
             self.wrong(format!("{} threads are left", world.workers()));
         }
-        if self.gone.strong_count() > 0 {
+        if self.engines.iter().any(|engine| engine.strong_count() > 0) {
             self.wrong("the engine is left");
         }
         if Arc::strong_count(&self.context.kept) > 1 {

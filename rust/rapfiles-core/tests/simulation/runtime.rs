@@ -23,6 +23,11 @@ pub(crate) fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     Ok(())
 }
 
+/// Nobody helps in a simulation.
+pub(crate) fn run_beside(helpers: usize, work: impl Fn() + Sync) {
+    if world().is_some() { work() } else { system::run_beside(helpers, work) }
+}
+
 pub(crate) fn spin(until: Instant, come: impl Fn() -> bool) -> bool {
     let Some(world) = world() else { return system::spin(until, come) };
     loop {

@@ -11,9 +11,10 @@ impl Pool {
         self.state.try_lock().is_ok()
     }
 
-    /// What does not hold. `threads`: so many exist.
-    pub(crate) fn broken(&self, threads: usize) -> Option<String> {
+    /// What does not hold. `existing`: so many threads exist, where that can be told.
+    pub(crate) fn broken(&self, existing: Option<usize>) -> Option<String> {
         let Ok(state) = self.state.try_lock() else { return Some("the pool's lock is held".to_owned()) };
+        let threads = existing.unwrap_or(state.threads);
         if state.threads != threads {
             return Some(format!("{threads} threads exist, and {} are counted", state.threads));
         }
