@@ -23,6 +23,7 @@ P = TypeVar("P", bound=SegmentsPath)
 # What depends on the version of pathlib.
 _EAGER: Final = sys.version_info >= (3, 13)  # arguments are looked at when they are given
 _MODERN: Final = sys.version_info >= (3, 13)
+_TOLERANT: Final = sys.version_info >= (3, 14)  # what no path can be is not there
 _SCANS_LITERALS: Final = sys.version_info[:2] == (3, 12)
 _FINDS_DANGLING: Final = sys.version_info >= (3, 12)
 
@@ -83,8 +84,8 @@ class GlobIterator(Stream[P]):
         try:
             return _native.glob(directory, prefix, plain, components, rules)
         except ValueError:
-            # No file system has such a path. pathlib complains only where it would read it.
-            if _MODERN and any(character in pattern.components[0] for character in "*?["):
+            # No file system has such a path. pathlib complains where it would read it, and 3.13 always.
+            if _MODERN and (not _TOLERANT or any(character in pattern.components[0] for character in "*?[")):
                 raise
             return _native.glob(os.curdir, "", False, [_utf32("\0")], rules)
 

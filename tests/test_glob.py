@@ -192,6 +192,8 @@ async def test_what_newer_pythons_have(tree: Path) -> None:
 async def test_arguments_that_pathlib_refuses(pattern: Any, tree: Path) -> None:
     for method in ("glob", "rglob"):
         theirs, ours = expected(tree, method, pattern), await globbed(tree, method, pattern)
+        if pattern == "nul\0" and theirs is ValueError:
+            continue  # Python 3.13 alone looks such a name up without expecting that
         if theirs is not TypeError or not isinstance(ours, list):
             assert ours == theirs, (method, pattern)
 
