@@ -51,28 +51,31 @@ impl GlobItems {
         if self.directory.as_ref().is_some_and(|directory| Arc::ptr_eq(&directory.key, key)) {
             return Ok(());
         }
-        // SAFETY: the engine has put it together from names as `as_encoded_bytes` gives them.
-        let text = results::path(py, unsafe { OsStr::from_encoded_bytes_unchecked(key) })?;
-        let same = text.as_any().eq(self.prefix.bind(py))?;
+        // SAFETY: the engine has put it together from names as `as_encoded_bytes` gives them, and separators.
+        let text = |bytes| results::path(py, unsafe { OsStr::from_encoded_bytes_unchecked(bytes) });
+        let prefix = text(key)?;
+        let same = prefix.as_any().eq(self.prefix.bind(py))?;
         let path = match (same, self.plain) {
             (true, _) | (_, false) => self.top.clone_ref(py),
-            // The separator behind it is no part of a path.
-            (false, true) => self.top.call_method1(py, intern!(py, "with_segments"), (&text,))?,
+            // Without the separator behind it.
+            (false, true) => {
+                let path = text(key.split_last().map_or(&[][..], |(_, before)| before))?;
+                self.top.bind(py).get_type().call1((path,))?.unbind()
+            }
         };
-        self.directory = Some(Directory { key: Arc::clone(key), path, prefix: text.unbind() });
+        self.directory = Some(Directory { key: Arc::clone(key), path, prefix: prefix.unbind() });
         Ok(())
     }
 
-    /// Makes paths of the next names of a group.
-    fn make_lot(&mut self, py: Python<'_>, group: &GlobGroup) -> PyResult<Vec<Py<PyAny>>> {
-        let mut made = Vec::new();
+    /// Makes paths of the next names of a group, and appends them.
+    fn make_lot(&mut self, py: Python<'_>, group: &GlobGroup, made: &mut Vec<Py<PyAny>>) -> PyResult<()> {
         if group.top && self.at == 0 {
             let text = self.top.bind(py).str()?;
             made.push(self.top.call_method1(py, intern!(py, "with_segments"), (text,))?);
             self.at = 1;
         }
         self.enter(py, &group.prefix)?;
-        let Some(directory) = &self.directory else { return Ok(made) };
+        let Some(directory) = &self.directory else { return Ok(()) };
         let (path, prefix) = (directory.path.bind(py), directory.prefix.bind(py));
         let children = if self.plain { Children::of(path, prefix) } else { None };
         let (from, first) = (self.at, usize::from(group.top));
@@ -89,7 +92,7 @@ impl GlobItems {
                 }
             });
         }
-        Ok(made)
+        Ok(())
     }
 }
 
@@ -109,12 +112,12 @@ impl Items for GlobItems {
     }
 
     fn make(&mut self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
-        let mut made = Vec::new();
+        let mut made = Vec::with_capacity(LOT);
         // Directories with a single match are many.
         while made.len() < JOINED
             && let Some(group) = self.found.groups.pop_front()
         {
-            made.extend(self.make_lot(py, &group)?);
+            self.make_lot(py, &group, &mut made)?;
             if self.at < group.names.len() + usize::from(group.top) {
                 self.found.groups.push_front(group);
                 break;

@@ -276,6 +276,8 @@ pub(crate) struct Children<'py> {
     list: Offset,
     /// Where a path keeps what its `info` knows.
     info: Option<Offset>,
+    /// Whether paths have no place for anything that could refer back to them.
+    simple: bool,
     /// The parts of the directory, where paths are parsed at once, and its drive and root.
     parts: Option<Bound<'py, PyList>>,
     anchor: Vec<(Offset, Bound<'py, PyAny>)>,
@@ -298,7 +300,12 @@ impl<'py> Children<'py> {
             Source::Arguments(arguments) => (arguments, None, Vec::new()),
         };
         let info = class.getattr(intern!(directory.py(), "_info")).ok().and_then(|slot| offset(&slot));
-        Some(Self { class, prefix: prefix.clone(), text: slots.text, list, info, parts, anchor })
+        // SAFETY: a type object has these fields.
+        let (size, dictionary) =
+            unsafe { ((*class.as_type_ptr()).tp_basicsize, (*class.as_type_ptr()).tp_dictoffset) };
+        // `AsyncPath` has declared the last slot of its instances, and a subclass has others or a dictionary.
+        let simple = dictionary == 0 && info.is_some_and(|info| size == info + size_of::<Offset>() as Offset);
+        Some(Self { class, prefix: prefix.clone(), text: slots.text, list, info, simple, parts, anchor })
     }
 
     /// The child of this name. `known`: what its `info` knows already.
@@ -318,12 +325,19 @@ impl<'py> Children<'py> {
             for (offset, part) in &self.anchor {
                 *place(&object, *offset) = part.clone().into_ptr();
             }
-            *place(&object, self.list) = list.into_ptr();
+            let list = list.into_ptr();
+            *place(&object, self.list) = list;
             *place(&object, self.text) = text.into_ptr();
             if let Some(info) = self.info
                 && known != 0
             {
                 *place(&object, info) = PyInt::new(py, known).into_ptr();
+            }
+            // What the collector would look at, over and over, for nothing: a list of strings, which nobody changes, and
+            // an object that can refer to strings, numbers and such lists alone. It is reference counting that frees them.
+            ffi::PyObject_GC_UnTrack(list.cast());
+            if self.simple {
+                ffi::PyObject_GC_UnTrack(object.as_ptr().cast());
             }
         }
         Ok(object)
