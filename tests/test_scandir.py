@@ -179,7 +179,6 @@ async def test_it_is_left_early(tmp_path: Path) -> None:
         async with AsyncPath(tmp_path).scandir() as entries:
             with contextlib.suppress(ZeroDivisionError):
                 async for _entry in entries:
-                    assert descriptors() != before
                     if way == "block":
                         break
                     if way == "break":
