@@ -250,3 +250,23 @@ pub(crate) const QUEUED_FRESH_FOR: Duration = Duration::from_millis(100);
 pub(crate) const PARENTS_TRIED: usize = 16;
 /// How many files of a directory are looked at to find a regular one.
 pub(crate) const ENTRIES_TRIED: usize = 1000;
+
+// Trees.
+
+/// What a worker reads of a tree before it hands it out, in entries: some 500 µs of its work, where waking the consumer
+/// takes 50 µs …
+pub(crate) const TREE_BATCH: usize = 1024;
+/// … but what is slow to come is handed out soon.
+pub(crate) const TREE_BATCH_TIME: Duration = Duration::from_micros(500);
+/// As so many entries a directory counts, for opening it takes as long as reading those.
+pub(crate) const TREE_DIRECTORY: usize = 32;
+/// The most that is read ahead of the consumer, in entries: a few milliseconds of its work, and a megabyte.
+pub(crate) const TREE_AHEAD: usize = 16 << 10;
+/// The most directories that all trees together keep open …
+pub(crate) const TREE_OPEN: usize = 512;
+/// … and the part of the descriptors of the process that they may be.
+pub(crate) const TREE_OPEN_SHARE: usize = 4;
+/// Directories that take so long are waited for, so that more are read at once, up to [`STREAM_STEPS`] …
+pub(crate) const TREE_SLOW: Duration = Duration::from_millis(1);
+/// … and those that take no longer than this are not.
+pub(crate) const TREE_FAST: Duration = Duration::from_micros(250);

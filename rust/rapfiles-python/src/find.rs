@@ -9,14 +9,10 @@ use rapfiles_core::{Engine, Listing, Progress, Purpose, Ticket, Tree};
 use crate::arguments::PathArgument;
 use crate::dir_entry::{DirEntry, Place, spelled};
 use crate::errors::{self, Names};
+use crate::limits::{DIRECTORIES_AT_ONCE, ENTRIES_AT_ONCE};
 use crate::results;
 use crate::stream::{Items, Manners, Source};
 use crate::tree_arguments::{Errors, TreeArguments};
-
-/// Entries that are made before other tasks may have a turn: some 30 µs of work.
-const LOT: usize = 128;
-/// After so many directories of which nothing is wanted, other tasks may have a turn.
-const IN_VAIN: usize = 64;
 
 /// What is found in a directory.
 struct Found {
@@ -82,7 +78,7 @@ impl Items for FindItems {
                         return Progress::Done(Ok(true));
                     }
                     in_vain += 1;
-                    if in_vain % IN_VAIN == 0 {
+                    if in_vain % DIRECTORIES_AT_ONCE == 0 {
                         match manners.gives_way(py) {
                             Ok(false) => {}
                             Ok(true) => return Progress::Yield,
@@ -106,7 +102,7 @@ impl Items for FindItems {
     fn make(&mut self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
         let Some(Found { listing, place, at }) = &mut self.found else { return Ok(Vec::new()) };
         let from = *at;
-        *at = listing.entries().len().min(from + LOT.min(self.left));
+        *at = listing.entries().len().min(from + ENTRIES_AT_ONCE.min(self.left));
         self.left -= *at - from;
         let class = self.class.bind(py);
         let made =

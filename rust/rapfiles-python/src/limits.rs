@@ -15,6 +15,14 @@ pub(crate) const NAMES_AT_ONCE: usize = 128;
 pub(crate) const PATHS_AT_ONCE: usize = 16;
 /// How many times [`NAMES_AT_ONCE`] are made while the directory is still being read.
 pub(crate) const MOST_MADE_AHEAD: usize = 128;
+/// Names of a tree that become strings before other tasks may have a turn.
+pub(crate) const TREE_NAMES_AT_ONCE: usize = 512;
+/// Entries that are made before other tasks may have a turn: some 30 µs of work.
+pub(crate) const ENTRIES_AT_ONCE: usize = 128;
+/// After so many directories of which nothing is made, other tasks may have a turn.
+pub(crate) const DIRECTORIES_AT_ONCE: usize = 64;
+/// The most errors of a tree that are kept to be raised at the end.
+pub(crate) const MOST_ERRORS: usize = 100;
 /// On trio, how long items of a stream are made before other tasks have their turn. On asyncio the budget that all tasks
 /// share tells.
 pub(crate) const TRIO_ITEMS: Duration = Duration::from_micros(500);

@@ -132,7 +132,20 @@ pub(crate) fn convert(py: Python<'_>, outcome: Outcome, room: Option<Py<PyAny>>)
 
 /// A path or a name as Python spells it, whatever bytes are in it.
 pub(crate) fn path<'py>(py: Python<'py>, path: &OsStr) -> PyResult<Bound<'py, PyString>> {
-    path.into_pyobject(py).map_err(PyErr::from)
+    let bytes = path.as_encoded_bytes();
+    // Strings of one character are shared.
+    if bytes.len() < 2 || !bytes.is_ascii() {
+        return path.into_pyobject(py).map_err(PyErr::from);
+    }
+    // SAFETY: the string is new and has room for so many ASCII characters, which is how those are kept; before it is
+    // complete, nobody sees it.
+    unsafe {
+        let text = ffi::PyUnicode_New(bytes.len() as ffi::Py_ssize_t, 127);
+        let text = Bound::from_owned_ptr_or_err(py, text)?.cast_into_unchecked();
+        let start = ffi::PyUnicode_DATA(Bound::as_ptr(&text)).cast::<u8>();
+        std::ptr::copy_nonoverlapping(bytes.as_ptr(), start, bytes.len());
+        Ok(text)
+    }
 }
 
 pub(crate) fn filled(

@@ -7,6 +7,7 @@ use pyo3::types::PyList;
 use rapfiles_core::{Error, FileType, Filter, Options, Pattern, Patterns, Purpose, Timestamp};
 
 use crate::errors::{self, Names};
+use crate::limits::MOST_ERRORS;
 use crate::once::intern;
 
 /// Not before and not after, in nanoseconds.
@@ -83,9 +84,6 @@ fn patterns(texts: Vec<OsString>) -> Patterns {
     };
     Patterns::new(texts.into_iter().map(separators).collect())
 }
-
-/// So many errors are kept; more are counted.
-const MOST_ERRORS: usize = 100;
 
 /// The errors of a tree: told one by one, or raised in a group at the end.
 pub(crate) struct Errors {

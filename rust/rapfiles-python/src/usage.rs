@@ -6,12 +6,10 @@ use rapfiles_core::{Engine, Progress, Purpose, Ticket, Tree, Usage};
 
 use crate::arguments::PathArgument;
 use crate::errors::{self, Names};
+use crate::limits::DIRECTORIES_AT_ONCE;
 use crate::operation::{Operation, Work};
 use crate::stream::{Items, Manners, WholeWork};
 use crate::tree_arguments::{Errors, TreeArguments};
-
-/// After so many directories, other tasks may have a turn.
-const LOT: usize = 64;
 
 /// A tree of which everything is counted.
 struct UsageItems {
@@ -41,7 +39,7 @@ impl UsageItems {
                 Progress::Yield => return Ok(Progress::Yield),
             }
             count += 1;
-            if count % LOT == 0 && manners.gives_way(py)? {
+            if count % DIRECTORIES_AT_ONCE == 0 && manners.gives_way(py)? {
                 return Ok(Progress::Yield);
             }
         }

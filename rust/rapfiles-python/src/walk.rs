@@ -9,13 +9,11 @@ use rapfiles_core::{Engine, Error, FileType, Listing, Progress, Purpose, Ticket,
 
 use crate::arguments::PathArgument;
 use crate::errors::{self, Names};
+use crate::limits::TREE_NAMES_AT_ONCE;
 use crate::once::intern;
 use crate::results;
 use crate::stream::{Items, Manners, Source};
 use crate::tree_arguments::TreeArguments;
-
-/// Names that become strings before other tasks may have a turn: some 40 µs of work.
-const LOT: usize = 512;
 
 /// A directory whose names are being made.
 struct Making {
@@ -114,7 +112,7 @@ impl WalkItems {
         let Some(making) = &mut self.making else { return Ok(true) };
         let entries = making.listing.entries();
         loop {
-            let end = entries.len().min(making.at + LOT);
+            let end = entries.len().min(making.at + TREE_NAMES_AT_ONCE);
             for entry in (making.at..end).filter_map(|index| entries.get(index)) {
                 // SAFETY: the engine keeps names as `as_encoded_bytes` gives them, one by one.
                 let name =

@@ -546,6 +546,11 @@ impl Engine {
 impl<S: Source> Stream<S> {
     pub(crate) fn new(engine: &Engine, lane: Lane, kind: Kind, source: S) -> Self {
         let most = engine.configuration().usable_cpus.clamp(1, STREAM_STEPS);
+        Self::with_steps(engine, lane, kind, most, source)
+    }
+
+    /// A stream of a source that has at most so many steps at once, and may itself give out fewer parts.
+    pub(crate) fn with_steps(engine: &Engine, lane: Lane, kind: Kind, most: usize, source: S) -> Self {
         let state = State {
             order: source.order(),
             source: Some(source),

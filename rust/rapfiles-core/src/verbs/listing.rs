@@ -60,6 +60,12 @@ impl Block {
         })
     }
 
+    /// Makes room for what is in another one.
+    pub(crate) fn reserve_for(&mut self, other: &Self) -> Result<(), TryReserveError> {
+        self.entries.try_reserve(other.entries.len())?;
+        self.names.try_reserve(other.names.len())
+    }
+
     pub(crate) fn push(&mut self, entry: Entry<'_>) -> Result<(), TryReserveError> {
         self.entries.try_reserve(1)?;
         extend(&mut self.names, entry.name)?;

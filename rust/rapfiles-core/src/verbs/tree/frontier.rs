@@ -2,13 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
+
+use crate::limits::{STREAM_STEPS, TREE_AHEAD, TREE_DIRECTORY, TREE_FAST, TREE_SLOW};
 
 use super::node::Node;
-
-/// What is read ahead of the consumer, in entries: some two milliseconds of its work.
-const MOST_AHEAD: usize = 16 << 10;
-/// A directory counts as so many entries.
-pub(super) const DIRECTORY: usize = 32;
 
 /// A directory that has not been read.
 #[derive(Debug)]
@@ -30,17 +28,21 @@ pub(super) struct Frontier {
     /// Parts that are at work.
     parts: usize,
     most_parts: usize,
+    /// As many parts as are enough where nothing has to be waited for; `None` where their number was said.
+    usual_parts: Option<usize>,
     reads_ahead: bool,
 }
 
 impl Frontier {
-    pub(super) fn new(root: Arc<Node>, workers: usize) -> Self {
+    pub(super) fn new(root: Arc<Node>, workers: usize, processors: usize) -> Self {
+        let usual = processors.clamp(1, STREAM_STEPS);
         Self {
             slots: vec![Slot { node: root, taken: false }],
             ahead: 0,
             needed: None,
             parts: 0,
-            most_parts: if workers == 0 { usize::MAX } else { workers },
+            most_parts: if workers == 0 { usual } else { workers },
+            usual_parts: (workers == 0).then_some(usual),
             reads_ahead: workers != 1,
         }
     }
@@ -63,12 +65,22 @@ impl Frontier {
     pub(super) fn take(&mut self) -> Option<Arc<Node>> {
         let slot = self.slots.iter_mut().rfind(|slot| !slot.taken)?;
         let is_needed = self.needed.as_ref().is_some_and(|needed| Arc::ptr_eq(needed, &slot.node));
-        if !is_needed && (self.ahead >= MOST_AHEAD || !self.reads_ahead) {
+        if !is_needed && (self.ahead >= TREE_AHEAD || !self.reads_ahead) {
             return None;
         }
         slot.taken = true;
-        self.ahead += DIRECTORY;
+        self.ahead += TREE_DIRECTORY;
         Some(Arc::clone(&slot.node))
+    }
+
+    /// A directory has taken so long: where they are waited for, more of them are read at once.
+    pub(super) fn note(&mut self, took: Duration) {
+        let Some(usual) = self.usual_parts else { return };
+        if took >= TREE_SLOW {
+            self.most_parts = (self.most_parts + 1).min(STREAM_STEPS);
+        } else if took <= TREE_FAST && self.most_parts > usual {
+            self.most_parts -= 1;
+        }
     }
 
     /// A directory has been read: those in it take its place, unless it is not wanted any more.
@@ -87,8 +99,8 @@ impl Frontier {
 
     /// A directory has been handed out, or thrown away. Whether workers that had read far enough ahead can go on.
     pub(super) fn hand_out(&mut self, entries: usize) -> bool {
-        self.ahead = self.ahead.saturating_sub(DIRECTORY + entries);
-        self.reads_ahead && self.parts == 0 && self.ahead < MOST_AHEAD / 2 && !self.slots.is_empty()
+        self.ahead = self.ahead.saturating_sub(TREE_DIRECTORY + entries);
+        self.reads_ahead && self.parts == 0 && self.ahead < TREE_AHEAD / 2 && !self.slots.is_empty()
     }
 
     /// Nobody wants anything any more.
@@ -121,5 +133,87 @@ impl Frontier {
                 self.slots.push(Slot { node: Arc::clone(child), taken: false });
             }
         }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::platform::NativePath;
+
+    fn node(parent: &Arc<Node>, name: &str) -> Arc<Node> {
+        parent.child(NativePath::from_vec(name.into()).unwrap())
+    }
+
+    fn root() -> Arc<Node> {
+        Node::root(NativePath::from_vec(b"top".to_vec()).unwrap())
+    }
+
+    fn name(node: Option<Arc<Node>>) -> String {
+        node.map_or_else(String::new, |node| String::from_utf8(node.name().to_bytes().to_vec()).unwrap())
+    }
+
+    #[test]
+    fn what_comes_first_is_read_first_whichever_is_ready_earlier() {
+        let root = root();
+        let mut frontier = Frontier::new(Arc::clone(&root), 0, 2);
+        assert_eq!(name(frontier.take()), "top");
+        assert!(frontier.take().is_none());
+        let (a, b) = (node(&root, "a"), node(&root, "b"));
+        frontier.finish(&root, &[Arc::clone(&a), Arc::clone(&b)], 2);
+        assert_eq!(name(frontier.take()) + &name(frontier.take()), "ab");
+        frontier.finish(&b, &[node(&b, "c")], 1);
+        frontier.finish(&a, &[node(&a, "d"), node(&a, "e")], 2);
+        let order: Vec<String> = (0..4).map(|_| name(frontier.take())).collect();
+        assert_eq!(order, ["d", "e", "c", ""]);
+    }
+
+    #[test]
+    fn only_what_is_needed_is_read_beyond_what_is_read_ahead() {
+        let root = root();
+        for (workers, entries) in [(0, TREE_AHEAD), (1, 0)] {
+            let mut frontier = Frontier::new(Arc::clone(&root), workers, 2);
+            frontier.need(&root);
+            frontier.take();
+            let children = [node(&root, "a"), node(&root, "b")];
+            frontier.finish(&root, &children, entries);
+            assert!(frontier.take().is_none());
+            frontier.need(&children[0]);
+            assert_eq!(name(frontier.take()), "a");
+            assert!(frontier.take().is_none());
+        }
+    }
+
+    #[test]
+    fn what_the_consumer_changes_changes_what_is_read() {
+        let root = root();
+        let mut frontier = Frontier::new(Arc::clone(&root), 0, 2);
+        frontier.take();
+        let (a, b, c) = (node(&root, "a"), node(&root, "b"), node(&root, "c"));
+        frontier.finish(&root, &[Arc::clone(&a), Arc::clone(&b), Arc::clone(&c)], 3);
+        frontier.take();
+        frontier.finish(&a, &[node(&a, "in a"), node(&a, "in a too")], 2);
+        // One that is gone while it is being read is nobody's any more.
+        frontier.take();
+        let new = node(&root, "new");
+        frontier.reorder(&root, &[Arc::clone(&c), Arc::clone(&new), Arc::clone(&a)], |node| {
+            Arc::ptr_eq(node, &new)
+        });
+        frontier.finish(&b, &[node(&b, "in b")], 1);
+        let order: Vec<String> = (0..5).map(|_| name(frontier.take())).collect();
+        // The first of `a` was taken before.
+        assert_eq!(order, ["c", "new", "in a too", "", ""]);
+    }
+
+    #[test]
+    fn slow_directories_are_read_more_at_once() {
+        let mut frontier = Frontier::new(root(), 0, 2);
+        (0..20).for_each(|_| frontier.note(TREE_SLOW));
+        assert_eq!(frontier.most_parts, STREAM_STEPS);
+        (0..20).for_each(|_| frontier.note(TREE_FAST));
+        assert_eq!(frontier.most_parts, 2);
+        let mut frontier = Frontier::new(root(), 3, 2);
+        frontier.note(TREE_SLOW);
+        assert_eq!(frontier.most_parts, 3);
     }
 }

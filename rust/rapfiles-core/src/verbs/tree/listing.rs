@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use crate::engine::stream::Slice;
 use crate::error::Error;
+use crate::limits::TREE_DIRECTORY;
 use crate::platform::{self, Directory, DirectoryReader, NativePath};
 use crate::verbs::listing::{Block, Entry};
 use crate::verbs::metadata::FileType;
 use crate::verbs::scandir::EntryFacts;
 
-use super::frontier::DIRECTORY;
 use super::node::Node;
 use super::options::{Options, Purpose};
 use super::pattern::Names;
@@ -225,6 +225,9 @@ impl Reading {
                     self.listing.errors.push(Error::new(&error, self.listing.node.subject(None)));
                 }
             }
+            if shared.options.purpose != Purpose::Usage {
+                self.listing.entries.reserve_for(&self.block)?;
+            }
             if slice.is_over() {
                 return Ok(false);
             }
@@ -412,5 +415,5 @@ impl Reading {
 
 /// How much a listing counts in a batch.
 pub(super) fn size(listing: &Listing) -> usize {
-    listing.entries.len() + DIRECTORY
+    listing.entries.len() + TREE_DIRECTORY
 }

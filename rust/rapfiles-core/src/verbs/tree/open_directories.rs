@@ -10,14 +10,10 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use crate::limits::{TREE_OPEN, TREE_OPEN_SHARE};
 use crate::platform::{self, Directory, NativePath};
 
 use super::node::Node;
-
-/// All trees together keep no more than so many directories open …
-const MOST_OPEN: usize = 512;
-/// … and no more than this part of what the process may open.
-const SHARE: usize = 4;
 
 /// What all trees keep open.
 static OPEN: AtomicUsize = AtomicUsize::new(0);
@@ -57,7 +53,7 @@ pub(super) struct OpenDirectories {
 
 impl OpenDirectories {
     pub(super) fn new() -> Self {
-        let most = (platform::most_descriptors() / SHARE).clamp(1, MOST_OPEN);
+        let most = (platform::most_descriptors() / TREE_OPEN_SHARE).clamp(1, TREE_OPEN);
         Self { most, kept: Mutex::default() }
     }
 

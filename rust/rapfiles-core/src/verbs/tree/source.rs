@@ -1,11 +1,12 @@
 //! What workers do for a tree: each reads directories until they are a batch.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
-use std::time::Duration;
+use std::time::Instant;
 
 use crate::engine::runtime;
 use crate::engine::stream::{Claim, Order, Part, Slice, Source, Step};
 use crate::error::Error;
+use crate::limits::{TREE_BATCH, TREE_BATCH_TIME};
 use crate::platform::NativePath;
 
 use super::frontier::Frontier;
@@ -14,11 +15,6 @@ use super::node::Node;
 use super::open_directories::OpenDirectories;
 use super::options::{Options, Purpose};
 use super::usage::Counted;
-
-/// Waking the consumer takes some 50 µs: that is worth so many entries, …
-const BATCH: usize = 1024;
-/// … but what is slow to come is handed out soon.
-const LONGEST_BATCH: Duration = Duration::from_micros(500);
 
 /// What the consumer and the workers of a tree share.
 #[derive(Debug)]
@@ -32,9 +28,9 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(root: NativePath, options: Options) -> (Arc<Self>, Arc<Node>) {
+    pub(super) fn new(root: NativePath, options: Options, processors: usize) -> (Arc<Self>, Arc<Node>) {
         let root = Node::root(root);
-        let frontier = Mutex::new(Frontier::new(Arc::clone(&root), options.workers));
+        let frontier = Mutex::new(Frontier::new(Arc::clone(&root), options.workers, processors));
         let shared = Self {
             options,
             open: OpenDirectories::new(),
@@ -62,7 +58,7 @@ impl Source for WalkSource {
         match self.0.frontier().begin_part() {
             Some(node) => {
                 let (next, shared) = (Some(node), Arc::clone(&self.0));
-                Claim::Part(WalkPart { shared, next, reading: None, batch: Vec::new(), size: 0 })
+                Claim::Part(WalkPart { shared, next, reading: None, began: None, batch: Vec::new(), size: 0 })
             }
             None => Claim::OnDemand,
         }
@@ -80,6 +76,8 @@ pub struct WalkPart {
     shared: Arc<Shared>,
     next: Option<Arc<Node>>,
     reading: Option<Reading>,
+    /// When it began with the directory.
+    began: Option<Instant>,
     batch: Vec<Listing>,
     size: usize,
 }
@@ -90,7 +88,11 @@ impl WalkPart {
         let names = self.shared.options.purpose == Purpose::Names;
         let listing = if names { listing.without_content() } else { listing };
         self.size += listing::size(&listing);
-        self.shared.frontier().finish(listing.node(), listing.children(), listing.weight());
+        let took = self.began.take().map(runtime::elapsed);
+        let mut frontier = self.shared.frontier();
+        frontier.finish(listing.node(), listing.children(), listing.weight());
+        frontier.note(took.unwrap_or_default());
+        drop(frontier);
         self.batch.push(listing);
     }
 }
@@ -99,9 +101,10 @@ impl Part for WalkPart {
     type Batch = Vec<Listing>;
 
     fn step(&mut self, slice: &Slice<'_>) -> Result<Step<Vec<Listing>>, Error> {
-        let until = runtime::now() + LONGEST_BATCH;
+        let until = runtime::now() + TREE_BATCH_TIME;
         loop {
             if let Some(node) = self.next.take() {
+                self.began = Some(runtime::now());
                 match Reading::begin(node, &self.shared) {
                     Begun::Reading(reading) => self.reading = Some(reading),
                     Begun::Over(listing) => self.finish(listing),
@@ -121,7 +124,7 @@ impl Part for WalkPart {
                     continue;
                 }
             }
-            let is_full = self.size >= BATCH || slice.is_over() || runtime::now() >= until;
+            let is_full = self.size >= TREE_BATCH || slice.is_over() || runtime::now() >= until;
             let mut frontier = self.shared.frontier();
             self.next = if is_full { None } else { frontier.take() };
             if self.next.is_none() {

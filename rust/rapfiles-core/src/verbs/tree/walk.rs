@@ -9,6 +9,7 @@ use crate::engine::progress::Progress;
 use crate::engine::stream::Stream;
 use crate::engine::ticket::Ticket;
 use crate::error::Error;
+use crate::limits::STREAM_STEPS;
 use crate::platform::NativePath;
 
 use super::listing::Listing;
@@ -45,8 +46,9 @@ impl Engine {
     /// The directories of a tree.
     pub fn walk(&self, path: NativePath, options: Options) -> Tree {
         let lane = self.lane(&path);
-        let (shared, root) = Shared::new(path, options);
-        let stream = Stream::new(self, lane, Kind::Walk, WalkSource(Arc::clone(&shared)));
+        let (shared, root) = Shared::new(path, options, self.configuration().usable_cpus);
+        let stream =
+            Stream::with_steps(self, lane, Kind::Walk, STREAM_STEPS, WalkSource(Arc::clone(&shared)));
         let stack = vec![Next::Enter(root)];
         Tree { stream, shared, stack, found: HashMap::new(), undecided: None, has_pruned: false }
     }
