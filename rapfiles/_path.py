@@ -1016,6 +1016,64 @@ class AsyncPath(LexicalPath):
         )
         return TreeSearch(self, bool(with_stat), most, callback(on_error), wanted)
 
+    async def tree(
+        self,
+        *,
+        max_depth: SupportsIndex | None = None,
+        include: Globs = None,
+        exclude: Globs = None,
+        hidden: bool | None = None,
+        gitignore: bool = False,
+        follow_symlinks: bool = False,
+        same_file_system: bool = False,
+        workers: SupportsIndex | None = None,
+        on_error: OnError = None,
+    ) -> str:
+        """Draw the tree that begins with this directory, as `tree` does.
+
+        Args:
+            max_depth: How many levels are drawn; what is in this directory is at 1.
+            include: A glob, or several: of what is no directory, only what matches, as for `walk()`.
+            exclude: A glob, or several: what matches is neither drawn nor entered.
+            hidden: Whether to leave out what begins with a dot: `False` does so.
+            gitignore: Whether to leave out what git would ignore, as for `walk()`.
+            follow_symlinks: Whether links to directories are entered, but for those to one that they are in.
+            same_file_system: Whether directories on which another file system is mounted are not entered.
+            workers: The most directories that are read at once, as for `walk()`.
+            on_error: Called with the OSError of each directory that cannot be read, and beside whose name the
+                reason is drawn in any case. A plain function.
+
+        Returns:
+            Lines, with no line end behind the last. Names are sorted by their bytes, directories end with a
+            separator, and characters that cannot be printed are escaped.
+
+        ```python
+        await (directory / "a" / "b").mkdir(parents=True)
+        await (directory / "a" / "notes").touch()
+        await (directory / "z").touch()
+        lines = (await directory.tree()).splitlines()
+        assert lines[1:] == ["├── a/", "│   ├── b/", "│   └── notes", "└── z"]
+        ```
+        """
+        deepest = None if max_depth is None else max_depth.__index__()
+        if deepest == 0:
+            raise ValueError("max_depth must be at least 1")
+        wanted = tree_wanted(
+            max_depth=None if deepest is None else deepest - 1,
+            include=include,
+            exclude=exclude,
+            hidden=hidden,
+            gitignore=gitignore,
+            follow_symlinks=follow_symlinks,
+            same_file_system=same_file_system,
+            sort=True,
+            workers=workers,
+            detect_loops=follow_symlinks,
+        )
+        from ._outline import outline
+
+        return await outline(self, callback(on_error), wanted)
+
     async def du(
         self,
         *,

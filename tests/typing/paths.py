@@ -110,6 +110,7 @@ async def entries(path: AsyncPath, derived: Derived) -> None:
         assert_type([entry async for entry in found], list[AsyncDirEntry[Derived]])
     path.find(kind="door")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     assert_type(await path.du(exclude="*.o"), DiskUsage)
+    assert_type(await path.tree(max_depth=2), str)
     await path.mkdir(0o700, parents=True, exist_ok=True, parent_mode=0o700)
     await path.rmdir()
     await path.touch(exist_ok=False)

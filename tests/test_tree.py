@@ -1,0 +1,57 @@
+"""Drawing a tree."""
+
+from pathlib import Path
+
+import pytest
+
+from rapfiles import AsyncPath
+
+
+@pytest.fixture
+def top(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for path in ("a/b/c", "a/d", ".hidden/e", "z/"):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        if not path.endswith("/"):
+            Path(path).touch()
+    Path("z").mkdir(exist_ok=True)
+    Path("link").symlink_to("a", target_is_directory=True)
+    return tmp_path
+
+
+async def test_it_is_drawn(top: Path) -> None:
+    assert await AsyncPath().tree() == "\n".join(
+        [
+            ".",
+            "├── .hidden/",
+            "│   └── e",
+            "├── a/",
+            "│   ├── b/",
+            "│   │   └── c",
+            "│   └── d",
+            "├── link",
+            "└── z/",
+        ]
+    )
+    assert await AsyncPath("a").tree(max_depth=1) == "a\n├── b/\n└── d"
+    assert await AsyncPath(top, "z").tree() == str(top / "z")
+    assert await AsyncPath().tree(hidden=False, exclude=["b", "link"]) == ".\n├── a/\n│   └── d\n└── z/"
+
+
+async def test_names_stay_in_their_lines(tmp_path: Path) -> None:
+    (tmp_path / "new\nline\udcff").touch()
+    assert (await AsyncPath(tmp_path).tree()).splitlines()[1] == "└── new\\nline\\xff"
+
+
+async def test_links_are_followed_but_not_in_circles(top: Path) -> None:
+    (top / "a" / "b" / "up").symlink_to("..", target_is_directory=True)
+    drawn = await AsyncPath("a").tree(follow_symlinks=True)
+    assert drawn == "a\n├── b/\n│   ├── c\n│   └── up/ [Too many levels of symbolic links]\n└── d"
+
+
+async def test_what_cannot_be_read_says_why(top: Path) -> None:
+    errors: list[OSError] = []
+    assert await AsyncPath("missing").tree(on_error=errors.append) == "missing [No such file or directory]"
+    assert [type(error) for error in errors] == [FileNotFoundError]
+    with pytest.raises(ValueError, match="max_depth"):
+        await AsyncPath().tree(max_depth=0)
