@@ -200,11 +200,11 @@ impl Operation {
     }
 }
 
-/// Gives the type the slots by which the interpreter awaits: `am_send`, through which CPython 3.10 and 3.11 pass a result
+/// Gives the type the slots by which the interpreter awaits: `am_await`, `am_send`, through which CPython 3.10 and 3.11 pass a result
 /// without making a `StopIteration` of it, and `tp_iternext`, by which later ones ask.
 ///
-/// PyO3 has no way to fill the first one, and an exception made by PyO3 for the second one; so they are filled after the
-/// type has been made.
+/// PyO3 fills the first one with a wrapper, has no way to fill the second one, and would make an exception of its own for the
+/// third; so they are filled after the type has been made.
 pub(crate) fn set_slots(py: Python<'_>) {
     let kind = py.get_type::<Operation>();
     let kind = kind.as_type_ptr();
@@ -212,9 +212,30 @@ pub(crate) fn set_slots(py: Python<'_>) {
     // being initialised. `am_send` follows the protocol of `PyIter_Send`, and `next` that of `PyIter_Next`.
     unsafe {
         if let Some(slots) = (*kind).tp_as_async.as_mut() {
+            slots.am_await = Some(am_await);
             slots.am_send = Some(am_send);
         }
         (*kind).tp_iternext = Some(next);
+    }
+}
+
+/// What `__await__` does, with nothing in between.
+///
+/// # Safety
+/// Called by the interpreter with an `Operation`.
+unsafe extern "C" fn am_await(operation: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: the caller's promise, and that the interpreter is attached. No reference is dropped here.
+    let awaited = unsafe {
+        let py = Python::assume_attached();
+        Borrowed::from_ptr(py, operation).cast_unchecked::<Operation>().get().0.check_not_awaited()
+    };
+    match awaited {
+        // SAFETY: the caller holds a reference.
+        Ok(()) => unsafe { ffi::Py_NewRef(operation) },
+        Err(error) => Python::attach(|py| {
+            error.restore(py);
+            std::ptr::null_mut()
+        }),
     }
 }
 

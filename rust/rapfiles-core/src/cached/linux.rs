@@ -302,8 +302,8 @@ impl Cached {
     }
 
     /// Whether tier 0 may be used on a mount now.
-    pub(crate) fn permits(&self, mount: MountNumber) -> bool {
-        self.mounts.permit(mount, runtime::now()).is_some()
+    pub(crate) fn permits(&self, mount: MountNumber, now: Instant) -> bool {
+        self.mounts.permit(mount, now).is_some()
     }
 
     /// Reads from an open file, at its position where the offset is -1, if that is in the page cache.
@@ -374,6 +374,7 @@ fn open_regular(
     }
     let mut info = FileInfo::new(&file, &metadata, Some(known.mount), Some(flags));
     info.settled_at = (!permit.is_due(&metadata)).then(|| permit.began());
+    info.named_at = (metadata.links > 0).then(|| permit.began());
     info.non_blocking = true;
     Some(Outcome::Opened(Box::new(OpenedFile::new(engine, file, true, info))))
 }

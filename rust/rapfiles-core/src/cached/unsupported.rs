@@ -34,7 +34,7 @@ impl Cached {
         Lane::Unknown
     }
 
-    pub(crate) fn permits(&self, _mount: MountNumber) -> bool {
+    pub(crate) fn permits(&self, _mount: MountNumber, _now: Instant) -> bool {
         false
     }
 

@@ -212,8 +212,8 @@ impl Engine {
     }
 
     /// Whether tier 0 may be used on a mount now.
-    pub(crate) fn permits(&self, mount: MountNumber) -> bool {
-        self.cached.permits(mount)
+    pub(crate) fn permits(&self, mount: MountNumber, now: Instant) -> bool {
+        self.cached.permits(mount, now)
     }
 
     /// Reads from an open file, at its position where the offset is -1, if the kernel has that at hand.

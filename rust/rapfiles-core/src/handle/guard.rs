@@ -17,9 +17,10 @@ use super::trace::Unread;
 use super::turn::{Turn, WANTED};
 use super::writer::{Waiter, Writer};
 use crate::cached::IoVec;
+use crate::engine::runtime;
 use crate::engine::ticket::Ticket;
 use crate::error::{About, Error, Subject};
-use crate::limits::{READ_AT_ONCE, READ_WITHOUT_AHEAD, SHORT_TEXT};
+use crate::limits::{NAME_KNOWN, READ_AT_ONCE, READ_WITHOUT_AHEAD, SHORT_TEXT};
 use crate::memory::copied;
 use crate::outcome::Outcome;
 use crate::platform::{self, File};
@@ -493,6 +494,17 @@ impl<'a> Guard<'a> {
         self.accept(bytes.len(), |writer| writer.push(bytes))
     }
 
+    /// Accepts bytes, if nothing else has to be done for that: there is nothing to be told, and no worker to be called.
+    #[inline]
+    pub(crate) fn write_at_hand(&mut self, bytes: &[u8]) -> bool {
+        if self.handle.is_settled() || self.own().reader.len() > 0 {
+            return false;
+        }
+        let mut shared = self.handle.shared();
+        let Shared { stale, writer, .. } = &mut *shared;
+        !*stale && writer.push_quietly(bytes)
+    }
+
     /// Accepts bytes that stay where they are and do not change, if there is room.
     pub fn write_shared(&mut self, data: Data) -> Result<(), Data> {
         let mut data = Some(data);
@@ -572,9 +584,14 @@ impl<'a> Guard<'a> {
         }
         let Some(open) = &self.own().file else { return true };
         if close {
-            let local = self.handle.info.mount.is_some_and(|mount| self.handle.engine().permits(mount));
+            let (info, now) = (&self.handle.info, runtime::now());
+            let local = info.mount.is_some_and(|mount| self.handle.engine().permits(mount, now));
             // The last descriptor of a file without a name gives its blocks back.
-            let named = || platform::metadata_of(open).is_ok_and(|metadata| metadata.links > 0);
+            let named = || {
+                let just_now = |at| now.saturating_duration_since(at) < NAME_KNOWN;
+                info.named_at.is_some_and(just_now)
+                    || platform::metadata_of(open).is_ok_and(|metadata| metadata.links > 0)
+            };
             if !local || !self.handle.info.only_read || !named() {
                 return false;
             }

@@ -93,6 +93,19 @@ impl Writer {
         }
     }
 
+    /// Accepts bytes, if there is room, no error to be told, and no worker to be called then.
+    pub(crate) fn push_quietly(&mut self, bytes: &[u8]) -> bool {
+        let unwritten = self.unwritten();
+        let quiet = self.error.is_none()
+            && unwritten > 0
+            && unwritten + bytes.len() <= WRITE_MOST_WAITING
+            && (self.running || self.waiting + bytes.len() < self.worthwhile);
+        if quiet {
+            self.push(bytes);
+        }
+        quiet
+    }
+
     /// Accepts bytes that stay where they are.
     pub(crate) fn push_shared(&mut self, data: Data) {
         self.waiting += data.bytes().len();

@@ -22,6 +22,25 @@ impl<S: Sink> FileOperation<S> for Write<S::Source> {
         "write"
     }
 
+    fn at_hand(
+        &mut self,
+        context: S::Context<'_>,
+        file: &HandleFile<S>,
+        guard: &mut Guard<'_>,
+    ) -> Option<Fallible<S, S::Value>> {
+        // Of what may change, looking at it may run the caller's code.
+        if !file.writable || !file.ahead.is_off() || !self.source.is_constant() {
+            return None;
+        }
+        let write = |bytes: &[u8]| {
+            (bytes.len() < WRITE_SHARED_FROM && guard.write_at_hand(bytes)).then_some(bytes.len() as u64)
+        };
+        match self.source.with(context, write) {
+            Ok(written) => written.map(|length| S::number(context, length)),
+            Err(failure) => Some(Err(failure)),
+        }
+    }
+
     fn advance(
         &mut self,
         context: S::Context<'_>,
