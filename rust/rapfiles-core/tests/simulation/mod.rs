@@ -14,6 +14,7 @@ mod run;
 pub(crate) mod runtime;
 mod sink;
 mod source;
+mod text;
 mod world;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -4,35 +4,72 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::oracle::Oracle;
+use super::oracle::{Oracle, PATTERN};
 use super::sink::{Context, Memory, Room, Scene, Simulated, Value, Written};
+use super::text::{self, TEXT, TextFile};
 use crate::engine::progress::Progress as Driven;
 use crate::engine::ticket::Ticket;
 use crate::error::Error;
 use crate::handle::ops;
 use crate::handle::{
     Complaint, Driver, Failure, Fallible, FileOperation, Guard, HandleFile, Reply, Source, Step, Task,
-    Unread, Until,
+    TextState, Unread, Until,
 };
 
 /// What an operation does.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Request {
-    Read { size: usize },
-    ReadSome { size: usize },
-    ReadLarge { size: Option<usize> },
-    ReadInto { size: usize },
-    ReadLine { limit: Option<usize> },
-    Write { bytes: &'static [u8], shared: bool },
-    WriteThrough { bytes: &'static [u8] },
+    Read {
+        size: usize,
+    },
+    ReadSome {
+        size: usize,
+    },
+    ReadLarge {
+        size: Option<usize>,
+    },
+    ReadInto {
+        size: usize,
+    },
+    ReadLine {
+        limit: Option<usize>,
+    },
+    Write {
+        bytes: &'static [u8],
+        shared: bool,
+    },
+    WriteThrough {
+        bytes: &'static [u8],
+    },
     Flush,
-    Seek { offset: i64, whence: i32 },
+    Seek {
+        offset: i64,
+        whence: i32,
+    },
     Tell,
-    Truncate { length: Option<i64> },
+    Truncate {
+        length: Option<i64>,
+    },
     Synchronise,
     Stat,
-    ReadAt { size: usize, offset: u64 },
-    WriteAt { bytes: &'static [u8], offset: u64 },
+    /// Characters of a text file; all of them.
+    ReadText {
+        size: Option<usize>,
+    },
+    ReadTextLine {
+        limit: Option<usize>,
+    },
+    WriteText {
+        characters: &'static [u8],
+    },
+    ReadAt {
+        size: usize,
+        offset: u64,
+    },
+    WriteAt {
+        bytes: &'static [u8],
+        offset: u64,
+    },
     Close,
 }
 
@@ -40,7 +77,12 @@ type Operation = Box<dyn FileOperation<Simulated>>;
 
 impl Request {
     /// The operation, and the memory that it reads into. `raw`: on a file without a buffer.
-    fn operation(self, raw: bool) -> (Operation, Option<Arc<Room>>) {
+    fn operation(self, raw: bool, text: Option<&TextFile>) -> (Operation, Option<Arc<Room>>) {
+        if let Some(TextFile { state, .. }) = text
+            && let Some(operation) = self.on_text(state)
+        {
+            return (operation, None);
+        }
         let source = |bytes, constant| Written { bytes, constant };
         let operation: Operation = match self {
             Self::Read { size } | Self::ReadSome { size } if raw => Box::new(ops::ReadOnce::new(size)),
@@ -77,9 +119,43 @@ impl Request {
             Self::Stat => Box::new(ops::Stat),
             Self::ReadAt { size, offset } => Box::new(ops::ReadAt { size, offset }),
             Self::WriteAt { bytes, offset } => Box::new(ops::WriteAt { source: source(bytes, true), offset }),
-            Self::Close => Box::new(ops::Close::default()),
+            // Only text files are asked for text.
+            Self::Close | Self::ReadText { .. } | Self::ReadTextLine { .. } | Self::WriteText { .. } => {
+                Box::new(ops::Close::default())
+            }
         };
         (operation, None)
+    }
+
+    fn on_text(self, state: &Arc<TextState<Simulated>>) -> Option<Operation> {
+        Some(match self {
+            Self::ReadText { size: Some(size) } => Box::new(ops::text::Read::new(state, size)),
+            Self::ReadText { size: None } => Box::new(ops::text::ReadAll::new(state)),
+            Self::ReadTextLine { limit } => Box::new(ops::text::ReadLine::new(state, limit, false)),
+            Self::WriteText { characters } => {
+                Box::new(ops::text::Write::new(state, text::Written(characters)))
+            }
+            _ => return None,
+        })
+    }
+
+    /// What it is of a text file; `None` where there is no such thing.
+    pub(super) fn of_text(self) -> Option<Self> {
+        let characters = |bytes: &'static [u8]| {
+            let from = bytes.as_ptr() as usize - PATTERN.as_ptr() as usize;
+            &TEXT[from..from + bytes.len()]
+        };
+        Some(match self {
+            Self::Read { size } | Self::ReadSome { size } => Self::ReadText { size: Some(size) },
+            Self::ReadLarge { size } => Self::ReadText { size },
+            Self::ReadLine { limit } => Self::ReadTextLine { limit },
+            Self::ReadInto { .. } => Self::ReadTextLine { limit: None },
+            Self::Write { bytes, .. } | Self::WriteThrough { bytes } => {
+                Self::WriteText { characters: characters(bytes) }
+            }
+            Self::Flush | Self::Synchronise | Self::Stat | Self::Close => self,
+            _ => return None,
+        })
     }
 }
 
@@ -120,6 +196,8 @@ impl FileOperation<Simulated> for Through {
 struct Marks {
     /// A worker was given a task of it.
     begun: AtomicBool,
+    /// Text of it becomes a string, which nobody has looked at.
+    makes_text: AtomicBool,
 }
 
 /// An operation whose results are compared with what they should be.
@@ -130,6 +208,7 @@ struct Watched {
     memory: Option<Arc<Room>>,
     marks: Arc<Marks>,
     started: bool,
+    text: Option<Arc<TextFile>>,
 }
 
 impl Watched {
@@ -142,8 +221,11 @@ impl Watched {
     ) -> Result<(), String> {
         if !std::mem::replace(&mut self.started, true) {
             scene.had_turn.set(true);
+            let oracle = &mut *scene.oracle.borrow_mut();
+            // Where the user is, only the decoder would know.
+            oracle.blind |= oracle.uncertain && self.text.is_some();
             if file.ahead.is_empty() {
-                scene.oracle.borrow_mut().resolve(&scene.context.world, &file.handle, guard)?;
+                oracle.resolve(&scene.context.world, &file.handle, guard)?;
             }
         }
         Ok(())
@@ -168,6 +250,19 @@ impl Watched {
                 oracle.read(bytes, size.unwrap_or(usize::MAX), !self.raw || size.is_none())
             }
             (Request::ReadLine { limit }, Value::Bytes(bytes)) => oracle.read_line(bytes, limit),
+            // To be looked at when a worker has laid it out.
+            (Request::ReadText { .. }, Value::Text(..)) => Ok(()),
+            (Request::ReadText { .. } | Request::ReadTextLine { .. }, Value::Bytes(characters)) => {
+                read_text(self.request, self.text.as_deref(), oracle, characters)
+            }
+            (Request::WriteText { characters }, Value::Number(count)) => {
+                if *count as usize != characters.len() {
+                    return Err(format!("{count} characters were written, not {}", characters.len()));
+                }
+                let encoded = self.text.as_ref().map(|text| text.encoded(characters));
+                oracle.written(&encoded.unwrap_or_default());
+                Ok(())
+            }
             (Request::Write { bytes, .. } | Request::WriteThrough { bytes }, Value::Number(count)) => {
                 let count = *count as usize;
                 if count > bytes.len() || (count < bytes.len() && !self.raw) {
@@ -216,6 +311,10 @@ impl Watched {
             Step::Done(value) => self.done(scene, value).map_err(Failure::Caller),
             Step::Task(_) => {
                 self.marks.begun.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            Step::Text(_) => {
+                self.marks.makes_text.store(true, Ordering::Relaxed);
                 Ok(())
             }
             _ => Ok(()),
@@ -301,6 +400,31 @@ impl FileOperation<Simulated> for Watched {
     }
 }
 
+/// Compares characters that were read with what the file has.
+fn read_text(
+    request: Request,
+    text: Option<&TextFile>,
+    oracle: &mut Oracle,
+    characters: &[u8],
+) -> Result<(), String> {
+    let Some(text) = text else { return Err("a file without text yields some".to_owned()) };
+    let (bytes, width) = (text.encoded(characters), text.width());
+    match request {
+        Request::ReadText { size } => {
+            oracle.read(&bytes, size.unwrap_or(usize::MAX).saturating_mul(width), true)
+        }
+        Request::ReadTextLine { limit } => {
+            if oracle.uncertain {
+                return Ok(());
+            }
+            let rest = oracle.content.get(oracle.position..).unwrap_or_default();
+            let line = rest.iter().position(|byte| *byte == b'\n').map_or(rest.len(), |at| at + width);
+            oracle.read(&bytes, line.min(limit.unwrap_or(usize::MAX).saturating_mul(width)), true)
+        }
+        _ => Err("no text was asked for".to_owned()),
+    }
+}
+
 /// Why an operation has ended without a result.
 #[derive(Debug)]
 pub(super) enum End {
@@ -326,14 +450,24 @@ pub(super) struct Driving {
     marks: Arc<Marks>,
     /// It has had its turn.
     pub(super) had_turn: Cell<bool>,
+    text: Option<Arc<TextFile>>,
 }
 
 impl Driving {
-    pub(super) fn new(request: Request, raw: bool) -> Self {
-        let (inner, memory) = request.operation(raw);
+    pub(super) fn new(request: Request, raw: bool, text: Option<&Arc<TextFile>>) -> Self {
+        let (inner, memory) = request.operation(raw, text.map(|text| &**text));
         let marks = Arc::new(Marks::default());
-        let watched = Watched { inner, request, raw, memory, marks: Arc::clone(&marks), started: false };
-        Self { driver: Driver::new(Box::new(watched)), request, marks, had_turn: Cell::new(false) }
+        let text = text.map(Arc::clone);
+        let watched = Watched {
+            inner,
+            request,
+            raw,
+            memory,
+            marks: Arc::clone(&marks),
+            started: false,
+            text: text.clone(),
+        };
+        Self { driver: Driver::new(Box::new(watched)), request, marks, had_turn: Cell::new(false), text }
     }
 
     pub(super) fn has_begun(&self) -> bool {
@@ -367,6 +501,15 @@ impl Driving {
         let end = match progress {
             Driven::Pending(ticket) => return Progress::Pending(ticket),
             Driven::Yield => return Progress::Yield,
+            Driven::Done(Ok(Value::Text(room, part))) => {
+                let oracle = &mut *oracle.borrow_mut();
+                let text = self.text.as_deref();
+                read_text(self.request, text, oracle, &room.bytes()[part]).map_err(End::Wrong)
+            }
+            Driven::Done(Ok(Value::Bytes(characters))) if self.marks.makes_text.load(Ordering::Relaxed) => {
+                let oracle = &mut *oracle.borrow_mut();
+                read_text(self.request, self.text.as_deref(), oracle, &characters).map_err(End::Wrong)
+            }
             Driven::Done(Ok(_)) => Ok(()),
             Driven::Done(Err(failure)) => Err(match failure {
                 Failure::Error(error) => End::Error(error),
@@ -401,6 +544,8 @@ impl Driving {
             Request::WriteThrough { bytes } | Request::Write { bytes, .. } if begun => {
                 oracle.perhaps_written(bytes)
             }
+            // Nor is it known where the user is: that is told by the decoder only.
+            Request::WriteText { .. } => (oracle.uncertain, oracle.blind) = (true, true),
             Request::Truncate { .. } if begun => oracle.uncertain = true,
             Request::Close => oracle.uncertain = true,
             _ => {}

@@ -66,8 +66,13 @@ impl Oracle {
                 return Err("a part of a write is neither all nor a beginning of it".to_owned());
             }
         }
-        self.content.clone_from(content);
-        self.position = position;
+        if self.pipe {
+            self.content = [guard.available(), content].concat();
+            self.position = 0;
+        } else {
+            self.content.clone_from(content);
+            self.position = position;
+        }
         self.uncertain = false;
         Ok(())
     }

@@ -20,6 +20,13 @@ pub(super) enum Instruction {
         keeps: bool,
         size: usize,
     },
+    /// A text file, to be read or to be written. `foreign`: in a codec of the caller's.
+    OpenText {
+        foreign: bool,
+        writes: bool,
+        newline: usize,
+        size: usize,
+    },
     /// A FIFO to be read.
     OpenPipe,
     /// What somebody writes to the FIFOs; the end where it is nothing.
@@ -172,7 +179,13 @@ impl Instruction {
         let more = rest >> 32;
         match word % 256 {
             18..=19 => Self::Adopt { writable: more & 1 == 0, keeps: more & 2 == 0, size },
-            0..=17 => Self::Open { mode: more as u8 % 8, buffered: more & 64 == 0, size },
+            14..=17 => Self::OpenText {
+                foreign: more & 1 == 0,
+                writes: more & 6 == 0,
+                newline: (more >> 8) as usize % 24,
+                size: size * 2,
+            },
+            0..=13 => Self::Open { mode: more as u8 % 8, buffered: more & 64 == 0, size },
             20..=23 => Self::OpenPipe,
             24..=29 => Self::Feed { length: if more.is_multiple_of(4) { 0 } else { size % 100_000 } },
             30..=42 => Self::Read { file, size },

@@ -15,6 +15,7 @@ use super::oracle::{Oracle, PATTERN};
 use super::program::{Instruction, Program};
 use super::sink::{Context, Room, Simulated};
 use super::source::{Batch, FAILED, Numbers};
+use super::text::{TEXT, TextFile};
 use super::world::{LOOP, Wait, World, mix, world};
 use crate::engine::configuration::Configuration;
 use crate::engine::keep_alive::release_memory;
@@ -28,6 +29,7 @@ use crate::handle::{Adoption, Handle, HandleFile};
 use crate::operation::Operation;
 use crate::outcome::Outcome;
 use crate::platform::NativePath;
+use crate::text::Decoder;
 use crate::verbs::listing::ReadDirectory;
 use crate::verbs::parallel_read::ParallelRead;
 use crate::verbs::remove_tree::RemoveTree;
@@ -89,6 +91,7 @@ struct OpenFile {
     oracle: RefCell<Oracle>,
     /// It has no buffer.
     raw: bool,
+    text: Option<Arc<TextFile>>,
     over: bool,
 }
 
@@ -445,14 +448,20 @@ impl Loop {
     }
 
     fn begin_at(&mut self, file: usize, request: Request) {
-        let raw = self.files[file].raw;
-        self.begin(What::File(file, Box::new(Driving::new(request, raw))));
+        let OpenFile { raw, text, .. } = &self.files[file];
+        let request = if text.is_some() { request.of_text() } else { Some(request) };
+        let Some(request) = request else { return };
+        let driving = Driving::new(request, *raw, text.as_ref());
+        self.begin(What::File(file, Box::new(driving)));
     }
 
     fn execute(&mut self, instruction: Instruction) {
         match instruction {
             Instruction::Open { mode, buffered, size } => self.open(mode, buffered, size),
             Instruction::Adopt { writable, keeps, size } => self.adopt(writable, keeps, size),
+            Instruction::OpenText { foreign, writes, newline, size } => {
+                self.open_text(TextFile::new(foreign, newline), writes, size);
+            }
             Instruction::OpenPipe => self.open_pipe(),
             Instruction::Feed { length } => self.feed(length),
             Instruction::Read { file, size } => self.begin_on_file(file, Request::Read { size }),
@@ -656,6 +665,38 @@ impl Loop {
         self.add(Handle::new(*opened, None), oracle, false);
     }
 
+    fn open_text(&mut self, text: TextFile, writes: bool, size: usize) {
+        self.opened += 1;
+        let path = format!("/f{}", self.opened);
+        let content = if writes { Vec::new() } else { text.encoded(&TEXT[..size.min(TEXT.len())]) };
+        let world = self.world();
+        let node = world.files.borrow_mut().add(Some(path.as_bytes()), Kind::Regular, content.clone());
+        let flags = if writes { libc::O_WRONLY } else { libc::O_RDONLY };
+        let operation = Operation::Open { path: native(&path), flags, permissions: 0 };
+        let Ok(Outcome::Opened(opened)) = self.answer(operation) else { return };
+        let handle = Handle::new(*opened, None);
+        let settings = text.state.settings();
+        if let Ok(Some(mut guard)) = handle.begin() {
+            guard.set_decoder(Some(Decoder::new(settings.native, settings.line_ends())));
+        }
+        let oracle = Oracle {
+            node,
+            content,
+            position: 0,
+            readable: !writes,
+            writable: writes,
+            append: false,
+            pipe: false,
+            uncertain: false,
+            blind: false,
+            partial: None,
+            beside: 0,
+            beside_given_up: false,
+        };
+        self.add(handle, oracle, false);
+        self.files.last_mut().expect("it was just added").text = Some(Arc::new(text));
+    }
+
     fn open_tree(&mut self, entries: usize, removes: bool) {
         self.opened += 1;
         let top = format!("/t{}", self.opened);
@@ -714,7 +755,7 @@ impl Loop {
 
     fn add(&mut self, handle: Arc<Handle>, oracle: Oracle, raw: bool) {
         let file = HandleFile::new(handle, oracle.readable, oracle.writable);
-        self.files.push(OpenFile { file, oracle: RefCell::new(oracle), raw, over: false });
+        self.files.push(OpenFile { file, oracle: RefCell::new(oracle), raw, text: None, over: false });
         self.watch();
     }
 
@@ -747,9 +788,10 @@ impl Loop {
         let Some(file) = self.file(file) else { return };
         let bytes = self.bytes(length);
         let oracle = self.files[file].oracle.get_mut();
-        if oracle.pipe || oracle.append {
+        if oracle.pipe || oracle.append || self.files[file].text.is_some() {
             return;
         }
+        let oracle = self.files[file].oracle.get_mut();
         // Beside everything else: what the file has is not known until that is over.
         oracle.uncertain = true;
         oracle.partial = None;
@@ -1065,6 +1107,7 @@ impl Loop {
             let oracle = file.oracle.get_mut();
             oracle.uncertain = true;
             oracle.partial = None;
+            oracle.blind |= file.text.is_some();
         }
         for path in &mut self.paths {
             *path = Path { busy: false, known: None };

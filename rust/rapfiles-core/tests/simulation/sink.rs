@@ -6,18 +6,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::oracle::Oracle;
+use super::text::{self, Utf16};
 use super::world::World;
 use crate::engine::keep_alive::KeepAlive;
-use crate::handle::{
-    Characters, Decoded, Failure, Fallible, ForeignCodec, Made, Sink, Snapshot, Source, Target, TextTarget,
-    Unmade,
-};
-
-use crate::text::{Form, Layout, Text, TextFill, TextSource};
+use crate::handle::{Fallible, Made, Sink, Source, Target, Unmade};
+use crate::text::{Form, Layout, Text, TextFill};
 use crate::verbs::metadata::Metadata;
 use crate::verbs::write::Data;
 
 /// Memory of the caller's.
+#[derive(Debug)]
 pub(super) struct Room(UnsafeCell<Vec<u8>>);
 
 // SAFETY: whoever has been given it uses it alone, and a simulation has one real thread.
@@ -69,6 +67,8 @@ pub(super) enum Value {
     Nothing,
     Number(u64),
     Bytes(Vec<u8>),
+    /// Characters that a worker has laid out there.
+    Text(Arc<Room>, Range<usize>),
 }
 
 /// Bytes to be written.
@@ -110,135 +110,6 @@ impl Target<Simulated> for Memory {
     }
 }
 
-/// Neither characters nor codecs: there are no text files in a simulation.
-pub(super) enum NoText {}
-
-impl Characters<Simulated> for NoText {
-    fn length(&self, _scene: Scene<'_>) -> usize {
-        match *self {}
-    }
-
-    fn narrow(&self, _scene: Scene<'_>) -> Option<&[u8]> {
-        match *self {}
-    }
-
-    fn shared(&self, _scene: Scene<'_>) -> Data {
-        match *self {}
-    }
-
-    fn has_line_end(&self, _scene: Scene<'_>) -> bool {
-        match *self {}
-    }
-
-    fn part(&self, _scene: Scene<'_>, _part: Range<usize>) -> Fallible<Simulated, TextSource> {
-        match *self {}
-    }
-}
-
-impl ForeignCodec<Simulated> for NoText {
-    type State = ();
-    type Saved = ();
-
-    fn decode(
-        &self,
-        _context: Scene<'_>,
-        _input: &[u8],
-        _end: bool,
-    ) -> Fallible<Simulated, Decoded<Simulated>> {
-        match *self {}
-    }
-
-    fn undecodable(&self, _context: Scene<'_>, _bytes: &[u8]) -> Failure<String> {
-        match *self {}
-    }
-
-    fn save(&self, _context: Scene<'_>) -> Fallible<Simulated, ()> {
-        match *self {}
-    }
-
-    fn restore(&self, _saved: ()) {
-        match *self {}
-    }
-
-    fn decode_part(
-        &self,
-        _context: Scene<'_>,
-        _saved: &mut (),
-        _content: &[u8],
-        _part: Range<usize>,
-    ) -> Fallible<Simulated, ()> {
-        match *self {}
-    }
-
-    fn join(&self, _context: Scene<'_>, _before: (&[u8], Form), _saved: ()) -> Fallible<Simulated, Value> {
-        match *self {}
-    }
-
-    fn encode(
-        &self,
-        _context: Scene<'_>,
-        _text: &NoText,
-        _part: Range<usize>,
-        _newline: Option<&'static str>,
-    ) -> Fallible<Simulated, Vec<u8>> {
-        match *self {}
-    }
-
-    fn unencodable(
-        &self,
-        _context: Scene<'_>,
-        _text: &NoText,
-        _newline: Option<&'static str>,
-    ) -> Failure<String> {
-        match *self {}
-    }
-
-    fn forget(&self, _context: Scene<'_>) -> Fallible<Simulated, bool> {
-        match *self {}
-    }
-
-    fn plain_state(&self, _context: Scene<'_>, _pending: bool) -> () {
-        match *self {}
-    }
-
-    fn same_state(&self, _context: Scene<'_>, _state: &()) -> () {
-        match *self {}
-    }
-
-    fn find(
-        &self,
-        _context: Scene<'_>,
-        _position: u64,
-        _snapshot: Snapshot<Simulated>,
-        _used: usize,
-        _ratio: f64,
-    ) -> Fallible<Simulated, Value> {
-        match *self {}
-    }
-
-    fn target(
-        &self,
-        _context: Scene<'_>,
-        _place: &Value,
-        _whence: i32,
-    ) -> Fallible<Simulated, Option<TextTarget<Simulated>>> {
-        match *self {}
-    }
-
-    fn same_value(&self, _context: Scene<'_>, _value: &Value) -> Value {
-        match *self {}
-    }
-
-    fn move_to(
-        &self,
-        _context: Scene<'_>,
-        _target: &TextTarget<Simulated>,
-        _at_start: bool,
-    ) -> Fallible<Simulated, (bool, bool)> {
-        match *self {}
-    }
-}
-
 /// The sink of a simulation.
 pub(super) struct Simulated;
 
@@ -254,8 +125,8 @@ unsafe impl Sink for Simulated {
     type Lines = Vec<Vec<u8>>;
     type Source = Written;
     type Target = Memory;
-    type Text = NoText;
-    type Codec = NoText;
+    type Text = text::Written;
+    type Codec = Utf16;
 
     fn must_yield(scene: Scene<'_>) -> Fallible<Self, bool> {
         Ok(scene.context.world.chance(8))
@@ -304,17 +175,20 @@ unsafe impl Sink for Simulated {
         Ok(Value::Bytes(content.to_vec()))
     }
 
-    fn text(_scene: Scene<'_>, text: Text) -> Result<Made<Self>, Unmade<Self>> {
-        // SAFETY: no text is longer than its room.
+    fn text(scene: Scene<'_>, text: Text) -> Result<Made<Self>, Unmade<Self>> {
+        let length = text.chars() * text.width();
+        let room = Room::new(length + 8);
+        let start = room.start();
+        let offset = start.align_offset(4);
+        let start = start.wrapping_add(offset);
         if text.chars() > 1_000 {
-            let room = Room::new(text.chars() * text.width() + 8);
-            let start = room.start();
-            let start = start.wrapping_add(start.align_offset(4));
-            // SAFETY: the room is kept alive, and nobody looks at it.
-            let fill = unsafe { TextFill::new(text, start, KeepAlive::new(room)) };
-            return Ok(Made::Room(fill, Value::Nothing));
+            let value = Value::Text(Arc::clone(&room), offset..offset + length);
+            // SAFETY: the room is kept alive, and nobody looks at it before it is filled.
+            return Ok(Made::Room(unsafe { TextFill::new(text, start, scene.context.keep(&room)) }, value));
         }
-        Ok(Made::Value(Value::Nothing))
+        // SAFETY: the room is as long.
+        unsafe { text.write_to(start) };
+        Ok(Made::Value(Value::Bytes(room.bytes()[offset..offset + length].to_vec())))
     }
 
     fn no_lines(_scene: Scene<'_>) -> Vec<Vec<u8>> {

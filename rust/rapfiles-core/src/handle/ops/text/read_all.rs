@@ -34,12 +34,21 @@ struct Foreign<S: Sink> {
     decoded: usize,
     saved: Option<<S::Codec as ForeignCodec<S>>::Saved>,
     result: Option<S::Value>,
+    /// Why there is no more of it.
+    failure: Option<Error>,
 }
 
 impl<S: Sink> ReadAll<S> {
     /// Reads everything.
     pub fn new(state: &Arc<TextState<S>>) -> Self {
-        let foreign = Foreign { content: Vec::new(), complete: false, decoded: 0, saved: None, result: None };
+        let foreign = Foreign {
+            content: Vec::new(),
+            complete: false,
+            decoded: 0,
+            saved: None,
+            result: None,
+            failure: None,
+        };
         Self { feeder: Feeder::new(state, true), foreign }
     }
 }
@@ -120,6 +129,11 @@ impl<S: Sink> FileOperation<S> for ReadAll<S> {
         guard: &mut Guard<'_>,
         mut reply: Option<Reply>,
     ) -> Fallible<S, Step<S>> {
+        if let Some(failure) = self.foreign.failure.take() {
+            // What was read before can be read once more.
+            guard.put_back(&std::mem::take(&mut self.foreign.content));
+            return Err(failure.into());
+        }
         if self.foreign.complete {
             check_open(guard, Complaint::ClosedStream)?;
             return Ok(self.foreign.result.take().map_or(Step::Call, Step::Done));
@@ -156,6 +170,14 @@ impl<S: Sink> FileOperation<S> for ReadAll<S> {
         } else {
             self.feeder.call(context, guard)
         }
+    }
+
+    fn failed(&mut self, error: Error) -> Result<(), Error> {
+        if self.foreign.content.is_empty() {
+            return Err(error);
+        }
+        self.foreign.failure = Some(error);
+        Ok(())
     }
 
     fn unread(&mut self) -> Option<Unread> {

@@ -1,0 +1,206 @@
+//! Text in a simulation: ASCII, which is written in the engine's UTF-8, or in a codec of the caller's, UTF-16.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::oracle::PATTERN;
+use super::sink::{Scene, Simulated, Value};
+use crate::engine::keep_alive::KeepAlive;
+use crate::engine::runtime;
+use crate::handle::{
+    Characters, Decoded, Failure, Fallible, ForeignCodec, Snapshot, TextSettings, TextState, TextTarget,
+};
+use crate::text::{Codec, Form, TextSource};
+use crate::verbs::write::Data;
+
+/// Characters to be written and read, with line ends.
+pub(super) static TEXT: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
+    let character = |byte: &u8| if byte.is_multiple_of(61) { b'\n' } else { b'a' + byte % 26 };
+    PATTERN.iter().map(character).collect()
+});
+
+/// A text file's state. `foreign`: its codec is the caller's.
+pub(super) struct TextFile {
+    pub(super) state: Arc<TextState<Simulated>>,
+    pub(super) foreign: bool,
+}
+
+impl TextFile {
+    pub(super) fn new(foreign: bool, newline: usize) -> Self {
+        let settings = TextSettings {
+            native: (!foreign).then_some(Codec::Utf8),
+            newline: [None, Some(""), Some("\n")][newline % 3],
+            line_buffering: newline % 4 == 1,
+            write_through: newline % 8 == 2,
+            sliced: true,
+        };
+        Self { state: Arc::new(TextState::new(settings, Utf16::default())), foreign }
+    }
+
+    /// How many bytes a character takes.
+    pub(super) fn width(&self) -> usize {
+        1 + usize::from(self.foreign)
+    }
+
+    /// Characters as they are in the file.
+    pub(super) fn encoded(&self, characters: &[u8]) -> Vec<u8> {
+        if self.foreign { widened(characters) } else { characters.to_vec() }
+    }
+}
+
+fn widened(characters: &[u8]) -> Vec<u8> {
+    characters.iter().flat_map(|character| [*character, 0]).collect()
+}
+
+/// Characters to be written.
+pub(super) struct Written(pub(super) &'static [u8]);
+
+impl Characters<Simulated> for Written {
+    fn length(&self, _scene: Scene<'_>) -> usize {
+        self.0.len()
+    }
+
+    fn narrow(&self, _scene: Scene<'_>) -> Option<&[u8]> {
+        Some(self.0)
+    }
+
+    fn shared(&self, scene: Scene<'_>) -> Data {
+        let keep = KeepAlive::new(Arc::clone(&scene.context.kept));
+        // SAFETY: they stay for ever.
+        unsafe { Data::shared(self.0.as_ptr(), self.0.len(), keep) }
+    }
+
+    fn has_line_end(&self, _scene: Scene<'_>) -> bool {
+        self.0.contains(&b'\n')
+    }
+
+    fn part(&self, _scene: Scene<'_>, part: Range<usize>) -> Fallible<Simulated, TextSource> {
+        Ok(TextSource::new(Data::Owned(self.0[part].to_vec()), 1, true))
+    }
+}
+
+/// UTF-16, the lower byte first.
+#[derive(Default)]
+pub(super) struct Utf16 {
+    /// A byte whose other half is to come.
+    pending: Mutex<Vec<u8>>,
+}
+
+impl Utf16 {
+    fn pending(&self) -> MutexGuard<'_, Vec<u8>> {
+        runtime::system::lock(&self.pending)
+    }
+
+    fn take(&self, input: &[u8], end: bool) -> Fallible<Simulated, Vec<u8>> {
+        let mut pending = self.pending();
+        let whole = [&pending[..], input].concat();
+        let (units, rest) = whole.as_chunks::<2>();
+        if end && !rest.is_empty() {
+            return Err(Failure::Caller("a text ends with half a character".to_owned()));
+        }
+        if units.iter().any(|unit| unit[1] != 0) {
+            return Err(Failure::Caller("halves of two characters are decoded as one".to_owned()));
+        }
+        *pending = rest.to_vec();
+        Ok(units.iter().map(|unit| unit[0]).collect())
+    }
+}
+
+fn unused<T>() -> Fallible<Simulated, T> {
+    Err(Failure::Caller("the codec is asked for what nobody wants".to_owned()))
+}
+
+impl ForeignCodec<Simulated> for Utf16 {
+    type State = bool;
+    type Saved = (Vec<u8>, Vec<u8>);
+
+    fn decode(&self, _scene: Scene<'_>, input: &[u8], end: bool) -> Fallible<Simulated, Decoded<Simulated>> {
+        let since = [&self.pending()[..], input].concat();
+        let content = self.take(input, end)?;
+        let characters = content.len();
+        Ok(Decoded { content, characters, snapshot: Snapshot { state: false, input: since } })
+    }
+
+    fn undecodable(&self, _scene: Scene<'_>, _bytes: &[u8]) -> Failure<String> {
+        Failure::Caller("a text cannot be decoded".to_owned())
+    }
+
+    fn save(&self, _scene: Scene<'_>) -> Fallible<Simulated, Self::Saved> {
+        Ok((self.pending().clone(), Vec::new()))
+    }
+
+    fn restore(&self, saved: Self::Saved) {
+        *self.pending() = saved.0;
+    }
+
+    fn decode_part(
+        &self,
+        _scene: Scene<'_>,
+        saved: &mut Self::Saved,
+        content: &[u8],
+        part: Range<usize>,
+    ) -> Fallible<Simulated, ()> {
+        let end = part.end == content.len();
+        saved.1.extend(self.take(&content[part], end)?);
+        Ok(())
+    }
+
+    fn join(
+        &self,
+        _scene: Scene<'_>,
+        before: (&[u8], Form),
+        saved: Self::Saved,
+    ) -> Fallible<Simulated, Value> {
+        Ok(Value::Bytes([before.0, &saved.1].concat()))
+    }
+
+    fn encode(
+        &self,
+        _scene: Scene<'_>,
+        text: &Written,
+        part: Range<usize>,
+        _newline: Option<&'static str>,
+    ) -> Fallible<Simulated, Vec<u8>> {
+        Ok(widened(&text.0[part]))
+    }
+
+    fn unencodable(&self, _: Scene<'_>, _: &Written, _: Option<&'static str>) -> Failure<String> {
+        Failure::Caller("a text cannot be encoded".to_owned())
+    }
+
+    fn forget(&self, _scene: Scene<'_>) -> Fallible<Simulated, bool> {
+        self.pending().clear();
+        Ok(true)
+    }
+
+    fn plain_state(&self, _scene: Scene<'_>, pending: bool) -> bool {
+        pending
+    }
+
+    fn same_state(&self, _scene: Scene<'_>, state: &bool) -> bool {
+        *state
+    }
+
+    fn find(
+        &self,
+        _scene: Scene<'_>,
+        _position: u64,
+        _snapshot: Snapshot<Simulated>,
+        _used: usize,
+        _ratio: f64,
+    ) -> Fallible<Simulated, Value> {
+        unused()
+    }
+
+    fn target(&self, _: Scene<'_>, _: &Value, _: i32) -> Fallible<Simulated, Option<TextTarget<Simulated>>> {
+        unused()
+    }
+
+    fn same_value(&self, _scene: Scene<'_>, _value: &Value) -> Value {
+        Value::Nothing
+    }
+
+    fn move_to(&self, _: Scene<'_>, _: &TextTarget<Simulated>, _: bool) -> Fallible<Simulated, (bool, bool)> {
+        unused()
+    }
+}
