@@ -414,6 +414,15 @@ impl Loop {
         release_memory();
     }
 
+    /// Drops what may be the last to hold on to an engine that is not the process's any more: with that goes what it had no
+    /// thread to close.
+    fn let_go<T>(&self, what: T) {
+        let may_wait = &self.context.world.faults.loop_may_wait;
+        let before = may_wait.replace(self.engines.len() > 1 || may_wait.get());
+        drop(what);
+        may_wait.set(before);
+    }
+
     /// Another engine is the process's. What was opened in the one before stays there.
     fn replace_engine(&mut self) {
         let world = self.world();
@@ -421,10 +430,7 @@ impl Loop {
         self.engines.push(Arc::downgrade(&engine));
         world.current.replace(Some(Arc::clone(&engine)));
         let before = self.engine.replace(engine);
-        // With it goes what it had no thread to close.
-        world.faults.loop_may_wait.set(true);
-        drop(before);
-        world.faults.loop_may_wait.set(false);
+        self.let_go(before);
         self.watch();
     }
 
@@ -536,7 +542,8 @@ impl Loop {
                 if let Some(stream) = Self::pick(&self.streams, stream) {
                     self.running
                         .retain(|running| !matches!(running.what, What::Next(other) if other == stream));
-                    self.streams[stream].stream = None;
+                    let closed = self.streams[stream].stream.take();
+                    self.let_go(closed);
                     self.streams[stream].asked = true;
                 }
             }
@@ -1129,7 +1136,8 @@ impl Loop {
         world.faults.no_thread.set(false);
         self.release_pipes();
         self.settle();
-        self.streams.clear();
+        let streams = std::mem::take(&mut self.streams);
+        self.let_go(streams);
         for file in 0..self.files.len() {
             if !self.files[file].over {
                 self.begin_at(file, Request::Close);
