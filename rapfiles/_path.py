@@ -31,6 +31,7 @@ from ._info import PathInfo
 from ._iterdir import DirectoryIterator
 from ._open import open
 from ._pure.lexical import LexicalPath
+from ._removing import remove
 from ._scandir import DirectoryScan
 from ._text import decode, native_codec
 from ._text import read as read_with_python
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
         OpenTextMode,
     )
     from ._progress import ErrorCallback, ProgressCallback
+    from ._removing import OnExc
     from ._scandir import AsyncDirEntry
     from ._stream import Stream
     from ._tree import Globs, Kinds, Moment, OnError
@@ -1170,6 +1172,42 @@ class AsyncPath(LexicalPath):
         ```
         """
         await _native.rmdir(self)
+
+    async def rmtree(
+        self,
+        ignore_errors: bool = False,
+        *,
+        onexc: OnExc | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> None:
+        """Remove the directory with everything in it, as `shutil.rmtree` does.
+
+        Every directory is reached from the one that it is in: no symbolic link is followed, not even one that
+        takes the place of a directory meanwhile. Trees may be of any depth. What is put in while it is being
+        emptied is removed too, up to a limit.
+
+        Args:
+            ignore_errors: Whether what cannot be removed is left without saying so.
+            onexc: Called for what cannot be removed, with the function of `os` that failed, the path and the
+                exception, as by `shutil.rmtree`; may be a coroutine function. Nothing else is removed before
+                it is done. What it raises ends the removal. By default, the first error does.
+            progress: As for `copy`.
+
+        Raises:
+            FileNotFoundError: There is no such directory.
+            NotADirectoryError: This is no directory, or a symbolic link to one.
+            OSError: Something cannot be removed.
+
+        Cancellation:
+            A part of the tree may be removed, and for a moment more of it still be.
+
+        ```python
+        await (directory / "a" / "b").mkdir(parents=True)
+        await (directory / "a").rmtree()
+        assert not await (directory / "a").exists()
+        ```
+        """
+        await remove(self, bool(ignore_errors), onexc, progress)
 
     # Entries of directories.
 

@@ -52,8 +52,10 @@ class Progress(NamedTuple):
 ProgressCallback: TypeAlias = Callable[[Progress], object]
 ErrorCallback: TypeAlias = Callable[[OSError], object]
 
-# What the native half tells: an entry that failed, or the figures of a snapshot.
-Report: TypeAlias = Exception | tuple[int, int, int, tuple[int, int, int] | None, int, str | None, float]
+# The figures of a snapshot, as the native half gives them.
+Figures: TypeAlias = tuple[int, int, int, tuple[int, int, int] | None, int, str | None, float]
+# What it tells of a copy: an entry that failed, or a snapshot.
+Report: TypeAlias = Exception | Figures
 
 
 class Reports(Stream[Report]):
@@ -93,9 +95,8 @@ async def attend(
                 await answer
 
 
-def snapshot(
-    figures: tuple[int, int, int, tuple[int, int, int] | None, int, str | None, float],
-) -> Progress:
+def snapshot(figures: Figures) -> Progress:
+    """The figures as what callers are told."""
     files, directories, size, total, errors, current, elapsed = figures
     total_files, _, total_bytes = (None, None, None) if total is None else total
     return Progress(files, directories, size, total_files, total_bytes, errors, current, elapsed)

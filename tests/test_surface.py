@@ -91,7 +91,18 @@ ITERATED = ["glob", "iterdir", "rglob", "walk"]
 ENTERED = ["open"]
 
 # What pathlib does not have.
-ADDED = {"access", "append_bytes", "append_text", "du", "find", "scandir", "tree", "truncate", "utime"}
+ADDED = {
+    "access",
+    "append_bytes",
+    "append_text",
+    "du",
+    "find",
+    "rmtree",
+    "scandir",
+    "tree",
+    "truncate",
+    "utime",
+}
 if sys.platform != "win32":
     ADDED |= {"chown", "statvfs"}
 if sys.platform == "linux":

@@ -67,7 +67,7 @@ mod _native {
     #[pymodule_export]
     use crate::functions::read::{read_bytes, read_text};
     #[pymodule_export]
-    use crate::functions::remove_tree::{remove_tree, remove_tree_here};
+    use crate::functions::remove_tree::{remove, remove_reports, remove_tree, remove_tree_here};
     #[pymodule_export]
     use crate::functions::resolve::resolve;
     #[pymodule_export]

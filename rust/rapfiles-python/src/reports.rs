@@ -15,7 +15,7 @@ pub(crate) fn object(py: Python<'_>, report: Report, names: &Names) -> PyResult<
     }
 }
 
-fn snapshot_arguments(py: Python<'_>, snapshot: &Snapshot) -> PyResult<Py<PyAny>> {
+pub(crate) fn snapshot_arguments(py: Python<'_>, snapshot: &Snapshot) -> PyResult<Py<PyAny>> {
     let Snapshot { done, total, errors, current, elapsed } = snapshot;
     let current = match current {
         Some(path) => Some(results::path(py, &path.to_os_string())?.unbind()),

@@ -5,17 +5,20 @@
 //! deep the tree; the way back up leads through `..`, and only to the directory that it came from.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::io;
+use std::sync::{Arc, Mutex};
 
-use crate::engine::Engine;
 use crate::engine::kind::Kind;
+use crate::engine::progress::Progress;
 use crate::engine::stream::{Part, Single, Slice, Step, Stream, run_here};
+use crate::engine::ticket::Ticket;
+use crate::engine::{Engine, runtime};
 use crate::error::{Error, Subject};
 use crate::limits::REMOVED_AGAIN;
-use crate::platform::{self, Directory, DirectoryReader, NativePath};
+use crate::platform::{self, Directory, DirectoryReader, NativePath, codes};
 use crate::verbs::listing::Block;
 use crate::verbs::metadata::FileType;
+use crate::verbs::report::{Policy, Reporter, Snapshot};
 
 /// A directory on the way from the top to the one being emptied.
 #[derive(Debug)]
@@ -31,13 +34,26 @@ struct Level {
     waiting: Vec<NativePath>,
 }
 
-/// A removal: the only part of its stream, which yields nothing.
+/// What a removal has to tell.
+#[derive(Debug)]
+pub enum Removed {
+    /// How far it has come.
+    Progress(Snapshot),
+    /// Something could not be removed. With the name of the function of Python's `os` that does the same.
+    Failed(&'static str, Error),
+}
+
+/// A removal: the only part of its stream.
 #[derive(Debug)]
 pub struct RemoveTree {
     /// What is to be removed; gone when that has begun.
     top: Option<NativePath>,
-    /// Whether what cannot be removed is left without saying so.
-    ignore_errors: bool,
+    policy: Policy,
+    /// Whether what lacks permissions is given them, and a directory that is not there is as good as removed.
+    lenient: bool,
+    reporter: Option<Arc<Reporter>>,
+    /// What could not be removed, and is to be told.
+    failed: VecDeque<Removed>,
     levels: Vec<Level>,
     /// The last of the levels, the directory being emptied.
     here: Option<Directory>,
@@ -47,13 +63,32 @@ pub struct RemoveTree {
 
 impl RemoveTree {
     pub(crate) fn new(path: NativePath, ignore_errors: bool) -> Self {
-        Self { top: Some(path), ignore_errors, levels: Vec::new(), here: None, again: REMOVED_AGAIN }
+        Self {
+            top: Some(path),
+            policy: if ignore_errors { Policy::Ignore } else { Policy::Raise },
+            lenient: true,
+            reporter: None,
+            failed: VecDeque::new(),
+            levels: Vec::new(),
+            here: None,
+            again: REMOVED_AGAIN,
+        }
+    }
+
+    /// One that leaves permissions as they are.
+    fn strict(path: NativePath, policy: Policy, reporter: Option<Arc<Reporter>>) -> Self {
+        Self { policy, lenient: false, reporter, ..Self::new(path, false) }
+    }
+
+    /// Whether an error may be one of permissions that are to be given.
+    fn may_permit(&self, error: &io::Error) -> bool {
+        self.lenient && is(error, platform::is_refused)
     }
 
     /// Opens a directory, the next to be emptied.
     fn enter(&mut self, name: NativePath) -> Result<(), Error> {
         let opened = Directory::open(&name, self.here.as_ref()).or_else(|error| {
-            if !is(&error, platform::is_refused) {
+            if !self.may_permit(&error) {
                 return Err(error);
             }
             self.clear_flags(Some(&name))?;
@@ -62,17 +97,19 @@ impl RemoveTree {
         });
         let directory = match opened {
             Ok(directory) => directory,
-            Err(error) if is(&error, platform::is_not_found) => return Ok(()),
+            Err(error) if is(&error, platform::is_not_found) && (self.lenient || self.here.is_some()) => {
+                return Ok(());
+            }
             // Something took its place.
             Err(error) if self.here.is_some() && is(&error, platform::is_no_directory) => {
                 return self.unlink(&name);
             }
-            Err(error) => return self.failed(&error, Some(&name)),
+            Err(error) => return self.cannot_open(&error, &name),
         };
         let opened = directory.identity().and_then(|identity| Ok((identity, directory.reader()?)));
         let (identity, reader) = match opened {
             Ok(opened) => opened,
-            Err(error) => return self.failed(&error, Some(&name)),
+            Err(error) => return self.failed("lstat", &error, Some(&name)),
         };
         self.here = Some(directory);
         let reader = Some(reader);
@@ -99,7 +136,7 @@ impl RemoveTree {
                 level.reader = Some(reader);
             }
         }
-        goes_on.map(drop).or_else(|error| self.failed(&error, None))
+        goes_on.map(drop).or_else(|error| self.failed("scandir", &error, None))
     }
 
     /// The next entry of the directory that has not been seen to, and its type.
@@ -142,7 +179,7 @@ impl RemoveTree {
             return self.remove(top.name);
         };
         let above = here.above().or_else(|error| {
-            if is(&error, platform::is_refused) {
+            if self.may_permit(&error) {
                 here.permit()?;
                 return here.above();
             }
@@ -158,18 +195,18 @@ impl RemoveTree {
             found => {
                 let subject = self.subject(None);
                 self.levels.clear();
-                match found {
-                    _ if self.ignore_errors => Ok(()),
-                    Ok(_) => Err(Error::BeingMoved(subject)),
-                    Err(error) => Err(Error::new(&error, subject)),
-                }
+                let error = match found {
+                    Ok(_) => Error::BeingMoved(subject),
+                    Err(error) => Error::new(&error, subject),
+                };
+                self.complain("open", error)
             }
         }
     }
 
     /// Removes a directory that has been emptied; if something has been put into it since, that goes first.
     fn remove(&mut self, name: NativePath) -> Result<(), Error> {
-        match self.attempt(&name, Directory::remove) {
+        match self.attempt("rmdir", &name, Directory::remove) {
             // Where errors are passed over, it may be something that cannot be removed.
             Err(Error::Os { code, .. }) if platform::is_not_empty(code) && self.again > 0 => {
                 self.again -= 1;
@@ -180,18 +217,19 @@ impl RemoveTree {
     }
 
     fn unlink(&mut self, name: &NativePath) -> Result<(), Error> {
-        self.attempt(name, |name, inside| inside.map_or(Ok(()), |here| here.unlink(name)))
+        self.attempt("unlink", name, |name, inside| inside.map_or(Ok(()), |here| here.unlink(name)))
     }
 
     /// Removes an entry, if need be after giving its directory and itself what permits it. What has vanished is as good as
     /// removed.
     fn attempt(
         &mut self,
+        function: &'static str,
         name: &NativePath,
         remove: impl Fn(&NativePath, Option<&Directory>) -> io::Result<()>,
     ) -> Result<(), Error> {
         let removed = remove(name, self.here.as_ref()).or_else(|error| {
-            if !is(&error, platform::is_refused) {
+            if !self.may_permit(&error) {
                 return Err(error);
             }
             if let Some(here) = &self.here {
@@ -202,9 +240,16 @@ impl RemoveTree {
             remove(name, self.here.as_ref())
         });
         match removed {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                match &self.reporter {
+                    Some(reporter) if function == "rmdir" => reporter.directory(),
+                    Some(reporter) => reporter.file(),
+                    None => {}
+                }
+                Ok(())
+            }
             Err(error) if is(&error, platform::is_not_found) => Ok(()),
-            Err(error) => self.failed(&error, Some(name)),
+            Err(error) => self.failed(function, &error, Some(name)),
         }
     }
 
@@ -225,8 +270,49 @@ impl RemoveTree {
         self.path(name).map_or(Subject::Nothing, Subject::Other)
     }
 
-    fn failed(&self, error: &io::Error, name: Option<&NativePath>) -> Result<(), Error> {
-        if self.ignore_errors { Ok(()) } else { Err(Error::new(error, self.subject(name))) }
+    /// What is to be removed is no directory, or one that may not be read. A link at the top is refused as shutil does.
+    fn cannot_open(&mut self, error: &io::Error, name: &NativePath) -> Result<(), Error> {
+        if self.here.is_some() || self.lenient {
+            return self.failed("open", error, Some(name));
+        }
+        let found = Directory::entry(name, None, false);
+        if found.is_ok_and(|found| found.is_symlink()) {
+            let message = "Cannot call rmtree on a symbolic link";
+            let code = error.raw_os_error().unwrap_or(codes::INVALID);
+            let refused = Error::Refused { code, message, subject: Subject::Path, special: false };
+            return self.complain("islink", refused);
+        }
+        self.failed(if is(error, platform::is_not_found) { "lstat" } else { "open" }, error, Some(name))
+    }
+
+    fn failed(
+        &mut self,
+        function: &'static str,
+        error: &io::Error,
+        name: Option<&NativePath>,
+    ) -> Result<(), Error> {
+        let subject = self.subject(name);
+        self.complain(function, Error::new(error, subject))
+    }
+
+    fn complain(&mut self, function: &'static str, error: Error) -> Result<(), Error> {
+        if let Some(reporter) = &self.reporter {
+            reporter.failed();
+        }
+        match self.policy {
+            Policy::Raise => return Err(error),
+            Policy::Ignore => {}
+            Policy::Report => self.failed.push_back(Removed::Failed(function, error)),
+        }
+        Ok(())
+    }
+
+    /// What there is to tell.
+    fn report(&mut self) -> Option<Removed> {
+        self.failed.pop_front().or_else(|| {
+            let reporter = self.reporter.as_ref()?;
+            reporter.snapshot(|| self.path(None)).map(Removed::Progress)
+        })
     }
 }
 
@@ -235,9 +321,9 @@ fn is(error: &io::Error, kind: fn(i32) -> bool) -> bool {
 }
 
 impl Part for RemoveTree {
-    type Batch = Infallible;
+    type Batch = Removed;
 
-    fn step(&mut self, slice: &Slice<'_>) -> Result<Step<Infallible>, Error> {
+    fn step(&mut self, slice: &Slice<'_>) -> Result<Step<Removed>, Error> {
         loop {
             if let Some(top) = self.top.take() {
                 self.enter(top)?;
@@ -255,6 +341,9 @@ impl Part for RemoveTree {
             } else {
                 return Ok(Step::Last(None));
             }
+            if let Some(report) = self.report() {
+                return Ok(Step::Batch(report));
+            }
             if slice.is_over() {
                 return Ok(Step::Again);
             }
@@ -271,10 +360,79 @@ impl Engine {
     }
 }
 
+/// A removal that stops whenever it has something to tell, and is gone on with when that has been seen to.
+pub struct Resumed(Arc<Mutex<RemoveTree>>);
+
+impl Part for Resumed {
+    type Batch = Removed;
+
+    fn step(&mut self, slice: &Slice<'_>) -> Result<Step<Removed>, Error> {
+        Ok(match runtime::lock(&self.0).step(slice)? {
+            Step::Batch(report @ Removed::Failed(..)) => Step::Last(Some(report)),
+            step => step,
+        })
+    }
+}
+
+/// A removal as its consumer sees it, who may do something about each error before it is gone on.
+pub struct Removing {
+    removal: Arc<Mutex<RemoveTree>>,
+    stream: Stream<Single<Resumed>>,
+    reporter: Arc<Reporter>,
+    /// An error has been told, with which the stream has ended.
+    paused: bool,
+    path: NativePath,
+}
+
+impl Removing {
+    /// What there is to tell next; `None` when everything is removed, or after an error that ends it.
+    pub fn next(&mut self, ticket: impl Fn() -> Arc<Ticket>) -> Progress<Result<Option<Removed>, Error>> {
+        if std::mem::take(&mut self.paused) {
+            self.stream = Engine::current().resume_removal(&self.removal, &self.path);
+        }
+        let next = self.stream.next(ticket);
+        self.paused = matches!(next, Progress::Done(Ok(Some(Removed::Failed(..)))));
+        next
+    }
+
+    /// How far it has come.
+    pub fn reporter(&self) -> &Arc<Reporter> {
+        &self.reporter
+    }
+
+    /// How many entries have been seen to since the last error.
+    pub fn progress(&self) -> u64 {
+        self.stream.progress()
+    }
+}
+
+impl std::fmt::Debug for Removing {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Removing").finish_non_exhaustive()
+    }
+}
+
 impl Engine {
     /// Removes what has been moved elsewhere.
     pub(crate) fn remove_moved(&self, path: NativePath) -> Stream<Single<RemoveTree>> {
-        self.remove_tree(path, false)
+        let lane = self.lane(&path);
+        let removal = RemoveTree::strict(path, Policy::Raise, None);
+        Stream::new(self, lane, Kind::RemoveTree, Single::new(removal))
+    }
+
+    /// Removes a directory with everything in it, as `shutil.rmtree` does: what is not there is an error, and permissions
+    /// stay as they are.
+    pub fn remove(&self, path: NativePath, policy: Policy, progress: bool) -> Removing {
+        let reporter = Arc::new(Reporter::new(policy, progress, None));
+        let removal = RemoveTree::strict(path.clone(), policy, Some(Arc::clone(&reporter)));
+        let removal = Arc::new(Mutex::new(removal));
+        let stream = self.resume_removal(&removal, &path);
+        Removing { removal, stream, reporter, paused: false, path }
+    }
+
+    fn resume_removal(&self, removal: &Arc<Mutex<RemoveTree>>, path: &NativePath) -> Stream<Single<Resumed>> {
+        let part = Resumed(Arc::clone(removal));
+        Stream::new(self, self.lane(path), Kind::RemoveTree, Single::new(part))
     }
 }
 
@@ -288,7 +446,7 @@ pub fn remove_tree<E: From<Error>>(
     between: impl FnMut() -> Result<(), E>,
 ) -> Result<(), E> {
     let removal = Single::new(RemoveTree::new(path, ignore_errors));
-    run_here(removal, |never: Infallible| match never {}, between)
+    run_here(removal, drop, between)
 }
 
 #[cfg(all(test, unix))]

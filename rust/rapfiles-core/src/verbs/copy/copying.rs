@@ -98,7 +98,7 @@ impl Copying {
                     return Progress::Done(Err(error));
                 }
                 Stage::Removing(stream) => match stream.next(&ticket) {
-                    Progress::Done(Ok(Some(never))) => match never {},
+                    Progress::Done(Ok(Some(_))) => {}
                     Progress::Done(Ok(None)) => self.stage = Stage::Over,
                     Progress::Done(Err(error)) => {
                         self.stage = Stage::Over;
