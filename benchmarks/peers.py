@@ -7,6 +7,7 @@ For an asynchronous peer the expression is what stands behind `await`. An operat
 not have is left out. For the programs over open files (see handles.py) a library says how it opens one.
 """
 
+import os
 from asyncio import to_thread
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -38,6 +39,10 @@ class Peer:
     rename: str | None = None
     iterdir: str | None = None
     """Gives the paths of the entries in a list."""
+    scandir_stat: str | None = None
+    """Gives the stat of each entry in a list."""
+    rglob: str | None = None
+    """Gives the paths of all `*.txt` below in a list."""
 
     opens: str | None = None
     """What stands between `async with` and the arguments of builtin `open`."""
@@ -77,12 +82,14 @@ class Pathlib(Peer):
     unlink = "Path(name).unlink()"
     rename = "Path(name).rename(target)"
     iterdir = "list(Path(name).iterdir())"
+    scandir_stat = "stats(name)"
+    rglob = "list(Path(name).rglob('*.txt'))"
     opens = "open"
 
     def namespace(self) -> dict[str, Any]:
         from pathlib import Path
 
-        return {"Path": Path}
+        return {"Path": Path, "stats": _stats}
 
 
 class Rapfiles(Peer):
@@ -100,12 +107,19 @@ class Rapfiles(Peer):
     unlink = "AsyncPath(name).unlink()"
     rename = "AsyncPath(name).rename(target)"
     iterdir = "collected(AsyncPath(name).iterdir())"
+    scandir_stat = "stats_of(AsyncPath(name).scandir(with_stat=True))"
+    rglob = "collected(AsyncPath(name).rglob('*.txt'))"
     opens = "rapfiles.open"
 
     def namespace(self) -> dict[str, Any]:
         import rapfiles
 
-        return {"rapfiles": rapfiles, "AsyncPath": rapfiles.AsyncPath, "collected": _collected}
+        return {
+            "rapfiles": rapfiles,
+            "AsyncPath": rapfiles.AsyncPath,
+            "collected": _collected,
+            "stats_of": _stats_of,
+        }
 
 
 class Compat(Peer):
@@ -134,12 +148,14 @@ class ToThread(Peer):
     unlink = "to_thread(Path(name).unlink)"
     rename = "to_thread(Path(name).rename, target)"
     iterdir = "to_thread(lambda: list(Path(name).iterdir()))"
+    scandir_stat = "to_thread(stats, name)"
+    rglob = "to_thread(lambda: list(Path(name).rglob('*.txt')))"
     opens = "ThreadFile"
 
     def namespace(self) -> dict[str, Any]:
         from pathlib import Path
 
-        return {"to_thread": to_thread, "Path": Path, "ThreadFile": ThreadFile}
+        return {"to_thread": to_thread, "Path": Path, "ThreadFile": ThreadFile, "stats": _stats}
 
 
 class ThreadFile:
@@ -213,6 +229,7 @@ class AnyioPath(Peer):
     unlink = "Path(name).unlink()"
     rename = "Path(name).rename(target)"
     iterdir = "collected(Path(name).iterdir())"
+    rglob = "collected(Path(name).rglob('*.txt'))"
     opens = "await anyio.open_file"
 
     def namespace(self) -> dict[str, Any]:
@@ -344,6 +361,15 @@ class Opendal(Peer):
         from opendal import AsyncOperator
 
         return {"operator": AsyncOperator("fs", root="/")}
+
+
+def _stats(name: str) -> list[os.stat_result]:
+    with os.scandir(name) as entries:
+        return [entry.stat() for entry in entries]
+
+
+async def _stats_of(entries: AsyncIterator[Any]) -> list[os.stat_result]:
+    return [await entry.stat() async for entry in entries]
 
 
 async def _collected(items: AsyncIterator[Any]) -> list[Any]:

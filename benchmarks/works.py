@@ -26,6 +26,10 @@ MOST_ENTRIES = 2_000
 """The most directory entries that a work makes for one turn."""
 
 
+LISTINGS = {"iterdir": "entries", "scandir_stat": "few", "rglob": "tree"}
+"""The works that read directories, and the one that each reads."""
+
+
 @dataclass(frozen=True)
 class Work:
     """One row of the table."""
@@ -68,7 +72,7 @@ class Work:
     @property
     def has_floor(self) -> bool:
         """Whether the bare calls are measured as well."""
-        return not self.handle and not self.size and self.operation != "iterdir"
+        return not self.handle and not self.size and self.operation not in LISTINGS
 
     @property
     def base(self) -> str:
@@ -140,6 +144,8 @@ WORKS: dict[str, Work] = {
         Work("unlink", "unlink", "unlink", 2.0, below="to_thread"),
         Work("rename", "rename", "rename", 2.0, below="to_thread"),
         Work("iterdir", "iterdir, {entries:,} entries", "iterdir", 0.9),
+        Work("scandir_stat", "scandir, 52 entries with stat each", "scandir_stat", 3.0, below="to_thread"),
+        Work("rglob", "rglob, {folders:,} directories of 50 files", "rglob", 0.2),
         _sized("read_bytes", "read_bytes {size}", 32 << 10, 0.8),
         _sized("read_bytes", "read_bytes {size}", 256 << 10, 1.3),
         _sized("read_bytes", "read_bytes {size}", 1 << 20, 1.2),
@@ -182,6 +188,8 @@ class Scale:
     """The most files under one gather."""
     entries: int
     """Entries of the directory that is iterated over."""
+    folders: int
+    """Directories of the tree that is searched, each with 50 files."""
     part: int
     """Open files are read and written to this part, one of so many."""
     settle: bool
@@ -195,6 +203,7 @@ class Scale:
         title = work.title.format(
             count=fitted.count,
             entries=self.entries,
+            folders=self.folders,
             large=_binary(self.large),
             size=_binary(fitted.size),
             items=fitted.items,
@@ -209,6 +218,7 @@ FULL = Scale(
     large=256 << 20,
     gather=2_000,
     entries=5_000,
+    folders=900,
     part=1,
     settle=True,
     blocked=0.3,
@@ -220,6 +230,7 @@ QUICK = Scale(
     large=4 << 20,
     gather=50,
     entries=300,
+    folders=20,
     part=8,
     settle=False,
     blocked=0.15,
@@ -232,7 +243,6 @@ class Files:
     def __init__(self, directory: str) -> None:
         self.directory = directory
         self.large = os.path.join(directory, "large")
-        self.entries = os.path.join(directory, "entries")
 
     def create(self, scale: Scale) -> None:
         """Make the files that are read, all of them in the page cache and on the device."""
@@ -241,9 +251,15 @@ class Files:
         for name in self.shared(max(scale.gather, SEQUENTIAL_FILES)):
             with open(name, "wb") as file:
                 file.write(CONTENT)
-        os.mkdir(self.entries)
-        for index in range(scale.entries):
-            _empty_file(os.path.join(self.entries, f"entry-{index:06}"))
+        for name, count in (("entries", scale.entries), ("few", 52)):
+            os.mkdir(os.path.join(self.directory, name))
+            for index in range(count):
+                _empty_file(os.path.join(self.directory, name, f"entry-{index:06}"))
+        for folder in range(scale.folders):
+            path = os.path.join(self.directory, "tree", str(folder % 30), str(folder // 30))
+            os.makedirs(path)
+            for index in range(50):
+                _empty_file(os.path.join(path, f"file-{index:02}.{'txt' if index % 2 else 'dat'}"))
         block = CONTENT * 256
         with open(self.large, "wb") as file:
             for _ in range(scale.large // len(block)):
@@ -274,8 +290,8 @@ class Files:
         if work.shape == "single":
             name = self._stream(work, owner, 0, work.size) if work.handle else self.large
             return [name for _ in numbers]
-        if work.operation == "iterdir":
-            return [self.entries for _ in numbers]
+        if work.operation in LISTINGS:
+            return [os.path.join(self.directory, LISTINGS[work.operation]) for _ in numbers]
         if not work.consuming:
             available = self.sized(work.size) if work.size else self.shared(work.count or SEQUENTIAL_FILES)
             return [available[number % len(available)] for number in numbers]
@@ -331,6 +347,13 @@ def verify(work: Work, names: Names, result: Any) -> None:
                 done = result == file.read()
         case "iterdir":
             done = sorted(map(os.fspath, result)) == sorted(entry.path for entry in os.scandir(name))
+        case "scandir_stat":
+            done = sorted(stat.st_ino for stat in result) == sorted(it.inode() for it in os.scandir(name))
+        case "rglob":
+            texts = [
+                os.path.join(at, it) for at, _, files in os.walk(name) for it in files if it[-4:] == ".txt"
+            ]
+            done = sorted(map(os.fspath, result)) == sorted(texts)
         case "read_bytes":
             done = bytes(result) == CONTENT
         case "read_text":

@@ -29,7 +29,10 @@ _WORKS = {
     "rename",
     "read_bytes_large",
     "iterdir",
+    "scandir_stat",
+    "rglob",
 }
+_LISTINGS = {"iterdir", "scandir_stat", "rglob"}
 _SIZED = {f"read_bytes_{size}" for size in ("32k", "256k", "1m", "4m")}
 _SIZED_TEXTS = {f"read_text_{size}" for size in ("32k", "256k", "1m")}
 _OPEN_ALL = {f"open_all_{size}" for size in ("32k", "128k", "256k", "1m")}
@@ -37,22 +40,22 @@ _OPEN_TEXT = {f"open_text_{size}" for size in ("32k", "128k", "256k", "1m")}
 _STREAMS = {"read_64k", "read_4k", "lines", "write_4k"}
 _TEXTS = {"lines", "readlines", "read_all"} | _OPEN_TEXT
 _HANDLES = _STREAMS | _TEXTS | {"open_read"} | _OPEN_ALL
-_HAVE_FLOOR = _WORKS - {"iterdir"}
+_HAVE_FLOOR = _WORKS - _LISTINGS
 _WORKS |= _SIZED | _SIZED_TEXTS
 _OURS = {"rapfiles", "rapfiles.compat"}
-_ENTRIES = {"stat", "exists", "mkdir", "rmdir", "unlink", "rename", "iterdir"}
+_ENTRIES = {"stat", "exists", "mkdir", "rmdir", "unlink", "rename"} | _LISTINGS
 # Peer, and the module that it needs; then the works that it has no operation for.
 _PEERS = {
     "to_thread": ("asyncio", set()),
     "rapfiles.compat": ("rapfiles", _WORKS),
-    "aiofiles": ("aiofiles", {"iterdir"}),
-    "anyio": ("anyio", set()),
+    "aiofiles": ("aiofiles", _LISTINGS),
+    "anyio": ("anyio", {"scandir_stat"}),
     "aiofile": ("aiofile", {"readlines"} | _ENTRIES),
-    "aerofs": ("aerofs", {"iterdir"}),
+    "aerofs": ("aerofs", _LISTINGS),
     "ayafileio": ("ayafileio", _ENTRIES),
     "ayafileio.aopen": ("ayafileio", _ENTRIES),
-    "obstore": ("obstore", {"read_text", "iterdir", "exists", "mkdir", "rmdir"} | _TEXTS | _SIZED_TEXTS),
-    "opendal": ("opendal", {"read_text", "iterdir"} | _TEXTS | _SIZED_TEXTS),
+    "obstore": ("obstore", {"read_text", "exists", "mkdir", "rmdir"} | _LISTINGS | _TEXTS | _SIZED_TEXTS),
+    "opendal": ("opendal", {"read_text"} | _LISTINGS | _TEXTS | _SIZED_TEXTS),
 }
 
 pytestmark = pytest.mark.skipif(
