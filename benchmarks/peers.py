@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Self
 
 from .handles import PROGRAMS, TEXT_PROGRAMS
+from .works import walk_and_stat
 
 
 class Peer:
@@ -43,6 +44,10 @@ class Peer:
     """Gives the stat of each entry in a list."""
     rglob: str | None = None
     """Gives the paths of all `*.txt` below in a list."""
+    walk: str | None = None
+    """Gives the directories of a tree in a list, each with what is in it."""
+    find: str | None = None
+    """Gives the sum of the sizes of everything in a tree."""
 
     opens: str | None = None
     """What stands between `async with` and the arguments of builtin `open`."""
@@ -84,12 +89,15 @@ class Pathlib(Peer):
     iterdir = "list(Path(name).iterdir())"
     scandir_stat = "stats(name)"
     rglob = "list(Path(name).rglob('*.txt'))"
+    # Python 3.11's has none, and that of later ones goes through this.
+    walk = "list(os.walk(name))"
+    find = "walk_and_stat(name)"
     opens = "open"
 
     def namespace(self) -> dict[str, Any]:
         from pathlib import Path
 
-        return {"Path": Path, "stats": _stats}
+        return {"Path": Path, "stats": _stats, "os": os, "walk_and_stat": walk_and_stat}
 
 
 class Rapfiles(Peer):
@@ -109,6 +117,8 @@ class Rapfiles(Peer):
     iterdir = "collected(AsyncPath(name).iterdir())"
     scandir_stat = "stats_of(AsyncPath(name).scandir(with_stat=True))"
     rglob = "collected(AsyncPath(name).rglob('*.txt'))"
+    walk = "collected(AsyncPath(name).walk())"
+    find = "summed(AsyncPath(name).find(with_stat=True))"
     opens = "rapfiles.open"
 
     def namespace(self) -> dict[str, Any]:
@@ -119,6 +129,7 @@ class Rapfiles(Peer):
             "AsyncPath": rapfiles.AsyncPath,
             "collected": _collected,
             "stats_of": _stats_of,
+            "summed": _summed,
         }
 
 
@@ -150,12 +161,15 @@ class ToThread(Peer):
     iterdir = "to_thread(lambda: list(Path(name).iterdir()))"
     scandir_stat = "to_thread(stats, name)"
     rglob = "to_thread(lambda: list(Path(name).rglob('*.txt')))"
+    walk = "to_thread(lambda: list(os.walk(name)))"
+    find = "to_thread(walk_and_stat, name)"
     opens = "ThreadFile"
 
     def namespace(self) -> dict[str, Any]:
         from pathlib import Path
 
-        return {"to_thread": to_thread, "Path": Path, "ThreadFile": ThreadFile, "stats": _stats}
+        names = {"to_thread": to_thread, "Path": Path, "ThreadFile": ThreadFile, "stats": _stats}
+        return names | {"os": os, "walk_and_stat": walk_and_stat}
 
 
 class ThreadFile:
@@ -374,6 +388,10 @@ async def _stats_of(entries: AsyncIterator[Any]) -> list[os.stat_result]:
 
 async def _collected(items: AsyncIterator[Any]) -> list[Any]:
     return [item async for item in items]
+
+
+async def _summed(entries: AsyncIterator[Any]) -> int:
+    return sum([(await entry.stat(follow_symlinks=False)).st_size async for entry in entries])
 
 
 def _whole_files(open_file: Any) -> dict[str, Any]:

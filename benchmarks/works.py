@@ -26,7 +26,7 @@ MOST_ENTRIES = 2_000
 """The most directory entries that a work makes for one turn."""
 
 
-LISTINGS = {"iterdir": "entries", "scandir_stat": "few", "rglob": "tree"}
+LISTINGS = {"iterdir": "entries", "scandir_stat": "few", "rglob": "tree", "walk": "tree", "find": "tree"}
 """The works that read directories, and the one that each reads."""
 
 
@@ -146,6 +146,8 @@ WORKS: dict[str, Work] = {
         Work("iterdir", "iterdir, {entries:,} entries", "iterdir", 0.9),
         Work("scandir_stat", "scandir, 52 entries with stat each", "scandir_stat", 3.0, below="to_thread"),
         Work("rglob", "rglob, {folders:,} directories of 50 files", "rglob", 0.2),
+        Work("walk", "walk, {folders:,} directories of 50 files", "walk", 0.4),
+        Work("find", "find with the stat of each, on the same", "find", 0.4),
         _sized("read_bytes", "read_bytes {size}", 32 << 10, 0.8),
         _sized("read_bytes", "read_bytes {size}", 256 << 10, 1.3),
         _sized("read_bytes", "read_bytes {size}", 1 << 20, 1.2),
@@ -354,6 +356,12 @@ def verify(work: Work, names: Names, result: Any) -> None:
                 os.path.join(at, it) for at, _, files in os.walk(name) for it in files if it[-4:] == ".txt"
             ]
             done = sorted(map(os.fspath, result)) == sorted(texts)
+        case "walk":
+            done = sorted(os.fspath(path) for path, _, _ in result) == sorted(
+                path for path, _, _ in os.walk(name)
+            )
+        case "find":
+            done = result == walk_and_stat(name)
         case "read_bytes":
             done = bytes(result) == CONTENT
         case "read_text":
@@ -375,6 +383,15 @@ def verify(work: Work, names: Names, result: Any) -> None:
             raise AssertionError(f"no check for {other}")
     if not done:
         raise AssertionError(f"{work.operation} did not do its work: {result!r:.200}")
+
+
+def walk_and_stat(name: str) -> int:
+    """The sum of the sizes of everything in a tree, links not followed."""
+    total = 0
+    for path, directories, files in os.walk(name):
+        for entry in directories + files:
+            total += os.lstat(os.path.join(path, entry)).st_size
+    return total
 
 
 def _binary(size: int) -> str:

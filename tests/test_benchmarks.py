@@ -31,8 +31,12 @@ _WORKS = {
     "iterdir",
     "scandir_stat",
     "rglob",
+    "walk",
+    "find",
 }
-_LISTINGS = {"iterdir", "scandir_stat", "rglob"}
+# No other library does these, but a thread may.
+_TREES = {"walk", "find"}
+_LISTINGS = {"iterdir", "scandir_stat", "rglob"} | _TREES
 _SIZED = {f"read_bytes_{size}" for size in ("32k", "256k", "1m", "4m")}
 _SIZED_TEXTS = {f"read_text_{size}" for size in ("32k", "256k", "1m")}
 _OPEN_ALL = {f"open_all_{size}" for size in ("32k", "128k", "256k", "1m")}
@@ -99,6 +103,8 @@ def test_everything_once(tmp_path: Path) -> None:
     assert set(found["works"]) == _WORKS | _HANDLES
     for name, work in found["works"].items():
         able = {peer for peer in installed if name not in _PEERS[peer][1]}
+        if name in _TREES:
+            able &= {"to_thread"}
         assert set(work["peers"]) - {"floor"} == able | {"pathlib", "rapfiles"}
         assert ("floor" in work["peers"]) == ("floor" not in found["missing"] and name in _HAVE_FLOOR)
         for peer, figures in work["peers"].items():
