@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from array import array
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import rapfiles._native as _native
@@ -85,7 +86,9 @@ class GlobIterator(Stream[P]):
             return _native.glob(directory, prefix, plain, components, rules)
         except ValueError:
             # No file system has such a path. pathlib complains where it would read it, and 3.13 always.
-            if _MODERN and (not _TOLERANT or any(character in pattern.components[0] for character in "*?[")):
+            if _MODERN and (
+                not _TOLERANT or any(it in component for component in pattern.components for it in "*?[")
+            ):
                 raise
             return _native.glob(os.curdir, "", False, [_utf32("\0")], rules)
 
@@ -112,5 +115,5 @@ def _parsed(pattern: StrPath, recursive: bool) -> _Pattern:
 
 
 def _utf32(component: str) -> bytes:
-    encoding = "utf-32-le" if sys.byteorder == "little" else "utf-32-be"
-    return component.encode(encoding, "surrogatepass")
+    # Python's codecs are imported when they are first used, which looks at the disk.
+    return array("I", map(ord, component)).tobytes()

@@ -301,9 +301,14 @@ impl Glob {
                         continue;
                     }
                     view.seen.push(*position);
-                    let is_enough = is_last && !rules.directories_only;
-                    let is_enough = is_enough && (rules.finds_dangling || target().is_some());
-                    if is_enough || target() == Some(FileType::DIRECTORY) {
+                    // A directory may be listed in which nothing may be looked up.
+                    let is_found = if is_last {
+                        let follow = rules.directories_only || !rules.finds_dangling;
+                        stat(follow).is_some_and(|found| !rules.directories_only || found.is_directory())
+                    } else {
+                        target() == Some(FileType::DIRECTORY)
+                    };
+                    if is_found {
                         sets.add(parts, next);
                     }
                 }
