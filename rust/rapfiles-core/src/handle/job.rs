@@ -338,8 +338,9 @@ impl HandleJob {
         own.file = None;
         let mut shared = handle.shared();
         let file = shared.file.take();
-        // What could not be written is nobody's any more.
-        let left = std::mem::replace(&mut shared.writer, Writer::new(None));
+        // What could not be written is nobody's any more; but an error of what was given up meanwhile is to be told.
+        let mut left = std::mem::replace(&mut shared.writer, Writer::new(None));
+        shared.writer.error = left.error.take();
         drop(shared);
         drop(left);
         let Some(file) = file.and_then(Arc::into_inner) else { return written.map(|()| Reply::Done) };
