@@ -1,4 +1,4 @@
-"""The command line: `python -m rapfiles doctor [DIR]`."""
+"""The command line: `python -m rapfiles COMMAND`."""
 
 import sys
 
@@ -6,7 +6,7 @@ import sys
 def main() -> int:
     """Run the command and return its exit code; Ctrl-C ends it silently with 130."""
     try:
-        from .doctor.command import run
+        from ._commands.parser import run
 
         return run(sys.argv[1:])
     except KeyboardInterrupt:

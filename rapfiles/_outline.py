@@ -10,7 +10,7 @@ import rapfiles._native as _native
 from ._walk import DirectoryWalk
 
 if TYPE_CHECKING:
-    from ._native import _Wanted as Wanted
+    from ._native import _Wanted as Wanted  # pyright: ignore[reportPrivateUsage]
     from ._pure.segments import SegmentsPath
     from ._tree import OnError
 

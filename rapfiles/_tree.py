@@ -13,7 +13,7 @@ from ._arguments import StrPath
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ._native import _Wanted as Wanted
+    from ._native import _Wanted as Wanted  # pyright: ignore[reportPrivateUsage]
 
 __all__ = ["Globs", "Kind", "Kinds", "Moment", "OnError", "callback", "wanted"]
 

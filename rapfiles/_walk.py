@@ -10,7 +10,7 @@ from ._pure.segments import SegmentsPath
 from ._stream import Stream
 
 if TYPE_CHECKING:
-    from ._native import _Wanted as Wanted
+    from ._native import _Wanted as Wanted  # pyright: ignore[reportPrivateUsage]
     from ._tree import OnError
 
 P = TypeVar("P", bound=SegmentsPath)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from .._commands.console import printable
 from .findings import Findings, Measurement
 from .passes import CONCURRENT, SEQUENTIAL
 from .sample import LARGEST_FILE
@@ -74,14 +75,6 @@ def as_json(findings: Findings) -> str:
         "seconds": findings.seconds,
     }
     return json.dumps(content, indent=2) + "\n"
-
-
-def printable(text: str) -> str:
-    """The text with control characters and lone surrogates escaped, which file names may have."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
-        for character in text
-    )
 
 
 def _facts(findings: Findings) -> Iterator[tuple[str, str]]:

@@ -1,19 +1,20 @@
 """What is going on, in one line of the terminal that is overwritten."""
 
+import shutil
 import sys
 
 
-class Progress:
+class StatusLine:
     """Shows messages on standard error if that is a terminal, without escape codes; nothing otherwise."""
 
-    def __init__(self) -> None:
-        self._shown = sys.stderr.isatty()
+    def __init__(self, shown: bool | None = None) -> None:
+        self._shown = sys.stderr.isatty() if shown is None else shown
         self._width = 0
 
     def __call__(self, message: str) -> None:
-        """Show a message in place of the last one."""
+        """Show a message in place of the last one, shortened to the width of the terminal."""
         if self._shown:
-            text = message[:70]
+            text = message[: shutil.get_terminal_size().columns - 1]
             sys.stderr.write(f"\r{text:<{self._width}}")
             sys.stderr.flush()
             self._width = len(text)

@@ -1,0 +1,57 @@
+"""`python -m rapfiles du`: how much room files and trees take."""
+
+import argparse
+from typing import Final
+
+from .._path import AsyncPath
+from .console import Console
+from .sizes import human
+
+DESCRIPTION: Final = "Print how much room files and trees take."
+EPILOG: Final = (
+    "exit codes: 0 nothing went wrong, 1 something could not be read, 2 wrong usage, 130 interrupted"
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
+    add = parser.add_argument
+    add("paths", metavar="PATH", nargs="*", default=["."], help="a file or a directory (default: here)")
+    add("--apparent-size", action="store_true", help="the sum of the sizes, not what is set aside for them")
+    add("--bytes", action="store_true", help="print bytes instead of K, M and G")
+    add("--exclude", metavar="GLOB", action="append", help="do not count what matches")
+    add("--gitignore", action="store_true", help="do not count what git would ignore")
+    add("-x", "--one-file-system", action="store_true", help="do not enter other file systems")
+    add("-0", "--null", action="store_true", help="end each path with NUL instead of a new line")
+    add("--json", action="store_true", help="print an object for each PATH, one a line")
+
+
+async def run(options: argparse.Namespace, console: Console) -> int:
+    """Run it and return its exit code."""
+    for path in options.paths:
+        try:
+            # What is missing has no size, not even none.
+            await AsyncPath(path).lstat()
+            usage = await AsyncPath(path).du(
+                exclude=options.exclude,
+                gitignore=options.gitignore,
+                same_file_system=options.one_file_system,
+                on_error=console.complain,
+            )
+        except OSError as error:
+            console.complain(error)
+            continue
+        if options.json:
+            console.record(
+                path=path,
+                apparent=usage.apparent,
+                allocated=usage.allocated,
+                files=usage.files,
+                directories=usage.directories,
+                symlinks=usage.symlinks,
+                others=usage.others,
+            )
+        else:
+            size = usage.apparent if options.apparent_size else usage.allocated
+            console.result(f"{size if options.bytes else human(size)}\t{path}")
+    return 1 if console.failed else 0

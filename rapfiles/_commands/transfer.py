@@ -1,0 +1,46 @@
+"""`python -m rapfiles copy` and `move`: what they have in common, sources and a target."""
+
+import argparse
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from .._path import AsyncPath
+from .console import Console
+from .reporting import Reporter
+
+EPILOG: Final = "exit codes: 0 all was done, 1 something went wrong, 2 wrong usage, 130 interrupted"
+
+
+def add_paths(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that both take."""
+    add = parser.add_argument
+    add("sources", metavar="SOURCE", nargs="+", help="a file or a directory, with everything in it")
+    add("target", metavar="TARGET", help="the new path, or a directory into which they go")
+    add("--json", action="store_true", help="print an object for each SOURCE, one a line")
+
+
+async def transfer(
+    options: argparse.Namespace,
+    console: Console,
+    verb: str,
+    one: Callable[[AsyncPath, AsyncPath, Reporter], Awaitable[Any]],
+) -> int:
+    """Do it for each source and return the exit code."""
+    target = AsyncPath(options.target)
+    into = await target.is_dir()
+    if len(options.sources) > 1 and not into:
+        console.complain(NotADirectoryError(20, "Not a directory", options.target))
+        return 1
+    for name in options.sources:
+        source = AsyncPath(name)
+        place = target / source.name if into and source.name else target
+        reporter = Reporter(console, verb)
+        try:
+            await one(source, place, reporter)
+        except OSError as error:
+            console.complain(error)
+            continue
+        finally:
+            console.status.clear()
+        reporter.end(source=name, target=str(place))
+    return 1 if console.failed else 0

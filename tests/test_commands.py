@@ -1,0 +1,253 @@
+"""`python -m rapfiles COMMAND`, run as its user runs it and compared with the Unix programs."""
+
+import json
+import os
+import pty
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rapfiles
+from rapfiles._commands import sizes
+from support import process
+
+_PACKAGE = str(Path(rapfiles.__file__).parent.parent)
+
+
+def _start(*arguments: str | bytes | Path, **options: Any) -> "subprocess.Popen[bytes]":
+    environment = {**os.environ, "PYTHONPATH": _PACKAGE}
+    keywords: dict[str, Any] = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+    keywords |= {"stdin": subprocess.DEVNULL, "env": environment, **options}
+    return subprocess.Popen([sys.executable, "-W", "error", "-m", "rapfiles", *arguments], **keywords)
+
+
+def _run(*arguments: str | bytes | Path, **options: Any) -> tuple[int, bytes, str]:
+    """The exit code, what was written, and the complaints."""
+    with process.limited(_start(*arguments, **options)) as child:
+        output, errors = child.communicate()
+    return child.returncode, output, errors.decode()
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A small tree with names that are hard to print."""
+    folder = tmp_path / "tree"
+    (folder / "a" / "b").mkdir(parents=True)
+    (folder / ".hidden").mkdir()
+    (folder / "a" / "one.txt").write_text("1")
+    (folder / "a" / "b" / "two.txt").write_bytes(b"2" * 5000)
+    (folder / ".hidden" / "three.txt").write_text("333")
+    (folder / "link").symlink_to("a")
+    (folder / "new\nline").touch()
+    os.mkdir(os.fsencode(folder) + b"/not-\xff-utf-8")
+    return folder
+
+
+def test_find_prints_what_find_prints(tree: Path) -> None:
+    """Byte for byte, in any order, ended by NUL."""
+    code, output, errors = _run("find", "--null", tree)
+    assert (code, errors) == (0, "")
+    expected = subprocess.run(["find", tree, "-mindepth", "1", "-print0"], capture_output=True, check=True)
+    assert sorted(output.split(b"\0")) == sorted(expected.stdout.split(b"\0"))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (["--kind", "file"], ["-type", "f"]),
+        (["--kind", "directory", "--kind", "symlink"], ["-type", "d,l"]),
+        (["--include", "*.txt", "--min-size", "1K"], ["-name", "*.txt", "-size", "+1023c"]),
+        (["--max-depth", "1"], ["-maxdepth", "1"]),
+        (["--exclude", "a"], ["-name", "a", "-prune", "-o", "-print"]),
+        (["--empty"], ["-empty"]),
+        (["--modified-after", "2000-01-01", "--kind", "file"], ["-newermt", "2000-01-01", "-type", "f"]),
+        (["--modified-before", "2000-01-01"], ["-not", "-newermt", "2000-01-01"]),
+    ],
+    ids=str,
+)
+def test_options_of_find(ours: list[str], theirs: list[str], tree: Path) -> None:
+    options = theirs if "-print" in theirs else [*theirs, "-print"]
+    expected = subprocess.run(["find", tree, "-mindepth", "1", *options], capture_output=True, check=True)
+    assert sorted(_run("find", tree, *ours)[1].splitlines()) == sorted(expected.stdout.splitlines())
+
+
+def test_find_prints_json(tree: Path) -> None:
+    code, output, errors = _run("find", "--json", "--stat", "--sort", tree)
+    assert (code, errors) == (0, "")
+    found = {record["path"]: record for record in map(json.loads, output.splitlines())}
+    for path, record in found.items():
+        status = os.lstat(path)
+        assert (record["size"], record["inode"]) == (status.st_size, status.st_ino)
+    kinds = {Path(path).name: record["kind"] for path, record in found.items()}
+    assert (kinds["a"], kinds["one.txt"], kinds["link"]) == ("directory", "file", "symlink")
+
+
+def test_tree_draws(tree: Path) -> None:
+    code, output, errors = _run("tree", "--no-hidden", tree / "a")
+    assert (code, errors) == (0, "")
+    assert output.decode().splitlines()[1:] == ["├── b/", "│   └── two.txt", "└── one.txt"]
+    code, output, errors = _run("tree", "--json", tree / "a")
+    assert json.loads(output)["lines"][1:] == ["├── b/", "│   └── two.txt", "└── one.txt"]
+
+
+@pytest.mark.parametrize("arguments", [["find", "--limit=-1"], ["tree", "--max-depth", "0"]])
+def test_arguments_without_meaning(arguments: list[str]) -> None:
+    code, output, errors = _run(*arguments)
+    assert (code, output) == (2, b"")
+    assert re.fullmatch(f"python -m rapfiles {arguments[0]}: [a-z_]+ must be at least [01]\n", errors)
+
+
+@pytest.mark.parametrize("command", ["find", "du", "rm", "copy", "move"])
+def test_what_is_not_there(command: str, tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    target = [tmp_path / "target"] if command in ("copy", "move") else []
+    code, output, errors = _run(command, missing, *target)
+    assert (code, output) == (1, b"")
+    assert re.fullmatch(
+        f"python -m rapfiles {command}: {re.escape(str(missing))}( -> .*)?: No such file or directory\n",
+        errors,
+    )
+    assert not (tmp_path / "target").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["find", "--kind", "x"], ["find", "--min-size", "1X"], ["copy", "a"], ["rm"], ["du", "--bytes=1"]],
+)
+def test_wrong_usage(arguments: list[str]) -> None:
+    code, output, errors = _run(*arguments)
+    assert (code, output) == (2, b"")
+    assert errors.startswith(f"usage: python -m rapfiles {arguments[0]} ")
+
+
+def test_du_tells_what_du_tells(tree: Path) -> None:
+    for ours, theirs in ((["--apparent-size"], ["--apparent-size"]), ([], [])):
+        expected = subprocess.run(["du", "-s", "-B1", *theirs, tree], capture_output=True, check=True)
+        assert _run("du", "--bytes", *ours, tree) == (0, expected.stdout, "")
+    code, output, errors = _run("du", "--json", tree)
+    assert (code, errors) == (0, "")
+    assert json.loads(output)["files"] == 4
+
+
+def test_copy_and_move(tree: Path, tmp_path: Path) -> None:
+    assert _run("copy", "-P", tree, tmp_path / "copy") == (0, b"", "")
+    subprocess.run(["diff", "-r", "--no-dereference", tree, tmp_path / "copy"], check=True)
+    (tmp_path / "into").mkdir()
+    code, output, errors = _run(
+        "move", "--json", tmp_path / "copy", tree / "a" / "one.txt", tmp_path / "into"
+    )
+    assert (code, errors) == (0, "")
+    assert [json.loads(line)["target"] for line in output.splitlines()] == [
+        str(tmp_path / "into" / name) for name in ("copy", "one.txt")
+    ]
+    assert not (tmp_path / "copy").exists()
+    assert (tmp_path / "into" / "one.txt").read_text() == "1"
+
+
+def test_several_sources_need_a_directory(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    code, output, errors = _run("copy", tmp_path / "a", tmp_path / "a", tmp_path / "b")
+    assert (code, output) == (1, b"")
+    assert errors == f"python -m rapfiles copy: {tmp_path / 'b'}: Not a directory\n"
+
+
+def test_rm_wants_force_for_more_than_a_file(tree: Path) -> None:
+    code, output, errors = _run("rm", tree)
+    assert (code, output) == (1, b"")
+    assert errors == f"python -m rapfiles rm: removing {tree} and everything in it wants --force\n"
+    assert _run("rm", tree / "a" / "one.txt", tree / "new\nline")[0] == 1
+    assert (tree / "a" / "one.txt").exists()
+    assert _run("rm", tree / "a" / "one.txt") == (0, b"", "")
+    assert not (tree / "a" / "one.txt").exists()
+    assert _run("rm", "--force", tree, tree / "missing") == (0, b"", "")
+    assert not tree.exists()
+
+
+@pytest.mark.parametrize(("answer", "stays"), [(b"n\n", True), (b"\n", True), (b"y\n", False)])
+def test_rm_asks(answer: bytes, stays: bool, tree: Path) -> None:
+    """Where somebody is there to answer."""
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "wb", buffering=0) as terminal, os.fdopen(theirs, "rb", buffering=0) as stdin:
+        terminal.write(answer)
+        code, _, errors = _run("rm", tree, stdin=stdin)
+    assert errors.startswith(f"python -m rapfiles rm: remove {tree} and everything in it? [y/N] ")
+    assert (code, tree.exists()) == (int(stays), stays)
+
+
+def test_rm_leaves_what_a_link_leads_to(tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tree)
+    assert _run("rm", tmp_path / "link") == (0, b"", "")
+    assert (tree / "a").exists()
+    assert not (tmp_path / "link").is_symlink()
+
+
+def test_whoever_reads_may_have_enough(tmp_path: Path) -> None:
+    for number in range(3000):
+        (tmp_path / f"a rather long name, so that they do not fit into a pipe {number}").touch()
+    with process.limited(_start("find", tmp_path)) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.readline()
+        child.stdout.close()
+        assert child.stderr.read() == b""
+    assert child.wait() == 128 + signal.SIGPIPE
+
+
+def test_progress_is_for_terminals(tree: Path, tmp_path: Path) -> None:
+    """It is one line, which is gone at the end."""
+    ours, theirs = pty.openpty()
+    with (
+        os.fdopen(theirs, "wb", buffering=0) as stderr,
+        process.limited(_start("copy", "-P", tree, tmp_path / "copy", stderr=stderr)) as child,
+    ):
+        output, _ = child.communicate()
+    shown = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    assert (child.returncode, output) == (0, b"")
+    assert "copied 5 files" in shown
+    assert "\n" not in shown
+
+
+def test_an_interrupted_copy_leaves_nothing(tmp_path: Path) -> None:
+    """Ctrl-C: the target appears complete or not at all, and the exit code is a shell's for SIGINT."""
+    source = tmp_path / "source"
+    source.mkdir()
+    for number in range(200):
+        (source / str(number)).write_bytes(os.urandom(1 << 16))
+    target = tmp_path / "targets" / "target"
+    target.parent.mkdir()
+    with process.limited(_start("copy", source, target)) as child:
+        # Something of the copy has been made, under whatever name.
+        while child.poll() is None and not os.listdir(target.parent):
+            pass
+        child.send_signal(signal.SIGINT)
+        _, errors = child.communicate()
+    assert errors == b""
+    if target.exists():
+        assert child.returncode in (0, 130)
+        assert len(os.listdir(target)) == 200
+    else:
+        assert child.returncode == 130
+    shutil.rmtree(source)
+    assert os.listdir(target.parent) in ([], ["target"])
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("0", 0), ("4096", 4096), ("4K", 4096), ("1.5M", 3 << 19), ("2g", 2 << 30)]
+)
+def test_sizes_are_read(text: str, size: int) -> None:
+    assert sizes.parsed(text) == size
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0"), (1023, "1023"), (1024, "1.0K"), (10 << 10, "10K"), (1 << 20, "1.0M"), (1023 << 20, "1023M")],
+)
+def test_sizes_are_written(size: int, text: str) -> None:
+    assert sizes.human(size) == text
