@@ -131,11 +131,6 @@ pub(crate) const WRITE_SHARED_FROM: usize = 256 << 10;
 /// What may change is not copied above this size, but written before the operation is over.
 pub(crate) const WRITE_COPIED: usize = 1 << 20;
 
-/// A file that was opened by its name no longer ago than this still has one, as far as closing it is concerned. Looking
-/// takes 0.2 µs, and leaves a moment as well; in this time nobody can open a file, wait for a worker that unlinks it, and
-/// close it.
-pub(crate) const NAME_KNOWN: Duration = Duration::from_micros(5);
-
 // Workers.
 
 /// How many workers may run at once, unless the caller says: enough that a slow disk's queue is kept full, few enough that a

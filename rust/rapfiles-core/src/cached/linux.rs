@@ -374,7 +374,6 @@ fn open_regular(
     }
     let mut info = FileInfo::new(&file, &metadata, Some(known.mount), Some(flags));
     info.settled_at = (!permit.is_due(&metadata)).then(|| permit.began());
-    info.named_at = (metadata.links > 0).then(|| permit.began());
     info.non_blocking = true;
     Some(Outcome::Opened(Box::new(OpenedFile::new(engine, file, true, info))))
 }

@@ -28,8 +28,6 @@ pub struct FileInfo {
     pub(crate) mount: Option<MountNumber>,
     /// When its times were seen to be such that reading it changes nothing.
     pub(crate) settled_at: Option<Instant>,
-    /// When it was seen to have a name.
-    pub(crate) named_at: Option<Instant>,
     /// Whether opening it without waiting has left `O_NONBLOCK` set, which nothing but that heeds for a regular file. It is
     /// taken back for whoever asks for the descriptor.
     pub(crate) non_blocking: bool,
@@ -59,7 +57,6 @@ impl FileInfo {
             size: metadata.size,
             mount: mount.filter(|_| regular),
             settled_at: None,
-            named_at: None,
             non_blocking: false,
             lane: if regular { Lane::Mount(metadata.device) } else { Lane::Special },
         }

@@ -20,7 +20,7 @@ use crate::cached::IoVec;
 use crate::engine::runtime;
 use crate::engine::ticket::Ticket;
 use crate::error::{About, Error, Subject};
-use crate::limits::{NAME_KNOWN, READ_AT_ONCE, READ_WITHOUT_AHEAD, SHORT_TEXT};
+use crate::limits::{READ_AT_ONCE, READ_WITHOUT_AHEAD, SHORT_TEXT};
 use crate::memory::copied;
 use crate::outcome::Outcome;
 use crate::platform::{self, File};
@@ -587,11 +587,7 @@ impl<'a> Guard<'a> {
             let (info, now) = (&self.handle.info, runtime::now());
             let local = info.mount.is_some_and(|mount| self.handle.engine().permits(mount, now));
             // The last descriptor of a file without a name gives its blocks back.
-            let named = || {
-                let just_now = |at| now.saturating_duration_since(at) < NAME_KNOWN;
-                info.named_at.is_some_and(just_now)
-                    || platform::metadata_of(open).is_ok_and(|metadata| metadata.links > 0)
-            };
+            let named = || platform::metadata_of(open).is_ok_and(|metadata| metadata.links > 0);
             if !local || !self.handle.info.only_read || !named() {
                 return false;
             }
