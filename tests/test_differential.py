@@ -20,6 +20,13 @@ SEED = int(os.environ.get("RAPFILES_SEED", "2"))
 # Methods that pathlib and AsyncPath both have and that other tests compare, or that need no disk.
 COMPARED_ELSEWHERE = {
     "open": "test_handle_fuzz.py and test_open.py",
+    "copy": "test_copy.py and test_copy_tree.py",
+    "copy_into": "test_copy.py",
+    "move": "test_move.py",
+    "move_into": "test_move.py",
+    "glob": "test_glob.py",
+    "rglob": "test_glob.py",
+    "walk": "test_walk.py",
     "cwd": "test_resolve.py",
     "home": "test_resolve.py",
     "from_uri": "test_lexical.py",

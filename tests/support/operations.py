@@ -53,9 +53,11 @@ def build(folder: Path) -> None:
         "appended-text",
         "attribute",
         "linked",
+        "moved",
+        "moved-into",
     ):
         (folder / name).write_bytes(b"content\n")
-    for name in ("dir", "removed"):
+    for name in ("dir", "removed", "removed-tree"):
         (folder / name).mkdir()
     (folder / "dir" / "entry").touch()
     (folder / "link").symlink_to("file")
@@ -87,6 +89,8 @@ READING = [
     Operation("resolve", "link", lambda path: path.resolve()),
     Operation("resolve_strict", "link", lambda path: path.resolve(strict=True)),
     Operation("iterdir", "dir", _entries),
+    Operation("du", "dir", lambda path: path.du()),
+    Operation("tree", "dir", lambda path: path.tree()),
     Operation("read_bytes", "file", lambda path: path.read_bytes()),
     Operation("read_text", "text", lambda path: path.read_text("utf-8")),
     Operation("read_text_in_python", "text", lambda path: path.read_text("cp1252")),
@@ -106,6 +110,11 @@ CHANGING = [
     Operation("unlink", "unlinked", lambda path: path.unlink()),
     Operation("rename", "renamed", lambda path: path.rename(path.with_name("renamed-to"))),
     Operation("replace", "replaced", lambda path: path.replace(path.with_name("replaced-to"))),
+    Operation("copy", "file", lambda path: path.copy(path.with_name("copied-to"))),
+    Operation("copy_into", "file", lambda path: path.copy_into(path.with_name("dir"))),
+    Operation("move", "moved", lambda path: path.move(path.with_name("moved-to"))),
+    Operation("move_into", "moved-into", lambda path: path.move_into(path.with_name("dir"))),
+    Operation("rmtree", "removed-tree", lambda path: path.rmtree()),
     Operation("symlink_to", "new-link", lambda path: path.symlink_to("file")),
     Operation("hardlink_to", "hard-link", lambda path: path.hardlink_to(path.with_name("linked"))),
     Operation("chmod", "chmod", lambda path: path.chmod(0o600)),
