@@ -13,6 +13,7 @@ use pyo3::types::{PyBytes, PyMemoryView, PyString};
 use rapfiles_core::{Codec, Data, KeepAlive, NativePath, Newline, TextSource};
 
 use crate::limits::COPIED_ARGUMENT;
+#[cfg(unix)]
 use crate::once::Once;
 use crate::pure_path;
 

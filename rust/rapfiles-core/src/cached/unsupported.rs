@@ -67,11 +67,11 @@ impl Cached {
 
 /// The times of an open file, which matter to nobody here.
 #[derive(Debug, Default)]
-pub(crate) struct Times;
+pub(crate) struct Times {}
 
 impl Times {
     pub(crate) fn settled(_at: Option<Instant>) -> Self {
-        Self
+        Self {}
     }
 
     pub(crate) fn begin(&self) -> Option<Observation> {

@@ -28,9 +28,9 @@ pub(crate) use descriptor::{
     write, write_at,
 };
 pub(crate) use directory::{
-    Directory, DirectoryReader, clear_flags, codes, file_name, is_no_directory, is_not_empty, is_refused,
-    is_unable, joined, make_directory, most_descriptors, name_bytes, native_name, random_name,
-    remove_directory,
+    Directory, DirectoryReader, LINKS_LOOP, LONGEST_PATH, PATH_TOO_LONG, clear_flags, codes, entry_name,
+    file_name, is_no_directory, is_not_empty, is_refused, is_unable, joined, lacks_descriptors,
+    make_directory, most_descriptors, name_bytes, native_name, random_name, remove_directory,
 };
 pub(crate) use entry::{rename, unlink};
 pub(crate) use errors::{BAD_DESCRIPTOR, EIO, IS_A_DIRECTORY, NO_THREAD, is_not_found, means_missing};

@@ -18,8 +18,8 @@ pub(super) fn decode(name: &[u8], characters: &mut Vec<u32>) {
     let name = unsafe { std::ffi::OsStr::from_encoded_bytes_unchecked(name) };
     let decoded = char::decode_utf16(name.encode_wide());
     characters.extend(decoded.map(|unit| match unit {
-        Ok(character) => character.into(),
-        Err(lone) => lone.unpaired_surrogate().into(),
+        Ok(character) => u32::from(character),
+        Err(lone) => u32::from(lone.unpaired_surrogate()),
     }));
 }
 
