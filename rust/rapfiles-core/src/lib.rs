@@ -19,6 +19,14 @@ mod simulation;
 mod text;
 mod verbs;
 
+// Operations, and what comes of them.
+pub use error::{Error, Subject};
+pub use limits::{IO_BUFFER, STREAM_READY};
+pub use operation::Operation;
+pub use outcome::{FileSystem, Outcome, StatVfs};
+pub use platform::{EventSignal, NativePath};
+
+// The engine.
 pub use cached::{BufferProvider, IoVec};
 pub use engine::budget::Budget;
 pub use engine::configuration::Configuration;
@@ -30,18 +38,8 @@ pub use engine::queue::Lane;
 pub use engine::stream::{Claim, Order, Part, Single, Slice, Source, Step, Stream, run_here};
 pub use engine::ticket::Ticket;
 pub use engine::{Answer, Engine};
-pub use error::{Error, Subject};
-pub use handle::{
-    Adoption, Fetched, FileInfo, Guard, Handle, HandleJob, LineBatch, Mark, OpenedFile, Place, Reply, Task,
-    TaskBuffer, Turn, Unread, Until, Wish, Written,
-};
-pub use limits::{IO_BUFFER, STREAM_READY};
-pub use operation::Operation;
-pub use outcome::{FileSystem, Outcome, StatVfs};
-pub use platform::{EventSignal, NativePath};
-pub use text::{
-    Codec, Decoder, Form, Layout, LineEnds, Newline, Position, Text, TextFill, TextSource, Undecoded,
-};
+
+// What is done with paths.
 pub use verbs::copy::{CopyOptions, CopyRequest, Copying};
 pub use verbs::glob::{Glob, GlobFound, GlobGroup, GlobRules, NamePattern, Selector};
 pub use verbs::link::TargetKind;
@@ -58,3 +56,14 @@ pub use verbs::slices::{Sliced, Slices};
 pub use verbs::tree::{Filter, Listing, Node, Options, Pattern, Patterns, Purpose, Tree, Usage, WalkSource};
 pub use verbs::write::Data;
 pub use verbs::xattr::AttributeName;
+
+// Open files.
+pub use handle::{
+    Adoption, Fetched, FileInfo, Guard, Handle, HandleJob, LineBatch, Mark, OpenedFile, QueuedTurn, Reply,
+    Task, TaskBuffer, Turn, TurnRequest, Unread, WriterState, Written,
+};
+
+// Text.
+pub use text::{
+    Codec, Decoder, Form, Layout, LineEnds, Newline, Position, Text, TextFill, TextSource, Undecoded,
+};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rapfiles_core::{
     Adoption, Answer, Configuration, Engine, Error, Handle, HandleJob, Lane, Operation, Outcome, Reply, Task,
-    Ticket, Turn, Unread, Until, Wish, Written,
+    Ticket, Turn, TurnRequest, Unread, WriterState, Written,
 };
 
 const MEBIBYTE: usize = 1 << 20;
@@ -90,7 +90,7 @@ fn whoever_waits_for_room_has_a_writer() {
     assert!(turn.guard().unwrap().start_writer(false).is_none(), "not worth it");
     assert_eq!(turn.guard().unwrap().write(&vec![b'y'; MEBIBYTE]), Written::Full);
     let waiting = ticket();
-    let job = turn.guard().unwrap().await_writer(&waiting, Until::RoomFor(MEBIBYTE)).unwrap();
+    let job = turn.guard().unwrap().await_writer(&waiting, WriterState::RoomFor(MEBIBYTE)).unwrap();
     submit(&handle, job);
     outcome(&waiting).unwrap();
     assert_eq!(turn.guard().unwrap().write(&vec![b'y'; MEBIBYTE]), Written::Accepted);
@@ -126,8 +126,8 @@ fn turns_come_in_order() {
     let mut places = Vec::new();
     for _ in 0..3 {
         match handle.queue(&ticket()) {
-            Wish::Queued(place) => places.push(place),
-            Wish::Granted(_) => panic!("the turn is taken"),
+            TurnRequest::Queued(place) => places.push(place),
+            TurnRequest::Granted(_) => panic!("the turn is taken"),
         }
     }
     // Who gives up its place does not hold up the others.
@@ -163,8 +163,8 @@ fn what_a_task_has_read_is_put_back() {
         // The turn is passed on when the worker is done.
         let waiting = ticket();
         let mut turn = match handle.queue(&waiting) {
-            Wish::Granted(turn) => turn,
-            Wish::Queued(place) => {
+            TurnRequest::Granted(turn) => turn,
+            TurnRequest::Queued(place) => {
                 outcome(&waiting).unwrap();
                 place.turn().unwrap()
             }
@@ -236,7 +236,7 @@ fn is_full<T>(result: Result<T, Error>) -> bool {
 fn write_in_vain(handle: &Handle, turn: &mut Turn) {
     assert_eq!(turn.guard().unwrap().write(b"content"), Written::Accepted);
     let waiting = ticket();
-    let job = turn.guard().unwrap().await_writer(&waiting, Until::Written).unwrap();
+    let job = turn.guard().unwrap().await_writer(&waiting, WriterState::Written).unwrap();
     submit(handle, job);
     outcome(&waiting).unwrap();
 }
@@ -283,8 +283,8 @@ fn closing_waits_for_whoever_is_at_work() {
     let mut reading = turn(&handle);
     let task = reading.task(Task::ReadAhead { at_least: content.len(), once: false }).unwrap();
     let place = match handle.queue(&ticket()) {
-        Wish::Queued(place) => place,
-        Wish::Granted(_) => panic!("somebody reads"),
+        TurnRequest::Queued(place) => place,
+        TurnRequest::Granted(_) => panic!("somebody reads"),
     };
     let read = submit(&handle, task);
     end_of(&read);

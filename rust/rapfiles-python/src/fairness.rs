@@ -16,11 +16,11 @@ use crate::limits::{
 use crate::once::{Once, intern};
 
 /// What the tasks that one thread runs share, whichever loop they are of.
-struct Turn {
+struct Iteration {
     /// The engine of this process: another one after a fork.
     engine: &'static Engine,
     budget: Budget,
-    /// When a loop was last asked to refill the budget in its next turn.
+    /// When a loop was last asked to refill the budget in its next iteration.
     refill_asked: Option<Instant>,
     /// How often it was refilled.
     refills: u64,
@@ -29,24 +29,29 @@ struct Turn {
 }
 
 thread_local! {
-    static TURN: RefCell<Option<Turn>> = const { RefCell::new(None) };
+    static ITERATION: RefCell<Option<Iteration>> = const { RefCell::new(None) };
 }
 
-/// Runs something with this thread's turn, which begins anew after a fork. Nothing in it may call Python.
-fn with_turn<T>(work: impl FnOnce(&mut Turn) -> T) -> T {
+/// Runs something with this thread's iteration, which begins anew after a fork. Nothing in it may call Python.
+fn with_iteration<T>(work: impl FnOnce(&mut Iteration) -> T) -> T {
     let engine = Engine::current();
-    TURN.with_borrow_mut(|turn| {
-        if turn.as_ref().is_none_or(|turn| !std::ptr::eq(turn.engine, engine)) {
-            *turn =
-                Some(Turn { engine, budget: Budget::new(), refill_asked: None, refills: 0, let_in: None });
+    ITERATION.with_borrow_mut(|iteration| {
+        if iteration.as_ref().is_none_or(|iteration| !std::ptr::eq(iteration.engine, engine)) {
+            *iteration = Some(Iteration {
+                engine,
+                budget: Budget::new(),
+                refill_asked: None,
+                refills: 0,
+                let_in: None,
+            });
         }
-        work(turn.as_mut().expect("made just now"))
+        work(iteration.as_mut().expect("made just now"))
     })
 }
 
 /// Counts an operation that completed without suspending; `true` when the task must give the others a turn.
 pub(crate) fn spend_budget(event_loop: &Bound<'_, PyAny>, now: Instant) -> PyResult<bool> {
-    let exhausted = with_turn(|turn| turn.budget.spend(now));
+    let exhausted = with_iteration(|iteration| iteration.budget.spend(now));
     if exhausted {
         let_others_in(event_loop.py(), now);
         ask_to_refill(event_loop, now)?;
@@ -54,31 +59,31 @@ pub(crate) fn spend_budget(event_loop: &Bound<'_, PyAny>, now: Instant) -> PyRes
     Ok(exhausted)
 }
 
-/// The same on trio, whose task refills it when it goes on after that turn.
+/// The same on trio, whose task refills it when it goes on after that.
 pub(crate) fn spend_budget_on_trio(py: Python<'_>) -> bool {
     let now = Instant::now();
-    let exhausted = with_turn(|turn| turn.budget.spend(now));
+    let exhausted = with_iteration(|iteration| iteration.budget.spend(now));
     if exhausted {
         let_others_in(py, now);
     }
     exhausted
 }
 
-/// A number for the turn of the loop, by when the budget was refilled.
-pub(crate) fn current_turn() -> u64 {
-    with_turn(|turn| turn.refills)
+/// A number for the iteration of the loop, by when the budget was refilled.
+pub(crate) fn current_iteration() -> u64 {
+    with_iteration(|iteration| iteration.refills)
 }
 
-/// A trio task goes on that suspended in this turn: whichever is the first to do so has begun the next one.
+/// A trio task goes on that suspended in this iteration: whichever is the first to do so has begun the next one.
 pub(crate) fn resumed(suspended_in: u64) {
-    with_turn(|turn| {
-        if turn.refills == suspended_in {
-            turn.refill();
+    with_iteration(|iteration| {
+        if iteration.refills == suspended_in {
+            iteration.refill();
         }
     });
 }
 
-impl Turn {
+impl Iteration {
     fn refill(&mut self) {
         self.budget.refill();
         self.refill_asked = None;
@@ -90,13 +95,13 @@ impl Turn {
 ///
 /// CPython makes the thread that holds it give way only to one that has waited for a whole switch interval
 /// (`take_gil` in `Python/ceval_gil.c`), and that begins anew whenever the GIL is let go of. The loop's `select` does so
-/// in each turn, for a microsecond at a time; a thread takes longer than that to wake up. So where the loop has always
-/// something to do and every turn is shorter than the interval, others would wait for ever.
+/// in each iteration, for a microsecond at a time; a thread takes longer than that to wake up. So where the loop has always
+/// something to do and every iteration is shorter than the interval, others would wait for ever.
 fn let_others_in(py: Python<'_>, now: Instant) {
     if cfg!(Py_GIL_DISABLED) {
         return;
     }
-    let since = with_turn(|turn| *turn.let_in.get_or_insert(now));
+    let since = with_iteration(|iteration| *iteration.let_in.get_or_insert(now));
     if now.saturating_duration_since(since) < LET_IN_EVERY {
         return;
     }
@@ -109,7 +114,7 @@ fn let_others_in(py: Python<'_>, now: Instant) {
         somebody_waits
     });
     if somebody_waits {
-        with_turn(|turn| turn.let_in = Some(Instant::now()));
+        with_iteration(|iteration| iteration.let_in = Some(Instant::now()));
     }
 }
 
@@ -166,7 +171,7 @@ pub(crate) fn spend_little(py: Python<'_>, pace: &Pace) -> PyResult<bool> {
     }
     let now = Instant::now();
     pace.allow(now);
-    if !with_turn(|turn| turn.budget.spend_time(now)) {
+    if !with_iteration(|iteration| iteration.budget.spend_time(now)) {
         return Ok(false);
     }
     let_others_in(py, now);
@@ -176,14 +181,14 @@ pub(crate) fn spend_little(py: Python<'_>, pace: &Pace) -> PyResult<bool> {
     Ok(true)
 }
 
-/// Has the loop refill the budget in its next turn.
+/// Has the loop refill the budget in its next iteration.
 fn ask_to_refill(event_loop: &Bound<'_, PyAny>, now: Instant) -> PyResult<()> {
-    let refilled_soon = with_turn(|turn| {
+    let refilled_soon = with_iteration(|iteration| {
         // A loop that was closed never came to it.
         let recently = |asked| now.saturating_duration_since(asked) < REFILL_IN_VAIN;
-        let refilled_soon = turn.refill_asked.is_some_and(recently);
+        let refilled_soon = iteration.refill_asked.is_some_and(recently);
         if !refilled_soon {
-            turn.refill_asked = Some(now);
+            iteration.refill_asked = Some(now);
         }
         refilled_soon
     });
@@ -196,8 +201,8 @@ fn ask_to_refill(event_loop: &Bound<'_, PyAny>, now: Instant) -> PyResult<()> {
     Ok(())
 }
 
-/// The loop has gone on to its next turn.
+/// The loop has gone on to its next iteration.
 #[pyfunction]
 fn refill_budget() {
-    with_turn(Turn::refill);
+    with_iteration(Iteration::refill);
 }

@@ -128,8 +128,8 @@ enum Then {
 
 /// How a task has suspended.
 enum Suspension {
-    /// asyncio: until its next turn.
-    Turn,
+    /// asyncio: until the loop's next iteration.
+    Iteration,
     /// asyncio: until a future is done.
     Future(Waiting),
     Trio(trio::Suspension),
@@ -200,7 +200,7 @@ impl Pending {
                             suspension.resume(value)
                         }
                         Suspension::Future(waiting) if !waiting.is_pending() => Ok(None),
-                        Suspension::Turn => Ok(None),
+                        Suspension::Iteration => Ok(None),
                         _ => {
                             self.put(State::Suspended(then, suspension));
                             return Err(already_awaited());
@@ -274,7 +274,7 @@ impl Pending {
             return Ok(trio::turn(py, shielded)?.map(on_trio));
         }
         asyncio_loop(py)?;
-        Ok(Some((py.None(), Suspension::Turn)))
+        Ok(Some((py.None(), Suspension::Iteration)))
     }
 
     /// Has the task wait for the ticket; `None` if it is done already.

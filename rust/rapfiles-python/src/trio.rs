@@ -77,7 +77,7 @@ fn suspend(
 ) -> PyResult<Option<(Py<PyAny>, Suspension)>> {
     let py = coroutine.py();
     let Some(yielded) = send(&coroutine, py.None().bind(py))? else { return Ok(None) };
-    let turn = fairness::current_turn();
+    let turn = fairness::current_iteration();
     Ok(Some((yielded, Suspension { coroutine: coroutine.unbind(), waiting, turn })))
 }
 

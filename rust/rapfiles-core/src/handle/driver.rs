@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use super::complaint::{Complaint, Failure};
 use super::file::HandleFile;
-use super::guard::{Guard, Until};
+use super::guard::{Guard, WriterState};
 use super::handle::Handle;
 use super::job::{HandleJob, Task};
 use super::reply::Reply;
-use super::sink::{Fallible, Made, Sink};
+use super::sink::{Fallible, MadeText, Sink};
 use super::trace::Unread;
-use super::turn::{Place, Turn, Wish};
+use super::turn::{QueuedTurn, Turn, TurnRequest};
 use crate::engine::keep_alive::release_memory;
 use crate::engine::progress::Progress;
 use crate::engine::runtime;
@@ -31,7 +31,7 @@ pub enum Step<S: Sink> {
     /// A worker has to do something, and nobody's turn matters.
     Positional(Task),
     /// The writer has to have come so far first.
-    AwaitWriter(Until),
+    AwaitWriter(WriterState),
     /// Positional operations have to end first.
     AwaitPositional,
     /// The file has to be closed in the background first.
@@ -145,7 +145,7 @@ enum Phase {
     /// Not begun.
     Start,
     /// Another operation has the turn.
-    Queued(Place),
+    Queued(QueuedTurn),
     /// Somebody will say when to go on.
     Waiting(Turn, Arc<Ticket>),
     /// A worker has a task of it.
@@ -442,8 +442,8 @@ impl<S: Sink> Driver<S> {
                 Some(guard) => guard,
                 None => {
                     self.phase = match file.handle.queue(&Ticket::unique()) {
-                        Wish::Granted(turn) => Phase::Going(turn),
-                        Wish::Queued(place) => Phase::Queued(place),
+                        TurnRequest::Granted(turn) => Phase::Going(turn),
+                        TurnRequest::Queued(place) => Phase::Queued(place),
                     };
                     return Ok(None);
                 }
@@ -537,8 +537,8 @@ impl<S: Sink> Driver<S> {
                         turn.guard().map_err(|_| Complaint::Forked)?.give_back(*text);
                         Err(failure)
                     }
-                    Ok(Made::Value(value)) => Ok(Some(Progress::Done(Ok(value)))),
-                    Ok(Made::Room(fill, room)) => {
+                    Ok(MadeText::Value(value)) => Ok(Some(Progress::Done(Ok(value)))),
+                    Ok(MadeText::Room(fill, room)) => {
                         self.room = Some(room);
                         self.hand_over(file, turn, Task::LayOut(Box::new(fill)))?;
                         Ok(None)

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use super::decoding::{Decoding, Supplied, Supply, decode_until};
 use super::file_io;
-use super::handle::{Handle, Possession, in_use};
+use super::handle::{Exclusive, Handle, in_use};
 use super::job::{self, HandleJob};
 use super::mark::Mark;
 use super::reader::Reader;
@@ -65,12 +65,12 @@ pub enum Fetched {
     Missing,
 }
 
-/// What somebody waits for who waits for the writer.
+/// How far the writer has to come for an operation that waits for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Until {
+pub enum WriterState {
     /// Everything has been written.
     Written,
-    /// There is room for so many bytes.
+    /// There is room for this many bytes.
     RoomFor(usize),
 }
 
@@ -93,15 +93,15 @@ impl<'a> Guard<'a> {
     }
 
     #[inline]
-    fn own(&self) -> &Possession {
+    fn own(&self) -> &Exclusive {
         // SAFETY: the promise of `new`, and nobody else can change it while this is borrowed.
-        unsafe { self.handle.possession() }
+        unsafe { self.handle.exclusive() }
     }
 
     #[inline]
-    fn own_mut(&mut self) -> &mut Possession {
+    fn own_mut(&mut self) -> &mut Exclusive {
         // SAFETY: the promise of `new`, and this is borrowed for as long.
-        unsafe { self.handle.possession() }
+        unsafe { self.handle.exclusive() }
     }
 
     /// Keeps the turn for an operation that has to wait; `None` where it has been kept before.
@@ -187,7 +187,7 @@ impl<'a> Guard<'a> {
 
     /// Puts bytes back in front of the available ones.
     pub fn put_back(&mut self, bytes: &[u8]) {
-        let Possession { file, reader, .. } = self.own_mut();
+        let Exclusive { file, reader, .. } = self.own_mut();
         let kept = reader.put_back(bytes, file.as_deref());
         self.leave_if_lost(kept);
     }
@@ -214,7 +214,7 @@ impl<'a> Guard<'a> {
 
     /// Where a text file is, to go back there; `None` where that is not possible.
     pub fn mark(&self) -> Option<Mark> {
-        let Possession { file: Some(file), reader, decoder: Some(decoder) } = self.own() else { return None };
+        let Exclusive { file: Some(file), reader, decoder: Some(decoder) } = self.own() else { return None };
         Mark::set(file, reader, decoder, self.handle.info.regular)
     }
 
@@ -230,7 +230,7 @@ impl<'a> Guard<'a> {
 
     /// The same for several, one behind the other.
     pub(super) fn append_all(&mut self, parts: &[&[u8]]) {
-        let Possession { file, reader, .. } = self.own_mut();
+        let Exclusive { file, reader, .. } = self.own_mut();
         let kept = reader.append(parts, file.as_deref());
         self.leave_if_lost(kept);
     }
@@ -245,7 +245,7 @@ impl<'a> Guard<'a> {
     /// Sees to it that so many bytes are available, if that needs no waiting.
     pub fn fetch(&mut self, at_least: usize) -> Fetched {
         let handle = self.handle;
-        let Possession { file, reader, .. } = self.own_mut();
+        let Exclusive { file, reader, .. } = self.own_mut();
         fetch(handle, file.as_deref(), reader, at_least)
     }
 
@@ -266,7 +266,7 @@ impl<'a> Guard<'a> {
             return (0, Fetched::Missing);
         }
         let handle = self.handle;
-        let Possession { file: Some(file), reader, .. } = self.own_mut() else {
+        let Exclusive { file: Some(file), reader, .. } = self.own_mut() else {
             return (0, Fetched::Missing);
         };
         let buffered = have;
@@ -310,7 +310,7 @@ impl<'a> Guard<'a> {
     /// The rooms must be valid for writes.
     pub unsafe fn read_past(&mut self, rooms: &[IoVec]) -> Option<usize> {
         let handle = self.handle;
-        let Possession { file: Some(file), reader, .. } = self.own_mut() else { return None };
+        let Exclusive { file: Some(file), reader, .. } = self.own_mut() else { return None };
         reader.pass_by();
         // SAFETY: the caller's promise.
         unsafe { read_now(handle, file, rooms, POSITION) }
@@ -362,7 +362,7 @@ impl<'a> Guard<'a> {
     pub fn decode_rest(&mut self) -> Option<Result<Text, Undecoded>> {
         // Of a short text, the string is made at once.
         let mark = if self.available().len() > SHORT_TEXT { self.mark() } else { None };
-        let Possession { reader, decoder, file } = self.own_mut();
+        let Exclusive { reader, decoder, file } = self.own_mut();
         let Ok(rest) = copied(reader.available()) else { return Some(Err(Undecoded::OutOfMemory)) };
         reader.clear();
         let decoder = decoder.as_mut()?;
@@ -381,7 +381,7 @@ impl<'a> Guard<'a> {
     /// Moves the file's position back to where the user is, if that needs no waiting.
     pub fn rewind(&mut self) {
         let written = self.handle.info.mount.is_some() && self.is_written();
-        let Possession { file: Some(file), reader, .. } = self.own_mut() else { return };
+        let Exclusive { file: Some(file), reader, .. } = self.own_mut() else { return };
         if written && reader.len() > 0 {
             // Where it fails, the position is as good as before.
             let _ = file_io::rewind(file, reader);
@@ -401,7 +401,7 @@ impl<'a> Guard<'a> {
         if !handle.shared().stale {
             return true;
         }
-        let Possession { file: Some(file), reader, .. } = self.own_mut() else { return true };
+        let Exclusive { file: Some(file), reader, .. } = self.own_mut() else { return true };
         if reader.len() > 0 && handle.info.mount.is_none() {
             return false;
         }
@@ -440,7 +440,7 @@ impl<'a> Guard<'a> {
         wanted: impl FnMut(&mut Decoder) -> Option<usize>,
     ) -> Result<Decoding, Error> {
         let handle = self.handle;
-        let Possession { file, reader, decoder: Some(decoder) } = self.own_mut() else {
+        let Exclusive { file, reader, decoder: Some(decoder) } = self.own_mut() else {
             return Ok(Decoding::End);
         };
         let mut supply = AtHand { handle, file: file.as_deref(), all };
@@ -524,7 +524,7 @@ impl<'a> Guard<'a> {
     /// Waits for the writer: the ticket is finished when no more than `until` says is left to be written, or writing has
     /// failed. Nobody waits for a writer that is not there: where none is at it, the caller gets the job and must submit
     /// it, and where there is nothing to be waited for, the ticket is done.
-    pub fn await_writer(&mut self, ticket: &Arc<Ticket>, until: Until) -> Option<HandleJob> {
+    pub fn await_writer(&mut self, ticket: &Arc<Ticket>, until: WriterState) -> Option<HandleJob> {
         let mut shared = self.handle.shared();
         // A writer that has failed meanwhile does not try again before somebody has been told.
         if shared.writer.is_done() || (shared.writer.error.is_some() && !shared.writer.running) {
@@ -533,8 +533,8 @@ impl<'a> Guard<'a> {
             return None;
         }
         let left = match until {
-            Until::Written => 0,
-            Until::RoomFor(length) => Writer::room_for(length),
+            WriterState::Written => 0,
+            WriterState::RoomFor(length) => Writer::room_for(length),
         };
         shared.writer.waiter = Some(Waiter { ticket: Arc::clone(ticket), left });
         start_writer(self.handle, &mut shared, true)
@@ -548,7 +548,7 @@ impl<'a> Guard<'a> {
     /// Those of `lseek(2)`.
     pub fn position(&mut self) -> Option<Result<u64, Error>> {
         self.handle.info.mount?;
-        let Possession { file: Some(file), reader, .. } = self.own() else { return None };
+        let Exclusive { file: Some(file), reader, .. } = self.own() else { return None };
         let (unwritten, rewind) = if self.handle.is_settled() {
             (0, 0)
         } else {
@@ -570,7 +570,7 @@ impl<'a> Guard<'a> {
         if self.handle.info.mount.is_none() || whence > platform::FROM_END || !self.is_written() {
             return None;
         }
-        let Possession { file: Some(file), reader, .. } = self.own_mut() else { return None };
+        let Exclusive { file: Some(file), reader, .. } = self.own_mut() else { return None };
         Some(
             file_io::seek(file, reader, offset, whence).map_err(|error| Error::new(&error, Subject::Nothing)),
         )
@@ -628,7 +628,7 @@ impl<'a> Guard<'a> {
             return Err(error);
         }
         let handle = self.handle;
-        let Possession { file: Some(file), reader, .. } = self.own_mut() else { return Ok(()) };
+        let Exclusive { file: Some(file), reader, .. } = self.own_mut() else { return Ok(()) };
         job::write_rest(handle, file)?;
         file_io::rewind(file, reader).map_err(|error| Error::new(&error, Subject::Nothing))
     }

@@ -31,15 +31,15 @@ use crate::outcome::Outcome;
 use crate::platform::{self, EventSignal, File};
 use crate::text::{Decoder, Text};
 
-/// What belongs to whoever has the turn, and while a worker has a task of theirs, to that.
-pub(super) struct Possession {
+/// What belongs to the operation that has the turn and, while a worker has a task of it, to that worker.
+pub(super) struct Exclusive {
     /// The file, if it is open, beside the one in [`Shared`].
     pub(super) file: Option<Arc<File>>,
     pub(super) reader: Reader,
     pub(super) decoder: Option<Box<Decoder>>,
 }
 
-impl Possession {
+impl Exclusive {
     /// Gives text back that was taken from the decoder.
     pub(super) fn give_back(&mut self, text: Text) {
         let Some(decoder) = &mut self.decoder else { return };
@@ -65,7 +65,7 @@ pub struct Handle {
     /// What interrupts a worker that waits for another process.
     pub(super) signal: Option<EventSignal>,
     pub(super) turn: AtomicU8,
-    possession: UnsafeCell<Possession>,
+    possession: UnsafeCell<Exclusive>,
     pub(super) shared: Mutex<Shared>,
     known: Known,
     /// The engine that opened it.
@@ -126,7 +126,7 @@ impl Handle {
             // Without one, a reader that waits for another process cannot be interrupted, but everything else works.
             signal: if info.regular { None } else { EventSignal::new().ok() },
             turn: AtomicU8::new(FREE),
-            possession: UnsafeCell::new(Possession { file, reader: Reader::default(), decoder: None }),
+            possession: UnsafeCell::new(Exclusive { file, reader: Reader::default(), decoder: None }),
             shared: Mutex::new(shared),
             known: Known::default(),
             process: AtomicU32::new(engine.process().number()),
@@ -196,7 +196,7 @@ impl Handle {
     /// # Safety
     /// The caller has it, or a task of whoever has it, and nothing else of this kind exists.
     #[allow(clippy::mut_from_ref, reason = "the turn is what makes it the caller's")]
-    pub(super) unsafe fn possession(&self) -> &mut Possession {
+    pub(super) unsafe fn exclusive(&self) -> &mut Exclusive {
         // SAFETY: the caller's promise.
         unsafe { &mut *self.possession.get() }
     }
@@ -327,7 +327,7 @@ impl Handle {
             return None;
         }
         // SAFETY: the caller's promise.
-        unsafe { self.possession() }.file = None;
+        unsafe { self.exclusive() }.file = None;
         self.begin_background_close(shared)
     }
 

@@ -8,7 +8,7 @@ use super::decoding::{Decoding, Waiting, decode_until};
 use super::file_io::{
     fill_room, left_in, position, read_at, read_rest, rewind, seek, truncate, write_all, write_at, write_out,
 };
-use super::handle::{Handle, Possession, in_use};
+use super::handle::{Exclusive, Handle, in_use};
 use super::mark::Mark;
 use super::reader::{Filled, Reader, no_memory};
 use super::reply::Reply;
@@ -245,7 +245,7 @@ impl HandleJob {
             return self.close();
         }
         // SAFETY: a task of whoever has the turn has it too, and until it is over, nobody else.
-        let Possession { file, reader, decoder } = unsafe { handle.possession() };
+        let Exclusive { file, reader, decoder } = unsafe { handle.exclusive() };
         let file = &**file.as_ref().ok_or_else(in_use)?;
         if matches!(task, Task::Seek { .. } | Task::Truncate { .. } | Task::Synchronise { .. }) {
             write_rest(&handle, file).inspect_err(|_| self.trace.wrote = true)?;
@@ -330,7 +330,7 @@ impl HandleJob {
     fn close(&mut self) -> Result<Reply, Error> {
         let handle = &self.handle;
         // SAFETY: as for any other task.
-        let own = unsafe { handle.possession() };
+        let own = unsafe { handle.exclusive() };
         // An attempt before may have come this far.
         let earlier = handle.shared().writer.error.take();
         let written = own.file.as_ref().map_or(Ok(()), |file| write_rest(handle, file));
@@ -409,7 +409,7 @@ impl Drop for HandleJob {
                 // Text that was to be laid out has been taken from the decoder.
                 if let Some(Task::LayOut(fill)) = task.take() {
                     // SAFETY: as for a task that is run.
-                    unsafe { self.handle.possession() }.give_back(fill.into_text());
+                    unsafe { self.handle.exclusive() }.give_back(fill.into_text());
                 }
                 self.handle.job_ended(trace, None);
             }

@@ -34,15 +34,15 @@ pub use complaint::{Complaint, Failure};
 pub use driver::{Driver, FileOperation, FileProgress, Step, begin_briefly};
 pub use file::HandleFile;
 pub use file_info::FileInfo;
-pub use guard::{Fetched, Guard, Until, Written};
+pub use guard::{Fetched, Guard, WriterState, Written};
 pub use handle::Handle;
 pub use job::{HandleJob, Task, TaskBuffer};
 pub use mark::Mark;
 pub use open::{Adoption, OpenedFile};
 pub use reply::Reply;
-pub use sink::{Fallible, Made, Sink, Source, Target, Unmade};
+pub use sink::{Fallible, MadeText, Sink, Source, Target, UnmadeText};
 pub use text::{Characters, Decoded, ForeignCodec, Snapshot, TextSettings, TextState, TextTarget};
 pub use trace::Unread;
-pub use turn::{Place, Turn, Wish};
+pub use turn::{QueuedTurn, Turn, TurnRequest};
 
 pub(crate) use open::open;

@@ -11,10 +11,10 @@ use crate::verbs::write::Data;
 pub type Fallible<S, T> = Result<T, Failure<<S as Sink>::Error>>;
 
 /// Why a text has become nothing, and the text.
-pub type Unmade<S> = (Failure<<S as Sink>::Error>, Box<Text>);
+pub type UnmadeText<S> = (Failure<<S as Sink>::Error>, Box<Text>);
 
 /// What a text has become.
-pub enum Made<S: Sink> {
+pub enum MadeText<S: Sink> {
     /// A value.
     Value(S::Value),
     /// A value that a worker has to lay the text out in before it may be shown to anybody.
@@ -94,7 +94,7 @@ pub unsafe trait Sink: Sized + 'static {
     ///
     /// # Errors
     /// When there is no memory: what has failed, and the text.
-    fn text(context: Self::Context<'_>, text: Text) -> Result<Made<Self>, Unmade<Self>>;
+    fn text(context: Self::Context<'_>, text: Text) -> Result<MadeText<Self>, UnmadeText<Self>>;
 
     /// No lines yet.
     fn no_lines(context: Self::Context<'_>) -> Self::Lines;

@@ -33,18 +33,18 @@ pub struct Turn {
     over: bool,
 }
 
-/// What came of the wish for a turn.
+/// What came of asking for the turn.
 #[derive(Debug)]
-pub enum Wish {
+pub enum TurnRequest {
     /// Here it is.
     Granted(Turn),
     /// Others come first.
-    Queued(Place),
+    Queued(QueuedTurn),
 }
 
 /// A place in the queue for the turn. Dropped, it is given up.
 #[derive(Debug)]
-pub struct Place {
+pub struct QueuedTurn {
     handle: Arc<Handle>,
     ticket: Arc<Ticket>,
     taken: bool,
@@ -84,7 +84,7 @@ impl Handle {
     }
 
     /// Waits for the turn. The ticket is finished when it comes.
-    pub fn queue(self: &Arc<Self>, ticket: &Arc<Ticket>) -> Wish {
+    pub fn queue(self: &Arc<Self>, ticket: &Arc<Ticket>) -> TurnRequest {
         let mut shared = self.shared();
         loop {
             let state = self.turn.load(Ordering::Relaxed);
@@ -93,10 +93,10 @@ impl Handle {
                 continue;
             }
             if from == FREE {
-                return Wish::Granted(Turn { handle: Arc::clone(self), over: false });
+                return TurnRequest::Granted(Turn { handle: Arc::clone(self), over: false });
             }
             shared.queue.push_back(Arc::clone(ticket));
-            return Wish::Queued(Place {
+            return TurnRequest::Queued(QueuedTurn {
                 handle: Arc::clone(self),
                 ticket: Arc::clone(ticket),
                 taken: false,
@@ -155,7 +155,7 @@ impl Handle {
     }
 }
 
-impl Place {
+impl QueuedTurn {
     /// What is finished when the turn comes.
     pub fn ticket(&self) -> &Arc<Ticket> {
         &self.ticket
@@ -174,7 +174,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for QueuedTurn {
     fn drop(&mut self) {
         if self.taken {
             return;

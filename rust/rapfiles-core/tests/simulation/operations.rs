@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::handle::ops;
 use crate::handle::{
     Complaint, Driver, Failure, Fallible, FileOperation, Guard, HandleFile, Reply, Source, Step, Task,
-    TextState, Unread, Until,
+    TextState, Unread, WriterState,
 };
 
 /// What an operation does.
@@ -186,7 +186,7 @@ impl FileOperation<Simulated> for Through {
         Ok(if guard.is_written() {
             Step::Task(Task::WriteThrough(self.0.shared(scene)?))
         } else {
-            Step::AwaitWriter(Until::Written)
+            Step::AwaitWriter(WriterState::Written)
         })
     }
 }

@@ -9,7 +9,7 @@ use super::oracle::Oracle;
 use super::text::{self, Utf16};
 use super::world::World;
 use crate::engine::keep_alive::KeepAlive;
-use crate::handle::{Fallible, Made, Sink, Source, Target, Unmade};
+use crate::handle::{Fallible, MadeText, Sink, Source, Target, UnmadeText};
 use crate::text::{Form, Layout, Text, TextFill};
 use crate::verbs::metadata::Metadata;
 use crate::verbs::write::Data;
@@ -175,7 +175,7 @@ unsafe impl Sink for Simulated {
         Ok(Value::Bytes(content.to_vec()))
     }
 
-    fn text(scene: Scene<'_>, text: Text) -> Result<Made<Self>, Unmade<Self>> {
+    fn text(scene: Scene<'_>, text: Text) -> Result<MadeText<Self>, UnmadeText<Self>> {
         let length = text.chars() * text.width();
         let room = Room::new(length + 8);
         let start = room.start();
@@ -184,11 +184,14 @@ unsafe impl Sink for Simulated {
         if text.chars() > 1_000 {
             let value = Value::Text(Arc::clone(&room), offset..offset + length);
             // SAFETY: the room is kept alive, and nobody looks at it before it is filled.
-            return Ok(Made::Room(unsafe { TextFill::new(text, start, scene.context.keep(&room)) }, value));
+            return Ok(MadeText::Room(
+                unsafe { TextFill::new(text, start, scene.context.keep(&room)) },
+                value,
+            ));
         }
         // SAFETY: the room is as long.
         unsafe { text.write_to(start) };
-        Ok(Made::Value(Value::Bytes(room.bytes()[offset..offset + length].to_vec())))
+        Ok(MadeText::Value(Value::Bytes(room.bytes()[offset..offset + length].to_vec())))
     }
 
     fn no_lines(_scene: Scene<'_>) -> Vec<Vec<u8>> {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use rapfiles_core::handle::{
     self, Characters, Complaint, Decoded, Driver, Failure, Fallible, FileOperation, ForeignCodec, Handle,
-    HandleFile, Made, Sink, Snapshot, TextTarget, Unmade,
+    HandleFile, MadeText, Sink, Snapshot, TextTarget, UnmadeText,
 };
 use rapfiles_core::{
     Adoption, Answer, Data, Engine, Form, KeepAlive, Lane, Layout, Metadata, Operation, Outcome, Progress,
@@ -99,7 +99,7 @@ unsafe impl Sink for Values {
         Ok(Value::Text(text(content, form)))
     }
 
-    fn text((): (), text: Text) -> Result<Made<Self>, Unmade<Self>> {
+    fn text((): (), text: Text) -> Result<MadeText<Self>, UnmadeText<Self>> {
         let mut room = vec![0_u32; text.chars() * text.width() / 4 + 1].into_boxed_slice();
         let (chars, width) = (text.chars(), text.width());
         // SAFETY: there is room for so many characters of that width, at an address for such.
@@ -114,7 +114,7 @@ unsafe impl Sink for Values {
             }
         };
         let text = (0..chars).map(|at| char::from_u32(character(at)).unwrap()).collect();
-        Ok(Made::Value(Value::Text(text)))
+        Ok(MadeText::Value(Value::Text(text)))
     }
 
     fn no_lines((): ()) -> Vec<Vec<u8>> {

@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::string::PyStringData;
 use pyo3::types::{PyBytes, PyInt, PyList, PyString};
-use rapfiles_core::handle::{Failure, Fallible, Made, Sink, Unmade};
+use rapfiles_core::handle::{Failure, Fallible, MadeText, Sink, UnmadeText};
 use rapfiles_core::memory::extend;
 use rapfiles_core::{Form, KeepAlive, Layout, Metadata, Text};
 
@@ -94,11 +94,11 @@ unsafe impl Sink for Objects {
         made(string(caller.py, content, form).map(|text| text.into_any().unbind()))
     }
 
-    fn text(caller: Caller<'_>, text: Text) -> Result<Made<Self>, Unmade<Self>> {
+    fn text(caller: Caller<'_>, text: Text) -> Result<MadeText<Self>, UnmadeText<Self>> {
         match results::text(caller.py, text) {
-            Ok(Converted::Value(value)) => Ok(Made::Value(value)),
-            Ok(Converted::FillText(fill, room)) => Ok(Made::Room(fill, room)),
-            Ok(Converted::Large(_)) => Ok(Made::Value(caller.py.None())),
+            Ok(Converted::Value(value)) => Ok(MadeText::Value(value)),
+            Ok(Converted::FillText(fill, room)) => Ok(MadeText::Room(fill, room)),
+            Ok(Converted::Large(_)) => Ok(MadeText::Value(caller.py.None())),
             Err((error, text)) => Err((Failure::Caller(error), text)),
         }
     }

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::handle::complaint::Complaint;
 use crate::handle::driver::Step;
-use crate::handle::guard::{Guard, Until};
+use crate::handle::guard::{Guard, WriterState};
 use crate::handle::handle::Handle;
 use crate::handle::sink::{Fallible, Sink};
 
@@ -25,7 +25,7 @@ pub(super) fn check_written<S: Sink>(guard: &mut Guard<'_>) -> Result<Option<Ste
     if let Some(error) = guard.take_error() {
         return Err(error);
     }
-    Ok(if guard.is_written() { None } else { Some(Step::AwaitWriter(Until::Written)) })
+    Ok(if guard.is_written() { None } else { Some(Step::AwaitWriter(WriterState::Written)) })
 }
 
 /// What was accepted is written by the task that is asked for next; but not beside the writer, if that is at it.
@@ -34,7 +34,7 @@ pub(super) fn check_writer<S: Sink>(guard: &mut Guard<'_>) -> Result<Option<Step
     if let Some(error) = guard.take_error() {
         return Err(error);
     }
-    Ok(guard.is_writing().then_some(Step::AwaitWriter(Until::Written)))
+    Ok(guard.is_writing().then_some(Step::AwaitWriter(WriterState::Written)))
 }
 
 /// Done, with nothing to tell.

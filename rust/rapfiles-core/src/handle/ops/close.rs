@@ -4,7 +4,7 @@ use super::checks::done;
 use crate::error::Error;
 use crate::handle::driver::{FileOperation, Step};
 use crate::handle::file::HandleFile;
-use crate::handle::guard::{Guard, Until};
+use crate::handle::guard::{Guard, WriterState};
 use crate::handle::job::Task;
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
@@ -51,7 +51,7 @@ impl<S: Sink> FileOperation<S> for Close {
         if !self.closed && !guard.is_closed() {
             // An error of an earlier write is left to the task: taken here, it would be lost if this is cancelled.
             if guard.is_writing() {
-                return Ok(Step::AwaitWriter(Until::Written));
+                return Ok(Step::AwaitWriter(WriterState::Written));
             }
             if guard.has_positional() {
                 return Ok(Step::AwaitPositional);

@@ -4,7 +4,7 @@ use super::checks::{check, check_open, number};
 use crate::handle::complaint::Complaint;
 use crate::handle::driver::{FileOperation, Step};
 use crate::handle::file::HandleFile;
-use crate::handle::guard::{Guard, Until, Written};
+use crate::handle::guard::{Guard, WriterState, Written};
 use crate::handle::job::Task;
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink, Source};
@@ -63,11 +63,15 @@ impl<S: Sink> FileOperation<S> for Write<S::Source> {
             return Ok(if guard.is_written() {
                 Step::Task(Task::WriteThrough(self.source.shared(context)?))
             } else {
-                Step::AwaitWriter(Until::Written)
+                Step::AwaitWriter(WriterState::Written)
             });
         } else {
             self.source.with(context, |bytes| guard.write(bytes))? == Written::Accepted
         };
-        if accepted { number(context, length as u64) } else { Ok(Step::AwaitWriter(Until::RoomFor(length))) }
+        if accepted {
+            number(context, length as u64)
+        } else {
+            Ok(Step::AwaitWriter(WriterState::RoomFor(length)))
+        }
     }
 }

@@ -6,7 +6,7 @@ use crate::engine::runtime;
 use crate::handle::complaint::Complaint;
 use crate::handle::driver::{FileOperation, Step};
 use crate::handle::file::HandleFile;
-use crate::handle::guard::{Guard, Until, Written};
+use crate::handle::guard::{Guard, WriterState, Written};
 use crate::handle::ops::checks::{check, check_open, check_written, number};
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
@@ -167,7 +167,7 @@ impl<S: Sink> FileOperation<S> for Write<S> {
                     Some(Ok(())) => {}
                     Some(Err(length)) => {
                         self.encoding = Encoding::Begun(encoded, characters);
-                        return Ok(Step::AwaitWriter(Until::RoomFor(length)));
+                        return Ok(Step::AwaitWriter(WriterState::RoomFor(length)));
                     }
                     None => {
                         self.encoding = Encoding::Begun(encoded, characters);
@@ -187,7 +187,7 @@ impl<S: Sink> FileOperation<S> for Write<S> {
                     return Err(error.into());
                 }
                 if let Some(length) = self.accept(context, guard, encoded) {
-                    return Ok(Step::AwaitWriter(Until::RoomFor(length)));
+                    return Ok(Step::AwaitWriter(WriterState::RoomFor(length)));
                 }
             }
         }
