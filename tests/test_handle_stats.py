@@ -110,7 +110,7 @@ async def test_wake_ups_of_writing(tmp_path: Path) -> None:
 
 
 async def test_a_small_file_is_few_jobs(tmp_path: Path) -> None:
-    """Opening, reading and closing: no more than three, however the file is read."""
+    """Opening, reading what there is, seeing that there is no more, and closing: a job each at most."""
     (tmp_path / "file").write_bytes(b"line\n" * 100)
     await idle()
     before = stats()
@@ -119,7 +119,7 @@ async def test_a_small_file_is_few_jobs(tmp_path: Path) -> None:
     await idle()
     after = stats()
     assert after.submitted - before.submitted + after.cached - before.cached <= 5
-    assert after.wakeups - before.wakeups <= 3
+    assert after.wakeups - before.wakeups <= 4
 
 
 @pytest.mark.parametrize("mode", ["wb", "r+b", "w", "a+"])
