@@ -4,7 +4,7 @@ import os
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import AbstractAsyncContextManager
 from pathlib import PurePath
-from types import TracebackType
+from types import GenericAlias, TracebackType
 from typing import Any, Generic, Literal, Self, TypeAlias, TypedDict, TypeVar, final, overload
 
 from typing_extensions import Buffer, disjoint_base
@@ -130,6 +130,7 @@ class Stream:
 class DirEntry:
     """The native half of an entry of a directory."""
 
+    def __new__(cls, *arguments: object, **named: object) -> Self: ...
     @property
     def name(self) -> str: ...
     @property
@@ -149,15 +150,19 @@ def set_next_slot(kind: type[BufferedFile] | type[TextFile] | type[Stream], /) -
 # Opening files. `flags` are those of `os.open`, and a descriptor is never inherited.
 def open_file(path: str | bytes, flags: int, permissions: int, /) -> Awaitable[Opened]: ...
 
+@disjoint_base
 class Opening(Awaitable[_T], AbstractAsyncContextManager[_T], Generic[_T]):
     """The native half of the context manager that `open()` returns."""
 
+    # The path of a file that is opened for reading, its class, and flags as those of `os.open`.
     @overload
     def __new__(
-        cls, path: str | bytes | os.PathLike[str] | os.PathLike[bytes], reader: type[_T], flags: int, /
+        cls, what: str | bytes | os.PathLike[str] | os.PathLike[bytes], into: type[_T], flags: int = 0, /
     ) -> Self: ...
+    # A coroutine that opens a file, and the list where it leaves that.
     @overload
-    def __new__(cls, coroutine: Coroutine[Any, Any, _T], opened: list[_T], /) -> Self: ...
+    def __new__(cls, what: Coroutine[Any, Any, _T], into: list[_T], flags: int = 0, /) -> Self: ...
+    def __class_getitem__(cls, item: Any) -> GenericAlias: ...
     def __await__(self) -> Generator[Any, Any, _T]: ...
     async def __aenter__(self) -> _T: ...
     async def __aexit__(
