@@ -1,6 +1,7 @@
 """`python -m rapfiles copy` and `move`: what they have in common, sources and a target."""
 
 import argparse
+import errno
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -29,7 +30,7 @@ async def transfer(
     target = AsyncPath(options.target)
     into = await target.is_dir()
     if len(options.sources) > 1 and not into:
-        console.complain(NotADirectoryError(20, "Not a directory", options.target))
+        console.complain(NotADirectoryError(errno.ENOTDIR, "Not a directory", options.target))
         return 1
     for name in options.sources:
         source = AsyncPath(name)

@@ -98,17 +98,13 @@ impl GlobItems {
 
 impl Items for GlobItems {
     fn advance(&mut self, py: Python<'_>, _manners: &Manners) -> Progress<PyResult<bool>> {
-        match self.stream.next(Ticket::unique) {
-            Progress::Done(Ok(found)) => {
-                let goes_on = found.is_some();
-                self.found = found.unwrap_or_default();
-                self.at = 0;
-                Progress::Done(Ok(goes_on))
-            }
-            Progress::Done(Err(error)) => Progress::Done(Err(errors::exception(py, error, &self.names))),
-            Progress::Pending(ticket) => Progress::Pending(ticket),
-            Progress::Yield => Progress::Yield,
-        }
+        self.stream.next(Ticket::unique).map(|ended| {
+            let found = ended.map_err(|error| errors::exception(py, error, &self.names))?;
+            let goes_on = found.is_some();
+            self.found = found.unwrap_or_default();
+            self.at = 0;
+            Ok(goes_on)
+        })
     }
 
     fn make(&mut self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {

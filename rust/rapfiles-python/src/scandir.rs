@@ -26,17 +26,13 @@ struct ScanItems {
 
 impl Items for ScanItems {
     fn advance(&mut self, py: Python<'_>, _manners: &Manners) -> Progress<PyResult<bool>> {
-        match self.stream.next(Ticket::unique) {
-            Progress::Done(Ok(scanned)) => {
-                let goes_on = scanned.is_some();
-                self.scanned = scanned.unwrap_or_default();
-                self.at = 0;
-                Progress::Done(Ok(goes_on))
-            }
-            Progress::Done(Err(error)) => Progress::Done(Err(errors::exception(py, error, &self.names))),
-            Progress::Pending(ticket) => Progress::Pending(ticket),
-            Progress::Yield => Progress::Yield,
-        }
+        self.stream.next(Ticket::unique).map(|ended| {
+            let scanned = ended.map_err(|error| errors::exception(py, error, &self.names))?;
+            let goes_on = scanned.is_some();
+            self.scanned = scanned.unwrap_or_default();
+            self.at = 0;
+            Ok(goes_on)
+        })
     }
 
     fn make(&mut self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {

@@ -33,22 +33,20 @@ impl Items for CopyItems {
         if self.over {
             return Progress::Done(Ok(false));
         }
-        match self.copying.next(Ticket::unique) {
-            Progress::Done(Ok(Some(report))) => {
+        self.copying.next(Ticket::unique).map(|ended| match ended {
+            Ok(Some(report)) => {
                 self.reports.push_back(report);
-                Progress::Done(Ok(true))
+                Ok(true)
             }
-            Progress::Done(Ok(None)) => {
+            Ok(None) => {
                 self.over = true;
                 if self.wants_progress {
                     self.reports.push_back(Report::Progress(self.copying.reporter().take(None)));
                 }
-                Progress::Done(Ok(self.wants_progress))
+                Ok(self.wants_progress)
             }
-            Progress::Done(Err(error)) => Progress::Done(Err(errors::exception(py, error, &self.names))),
-            Progress::Pending(ticket) => Progress::Pending(ticket),
-            Progress::Yield => Progress::Yield,
-        }
+            Err(error) => Err(errors::exception(py, error, &self.names)),
+        })
     }
 
     fn make(&mut self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {

@@ -21,12 +21,10 @@ struct Removal {
 
 impl Items for Removal {
     fn advance(&mut self, py: Python<'_>, _manners: &Manners) -> Progress<PyResult<bool>> {
-        match self.stream.next(Ticket::unique) {
-            Progress::Done(Ok(end)) => Progress::Done(Ok(end.is_some())),
-            Progress::Done(Err(error)) => Progress::Done(Err(errors::exception(py, error, &self.names))),
-            Progress::Pending(ticket) => Progress::Pending(ticket),
-            Progress::Yield => Progress::Yield,
-        }
+        self.stream.next(Ticket::unique).map(|ended| match ended {
+            Ok(end) => Ok(end.is_some()),
+            Err(error) => Err(errors::exception(py, error, &self.names)),
+        })
     }
 
     fn make(&mut self, _py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
@@ -74,22 +72,20 @@ impl Items for RemovalReports {
         if self.over {
             return Progress::Done(Ok(false));
         }
-        match self.removing.next(Ticket::unique) {
-            Progress::Done(Ok(Some(report))) => {
+        self.removing.next(Ticket::unique).map(|ended| match ended {
+            Ok(Some(report)) => {
                 self.reports.push_back(report);
-                Progress::Done(Ok(true))
+                Ok(true)
             }
-            Progress::Done(Ok(None)) => {
+            Ok(None) => {
                 self.over = true;
                 if self.wants_progress {
                     self.reports.push_back(Removed::Progress(self.removing.reporter().take(None)));
                 }
-                Progress::Done(Ok(self.wants_progress))
+                Ok(self.wants_progress)
             }
-            Progress::Done(Err(error)) => Progress::Done(Err(errors::exception(py, error, &self.names))),
-            Progress::Pending(ticket) => Progress::Pending(ticket),
-            Progress::Yield => Progress::Yield,
-        }
+            Err(error) => Err(errors::exception(py, error, &self.names)),
+        })
     }
 
     fn make(&mut self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
