@@ -1,21 +1,104 @@
 //! What long work tells, as Python objects.
 
-use pyo3::IntoPyObjectExt;
+use std::collections::VecDeque;
+
 use pyo3::prelude::*;
-use rapfiles_core::{Report, Snapshot};
+use pyo3::{IntoPyObjectExt, PyTraverseError, PyVisit};
+use rapfiles_core::{Error, Progress, Reporter, Snapshot};
 
 use crate::errors::{self, Names};
 use crate::results;
+use crate::stream::{Items, Manners};
 
-/// A snapshot as the arguments of its class, or the exception of an entry that could not be dealt with.
-pub(crate) fn object(py: Python<'_>, report: Report, names: &Names) -> PyResult<Py<PyAny>> {
-    match report {
-        Report::Failed(error) => errors::exception(py, error, names).into_value(py).into_py_any(py),
-        Report::Progress(snapshot) => snapshot_arguments(py, &snapshot),
+/// Long work that tells what happens on the way.
+pub(crate) trait Reporting: Send + Sync {
+    /// What it tells: how far it has come, or what has failed.
+    type Report: Send + Sync;
+
+    /// What there is to tell next.
+    fn next(&mut self) -> Progress<Result<Option<Self::Report>, Error>>;
+
+    /// How far it has come.
+    fn reporter(&self) -> &Reporter;
+
+    /// How many entries have been seen to.
+    fn progress(&self) -> u64;
+
+    /// What tells of a snapshot.
+    fn of_snapshot(snapshot: Snapshot) -> Self::Report;
+
+    /// The snapshot that a report tells of, if it does.
+    fn snapshot(report: &Self::Report) -> Option<&Snapshot>;
+
+    /// What tells of a failure, as an object.
+    fn failure(py: Python<'_>, report: Self::Report, names: &Names) -> PyResult<Py<PyAny>>;
+}
+
+/// What such work tells, until it is over.
+pub(crate) struct Reports<W: Reporting> {
+    work: W,
+    names: Names,
+    waiting: VecDeque<W::Report>,
+    /// How far it has come is to be told, in the end too.
+    wants_progress: bool,
+    /// The consumer has a snapshot, and asks for something again when it has seen to it.
+    told: bool,
+    over: bool,
+}
+
+impl<W: Reporting> Reports<W> {
+    pub(crate) fn new(work: W, names: Names, wants_progress: bool) -> Self {
+        Self { work, names, waiting: VecDeque::new(), wants_progress, told: false, over: false }
     }
 }
 
-pub(crate) fn snapshot_arguments(py: Python<'_>, snapshot: &Snapshot) -> PyResult<Py<PyAny>> {
+impl<W: Reporting> Items for Reports<W> {
+    fn advance(&mut self, py: Python<'_>, _manners: &Manners) -> Progress<PyResult<bool>> {
+        if std::mem::take(&mut self.told) {
+            self.work.reporter().taken();
+        }
+        if self.over {
+            return Progress::Done(Ok(false));
+        }
+        self.work.next().map(|ended| match ended {
+            Ok(Some(report)) => {
+                self.waiting.push_back(report);
+                Ok(true)
+            }
+            Ok(None) => {
+                self.over = true;
+                if self.wants_progress {
+                    self.waiting.push_back(W::of_snapshot(self.work.reporter().take(None)));
+                }
+                Ok(self.wants_progress)
+            }
+            Err(error) => Err(errors::exception(py, error, &self.names)),
+        })
+    }
+
+    fn make(&mut self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
+        let Some(report) = self.waiting.pop_front() else { return Ok(Vec::new()) };
+        let made = match W::snapshot(&report) {
+            Some(snapshot) => {
+                self.told = true;
+                snapshot_arguments(py, snapshot)?
+            }
+            None => W::failure(py, report, &self.names)?,
+        };
+        Ok(vec![made])
+    }
+
+    fn progress(&self) -> u64 {
+        self.work.progress()
+    }
+
+    fn traverse(&self, _visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        Ok(())
+    }
+}
+
+/// A snapshot as the arguments of its class.
+fn snapshot_arguments(py: Python<'_>, snapshot: &Snapshot) -> PyResult<Py<PyAny>> {
     let Snapshot { done, total, errors, current, elapsed } = snapshot;
     let current = match current {
         Some(path) => Some(results::path(py, &path.to_os_string())?.unbind()),

@@ -1,66 +1,44 @@
 //! Copying and moving files, links and trees.
 
-use std::collections::VecDeque;
-
+use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use pyo3::{PyTraverseError, PyVisit};
-use rapfiles_core::{CopyOptions, CopyRequest, Copying, Engine, Policy, Progress, Report, Ticket};
+use rapfiles_core::{
+    CopyOptions, CopyRequest, Copying, Engine, Error, Policy, Progress, Report, Reporter, Snapshot, Ticket,
+};
 
 use crate::arguments::PathArgument;
 use crate::errors::{self, Names};
 use crate::operation::{Operation, Work};
-use crate::reports;
-use crate::stream::{Items, Manners, Source, WholeWork};
+use crate::reports::{Reporting, Reports};
+use crate::stream::{Source, WholeWork};
 
-/// A copy or a move, and what it has to tell.
-struct CopyItems {
-    copying: Copying,
-    names: Names,
-    reports: VecDeque<Report>,
-    /// How far it has come is to be told, in the end too.
-    wants_progress: bool,
-    /// The consumer has a snapshot, and asks for something again when it has seen to it.
-    told: bool,
-    over: bool,
-}
+impl Reporting for Copying {
+    type Report = Report;
 
-impl Items for CopyItems {
-    fn advance(&mut self, py: Python<'_>, _manners: &Manners) -> Progress<PyResult<bool>> {
-        if std::mem::take(&mut self.told) {
-            self.copying.reporter().taken();
-        }
-        if self.over {
-            return Progress::Done(Ok(false));
-        }
-        self.copying.next(Ticket::unique).map(|ended| match ended {
-            Ok(Some(report)) => {
-                self.reports.push_back(report);
-                Ok(true)
-            }
-            Ok(None) => {
-                self.over = true;
-                if self.wants_progress {
-                    self.reports.push_back(Report::Progress(self.copying.reporter().take(None)));
-                }
-                Ok(self.wants_progress)
-            }
-            Err(error) => Err(errors::exception(py, error, &self.names)),
-        })
+    fn next(&mut self) -> Progress<Result<Option<Report>, Error>> {
+        self.next(Ticket::unique)
     }
 
-    fn make(&mut self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
-        let Some(report) = self.reports.pop_front() else { return Ok(Vec::new()) };
-        self.told |= matches!(report, Report::Progress(_));
-        reports::object(py, report, &self.names).map(|object| vec![object])
+    fn reporter(&self) -> &Reporter {
+        self.reporter()
     }
 
     fn progress(&self) -> u64 {
-        self.copying.progress()
+        self.progress()
     }
 
-    fn traverse(&self, _visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        Ok(())
+    fn of_snapshot(snapshot: Snapshot) -> Report {
+        Report::Progress(snapshot)
+    }
+
+    fn snapshot(report: &Report) -> Option<&Snapshot> {
+        if let Report::Progress(snapshot) = report { Some(snapshot) } else { None }
+    }
+
+    fn failure(py: Python<'_>, report: Report, names: &Names) -> PyResult<Py<PyAny>> {
+        let Report::Failed(error) = report else { return Ok(py.None()) };
+        errors::exception(py, error, names).into_value(py).into_py_any(py)
     }
 }
 
@@ -86,7 +64,7 @@ fn items(
     target: PathArgument<'_>,
     moves: bool,
     options: CopyOptions,
-) -> PyResult<CopyItems> {
+) -> PyResult<Reports<Copying>> {
     let (source_function, target_function) = if moves { ("replace", "replace") } else { ("open", "open") };
     let request = CopyRequest {
         source: source.native(source_function)?,
@@ -94,14 +72,8 @@ fn items(
         moves,
         options,
     };
-    Ok(CopyItems {
-        wants_progress: options.progress,
-        copying: Engine::current().copy(request),
-        names: Names::two(source.name(), target.name()),
-        reports: VecDeque::new(),
-        told: false,
-        over: false,
-    })
+    let names = Names::two(source.name(), target.name());
+    Ok(Reports::new(Engine::current().copy(request), names, options.progress))
 }
 
 /// Copies or moves, in workers. The options are named, and off where they are not.

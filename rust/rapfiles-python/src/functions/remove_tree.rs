@@ -3,14 +3,15 @@
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
-use std::collections::VecDeque;
-
-use rapfiles_core::{Engine, Error, Policy, Progress, RemoveTree, Removed, Removing, Single, Stream, Ticket};
+use rapfiles_core::{
+    Engine, Error, Policy, Progress, RemoveTree, Removed, Removing, Reporter, Single, Snapshot, Stream,
+    Ticket,
+};
 
 use crate::arguments::PathArgument;
 use crate::errors::{self, Names};
 use crate::operation::{Operation, Work};
-use crate::reports;
+use crate::reports::{Reporting, Reports};
 use crate::stream::{Items, Manners, Source, WholeWork};
 
 /// A removal: nothing is made of it.
@@ -40,76 +41,39 @@ impl Items for Removal {
     }
 }
 
-/// A removal whose consumer is told of errors and of how far it has come.
-struct RemovalReports {
-    removing: Removing,
-    names: Names,
-    reports: VecDeque<Removed>,
-    wants_progress: bool,
-    /// The consumer has a snapshot, and asks for something again when it has seen to it.
-    told: bool,
-    over: bool,
-}
+impl Reporting for Removing {
+    type Report = Removed;
 
-impl RemovalReports {
-    fn new(path: PathArgument<'_>, policy: Policy, wants_progress: bool) -> PyResult<Self> {
-        Ok(Self {
-            removing: Engine::current().remove(path.native("rmtree")?, policy, wants_progress),
-            names: Names::one(path.name()),
-            reports: VecDeque::new(),
-            wants_progress,
-            told: false,
-            over: false,
-        })
-    }
-}
-
-impl Items for RemovalReports {
-    fn advance(&mut self, py: Python<'_>, _manners: &Manners) -> Progress<PyResult<bool>> {
-        if std::mem::take(&mut self.told) {
-            self.removing.reporter().taken();
-        }
-        if self.over {
-            return Progress::Done(Ok(false));
-        }
-        self.removing.next(Ticket::unique).map(|ended| match ended {
-            Ok(Some(report)) => {
-                self.reports.push_back(report);
-                Ok(true)
-            }
-            Ok(None) => {
-                self.over = true;
-                if self.wants_progress {
-                    self.reports.push_back(Removed::Progress(self.removing.reporter().take(None)));
-                }
-                Ok(self.wants_progress)
-            }
-            Err(error) => Err(errors::exception(py, error, &self.names)),
-        })
+    fn next(&mut self) -> Progress<Result<Option<Removed>, Error>> {
+        self.next(Ticket::unique)
     }
 
-    fn make(&mut self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
-        let made = match self.reports.pop_front() {
-            None => return Ok(Vec::new()),
-            Some(Removed::Progress(snapshot)) => {
-                self.told = true;
-                reports::snapshot_arguments(py, &snapshot)?
-            }
-            Some(Removed::Failed(function, error)) => {
-                let error = errors::exception(py, error, &self.names).into_value(py);
-                (function, error).into_py_any(py)?
-            }
-        };
-        Ok(vec![made])
+    fn reporter(&self) -> &Reporter {
+        self.reporter()
     }
 
     fn progress(&self) -> u64 {
-        self.removing.progress()
+        self.progress()
     }
 
-    fn traverse(&self, _visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        Ok(())
+    fn of_snapshot(snapshot: Snapshot) -> Removed {
+        Removed::Progress(snapshot)
     }
+
+    fn snapshot(report: &Removed) -> Option<&Snapshot> {
+        if let Removed::Progress(snapshot) = report { Some(snapshot) } else { None }
+    }
+
+    fn failure(py: Python<'_>, report: Removed, names: &Names) -> PyResult<Py<PyAny>> {
+        let Removed::Failed(function, error) = report else { return Ok(py.None()) };
+        (function, errors::exception(py, error, names).into_value(py)).into_py_any(py)
+    }
+}
+
+/// A removal whose consumer is told of errors and of how far it has come.
+fn removal(path: PathArgument<'_>, policy: Policy, wants_progress: bool) -> PyResult<Reports<Removing>> {
+    let removing = Engine::current().remove(path.native("rmtree")?, policy, wants_progress);
+    Ok(Reports::new(removing, Names::one(path.name()), wants_progress))
 }
 
 /// Removes a directory with everything in it, as `shutil.rmtree` does, in workers.
@@ -117,7 +81,7 @@ impl Items for RemovalReports {
 #[pyo3(signature = (path, ignore_errors, /))]
 pub(crate) fn remove(py: Python<'_>, path: PathArgument<'_>, ignore_errors: bool) -> PyResult<Operation> {
     let policy = if ignore_errors { Policy::Ignore } else { Policy::Raise };
-    let removal = RemovalReports::new(path, policy, false)?;
+    let removal = removal(path, policy, false)?;
     Operation::of(py, Work::Whole(WholeWork::doing("rmtree", removal)))
 }
 
@@ -135,7 +99,7 @@ pub(crate) fn remove_reports(
         (false, true) => Policy::Report,
         (false, false) => Policy::Raise,
     };
-    Ok(Source::new(RemovalReports::new(path, policy, progress)?))
+    Ok(Source::new(removal(path, policy, progress)?))
 }
 
 /// Removes a directory with everything in it, in workers.
