@@ -420,6 +420,14 @@ def permit():
     os.setresuid(0, 0, 0)
     resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
 
+async def under_way(count):
+    """Waits until so many jobs run and none is queued: what has been awaited may still count for a moment."""
+    while True:
+        now = rapfiles.stats()
+        if (now.queued, now.in_flight) == (0, count):
+            return
+        await asyncio.sleep(0.001)
+
 async def run(main):
     with tempfile.TemporaryDirectory() as name:
         os.chmod(name, 0o777)
@@ -452,8 +460,7 @@ async def main(folder):
     reading = [asyncio.ensure_future((folder / "fifo").read_bytes()) for n in range(5)]
     await asyncio.sleep(0)
     assert await (folder / "other").write_bytes(b"x") == 1
-    while rapfiles.stats().in_flight < 5:
-        await asyncio.sleep(0.001)
+    await under_way(5)
     refuse()
     writing = [asyncio.ensure_future((folder / str(n)).write_bytes(b"x" * n)) for n in range(200)]
     reading += [asyncio.ensure_future((folder / "fifo").read_bytes()) for n in range(5)]
@@ -461,8 +468,7 @@ async def main(folder):
     assert not any(task.done() for task in reading)
     # Nothing is submitted from here on: what is queued has somebody who asks for a thread again.
     permit()
-    while rapfiles.stats().in_flight < 10:
-        await asyncio.sleep(0.001)
+    await under_way(10)
     os.close(os.open(folder / "fifo", os.O_WRONLY))
     assert await asyncio.gather(*reading) == [b""] * 10
 
@@ -494,11 +500,11 @@ async def main(folder):
     os.mkfifo(folder / "fifo")
     os.chmod(folder / "fifo", 0o666)
     await (folder / "first").mkdir()
+    await under_way(0)
     refuse()
     reading = asyncio.ensure_future((folder / "fifo").read_bytes())
     if sys.argv[1] == "behind":
-        while rapfiles.stats().in_flight < 1:
-            await asyncio.sleep(0.001)
+        await under_way(1)
         assert not await told((folder / "second").mkdir())
     else:
         works = [lambda: (folder / "second").mkdir(), lambda: (folder / "fifo").read_bytes()]
@@ -545,8 +551,7 @@ async def main(folder):
     else:
         permit()
         await (folder / "made").mkdir()
-        while rapfiles.stats().queued + rapfiles.stats().in_flight:
-            await asyncio.sleep(0.001)
+        await under_way(0)
     try:
         os.fstat(descriptor)
     except OSError:
