@@ -1,6 +1,6 @@
 //! The engine of rapfiles: file operations as plain data, without any Python in it.
 //!
-//! An [`Operation`] is first tried without blocking ([`cached`], tier 0: calls that the kernel itself promises
+//! An [`PathOperation`] is first tried without blocking ([`cached`], tier 0: calls that the kernel itself promises
 //! not to wait in). What cannot be answered so is handed to a worker ([`Pool`], tier 1). The worker puts the
 //! finished [`Ticket`] on the [`Port`] of the loop that asked, which wakes that loop once for a whole burst.
 
@@ -10,8 +10,8 @@ mod error;
 pub mod handle;
 mod limits;
 pub mod memory;
-mod operation;
 mod outcome;
+mod path_operation;
 mod platform;
 #[cfg(all(test, target_os = "linux"))]
 #[path = "../tests/simulation/mod.rs"]
@@ -22,8 +22,8 @@ mod verbs;
 // Operations, and what comes of them.
 pub use error::{Error, Subject};
 pub use limits::{IO_BUFFER, STREAM_READY};
-pub use operation::Operation;
 pub use outcome::{FileSystem, Outcome, StatVfs};
+pub use path_operation::PathOperation;
 pub use platform::{EventSignal, NativePath};
 
 // The engine.

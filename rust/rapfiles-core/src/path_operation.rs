@@ -25,7 +25,7 @@ use crate::{cached, handle};
     missing_docs,
     reason = "each variant is documented, and its fields are the parameters of the method it serves"
 )]
-pub enum Operation {
+pub enum PathOperation {
     /// The whole content of a file.
     Read { path: NativePath },
     /// The whole content of a file, decoded.
@@ -105,7 +105,7 @@ pub enum Operation {
     Panic,
 }
 
-impl Operation {
+impl PathOperation {
     /// Runs in a worker; may take as long as the file system does.
     pub(crate) fn run(self, engine: &Engine) -> Result<Outcome, Error> {
         match self {

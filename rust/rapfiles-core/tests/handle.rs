@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rapfiles_core::{
-    Adoption, Answer, Configuration, Engine, Error, Handle, HandleJob, Lane, Operation, Outcome, Reply, Task,
-    Ticket, Turn, TurnRequest, Unread, WriterState, Written,
+    Adoption, Answer, Configuration, Engine, Error, Handle, HandleJob, Lane, Outcome, PathOperation, Reply,
+    Task, Ticket, Turn, TurnRequest, Unread, WriterState, Written,
 };
 
 const MEBIBYTE: usize = 1 << 20;
@@ -51,7 +51,7 @@ fn open_in(engine: &Arc<Engine>, path: &Path) -> Arc<Handle> {
         to_end: false,
     };
     let adopted = ticket();
-    let adopted = match engine.submit(Operation::Adopt(adoption), Lane::Unknown, &adopted) {
+    let adopted = match engine.submit(PathOperation::Adopt(adoption), Lane::Unknown, &adopted) {
         Answer::Ready(outcome) => outcome,
         Answer::Pending => outcome(&adopted),
     };

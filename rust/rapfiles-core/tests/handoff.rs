@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rapfiles_core::{
-    Answer, Configuration, Engine, Error, Lane, NativePath, Operation, Outcome, Port, Ticket, Wake,
+    Answer, Configuration, Engine, Error, Lane, NativePath, Outcome, PathOperation, Port, Ticket, Wake,
 };
 
 /// A loop that sleeps until a worker wakes it.
@@ -49,8 +49,8 @@ fn engine(max_workers: usize) -> Arc<Engine> {
 }
 
 /// An operation that needs no file system, whose outcome tells whose it is.
-fn operation(number: u64) -> Operation {
-    Operation::Resolve {
+fn operation(number: u64) -> PathOperation {
+    PathOperation::Resolve {
         path: native(&format!("/{number}/..")),
         strictness: rapfiles_core::Strictness::Lenient,
         rules: 13,
@@ -144,7 +144,7 @@ fn what_is_cancelled_before_it_starts_is_dropped() {
     let (_directory, fifo) = fifo();
     let port = Port::new(Arc::new(Bell::default()));
     let stuck = Ticket::new(0);
-    submit(&engine, Operation::Read { path: fifo.clone() }, Lane::Special, &stuck);
+    submit(&engine, PathOperation::Read { path: fifo.clone() }, Lane::Special, &stuck);
     wait_until(|| engine.counters().in_flight == 1);
     let tickets: Vec<_> = (1..100).map(Ticket::new).collect();
     for ticket in &tickets {
@@ -163,7 +163,7 @@ fn a_full_lane_leaves_workers_to_the_others() {
     let (_directory, fifo) = fifo();
     let stuck: Vec<_> = (0..64).map(Ticket::new).collect();
     for ticket in &stuck {
-        submit(&engine, Operation::Read { path: fifo.clone() }, Lane::Special, ticket);
+        submit(&engine, PathOperation::Read { path: fifo.clone() }, Lane::Special, ticket);
     }
     wait_until(|| engine.counters().in_flight == 3);
     for token in 1_000..1_100 {
@@ -184,7 +184,7 @@ fn a_stuck_lane_does_not_collect_what_nobody_wants() {
     let engine = engine(1);
     let (_directory, fifo) = fifo();
     let stuck = Ticket::new(0);
-    submit(&engine, Operation::Read { path: fifo.clone() }, Lane::Mount(1), &stuck);
+    submit(&engine, PathOperation::Read { path: fifo.clone() }, Lane::Mount(1), &stuck);
     wait_until(|| engine.counters().in_flight == 1);
     for token in 1..10_000 {
         let ticket = Ticket::new(token);
@@ -202,11 +202,11 @@ fn readers_that_wait_do_not_lock_their_writers_out() {
     let (_directory, fifo) = fifo();
     let readers: Vec<_> = (0..20).map(Ticket::new).collect();
     for reader in &readers {
-        submit(&engine, Operation::Read { path: fifo.clone() }, Lane::Special, reader);
+        submit(&engine, PathOperation::Read { path: fifo.clone() }, Lane::Special, reader);
     }
     let writer = Ticket::new(99);
     let data = rapfiles_core::Data::Owned(b"content".to_vec());
-    let write = Operation::Write { path: fifo.clone(), data, append: true, bom: 0 };
+    let write = PathOperation::Write { path: fifo.clone(), data, append: true, bom: 0 };
     submit(&engine, write, Lane::Special, &writer);
     wait_until(|| writer.is_done() && readers.iter().any(|reader| reader.is_done()));
     for reader in &readers {
@@ -224,7 +224,7 @@ fn a_writer_comes_as_soon_as_a_reader_counts_as_stuck() {
     let (_directory, fifo) = fifo();
     let readers: Vec<_> = (0..12).map(Ticket::new).collect();
     for reader in &readers {
-        submit(&engine, Operation::Read { path: fifo.clone() }, Lane::Special, reader);
+        submit(&engine, PathOperation::Read { path: fifo.clone() }, Lane::Special, reader);
     }
     wait_until(|| engine.counters().in_flight == 12);
     // Each worker that had nothing to do has found out that there is nothing.
@@ -235,7 +235,7 @@ fn a_writer_comes_as_soon_as_a_reader_counts_as_stuck() {
     }
     let writer = Ticket::new(99);
     let data = rapfiles_core::Data::Owned(b"content".to_vec());
-    let write = Operation::Write { path: fifo.clone(), data, append: true, bom: 0 };
+    let write = PathOperation::Write { path: fifo.clone(), data, append: true, bom: 0 };
     submit(&engine, write, Lane::Special, &writer);
     // Far below the time for which an idle worker sleeps.
     assert!(happens_within(Duration::from_secs(4), || writer.is_done()));
@@ -253,7 +253,7 @@ fn stuck_workers_are_stood_in_for() {
     let engine = engine(1);
     let (_directory, fifo) = fifo();
     let stuck = Ticket::new(0);
-    submit(&engine, Operation::Read { path: fifo.clone() }, Lane::Special, &stuck);
+    submit(&engine, PathOperation::Read { path: fifo.clone() }, Lane::Special, &stuck);
     let other = Ticket::new(1);
     submit(&engine, operation(1), Lane::Mount(1), &other);
     wait_until(|| other.is_done());
@@ -266,7 +266,7 @@ fn stuck_workers_are_stood_in_for() {
 fn a_panic_is_an_error_of_its_own_operation() {
     let engine = engine(2);
     let ticket = Ticket::new(0);
-    submit(&engine, Operation::Panic, Lane::Unknown, &ticket);
+    submit(&engine, PathOperation::Panic, Lane::Unknown, &ticket);
     wait_until(|| ticket.is_done());
     assert!(matches!(ticket.take(), Some(Err(Error::Panic(_)))));
     submit_and_collect(&engine, 1_000, 10);
@@ -295,7 +295,7 @@ fn an_engine_may_go_while_its_workers_run() {
     }
 }
 
-fn submit(engine: &Engine, operation: Operation, lane: Lane, ticket: &Arc<Ticket>) {
+fn submit(engine: &Engine, operation: PathOperation, lane: Lane, ticket: &Arc<Ticket>) {
     // An answer that came at once is left in the ticket by nobody; none of these tests can get one, because each has
     // other operations under way or a worker that has yet to start.
     if let Answer::Ready(outcome) = engine.submit(operation, lane, ticket) {

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use rapfiles_core::{
-    Answer, Engine, KeepAlive, Lane, LargeFile, NativePath, Operation, Outcome, ParallelRead, Ticket,
+    Answer, Engine, KeepAlive, Lane, LargeFile, NativePath, Outcome, ParallelRead, PathOperation, Ticket,
 };
 
 const SIZE: usize = 5 << 20;
@@ -22,7 +22,7 @@ fn outcome(ticket: &Ticket) -> Outcome {
 fn large(path: &std::path::Path) -> LargeFile {
     let path = NativePath::from_vec(path.to_str().unwrap().as_bytes().to_vec()).unwrap();
     let ticket = Ticket::new(0);
-    let found = match Engine::current().submit(Operation::Read { path }, Lane::Unknown, &ticket) {
+    let found = match Engine::current().submit(PathOperation::Read { path }, Lane::Unknown, &ticket) {
         Answer::Ready(found) => found.unwrap(),
         Answer::Pending => outcome(&ticket),
     };

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use rapfiles_core::{
-    Answer, Configuration, Engine, Handle, Lane, NativePath, Operation, Outcome, Port, Task, Ticket, Wake,
+    Answer, Configuration, Engine, Handle, Lane, NativePath, Outcome, PathOperation, Port, Task, Ticket, Wake,
 };
 
 /// A loop that asks the engine something as soon as it is woken, by whomever.
@@ -38,7 +38,7 @@ fn who_is_woken_by_the_end_of_an_unwanted_job_may_use_the_engine() {
     let [handle, other] = [0, 1].map(|_| open(&engine, &file));
 
     let stuck = Ticket::new(1);
-    engine.submit(Operation::Read { path: native(&fifo) }, Lane::Special, &stuck);
+    engine.submit(PathOperation::Read { path: native(&fifo) }, Lane::Special, &stuck);
     wait_until(|| engine.counters().in_flight == 1);
 
     let (done, is_done) = mpsc::channel();
@@ -72,7 +72,7 @@ fn who_is_woken_by_the_end_of_an_unwanted_job_may_use_the_engine() {
 
 fn open(engine: &Engine, file: &std::path::Path) -> Arc<Handle> {
     let ticket = Ticket::new(0);
-    let open = Operation::Open { path: native(file), flags: libc::O_RDONLY, permissions: 0 };
+    let open = PathOperation::Open { path: native(file), flags: libc::O_RDONLY, permissions: 0 };
     let outcome = match engine.submit(open, Lane::Unknown, &ticket) {
         Answer::Ready(outcome) => outcome,
         Answer::Pending => {

@@ -8,8 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rapfiles_core::{
-    Answer, Claim, Configuration, Engine, Error, Lane, Operation, Order, Part, Port, Progress, STREAM_READY,
-    Single, Slice, Source, Step, Stream, Ticket, Wake, run_here,
+    Answer, Claim, Configuration, Engine, Error, Lane, Order, Part, PathOperation, Port, Progress,
+    STREAM_READY, Single, Slice, Source, Step, Stream, Ticket, Wake, run_here,
 };
 
 /// A loop that sleeps until a worker wakes it.
@@ -266,7 +266,7 @@ fn a_long_step_leaves_its_worker_to_others() {
     // There is one worker, which is in a step that would go on for ever.
     for number in 0..10 {
         let ticket = Ticket::new(2 + number);
-        if let Answer::Pending = engine.submit(Operation::Home { user: None }, Lane::Mount(1), &ticket) {
+        if let Answer::Pending = engine.submit(PathOperation::Home { user: None }, Lane::Mount(1), &ticket) {
             if ticket.expect(&consumer.port) {
                 consumer.wait();
                 consumer.port.drain();

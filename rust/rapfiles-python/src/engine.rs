@@ -54,12 +54,12 @@ pub(crate) fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
 #[pyfunction]
 #[pyo3(signature = (path, /))]
 pub(crate) fn inspect(py: Python<'_>, path: PathArgument<'_>) -> PyResult<Operation> {
-    let operation = rapfiles_core::Operation::Inspect { path: path.native("inspect")? };
+    let operation = rapfiles_core::PathOperation::Inspect { path: path.native("inspect")? };
     submit(py, operation, Names::one(path.name()))
 }
 
 /// Panics in a worker, for the tests.
 #[pyfunction]
 pub(crate) fn panic_in_worker(py: Python<'_>) -> PyResult<Operation> {
-    submit(py, rapfiles_core::Operation::Panic, Names::none())
+    submit(py, rapfiles_core::PathOperation::Panic, Names::none())
 }

@@ -19,7 +19,7 @@ use crate::handle::open_file::OpenFile;
 use crate::handle::work::FileWork;
 use crate::path_work::PathWork;
 pub(crate) use crate::pending::Work;
-use crate::pending::{Answer, Pending, Step};
+use crate::pending::{Answer, Pending, Resumption};
 use crate::stop_iteration;
 
 /// A submitted operation: await it once.
@@ -36,7 +36,7 @@ pub(crate) fn make_free_list(py: Python<'_>) -> PyResult<()> {
 /// cancelled submits nothing.
 pub(crate) fn submit(
     py: Python<'_>,
-    operation: rapfiles_core::Operation,
+    operation: rapfiles_core::PathOperation,
     mut names: Names,
 ) -> PyResult<Operation> {
     let reader = names.take_reader(py);
@@ -94,9 +94,9 @@ impl Operation {
 
     fn next(slf: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         match slf.get().0.step(slf.as_any(), value)? {
-            Step::Suspend(value) => Ok(value),
+            Resumption::Suspend(value) => Ok(value),
             // In a tuple, because a value that is a tuple or an exception would be taken apart.
-            Step::Return(value) => Err(PyStopIteration::new_err((value,))),
+            Resumption::Return(value) => Err(PyStopIteration::new_err((value,))),
         }
     }
 }
@@ -272,8 +272,8 @@ unsafe extern "C" fn am_send(
         let step =
             step.unwrap_or_else(|_| Err(PyRuntimeError::new_err("rapfiles panicked, which is a defect")));
         let (value, sent) = match step {
-            Ok(Step::Suspend(value)) => (value.into_ptr(), ffi::PySendResult::PYGEN_NEXT),
-            Ok(Step::Return(value)) => (value.into_ptr(), ffi::PySendResult::PYGEN_RETURN),
+            Ok(Resumption::Suspend(value)) => (value.into_ptr(), ffi::PySendResult::PYGEN_NEXT),
+            Ok(Resumption::Return(value)) => (value.into_ptr(), ffi::PySendResult::PYGEN_RETURN),
             Err(error) => {
                 error.restore(py);
                 (std::ptr::null_mut(), ffi::PySendResult::PYGEN_ERROR)

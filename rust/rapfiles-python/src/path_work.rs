@@ -8,7 +8,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 use rapfiles_core::{
-    Answer as Submitted, Engine, Error, Operation, Outcome, Progress, Ticket, release_memory,
+    Answer as Submitted, Engine, Error, Outcome, PathOperation, Progress, Ticket, release_memory,
 };
 
 use crate::errors::{self, Names};
@@ -24,7 +24,7 @@ pub(crate) struct PathWork {
 
 enum Stage {
     /// The engine does not have it yet.
-    Unsubmitted(Box<Operation>),
+    Unsubmitted(Box<PathOperation>),
     /// A worker has it, and perhaps fills this.
     Submitted(Arc<Ticket>, Option<Py<PyAny>>),
     /// It is read in slices.
@@ -36,7 +36,7 @@ enum Stage {
 
 impl PathWork {
     /// What begins when it is awaited.
-    pub(crate) fn new(operation: Operation, names: Names) -> Self {
+    pub(crate) fn new(operation: PathOperation, names: Names) -> Self {
         Self { stage: Stage::Unsubmitted(Box::new(operation)), names }
     }
 
@@ -44,7 +44,7 @@ impl PathWork {
     #[inline]
     pub(crate) fn begin(
         py: Python<'_>,
-        operation: Operation,
+        operation: PathOperation,
         names: Names,
     ) -> (Self, Progress<(Answer, Instant)>) {
         let mut work = Self { stage: Stage::Over, names };
@@ -81,7 +81,7 @@ impl PathWork {
         }
     }
 
-    fn submit(&mut self, py: Python<'_>, operation: Operation) -> Progress<(Answer, Instant)> {
+    fn submit(&mut self, py: Python<'_>, operation: PathOperation) -> Progress<(Answer, Instant)> {
         let engine = Engine::current();
         let mut room = BytesRoom::new(py);
         match engine.attempt(&operation, &mut room) {

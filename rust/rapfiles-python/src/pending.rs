@@ -136,7 +136,7 @@ enum Suspension {
 }
 
 /// How far a task gets.
-pub(crate) enum Step {
+pub(crate) enum Resumption {
     /// It suspends, handing this to its loop.
     Suspend(Py<PyAny>),
     /// It goes on with the answer.
@@ -177,13 +177,17 @@ impl Pending {
     }
 
     /// Goes on as far as possible. `operation`: the object that is awaited; `value`: what the loop has for it.
-    pub(crate) fn step(&self, operation: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<Step> {
+    pub(crate) fn step(
+        &self,
+        operation: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+    ) -> PyResult<Resumption> {
         let py = operation.py();
         // The state is taken out while Python may run, so that nothing is locked then.
         let mut state = self.take();
         loop {
             state = match state {
-                State::Ready(answer) => return self.finished(py, answer).map(Step::Return),
+                State::Ready(answer) => return self.finished(py, answer).map(Resumption::Return),
                 State::Yielding(answer) => match self.turn(py, true)? {
                     Some((yielded, suspension)) => {
                         return Ok(self.suspend(yielded, Then::Answer(answer), suspension));
@@ -237,7 +241,7 @@ impl Pending {
 
     /// Goes on with the work: as far as the task gets, or to the state from which it goes on at once.
     #[inline]
-    fn go_on(&self, operation: &Bound<'_, PyAny>, mut work: Work) -> PyResult<Result<Step, State>> {
+    fn go_on(&self, operation: &Bound<'_, PyAny>, mut work: Work) -> PyResult<Result<Resumption, State>> {
         let py = operation.py();
         if self.trio && work.is_untouched() {
             let cancelled = trio::if_cancelled(py);
@@ -263,9 +267,9 @@ impl Pending {
         })
     }
 
-    fn suspend(&self, yielded: Py<PyAny>, then: Then, suspension: Suspension) -> Step {
+    fn suspend(&self, yielded: Py<PyAny>, then: Then, suspension: Suspension) -> Resumption {
         self.put(State::Suspended(then, suspension));
-        Step::Suspend(yielded)
+        Resumption::Suspend(yielded)
     }
 
     /// Gives the others a turn. `shielded`: a trio task that is cancelled meanwhile goes on.

@@ -20,8 +20,8 @@ use crate::engine::runtime;
 use crate::error::{About, Error, Subject};
 use crate::handle::{FileInfo, OpenedFile};
 use crate::limits::{DECODED_AT_ONCE, ENTRIES_TRIED, PARENTS_TRIED, READ_AT_ONCE};
-use crate::operation::Operation;
 use crate::outcome::{FileSystem, Outcome};
+use crate::path_operation::PathOperation;
 use crate::platform::calls::{self, File, OwnedFd};
 use crate::platform::{NativePath, metadata_of_fd, only_reads, parent};
 use crate::text::{Codec, Newline, decode};
@@ -75,29 +75,29 @@ impl Cached {
     pub(crate) fn attempt(
         &self,
         engine: &Engine,
-        operation: &Operation,
+        operation: &PathOperation,
         room: &mut dyn BufferProvider,
     ) -> Attempt {
         if self.absent.load(Ordering::Relaxed) {
             return Attempt::HandOff(Lane::Unknown);
         }
         let answer = match operation {
-            Operation::Read { path } => self.read(engine, path, Some(room)),
-            Operation::ReadText { path, codec, newline } => self
+            PathOperation::Read { path } => self.read(engine, path, Some(room)),
+            PathOperation::ReadText { path, codec, newline } => self
                 .read(engine, path, None)
                 .and_then(|(answer, now)| Ok((decoded(answer, *codec, *newline)?, now))),
-            Operation::Stat { path, follow } => self
+            PathOperation::Stat { path, follow } => self
                 .stat(engine, path, *follow)
                 .map(|(answer, now)| (answer.map(|metadata| Outcome::Metadata(Box::new(metadata))), now)),
-            Operation::IsType { path, file_type, follow, tolerant } => {
+            PathOperation::IsType { path, file_type, follow, tolerant } => {
                 self.stat(engine, path, *follow).map(|(answer, now)| match answer {
                     Ok(metadata) => (Ok(Outcome::Flag(file_type.includes(metadata.file_type()))), now),
                     Err(error) => (metadata::absent(error, *tolerant).map(Outcome::Flag), now),
                 })
             }
-            Operation::SameFile { path, other } => self.same_file(engine, path, other),
-            Operation::Open { path, flags, .. } if only_reads(*flags) => self.open(engine, path, *flags),
-            Operation::IsJunction { .. } => Ok((Ok(Outcome::Flag(false)), runtime::now())),
+            PathOperation::SameFile { path, other } => self.same_file(engine, path, other),
+            PathOperation::Open { path, flags, .. } if only_reads(*flags) => self.open(engine, path, *flags),
+            PathOperation::IsJunction { .. } => Ok((Ok(Outcome::Flag(false)), runtime::now())),
             _ => Err(Miss::NotCached),
         };
         match answer {
@@ -642,7 +642,7 @@ mod tests {
         // Otherwise reading it in the same tick of the clock would change its access time.
         let later = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
         fs::File::open(&file).unwrap().set_times(fs::FileTimes::new().set_accessed(later)).unwrap();
-        let operation = Operation::Read { path: native(&file) };
+        let operation = PathOperation::Read { path: native(&file) };
         match Cached::new().attempt(&engine(), &operation, &mut NoRoom) {
             Attempt::Answered(Ok(Outcome::Bytes(bytes)), _) => assert_eq!(bytes, b"content"),
             // The file system of the temporary directory, or the kernel, may not be one for tier 0.
@@ -660,14 +660,14 @@ mod tests {
         let fifo = directory.path().join("fifo");
         // SAFETY: the path is a C string.
         assert_eq!(unsafe { libc::mkfifo(native(&fifo).as_ptr(), 0o600) }, 0);
-        let operation = Operation::Read { path: native(&fifo) };
+        let operation = PathOperation::Read { path: native(&fifo) };
         assert!(matches!(
             Cached::new().attempt(&engine(), &operation, &mut NoRoom),
             Attempt::HandOff(Lane::Special)
         ));
-        let operation = Operation::Read { path: native(directory.path()) };
+        let operation = PathOperation::Read { path: native(directory.path()) };
         assert!(matches!(Cached::new().attempt(&engine(), &operation, &mut NoRoom), Attempt::HandOff(_)));
-        let operation = Operation::Read { path: native(Path::new("/proc/self/status")) };
+        let operation = PathOperation::Read { path: native(Path::new("/proc/self/status")) };
         assert!(matches!(Cached::new().attempt(&engine(), &operation, &mut NoRoom), Attempt::HandOff(_)));
     }
 
@@ -679,7 +679,7 @@ mod tests {
             fs::metadata(directory.path()).unwrap().dev()
         };
         let path = native(&directory.path().join("new").join("deeper"));
-        let operation = Operation::Touch { path, mode: 0o666, exist_ok: true };
+        let operation = PathOperation::Touch { path, mode: 0o666, exist_ok: true };
         match Cached::new().attempt(&engine(), &operation, &mut NoRoom) {
             Attempt::HandOff(lane) => assert!(lane == Lane::Mount(device) || lane == Lane::Unknown),
             other => panic!("{other:?}"),

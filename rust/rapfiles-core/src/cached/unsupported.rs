@@ -7,8 +7,8 @@ use super::{Attempt, BufferProvider, IoVec};
 use crate::engine::Engine;
 use crate::engine::queue::Lane;
 use crate::error::{About, Error};
-use crate::operation::Operation;
 use crate::outcome::{FileSystem, Outcome};
+use crate::path_operation::PathOperation;
 use crate::platform::{self, File, NativePath};
 use crate::verbs::metadata::Metadata;
 use crate::verbs::slices::{Sliced, Slices};
@@ -24,7 +24,7 @@ impl Cached {
     pub(crate) fn attempt(
         &self,
         _engine: &Engine,
-        _operation: &Operation,
+        _operation: &PathOperation,
         _room: &mut dyn BufferProvider,
     ) -> Attempt {
         Attempt::HandOff(Lane::Unknown)

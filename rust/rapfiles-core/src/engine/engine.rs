@@ -14,8 +14,8 @@ use crate::engine::runtime;
 use crate::engine::ticket::Ticket;
 use crate::error::Error;
 use crate::handle::{BackgroundCloses, HandleJob};
-use crate::operation::Operation;
 use crate::outcome::Outcome;
+use crate::path_operation::PathOperation;
 use crate::platform::{File, NativePath};
 use crate::text::TextFill;
 use crate::verbs::parallel_read::ParallelRead;
@@ -136,7 +136,7 @@ impl Engine {
     /// waits.
     pub fn attempt(
         &self,
-        operation: &Operation,
+        operation: &PathOperation,
         room: &mut dyn BufferProvider,
     ) -> Result<(Result<Outcome, Error>, Instant), Lane> {
         match self.cached.attempt(self, operation, room) {
@@ -150,9 +150,9 @@ impl Engine {
 
     /// Tier 1: hands an operation to a worker. Where it is likely to pay, looks for the answer for a few microseconds
     /// before it returns.
-    pub fn submit(&self, operation: Operation, lane: Lane, ticket: &Arc<Ticket>) -> Answer {
+    pub fn submit(&self, operation: PathOperation, lane: Lane, ticket: &Arc<Ticket>) -> Answer {
         let kind = operation.kind();
-        let job = Job { ticket: Arc::clone(ticket), work: Work::Operation(operation) };
+        let job = Job { ticket: Arc::clone(ticket), work: Work::PathOperation(operation) };
         let submitted = self.pool.submit(lane, job);
         if self.pool.look(submitted, kind, ticket)
             && let Some(outcome) = ticket.take()

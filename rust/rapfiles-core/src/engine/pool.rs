@@ -457,7 +457,7 @@ impl Pool {
             return;
         }
         let end = match work {
-            Work::Operation(operation) => {
+            Work::PathOperation(operation) => {
                 let kind = operation.kind();
                 let began = runtime::now();
                 let outcome = self.catch(|| operation.run(engine));

@@ -14,7 +14,7 @@ use crate::engine::stream::Steps;
 use crate::engine::ticket::Ticket;
 use crate::handle::{Handle, HandleJob};
 use crate::limits::PURGE_ABOVE;
-use crate::operation::Operation;
+use crate::path_operation::PathOperation;
 use crate::text::TextFill;
 use crate::verbs::parallel_read::ParallelRead;
 
@@ -32,7 +32,7 @@ pub enum Lane {
 /// What a worker is to do.
 #[derive(Debug)]
 pub(crate) enum Work {
-    Operation(Operation),
+    PathOperation(PathOperation),
     Handle(HandleJob),
     ParallelRead(Arc<ParallelRead>),
     FillText(TextFill),

@@ -21,7 +21,7 @@ use crate::limits::LONGEST_TASK_CHAIN;
 use crate::text::Text;
 
 /// How far an operation has come, and what it needs to go on.
-pub enum Step<S: Sink> {
+pub enum Advance<S: Sink> {
     /// It is over, with this result.
     Done(S::Value),
     /// A worker has to do something.
@@ -62,7 +62,7 @@ pub trait FileOperation<S: Sink>: Send + Sync {
         _file: &HandleFile<S>,
         _guard: &mut Guard<'_>,
         _reply: Option<Reply>,
-    ) -> Fallible<S, Step<S>> {
+    ) -> Fallible<S, Advance<S>> {
         Err(Complaint::Misplaced.into())
     }
 
@@ -86,7 +86,7 @@ pub trait FileOperation<S: Sink>: Send + Sync {
         _context: S::Context<'_>,
         _file: &HandleFile<S>,
         _reply: Option<Reply>,
-    ) -> Fallible<S, Step<S>> {
+    ) -> Fallible<S, Advance<S>> {
         Err(Complaint::Misplaced.into())
     }
 
@@ -263,11 +263,11 @@ impl<S: Sink> Driver<S> {
         file.ahead.settle(context, &mut guard, self.operation.takes_ahead());
         if !guard.refresh() {
             self.start = Start::Refreshing;
-            return self.go_on_after(context, file, guard, Step::Refresh);
+            return self.go_on_after(context, file, guard, Advance::Refresh);
         }
         self.start = Start::Begun;
         match self.operation.advance(context, file, &mut guard, None) {
-            Ok(Step::Done(value)) => {
+            Ok(Advance::Done(value)) => {
                 let job = guard.start_writer(false);
                 drop(guard);
                 start_writer(&file.handle, job);
@@ -285,7 +285,7 @@ impl<S: Sink> Driver<S> {
         context: S::Context<'_>,
         file: &HandleFile<S>,
         mut guard: Guard<'_>,
-        step: Step<S>,
+        step: Advance<S>,
     ) -> FileProgress<S> {
         let called = self.call(context, &mut guard, &step);
         let waits = called.and_then(|()| match guard.keep() {
@@ -300,8 +300,8 @@ impl<S: Sink> Driver<S> {
     }
 
     /// Runs the caller's code, if that is what comes next.
-    fn call(&mut self, context: S::Context<'_>, guard: &mut Guard<'_>, step: &Step<S>) -> Fallible<S, ()> {
-        if matches!(step, Step::Call) { self.operation.call(context, guard) } else { Ok(()) }
+    fn call(&mut self, context: S::Context<'_>, guard: &mut Guard<'_>, step: &Advance<S>) -> Fallible<S, ()> {
+        if matches!(step, Advance::Call) { self.operation.call(context, guard) } else { Ok(()) }
     }
 
     /// Goes on as far as possible, once it has begun.
@@ -410,12 +410,12 @@ impl<S: Sink> Driver<S> {
             None => None,
         };
         match self.operation.advance_beside(context, file, reply)? {
-            Step::Positional(task) => {
+            Advance::Positional(task) => {
                 let job = file.handle.positional(task).map_err(|_| Complaint::Forked)?;
                 self.phase = Phase::WorkingBeside(submit(&file.handle, job));
                 Ok(None)
             }
-            Step::Done(value) => Ok(Some(Progress::Done(Ok(value)))),
+            Advance::Done(value) => Ok(Some(Progress::Done(Ok(value)))),
             _ => Err(Complaint::Misplaced.into()),
         }
     }
@@ -457,13 +457,13 @@ impl<S: Sink> Driver<S> {
         let step = match std::mem::replace(&mut self.start, Start::Begun) {
             Start::Before if !guard.refresh() => {
                 self.start = Start::Refreshing;
-                Step::Refresh
+                Advance::Refresh
             }
             Start::Before | Start::Refreshing => self.operation.advance(context, file, &mut guard, None)?,
             Start::Begun => self.operation.advance(context, file, &mut guard, reply)?,
         };
         match step {
-            Step::Done(value) => {
+            Advance::Done(value) => {
                 let job = guard.start_writer(false);
                 drop(guard);
                 drop(turn);
@@ -485,19 +485,19 @@ impl<S: Sink> Driver<S> {
         context: S::Context<'_>,
         file: &HandleFile<S>,
         mut turn: Turn,
-        step: Step<S>,
+        step: Advance<S>,
     ) -> Fallible<S, Option<FileProgress<S>>> {
         match step {
-            Step::Task(task) => {
+            Advance::Task(task) => {
                 self.hand_over(file, turn, task)?;
                 self.operation.meanwhile(context)?;
                 return Ok(None);
             }
-            Step::Refresh => {
+            Advance::Refresh => {
                 self.hand_over(file, turn, Task::Refresh)?;
                 return Ok(None);
             }
-            Step::AwaitWriter(until) => {
+            Advance::AwaitWriter(until) => {
                 let ticket = Ticket::unique();
                 let job = turn.guard().map_err(|_| Complaint::Forked)?.await_writer(&ticket, until);
                 if let Some(job) = job {
@@ -506,32 +506,32 @@ impl<S: Sink> Driver<S> {
                 self.phase = Phase::Waiting(turn, ticket);
                 return Ok(None);
             }
-            Step::AwaitPositional => {
+            Advance::AwaitPositional => {
                 let ticket = Ticket::unique();
                 if turn.guard().map_err(|_| Complaint::Forked)?.await_positional(&ticket) {
                     self.phase = Phase::Waiting(turn, ticket);
                     return Ok(None);
                 }
             }
-            Step::AwaitClose => {
+            Advance::AwaitClose => {
                 let ticket = Ticket::unique();
                 if turn.guard().map_err(|_| Complaint::Forked)?.await_background_close(&ticket) {
                     self.phase = Phase::Waiting(turn, ticket);
                     return Ok(None);
                 }
             }
-            Step::Next => {
+            Advance::Next => {
                 start_writer(&file.handle, turn.guard().map_err(|_| Complaint::Forked)?.start_writer(false));
                 if S::must_yield(context)? {
                     self.phase = Phase::Yielded(Some(turn));
                     return Ok(Some(Progress::Yield));
                 }
             }
-            Step::Yield => {
+            Advance::Yield => {
                 self.phase = Phase::Yielded(Some(turn));
                 return Ok(Some(Progress::Yield));
             }
-            Step::Text(text) => {
+            Advance::Text(text) => {
                 return match S::text(context, *text) {
                     Err((failure, text)) => {
                         turn.guard().map_err(|_| Complaint::Forked)?.give_back(*text);
@@ -545,8 +545,8 @@ impl<S: Sink> Driver<S> {
                     }
                 };
             }
-            Step::Call => {}
-            Step::Done(_) | Step::Positional(_) => return Err(Complaint::Misplaced.into()),
+            Advance::Call => {}
+            Advance::Done(_) | Advance::Positional(_) => return Err(Complaint::Misplaced.into()),
         }
         self.phase = Phase::Going(turn);
         Ok(None)

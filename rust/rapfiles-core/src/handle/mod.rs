@@ -31,7 +31,7 @@ pub use ahead::Ahead;
 pub(crate) use background_close::BackgroundCloses;
 pub use batch::LineBatch;
 pub use complaint::{Complaint, Failure};
-pub use driver::{Driver, FileOperation, FileProgress, Step, begin_briefly};
+pub use driver::{Advance, Driver, FileOperation, FileProgress, begin_briefly};
 pub use file::HandleFile;
 pub use file_info::FileInfo;
 pub use guard::{Fetched, Guard, WriterState, Written};

@@ -47,7 +47,7 @@ pub unsafe trait Sink: Sized + 'static {
     /// Characters to be written.
     type Text: Characters<Self>;
     /// What encodes and decodes text for which the engine has no codec.
-    type Codec: ForeignCodec<Self>;
+    type ForeignCodec: ForeignCodec<Self>;
 
     /// Whether other tasks of the caller's should have a turn now.
     fn must_yield(context: Self::Context<'_>) -> Fallible<Self, bool>;

@@ -12,7 +12,7 @@ use crate::engine::ticket::Ticket;
 use crate::error::Error;
 use crate::handle::ops;
 use crate::handle::{
-    Complaint, Driver, Failure, Fallible, FileOperation, Guard, HandleFile, Reply, Source, Step, Task,
+    Advance, Complaint, Driver, Failure, Fallible, FileOperation, Guard, HandleFile, Reply, Source, Task,
     TextState, Unread, WriterState,
 };
 
@@ -73,18 +73,18 @@ pub(super) enum Request {
     Close,
 }
 
-type Operation = Box<dyn FileOperation<Simulated>>;
+type AnyOperation = Box<dyn FileOperation<Simulated>>;
 
 impl Request {
     /// The operation, and the memory that it reads into. `raw`: on a file without a buffer.
-    fn operation(self, raw: bool, text: Option<&TextFile>) -> (Operation, Option<Arc<Room>>) {
+    fn operation(self, raw: bool, text: Option<&TextFile>) -> (AnyOperation, Option<Arc<Room>>) {
         if let Some(TextFile { state, .. }) = text
             && let Some(operation) = self.on_text(state)
         {
             return (operation, None);
         }
         let source = |bytes, constant| Written { bytes, constant };
-        let operation: Operation = match self {
+        let operation: AnyOperation = match self {
             Self::Read { size } | Self::ReadSome { size } if raw => Box::new(ops::ReadOnce::new(size)),
             Self::ReadLarge { size: Some(size) } if raw => Box::new(ops::ReadOnce::new(size)),
             Self::Write { bytes, .. } | Self::WriteThrough { bytes } if raw => {
@@ -93,7 +93,7 @@ impl Request {
             Self::ReadInto { size } => {
                 let room = Room::new(size);
                 let target = Memory(Arc::clone(&room));
-                let operation: Operation = if raw {
+                let operation: AnyOperation = if raw {
                     Box::new(ops::ReadOnceInto { target })
                 } else {
                     Box::new(ops::ReadInto::new(target, false))
@@ -127,7 +127,7 @@ impl Request {
         (operation, None)
     }
 
-    fn on_text(self, state: &Arc<TextState<Simulated>>) -> Option<Operation> {
+    fn on_text(self, state: &Arc<TextState<Simulated>>) -> Option<AnyOperation> {
         Some(match self {
             Self::ReadText { size: Some(size) } => Box::new(ops::text::Read::new(state, size)),
             Self::ReadText { size: None } => Box::new(ops::text::ReadAll::new(state)),
@@ -173,9 +173,9 @@ impl FileOperation<Simulated> for Through {
         file: &HandleFile<Simulated>,
         guard: &mut Guard<'_>,
         reply: Option<Reply>,
-    ) -> Fallible<Simulated, Step<Simulated>> {
+    ) -> Fallible<Simulated, Advance<Simulated>> {
         if let Some(Reply::Count(count)) = reply {
-            return Ok(Step::Done(Value::Number(count)));
+            return Ok(Advance::Done(Value::Number(count)));
         }
         if !file.writable || guard.is_closed() {
             return Err(Complaint::CannotWrite.into());
@@ -184,9 +184,9 @@ impl FileOperation<Simulated> for Through {
             return Err(error.into());
         }
         Ok(if guard.is_written() {
-            Step::Task(Task::WriteThrough(self.0.shared(scene)?))
+            Advance::Task(Task::WriteThrough(self.0.shared(scene)?))
         } else {
-            Step::AwaitWriter(WriterState::Written)
+            Advance::AwaitWriter(WriterState::Written)
         })
     }
 }
@@ -202,7 +202,7 @@ struct Marks {
 
 /// An operation whose results are compared with what they should be.
 struct Watched {
-    inner: Operation,
+    inner: AnyOperation,
     request: Request,
     raw: bool,
     memory: Option<Arc<Room>>,
@@ -306,14 +306,14 @@ impl Watched {
         }
     }
 
-    fn look(&self, scene: Scene<'_>, step: &Step<Simulated>) -> Fallible<Simulated, ()> {
+    fn look(&self, scene: Scene<'_>, step: &Advance<Simulated>) -> Fallible<Simulated, ()> {
         match step {
-            Step::Done(value) => self.done(scene, value).map_err(Failure::Caller),
-            Step::Task(_) => {
+            Advance::Done(value) => self.done(scene, value).map_err(Failure::Caller),
+            Advance::Task(_) => {
                 self.marks.begun.store(true, Ordering::Relaxed);
                 Ok(())
             }
-            Step::Text(_) => {
+            Advance::Text(_) => {
                 self.marks.makes_text.store(true, Ordering::Relaxed);
                 Ok(())
             }
@@ -333,7 +333,7 @@ impl FileOperation<Simulated> for Watched {
         file: &HandleFile<Simulated>,
         guard: &mut Guard<'_>,
         reply: Option<Reply>,
-    ) -> Fallible<Simulated, Step<Simulated>> {
+    ) -> Fallible<Simulated, Advance<Simulated>> {
         self.start(scene, file, guard).map_err(Failure::Caller)?;
         let step = self.inner.advance(scene, file, guard, reply)?;
         self.look(scene, &step)?;
@@ -363,7 +363,7 @@ impl FileOperation<Simulated> for Watched {
         scene: Scene<'_>,
         file: &HandleFile<Simulated>,
         reply: Option<Reply>,
-    ) -> Fallible<Simulated, Step<Simulated>> {
+    ) -> Fallible<Simulated, Advance<Simulated>> {
         self.inner.advance_beside(scene, file, reply)
     }
 

@@ -26,8 +26,8 @@ use crate::engine::stream::{Single, Stream};
 use crate::engine::ticket::Ticket;
 use crate::engine::{Answer, Engine};
 use crate::handle::{Adoption, Handle, HandleFile};
-use crate::operation::Operation;
 use crate::outcome::Outcome;
+use crate::path_operation::PathOperation;
 use crate::platform::NativePath;
 use crate::text::Decoder;
 use crate::verbs::listing::ReadDirectory;
@@ -104,7 +104,7 @@ struct Path {
 }
 
 /// An operation on a path, whose outcome a ticket brings.
-struct PathOperation {
+struct PathRequest {
     path: usize,
     other: Option<usize>,
     what: u8,
@@ -131,7 +131,7 @@ struct OpenStream {
 
 enum What {
     File(usize, Box<Driving>),
-    Path(Box<PathOperation>),
+    Path(Box<PathRequest>),
     Next(usize),
 }
 
@@ -612,7 +612,7 @@ impl Loop {
             _ => (libc::O_RDWR | libc::O_CREAT, true, true, false),
         };
         let truncates = flags & libc::O_TRUNC != 0;
-        let operation = Operation::Open { path: native(&path), flags, permissions: 0o666 };
+        let operation = PathOperation::Open { path: native(&path), flags, permissions: 0o666 };
         let Ok(Outcome::Opened(opened)) = self.answer(operation) else { return };
         let handle = Handle::new(*opened, (!buffered).then_some(100));
         let Ok(node) = world.files.borrow().find(path.as_bytes()) else {
@@ -654,7 +654,7 @@ impl Loop {
         }
         let engine = Arc::clone(self.engine());
         let adoption = Adoption { engine, descriptor, close: !keeps, owned: !keeps, to_end: false };
-        let Ok(Outcome::Opened(opened)) = self.answer(Operation::Adopt(adoption)) else { return };
+        let Ok(Outcome::Opened(opened)) = self.answer(PathOperation::Adopt(adoption)) else { return };
         let oracle = Oracle {
             node,
             content,
@@ -679,7 +679,7 @@ impl Loop {
         let world = self.world();
         let node = world.files.borrow_mut().add(Some(path.as_bytes()), Kind::Regular, content.clone());
         let flags = if writes { libc::O_WRONLY } else { libc::O_RDONLY };
-        let operation = Operation::Open { path: native(&path), flags, permissions: 0 };
+        let operation = PathOperation::Open { path: native(&path), flags, permissions: 0 };
         let Ok(Outcome::Opened(opened)) = self.answer(operation) else { return };
         let handle = Handle::new(*opened, None);
         let settings = text.state.settings();
@@ -738,7 +738,7 @@ impl Loop {
         let path = format!("/f{}", self.opened);
         let world = self.world();
         let node = world.files.borrow_mut().add(Some(path.as_bytes()), Kind::Pipe, Vec::new());
-        let operation = Operation::Open { path: native(&path), flags: libc::O_RDONLY, permissions: 0 };
+        let operation = PathOperation::Open { path: native(&path), flags: libc::O_RDONLY, permissions: 0 };
         let Ok(Outcome::Opened(opened)) = self.answer(operation) else { return };
         self.add(
             Handle::new(*opened, None),
@@ -807,7 +807,7 @@ impl Loop {
         self.begin_at(file, Request::WriteAt { bytes, offset });
     }
 
-    fn answer(&mut self, operation: Operation) -> Result<Outcome, crate::error::Error> {
+    fn answer(&mut self, operation: PathOperation) -> Result<Outcome, crate::error::Error> {
         let engine = Arc::clone(self.engine());
         match engine.attempt(&operation, &mut Space(&self.context, None)) {
             Ok((answer, _)) => answer,
@@ -839,17 +839,19 @@ impl Loop {
         let bytes = self.bytes(length);
         let name = |path: usize| native(&format!("/p{path}"));
         let operation = match what {
-            0 | 1 => Operation::Write {
+            0 | 1 => PathOperation::Write {
                 path: name(path),
                 data: Data::Owned(bytes.to_vec()),
                 append: what == 1,
                 bom: 0,
             },
-            2 | 3 | 9 => Operation::Read { path: name(path) },
-            4 => Operation::Rename { path: name(path), target: name(other.unwrap_or(path)), replace: true },
-            5 => Operation::Unlink { path: name(path), missing_ok: false },
-            6 => Operation::Truncate { path: name(path), length: length as i64 },
-            _ => Operation::Stat { path: name(path), follow: true },
+            2 | 3 | 9 => PathOperation::Read { path: name(path) },
+            4 => {
+                PathOperation::Rename { path: name(path), target: name(other.unwrap_or(path)), replace: true }
+            }
+            5 => PathOperation::Unlink { path: name(path), missing_ok: false },
+            6 => PathOperation::Truncate { path: name(path), length: length as i64 },
+            _ => PathOperation::Stat { path: name(path), follow: true },
         };
         for path in [Some(path), other].into_iter().flatten() {
             self.paths[path].busy = true;
@@ -858,7 +860,7 @@ impl Loop {
         let mut space = Space(&self.context, None);
         let attempted = engine.attempt(&operation, &mut space);
         let room = space.1;
-        let mut begun = PathOperation { path, other, what, bytes, ticket: None, answer: None, room };
+        let mut begun = PathRequest { path, other, what, bytes, ticket: None, answer: None, room };
         match attempted {
             Ok((answer, _)) => begun.answer = Some(answer),
             Err(lane) => {
@@ -872,7 +874,7 @@ impl Loop {
         self.begin(What::Path(Box::new(begun)));
     }
 
-    fn go_on_with_path(&mut self, operation: &mut PathOperation) -> Option<Arc<Ticket>> {
+    fn go_on_with_path(&mut self, operation: &mut PathRequest) -> Option<Arc<Ticket>> {
         let answer = match operation.answer.take() {
             Some(answer) => answer,
             None => {
@@ -920,9 +922,9 @@ impl Loop {
         None
     }
 
-    fn path_ended(&mut self, operation: &mut PathOperation, answer: Result<Outcome, crate::error::Error>) {
+    fn path_ended(&mut self, operation: &mut PathRequest, answer: Result<Outcome, crate::error::Error>) {
         self.context.world.note(|| format!("operation on path {} ends: {answer:?}", operation.path));
-        let PathOperation { path, other, what, bytes, .. } = *operation;
+        let PathRequest { path, other, what, bytes, .. } = *operation;
         for path in [Some(path), other].into_iter().flatten() {
             self.paths[path].busy = false;
         }

@@ -126,7 +126,7 @@ unsafe impl Sink for Simulated {
     type Source = Written;
     type Target = Memory;
     type Text = text::Written;
-    type Codec = Utf16;
+    type ForeignCodec = Utf16;
 
     fn must_yield(scene: Scene<'_>) -> Fallible<Self, bool> {
         Ok(scene.context.world.chance(8))

@@ -10,8 +10,8 @@ use rapfiles_core::handle::{
     HandleFile, MadeText, Sink, Snapshot, TextTarget, UnmadeText,
 };
 use rapfiles_core::{
-    Adoption, Answer, Data, Engine, Form, KeepAlive, Lane, Layout, Metadata, Operation, Outcome, Progress,
-    Text, TextSource, Ticket,
+    Adoption, Answer, Data, Engine, Form, KeepAlive, Lane, Layout, Metadata, Outcome, PathOperation,
+    Progress, Text, TextSource, Ticket,
 };
 
 /// Memory that operations read into.
@@ -55,7 +55,7 @@ unsafe impl Sink for Values {
     type Source = Source;
     type Target = Target;
     type Text = String;
-    type Codec = Utf16;
+    type ForeignCodec = Utf16;
 
     fn must_yield((): ()) -> Fallible<Self, bool> {
         Ok(false)
@@ -235,7 +235,7 @@ pub fn adopt(file: impl IntoRawFd, readable: bool, writable: bool) -> File {
     let descriptor = file.into_raw_fd();
     let adoption = Adoption { engine: engine.share(), descriptor, close: true, owned: true, to_end: false };
     let ticket = Ticket::unique();
-    let adopted = match engine.submit(Operation::Adopt(adoption), Lane::Unknown, &ticket) {
+    let adopted = match engine.submit(PathOperation::Adopt(adoption), Lane::Unknown, &ticket) {
         Answer::Ready(outcome) => outcome,
         Answer::Pending => {
             wait(&ticket);

@@ -2,7 +2,7 @@
 
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
-use rapfiles_core::Operation as Request;
+use rapfiles_core::PathOperation;
 
 use crate::arguments::PathArgument;
 use crate::errors::Names;
@@ -19,7 +19,7 @@ pub(crate) fn access(
     follow_symlinks: bool,
 ) -> PyResult<Operation> {
     let request =
-        Request::Access { path: path.native("access")?, mode, effective_ids, follow: follow_symlinks };
+        PathOperation::Access { path: path.native("access")?, mode, effective_ids, follow: follow_symlinks };
     submit(py, request, Names::one(path.name()))
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn chmod(
 ) -> PyResult<Operation> {
     // As os.chmod takes it: a C int, whose sign does not matter to the kernel.
     let mode = i32::try_from(mode).map_err(|_| PyOverflowError::new_err("mode is too large for a C int"))?;
-    let request = Request::ChangeMode {
+    let request = PathOperation::ChangeMode {
         path: path.native("chmod")?,
         mode: mode.cast_unsigned(),
         follow: follow_symlinks,

@@ -1,7 +1,7 @@
 //! Directories.
 
 use pyo3::prelude::*;
-use rapfiles_core::Operation as Request;
+use rapfiles_core::PathOperation;
 
 use crate::arguments::PathArgument;
 use crate::errors::Names;
@@ -20,7 +20,8 @@ pub(crate) fn mkdir(
     tolerant: bool,
 ) -> PyResult<Operation> {
     let path_of = path.native("mkdir")?;
-    let request = Request::MakeDirectory { path: path_of, mode, parents, exist_ok, parent_mode, tolerant };
+    let request =
+        PathOperation::MakeDirectory { path: path_of, mode, parents, exist_ok, parent_mode, tolerant };
     submit(py, request, Names::one(path.name()))
 }
 
@@ -28,6 +29,6 @@ pub(crate) fn mkdir(
 #[pyfunction]
 #[pyo3(signature = (path, /))]
 pub(crate) fn rmdir(py: Python<'_>, path: PathArgument<'_>) -> PyResult<Operation> {
-    let request = Request::RemoveDirectory { path: path.native("rmdir")? };
+    let request = PathOperation::RemoveDirectory { path: path.native("rmdir")? };
     submit(py, request, Names::one(path.name()))
 }

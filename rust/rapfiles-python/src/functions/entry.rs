@@ -2,7 +2,7 @@
 
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
-use rapfiles_core::Operation as Request;
+use rapfiles_core::PathOperation;
 use rapfiles_core::Timestamp;
 
 use crate::arguments::PathArgument;
@@ -20,7 +20,7 @@ pub(crate) fn touch(
 ) -> PyResult<Operation> {
     // Which call would complain of a NUL depends on what is tried first.
     let function = if exist_ok { "utime" } else { "open" };
-    let request = Request::Touch { path: path.native(function)?, mode, exist_ok };
+    let request = PathOperation::Touch { path: path.native(function)?, mode, exist_ok };
     submit(py, request, Names::opened(path.name()))
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn utime(
     };
     let times =
         times.map(|(accessed, modified)| Ok::<_, PyErr>((point(accessed)?, point(modified)?))).transpose()?;
-    let request = Request::SetTimes { path: path.native("utime")?, times, follow: follow_symlinks };
+    let request = PathOperation::SetTimes { path: path.native("utime")?, times, follow: follow_symlinks };
     submit(py, request, Names::one(path.name()))
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn rename(
     path: PathArgument<'_>,
     target: PathArgument<'_>,
 ) -> PyResult<Operation> {
-    let request = Request::Rename {
+    let request = PathOperation::Rename {
         path: path.native_as("rename", "src")?,
         target: target.native_as("rename", "dst")?,
         replace: false,
@@ -67,7 +67,7 @@ pub(crate) fn replace(
     path: PathArgument<'_>,
     target: PathArgument<'_>,
 ) -> PyResult<Operation> {
-    let request = Request::Rename {
+    let request = PathOperation::Rename {
         path: path.native_as("replace", "src")?,
         target: target.native_as("replace", "dst")?,
         replace: true,
@@ -79,6 +79,6 @@ pub(crate) fn replace(
 #[pyfunction]
 #[pyo3(signature = (path, missing_ok, /))]
 pub(crate) fn unlink(py: Python<'_>, path: PathArgument<'_>, missing_ok: bool) -> PyResult<Operation> {
-    let request = Request::Unlink { path: path.native("unlink")?, missing_ok };
+    let request = PathOperation::Unlink { path: path.native("unlink")?, missing_ok };
     submit(py, request, Names::one(path.name()))
 }

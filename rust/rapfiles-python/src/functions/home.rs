@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use rapfiles_core::Operation as Request;
+use rapfiles_core::PathOperation;
 
 use crate::arguments;
 use crate::errors::Names;
@@ -13,5 +13,5 @@ use crate::operation::{Operation, submit};
 #[pyo3(signature = (user, /))]
 pub(crate) fn home_directory(py: Python<'_>, user: Option<&Bound<'_, PyString>>) -> PyResult<Operation> {
     let user = user.map(arguments::os_string).transpose()?;
-    submit(py, Request::Home { user }, Names::none())
+    submit(py, PathOperation::Home { user }, Names::none())
 }

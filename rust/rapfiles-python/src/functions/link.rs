@@ -1,7 +1,7 @@
 //! Symbolic and hard links.
 
 use pyo3::prelude::*;
-use rapfiles_core::Operation as Request;
+use rapfiles_core::PathOperation;
 use rapfiles_core::TargetKind;
 
 use crate::arguments::PathArgument;
@@ -18,7 +18,7 @@ pub(crate) fn symlink(
     target_is_directory: bool,
 ) -> PyResult<Operation> {
     let kind = if target_is_directory { TargetKind::Directory } else { TargetKind::File };
-    let request = Request::Symlink {
+    let request = PathOperation::Symlink {
         target: target.native_as("symlink", "src")?,
         path: path.native_as("symlink", "dst")?,
         kind,
@@ -35,7 +35,7 @@ pub(crate) fn link(
     path: PathArgument<'_>,
     follow_symlinks: bool,
 ) -> PyResult<Operation> {
-    let request = Request::Link {
+    let request = PathOperation::Link {
         target: target.native_as("link", "src")?,
         path: path.native_as("link", "dst")?,
         follow: follow_symlinks,
@@ -47,6 +47,6 @@ pub(crate) fn link(
 #[pyfunction]
 #[pyo3(signature = (path, /))]
 pub(crate) fn readlink(py: Python<'_>, path: PathArgument<'_>) -> PyResult<Operation> {
-    let request = Request::ReadLink { path: path.native("readlink")? };
+    let request = PathOperation::ReadLink { path: path.native("readlink")? };
     submit(py, request, Names::one(path.name()))
 }

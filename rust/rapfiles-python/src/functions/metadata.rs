@@ -3,7 +3,7 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBool;
-use rapfiles_core::Operation as Request;
+use rapfiles_core::PathOperation;
 use rapfiles_core::{FileType, MountRules};
 
 use crate::arguments::PathArgument;
@@ -16,7 +16,7 @@ use crate::operation::answered;
 #[pyfunction]
 #[pyo3(signature = (path, follow_symlinks, /))]
 pub(crate) fn stat(py: Python<'_>, path: PathArgument<'_>, follow_symlinks: bool) -> PyResult<Operation> {
-    let request = Request::Stat { path: path.native("stat")?, follow: follow_symlinks };
+    let request = PathOperation::Stat { path: path.native("stat")?, follow: follow_symlinks };
     submit(py, request, Names::one(path.name()))
 }
 
@@ -24,7 +24,7 @@ pub(crate) fn stat(py: Python<'_>, path: PathArgument<'_>, follow_symlinks: bool
 #[pyfunction]
 #[pyo3(signature = (path, /))]
 pub(crate) fn lstat(py: Python<'_>, path: PathArgument<'_>) -> PyResult<Operation> {
-    let request = Request::Stat { path: path.native("Path.lstat")?, follow: false };
+    let request = PathOperation::Stat { path: path.native("Path.lstat")?, follow: false };
     submit(py, request, Names::one(path.name()))
 }
 
@@ -42,8 +42,12 @@ pub(crate) fn is_type(
         Ok(native) => native,
         Err(error) => return no(py, error),
     };
-    let request =
-        Request::IsType { path: native, file_type: FileType(file_type), follow: follow_symlinks, tolerant };
+    let request = PathOperation::IsType {
+        path: native,
+        file_type: FileType(file_type),
+        follow: follow_symlinks,
+        tolerant,
+    };
     submit(py, request, Names::one(path.name()))
 }
 
@@ -56,7 +60,7 @@ pub(crate) fn is_mount(py: Python<'_>, path: PathArgument<'_>, modern: bool) -> 
         Err(error) => return no(py, error),
     };
     let rules = if modern { MountRules::OsPath } else { MountRules::Pathlib };
-    submit(py, Request::IsMount { path: native, rules }, Names::one(path.name()))
+    submit(py, PathOperation::IsMount { path: native, rules }, Names::one(path.name()))
 }
 
 /// Whether the path is a Windows junction.
@@ -67,7 +71,7 @@ pub(crate) fn is_junction(py: Python<'_>, path: PathArgument<'_>) -> PyResult<Op
         Ok(native) => native,
         Err(error) => return no(py, error),
     };
-    submit(py, Request::IsJunction { path: native }, Names::one(path.name()))
+    submit(py, PathOperation::IsJunction { path: native }, Names::one(path.name()))
 }
 
 /// Whether two paths lead to the same file.
@@ -78,7 +82,7 @@ pub(crate) fn samefile(
     path: PathArgument<'_>,
     other: PathArgument<'_>,
 ) -> PyResult<Operation> {
-    let request = Request::SameFile { path: path.native("stat")?, other: other.native("stat")? };
+    let request = PathOperation::SameFile { path: path.native("stat")?, other: other.native("stat")? };
     submit(py, request, Names::two(path.name(), other.name()))
 }
 
@@ -86,7 +90,7 @@ pub(crate) fn samefile(
 #[pyfunction]
 #[pyo3(signature = (path, /))]
 pub(crate) fn statvfs(py: Python<'_>, path: PathArgument<'_>) -> PyResult<Operation> {
-    let request = Request::StatVfs { path: path.native("statvfs")? };
+    let request = PathOperation::StatVfs { path: path.native("statvfs")? };
     submit(py, request, Names::one(path.name()))
 }
 

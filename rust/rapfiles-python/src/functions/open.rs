@@ -3,7 +3,7 @@
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
-use rapfiles_core::Operation as Request;
+use rapfiles_core::PathOperation;
 use rapfiles_core::{Adoption, Engine, OpenedFile};
 
 use crate::arguments::native_name;
@@ -24,7 +24,7 @@ pub(crate) fn open_file(
     permissions: u32,
 ) -> PyResult<Operation> {
     let (path, name) = native_name(path)?;
-    submit(py, Request::Open { path, flags, permissions }, Names::opened_as(name))
+    submit(py, PathOperation::Open { path, flags, permissions }, Names::opened_as(name))
 }
 
 /// What a file that an [`Opening`] has opened is to become.
@@ -69,7 +69,7 @@ pub(crate) fn adopt_descriptor(
     name: Py<PyAny>,
 ) -> PyResult<Operation> {
     let adoption = Adoption { engine: Engine::current().share(), descriptor, close: closefd, owned, to_end };
-    submit(py, Request::Adopt(adoption), Names::opened_as(name))
+    submit(py, PathOperation::Adopt(adoption), Names::opened_as(name))
 }
 
 /// The handle of a file that has been opened, by the running task.

@@ -8,7 +8,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyType};
 use pyo3::{PyTraverseError, PyVisit};
-use rapfiles_core::Operation as Request;
+use rapfiles_core::PathOperation;
 
 use crate::arguments::native_name;
 use crate::errors::Names;
@@ -56,7 +56,7 @@ impl Opening {
         drop(state);
         let State::ToRead(file, class, flags) = before else { unreachable!("it was looked at") };
         let (path, name) = native_name(&text_or_bytes(file.bind(py))?)?;
-        let request = Request::Open { path, flags, permissions: 0 };
+        let request = PathOperation::Open { path, flags, permissions: 0 };
         submit(py, request, Names::opened_to_read(name, class, slf.clone().unbind())).map(Ok)
     }
 }

@@ -4,7 +4,7 @@ use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyString};
 use rapfiles_core::Account;
-use rapfiles_core::Operation as Request;
+use rapfiles_core::PathOperation;
 
 use crate::arguments::PathArgument;
 use crate::errors::Names;
@@ -14,7 +14,7 @@ use crate::operation::{Operation, submit};
 #[pyfunction]
 #[pyo3(signature = (path, follow_symlinks, /))]
 pub(crate) fn owner(py: Python<'_>, path: PathArgument<'_>, follow_symlinks: bool) -> PyResult<Operation> {
-    let request = Request::Owner { path: path.native("stat")?, follow: follow_symlinks };
+    let request = PathOperation::Owner { path: path.native("stat")?, follow: follow_symlinks };
     submit(py, request, Names::one(path.name()))
 }
 
@@ -22,7 +22,7 @@ pub(crate) fn owner(py: Python<'_>, path: PathArgument<'_>, follow_symlinks: boo
 #[pyfunction]
 #[pyo3(signature = (path, follow_symlinks, /))]
 pub(crate) fn group(py: Python<'_>, path: PathArgument<'_>, follow_symlinks: bool) -> PyResult<Operation> {
-    let request = Request::Group { path: path.native("stat")?, follow: follow_symlinks };
+    let request = PathOperation::Group { path: path.native("stat")?, follow: follow_symlinks };
     submit(py, request, Names::one(path.name()))
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn chown(
     group: &Bound<'_, PyAny>,
     follow_symlinks: bool,
 ) -> PyResult<Operation> {
-    let request = Request::ChangeOwner {
+    let request = PathOperation::ChangeOwner {
         path: path.native("chown")?,
         user: account(user, "user", "uid")?,
         group: account(group, "group", "gid")?,

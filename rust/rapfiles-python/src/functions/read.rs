@@ -1,7 +1,7 @@
 //! Reading whole files.
 
 use pyo3::prelude::*;
-use rapfiles_core::Operation as Request;
+use rapfiles_core::PathOperation;
 
 use crate::arguments::{self, PathArgument};
 use crate::errors::Names;
@@ -11,7 +11,7 @@ use crate::operation::{Operation, submit};
 #[pyfunction]
 #[pyo3(signature = (path, /))]
 pub(crate) fn read_bytes(py: Python<'_>, path: PathArgument<'_>) -> PyResult<Operation> {
-    let request = Request::Read { path: path.native("io.open")? };
+    let request = PathOperation::Read { path: path.native("io.open")? };
     submit(py, request, Names::opened(path.name()))
 }
 
@@ -26,6 +26,6 @@ pub(crate) fn read_text(
 ) -> PyResult<Operation> {
     let codec = arguments::codec(codec)?;
     let newline = arguments::newline_read(newline);
-    let request = Request::ReadText { path: path.native("io.open")?, codec, newline };
+    let request = PathOperation::ReadText { path: path.native("io.open")?, codec, newline };
     submit(py, request, Names::opened(path.name()))
 }

@@ -3,7 +3,7 @@
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBool;
-use rapfiles_core::Operation as Request;
+use rapfiles_core::PathOperation;
 use rapfiles_core::Strictness;
 
 use crate::arguments::PathArgument;
@@ -28,6 +28,6 @@ pub(crate) fn resolve(
     } else {
         return Err(PyTypeError::new_err("strict must be a bool"));
     };
-    let request = Request::Resolve { path: path.native("lstat")?, strictness, rules };
+    let request = PathOperation::Resolve { path: path.native("lstat")?, strictness, rules };
     submit(py, request, Names::one(path.name()))
 }

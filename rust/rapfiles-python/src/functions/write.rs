@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use rapfiles_core::Operation as Request;
+use rapfiles_core::PathOperation;
 
 use crate::arguments::{self, PathArgument};
 use crate::errors::Names;
@@ -19,7 +19,7 @@ pub(crate) fn write_bytes(
     bom: usize,
 ) -> PyResult<Operation> {
     let data = arguments::data(data)?;
-    let request = Request::Write { path: path.native("io.open")?, data, append, bom };
+    let request = PathOperation::Write { path: path.native("io.open")?, data, append, bom };
     submit(py, request, Names::opened(path.name()))
 }
 
@@ -37,7 +37,7 @@ pub(crate) fn write_text(
     let text = arguments::text_source(data)?;
     let codec = arguments::codec(codec)?;
     let newline = arguments::newline_written(newline);
-    let request = Request::WriteText { path: path.native("io.open")?, text, codec, newline, append };
+    let request = PathOperation::WriteText { path: path.native("io.open")?, text, codec, newline, append };
     submit(py, request, Names::opened(path.name()))
 }
 
@@ -45,6 +45,6 @@ pub(crate) fn write_text(
 #[pyfunction]
 #[pyo3(signature = (path, length, /))]
 pub(crate) fn truncate(py: Python<'_>, path: PathArgument<'_>, length: i64) -> PyResult<Operation> {
-    let request = Request::Truncate { path: path.native("truncate")?, length };
+    let request = PathOperation::Truncate { path: path.native("truncate")?, length };
     submit(py, request, Names::opened(path.name()))
 }

@@ -1,7 +1,7 @@
 //! Extended attributes.
 
 use pyo3::prelude::*;
-use rapfiles_core::Operation as Request;
+use rapfiles_core::PathOperation;
 
 use crate::arguments::{self, PathArgument};
 use crate::errors::Names;
@@ -16,7 +16,7 @@ pub(crate) fn getxattr(
     attribute: &Bound<'_, PyAny>,
     follow_symlinks: bool,
 ) -> PyResult<Operation> {
-    let request = Request::GetAttribute {
+    let request = PathOperation::GetAttribute {
         path: path.native("getxattr")?,
         name: arguments::attribute_name(attribute, "getxattr")?,
         follow: follow_symlinks,
@@ -35,7 +35,7 @@ pub(crate) fn setxattr(
     flags: i32,
     follow_symlinks: bool,
 ) -> PyResult<Operation> {
-    let request = Request::SetAttribute {
+    let request = PathOperation::SetAttribute {
         path: path.native("setxattr")?,
         name: arguments::attribute_name(attribute, "setxattr")?,
         value: arguments::data(value)?,
@@ -53,7 +53,7 @@ pub(crate) fn listxattr(
     path: PathArgument<'_>,
     follow_symlinks: bool,
 ) -> PyResult<Operation> {
-    let request = Request::ListAttributes { path: path.native("listxattr")?, follow: follow_symlinks };
+    let request = PathOperation::ListAttributes { path: path.native("listxattr")?, follow: follow_symlinks };
     submit(py, request, Names::one(path.name()))
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn removexattr(
     attribute: &Bound<'_, PyAny>,
     follow_symlinks: bool,
 ) -> PyResult<Operation> {
-    let request = Request::RemoveAttribute {
+    let request = PathOperation::RemoveAttribute {
         path: path.native("removexattr")?,
         name: arguments::attribute_name(attribute, "removexattr")?,
         follow: follow_symlinks,

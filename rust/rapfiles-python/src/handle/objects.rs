@@ -41,7 +41,7 @@ unsafe impl Sink for Objects {
     type Source = Payload;
     type Target = Target;
     type Text = Py<PyString>;
-    type Codec = PythonCodec;
+    type ForeignCodec = PythonCodec;
 
     fn must_yield(caller: Caller<'_>) -> Fallible<Self, bool> {
         made(fairness::spend_little(caller.py, caller.pace))

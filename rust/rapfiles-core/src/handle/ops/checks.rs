@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::handle::complaint::Complaint;
-use crate::handle::driver::Step;
+use crate::handle::driver::Advance;
 use crate::handle::guard::{Guard, WriterState};
 use crate::handle::handle::Handle;
 use crate::handle::sink::{Fallible, Sink};
@@ -21,31 +21,31 @@ pub(super) fn check(holds: bool, complaint: Complaint) -> Result<(), Complaint> 
 
 /// What was accepted has to be with the kernel before anything else is done.
 #[inline]
-pub(super) fn check_written<S: Sink>(guard: &mut Guard<'_>) -> Result<Option<Step<S>>, Error> {
+pub(super) fn check_written<S: Sink>(guard: &mut Guard<'_>) -> Result<Option<Advance<S>>, Error> {
     if let Some(error) = guard.take_error() {
         return Err(error);
     }
-    Ok(if guard.is_written() { None } else { Some(Step::AwaitWriter(WriterState::Written)) })
+    Ok(if guard.is_written() { None } else { Some(Advance::AwaitWriter(WriterState::Written)) })
 }
 
 /// What was accepted is written by the task that is asked for next; but not beside the writer, if that is at it.
 #[inline]
-pub(super) fn check_writer<S: Sink>(guard: &mut Guard<'_>) -> Result<Option<Step<S>>, Error> {
+pub(super) fn check_writer<S: Sink>(guard: &mut Guard<'_>) -> Result<Option<Advance<S>>, Error> {
     if let Some(error) = guard.take_error() {
         return Err(error);
     }
-    Ok(guard.is_writing().then_some(Step::AwaitWriter(WriterState::Written)))
+    Ok(guard.is_writing().then_some(Advance::AwaitWriter(WriterState::Written)))
 }
 
 /// Done, with nothing to tell.
-pub(super) fn done<S: Sink>(context: S::Context<'_>) -> Fallible<S, Step<S>> {
-    Ok(Step::Done(S::nothing(context)))
+pub(super) fn done<S: Sink>(context: S::Context<'_>) -> Fallible<S, Advance<S>> {
+    Ok(Advance::Done(S::nothing(context)))
 }
 
 /// Done, with a number.
 #[inline]
-pub(super) fn number<S: Sink>(context: S::Context<'_>, number: u64) -> Fallible<S, Step<S>> {
-    S::number(context, number).map(Step::Done)
+pub(super) fn number<S: Sink>(context: S::Context<'_>, number: u64) -> Fallible<S, Advance<S>> {
+    S::number(context, number).map(Advance::Done)
 }
 
 /// Takes the first of the available bytes.
@@ -54,9 +54,9 @@ pub(super) fn take<S: Sink>(
     context: S::Context<'_>,
     guard: &mut Guard<'_>,
     count: usize,
-) -> Fallible<S, Step<S>> {
+) -> Fallible<S, Advance<S>> {
     let count = count.min(guard.available().len());
     let bytes = S::bytes(context, &guard.available()[..count])?;
     guard.consume(count);
-    Ok(Step::Done(bytes))
+    Ok(Advance::Done(bytes))
 }

@@ -2,7 +2,7 @@
 
 use super::checks::done;
 use crate::error::Error;
-use crate::handle::driver::{FileOperation, Step};
+use crate::handle::driver::{Advance, FileOperation};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::{Guard, WriterState};
 use crate::handle::job::Task;
@@ -38,9 +38,9 @@ impl<S: Sink> FileOperation<S> for Close {
         _file: &HandleFile<S>,
         guard: &mut Guard<'_>,
         _reply: Option<Reply>,
-    ) -> Fallible<S, Step<S>> {
+    ) -> Fallible<S, Advance<S>> {
         if guard.is_closing_in_background() {
-            return Ok(Step::AwaitClose);
+            return Ok(Advance::AwaitClose);
         }
         // Of an earlier attempt to close it that was cancelled.
         if guard.is_closed()
@@ -51,14 +51,14 @@ impl<S: Sink> FileOperation<S> for Close {
         if !self.closed && !guard.is_closed() {
             // An error of an earlier write is left to the task: taken here, it would be lost if this is cancelled.
             if guard.is_writing() {
-                return Ok(Step::AwaitWriter(WriterState::Written));
+                return Ok(Advance::AwaitWriter(WriterState::Written));
             }
             if guard.has_positional() {
-                return Ok(Step::AwaitPositional);
+                return Ok(Advance::AwaitPositional);
             }
             self.closed = true;
             if !guard.close_now() {
-                return Ok(Step::Task(Task::Close));
+                return Ok(Advance::Task(Task::Close));
             }
         }
         match self.failure.take() {

@@ -2,7 +2,7 @@
 
 use super::checks::{check_open, check_written, done};
 use crate::handle::complaint::Complaint;
-use crate::handle::driver::{FileOperation, Step};
+use crate::handle::driver::{Advance, FileOperation};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::Guard;
 use crate::handle::reply::Reply;
@@ -26,7 +26,7 @@ impl<S: Sink> FileOperation<S> for Flush {
         file: &HandleFile<S>,
         guard: &mut Guard<'_>,
         _reply: Option<Reply>,
-    ) -> Fallible<S, Step<S>> {
+    ) -> Fallible<S, Advance<S>> {
         check_open(guard, self.closed)?;
         if let Some(step) = check_written(guard)? {
             return Ok(step);

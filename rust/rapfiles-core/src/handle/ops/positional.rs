@@ -3,7 +3,7 @@
 use super::checks::{check, check_open, number};
 use crate::cached::IoVec;
 use crate::handle::complaint::Complaint;
-use crate::handle::driver::{FileOperation, Step};
+use crate::handle::driver::{Advance, FileOperation};
 use crate::handle::file::HandleFile;
 use crate::handle::job::Task;
 use crate::handle::reply::Reply;
@@ -33,9 +33,9 @@ impl<S: Sink> FileOperation<S> for ReadAt {
         context: S::Context<'_>,
         file: &HandleFile<S>,
         reply: Option<Reply>,
-    ) -> Fallible<S, Step<S>> {
+    ) -> Fallible<S, Advance<S>> {
         if let Some(Reply::Bytes(bytes)) = reply {
-            return S::bytes(context, &bytes).map(Step::Done);
+            return S::bytes(context, &bytes).map(Advance::Done);
         }
         check_open(&file.handle, Complaint::ClosedFile)?;
         check(file.readable, Complaint::NotForReading)?;
@@ -46,10 +46,10 @@ impl<S: Sink> FileOperation<S> for ReadAt {
             // Less may be the end of the file, or of what is in the cache.
             if let Some(length) = read.filter(|read| *read == self.size || *read == 0) {
                 // SAFETY: so many bytes have been read into it.
-                return unsafe { S::finish(context, bytes, length, &[]) }.map(Step::Done);
+                return unsafe { S::finish(context, bytes, length, &[]) }.map(Advance::Done);
             }
         }
-        Ok(Step::Positional(Task::ReadAt { size: self.size, offset: self.offset }))
+        Ok(Advance::Positional(Task::ReadAt { size: self.size, offset: self.offset }))
     }
 }
 
@@ -80,14 +80,14 @@ impl<S: Sink> FileOperation<S> for WriteAt<S::Source> {
         context: S::Context<'_>,
         file: &HandleFile<S>,
         reply: Option<Reply>,
-    ) -> Fallible<S, Step<S>> {
+    ) -> Fallible<S, Advance<S>> {
         if let Some(Reply::Count(count)) = reply {
             return number(context, count);
         }
         check_open(&file.handle, Complaint::ClosedFile)?;
         check(file.writable, Complaint::NotForWriting)?;
         let data = self.source.shared(context)?;
-        Ok(Step::Positional(Task::WriteAt { data, offset: self.offset }))
+        Ok(Advance::Positional(Task::WriteAt { data, offset: self.offset }))
     }
 }
 
@@ -109,11 +109,11 @@ impl<S: Sink> FileOperation<S> for Stat {
         context: S::Context<'_>,
         file: &HandleFile<S>,
         reply: Option<Reply>,
-    ) -> Fallible<S, Step<S>> {
+    ) -> Fallible<S, Advance<S>> {
         if let Some(Reply::Metadata(metadata)) = reply {
-            return S::metadata(context, &metadata).map(Step::Done);
+            return S::metadata(context, &metadata).map(Advance::Done);
         }
         check_open(&file.handle, Complaint::ClosedFile)?;
-        Ok(Step::Positional(Task::Stat))
+        Ok(Advance::Positional(Task::Stat))
     }
 }

@@ -3,7 +3,7 @@
 use super::checks::{check, check_open, done, number, take};
 use crate::cached::IoVec;
 use crate::handle::complaint::Complaint;
-use crate::handle::driver::{FileOperation, Step};
+use crate::handle::driver::{Advance, FileOperation};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::Guard;
 use crate::handle::job::{Task, TaskBuffer};
@@ -53,12 +53,12 @@ impl<S: Sink> FileOperation<S> for ReadOnce<S> {
         file: &HandleFile<S>,
         guard: &mut Guard<'_>,
         reply: Option<Reply>,
-    ) -> Fallible<S, Step<S>> {
+    ) -> Fallible<S, Advance<S>> {
         check_readable(file, guard)?;
         match (reply, self.bytes.take()) {
             (Some(Reply::Count(read)), Some(bytes)) => {
                 // SAFETY: so many bytes have been read into it.
-                return unsafe { S::finish(context, bytes, read as usize, &[]) }.map(Step::Done);
+                return unsafe { S::finish(context, bytes, read as usize, &[]) }.map(Advance::Done);
             }
             (Some(_), _) => return done(context),
             (None, _) => {}
@@ -71,12 +71,12 @@ impl<S: Sink> FileOperation<S> for ReadOnce<S> {
         // SAFETY: there is room for that much.
         if let Some(read) = unsafe { read_now(guard, start, self.size) } {
             // SAFETY: so many bytes have been read into it.
-            return unsafe { S::finish(context, bytes, read, &[]) }.map(Step::Done);
+            return unsafe { S::finish(context, bytes, read, &[]) }.map(Advance::Done);
         }
         // SAFETY: nobody is shown the bytes before the task is done, and they are kept alive for as long.
         let room = unsafe { TaskBuffer::new(start, self.size, S::keep_alive(context, &bytes)) };
         self.bytes = Some(bytes);
-        Ok(Step::Task(Task::ReadOnce { room }))
+        Ok(Advance::Task(Task::ReadOnce { room }))
     }
 }
 
@@ -98,7 +98,7 @@ impl<S: Sink> FileOperation<S> for ReadOnceInto<S::Target> {
         file: &HandleFile<S>,
         guard: &mut Guard<'_>,
         reply: Option<Reply>,
-    ) -> Fallible<S, Step<S>> {
+    ) -> Fallible<S, Advance<S>> {
         check_readable(file, guard)?;
         match reply {
             Some(Reply::Count(read)) => return number(context, read),
@@ -119,7 +119,7 @@ impl<S: Sink> FileOperation<S> for ReadOnceInto<S::Target> {
         }
         // SAFETY: it is kept alive, and the caller's to leave alone meanwhile.
         let room = unsafe { TaskBuffer::new(start, length, self.target.keep_alive(context)) };
-        Ok(Step::Task(Task::ReadOnce { room }))
+        Ok(Advance::Task(Task::ReadOnce { room }))
     }
 }
 
@@ -141,13 +141,13 @@ impl<S: Sink> FileOperation<S> for WriteOnce<S::Source> {
         file: &HandleFile<S>,
         guard: &mut Guard<'_>,
         reply: Option<Reply>,
-    ) -> Fallible<S, Step<S>> {
+    ) -> Fallible<S, Advance<S>> {
         check_open(guard, Complaint::ClosedFile)?;
         check(file.writable, Complaint::NotForWriting)?;
         match reply {
             Some(Reply::Count(written)) => number(context, written),
             Some(_) => done(context),
-            None => Ok(Step::Task(Task::WriteOnce(self.source.shared(context)?))),
+            None => Ok(Advance::Task(Task::WriteOnce(self.source.shared(context)?))),
         }
     }
 }

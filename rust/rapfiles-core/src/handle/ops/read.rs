@@ -3,7 +3,7 @@
 use super::checks::{check, check_open, check_written, take};
 use super::read_large::ReadLarge;
 use crate::handle::complaint::{Complaint, Failure};
-use crate::handle::driver::{FileOperation, Step};
+use crate::handle::driver::{Advance, FileOperation};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::{Fetched, Guard};
 use crate::handle::job::Task;
@@ -56,7 +56,7 @@ impl<S: Sink> FileOperation<S> for Read {
         file: &HandleFile<S>,
         guard: &mut Guard<'_>,
         reply: Option<Reply>,
-    ) -> Fallible<S, Step<S>> {
+    ) -> Fallible<S, Advance<S>> {
         if self.iterates {
             check_open(guard, Complaint::ReadOfClosedFile)?;
         }
@@ -69,7 +69,7 @@ impl<S: Sink> FileOperation<S> for Read {
             && !file.writable
             && let Some(bytes) = file.ahead.take(context, guard, self.size)?
         {
-            return Ok(Step::Done(bytes));
+            return Ok(Advance::Done(bytes));
         }
         let available = guard.available().len();
         if available >= self.size {
@@ -77,7 +77,7 @@ impl<S: Sink> FileOperation<S> for Read {
         }
         match reply {
             // Nothing to read, and no end.
-            Some(Reply::WouldBlock) if available == 0 => return Ok(Step::Done(S::nothing(context))),
+            Some(Reply::WouldBlock) if available == 0 => return Ok(Advance::Done(S::nothing(context))),
             Some(_) if available == 0 && self.iterates => return Err(Failure::NoMoreItems),
             Some(_) => return take(context, guard, self.size),
             None => {}
@@ -88,9 +88,9 @@ impl<S: Sink> FileOperation<S> for Read {
             (0, Fetched::End) if self.iterates => Err(Failure::NoMoreItems),
             (length, Fetched::Enough | Fetched::End) => {
                 // SAFETY: so many bytes have been read into it.
-                unsafe { S::finish(context, bytes, length, &[]) }.map(Step::Done)
+                unsafe { S::finish(context, bytes, length, &[]) }.map(Advance::Done)
             }
-            (_, Fetched::Missing) => Ok(Step::Task(Task::ReadAhead { at_least: self.size, once: false })),
+            (_, Fetched::Missing) => Ok(Advance::Task(Task::ReadAhead { at_least: self.size, once: false })),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::checks::{check, check_open, check_written, done, number};
 use crate::handle::complaint::Complaint;
-use crate::handle::driver::{FileOperation, Step};
+use crate::handle::driver::{Advance, FileOperation};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::{Fetched, Guard};
 use crate::handle::job::Task;
@@ -39,7 +39,7 @@ impl<S: Sink> FileOperation<S> for ReadInto<S::Target> {
         file: &HandleFile<S>,
         guard: &mut Guard<'_>,
         reply: Option<Reply>,
-    ) -> Fallible<S, Step<S>> {
+    ) -> Fallible<S, Advance<S>> {
         check(file.readable, if self.once { Complaint::CannotRead1 } else { Complaint::CannotRead })?;
         check_open(guard, Complaint::ReadIntoOfClosedFile)?;
         if let Some(step) = check_written(guard)? {
@@ -76,7 +76,7 @@ impl<S: Sink> FileOperation<S> for ReadInto<S::Target> {
             _ => return number(context, self.done as u64),
         }
         let at_least = (wanted - self.done).min(READ_INTO_PIECE);
-        Ok(Step::Task(Task::ReadAhead { at_least, once: self.once }))
+        Ok(Advance::Task(Task::ReadAhead { at_least, once: self.once }))
     }
 
     fn unread(&mut self) -> Option<Unread> {

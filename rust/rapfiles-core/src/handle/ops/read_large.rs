@@ -3,7 +3,7 @@
 use super::checks::{check, check_open, check_written, take};
 use crate::error::{Error, Subject};
 use crate::handle::complaint::{Complaint, Failure};
-use crate::handle::driver::{FileOperation, Step};
+use crate::handle::driver::{Advance, FileOperation};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::{Fetched, Guard};
 use crate::handle::job::{Task, TaskBuffer};
@@ -65,21 +65,21 @@ impl<S: Sink> ReadLarge<S> {
         context: S::Context<'_>,
         guard: &mut Guard<'_>,
         would_block: bool,
-    ) -> Fallible<S, Step<S>> {
+    ) -> Fallible<S, Advance<S>> {
         let count = guard.available().len().min(self.size.unwrap_or(usize::MAX));
         if count == 0 && self.iterates {
             return Err(Failure::NoMoreItems);
         }
         if count == 0 && would_block {
-            return Ok(Step::Done(S::nothing(context)));
+            return Ok(Advance::Done(S::nothing(context)));
         }
         take(context, guard, count)
     }
 
     /// Begins: on the loop, if the kernel may have it at hand and it is not too much for that, else in a worker.
-    fn begin(&mut self, context: S::Context<'_>, guard: &mut Guard<'_>) -> Fallible<S, Step<S>> {
+    fn begin(&mut self, context: S::Context<'_>, guard: &mut Guard<'_>) -> Fallible<S, Advance<S>> {
         let measure = Task::Measure { size: self.size.unwrap_or(usize::MAX) };
-        let Some(left) = guard.left() else { return Ok(Step::Task(measure)) };
+        let Some(left) = guard.left() else { return Ok(Advance::Task(measure)) };
         let available = guard.available().len();
         if self.size.is_some_and(|size| size <= available) {
             return self.take(context, guard, false);
@@ -89,7 +89,7 @@ impl<S: Sink> ReadLarge<S> {
             // At the end, as far as one knows.
             return match guard.fetch(available + 1) {
                 Fetched::End => self.take(context, guard, false),
-                Fetched::Enough | Fetched::Missing => Ok(Step::Task(measure)),
+                Fetched::Enough | Fetched::Missing => Ok(Advance::Task(measure)),
             };
         }
         if size - available > READ_IN_SLICES {
@@ -101,18 +101,18 @@ impl<S: Sink> ReadLarge<S> {
                 let start = Start(start);
                 self.slice(context, guard, Slicing { bytes, start, size, have, slices })
             }
-            None => Ok(Step::Task(measure)),
+            None => Ok(Advance::Task(measure)),
         }
     }
 
     /// Has a worker read so much.
-    fn fill(&mut self, context: S::Context<'_>, guard: &Guard<'_>, size: usize) -> Fallible<S, Step<S>> {
+    fn fill(&mut self, context: S::Context<'_>, guard: &Guard<'_>, size: usize) -> Fallible<S, Advance<S>> {
         // The buffered part is used up only when there is a result.
         let (bytes, have, start) = begun::<S>(context, guard, size)?;
         // SAFETY: nobody is shown the bytes before the task is done, and they are kept alive for as long.
         let room = unsafe { TaskBuffer::new(start, size, S::keep_alive(context, &bytes)) };
         self.state = State::Filling(bytes, have);
-        Ok(Step::Task(Task::FillRoom { room, have, to_end: self.size.is_none() }))
+        Ok(Advance::Task(Task::FillRoom { room, have, to_end: self.size.is_none() }))
     }
 
     /// Reads on here, as long as the loop may be held.
@@ -121,7 +121,7 @@ impl<S: Sink> ReadLarge<S> {
         context: S::Context<'_>,
         guard: &mut Guard<'_>,
         mut slicing: Slicing<S>,
-    ) -> Fallible<S, Step<S>> {
+    ) -> Fallible<S, Advance<S>> {
         let (size, have) = (slicing.size, slicing.have);
         // SAFETY: there is room for the size and one byte behind that, and nobody has been shown it.
         let sliced = unsafe { guard.read_slices(&mut slicing.slices, slicing.start.0.add(have)) };
@@ -131,12 +131,12 @@ impl<S: Sink> ReadLarge<S> {
             Sliced::End(length) => have + length,
             Sliced::Pause => {
                 self.state = State::Slicing(slicing);
-                return Ok(Step::Yield);
+                return Ok(Advance::Yield);
             }
             Sliced::Missing => return self.fill(context, guard, size),
         };
         // SAFETY: so many bytes have been read into it.
-        unsafe { S::finish(context, slicing.bytes, length, &[]) }.map(Step::Done)
+        unsafe { S::finish(context, slicing.bytes, length, &[]) }.map(Advance::Done)
     }
 }
 
@@ -164,7 +164,7 @@ impl<S: Sink> FileOperation<S> for ReadLarge<S> {
         file: &HandleFile<S>,
         guard: &mut Guard<'_>,
         reply: Option<Reply>,
-    ) -> Fallible<S, Step<S>> {
+    ) -> Fallible<S, Advance<S>> {
         if self.raw {
             check_open(guard, Complaint::ClosedFile)?;
             if !file.readable {
@@ -190,7 +190,7 @@ impl<S: Sink> FileOperation<S> for ReadLarge<S> {
                     return Err(Failure::NoMoreItems);
                 }
                 // SAFETY: so many bytes have been read into it.
-                unsafe { S::finish(context, bytes, length, &tail) }.map(Step::Done)
+                unsafe { S::finish(context, bytes, length, &tail) }.map(Advance::Done)
             }
             (Some(reply), _) => self.take(context, guard, matches!(reply, Reply::WouldBlock)),
             (None, State::Slicing(slicing)) => self.slice(context, guard, slicing),

@@ -3,7 +3,7 @@
 use super::checks::{check, check_open, check_written};
 use crate::engine::runtime;
 use crate::handle::complaint::{Complaint, Failure};
-use crate::handle::driver::{FileOperation, Step};
+use crate::handle::driver::{Advance, FileOperation};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::{Fetched, Guard};
 use crate::handle::job::Task;
@@ -16,7 +16,7 @@ use crate::limits::{LINES_BETWEEN_LOOKS, LONG_LINE, LOOP_SLICE};
 enum Found<S: Sink> {
     /// After so many bytes; none at the end of the file.
     Line(usize),
-    Step(Step<S>),
+    Advance(Advance<S>),
 }
 
 /// Looks for the end of the next line.
@@ -38,7 +38,7 @@ impl Search {
         check(file.readable, Complaint::CannotRead)?;
         check_open(guard, Complaint::ReadLineOfClosedFile)?;
         if let Some(step) = check_written(guard)? {
-            return Ok(Found::Step(step));
+            return Ok(Found::Advance(step));
         }
         let limit = limit.unwrap_or(usize::MAX);
         let mut ended = matches!(reply, Some(Reply::Filled(false) | Reply::WouldBlock));
@@ -55,7 +55,7 @@ impl Search {
                 Fetched::Enough => {}
                 Fetched::End => ended = true,
                 Fetched::Missing => {
-                    return Ok(Found::Step(Step::Task(Task::ReadAhead {
+                    return Ok(Found::Advance(Advance::Task(Task::ReadAhead {
                         at_least: available + 1,
                         once: true,
                     })));
@@ -99,20 +99,20 @@ impl<S: Sink> FileOperation<S> for ReadLine {
         file: &HandleFile<S>,
         guard: &mut Guard<'_>,
         reply: Option<Reply>,
-    ) -> Fallible<S, Step<S>> {
+    ) -> Fallible<S, Advance<S>> {
         if self.limit == Some(0) && (self.raw || !file.readable) {
-            return S::bytes(context, b"").map(Step::Done);
+            return S::bytes(context, b"").map(Advance::Done);
         }
         if self.raw {
             check_raw(file, guard, Complaint::ClosedFile)?;
         }
         match self.search.find(file, guard, self.limit, reply)? {
-            Found::Step(step) => Ok(step),
+            Found::Advance(step) => Ok(step),
             Found::Line(0) if self.iterates => Err(Failure::NoMoreItems),
             Found::Line(length) => {
                 let line = S::bytes(context, &guard.available()[..length])?;
                 guard.consume(length);
-                Ok(Step::Done(line))
+                Ok(Advance::Done(line))
             }
         }
     }
@@ -133,9 +133,9 @@ impl<S: Sink> ReadLines<S> {
         Self { hint, raw, lines: None, size: 0, search: Search::default() }
     }
 
-    fn done(&mut self, context: S::Context<'_>) -> Step<S> {
+    fn done(&mut self, context: S::Context<'_>) -> Advance<S> {
         let lines = self.lines.take().unwrap_or_else(|| S::no_lines(context));
-        Step::Done(S::lines(context, lines))
+        Advance::Done(S::lines(context, lines))
     }
 }
 
@@ -150,7 +150,7 @@ impl<S: Sink> FileOperation<S> for ReadLines<S> {
         file: &HandleFile<S>,
         guard: &mut Guard<'_>,
         mut reply: Option<Reply>,
-    ) -> Fallible<S, Step<S>> {
+    ) -> Fallible<S, Advance<S>> {
         check_open(guard, Complaint::ClosedStream)?;
         if self.raw {
             check_raw(file, guard, Complaint::ClosedStream)?;
@@ -160,7 +160,7 @@ impl<S: Sink> FileOperation<S> for ReadLines<S> {
         loop {
             for _ in 0..LINES_BETWEEN_LOOKS {
                 match self.search.find(file, guard, None, reply.take())? {
-                    Found::Step(step) => return Ok(step),
+                    Found::Advance(step) => return Ok(step),
                     Found::Line(0) => return Ok(self.done(context)),
                     Found::Line(length) => {
                         S::add_line(context, lines, &guard.available()[..length])?;
@@ -173,7 +173,7 @@ impl<S: Sink> FileOperation<S> for ReadLines<S> {
                 }
             }
             if runtime::now() > until {
-                return Ok(Step::Yield);
+                return Ok(Advance::Yield);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::checks::{check, check_open, check_written, take};
 use crate::handle::complaint::Complaint;
-use crate::handle::driver::{FileOperation, Step};
+use crate::handle::driver::{Advance, FileOperation};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::{Fetched, Guard};
 use crate::handle::job::Task;
@@ -30,7 +30,7 @@ impl<S: Sink> FileOperation<S> for ReadSome {
         file: &HandleFile<S>,
         guard: &mut Guard<'_>,
         reply: Option<Reply>,
-    ) -> Fallible<S, Step<S>> {
+    ) -> Fallible<S, Advance<S>> {
         if self.peek {
             // Only files that can be read have it in io, so there a closed file is the first thing to be noticed.
             check_open(guard, Complaint::PeekOfClosedFile)?;
@@ -42,12 +42,12 @@ impl<S: Sink> FileOperation<S> for ReadSome {
         }
         let wants = self.size > 0 || self.peek;
         if wants && reply.is_none() && guard.available().is_empty() && guard.fetch(1) == Fetched::Missing {
-            return Ok(Step::Task(Task::ReadAhead { at_least: 1, once: true }));
+            return Ok(Advance::Task(Task::ReadAhead { at_least: 1, once: true }));
         }
         if !self.peek {
             return take(context, guard, self.size);
         }
         let available = guard.available();
-        S::bytes(context, &available[..available.len().min(self.size.max(IO_BUFFER))]).map(Step::Done)
+        S::bytes(context, &available[..available.len().min(self.size.max(IO_BUFFER))]).map(Advance::Done)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::checks::{check, check_open, check_writer, number};
 use crate::handle::complaint::Complaint;
-use crate::handle::driver::{FileOperation, Step};
+use crate::handle::driver::{Advance, FileOperation};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::Guard;
 use crate::handle::job::Task;
@@ -31,7 +31,7 @@ impl<S: Sink> FileOperation<S> for Seek {
         file: &HandleFile<S>,
         guard: &mut Guard<'_>,
         reply: Option<Reply>,
-    ) -> Fallible<S, Step<S>> {
+    ) -> Fallible<S, Advance<S>> {
         check_open(guard, if self.raw { Complaint::ClosedFile } else { Complaint::SeekOfClosedFile })?;
         check(self.raw || file.handle.info.seekable, Complaint::CannotSeek)?;
         if let Some(step) = check_writer(guard)? {
@@ -42,7 +42,7 @@ impl<S: Sink> FileOperation<S> for Seek {
         }
         match guard.seek(self.offset, self.whence) {
             Some(position) => number(context, position?),
-            None => Ok(Step::Task(Task::Seek { offset: self.offset, whence: self.whence })),
+            None => Ok(Advance::Task(Task::Seek { offset: self.offset, whence: self.whence })),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::handle::driver::{FileOperation, Step};
+use crate::handle::driver::{Advance, FileOperation};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::Guard;
 use crate::handle::reply::Reply;
@@ -42,13 +42,13 @@ impl<S: Sink> FileOperation<S> for Sequence<S> {
         file: &HandleFile<S>,
         guard: &mut Guard<'_>,
         reply: Option<Reply>,
-    ) -> Fallible<S, Step<S>> {
-        let Some(current) = &mut self.current else { return Ok(Step::Done(S::nothing(context))) };
+    ) -> Fallible<S, Advance<S>> {
+        let Some(current) = &mut self.current else { return Ok(Advance::Done(S::nothing(context))) };
         match current.advance(context, file, guard, reply)? {
-            Step::Done(_) => {
+            Advance::Done(_) => {
                 self.done.fetch_add(1, Ordering::Relaxed);
                 self.current = self.operations.next();
-                Ok(if self.current.is_none() { Step::Done(S::nothing(context)) } else { Step::Next })
+                Ok(if self.current.is_none() { Advance::Done(S::nothing(context)) } else { Advance::Next })
             }
             step => Ok(step),
         }

@@ -2,7 +2,7 @@
 
 use super::checks::{check_open, check_writer, done};
 use crate::handle::complaint::Complaint;
-use crate::handle::driver::{FileOperation, Step};
+use crate::handle::driver::{Advance, FileOperation};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::Guard;
 use crate::handle::job::Task;
@@ -27,7 +27,7 @@ impl<S: Sink> FileOperation<S> for Synchronise {
         _file: &HandleFile<S>,
         guard: &mut Guard<'_>,
         reply: Option<Reply>,
-    ) -> Fallible<S, Step<S>> {
+    ) -> Fallible<S, Advance<S>> {
         check_open(guard, Complaint::ClosedFile)?;
         if matches!(reply, Some(Reply::Done)) {
             return done(context);
@@ -35,6 +35,6 @@ impl<S: Sink> FileOperation<S> for Synchronise {
         if let Some(step) = check_writer(guard)? {
             return Ok(step);
         }
-        Ok(Step::Task(Task::Synchronise { data_only: self.data_only }))
+        Ok(Advance::Task(Task::Synchronise { data_only: self.data_only }))
     }
 }

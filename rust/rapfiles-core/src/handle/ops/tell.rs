@@ -2,7 +2,7 @@
 
 use super::checks::{check_open, check_written, number};
 use crate::handle::complaint::Complaint;
-use crate::handle::driver::{FileOperation, Step};
+use crate::handle::driver::{Advance, FileOperation};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::Guard;
 use crate::handle::job::Task;
@@ -24,15 +24,15 @@ impl<S: Sink> FileOperation<S> for Tell {
         _file: &HandleFile<S>,
         guard: &mut Guard<'_>,
         reply: Option<Reply>,
-    ) -> Fallible<S, Step<S>> {
+    ) -> Fallible<S, Advance<S>> {
         check_open(guard, Complaint::ClosedFile)?;
         if let Some(Reply::Count(position)) = reply {
             return number(context, position);
         }
         match guard.position() {
             Some(position) => number(context, position?),
-            None if guard.is_written() => Ok(Step::Task(Task::Position)),
-            None => Ok(check_written(guard)?.unwrap_or(Step::Task(Task::Position))),
+            None if guard.is_written() => Ok(Advance::Task(Task::Position)),
+            None => Ok(check_written(guard)?.unwrap_or(Advance::Task(Task::Position))),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::checks::{check, check_open, check_writer, number};
 use crate::handle::complaint::Complaint;
-use crate::handle::driver::{FileOperation, Step};
+use crate::handle::driver::{Advance, FileOperation};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::Guard;
 use crate::handle::job::Task;
@@ -31,7 +31,7 @@ impl<S: Sink> FileOperation<S> for Truncate {
         file: &HandleFile<S>,
         guard: &mut Guard<'_>,
         reply: Option<Reply>,
-    ) -> Fallible<S, Step<S>> {
+    ) -> Fallible<S, Advance<S>> {
         check_open(guard, self.closed)?;
         check(file.writable, self.refusal)?;
         if let Some(Reply::Count(length)) = reply {
@@ -40,6 +40,6 @@ impl<S: Sink> FileOperation<S> for Truncate {
         if let Some(step) = check_writer(guard)? {
             return Ok(step);
         }
-        Ok(Step::Task(Task::Truncate { length: self.length }))
+        Ok(Advance::Task(Task::Truncate { length: self.length }))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::checks::{check, check_open, number};
 use crate::handle::complaint::Complaint;
-use crate::handle::driver::{FileOperation, Step};
+use crate::handle::driver::{Advance, FileOperation};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::{Guard, WriterState, Written};
 use crate::handle::job::Task;
@@ -47,7 +47,7 @@ impl<S: Sink> FileOperation<S> for Write<S::Source> {
         file: &HandleFile<S>,
         guard: &mut Guard<'_>,
         reply: Option<Reply>,
-    ) -> Fallible<S, Step<S>> {
+    ) -> Fallible<S, Advance<S>> {
         check(file.writable, Complaint::CannotWrite)?;
         check_open(guard, Complaint::WriteToClosedFile)?;
         if let Some(Reply::Count(written)) = reply {
@@ -61,9 +61,9 @@ impl<S: Sink> FileOperation<S> for Write<S::Source> {
             guard.write_shared(self.source.shared(context)?).is_ok()
         } else if length > WRITE_COPIED {
             return Ok(if guard.is_written() {
-                Step::Task(Task::WriteThrough(self.source.shared(context)?))
+                Advance::Task(Task::WriteThrough(self.source.shared(context)?))
             } else {
-                Step::AwaitWriter(WriterState::Written)
+                Advance::AwaitWriter(WriterState::Written)
             });
         } else {
             self.source.with(context, |bytes| guard.write(bytes))? == Written::Accepted
@@ -71,7 +71,7 @@ impl<S: Sink> FileOperation<S> for Write<S::Source> {
         if accepted {
             number(context, length as u64)
         } else {
-            Ok(Step::AwaitWriter(WriterState::RoomFor(length)))
+            Ok(Advance::AwaitWriter(WriterState::RoomFor(length)))
         }
     }
 }

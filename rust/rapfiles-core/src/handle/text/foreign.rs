@@ -23,7 +23,7 @@ pub struct Target<S: Sink> {
     /// The position of the file; `None`: at its end.
     pub offset: Option<i64>,
     /// The state of the decoder there.
-    pub state: <S::Codec as ForeignCodec<S>>::State,
+    pub state: <S::ForeignCodec as ForeignCodec<S>>::State,
     /// How many bytes it is given then.
     pub feed: usize,
     /// Whether they are the last of the file.

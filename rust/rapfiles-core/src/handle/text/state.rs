@@ -60,7 +60,7 @@ impl TextSettings {
 /// The point from which a decoder of the caller's can go on to where it is: its state there, and what it was given since.
 pub struct Snapshot<S: Sink> {
     /// The state.
-    pub state: <S::Codec as ForeignCodec<S>>::State,
+    pub state: <S::ForeignCodec as ForeignCodec<S>>::State,
     /// The bytes.
     pub input: Vec<u8>,
 }
@@ -75,12 +75,12 @@ pub struct TextState<S: Sink> {
     /// The line ends that the engine's decoder had seen when it was asked last.
     seen: AtomicU16,
     /// The caller's codec.
-    pub codec: S::Codec,
+    pub codec: S::ForeignCodec,
 }
 
 impl<S: Sink> TextState<S> {
     /// That of a file with this codec.
-    pub fn new(settings: TextSettings, codec: S::Codec) -> Self {
+    pub fn new(settings: TextSettings, codec: S::ForeignCodec) -> Self {
         Self {
             settings: Mutex::new(settings),
             snapshot: Mutex::new(None),

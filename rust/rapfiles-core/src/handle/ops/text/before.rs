@@ -13,7 +13,7 @@ pub(super) struct Before<S: Sink> {
 }
 
 /// What the caller's decoder was like, and from where it could go on to that.
-type Saved<S> = (<<S as Sink>::Codec as ForeignCodec<S>>::Saved, Option<Snapshot<S>>);
+type Saved<S> = (<<S as Sink>::ForeignCodec as ForeignCodec<S>>::Saved, Option<Snapshot<S>>);
 
 impl<S: Sink> Default for Before<S> {
     fn default() -> Self {

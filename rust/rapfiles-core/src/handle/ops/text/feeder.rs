@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::handle::complaint::Complaint;
 use crate::handle::decoding::Decoding;
-use crate::handle::driver::Step;
+use crate::handle::driver::Advance;
 use crate::handle::file::HandleFile;
 use crate::handle::guard::Guard;
 use crate::handle::job::Task;
@@ -34,7 +34,7 @@ pub(super) struct Feeder<S: Sink> {
 pub(super) enum More<S: Sink> {
     Enough,
     End,
-    Step(Step<S>),
+    Advance(Advance<S>),
 }
 
 impl<S: Sink> Feeder<S> {
@@ -58,7 +58,7 @@ impl<S: Sink> Feeder<S> {
         file: &HandleFile<S>,
         guard: &mut Guard<'_>,
         reply: &mut Option<Reply>,
-    ) -> Fallible<S, Option<Step<S>>> {
+    ) -> Fallible<S, Option<Advance<S>>> {
         check_open(guard, Complaint::ClosedStream)?;
         check(file.readable, Complaint::TextNotReadable)?;
         if let Some(step) = check_written(guard)? {
@@ -89,21 +89,23 @@ impl<S: Sink> Feeder<S> {
         Ok(match guard.decode_until(filled, wanted)? {
             Decoding::Enough => More::Enough,
             Decoding::End => More::End,
-            Decoding::Undecodable(bytes) => More::Step(self.refuse(guard, bytes)),
-            Decoding::Missing(at_least) => More::Step(Step::Task(Task::ReadAhead { at_least, once: false })),
+            Decoding::Undecodable(bytes) => More::Advance(self.refuse(guard, bytes)),
+            Decoding::Missing(at_least) => {
+                More::Advance(Advance::Task(Task::ReadAhead { at_least, once: false }))
+            }
             Decoding::Foreign(count) => {
                 self.input = Some((copied(&guard.available()[..count])?, count == 0));
                 guard.consume(count);
-                More::Step(Step::Call)
+                More::Advance(Advance::Call)
             }
         })
     }
 
     /// Has the caller's decoder say what is wrong with bytes.
-    fn refuse(&mut self, guard: &mut Guard<'_>, bytes: Vec<u8>) -> Step<S> {
+    fn refuse(&mut self, guard: &mut Guard<'_>, bytes: Vec<u8>) -> Advance<S> {
         self.undecodable = Some(bytes);
         self.forget(guard);
-        Step::Call
+        Advance::Call
     }
 
     /// As with a synchronous file, what was decoded on the way to an error is lost, unless everything was asked for.
@@ -159,13 +161,13 @@ pub(super) fn take<S: Sink>(
     context: S::Context<'_>,
     guard: &mut Guard<'_>,
     bytes: usize,
-) -> Fallible<S, Step<S>> {
-    let Some(decoder) = guard.decoder() else { return Ok(Step::Done(S::nothing(context))) };
+) -> Fallible<S, Advance<S>> {
+    let Some(decoder) = guard.decoder() else { return Ok(Advance::Done(S::nothing(context))) };
     if bytes > LONG_TEXT && decoder.is_native() {
-        return Ok(Step::Text(Box::new(decoder.take_text(bytes)?)));
+        return Ok(Advance::Text(Box::new(decoder.take_text(bytes)?)));
     }
     let (content, form) = decoder.peek(bytes);
     let text = S::string(context, content, form)?;
     decoder.consume(bytes);
-    Ok(Step::Done(text))
+    Ok(Advance::Done(text))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::feeder::{Feeder, More, is_filled, take};
-use crate::handle::driver::{FileOperation, Step};
+use crate::handle::driver::{Advance, FileOperation};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::Guard;
 use crate::handle::job::Task;
@@ -37,13 +37,13 @@ impl<S: Sink> FileOperation<S> for Read<S> {
         file: &HandleFile<S>,
         guard: &mut Guard<'_>,
         mut reply: Option<Reply>,
-    ) -> Fallible<S, Step<S>> {
+    ) -> Fallible<S, Advance<S>> {
         if let Some(step) = self.feeder.begin(file, guard, &mut reply)? {
             return Ok(step);
         }
         let filled = is_filled(&reply);
         if let Some(Reply::Text(text)) = reply {
-            return Ok(Step::Text(text));
+            return Ok(Advance::Text(text));
         }
         let characters = self.characters;
         let mut many = false;
@@ -53,8 +53,8 @@ impl<S: Sink> FileOperation<S> for Read<S> {
             (missing > 0 && !many).then_some(missing)
         };
         match self.feeder.decode_until(guard, filled, wanted)? {
-            More::Step(step) => Ok(step),
-            More::Enough if many => Ok(Step::Task(Task::ReadText { characters: Some(characters) })),
+            More::Advance(step) => Ok(step),
+            More::Enough if many => Ok(Advance::Task(Task::ReadText { characters: Some(characters) })),
             More::Enough => {
                 let bytes = guard.decoder().map_or(0, |decoder| decoder.bytes_of(characters));
                 take(context, guard, bytes)

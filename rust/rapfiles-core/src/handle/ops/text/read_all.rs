@@ -6,7 +6,7 @@ use super::feeder::{Feeder, is_filled};
 use crate::engine::runtime;
 use crate::error::Error;
 use crate::handle::complaint::Complaint;
-use crate::handle::driver::{FileOperation, Step};
+use crate::handle::driver::{Advance, FileOperation};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::{Fetched, Guard};
 use crate::handle::job::Task;
@@ -32,7 +32,7 @@ struct Foreign<S: Sink> {
     complete: bool,
     /// So much of it has been decoded.
     decoded: usize,
-    saved: Option<<S::Codec as ForeignCodec<S>>::Saved>,
+    saved: Option<<S::ForeignCodec as ForeignCodec<S>>::Saved>,
     result: Option<S::Value>,
     /// Why there is no more of it.
     failure: Option<Error>,
@@ -55,16 +55,16 @@ impl<S: Sink> ReadAll<S> {
 
 impl<S: Sink> Foreign<S> {
     /// Collects the rest of the file.
-    fn collect(&mut self, guard: &mut Guard<'_>, filled: bool) -> Fallible<S, Step<S>> {
+    fn collect(&mut self, guard: &mut Guard<'_>, filled: bool) -> Fallible<S, Advance<S>> {
         let ended = filled || guard.fetch(CODEC_SLICE) == Fetched::End;
         let available = guard.available().len();
         if available < CODEC_SLICE && !ended {
-            return Ok(Step::Task(Task::ReadAhead { at_least: CODEC_SLICE, once: false }));
+            return Ok(Advance::Task(Task::ReadAhead { at_least: CODEC_SLICE, once: false }));
         }
         extend(&mut self.content, guard.available())?;
         guard.consume(available);
         self.complete = ended;
-        Ok(if ended { Step::Call } else { Step::Yield })
+        Ok(if ended { Advance::Call } else { Advance::Yield })
     }
 
     /// Decodes slice by slice, for as long as others may be kept waiting; the only one where there is little.
@@ -128,7 +128,7 @@ impl<S: Sink> FileOperation<S> for ReadAll<S> {
         file: &HandleFile<S>,
         guard: &mut Guard<'_>,
         mut reply: Option<Reply>,
-    ) -> Fallible<S, Step<S>> {
+    ) -> Fallible<S, Advance<S>> {
         if let Some(failure) = self.foreign.failure.take() {
             // What was read before can be read once more.
             guard.put_back(&std::mem::take(&mut self.foreign.content));
@@ -136,7 +136,7 @@ impl<S: Sink> FileOperation<S> for ReadAll<S> {
         }
         if self.foreign.complete {
             check_open(guard, Complaint::ClosedStream)?;
-            return Ok(self.foreign.result.take().map_or(Step::Call, Step::Done));
+            return Ok(self.foreign.result.take().map_or(Advance::Call, Advance::Done));
         }
         if let Some(step) = self.feeder.begin(file, guard, &mut reply)? {
             return Ok(step);
@@ -144,24 +144,24 @@ impl<S: Sink> FileOperation<S> for ReadAll<S> {
         match guard.decoder().map(|decoder| decoder.is_native()) {
             Some(true) => {}
             Some(false) => return self.foreign.collect(guard, is_filled(&reply)),
-            None => return Ok(Step::Done(S::nothing(context))),
+            None => return Ok(Advance::Done(S::nothing(context))),
         }
         if let Some(Reply::Text(text)) = reply {
-            return Ok(Step::Text(text));
+            return Ok(Advance::Text(text));
         }
         if fetch_rest(guard)
             && let Some(decoded) = guard.decode_rest()
         {
             return match decoded {
-                Ok(text) => Ok(Step::Text(Box::new(text))),
+                Ok(text) => Ok(Advance::Text(Box::new(text))),
                 Err(Undecoded::Invalid(bytes)) => {
                     self.feeder.undecodable = Some(bytes);
-                    Ok(Step::Call)
+                    Ok(Advance::Call)
                 }
                 Err(Undecoded::OutOfMemory) => Err(Error::OutOfMemory.into()),
             };
         }
-        Ok(Step::Task(Task::ReadText { characters: None }))
+        Ok(Advance::Task(Task::ReadText { characters: None }))
     }
 
     fn call(&mut self, context: S::Context<'_>, guard: &mut Guard<'_>) -> Fallible<S, ()> {

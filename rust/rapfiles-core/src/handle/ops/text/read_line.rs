@@ -7,7 +7,7 @@ use super::feeder::{Feeder, More, is_filled, take};
 use crate::engine::runtime;
 use crate::handle::batch::LineBatch;
 use crate::handle::complaint::Failure;
-use crate::handle::driver::{FileOperation, Step};
+use crate::handle::driver::{Advance, FileOperation};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::Guard;
 use crate::handle::job::Task;
@@ -29,7 +29,7 @@ struct Search<S: Sink> {
 enum Found<S: Sink> {
     /// After so many bytes; none at the end of the file.
     Line(usize),
-    Step(Step<S>),
+    Advance(Advance<S>),
 }
 
 impl<S: Sink> Search<S> {
@@ -57,7 +57,7 @@ impl<S: Sink> Search<S> {
         mut reply: Option<Reply>,
     ) -> Fallible<S, Found<S>> {
         if let Some(step) = self.feeder.begin(file, guard, &mut reply)? {
-            return Ok(Found::Step(step));
+            return Ok(Found::Advance(step));
         }
         // A worker that looked for a line has found one, or the end of the file.
         let searched = matches!(reply, Some(Reply::Done));
@@ -83,8 +83,8 @@ impl<S: Sink> Search<S> {
             None
         };
         match self.feeder.decode_until(guard, filled, wanted)? {
-            More::Step(step) => Ok(Found::Step(step)),
-            More::Enough => Ok(line.map_or(Found::Step(Step::Task(Task::FindLine)), Found::Line)),
+            More::Advance(step) => Ok(Found::Advance(step)),
+            More::Enough => Ok(line.map_or(Found::Advance(Advance::Task(Task::FindLine)), Found::Line)),
             More::End => {
                 let there = guard.decoder().map_or(0, |decoder| clipped(decoder, decoder.len()));
                 self.ended = true;
@@ -122,9 +122,9 @@ impl<S: Sink> FileOperation<S> for ReadLine<S> {
         file: &HandleFile<S>,
         guard: &mut Guard<'_>,
         reply: Option<Reply>,
-    ) -> Fallible<S, Step<S>> {
+    ) -> Fallible<S, Advance<S>> {
         match self.search.find(file, guard, self.limit, reply)? {
-            Found::Step(step) => Ok(step),
+            Found::Advance(step) => Ok(step),
             Found::Line(0) if self.iterates => Err(Failure::NoMoreItems),
             Found::Line(bytes) => {
                 let step = take(context, guard, bytes);
@@ -178,21 +178,21 @@ impl<S: Sink> ReadLines<S> {
     }
 
     /// Takes the lines that a worker has found, and sends it for more.
-    fn take_batch(&mut self, context: S::Context<'_>, batch: Box<LineBatch>) -> Fallible<S, Step<S>> {
+    fn take_batch(&mut self, context: S::Context<'_>, batch: Box<LineBatch>) -> Fallible<S, Advance<S>> {
         let ended = batch.ended;
         self.batch = Some(batch);
         if !ended {
             // They are made meanwhile.
-            return Ok(Step::Task(Task::ReadLines));
+            return Ok(Advance::Task(Task::ReadLines));
         }
         self.make_lines(context)?;
         self.batch = None;
         Ok(self.done(context))
     }
 
-    fn done(&mut self, context: S::Context<'_>) -> Step<S> {
+    fn done(&mut self, context: S::Context<'_>) -> Advance<S> {
         let lines = self.lines.take().unwrap_or_else(|| S::no_lines(context));
-        Step::Done(S::lines(context, lines))
+        Advance::Done(S::lines(context, lines))
     }
 }
 
@@ -207,12 +207,12 @@ impl<S: Sink> FileOperation<S> for ReadLines<S> {
         file: &HandleFile<S>,
         guard: &mut Guard<'_>,
         mut reply: Option<Reply>,
-    ) -> Fallible<S, Step<S>> {
+    ) -> Fallible<S, Advance<S>> {
         if self.begun == Begun::No && guard.is_written() && !guard.is_closed() {
             self.begun = if self.before.note_place(guard) { Begun::Half } else { Begun::Yes };
         }
         if self.begun == Begun::Half {
-            return Ok(Step::Call);
+            return Ok(Advance::Call);
         }
         if let Some(Reply::Lines(batch)) = reply {
             return self.take_batch(context, batch);
@@ -220,14 +220,14 @@ impl<S: Sink> FileOperation<S> for ReadLines<S> {
         let native = guard.decoder().is_some_and(|decoder| decoder.is_native());
         let large = file.handle.info.size >= LINES_BY_WORKER && self.hint.is_none();
         if native && large && reply.is_none() && guard.is_written() && !guard.is_closed() {
-            return Ok(Step::Task(Task::ReadLines));
+            return Ok(Advance::Task(Task::ReadLines));
         }
         let lines = self.lines.get_or_insert_with(|| S::no_lines(context));
         let until = runtime::now() + LOOP_SLICE;
         loop {
             for _ in 0..LINES_BETWEEN_LOOKS {
                 let bytes = match self.search.find(file, guard, None, reply.take())? {
-                    Found::Step(step) => return Ok(step),
+                    Found::Advance(step) => return Ok(step),
                     Found::Line(0) => return Ok(self.done(context)),
                     Found::Line(bytes) => bytes,
                 };
@@ -242,7 +242,7 @@ impl<S: Sink> FileOperation<S> for ReadLines<S> {
                 self.size += length;
             }
             if runtime::now() > until {
-                return Ok(Step::Yield);
+                return Ok(Advance::Yield);
             }
         }
     }

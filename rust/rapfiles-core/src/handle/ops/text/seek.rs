@@ -7,7 +7,7 @@ use super::feeder::Feeder;
 use super::tell::Tell;
 use crate::error::Error;
 use crate::handle::complaint::Complaint;
-use crate::handle::driver::{FileOperation, Step};
+use crate::handle::driver::{Advance, FileOperation};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::{Fetched, Guard};
 use crate::handle::job::Task;
@@ -61,7 +61,7 @@ impl<S: Sink> Seek<S> {
         guard: &mut Guard<'_>,
         target: TextTarget<S>,
         reply: Option<Reply>,
-    ) -> Fallible<S, Step<S>> {
+    ) -> Fallible<S, Advance<S>> {
         let (offset, whence) = match target.offset {
             Some(offset) => (offset, platform::FROM_START),
             None => (0, platform::FROM_END),
@@ -72,7 +72,7 @@ impl<S: Sink> Seek<S> {
                 Some(position) => position?,
                 None => {
                     self.stage = Stage::Moving(target);
-                    return Ok(Step::Task(Task::Seek { offset, whence }));
+                    return Ok(Advance::Task(Task::Seek { offset, whence }));
                 }
             },
         };
@@ -80,7 +80,7 @@ impl<S: Sink> Seek<S> {
             self.place = S::number(context, position)?;
         }
         self.stage = Stage::Moved(target, position);
-        Ok(Step::Call)
+        Ok(Advance::Call)
     }
 
     /// Sets the codecs up for the new place.
@@ -126,8 +126,8 @@ impl<S: Sink> Seek<S> {
     }
 
     /// The number of the new place.
-    fn done(&self, context: S::Context<'_>) -> Step<S> {
-        Step::Done(self.state.codec.same_value(context, &self.place))
+    fn done(&self, context: S::Context<'_>) -> Advance<S> {
+        Advance::Done(self.state.codec.same_value(context, &self.place))
     }
 }
 
@@ -142,7 +142,7 @@ impl<S: Sink> FileOperation<S> for Seek<S> {
         file: &HandleFile<S>,
         guard: &mut Guard<'_>,
         reply: Option<Reply>,
-    ) -> Fallible<S, Step<S>> {
+    ) -> Fallible<S, Advance<S>> {
         check_open(guard, Complaint::ClosedStream)?;
         check(file.handle.info.seekable, Complaint::TextNotSeekable)?;
         if let Some(step) = check_writer(guard)? {
@@ -150,9 +150,9 @@ impl<S: Sink> FileOperation<S> for Seek<S> {
         }
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Telling(mut tell) => match tell.advance(context, file, guard, reply)? {
-                Step::Done(place) => {
+                Advance::Done(place) => {
                     (self.place, self.whence, self.stage) = (place, platform::FROM_START, Stage::Begin);
-                    Ok(Step::Call)
+                    Ok(Advance::Call)
                 }
                 step => {
                     self.stage = Stage::Telling(tell);
@@ -164,13 +164,13 @@ impl<S: Sink> FileOperation<S> for Seek<S> {
                 if reply.is_none() && guard.fetch(target.feed) == Fetched::Missing {
                     let at_least = target.feed;
                     self.stage = Stage::Feeding(target);
-                    return Ok(Step::Task(Task::ReadAhead { at_least, once: false }));
+                    return Ok(Advance::Task(Task::ReadAhead { at_least, once: false }));
                 }
                 let count = target.feed.min(guard.available().len());
                 let input = copied(&guard.available()[..count])?;
                 guard.consume(count);
                 self.stage = Stage::Fed(target, input);
-                Ok(Step::Call)
+                Ok(Advance::Call)
             }
             Stage::Skipping(skip) => {
                 if let Some(decoder) = guard.decoder() {
@@ -182,7 +182,7 @@ impl<S: Sink> FileOperation<S> for Seek<S> {
             Stage::Over => Ok(self.done(context)),
             stage @ (Stage::Begin | Stage::Moved(..) | Stage::Fed(..)) => {
                 self.stage = stage;
-                Ok(Step::Call)
+                Ok(Advance::Call)
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::handle::complaint::Complaint;
-use crate::handle::driver::{FileOperation, Step};
+use crate::handle::driver::{Advance, FileOperation};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::Guard;
 use crate::handle::job::Task;
@@ -41,7 +41,7 @@ impl<S: Sink> Tell<S> {
         context: S::Context<'_>,
         guard: &mut Guard<'_>,
         position: u64,
-    ) -> Fallible<S, Step<S>> {
+    ) -> Fallible<S, Advance<S>> {
         let Some(decoder) = guard.decoder() else { return number(context, position) };
         let (snapshot, used, ratio) = if decoder.is_native() {
             match decoder.position() {
@@ -57,7 +57,7 @@ impl<S: Sink> Tell<S> {
         };
         let position = position.saturating_sub(snapshot.input.len() as u64);
         self.place = Some(Place { position, snapshot, used, ratio });
-        Ok(Step::Call)
+        Ok(Advance::Call)
     }
 }
 
@@ -72,9 +72,9 @@ impl<S: Sink> FileOperation<S> for Tell<S> {
         file: &HandleFile<S>,
         guard: &mut Guard<'_>,
         reply: Option<Reply>,
-    ) -> Fallible<S, Step<S>> {
+    ) -> Fallible<S, Advance<S>> {
         if let Some(number) = self.number.take() {
-            return Ok(Step::Done(number));
+            return Ok(Advance::Done(number));
         }
         check_open(guard, Complaint::ClosedStream)?;
         check(file.handle.info.seekable, Complaint::TextNotSeekable)?;
@@ -86,7 +86,7 @@ impl<S: Sink> FileOperation<S> for Tell<S> {
         }
         match guard.position() {
             Some(position) => self.tell(context, guard, position?),
-            None => Ok(Step::Task(Task::Position)),
+            None => Ok(Advance::Task(Task::Position)),
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::engine::runtime;
 use crate::handle::complaint::Complaint;
-use crate::handle::driver::{FileOperation, Step};
+use crate::handle::driver::{Advance, FileOperation};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::{Guard, WriterState, Written};
 use crate::handle::ops::checks::{check, check_open, check_written, number};
@@ -149,7 +149,7 @@ impl<S: Sink> FileOperation<S> for Write<S> {
         file: &HandleFile<S>,
         guard: &mut Guard<'_>,
         _reply: Option<Reply>,
-    ) -> Fallible<S, Step<S>> {
+    ) -> Fallible<S, Advance<S>> {
         check_open(guard, Complaint::ClosedStream)?;
         check(file.writable, Complaint::TextNotWritable)?;
         match std::mem::replace(&mut self.encoding, Encoding::Accepted) {
@@ -167,7 +167,7 @@ impl<S: Sink> FileOperation<S> for Write<S> {
                     Some(Ok(())) => {}
                     Some(Err(length)) => {
                         self.encoding = Encoding::Begun(encoded, characters);
-                        return Ok(Step::AwaitWriter(WriterState::RoomFor(length)));
+                        return Ok(Advance::AwaitWriter(WriterState::RoomFor(length)));
                     }
                     None => {
                         self.encoding = Encoding::Begun(encoded, characters);
@@ -175,10 +175,10 @@ impl<S: Sink> FileOperation<S> for Write<S> {
                         if characters > 0 {
                             self.flush = !self.flush;
                             if self.flush {
-                                return Ok(Step::Yield);
+                                return Ok(Advance::Yield);
                             }
                         }
-                        return Ok(Step::Call);
+                        return Ok(Advance::Call);
                     }
                 }
             }
@@ -187,7 +187,7 @@ impl<S: Sink> FileOperation<S> for Write<S> {
                     return Err(error.into());
                 }
                 if let Some(length) = self.accept(context, guard, encoded) {
-                    return Ok(Step::AwaitWriter(WriterState::RoomFor(length)));
+                    return Ok(Advance::AwaitWriter(WriterState::RoomFor(length)));
                 }
             }
         }
