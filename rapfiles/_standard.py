@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import sys
 from typing import IO, TYPE_CHECKING, Any, Final, Literal, Self, cast
 
@@ -32,6 +33,11 @@ class StandardOutput(WrappedFile[str]):
     def __init__(self, name: Literal["stdout", "stderr"]) -> None:
         self._name = name
         super().__init__(cast("IO[str]", None))
+        # As after a `print`: what the caller has begun to write is written, however long the reader takes. CPython
+        # aborts the process when it flushes a file in which a thread still is at the end: "could not acquire lock
+        # for ... at interpreter shutdown, possibly due to daemon threads" (_enter_buffered_busy in
+        # Modules/_io/bufferedio.c).
+        atexit.register(self._strand.finish)
 
     @property
     def wrapped(self) -> IO[str]:

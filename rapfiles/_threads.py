@@ -123,12 +123,23 @@ class _Call:
 class Strand:
     """Makes one call after the other, in the order in which they were asked for, each in a thread."""
 
-    __slots__ = ("_calls", "_lock", "_running")
+    __slots__ = ("_calls", "_changed", "_running", "_threads")
 
     def __init__(self) -> None:
+        self._start_over()
+
+    def _start_over(self) -> None:
+        self._threads = _threads
         self._calls: deque[_Call] = deque()
-        self._lock = threading.Lock()
+        self._changed = threading.Condition(threading.Lock())
         self._running = False
+
+    def finish(self) -> None:
+        """Wait until every call has been made. For the end of the process."""
+        if self._threads is not _threads:
+            return  # the calls were made in the process that this one was forked from
+        with self._changed:
+            self._changed.wait_for(lambda: not self._running)
 
     async def run(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
         """Call a function in a thread, and return or raise what comes of it.
@@ -167,7 +178,9 @@ class Strand:
         return call.outcome()
 
     def _submit(self, call: _Call) -> None:
-        with self._lock:
+        if self._threads is not _threads:
+            self._start_over()  # in a forked child there is nobody who would make the calls of its parent
+        with self._changed:
             self._calls.append(call)
             if self._running:
                 return
@@ -175,17 +188,19 @@ class Strand:
         try:
             _threads.start(self._work)
         except BaseException as error:
-            with self._lock:
+            with self._changed:
                 refused, self._calls = self._calls, deque()
                 self._running = False
+                self._changed.notify_all()
             for each in refused:
                 each.refuse(error)
 
     def _work(self) -> None:
         while True:
-            with self._lock:
+            with self._changed:
                 if not self._calls:
                     self._running = False
+                    self._changed.notify_all()
                     return
                 call = self._calls.popleft()
             call.run()

@@ -257,3 +257,77 @@ def test_importing_touches_nothing() -> None:
     """Not even a process whose standard streams are closed minds the import."""
     ended = process.run("import rapfiles; rapfiles.stdin, rapfiles.stdout; print('ready')")
     assert (ended.code, ended.errors) == (0, "")
+
+
+_WRITING = """
+import asyncio, atexit, os, rapfiles, sys
+
+async def begin_writing():
+    writing = asyncio.ensure_future(rapfiles.stdout.write("x" * (1 << 20)))
+    # The other end has seen the first of it, and the pipe is full.
+    await asyncio.to_thread(os.read, 0, 1)
+    return writing
+"""
+
+
+def _writing(program: str) -> subprocess.Popen[bytes]:
+    """Start a program that writes more than a pipe holds, and wait until it is in the middle of that."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", _WRITING + program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path(rapfiles.__file__).parents[1])},
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    os.read(child.stdout.fileno(), 1)
+    os.write(child.stdin.fileno(), b"x")
+    return child
+
+
+def test_leaving_while_something_is_written() -> None:
+    """What has been begun is written, as `print` would have done; the interpreter does not end in the middle."""
+    program = """
+async def main():
+    (await begin_writing()).cancel()
+
+asyncio.run(main())
+atexit.register(os.write, 2, b"leaving")
+"""
+    with process.limited(_writing(program)) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        assert os.read(child.stderr.fileno(), 7) == b"leaving"
+        written, errors = child.communicate()
+    assert (child.returncode, errors) == (0, b"")
+    assert len(written) == (1 << 20) - 1
+
+
+def test_a_child_forked_while_something_is_written(tmp_path: Path) -> None:
+    """It has its own turn: its parent's thread is not there."""
+    program = f"""
+async def write():
+    with open({str(tmp_path / "written")!r}, "w") as sys.stdout:
+        await rapfiles.stdout.write("by the child")
+
+async def main():
+    writing = await begin_writing()
+    child = os.fork()
+    if child == 0:
+        asyncio.events._set_running_loop(None)
+        asyncio.run(write())
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    os.write(2, b"over")
+    await writing
+
+asyncio.run(main())
+"""
+    with process.limited(_writing(program)) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        assert os.read(child.stderr.fileno(), 4) == b"over"
+        written, errors = child.communicate()
+    assert (child.returncode, errors, len(written)) == (0, b"", (1 << 20) - 1)
+    assert (tmp_path / "written").read_text() == "by the child"
