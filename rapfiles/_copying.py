@@ -14,7 +14,7 @@ from ._pure.lexical import LexicalPath
 
 if TYPE_CHECKING:
     from ._arguments import StrPath
-    from ._progress import ErrorCallback, ProgressCallback
+    from ._progress import ErrorCallback, Ignore, ProgressCallback
 
 P = TypeVar("P", bound=LexicalPath)
 
@@ -34,16 +34,22 @@ async def copy_path(
     moves: bool,
     progress: ProgressCallback | None,
     on_error: ErrorCallback | None,
+    ignore: Ignore | None = None,
     **options: bool,
 ) -> P:
     """Copy or move."""
     if not moves:
         _ensure_distinct(source, target)
-    if progress is None and on_error is None:
+    if progress is None and on_error is None and ignore is None:
         await _native.copy(source, target, moves, **options)
     else:
-        options |= {"progress": progress is not None, "report_errors": on_error is not None}
-        await attend(partial(_native.copy_reports, source, target, moves, **options), progress, on_error)
+        options |= {
+            "progress": progress is not None,
+            "report_errors": on_error is not None,
+            "selects": ignore is not None,
+        }
+        begin = partial(_native.copy_reports, source, target, moves, **options)
+        await attend(begin, progress, on_error, ignore)
     return target.joinpath()
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "Opening",
     "Operation",
     "RawFile",
+    "Selection",
     "Source",
     "Stream",
     "TextFile",
@@ -114,6 +115,16 @@ class Operation(Coroutine[Any, Any, _T], Generic[_T]):  # a coroutine by its met
 @final
 class Source:
     """What a stream is opened with."""
+
+@final
+class Selection:
+    """What is in a directory, until it has been said what of it the work goes on with."""
+
+    @property
+    def directory(self) -> str: ...
+    def names(self) -> list[str]: ...
+    # A byte for each name; those whose byte is 0 are left out.
+    def keep(self, kept: bytes) -> None: ...
 
 @disjoint_base
 class Stream:

@@ -61,7 +61,7 @@ if TYPE_CHECKING:
         OpenBinaryModeWriting,
         OpenTextMode,
     )
-    from ._progress import ErrorCallback, ProgressCallback
+    from ._progress import ErrorCallback, Ignore, ProgressCallback
     from ._removing import OnExc
     from ._scandir import AsyncDirEntry
     from ._stream import Stream
@@ -1387,6 +1387,7 @@ class AsyncPath(LexicalPath):
         merge: bool = False,
         hardlinks: Literal["copy", "preserve"] = "copy",
         special_files: Literal["refuse", "recreate"] = "refuse",
+        ignore: Ignore | None = None,
         on_error: ErrorCallback | None = None,
         progress: ProgressCallback | None = None,
     ) -> P: ...
@@ -1401,6 +1402,7 @@ class AsyncPath(LexicalPath):
         merge: bool = False,
         hardlinks: Literal["copy", "preserve"] = "copy",
         special_files: Literal["refuse", "recreate"] = "refuse",
+        ignore: Ignore | None = None,
         on_error: ErrorCallback | None = None,
         progress: ProgressCallback | None = None,
     ) -> Self: ...
@@ -1414,6 +1416,7 @@ class AsyncPath(LexicalPath):
         merge: bool = False,
         hardlinks: Literal["copy", "preserve"] = "copy",
         special_files: Literal["refuse", "recreate"] = "refuse",
+        ignore: Ignore | None = None,
         on_error: ErrorCallback | None = None,
         progress: ProgressCallback | None = None,
     ) -> Any:
@@ -1436,6 +1439,10 @@ class AsyncPath(LexicalPath):
             hardlinks: With `"preserve"`, what are names of one file in the tree become names of one file.
             special_files: What becomes of FIFOs, sockets and devices: an error, or with `"recreate"` new ones
                 of the same kind. Their content is never copied.
+            ignore: Called on the event loop for each directory of a tree, with its path and a list of the
+                names in it, before anything in it is copied; returns the names that are left out, with all
+                that is below them. `shutil.ignore_patterns("*.pyc")` makes such a function; it may be a
+                coroutine function. What it raises ends the copy.
             on_error: Called with the error of an entry of a tree that cannot be copied, which is then left
                 out; may be a coroutine function. What it raises ends the copy. By default, the first error
                 does.
@@ -1471,6 +1478,7 @@ class AsyncPath(LexicalPath):
             False,
             progress,
             on_error,
+            ignore,
             follow_symlinks=bool(follow_symlinks),
             preserve_metadata=bool(preserve_metadata),
             atomic=bool(atomic),
@@ -1490,6 +1498,7 @@ class AsyncPath(LexicalPath):
         merge: bool = False,
         hardlinks: Literal["copy", "preserve"] = "copy",
         special_files: Literal["refuse", "recreate"] = "refuse",
+        ignore: Ignore | None = None,
         on_error: ErrorCallback | None = None,
         progress: ProgressCallback | None = None,
     ) -> P: ...
@@ -1504,6 +1513,7 @@ class AsyncPath(LexicalPath):
         merge: bool = False,
         hardlinks: Literal["copy", "preserve"] = "copy",
         special_files: Literal["refuse", "recreate"] = "refuse",
+        ignore: Ignore | None = None,
         on_error: ErrorCallback | None = None,
         progress: ProgressCallback | None = None,
     ) -> Self: ...
@@ -1517,6 +1527,7 @@ class AsyncPath(LexicalPath):
         merge: bool = False,
         hardlinks: Literal["copy", "preserve"] = "copy",
         special_files: Literal["refuse", "recreate"] = "refuse",
+        ignore: Ignore | None = None,
         on_error: ErrorCallback | None = None,
         progress: ProgressCallback | None = None,
     ) -> Any:
@@ -1532,6 +1543,7 @@ class AsyncPath(LexicalPath):
             merge: As for `copy`.
             hardlinks: As for `copy`.
             special_files: As for `copy`.
+            ignore: As for `copy`.
             on_error: As for `copy`.
             progress: As for `copy`.
 
@@ -1560,6 +1572,7 @@ class AsyncPath(LexicalPath):
             merge=merge,
             hardlinks=hardlinks,
             special_files=special_files,
+            ignore=ignore,
             on_error=on_error,
             progress=progress,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple, TypeAlias
 
 import rapfiles._native as _native
@@ -51,11 +51,13 @@ class Progress(NamedTuple):
 
 ProgressCallback: TypeAlias = Callable[[Progress], object]
 ErrorCallback: TypeAlias = Callable[[OSError], object]
+# Gets the path of a directory and the names in it; returns those that are left out. See `shutil.copytree`.
+Ignore: TypeAlias = Callable[[str, list[str]], Iterable[str] | Awaitable[Iterable[str]]]
 
 # The figures of a snapshot, as the native half gives them.
 Figures: TypeAlias = tuple[int, int, int, tuple[int, int, int] | None, int, str | None, float]
-# What it tells of a copy: an entry that failed, or a snapshot.
-Report: TypeAlias = Exception | Figures
+# What it tells of a copy: an entry that failed, a directory of which it asks what to copy, or a snapshot.
+Report: TypeAlias = Exception | _native.Selection | Figures
 
 
 class Reports(Stream[Report]):
@@ -80,6 +82,7 @@ async def attend(
     begin: Callable[[], _native.Source],
     progress: ProgressCallback | None,
     on_error: ErrorCallback | None,
+    ignore: Ignore | None = None,
 ) -> None:
     """Have long work done, and tell what happens. What a callback raises ends the work."""
     async with Reports(begin) as reports:
@@ -89,10 +92,25 @@ async def attend(
                 if on_error is None or not isinstance(report, OSError):
                     raise report
                 answer = on_error(report)
+            elif isinstance(report, _native.Selection):
+                await _select(report, ignore)
             elif progress is not None:
                 answer = progress(snapshot(report))
             if isinstance(answer, Awaitable):
                 await answer
+
+
+async def _select(selection: _native.Selection, ignore: Ignore | None) -> None:
+    """Say what of a directory is not left out."""
+    names = selection.names()
+    ignored = () if ignore is None else ignore(selection.directory, names.copy())
+    if isinstance(ignored, Awaitable):
+        ignored = await ignored
+    # A string would be the set of its characters.
+    if isinstance(ignored, str) or not isinstance(ignored, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"ignore must return the names that are left out, not {ignored!r}")
+    left_out = frozenset(ignored)
+    selection.keep(bytes(name not in left_out for name in names))
 
 
 def snapshot(figures: Figures) -> Progress:

@@ -52,6 +52,7 @@ pub use verbs::remove_tree::{RemoveTree, Removed, Removing, remove_tree};
 pub use verbs::report::{Amount, Policy, Report, Reporter, Snapshot};
 pub use verbs::resolve::Strictness;
 pub use verbs::scandir::{EntryFacts, EntryStats, ScanDirectory, Scanned};
+pub use verbs::selection::Selection;
 pub use verbs::slices::{Sliced, Slices};
 pub use verbs::tree::{Filter, Listing, Node, Options, Pattern, Patterns, Purpose, Tree, Usage, WalkSource};
 pub use verbs::write::Data;

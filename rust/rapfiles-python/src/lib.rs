@@ -25,6 +25,7 @@ mod references;
 mod reports;
 mod results;
 mod scandir;
+mod selection;
 mod stat_result;
 mod stop_iteration;
 mod stream;
@@ -98,6 +99,8 @@ mod _native {
     use crate::results::Opened;
     #[pymodule_export]
     use crate::scandir::scan;
+    #[pymodule_export]
+    use crate::selection::Selection;
     #[pymodule_export]
     use crate::stream::{Source, Stream};
     #[pymodule_export]

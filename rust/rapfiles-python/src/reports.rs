@@ -12,7 +12,7 @@ use crate::stream::{Items, Manners};
 
 /// Long work that tells what happens on the way.
 pub(crate) trait Reporting: Send + Sync {
-    /// What it tells: how far it has come, or what has failed.
+    /// What it tells: how far it has come, what has failed, what it has to be told.
     type Report: Send + Sync;
 
     /// What there is to tell next.
@@ -30,8 +30,8 @@ pub(crate) trait Reporting: Send + Sync {
     /// The snapshot that a report tells of, if it does.
     fn snapshot(report: &Self::Report) -> Option<&Snapshot>;
 
-    /// What tells of a failure, as an object.
-    fn failure(py: Python<'_>, report: Self::Report, names: &Names) -> PyResult<Py<PyAny>>;
+    /// What tells of anything else, as an object.
+    fn object(py: Python<'_>, report: Self::Report, names: &Names) -> PyResult<Py<PyAny>>;
 }
 
 /// What such work tells, until it is over.
@@ -83,7 +83,7 @@ impl<W: Reporting> Items for Reports<W> {
                 self.told = true;
                 snapshot_arguments(py, snapshot)?
             }
-            None => W::failure(py, report, &self.names)?,
+            None => W::object(py, report, &self.names)?,
         };
         Ok(vec![made])
     }

@@ -17,6 +17,7 @@ pub(crate) mod remove_tree;
 pub(crate) mod report;
 pub(crate) mod resolve;
 pub(crate) mod scandir;
+pub(crate) mod selection;
 pub(crate) mod slices;
 pub(crate) mod tree;
 pub(crate) mod write;

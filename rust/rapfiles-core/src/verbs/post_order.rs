@@ -7,6 +7,7 @@
 //! What there is to do is kept on a stack, so what is deep is done first and little waits. A directory with many entries
 //! is cut into slices, which several workers do at once.
 
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -18,6 +19,7 @@ use crate::platform::{self, DirectoryReader, NativePath};
 use crate::verbs::listing::Block;
 use crate::verbs::metadata::FileType;
 use crate::verbs::report::{Policy, Report, Reporter};
+use crate::verbs::selection::Selection;
 
 /// What is done with the entries and directories of a tree.
 pub(crate) trait Visitor: Send + Sync + Sized + 'static {
@@ -148,6 +150,23 @@ struct Stack<V: Visitor> {
     tasks: Vec<Task<V>>,
     /// Tasks that have been claimed and are not done.
     claimed: usize,
+    /// Directories from which the consumer has still to select, by numbers that are not used again.
+    selecting: HashMap<u64, Arc<Node<V>>>,
+    selections: u64,
+}
+
+impl<V: Visitor> Stack<V> {
+    /// Puts the entries of a block there, in slices. So many tasks there are.
+    fn push_slices(&mut self, node: &Arc<Node<V>>, block: &Arc<Block>, slices: &[(usize, usize)]) {
+        for (from, end) in slices {
+            self.tasks.push(Task::Entries(Arc::clone(node), Arc::clone(block), *from, *end));
+        }
+    }
+}
+
+/// The slices that so many entries are cut into.
+fn slices(length: usize) -> Vec<(usize, usize)> {
+    (0..length).step_by(TREE_SLICE).map(|from| (from, length.min(from + TREE_SLICE))).collect()
 }
 
 pub(crate) struct Shared<V: Visitor> {
@@ -158,6 +177,7 @@ pub(crate) struct Shared<V: Visitor> {
     most_open: usize,
     /// One task at a time.
     in_turn: bool,
+    selects: bool,
     /// Dropped last: then nothing is open any more.
     visitor: V,
 }
@@ -169,6 +189,8 @@ pub struct PostOrder<V: Visitor>(Arc<Shared<V>>);
 pub(crate) struct Manner {
     /// One task at a time.
     pub(crate) in_turn: bool,
+    /// The consumer selects from each directory what is visited.
+    pub(crate) selects: bool,
     /// The number of descriptors that one directory takes.
     pub(crate) descriptors: usize,
     pub(crate) workers: usize,
@@ -192,7 +214,8 @@ impl<V: Visitor> PostOrder<V> {
             stays_open: true.into(),
             pending: AtomicUsize::new(1),
         });
-        let stack = Stack { tasks: vec![Task::Top(top)], claimed: 0 };
+        let stack =
+            Stack { tasks: vec![Task::Top(top)], claimed: 0, selecting: HashMap::new(), selections: 0 };
         // For all ways down together.
         let budget = (platform::most_descriptors() / TREE_SHARE).min(TREE_MOST_OPEN);
         Self(Arc::new(Shared {
@@ -202,6 +225,7 @@ impl<V: Visitor> PostOrder<V> {
             stack: Mutex::new(stack),
             most_open: (budget / (manner.descriptors * manner.workers.max(1))).max(TREE_LEAST_OPEN),
             in_turn: manner.in_turn,
+            selects: manner.selects,
         }))
     }
 }
@@ -212,8 +236,14 @@ impl<V: Visitor> Source for PostOrder<V> {
 
     fn claim(&mut self) -> Claim<Visiting<V>> {
         let mut stack = runtime::lock(&self.0.stack);
+        // What is under way comes to something by itself, and a selection when it has been made.
+        let nothing_now = match stack.claimed {
+            0 if !stack.selecting.is_empty() => Claim::OnDemand,
+            0 if stack.tasks.is_empty() => Claim::Over,
+            _ => Claim::Later,
+        };
         if stack.tasks.is_empty() {
-            return if stack.claimed == 0 { Claim::Over } else { Claim::Later };
+            return nothing_now;
         }
         if self.0.in_turn && stack.claimed > 0 {
             return Claim::Later;
@@ -223,11 +253,15 @@ impl<V: Visitor> Source for PostOrder<V> {
             let node = task.node().unwrap_or(&self.0.outside);
             node.place().map(|place| (index, place))
         });
-        let Some((index, place)) = open.next() else { return Claim::Later };
+        let Some((index, place)) = open.next() else { return nothing_now };
         drop(open);
         let task = stack.tasks.remove(index);
         stack.claimed += 1;
-        Claim::Part(Visiting { shared: Arc::clone(&self.0), state: State::Begin(task, place), failure: None })
+        Claim::Part(Visiting {
+            shared: Arc::clone(&self.0),
+            state: State::Begin(task, place),
+            news: VecDeque::new(),
+        })
     }
 
     fn order(&self) -> Order {
@@ -241,6 +275,8 @@ enum State<V: Visitor> {
         node: Arc<Node<V>>,
         place: Arc<V::Place>,
         reader: DirectoryReader,
+        /// What has been read before, where all of it has to be known first.
+        block: Block,
     },
     Entries(Entries<V>),
     /// A task of this directory is done.
@@ -260,8 +296,8 @@ struct Entries<V: Visitor> {
 /// A task of the tree, and what comes of it.
 pub struct Visiting<V: Visitor> {
     state: State<V>,
-    /// What has failed and is still to be told.
-    failure: Option<Error>,
+    /// What is still to be told.
+    news: VecDeque<Report>,
     /// Dropped last, as the visitor is.
     shared: Arc<Shared<V>>,
 }
@@ -287,7 +323,7 @@ impl<V: Visitor> Visiting<V> {
                 self.state = State::Entries(Entries { node, place, block, at, end, leaf: None });
                 Ok(())
             }
-            State::Reading { node, place, reader } => self.read(node, place, reader),
+            State::Reading { node, place, reader, block } => self.read(node, place, reader, block),
             State::Entries(entries) => self.see_to(entries, slice),
             State::Ending(node) => self.end(node),
             State::Over => Ok(()),
@@ -327,7 +363,7 @@ impl<V: Visitor> Visiting<V> {
             let closed = runtime::lock(&far.open).take();
             drop(closed);
         }
-        self.state = State::Reading { node, place, reader };
+        self.state = State::Reading { node, place, reader, block: Block::default() };
         Ok(())
     }
 
@@ -337,34 +373,31 @@ impl<V: Visitor> Visiting<V> {
         node: Arc<Node<V>>,
         place: Arc<V::Place>,
         mut reader: DirectoryReader,
+        mut block: Block,
     ) -> Result<(), Error> {
-        let mut block = Block::default();
         let read = reader.read(&mut |entry| block.push(entry));
-        let (block, length) = {
-            let length = block.len();
-            (Arc::new(block), length)
-        };
-        let mut from = 0;
-        let mut tasks = Vec::new();
-        // Unless there is more to be read, the last slice is done here.
         let goes_on = matches!(read, Ok(true));
-        while from < length {
-            let end = length.min(from + TREE_SLICE);
-            tasks.push((from, end));
-            from = end;
-        }
-        let own = if goes_on { None } else { tasks.pop() };
-        if !tasks.is_empty() {
-            node.pending.fetch_add(tasks.len(), Ordering::Relaxed);
-            let mut stack = runtime::lock(&self.shared.stack);
-            for (from, end) in tasks {
-                stack.tasks.push(Task::Entries(Arc::clone(&node), Arc::clone(&block), from, end));
-            }
+        if goes_on && self.shared.selects {
+            self.state = State::Reading { node, place, reader, block };
+            return Ok(());
         }
         let failed = read.err().map(|error| self.shared.visitor_error(&error, &node));
+        let block = Arc::new(block);
+        if self.shared.selects {
+            self.news.push_back(Report::Selecting(self.shared.select(&node, block)));
+            self.state = State::Ending(node);
+            return failed.map_or(Ok(()), Err);
+        }
+        let mut slices = slices(block.len());
+        // Unless there is more to be read, the last slice is done here.
+        let own = if goes_on { None } else { slices.pop() };
+        if !slices.is_empty() {
+            node.pending.fetch_add(slices.len(), Ordering::Relaxed);
+            runtime::lock(&self.shared.stack).push_slices(&node, &block, &slices);
+        }
         self.state = match own {
             Some((at, end)) => State::Entries(Entries { node, place, block, at, end, leaf: None }),
-            None if goes_on => State::Reading { node, place, reader },
+            None if goes_on => State::Reading { node, place, reader, block: Block::default() },
             None => State::Ending(node),
         };
         failed.map_or(Ok(()), Err)
@@ -477,10 +510,43 @@ impl<V: Visitor> Shared<V> {
         Error::new(error, path.map_or(crate::error::Subject::Nothing, crate::error::Subject::Other))
     }
 
+    /// Leaves the entries of a directory to the consumer; what is selected counts as one task of it.
+    fn select(self: &Arc<Self>, node: &Arc<Node<V>>, block: Arc<Block>) -> Selection {
+        node.pending.fetch_add(1, Ordering::Relaxed);
+        let mut stack = runtime::lock(&self.stack);
+        let number = stack.selections;
+        stack.selections += 1;
+        stack.selecting.insert(number, Arc::clone(node));
+        drop(stack);
+        let directory = platform::joined(node.names().into_iter()).unwrap_or_else(|| node.name.clone());
+        // Whoever holds the selection keeps nothing open.
+        let shared = Arc::downgrade(self);
+        let proceed = move |kept: Arc<Block>| {
+            if let Some(shared) = shared.upgrade() {
+                shared.selected(number, &kept);
+            }
+        };
+        Selection::new(directory, block, Box::new(proceed))
+    }
+
+    /// The consumer has selected.
+    fn selected(&self, number: u64, kept: &Arc<Block>) {
+        let mut stack = runtime::lock(&self.stack);
+        let Some(node) = stack.selecting.remove(&number) else { return };
+        let mut slices = slices(kept.len());
+        if slices.is_empty() {
+            slices.push((0, 0));
+        }
+        node.pending.fetch_add(slices.len() - 1, Ordering::Relaxed);
+        stack.push_slices(&node, kept, &slices);
+    }
+
     /// Nothing more is begun.
     fn give_up(&self) {
-        let tasks = std::mem::take(&mut runtime::lock(&self.stack).tasks);
-        drop(tasks);
+        let mut stack = runtime::lock(&self.stack);
+        let (tasks, selecting) = (std::mem::take(&mut stack.tasks), std::mem::take(&mut stack.selecting));
+        drop(stack);
+        drop((tasks, selecting));
     }
 
     fn finish_task(&self) {
@@ -493,21 +559,20 @@ impl<V: Visitor> Part for Visiting<V> {
 
     fn step(&mut self, slice: &Slice<'_>) -> Result<Step<Report>, Error> {
         loop {
-            if let Some(error) = self.failure.take() {
-                return Ok(Step::Batch(Report::Failed(error)));
+            if let Some(news) = self.news.pop_front() {
+                return Ok(Step::Batch(news));
             }
             if let Err(error) = self.advance(slice) {
                 match self.shared.reporter.failed() {
                     _ if self.is_about_everything() => return Err(error),
                     Policy::Raise => return Err(error),
                     Policy::Ignore => {}
-                    Policy::Report => self.failure = Some(error),
+                    Policy::Report => self.news.push_back(Report::Failed(error)),
                 }
             }
-            if matches!(self.state, State::Over) {
-                let failure = self.failure.take().map(Report::Failed);
+            if matches!(self.state, State::Over) && self.news.len() <= 1 {
                 self.shared.finish_task();
-                return Ok(Step::Last(failure));
+                return Ok(Step::Last(self.news.pop_front()));
             }
             if let Some(snapshot) = self.shared.reporter.snapshot(|| self.current()) {
                 return Ok(Step::Batch(Report::Progress(snapshot)));

@@ -8,6 +8,7 @@ use crate::engine::runtime;
 use crate::error::Error;
 use crate::limits::PROGRESS_EVERY;
 use crate::platform::NativePath;
+use crate::verbs::selection::Selection;
 
 /// What becomes of an entry that cannot be dealt with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub enum Report {
     Progress(Snapshot),
     /// An entry could not be dealt with.
     Failed(Error),
+    /// Nothing is done in a directory before the consumer has selected from it.
+    Selecting(Selection),
 }
 
 /// How far it has come.

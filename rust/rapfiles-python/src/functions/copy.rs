@@ -11,6 +11,7 @@ use crate::arguments::PathArgument;
 use crate::errors::{self, Names};
 use crate::operation::{Operation, Work};
 use crate::reports::{Reporting, Reports};
+use crate::selection::Selection;
 use crate::stream::{Source, WholeWork};
 
 impl Reporting for Copying {
@@ -36,9 +37,12 @@ impl Reporting for Copying {
         if let Report::Progress(snapshot) = report { Some(snapshot) } else { None }
     }
 
-    fn failure(py: Python<'_>, report: Report, names: &Names) -> PyResult<Py<PyAny>> {
-        let Report::Failed(error) = report else { return Ok(py.None()) };
-        errors::exception(py, error, names).into_value(py).into_py_any(py)
+    fn object(py: Python<'_>, report: Report, names: &Names) -> PyResult<Py<PyAny>> {
+        match report {
+            Report::Progress(_) => Ok(py.None()),
+            Report::Failed(error) => errors::exception(py, error, names).into_value(py).into_py_any(py),
+            Report::Selecting(selection) => Selection::new(selection).into_py_any(py),
+        }
     }
 }
 
@@ -52,6 +56,7 @@ fn options(named: &Bound<'_, PyDict>, reports: bool) -> PyResult<CopyOptions> {
         preserve_hard_links: is_set("preserve_hard_links")?,
         merge: is_set("merge")?,
         atomic: is_set("atomic")?,
+        selects: reports && is_set("selects")?,
         recreate_special: is_set("recreate_special")?,
         policy: if is_set("report_errors")? { Policy::Report } else { Policy::Raise },
         progress: reports && is_set("progress")?,

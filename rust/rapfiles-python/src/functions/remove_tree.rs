@@ -64,7 +64,7 @@ impl Reporting for Removing {
         if let Removed::Progress(snapshot) = report { Some(snapshot) } else { None }
     }
 
-    fn failure(py: Python<'_>, report: Removed, names: &Names) -> PyResult<Py<PyAny>> {
+    fn object(py: Python<'_>, report: Removed, names: &Names) -> PyResult<Py<PyAny>> {
         let Removed::Failed(function, error) = report else { return Ok(py.None()) };
         (function, errors::exception(py, error, names).into_value(py)).into_py_any(py)
     }

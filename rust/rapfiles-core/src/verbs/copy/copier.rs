@@ -606,14 +606,14 @@ impl Visitor for Copier {
     fn above(&self, node: &Node<Self>, place: &Pair, above: &Node<Self>) -> Result<Pair, Error> {
         let source_path = platform::joined(node.names().into_iter());
         let subject = || source_path.clone().map_or(Subject::Path, Subject::Other);
-        let Some(here) = &place.source else { return Err(Error::BeingMoved(subject())) };
+        let Some(here) = &place.source else { return Err(refused::moved(subject())) };
         let source = here.above().about(subject())?;
         let target = place.target().and_then(Directory::above).about(subject())?;
         let expected = (above.mark.source.device, above.mark.source.inode);
         if source.identity().about(subject())? != expected
             || target.identity().about(subject())? != above.mark.target
         {
-            return Err(Error::BeingMoved(subject()));
+            return Err(refused::moved(subject()));
         }
         Ok(Pair::of(source, target))
     }
@@ -640,6 +640,12 @@ impl Visitor for Copier {
         }
         drop(place);
         if is_top {
+            // What is removed in the end has to be what was copied.
+            if self.moves
+                && !platform::metadata(&self.source, false).about_path()?.is_same_file(&node.mark.source)
+            {
+                return Err(refused::changed(Subject::Path));
+            }
             if let Some(hidden) = self.hidden.get() {
                 let inside = above.target().about(Subject::Second)?;
                 give_name(inside, hidden, &self.name).about(Subject::Second)?;

@@ -49,6 +49,7 @@ impl Engine {
         let manner = Manner {
             // The first name of a file has to be there before the others are made.
             in_turn: options.preserve_hard_links,
+            selects: options.selects,
             descriptors: 2,
             workers: self.configuration().usable_cpus,
         };

@@ -29,6 +29,8 @@ pub struct CopyOptions {
     pub merge: bool,
     /// A file that is there is replaced at a stroke.
     pub atomic: bool,
+    /// The consumer selects what of each directory is copied.
+    pub selects: bool,
     /// FIFOs, sockets and devices are made anew.
     pub recreate_special: bool,
     /// What becomes of an entry that cannot be copied.

@@ -24,6 +24,11 @@ pub(crate) fn changed(subject: Subject) -> Error {
     refused(codes::BUSY, "Source was changed while it was being moved", subject)
 }
 
+/// A directory is elsewhere than it was when it was entered: there is no way back from it.
+pub(crate) fn moved(subject: Subject) -> Error {
+    refused(codes::BUSY, "Directory was moved while it was being copied", subject)
+}
+
 /// A FIFO, a socket or a device, which has no content that could be copied.
 pub(crate) fn special(metadata: &Metadata, subject: Subject) -> Error {
     let message = match metadata.file_type() {

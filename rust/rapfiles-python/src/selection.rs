@@ -1,0 +1,57 @@
+//! Directories from which Python selects what long work is about.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+use crate::dir_entry::spelled;
+use crate::errors;
+use crate::results;
+
+/// What is in a directory, until it has been said what of it the work goes on with.
+#[pyclass(frozen, module = "rapfiles._native")]
+pub(crate) struct Selection(Mutex<Option<rapfiles_core::Selection>>);
+
+impl Selection {
+    pub(crate) fn new(selection: rapfiles_core::Selection) -> Self {
+        Self(Mutex::new(Some(selection)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<rapfiles_core::Selection>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn over() -> PyErr {
+    PyRuntimeError::new_err("what is kept of this directory has been said already")
+}
+
+#[pymethods]
+impl Selection {
+    /// The path of the directory.
+    #[getter]
+    fn directory<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
+        let directory = self.lock().as_ref().ok_or_else(over)?.directory().to_os_string();
+        results::path(py, &directory)
+    }
+
+    /// The names of everything in it.
+    fn names<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyString>>> {
+        // Making objects may run other Python code, so it is done under no lock.
+        let Some(selection) = self.lock().take() else { return Err(over()) };
+        let entries = selection.entries();
+        let named = (0..entries.len()).filter_map(|position| entries.get(position));
+        let names = named.map(|entry| spelled(py, entry.name)).collect();
+        *self.lock() = Some(selection);
+        names
+    }
+
+    /// Has the work go on with the entries whose byte here is not 0.
+    fn keep(&self, kept: &[u8]) -> PyResult<()> {
+        let Some(selection) = self.lock().take() else { return Err(over()) };
+        let is_kept = |position: usize| kept.get(position).is_some_and(|byte| *byte != 0);
+        selection.keep(is_kept).map_err(errors::no_memory)
+    }
+}
