@@ -208,9 +208,10 @@ class Run:
         if not hasattr(os, "mkfifo"):
             return
         for peer, worker in self._workers.items():
-            if PEERS[peer].asynchronous:
+            works = [work for work in ("read_bytes", "open_read") if PEERS[peer].can(work)]
+            if PEERS[peer].asynchronous and works:
                 self._progress(f"stall test: {peer}")
-                work = "read_bytes" if PEERS[peer].can("read_bytes") else "open_read"
+                work = works[0]
                 try:
                     answer = worker.ask("fifo", 20, peer=peer, work=work, release_after=self._scale.blocked)
                 except WorkerError as error:

@@ -8,6 +8,7 @@ not have is left out. For the programs over open files (see handles.py) a librar
 """
 
 import os
+import shutil
 from asyncio import to_thread
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -46,6 +47,10 @@ class Peer:
     """Gives the paths of all `*.txt` below in a list."""
     walk: str | None = None
     """Gives the directories of a tree in a list, each with what is in it."""
+    copy: str | None = None
+    """Copies a file to a new one."""
+    copy_tree: str | None = None
+    """Copies a directory with everything in it, times and permissions too."""
     find: str | None = None
     """Gives the sum of the sizes of everything in a tree."""
 
@@ -92,12 +97,16 @@ class Pathlib(Peer):
     # Python 3.11's has none, and that of later ones goes through this.
     walk = "list(os.walk(name))"
     find = "walk_and_stat(name)"
+    # pathlib's own are there since Python 3.14.
+    copy = "shutil.copyfile(name, target)"
+    copy_tree = "shutil.copytree(name, target, symlinks=True)"
     opens = "open"
 
     def namespace(self) -> dict[str, Any]:
         from pathlib import Path
 
-        return {"Path": Path, "stats": _stats, "os": os, "walk_and_stat": walk_and_stat}
+        names = {"Path": Path, "stats": _stats, "os": os, "walk_and_stat": walk_and_stat}
+        return names | {"shutil": shutil}
 
 
 class Rapfiles(Peer):
@@ -119,6 +128,8 @@ class Rapfiles(Peer):
     rglob = "collected(AsyncPath(name).rglob('*.txt'))"
     walk = "collected(AsyncPath(name).walk())"
     find = "summed(AsyncPath(name).find(with_stat=True))"
+    copy = "AsyncPath(name).copy(target)"
+    copy_tree = "AsyncPath(name).copy(target, follow_symlinks=False, preserve_metadata=True)"
     opens = "rapfiles.open"
 
     def namespace(self) -> dict[str, Any]:
@@ -163,13 +174,27 @@ class ToThread(Peer):
     rglob = "to_thread(lambda: list(Path(name).rglob('*.txt')))"
     walk = "to_thread(lambda: list(os.walk(name)))"
     find = "to_thread(walk_and_stat, name)"
+    copy = "to_thread(shutil.copyfile, name, target)"
+    copy_tree = "to_thread(shutil.copytree, name, target, symlinks=True)"
     opens = "ThreadFile"
 
     def namespace(self) -> dict[str, Any]:
         from pathlib import Path
 
         names = {"to_thread": to_thread, "Path": Path, "ThreadFile": ThreadFile, "stats": _stats}
-        return names | {"os": os, "walk_and_stat": walk_and_stat}
+        return names | {"os": os, "shutil": shutil, "walk_and_stat": walk_and_stat}
+
+
+class Cp(Peer):
+    name = "cp -a"
+    note = "a command: starting it counts"
+
+    copy = copy_tree = "to_thread(command, ['cp', '-a', name, target], check=True)"
+
+    def namespace(self) -> dict[str, Any]:
+        from subprocess import run
+
+        return {"to_thread": to_thread, "command": run}
 
 
 class ThreadFile:
@@ -422,6 +447,7 @@ PEERS: dict[str, Peer] = {
         Pathlib(),
         Rapfiles(),
         ToThread(),
+        Cp(),
         Compat(),
         Aiofiles(),
         AnyioPath(),

@@ -4,6 +4,7 @@ A work says which operation runs, over which names, and what has to exist before
 clearing away happen outside the measured time.
 """
 
+import filecmp
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -28,6 +29,8 @@ MOST_ENTRIES = 2_000
 
 LISTINGS = {"iterdir": "entries", "scandir_stat": "few", "rglob": "tree", "walk": "tree", "find": "tree"}
 """The works that read directories, and the one that each reads."""
+COPIES = {"copy": "large", "copy_tree": "small"}
+"""The works that copy, and what each copies."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class Work:
     @property
     def has_floor(self) -> bool:
         """Whether the bare calls are measured as well."""
-        return not self.handle and not self.size and self.operation not in LISTINGS
+        return not self.handle and not self.size and self.operation not in {*LISTINGS, *COPIES}
 
     @property
     def base(self) -> str:
@@ -94,7 +97,7 @@ class Work:
         """The loop variables of the operation."""
         if self.shape == "stream":
             return "name, count"
-        return "name, target" if self.operation == "rename" else "name"
+        return "name, target" if self.operation in {"rename", *COPIES} else "name"
 
 
 def _streamed(key: str, title: str, operation: str, most: float, size: int, unit: int) -> Work:
@@ -148,6 +151,8 @@ WORKS: dict[str, Work] = {
         Work("rglob", "rglob, {folders:,} directories of 50 files", "rglob", 0.2),
         Work("walk", "walk, {folders:,} directories of 50 files", "walk", 0.4),
         Work("find", "find with the stat of each, on the same", "find", 0.4),
+        Work("copy_large", "copy {large}", "copy", 1.0, shape="single"),
+        Work("copy_tree", "copy {small:,} files of 1 KiB, with metadata", "copy_tree", 0.6, shape="single"),
         _sized("read_bytes", "read_bytes {size}", 32 << 10, 0.8),
         _sized("read_bytes", "read_bytes {size}", 256 << 10, 1.3),
         _sized("read_bytes", "read_bytes {size}", 1 << 20, 1.2),
@@ -192,6 +197,8 @@ class Scale:
     """Entries of the directory that is iterated over."""
     folders: int
     """Directories of the tree that is searched, each with 50 files."""
+    small: int
+    """Files of the tree that is copied, 50 in a directory."""
     part: int
     """Open files are read and written to this part, one of so many."""
     settle: bool
@@ -206,6 +213,7 @@ class Scale:
             count=fitted.count,
             entries=self.entries,
             folders=self.folders,
+            small=self.small,
             large=_binary(self.large),
             size=_binary(fitted.size),
             items=fitted.items,
@@ -221,6 +229,7 @@ FULL = Scale(
     gather=2_000,
     entries=5_000,
     folders=900,
+    small=20_000,
     part=1,
     settle=True,
     blocked=0.3,
@@ -233,6 +242,7 @@ QUICK = Scale(
     gather=50,
     entries=300,
     folders=20,
+    small=200,
     part=8,
     settle=False,
     blocked=0.15,
@@ -262,6 +272,12 @@ class Files:
             os.makedirs(path)
             for index in range(50):
                 _empty_file(os.path.join(path, f"file-{index:02}.{'txt' if index % 2 else 'dat'}"))
+        for number in range(scale.small):
+            path = os.path.join(self.directory, "small", str(number // 50))
+            if number % 50 == 0:
+                os.makedirs(path)
+            with open(os.path.join(path, f"file-{number:06}"), "wb") as file:
+                file.write(CONTENT[:1024])
         block = CONTENT * 256
         with open(self.large, "wb") as file:
             for _ in range(scale.large // len(block)):
@@ -289,6 +305,9 @@ class Files:
             numbers = range(first, first + max(1, count // work.items))
             return [(self._stream(work, owner, number, items * work.unit), items) for number in numbers]
         numbers = range(first, first + count)
+        if work.operation in COPIES:
+            source = os.path.join(self.directory, COPIES[work.operation])
+            return [(source, self._own(owner, number)) for number in numbers]
         if work.shape == "single":
             name = self._stream(work, owner, 0, work.size) if work.handle else self.large
             return [name for _ in numbers]
@@ -377,6 +396,10 @@ def verify(work: Work, names: Names, result: Any) -> None:
             done = os.path.isdir(name)
         case "rmdir" | "unlink":
             done = not os.path.lexists(name)
+        case "copy":
+            done = filecmp.cmp(name, second, shallow=False)
+        case "copy_tree":
+            done = _tree(name) == _tree(second)
         case "rename":
             done = os.path.exists(second) and not os.path.lexists(name)
         case other:
@@ -392,6 +415,16 @@ def walk_and_stat(name: str) -> int:
         for entry in directories + files:
             total += os.lstat(os.path.join(path, entry)).st_size
     return total
+
+
+def _tree(name: str) -> dict[str, tuple[int, int, int]]:
+    found = {}
+    for path, _, files in os.walk(name):
+        for entry in ["", *files]:
+            status = os.lstat(os.path.join(path, entry))
+            size = status.st_size if entry else 0
+            found[os.path.join(path, entry)[len(name) :]] = (status.st_mode, status.st_mtime_ns, size)
+    return found
 
 
 def _binary(size: int) -> str:
@@ -417,5 +450,7 @@ _ENTRIES: dict[str, Callable[[str], None] | None] = {
     "rmdir": os.mkdir,
     "unlink": _empty_file,
     "rename": _empty_file,
+    "copy": None,
+    "copy_tree": None,
 }
 """What has to exist under each name before an operation that consumes it; None for nothing."""

@@ -33,10 +33,13 @@ _WORKS = {
     "rglob",
     "walk",
     "find",
+    "copy_large",
+    "copy_tree",
 }
 # No other library does these, but a thread may.
 _TREES = {"walk", "find"}
-_LISTINGS = {"iterdir", "scandir_stat", "rglob"} | _TREES
+_COPIES = {"copy_large", "copy_tree"}
+_LISTINGS = {"iterdir", "scandir_stat", "rglob"} | _TREES | _COPIES
 _SIZED = {f"read_bytes_{size}" for size in ("32k", "256k", "1m", "4m")}
 _SIZED_TEXTS = {f"read_text_{size}" for size in ("32k", "256k", "1m")}
 _OPEN_ALL = {f"open_all_{size}" for size in ("32k", "128k", "256k", "1m")}
@@ -51,6 +54,7 @@ _ENTRIES = {"stat", "exists", "mkdir", "rmdir", "unlink", "rename"} | _LISTINGS
 # Peer, and the module that it needs; then the works that it has no operation for.
 _PEERS = {
     "to_thread": ("asyncio", set()),
+    "cp -a": ("subprocess", (_WORKS | _HANDLES) - _COPIES),
     "rapfiles.compat": ("rapfiles", _WORKS),
     "aiofiles": ("aiofiles", _LISTINGS),
     "anyio": ("anyio", {"scandir_stat"}),
@@ -103,8 +107,8 @@ def test_everything_once(tmp_path: Path) -> None:
     assert set(found["works"]) == _WORKS | _HANDLES
     for name, work in found["works"].items():
         able = {peer for peer in installed if name not in _PEERS[peer][1]}
-        if name in _TREES:
-            able &= {"to_thread"}
+        if name in _TREES | _COPIES:
+            able &= {"to_thread", "cp -a"}
         assert set(work["peers"]) - {"floor"} == able | {"pathlib", "rapfiles"}
         assert ("floor" in work["peers"]) == ("floor" not in found["missing"] and name in _HAVE_FLOOR)
         for peer, figures in work["peers"].items():
