@@ -1,7 +1,7 @@
 """Checks of arguments, so that a bad one is refused by name before anything touches the disk."""
 
 # pyright: reportUnnecessaryIsInstance=false, reportUnnecessaryComparison=false
-# The annotations promise what the checks of arguments check.
+# The argument checks test at run time what the annotations promise.
 
 from __future__ import annotations
 

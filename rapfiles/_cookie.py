@@ -1,7 +1,7 @@
-"""The numbers that `tell()` of a text file gives: a place, and what a decoder has to be told there.
+"""The cookies that `tell()` of a text file returns: a position and the decoder's state there.
 
-The layout of the number and the search for the place are those of `io.TextIOWrapper`, so that a number from
-one means the same to the other (see `Modules/_io/textio.c` in CPython).
+The layout of the number and the search for the position are those of `io.TextIOWrapper`, so that each accepts
+the other's cookies (`cookie_type` in CPython's `Modules/_io/textio.c`).
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _SIZE = 8 + 4 + 4 + 4 + 1
 """Bytes for the position, the flags, two counts, and a flag. The order is that of a little-endian machine."""
 
 _BLOCK = 64 << 10
-"""What is decoded at once to come closer to a place."""
+"""Bytes that are decoded at once to get close to a position."""
 
 
 def parse(cookie: int) -> tuple[int, int, int, bool, int]:
-    """Take a number apart.
+    """Unpack a cookie.
 
     Returns:
         The position in bytes, the decoder's flags there, how many bytes to feed to it, whether these are the
         last of the file, and how many of the characters to skip.
 
     Raises:
-        OverflowError: The number is too large to be one that `tell()` gave.
+        OverflowError: The number is too large to come from `tell()`.
     """
     packed = cookie.to_bytes(_SIZE, "little")
     position = int.from_bytes(packed[:8], "little", signed=True)
@@ -46,7 +46,7 @@ def parse(cookie: int) -> tuple[int, int, int, bool, int]:
 
 
 def build(position: int, flags: int, feed: int = 0, end: bool = False, skip: int = 0) -> int:
-    """Put a number together; the opposite of `parse`."""
+    """Pack a cookie; the inverse of `parse`."""
     packed = position.to_bytes(8, "little")
     packed += (flags & 0xFFFF_FFFF).to_bytes(4, "little") + feed.to_bytes(4, "little")
     packed += skip.to_bytes(4, "little") + bytes([end])
@@ -54,7 +54,7 @@ def build(position: int, flags: int, feed: int = 0, end: bool = False, skip: int
 
 
 def find(decoder: _Decoder, position: int, flags: int, given: bytes, used: int, ratio: float) -> int:
-    """Find the number for a place within what was decoded.
+    """Find the cookie for a position within decoded text.
 
     Args:
         decoder: A decoder for the file. Its state is the same afterwards.
@@ -65,7 +65,7 @@ def find(decoder: _Decoder, position: int, flags: int, given: bytes, used: int, 
         ratio: How many bytes a character took, as a first guess.
 
     Raises:
-        OSError: The place cannot be found, because the decoder does not do the same twice.
+        OSError: The position cannot be found, because decoding again gives other text.
     """
     if used == 0:
         return build(position, flags)
@@ -78,9 +78,9 @@ def find(decoder: _Decoder, position: int, flags: int, given: bytes, used: int, 
 
 def _find(decoder: _Decoder, position: int, flags: int, given: bytes, used: int, ratio: float) -> int:
     begin = flags
-    # io never decodes more than a chunk at once, and tries its guess on it; here it may be the whole file.
+    # io decodes at most one chunk, and tries its guess on that; here it may be the whole file.
     skip_bytes, back = int(ratio * used) if len(given) <= _BLOCK else 0, 1
-    # A place close before where we are, at which the decoder has nothing buffered.
+    # A position shortly before the wanted one, at which the decoder has nothing buffered.
     while skip_bytes > 0:
         decoder.setstate((b"", begin))
         decoded = len(decoder.decode(given[:skip_bytes]))
@@ -98,7 +98,7 @@ def _find(decoder: _Decoder, position: int, flags: int, given: bytes, used: int,
     else:
         skip_bytes = 0
         decoder.setstate((b"", begin))
-    # Closer to it in blocks, which become shorter.
+    # Approach it in blocks of decreasing size.
     start, block = skip_bytes, _BLOCK
     decoded, state = 0, flags
     while used and block:
@@ -138,7 +138,7 @@ def _find(decoder: _Decoder, position: int, flags: int, given: bytes, used: int,
 
 
 def new_decoder(encoding: str, newline: str | None) -> _Decoder:
-    """A decoder as a text file with this encoding and `newline` has it."""
+    """The decoder that a text file with this encoding and `newline` uses."""
     factory: Callable[..., Any] = codecs.getincrementaldecoder(encoding)
     decoder = factory("strict")
     if newline:

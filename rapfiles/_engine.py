@@ -1,7 +1,7 @@
 """The engine's settings and counters, as the user of the library sees them."""
 
 # pyright: reportUnnecessaryIsInstance=false, reportUnnecessaryComparison=false
-# The annotations promise what the checks of arguments check.
+# The argument checks test at run time what the annotations promise.
 
 import atexit
 import os
@@ -14,7 +14,7 @@ _VARIABLE: Final = "RAPFILES_MAX_WORKERS"
 
 
 def _check_environment() -> None:
-    """Say so if the environment asks for something that cannot be; the engine then keeps to its default."""
+    """Warn if the environment variable is invalid; the engine then uses its default."""
     value = os.environ.get(_VARIABLE, "1").strip()
     if not (value.isascii() and value.isdecimal() and int(value) > 0):
         warnings.warn(
@@ -27,15 +27,15 @@ def _check_environment() -> None:
 _check_environment()
 
 _LAST_WRITES: Final = 5.0
-"""Seconds that the end of the process waits for what unclosed files still have to write."""
+"""Seconds that the process waits at exit for the buffers of unclosed files to be written."""
 
 atexit.register(_native.finish_closing, _LAST_WRITES)
 
 
 class Configuration(NamedTuple):
-    """What the engine may use of the machine, as [`configuration()`][rapfiles.configuration] reports it.
+    """The engine's settings, as [`configuration()`][rapfiles.configuration] returns them.
 
-    Later versions may add fields, so take them by name.
+    Later versions may add fields, so access them by name.
     """
 
     max_workers: int
@@ -43,14 +43,14 @@ class Configuration(NamedTuple):
     usable_cpus: int
     """Processors that this process may use, with CPU affinity and the cgroup's quota taken into account."""
     spin: bool
-    """Whether threads may look for work or answers for a few microseconds before they sleep."""
+    """Whether threads may poll for work or answers for a few microseconds before they sleep."""
 
 
 class Stats(NamedTuple):
-    """One reading of the engine's counters, as [`stats()`][rapfiles.stats] reports it.
+    """A snapshot of the engine's counters, as [`stats()`][rapfiles.stats] returns it.
 
-    The first group counts since the process started, the second is the state at this moment. Later versions
-    may add fields, so take them by name.
+    The first group counts since the process started, the second is the current state. Later versions may add
+    fields, so access them by name.
     """
 
     cached: int
@@ -58,15 +58,16 @@ class Stats(NamedTuple):
     submitted: int
     """Jobs handed to workers."""
     unsuspended: int
-    """Jobs whose answer came so fast that the awaiting task did not have to be suspended."""
+    """Jobs that were finished so soon that the awaiting task was not suspended."""
     completed: int
     """Jobs that workers have finished."""
     cancelled: int
     """Jobs dropped before a worker began them, because the awaiting task was cancelled."""
     wakeups: int
-    """Times that an event loop was woken to collect finished jobs. One wake-up collects all there are."""
+    """Times that an event loop was woken to collect finished jobs. One wake-up collects all of them."""
     panics: int
-    """Failures of the library itself in workers. Each was raised where its operation was awaited."""
+    """Bugs of the library that made a job in a worker fail. Each was raised where its operation was
+    awaited."""
 
     queued: int
     """Jobs waiting for a worker."""
@@ -81,17 +82,17 @@ class Stats(NamedTuple):
 def configure(*, max_workers: int) -> None:
     """Set how many worker threads the engine may use at once.
 
-    The setting holds for the whole process, takes effect at once, and may be changed at any time. Threads are
-    started when work needs them and end when they have been idle. A worker that is stuck in one operation,
-    say on a mount that has died, does not count against the limit for ever. The initial value is 64, or that
-    of the environment variable `RAPFILES_MAX_WORKERS`.
+    The setting applies to the whole process, takes effect at once, and may be changed at any time. Threads
+    are started when there is work and exit after some idle seconds. A worker that is stuck in one operation,
+    for example on a dead mount, stops counting against the limit after half a second. The initial value is
+    64, or that of the environment variable `RAPFILES_MAX_WORKERS`.
 
     Args:
         max_workers: The most worker threads that run operations at once, at least 1.
 
     Raises:
         TypeError: `max_workers` is not an integer.
-        ValueError: `max_workers` is less than 1 or absurdly large.
+        ValueError: `max_workers` is less than 1 or more than 32,768.
 
     ```python
     from rapfiles import configuration, configure
@@ -113,10 +114,10 @@ _MOST_WORKERS = 32_768
 
 
 def configuration() -> Configuration:
-    """What the engine may use of the machine.
+    """The engine's settings.
 
     Returns:
-        The settings in force.
+        The settings that apply now.
 
     ```python
     from rapfiles import configuration
@@ -129,9 +130,9 @@ def configuration() -> Configuration:
 
 
 def stats() -> Stats:
-    """The engine's counters at this moment.
+    """The engine's counters.
 
-    Reading them costs about a microsecond, waits for nothing, and starts no thread.
+    Reading them takes about a microsecond, never blocks, and starts no thread.
 
     Returns:
         The counters of this process. In a forked child they start again from zero.

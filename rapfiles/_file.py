@@ -1,10 +1,10 @@
-"""The file classes: `io`'s, awaited.
+"""The file classes: those of `io`, with awaitable methods.
 
-The methods that matter for speed are native and inherited; the rest is here.
+Methods whose speed matters are inherited from native classes; the others are here.
 """
 
 # pyright: reportUnnecessaryIsInstance=false
-# The annotations promise what the checks of arguments check.
+# The argument checks test at run time what the annotations promise.
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _UNSET: Final[Any] = object()
 
 
 class Chunks:
-    """The content of a binary file from its position on, in chunks."""
+    """The chunks of a binary file, from its position on."""
 
     __module__ = "rapfiles"
     __slots__ = ("_next_chunk", "_size")
@@ -88,7 +88,7 @@ class Batches(Generic[Line]):
 
 
 class _Common:
-    """What all files have."""
+    """The methods of all files."""
 
     __slots__ = ()
 
@@ -102,7 +102,7 @@ class _Common:
         def close(self) -> _native.Operation[None]: ...
 
     async def aclose(self) -> None:
-        """Close the file: another name of `close()`, for what expects it."""
+        """Close the file: an alias of `close()`, as `contextlib.aclosing` and anyio expect it."""
         await self.close()
 
     async def __aenter__(self) -> Self:
@@ -143,7 +143,7 @@ class _Common:
 
 
 class _Binary(_Common):
-    """What the binary files have."""
+    """The methods of all binary files."""
 
     __slots__ = ()
 
@@ -152,19 +152,19 @@ class _Binary(_Common):
         def _next_chunk(self, size: int, /) -> Awaitable[bytes]: ...
 
     def chunks(self, size: int = _CHUNK) -> Chunks:
-        """Iterate over what is left of the file, in chunks of `size` bytes; the last may be smaller."""
+        """Iterate over the rest of the file in chunks of `size` bytes; the last may be smaller."""
         return Chunks(self._next_chunk, _positive(size))
 
     def lines(self, hint: int = _BATCH) -> Batches[bytes]:
-        """Iterate over the lines that are left, in lists of about `hint` bytes."""
+        """Iterate over the remaining lines, in lists of about `hint` bytes."""
         return Batches(self, _positive(hint))
 
 
 class AsyncFileIO(_Binary, _native.RawFile):
     """A binary file without a buffer: `io.FileIO`, awaited. `open(…, buffering=0)` makes it.
 
-    Each operation is one system call, so `read` and `write` may do less than was asked for. Otherwise what is
-    said of `AsyncBufferedReader` holds.
+    Each operation is one system call, so `read` and `write` may transfer less than requested. Otherwise it
+    behaves like `AsyncBufferedReader`.
 
     ```python
     async with open(directory / "data", "wb", buffering=0) as file:
@@ -195,7 +195,7 @@ class AsyncFileIO(_Binary, _native.RawFile):
         return self._file.closefd
 
     async def writelines(self, lines: Iterable[Buffer], /) -> None:
-        """Write one after the other, each with one system call. Line ends are not added."""
+        """Write the chunks, each with one system call. Line ends are not added."""
         self._open_file("I/O operation on closed file.")
         for line in lines:
             await self.write(line)
@@ -209,7 +209,7 @@ class AsyncFileIO(_Binary, _native.RawFile):
 
 
 class _Buffered(_Binary, _native.BufferedFile):
-    """What the buffered files have."""
+    """The methods of the buffered files."""
 
     __slots__ = ("_raw",)
 
@@ -217,9 +217,9 @@ class _Buffered(_Binary, _native.BufferedFile):
 
     @property
     def raw(self) -> AsyncFileIO:
-        """The file without its buffer: each operation there is one system call.
+        """The file without its buffer: each of its operations is one system call.
 
-        What has been read ahead is read there first, so that both are always in the same place.
+        It returns what has been read ahead first, so that both files always have the same position.
         """
         if self._detached:
             raise ValueError("raw stream has been detached")
@@ -239,7 +239,7 @@ class _Buffered(_Binary, _native.BufferedFile):
 
     def readable(self) -> bool:
         """Whether the file can be read."""
-        # A class that cannot has no need to look at the file.
+        # For a class that cannot read, the handle need not be asked.
         return self._file.readable and super().readable()
 
     def writable(self) -> bool:
@@ -247,7 +247,7 @@ class _Buffered(_Binary, _native.BufferedFile):
         return self._file.writable and super().writable()
 
     async def detach(self) -> AsyncFileIO:
-        """Flush, and give the file without its buffer. This object cannot be used any more."""
+        """Flush, and return the file without its buffer. This object cannot be used afterwards."""
         raw = self.raw
         await self.flush()
         self._detach()
@@ -278,10 +278,10 @@ class _Buffered(_Binary, _native.BufferedFile):
 class AsyncBufferedReader(_Buffered):
     """A binary file for reading: `io.BufferedReader`, awaited. `open(…, "rb")` makes it.
 
-    Operations run one at a time, in the order in which they were begun, whatever tasks begin them; `pread`,
-    `pwrite` and `stat` run beside them. **Cancelling** one ends the wait at once: what it had read is read by
-    the next, what it had accepted to write is written, and closing goes on in the background. Use after
-    closing raises ValueError, as `io` does.
+    Operations run one at a time, in the order in which they were begun, by whichever task; `pread`, `pwrite`
+    and `stat` run concurrently with them. **Cancelling** one ends the wait at once: what it has read is
+    returned by the next one, what it has accepted is written, and closing continues in the background. Use
+    after closing raises ValueError, as in `io`.
 
     ```python
     async with open(directory / "data", "wb") as file:
@@ -299,10 +299,9 @@ class AsyncBufferedReader(_Buffered):
 class AsyncBufferedWriter(_Buffered):
     """A binary file for writing: `io.BufferedWriter`, awaited. `open(…, "wb")` makes it.
 
-    What is written waits in a buffer until there is enough of it to be worth a worker's while. Others see it
-    after `flush()`, and after `close()`; the device has it after `sync()`. An error of writing in the
-    background is raised by the next `write`, `flush` or `close`. What is said of `AsyncBufferedReader` about
-    order and cancelling holds here.
+    Written data is collected in a buffer until there is enough of it to hand to a worker. Others see it after
+    `flush()`, and after `close()`; the device has it after `sync()`. An error of a write in the background is
+    raised by the next `write`, `flush` or `close`. For order and cancelling see `AsyncBufferedReader`.
 
     ```python
     async with open(directory / "data", "wb") as file:
@@ -333,8 +332,8 @@ class AsyncTextIOWrapper(_Common, _native.TextFile):
     """A text file: `io.TextIOWrapper`, awaited. `open(…)` makes it.
 
     UTF-8, ASCII and Latin-1 are decoded natively, other encodings and error handlers by Python's own codecs.
-    What is said of `AsyncBufferedReader` about order and cancelling, and of `AsyncBufferedWriter` about
-    buffering, holds here. Unlike with a synchronous file, `tell()` works while the file is iterated over.
+    For order and cancelling see `AsyncBufferedReader`, for buffering `AsyncBufferedWriter`. Unlike with a
+    synchronous file, `tell()` works while the file is iterated over.
 
     ```python
     async with open(directory / "menu", "w+", encoding="utf-8") as file:
@@ -359,7 +358,7 @@ class AsyncTextIOWrapper(_Common, _native.TextFile):
 
     @property
     def newlines(self) -> str | tuple[str, ...] | None:
-        """The line ends that have been met so far, where `newline` is `None` or `""`."""
+        """The line ends that have been read so far, if `newline` is `None` or `""`."""
         seen = self._seen
         if seen is not None:
             return _NEWLINES[seen]
@@ -374,7 +373,7 @@ class AsyncTextIOWrapper(_Common, _native.TextFile):
         return bool(self.buffer.writable())  # type: ignore[attr-defined]  # pyright: ignore
 
     async def detach(self) -> AsyncBufferedReader | AsyncBufferedWriter | AsyncBufferedRandom:
-        """Flush, and give the binary file underneath. This object cannot be used any more."""
+        """Flush, and return the underlying binary file. This object cannot be used afterwards."""
         buffer: Any = self.buffer
         await self.flush()
         self._detach()
@@ -393,13 +392,13 @@ class AsyncTextIOWrapper(_Common, _native.TextFile):
 
         Args:
             encoding: The new encoding.
-            errors: The new error handler; `"strict"` where only the encoding is new.
-            newline: What ends a line from now on, as for `open`.
-            line_buffering: Whether a write with a line end in it flushes.
-            write_through: Whether writes are handed on at once.
+            errors: The new error handler; `"strict"` if only the encoding is given.
+            newline: How lines end from now on, as for `open`.
+            line_buffering: Whether a write that contains a line end flushes.
+            write_through: Whether text is passed to the binary file at once.
 
         Raises:
-            io.UnsupportedOperation: There is text that was decoded and has not been read.
+            io.UnsupportedOperation: There is decoded text that has not been read.
             LookupError: There is no such encoding.
         """
         changes = encoding is not None or errors is not None or newline is not _UNSET
@@ -444,7 +443,7 @@ class AsyncTextIOWrapper(_Common, _native.TextFile):
             return
         written = _native.Counter()
         if self._encoder is not None:
-            # What Python's encoder makes of a text may depend on where it begins and ends.
+            # The output of Python's encoder may depend on where a text begins and ends.
             await self._write_all([line for batch in batches for line in batch], written)
             return
         try:
@@ -454,11 +453,11 @@ class AsyncTextIOWrapper(_Common, _native.TextFile):
             await self._write_all(batches[written.value], _native.Counter())
 
     def lines(self, hint: int = _BATCH) -> Batches[str]:
-        """Iterate over the lines that are left, in lists of about `hint` characters."""
+        """Iterate over the remaining lines, in lists of about `hint` characters."""
         return Batches(self, _positive(hint))
 
     def _set_codec(self, codec: Codec | None, encoding: str, errors: str, newline: str | None) -> None:
-        """Set how text is encoded and lines end: natively, or as Python does it."""
+        """Set the codec and the line ends: a native codec, or one of Python's."""
         decoder: Any = None
         encoder: Any = None
         sliced = True
@@ -475,7 +474,7 @@ class AsyncTextIOWrapper(_Common, _native.TextFile):
         self._set_encoding(encoding, errors, newline, codec, decoder, encoder, sliced)
 
     def _encode_within(self) -> None:
-        """What is written comes behind something, so there is no byte order mark."""
+        """The text that is written follows other content, so it begins with no byte order mark."""
         if self._encoder is not None:
             self._encoder.setstate(0)
 
@@ -489,7 +488,7 @@ class AsyncTextIOWrapper(_Common, _native.TextFile):
 
 
 async def _collect(lines: Iterable[Line], batches: list[list[Line]], length: Callable[[Line], int]) -> None:
-    """Collect lines in batches, with turns for other tasks in between."""
+    """Collect lines in batches, between which other tasks run."""
     batch, size = batches[-1], 0
     for line in lines:
         size += length(line)

@@ -29,7 +29,7 @@ class TreeSearch(Stream[AsyncDirEntry[P]]):
     __module__ = "rapfiles"
     __slots__ = ("_directory", "_limit", "_on_error", "_wanted", "_with_stat")
 
-    # The native half takes anything: what comes of it is decided here.
+    # `__new__` of the native base accepts any arguments; this is the signature.
     def __init__(  # pyright: ignore[reportInconsistentConstructor]
         self, directory: P, with_stat: bool, limit: int | None, on_error: OnError, wanted: Wanted, /
     ) -> None:

@@ -46,7 +46,7 @@ class GlobIterator(Stream[P]):
     __module__ = "rapfiles"
     __slots__ = ("_case_sensitive", "_directory", "_pattern", "_recurse_symlinks", "_recursive")
 
-    # The native half takes anything: what comes of it is decided here.
+    # `__new__` of the native base accepts any arguments; this is the signature.
     def __init__(  # pyright: ignore[reportInconsistentConstructor]
         self,
         directory: P,

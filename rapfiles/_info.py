@@ -1,4 +1,4 @@
-"""`AsyncPath.info`: what is known of a path's type, and what can be found out."""
+"""`AsyncPath.info`: a path's type, known from a listing or looked up."""
 
 # pyright: reportPrivateUsage=false
 # An answer and what it is about know each other.
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "PathInfo"]
 
-# Types are those of S_IFMT, and where nothing is, or nothing that can be reached, this.
+# Types are those of S_IFMT; this is the type of what does not exist or cannot be reached.
 _ABSENT: Final = 0o170_000
 _BITS: Final = 12
 
 
 class Answer:
-    """The answer to a question about a path: awaited, it is a bool.
+    """The answer to a question about a path: awaiting it gives a bool.
 
-    If it is known, awaiting it costs neither a system call nor a turn of the event loop, and it may be used
-    as a bool without being awaited. If it is not known, using it so raises RuntimeError, rather than to wait
-    or to mislead.
+    If it is known, awaiting it needs neither a system call nor a turn of the event loop, and it may be used
+    as a bool without `await`. If it is not known, `bool()` of it raises RuntimeError: it can neither wait nor
+    return a wrong answer.
     """
 
     __slots__ = ("_value",)
@@ -59,7 +59,7 @@ class _Question(Answer):
         self._follow = follow
 
     def __await__(self) -> Generator[Any, Any, bool]:
-        # Another task may have asked the same meanwhile.
+        # Another task may have looked it up meanwhile.
         known = self._info._known(self._follow)
         if not known:
             known = yield from self._info._look(self._follow).__await__()
@@ -81,12 +81,12 @@ _NO: Final = Answer(False)
 
 
 class PathInfo:
-    """What is known of a path's type: pathlib's `PathInfo`, with answers that are awaited.
+    """A path's type: pathlib's `PathInfo`, with awaitable answers.
 
-    Nothing is looked up twice: what was found out once is kept, as by pathlib, whatever happens to the file
-    meanwhile. Of a path that comes from a listing (`iterdir()`, `scandir()`, `glob()`) it is known already,
-    as far as the directory told it: all but what a symbolic link leads to, and `scandir()` has looked that up
-    as well. What cannot be reached, for whatever reason, is not there for any of these methods.
+    Answers are cached, as in pathlib, even if the file changes meanwhile. For a path that comes from a
+    listing (`iterdir()`, `scandir()`, `glob()`) the type is known if the directory contained it. The target
+    of a symbolic link is not known, except from `scandir()`, which has looked it up. For all these methods, a
+    path that cannot be reached, for whatever reason, does not exist.
 
     ```python
     await (directory / "data").write_bytes(b"abc")
@@ -109,7 +109,7 @@ class PathInfo:
         """Whether the path exists.
 
         Args:
-            follow_symlinks: Whether a symbolic link stands for what it leads to.
+            follow_symlinks: Whether to follow a symbolic link.
         """
         return self._answer(_exists, follow_symlinks)
 
@@ -117,7 +117,7 @@ class PathInfo:
         """Whether the path is a directory.
 
         Args:
-            follow_symlinks: Whether a symbolic link stands for what it leads to.
+            follow_symlinks: Whether to follow a symbolic link.
         """
         return self._answer(_is_dir, follow_symlinks)
 
@@ -125,7 +125,7 @@ class PathInfo:
         """Whether the path is a regular file.
 
         Args:
-            follow_symlinks: Whether a symbolic link stands for what it leads to.
+            follow_symlinks: Whether to follow a symbolic link.
         """
         return self._answer(_is_file, follow_symlinks)
 

@@ -16,14 +16,14 @@ P = TypeVar("P", bound=SegmentsPath)
 class DirectoryIterator(Stream[P]):
     """The children of a directory, in arbitrary order.
 
-    The directory is read as a whole by workers when the first child is asked for; after that, nothing is held
-    open, and what happens in the directory changes nothing.
+    Workers read the whole directory when the first child is asked for; after that, nothing is kept open, and
+    changes of the directory have no effect.
     """
 
     __module__ = "rapfiles"
     __slots__ = ("_directory",)
 
-    # The native half takes anything: what comes of it is decided here.
+    # `__new__` of the native base accepts any arguments; this is the signature.
     def __init__(self, directory: P, /) -> None:  # pyright: ignore[reportInconsistentConstructor]
         self._directory = directory
 
@@ -36,17 +36,17 @@ _native.set_next_slot(DirectoryIterator)
 
 
 def text_before_names(directory: SegmentsPath) -> str:
-    """What comes before the name in the text of a child's path."""
+    """The text of a child's path before the name."""
     text = str(directory)
     # The child of `.` has no `./` before it, and that of a root needs no separator.
     return "" if text == "." else text + os.sep if directory.name else text
 
 
 def leaves_it_to_pathlib(directory: SegmentsPath) -> bool:
-    """Whether a path's class cannot tell how its paths are made.
+    """Whether a path's class overrides nothing that creates paths.
 
-    Joining would parse the directory's path again for each child, so where nobody can tell, a child is given
-    what parsing it would find out.
+    Joining would parse the directory's path again for each child, so for such classes a child is created
+    with the parsed parts already set.
     """
     kind = type(directory)
     return (

@@ -1,4 +1,4 @@
-"""Parts of the package that are loaded when they are used first."""
+"""Submodules that are imported when they are first used."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ from typing import Any
 def loaded_on_first_use(
     package: dict[str, Any], *parts: str
 ) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
-    """The package's `__getattr__` and `__dir__`: `package.part` works without an import of the part."""
+    """The package's `__getattr__` and `__dir__`: `package.part` imports the submodule `part`."""
 
     def __getattr__(name: str) -> object:  # noqa: N807
         if name in parts:

@@ -1,4 +1,4 @@
-"""What to do where the compiled part of the package is missing."""
+"""The error if the compiled module of the package is missing: what to do about it."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ __all__ = ["explained"]
 
 
 def explained(folder: Path) -> ImportError:
-    """The error that says so. `folder` is that of this package."""
+    """The error to raise. `folder` is that of this package."""
     python = f"{sys.implementation.name} {sys.version_info[0]}.{sys.version_info[1]}"
     if not folder.is_dir():
         reason = "a compiled module cannot be imported from an archive; unpack it"

@@ -1,7 +1,7 @@
 """`open()`: what `builtins.open` does, awaited."""
 
 # pyright: reportUnnecessaryIsInstance=false, reportUnnecessaryComparison=false
-# The annotations promise what the checks of arguments check.
+# The argument checks test at run time what the annotations promise.
 # pyright: reportPrivateUsage=false
 # A file is not finished before it has its codec.
 
@@ -59,14 +59,14 @@ FileT = TypeVar("FileT", bound=AnyFile, covariant=True)
 
 _DEFAULT_PERMISSIONS: Final = 0o666
 _EMPTIED_AND_READ: Final = "wb+" if sys.version_info >= (3, 15) else "rb+"
-"""What io calls the mode `w+` of a raw file."""
+"""The `mode` of a raw file that was opened with `w+`, as `io.FileIO` reports it."""
 _DEFAULT_BUFFERING: Final = -1
 _PLATFORM_FLAGS: Final = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOINHERIT", 0)
 _TO_READ: Final = os.O_RDONLY | _PLATFORM_FLAGS
 
 
 class FileContextManager(_native.Opening[FileT]):
-    """What `open()` returns: a file that is opened when this is awaited or entered, once.
+    """The result of `open()`: awaiting or entering it, once, opens the file.
 
     ```python
     file = await open(directory / "log", "w")
@@ -95,7 +95,7 @@ class FileContextManager(_native.Opening[FileT]):
 
 
 class _Mode(NamedTuple):
-    """A mode, taken apart."""
+    """A parsed mode."""
 
     flags: int
     readable: bool
@@ -109,7 +109,7 @@ _modes: dict[str, _Mode] = {}
 
 
 def _parse(mode: str) -> _Mode:
-    """Take a mode apart, with the complaints of `io.open`."""
+    """Parse a mode, with the errors of `io.open`."""
     if not isinstance(mode, str):
         raise TypeError(f"open() argument 'mode' must be str, not {type(mode).__name__}")
     letters = set(mode)
@@ -236,28 +236,28 @@ def open(
     Args:
         file: A path, or the number of a descriptor that is open already.
         mode: As for the built-in `open`: one of `r`, `w`, `a`, `x`, with `+`, `b` or `t`.
-        buffering: 0 for none (binary files only), 1 to flush text after each line. Another number is how many
-            bytes may wait before a worker begins to write them; by default the library decides.
+        buffering: 0 for none (binary files only), 1 to flush text after each line. Another number is the size
+            in bytes from which the buffer is written; by default the library decides.
         encoding: Of text; by default the locale's, or UTF-8 in UTF-8 mode. UTF-8, ASCII and Latin-1 are
-            fastest; other encodings are Python's own.
-        errors: What becomes of what cannot be encoded or decoded; by default `"strict"`.
-        newline: What ends a line: as for the built-in `open`.
+            fastest; others use Python's codecs.
+        errors: How encoding and decoding errors are handled; by default `"strict"`.
+        newline: How lines end: as for the built-in `open`.
         closefd: Whether a descriptor that was given is closed with the file.
         opener: Called in a thread with the path and flags, to open a descriptor.
 
     Returns:
-        A context manager, awaitable: of an `AsyncTextIOWrapper`, or in binary mode of an
+        An awaitable context manager, for an `AsyncTextIOWrapper`, or in binary mode for an
         `AsyncBufferedReader` (`r`), `AsyncBufferedWriter` (`w`, `a`, `x`), `AsyncBufferedRandom` (`+`) or,
         without a buffer, an `AsyncFileIO`.
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: The arguments do not fit together.
+        ValueError: The arguments cannot be combined.
         LookupError: There is no such encoding. The file is not touched.
 
     Cancellation:
-        The file may be created or emptied, or be so a little later, where the mode asks for that; it is
-        closed again.
+        If the mode creates or truncates the file, that may have happened, or happen a little later; the file
+        is closed again.
 
     ```python
     async with open(directory / "menu", "w", encoding="utf-8") as file:
@@ -275,7 +275,7 @@ def open(
         and not isinstance(file, int)
     ):
         return FileContextManager(file, AsyncBufferedReader, _TO_READ)
-    # Warnings are about the caller, and so are given here.
+    # Warnings name the caller's line, so they are given here and not in the coroutine.
     if isinstance(file, bool) and sys.version_info >= (3, 13):
         warnings.warn("bool is used as a file descriptor", RuntimeWarning, stacklevel=2)
     if isinstance(mode, str):
@@ -378,7 +378,7 @@ async def _open(
 
 
 async def _adopt(opener: Opener, name: Any, flags: int, append: bool) -> _native.Opened:
-    """Have the caller's function open a descriptor, in a thread, and take it over."""
+    """Call the caller's opener in a thread, and adopt the descriptor."""
     flags |= getattr(os, "O_CLOEXEC", 0)
     descriptor = await Undoable(partial(_call_opener, opener, name, flags), close_descriptor).run()
     # From here on it is the engine's to close.

@@ -1,7 +1,7 @@
 """`AsyncPath`: pathlib's path with awaitable input and output."""
 
 # pyright: reportUnnecessaryIsInstance=false, reportUnnecessaryComparison=false
-# The annotations promise what the checks of arguments check.
+# The argument checks test at run time what the annotations promise.
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ P = TypeVar("P", bound="AsyncPath")
 
 __all__ = ["AsyncPath"]
 
-# What depends on the version of pathlib that this class stands beside.
+# What depends on the version of the interpreter's pathlib.
 _RULES: Final = sys.version_info[1]
 _TOLERANT: Final = sys.version_info >= (3, 14)  # predicates answer every error with False
 _MODERN_MOUNT: Final = sys.version_info >= (3, 12) or sys.platform == "win32"
@@ -90,17 +90,17 @@ _ALL_BUT_LAST: Final = getattr(os.path, "ALL_BUT_LAST", object())
 class AsyncPath(LexicalPath):
     """A path of this platform whose input and output is awaited.
 
-    What is not input or output is the running interpreter's own `pathlib.PurePath`, of which this is a
-    subclass: joining, parts, matching, comparison, hashing and pickling. Methods have pathlib's names,
-    parameters, results and errors. What a newer pathlib has and the running one lacks is here as well.
+    Everything else (joining, parts, matching, comparison, hashing and pickling) is inherited from the running
+    interpreter's own `pathlib.PurePath`. Methods have pathlib's names, parameters, results and errors.
+    Methods and parameters of newer versions of pathlib are added where the running one lacks them.
 
     Any number of tasks may use one path at once. Awaiting works in tasks of asyncio (and uvloop) and trio;
     elsewhere it raises RuntimeError. Nothing that waits for a device, a network or another process runs on
     the event loop's thread.
 
     **Cancelling** an operation ends the wait at once. An operation that no worker has begun is dropped, and
-    so has no effect; one that has begun finishes in the background, and whatever it opened is closed. What
-    that may leave on the disk is told at each method that changes something; reading leaves nothing.
+    so has no effect; one that has begun finishes in the background, and whatever it opened is closed. Each
+    method that changes something documents what that may leave on the disk; reading leaves nothing.
 
     **Errors** are those of pathlib: OSError and its subclasses with `errno`, `strerror`, `filename` and,
     where there are two paths, `filename2`; ValueError for paths with a null character.
@@ -115,7 +115,7 @@ class AsyncPath(LexicalPath):
 
     __slots__ = ("_info",)
 
-    # What a listing knows of the path, or what was found out of it later.
+    # What is known of the path's type, from a listing or from a later look-up.
     _info: int | PathInfo
 
     # Whole files.
@@ -124,8 +124,7 @@ class AsyncPath(LexicalPath):
         """Read the whole file.
 
         Returns:
-            Its content. Files that claim to be empty, such as those of `/proc`, are read to their end as
-            well.
+            Its content. Files that report a size of 0, such as those of `/proc`, are read to their end too.
 
         Raises:
             OSError: The file cannot be opened or read; IsADirectoryError for a directory.
@@ -143,8 +142,8 @@ class AsyncPath(LexicalPath):
         """Read the whole file as text.
 
         UTF-8, ASCII and Latin-1 are decoded by the worker. Other codecs, and error handlers other than
-        `"strict"`, are Python's own and run on the event loop's thread, in slices with turns for other tasks
-        between them. An error handler of the application's sees the content in one piece.
+        `"strict"`, are Python's own and run on the event loop's thread, in slices between which other tasks
+        run. An error handler that the application registered is given the content in one piece.
 
         Args:
             encoding: As for `open`; by default the locale's, or UTF-8 in UTF-8 mode.
@@ -178,12 +177,12 @@ class AsyncPath(LexicalPath):
         """Write the whole file: create it, or replace its content.
 
         When this returns, the operating system has all of it. The file is not replaced atomically: others
-        can see it empty or half written, and so can everybody after an error, such as a full disk.
+        can see it empty or half written, and after an error, such as a full disk, it stays like that.
 
         `data` must not be changed before this returns.
 
         Args:
-            data: Anything bytes-like that lies in memory in one piece.
+            data: A bytes-like object, contiguous in memory.
 
         Returns:
             The number of bytes.
@@ -194,8 +193,8 @@ class AsyncPath(LexicalPath):
             BufferError: `data` is not in one piece. The file is not touched.
 
         Cancellation:
-            The file may be untouched, or replaced, or be replaced a little later; never half written for that
-            reason. `data` must not be changed before the file is written.
+            The file may be unchanged or replaced, or be replaced a little later; cancelling never leaves it
+            half written. `data` must not be changed before the file is written.
 
         ```python
         assert await (directory / "data").write_bytes(b"abc") == 3
@@ -213,8 +212,8 @@ class AsyncPath(LexicalPath):
     ) -> int:
         """Write the whole file as text: create it, or replace its content.
 
-        What is said of `write_bytes` about others' view of the file, errors and cancelling holds here as
-        well; what is said of `read_text` about encodings, too.
+        See `write_bytes` for what others see of the file, for errors and for cancelling, and `read_text` for
+        encodings.
 
         Args:
             data: The text.
@@ -227,8 +226,8 @@ class AsyncPath(LexicalPath):
 
         Raises:
             OSError: The file cannot be opened or written.
-            UnicodeEncodeError: The encoding does not have some character. As with pathlib, the file is empty
-                then.
+            UnicodeEncodeError: The encoding cannot represent some character. As with pathlib, the file is
+                empty then.
             LookupError: There is no such text encoding. The file is not touched.
             TypeError: `data` is not a str. The file is not touched.
             ValueError: `newline` is none of `None`, `""`, `"\\n"`, `"\\r"` and `"\\r\\n"`. The file is not
@@ -247,13 +246,13 @@ class AsyncPath(LexicalPath):
         return len(data)
 
     async def append_bytes(self, data: Buffer) -> int:
-        """Write at the end of the file; create it if there is none.
+        """Append to the file; create it if it does not exist.
 
-        The operating system moves to the end with each write, so appending of several tasks or processes does
-        not overwrite anything.
+        The operating system moves to the end with each write (`O_APPEND`), so tasks and processes that append
+        at the same time do not overwrite each other's data.
 
         Args:
-            data: Anything bytes-like that lies in memory in one piece.
+            data: A bytes-like object, contiguous in memory.
 
         Returns:
             The number of bytes in `data`.
@@ -283,7 +282,7 @@ class AsyncPath(LexicalPath):
         errors: str | None = None,
         newline: str | None = None,
     ) -> int:
-        """Write text at the end of the file; create it if there is none.
+        """Append text to the file; create it if it does not exist.
 
         As with a file opened for appending, a byte order mark is written only at the start of an empty file.
 
@@ -298,7 +297,7 @@ class AsyncPath(LexicalPath):
 
         Raises:
             OSError: The file cannot be opened or written. Some of `data` may have been appended.
-            UnicodeEncodeError: The encoding does not have some character. Nothing is appended then.
+            UnicodeEncodeError: The encoding cannot represent some character. Nothing is appended then.
             LookupError: There is no such text encoding. The file is not touched.
             TypeError: `data` is not a str. The file is not touched.
             ValueError: `newline` is none of `None`, `""`, `"\\n"`, `"\\r"` and `"\\r\\n"`. The file is not
@@ -405,11 +404,11 @@ class AsyncPath(LexicalPath):
             newline: As for the built-in `open`.
 
         Returns:
-            A context manager, awaitable. Nothing happens before it is entered or awaited.
+            An awaitable context manager. Nothing happens before it is entered or awaited.
 
         Raises:
             OSError: The file cannot be opened.
-            ValueError: The arguments do not fit together.
+            ValueError: The arguments cannot be combined.
             LookupError: There is no such encoding. The file is not touched.
 
         ```python
@@ -445,10 +444,10 @@ class AsyncPath(LexicalPath):
     # What there is.
 
     async def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
-        """What `os.stat` tells about the file.
+        """The `os.stat` result of the file.
 
         Args:
-            follow_symlinks: Whether a symbolic link stands for what it leads to.
+            follow_symlinks: Whether to follow a symbolic link.
 
         Returns:
             The same object that `os.stat` returns, with all fields of this platform.
@@ -466,7 +465,7 @@ class AsyncPath(LexicalPath):
         return await _native.stat(self, follow_symlinks)
 
     async def lstat(self) -> os.stat_result:
-        """What `os.stat` tells about the file; about the link itself where it is a symbolic link.
+        """The `os.stat` result of the file; for a symbolic link, that of the link itself.
 
         Returns:
             The same object that `os.lstat` returns.
@@ -485,15 +484,14 @@ class AsyncPath(LexicalPath):
         """Whether the path exists.
 
         Args:
-            follow_symlinks: Whether a symbolic link stands for what it leads to. With `False`, a link that
-                leads nowhere exists.
+            follow_symlinks: Whether to follow a symbolic link. With `False`, a link to nothing exists.
 
         Returns:
             `False` also for paths that no file system can have, such as those with a null character.
 
         Raises:
-            OSError: Before Python 3.14, as pathlib: it cannot be known, for example for lack of permission.
-                Since 3.14 the answer is `False` then. The same holds for the other predicates.
+            OSError: Before Python 3.14, as in pathlib: the path cannot be looked up, for example for lack of
+                permission. Since 3.14 that returns `False`. The same holds for the other predicates.
 
         ```python
         assert await directory.exists()
@@ -508,7 +506,7 @@ class AsyncPath(LexicalPath):
         """Whether the path is a regular file.
 
         Args:
-            follow_symlinks: Whether a symbolic link stands for what it leads to.
+            follow_symlinks: Whether to follow a symbolic link.
 
         Returns:
             `False` also where nothing exists.
@@ -525,7 +523,7 @@ class AsyncPath(LexicalPath):
         """Whether the path is a directory.
 
         Args:
-            follow_symlinks: Whether a symbolic link stands for what it leads to.
+            follow_symlinks: Whether to follow a symbolic link.
 
         Returns:
             `False` also where nothing exists.
@@ -625,7 +623,7 @@ class AsyncPath(LexicalPath):
         """The name of the user whom the file belongs to.
 
         Args:
-            follow_symlinks: Whether a symbolic link stands for what it leads to.
+            follow_symlinks: Whether to follow a symbolic link.
 
         Raises:
             OSError: There is no such file, or it cannot be reached.
@@ -646,7 +644,7 @@ class AsyncPath(LexicalPath):
         """The name of the group that the file belongs to.
 
         Args:
-            follow_symlinks: Whether a symbolic link stands for what it leads to.
+            follow_symlinks: Whether to follow a symbolic link.
 
         Raises:
             OSError: There is no such file, or it cannot be reached.
@@ -668,8 +666,8 @@ class AsyncPath(LexicalPath):
     def info(self) -> PathInfo:
         """What is known of the path's type: pathlib's `info`, [awaited][rapfiles.PathInfo].
 
-        Its answers are kept for as long as this path object lives. If the path comes from a listing, they are
-        known already, as far as the directory told.
+        Its answers are cached for as long as this path object lives. If the path comes from a listing, the
+        types that the directory contained are known already.
 
         ```python
         await (directory / "data").touch()
@@ -687,14 +685,14 @@ class AsyncPath(LexicalPath):
     async def access(
         self, mode: SupportsIndex, *, effective_ids: bool = False, follow_symlinks: bool = True
     ) -> bool:
-        """Whether this process may access the file so, as `os.access` tells.
+        """Whether this process may access the file in this way, as `os.access` does.
 
-        The answer may be outdated when it arrives. To open a file, rather open it and catch the error.
+        The answer may be outdated when it arrives. To open a file, open it and catch the error instead.
 
         Args:
             mode: `os.F_OK`, or a combination of `os.R_OK`, `os.W_OK` and `os.X_OK`.
-            effective_ids: Whether the effective user and group count, not the real ones.
-            follow_symlinks: Whether a symbolic link stands for what it leads to.
+            effective_ids: Whether to use the effective user and group ids instead of the real ones.
+            follow_symlinks: Whether to follow a symbolic link.
 
         Returns:
             `False` also where nothing exists.
@@ -720,12 +718,12 @@ class AsyncPath(LexicalPath):
     def iterdir(self) -> Stream[Self]:
         """Iterate over the children of the directory, in arbitrary order, without `.` and `..`.
 
-        The directory is read in one go when the first child is asked for. The iterator holds nothing open, so
-        it may be left at any time.
+        The directory is read in one go when the first child is asked for. The iterator keeps nothing open, so
+        the loop may be left at any time.
 
         Returns:
-            An asynchronous iterator of paths: this path joined with each name. It is a context manager too,
-            which ends it. The paths' `info` knows their types.
+            An asynchronous iterator of paths: this path joined with each name. It is also a context manager,
+            which closes it. The paths' `info` knows their types.
 
         Raises:
             OSError: When the first child is asked for: this is not a directory, or it cannot be read.
@@ -741,27 +739,28 @@ class AsyncPath(LexicalPath):
     def glob(
         self, pattern: StrPath, *, case_sensitive: bool | None = None, recurse_symlinks: bool = False
     ) -> Stream[Self]:
-        """Iterate over what is in this tree and matches a shell-style pattern, in arbitrary order.
+        """Iterate over everything in this tree that matches a shell-style pattern, in arbitrary order.
 
-        Directories that cannot be read, and a path that is no directory, yield nothing. Each path comes once,
-        however many ways the pattern has to match it. Hidden names are names like any other.
+        Directories that cannot be read, and a path that is not a directory, yield nothing. Each path is
+        yielded once, however many ways the pattern has to match it. Hidden names are not special.
 
         Args:
             pattern: Relative. `*`, `?` and `[…]` match within one component, a component `**` any number of
-                directories; one at the end means directories only before Python 3.13, and files too since
-                then. With a separator at the end, only directories match.
-            case_sensitive: Whether case matters; by default as is usual on the platform. If it is said, names
-                without wildcards are compared too, instead of being looked up.
-            recurse_symlinks: Whether `**` goes through symbolic links to directories. Loops are not looked
-                for: they end where the system follows no more links.
+                directories; at the end of the pattern it matches only directories before Python 3.13, and
+                files too since then. With a separator at the end, only directories match.
+            case_sensitive: Whether case matters; by default as is usual on the platform. If it is given,
+                names without wildcards are compared too, instead of being looked up.
+            recurse_symlinks: Whether `**` follows symbolic links to directories. Loops are not detected: they
+                end where the system follows no more links.
 
         Returns:
-            An asynchronous iterator of paths. It is a context manager too, which ends it and closes what
-            workers have open. The paths' `info` knows what the directories told.
+            An asynchronous iterator of paths. It is also a context manager, which ends it and closes what
+            workers have open. The paths' `info` knows the types that the directories contained.
 
         Raises:
             ValueError: The pattern is empty, or, before Python 3.13, has `**` within a component. This and
-                the next one are raised here since Python 3.13, and before, when the first path is asked for.
+                the next error are raised by the call since Python 3.13, and before that when the first path
+                is asked for.
             NotImplementedError: The pattern is absolute.
             OSError: On Python 3.11: a directory cannot be read for another reason than lack of permission.
 
@@ -777,7 +776,8 @@ class AsyncPath(LexicalPath):
     def rglob(
         self, pattern: StrPath, *, case_sensitive: bool | None = None, recurse_symlinks: bool = False
     ) -> Stream[Self]:
-        """Iterate over what matches a pattern anywhere in this tree: `glob()` with `**/` before the pattern.
+        """Iterate over what matches a pattern at any depth of this tree: `glob()` with `**/` before the
+        pattern.
 
         Args:
             pattern: As for `glob()`, but it may be empty, for this directory and all below it.
@@ -785,7 +785,7 @@ class AsyncPath(LexicalPath):
             recurse_symlinks: As for `glob()`.
 
         Returns:
-            An asynchronous iterator of paths, which is a context manager too.
+            An asynchronous iterator of paths, which is also a context manager.
 
         ```python
         await (directory / "src").mkdir()
@@ -799,16 +799,16 @@ class AsyncPath(LexicalPath):
     def scandir(self, *, with_stat: bool = False) -> Stream[AsyncDirEntry[Self]]:
         """Iterate over the entries of the directory, in arbitrary order, without `.` and `..`.
 
-        Entries come as the directory is read, so what happens in it meanwhile may be seen or not. It is held
-        open until the last one has been taken or the iteration ends.
+        Entries are yielded as the directory is read, so changes meanwhile may be seen or not. The directory
+        stays open until the last entry has been taken or the iteration ends.
 
         Args:
-            with_stat: Whether workers ask for the `stat` of each entry beforehand, which makes
-                `entry.stat()` an answer without a system call.
+            with_stat: Whether workers `stat` each entry beforehand, so that `entry.stat()` needs no system
+                call.
 
         Returns:
             An asynchronous iterator of [`AsyncDirEntry`][rapfiles.AsyncDirEntry]: each knows its name, path
-            and type. It is a context manager too, which ends it.
+            and type. It is also a context manager, which closes it.
 
         Raises:
             OSError: When the first entry is asked for: this is not a directory, or it cannot be read.
@@ -840,44 +840,45 @@ class AsyncPath(LexicalPath):
         workers: SupportsIndex | None = None,
         detect_loops: bool = False,
     ) -> Stream[tuple[Self, list[str], list[str]]]:
-        """Walk the tree that begins with this directory, one directory after the other.
+        """Walk the tree below this directory, one directory after the other.
 
-        Workers read directories ahead of the one that is handed out, several at once, and never more than a
-        few thousand entries. So a change that is made in a directory after the one above it was handed out
-        may not be seen; with `workers=1` each directory is read when its turn comes, as pathlib does it.
+        Workers read several directories ahead of the iteration, but never more than a few thousand entries.
+        So a change in a directory after its parent was yielded may not be seen; with `workers=1` each
+        directory is read when the iteration reaches it, as in pathlib.
 
-        Leaving the iteration early closes all directories: with its last reference, or with `async with`.
+        Leaving the iteration early closes all directories, at the end of an `async with` block or with the
+        last reference.
 
         Args:
-            top_down: Whether a directory comes before those in it. Then the list of their names may be
-                changed in place: those that are removed are not entered, the others are entered in the order
-                of the list, and what is added is entered as well, even through a symbolic link.
+            top_down: Whether a directory is yielded before its subdirectories. Then the list of their names
+                may be changed in place: those that are removed are not entered, the others are entered in the
+                order of the list, and names that are added are entered too, even through a symbolic link.
             on_error: Called with the OSError of each directory that cannot be read; an exception that it
-                raises ends the walk. A plain function, called in the event loop's thread. Without one, such
-                directories are passed over.
-            follow_symlinks: Whether symbolic links to directories are directories. Without, they are among
-                the files.
+                raises ends the walk. A plain function, called in the event loop's thread. By default, such
+                directories are skipped.
+            follow_symlinks: Whether symbolic links to directories are listed and entered as directories.
+                Otherwise they are listed with the files.
             max_depth: How many levels below this directory are entered; 0 for none.
-            min_depth: Directories above this level are entered, but not handed out.
-            include: A glob, or several: of the names that are no directories, only those that match.
-            exclude: A glob, or several: what matches is in none of the lists, and not entered. As for
-                `include`, a pattern without a slash is about names; one with a slash about paths from this
-                directory on, where `**` is any number of directories; and a slash at the end keeps it to
-                directories.
+            min_depth: Directories above this level are entered, but not yielded.
+            include: A glob, or several: of the names that are not directories, only those that match.
+            exclude: A glob, or several: names that match are not listed and not entered. In `include` and
+                `exclude`, a pattern without a slash is matched against names; one with a slash against paths
+                relative to this directory, where `**` stands for any number of directories; a slash at the
+                end restricts it to directories.
             same_file_system: Whether directories on which another file system is mounted are not entered.
             gitignore: Whether to leave out what git would ignore: by `.gitignore` files and
                 `.git/info/exclude`, from the top of the repository down. It need not be a repository. Hidden
                 files and `.git` itself are not left out.
-            sort: Whether names come sorted, instead of in arbitrary order.
+            sort: Whether names are sorted instead of in arbitrary order.
             workers: The most directories that are read at once; by default as many as there are processors,
                 at most 8.
-            detect_loops: Whether a link to a directory that it is in is an error of that directory, with
-                ELOOP, where links are followed. Without, the walk goes on in it until the kernel follows no
-                more links, as pathlib's does.
+            detect_loops: With `follow_symlinks`, whether a link to a directory above it is an error of that
+                directory, with ELOOP. Otherwise the walk continues in it until the kernel follows no more
+                links, as in pathlib.
 
         Returns:
-            An asynchronous iterator, which is a context manager as well, of tuples: the path of a directory,
-            the names of the directories in it, and those of everything else. Both are lists.
+            An asynchronous iterator, which is also a context manager, of tuples: the path of a directory, the
+            list of the names of its subdirectories, and the list of all other names.
 
         Raises:
             TypeError: `on_error` is a coroutine function.
@@ -935,48 +936,47 @@ class AsyncPath(LexicalPath):
     ) -> Stream[AsyncDirEntry[Self]]:
         """Find entries in the tree below this directory, in one flat stream.
 
-        Without arguments, that is everything but the directory itself. Directories come one after the other,
-        each before those in it, and everything is decided by the workers. Loops of symbolic links are
-        errors. Leaving the iteration early closes all directories, as for `walk()`.
+        Without arguments, that is everything but the directory itself. Directories are read one after the
+        other, each before its subdirectories, and all conditions are checked by the workers. Loops of
+        symbolic links are errors. Leaving the iteration early closes all directories, as for `walk()`.
 
         Args:
             kind: `"file"`, `"directory"`, `"symlink"`, `"fifo"`, `"socket"`, `"block_device"` or
                 `"char_device"`, or several of them.
-            include: A glob, or several: only what matches. Directories are entered, whether they match or
-                not. A pattern without a slash is about names; one with a slash about paths from this
-                directory on, where `**` is any number of directories; a slash at the end keeps it to
-                directories.
-            exclude: What matches is neither handed out nor entered.
-            prune: What matches is handed out, but not entered.
-            min_depth: Nothing above this level; what is in this directory is at 1.
+            include: A glob, or several: only entries that match. Directories are entered whether they match
+                or not. A pattern without a slash is matched against names; one with a slash against paths
+                relative to this directory, where `**` stands for any number of directories; a slash at the
+                end restricts it to directories.
+            exclude: Entries that match are neither yielded nor entered.
+            prune: Entries that match are yielded, but not entered.
+            min_depth: Nothing above this level; the entries of this directory are at level 1.
             max_depth: Nothing below this level.
-            size: The least and the largest size in bytes; `None` for no bound.
-            modified: When the content was changed last: not before, and not after. Each is a datetime,
+            size: The smallest and the largest size in bytes; `None` for no bound.
+            modified: The earliest and the latest time of the last change of the content. Each is a datetime,
                 seconds since 1970, or `None` for no bound.
-            changed: When anything about it was changed last, in the same way.
-            owner: The number of the user to whom it belongs.
-            perm: All of its permissions, such as `0o644`.
+            changed: The same for the last change of content or metadata (`st_ctime`).
+            owner: The user id of the owner.
+            perm: Exactly these permissions, such as `0o644`.
             empty: Whether it is an empty file or an empty directory.
             hidden: Whether its name begins with a dot. With `False`, hidden directories are not entered
                 either.
             gitignore: Whether to leave out what git would ignore, as for `walk()`.
-            follow_symlinks: Whether symbolic links stand for what they lead to.
+            follow_symlinks: Whether to follow symbolic links.
             same_file_system: Whether directories on which another file system is mounted are not entered.
             limit: How many entries are wanted.
-            sort: Whether the entries of each directory come sorted by name.
+            sort: Whether the entries of each directory are sorted by name.
             workers: The most directories that are read at once; by default as many as there are processors,
                 at most 8.
-            with_stat: Whether workers ask for what `stat()` of an entry tells beforehand.
+            with_stat: Whether workers `stat` each entry beforehand.
             on_error: Called with each OSError; an exception that it raises ends the search. A plain
                 function, called in the event loop's thread.
 
         Returns:
-            An asynchronous iterator, which is a context manager as well, of entries like those of
-            `scandir()`.
+            An asynchronous iterator, which is also a context manager, of entries like those of `scandir()`.
 
         Raises:
-            ExceptionGroup: At the end, where `on_error` was not given: the errors, of which the first 100 are
-                kept. Everything that could be found has been handed out.
+            ExceptionGroup: At the end, if `on_error` was not given: the first 100 errors. Everything that
+                could be found has been yielded.
             TypeError: `on_error` is a coroutine function.
             ValueError: An argument has no meaning.
 
@@ -1031,22 +1031,22 @@ class AsyncPath(LexicalPath):
         workers: SupportsIndex | None = None,
         on_error: OnError = None,
     ) -> str:
-        """Draw the tree that begins with this directory, as `tree` does.
+        """Draw the tree below this directory, as the command `tree` does.
 
         Args:
-            max_depth: How many levels are drawn; what is in this directory is at 1.
-            include: A glob, or several: of what is no directory, only what matches, as for `walk()`.
+            max_depth: How many levels are drawn; the entries of this directory are at level 1.
+            include: A glob, or several: of everything but directories, only what matches, as for `walk()`.
             exclude: A glob, or several: what matches is neither drawn nor entered.
-            hidden: Whether to leave out what begins with a dot: `False` does so.
+            hidden: Whether names that begin with a dot are drawn; `False` leaves them out.
             gitignore: Whether to leave out what git would ignore, as for `walk()`.
-            follow_symlinks: Whether links to directories are entered, but for those to one that they are in.
+            follow_symlinks: Whether links to directories are entered, except links to a directory above them.
             same_file_system: Whether directories on which another file system is mounted are not entered.
             workers: The most directories that are read at once, as for `walk()`.
-            on_error: Called with the OSError of each directory that cannot be read, and beside whose name the
-                reason is drawn in any case. A plain function.
+            on_error: Called with the OSError of each directory that cannot be read. A plain function. The
+                reason is also drawn beside the directory's name.
 
         Returns:
-            Lines, with no line end behind the last. Names are sorted by their bytes, directories end with a
+            Lines, with no line end after the last. Names are sorted by their bytes, directories end with a
             separator, and characters that cannot be printed are escaped.
 
         ```python
@@ -1085,15 +1085,15 @@ class AsyncPath(LexicalPath):
         workers: SupportsIndex | None = None,
         on_error: OnError = None,
     ) -> DiskUsage:
-        """How much room this file, or everything in this directory, takes.
+        """How much space this file, or everything in this directory, takes.
 
         The sums are those of `du -B1 --apparent-size` and `du -B1`: directories count with their own size, a
-        file with several names counts once, and symbolic links are not followed. No path is too long for it.
+        file with several names counts once, and symbolic links are not followed. Paths may be of any length.
 
         Args:
-            exclude: A glob, or several, as for `find()`: what matches does not count, nor what is in it.
-            gitignore: Whether what git would ignore does not count, as for `walk()`.
-            same_file_system: Whether what is on other file systems does not count, as with `du -x`.
+            exclude: A glob, or several, as for `find()`: what matches is not counted, nor anything in it.
+            gitignore: Whether to leave out what git would ignore, as for `walk()`.
+            same_file_system: Whether to leave out other file systems, as with `du -x`.
             workers: The most directories that are read at once; by default as many as there are processors,
                 at most 8.
             on_error: Called with each OSError. A plain function, called in the event loop's thread.
@@ -1102,8 +1102,8 @@ class AsyncPath(LexicalPath):
             The sums, and how many entries of each kind there are.
 
         Raises:
-            ExceptionGroup: Something could not be counted, and `on_error` was not given: the errors, of which
-                the first 100 are kept.
+            ExceptionGroup: Something could not be counted, and `on_error` was not given: the first 100
+                errors.
 
         ```python
         await (directory / "data").write_bytes(b"abc")
@@ -1129,10 +1129,11 @@ class AsyncPath(LexicalPath):
         """Create a directory.
 
         Args:
-            mode: Its permissions, from which the umask is taken away.
+            mode: Its permissions, reduced by the umask.
             parents: Whether missing parents are created as well.
-            exist_ok: Whether a directory that exists already is as good.
-            parent_mode: The permissions of parents that are created, less the umask; by default `0o777`.
+            exist_ok: Whether the directory may already exist.
+            parent_mode: The permissions of parents that are created, reduced by the umask; by default
+                `0o777`.
 
         Raises:
             FileExistsError: The path exists and, with `exist_ok`, is not a directory.
@@ -1182,24 +1183,25 @@ class AsyncPath(LexicalPath):
     ) -> None:
         """Remove the directory with everything in it, as `shutil.rmtree` does.
 
-        Every directory is reached from the one that it is in: no symbolic link is followed, not even one that
-        takes the place of a directory meanwhile. Trees may be of any depth. What is put in while it is being
-        emptied is removed too, up to a limit.
+        Every directory is opened relative to its parent: no symbolic link is followed, not even one that
+        replaces a directory meanwhile. Trees may be of any depth. Entries that are created during the removal
+        are removed too, up to a limit.
 
         Args:
-            ignore_errors: Whether what cannot be removed is left without saying so.
-            onexc: Called for what cannot be removed, with the function of `os` that failed, the path and the
-                exception, as by `shutil.rmtree`; may be a coroutine function. Nothing else is removed before
-                it is done. What it raises ends the removal. By default, the first error does.
+            ignore_errors: Whether to leave what cannot be removed, without an error.
+            onexc: Called for each entry that cannot be removed, with the function of `os` that failed, the
+                path and the exception, as by `shutil.rmtree`; may be a coroutine function. Nothing else is
+                removed before it returns. An exception that it raises ends the removal. By default, the first
+                error does.
             progress: As for `copy`.
 
         Raises:
             FileNotFoundError: There is no such directory.
-            NotADirectoryError: This is no directory, or a symbolic link to one.
+            NotADirectoryError: This is not a directory, or a symbolic link to one.
             OSError: Something cannot be removed.
 
         Cancellation:
-            A part of the tree may be removed, and for a moment more of it still be.
+            A part of the tree may be removed, and a little more of it after that.
 
         ```python
         await (directory / "a" / "b").mkdir(parents=True)
@@ -1215,7 +1217,7 @@ class AsyncPath(LexicalPath):
         """Create an empty file, or set the times of one that exists to now.
 
         Args:
-            mode: The permissions of a file that is created, from which the umask is taken away.
+            mode: The permissions of a file that is created, reduced by the umask.
             exist_ok: Whether the path may exist.
 
         Raises:
@@ -1236,7 +1238,7 @@ class AsyncPath(LexicalPath):
         """Remove a file or a link.
 
         Args:
-            missing_ok: Whether it is fine if there is no such file.
+            missing_ok: Whether the file may be missing.
 
         Raises:
             FileNotFoundError: There is no such file, and `missing_ok` is `False`.
@@ -1280,7 +1282,7 @@ class AsyncPath(LexicalPath):
         return self._renamed(target)
 
     async def replace(self, target: StrPath) -> Self:
-        """Rename the file or directory, in place of a file or an empty directory at `target` if there is one.
+        """Rename the file or directory, and replace a file or an empty directory at `target`.
 
         On one file system this is atomic: others see either the old or the new file.
 
@@ -1315,9 +1317,9 @@ class AsyncPath(LexicalPath):
         """Make this path a symbolic link.
 
         Args:
-            target: Where it leads, taken as it is. A relative target is relative to the directory of the
+            target: Where it leads, stored unchanged. A relative target is relative to the directory of the
                 link.
-            target_is_directory: On Windows, whether the target is a directory; elsewhere of no effect.
+            target_is_directory: On Windows, whether the target is a directory; no effect on other platforms.
 
         Raises:
             FileExistsError: This path exists.
@@ -1335,10 +1337,10 @@ class AsyncPath(LexicalPath):
         await _native.symlink(path_text("target", target), self, bool(target_is_directory))
 
     async def hardlink_to(self, target: StrPath) -> None:
-        """Make this path another name of a file that exists.
+        """Make this path a hard link to an existing file.
 
-        Where `target` is a symbolic link, the new name is, as with pathlib, one of the link itself, or since
-        Python 3.14 of the file that the link leads to.
+        If `target` is a symbolic link, this links, as pathlib does, to the link itself, or since Python 3.14
+        to the file that it leads to.
 
         Args:
             target: The file. A relative path is relative to the working directory.
@@ -1362,7 +1364,7 @@ class AsyncPath(LexicalPath):
         """Where the symbolic link leads.
 
         Returns:
-            Its target as it stands there. A relative one is relative to the directory of the link.
+            Its target as stored in the link. A relative one is relative to the directory of the link.
 
         Raises:
             OSError: This is not a symbolic link, or it cannot be reached.
@@ -1422,32 +1424,33 @@ class AsyncPath(LexicalPath):
     ) -> Any:
         """Copy the file, or the directory with everything in it, as pathlib does since Python 3.14.
 
-        A target that is new appears complete or not at all. A file that exists is written to in place, as
-        with pathlib: it keeps its inode, its permissions and its other names, and others can see it empty or
-        half written. Content is shared with the source where the file system can do that (reflinks), and
-        holes stay holes.
+        A new target appears complete or not at all. An existing file is written to in place, as in pathlib:
+        it keeps its inode, its permissions and its other names, and others can see it empty or half written.
+        Content is shared with the source where the file system supports that (reflinks), and holes stay
+        holes.
 
         Args:
-            target: The path of the copy, not of the directory that it is to be in: `copy_into` takes that.
-            follow_symlinks: Whether a symbolic link stands for what it leads to; otherwise, links are made.
-            preserve_metadata: Whether the times, the permissions and the extended attributes (access control
-                lists among them) are copied as well. Not the owner.
-            atomic: Whether a file or link that exists is replaced atomically, with a new inode, instead of
-                being written to in place.
-            merge: Whether a directory may exist. What it has and the source has not stays. Symbolic links in
-                it are not followed.
-            hardlinks: With `"preserve"`, what are names of one file in the tree become names of one file.
-            special_files: What becomes of FIFOs, sockets and devices: an error, or with `"recreate"` new ones
-                of the same kind. Their content is never copied.
-            ignore: Called on the event loop for each directory of a tree, with its path and a list of the
-                names in it, before anything in it is copied; returns the names that are left out, with all
-                that is below them. `shutil.ignore_patterns("*.pyc")` makes such a function; it may be a
-                coroutine function. What it raises ends the copy.
+            target: The path of the copy. For the directory to copy into, see `copy_into`.
+            follow_symlinks: Whether to copy what a symbolic link leads to; otherwise, the link is copied.
+            preserve_metadata: Whether to copy the times, the permissions and the extended attributes
+                (including access control lists) too. The owner is not copied.
+            atomic: Whether to replace an existing file or link atomically, with a new inode, instead of
+                writing to it in place.
+            merge: Whether the target directory may exist. Entries that only it has stay. Symbolic links in it
+                are not followed.
+            hardlinks: With `"preserve"`, hard links to one file in the tree become hard links to one copy.
+            special_files: What to do with FIFOs, sockets and devices: raise an error, or with `"recreate"`
+                create new ones of the same kind. Their content is never copied.
+            ignore: Called on the event loop for each directory of a tree, before anything in it is copied, with
+                its path and a list of the names in it; returns the names to leave out, with everything below
+                them. `shutil.ignore_patterns("*.pyc")` makes such a function; it may be a coroutine function.
+                An exception that it raises ends the copy.
             on_error: Called with the error of an entry of a tree that cannot be copied, which is then left
-                out; may be a coroutine function. What it raises ends the copy. By default, the first error
-                does.
-            progress: Called on the event loop with a [`Progress`][rapfiles.Progress], 20 times a second at
-                most and once at the end; may be a coroutine function. What it raises ends the copy.
+                out; may be a coroutine function. An exception that it raises ends the copy. By default, the
+                first error does.
+            progress: Called on the event loop with a [`Progress`][rapfiles.Progress], at most 20 times a
+                second and once at the end; may be a coroutine function. An exception that it raises ends the
+                copy.
 
         Returns:
             The path of the copy.
@@ -1462,9 +1465,8 @@ class AsyncPath(LexicalPath):
 
         Cancellation:
             A new target is missing or complete; a file that is written to in place may be anything in
-            between. What an unfinished copy has made is removed in the background. A process that is killed
-            may leave it: a directory, or on file systems without unnamed files a file, whose name begins
-            with `.rapfiles-`.
+            between. An unfinished copy is removed in the background. A process that is killed may leave it: a
+            directory, or on file systems without `O_TMPFILE` a file, whose name begins with `.rapfiles-`.
 
         ```python
         await (directory / "data").write_bytes(b"abc")
@@ -1531,12 +1533,12 @@ class AsyncPath(LexicalPath):
         on_error: ErrorCallback | None = None,
         progress: ProgressCallback | None = None,
     ) -> Any:
-        """Copy the file, or the directory with everything in it, into a directory that exists.
+        """Copy the file, or the directory with everything in it, into an existing directory.
 
-        Everything that is said of `copy` holds here as well.
+        Apart from the target, this is `copy`.
 
         Args:
-            target_dir: The directory that the copy is to be in, under the same name.
+            target_dir: The directory to copy into, under the same name.
             follow_symlinks: As for `copy`.
             preserve_metadata: As for `copy`.
             atomic: As for `copy`.
@@ -1584,13 +1586,13 @@ class AsyncPath(LexicalPath):
     async def move(self, target: StrPath, *, progress: ProgressCallback | None = None) -> Any:
         """Move the file, or the directory with everything in it, as pathlib does since Python 3.14.
 
-        On one file system it is renamed atomically, in place of a file or an empty directory at `target`
-        if there is one. To another file system it is copied, with its metadata, hard links and special files
-        and without following links; only when the copy is complete, has its name and is what the source still
-        is, the source is removed. A directory that exists there is not replaced.
+        On one file system it is renamed atomically, and replaces a file or an empty directory at `target`. To
+        another file system it is copied, with its metadata, hard links and special files and without
+        following links; the source is removed only when the copy is complete, has its name, and the source
+        has not changed meanwhile. An existing directory there is not replaced.
 
         Args:
-            target: The new path, not the directory that it is to be in: `move_into` takes that.
+            target: The new path. For the directory to move into, see `move_into`.
             progress: As for `copy`.
 
         Returns:
@@ -1602,7 +1604,7 @@ class AsyncPath(LexicalPath):
                 system; it stays.
 
         Cancellation:
-            It is where it was, or where it was to go, or, between two file systems, both. The same holds if
+            It is at the old path or at the new one or, between two file systems, at both. The same holds if
             the process is killed; see `copy` for what that may leave.
 
         ```python
@@ -1628,12 +1630,12 @@ class AsyncPath(LexicalPath):
     @overload
     async def move_into(self, target_dir: StrPath, *, progress: ProgressCallback | None = None) -> Self: ...
     async def move_into(self, target_dir: StrPath, *, progress: ProgressCallback | None = None) -> Any:
-        """Move the file, or the directory with everything in it, into a directory that exists.
+        """Move the file, or the directory with everything in it, into an existing directory.
 
-        Everything that is said of `move` holds here as well.
+        Apart from the target, this is `move`.
 
         Args:
-            target_dir: The directory that it is to be in, under the same name.
+            target_dir: The directory to move into, under the same name.
             progress: As for `copy`.
 
         Returns:
@@ -1665,7 +1667,7 @@ class AsyncPath(LexicalPath):
 
         Args:
             mode: The permissions, such as `0o644`.
-            follow_symlinks: Whether a symbolic link stands for what it leads to.
+            follow_symlinks: Whether to follow a symbolic link.
 
         Raises:
             OSError: There is no such file, or it belongs to another user.
@@ -1696,7 +1698,7 @@ class AsyncPath(LexicalPath):
             raise
 
     async def lchmod(self, mode: SupportsIndex) -> None:
-        """Change the permissions; those of the link itself where it is a symbolic link.
+        """Change the permissions; for a symbolic link, those of the link itself.
 
         Args:
             mode: The permissions, such as `0o644`.
@@ -1728,7 +1730,7 @@ class AsyncPath(LexicalPath):
         Args:
             times: Both in seconds since 1970.
             ns: Both in nanoseconds since 1970.
-            follow_symlinks: Whether a symbolic link stands for what it leads to.
+            follow_symlinks: Whether to follow a symbolic link.
 
         Raises:
             OSError: There is no such file, or it belongs to another user.
@@ -1759,9 +1761,9 @@ class AsyncPath(LexicalPath):
             Not on Windows.
 
             Args:
-                user: By number or by name; -1 leaves it as it is.
-                group: By number or by name; -1 leaves it as it is.
-                follow_symlinks: Whether a symbolic link stands for what it leads to.
+                user: A user id or name; -1 leaves it unchanged.
+                group: A group id or name; -1 leaves it unchanged.
+                follow_symlinks: Whether to follow a symbolic link.
 
             Raises:
                 OSError: There is no such file, or this process may not do that.
@@ -1779,8 +1781,7 @@ class AsyncPath(LexicalPath):
             await _native.chown(self, account("user", user), account("group", group), bool(follow_symlinks))
 
         async def statvfs(self) -> os.statvfs_result:
-            """What `os.statvfs` tells about the file system: its size, what is free, its limits. Not on
-            Windows.
+            """The `os.statvfs` result of the file system: its size, free space and limits. Not on Windows.
 
             Raises:
                 OSError: There is no such path, or it cannot be reached.
@@ -1800,7 +1801,7 @@ class AsyncPath(LexicalPath):
 
             Args:
                 attribute: Its name, such as `"user.checksum"`.
-                follow_symlinks: Whether a symbolic link stands for what it leads to.
+                follow_symlinks: Whether to follow a symbolic link.
 
             Raises:
                 OSError: There is no such file or attribute, or the file system has no extended attributes.
@@ -1824,9 +1825,9 @@ class AsyncPath(LexicalPath):
 
             Args:
                 attribute: Its name, such as `"user.checksum"`.
-                value: Anything bytes-like.
-                flags: `os.XATTR_CREATE` where it must not exist, `os.XATTR_REPLACE` where it must.
-                follow_symlinks: Whether a symbolic link stands for what it leads to.
+                value: A bytes-like object.
+                flags: `os.XATTR_CREATE` if it must not exist, `os.XATTR_REPLACE` if it must.
+                follow_symlinks: Whether to follow a symbolic link.
 
             Raises:
                 OSError: There is no such file, or the file system does not take the attribute.
@@ -1851,7 +1852,7 @@ class AsyncPath(LexicalPath):
             """The names of the extended attributes. Only on Linux.
 
             Args:
-                follow_symlinks: Whether a symbolic link stands for what it leads to.
+                follow_symlinks: Whether to follow a symbolic link.
 
             Raises:
                 OSError: There is no such file, or the file system has no extended attributes.
@@ -1867,7 +1868,7 @@ class AsyncPath(LexicalPath):
 
             Args:
                 attribute: Its name, such as `"user.checksum"`.
-                follow_symlinks: Whether a symbolic link stands for what it leads to.
+                follow_symlinks: Whether to follow a symbolic link.
 
             Raises:
                 OSError: There is no such file or attribute, or the file system has no extended attributes.
@@ -1889,14 +1890,14 @@ class AsyncPath(LexicalPath):
         """The same path, absolute and without symbolic links and `..`.
 
         Args:
-            strict: Whether every component must exist. Otherwise, what follows the first that does not is
-                taken as it is. `os.path.ALLOW_MISSING` and `os.path.ALL_BUT_LAST` are understood where the
-                running Python has them, and mean what they mean to `os.path.realpath`.
+            strict: Whether every component must exist. Otherwise, everything after the first missing one is
+                kept unchanged. `os.path.ALLOW_MISSING` and `os.path.ALL_BUT_LAST` are accepted where the
+                running Python has them, with the meaning that they have for `os.path.realpath`.
 
         Raises:
             OSError: With `strict`, a component does not exist or cannot be reached.
-            RuntimeError: Before Python 3.13, as pathlib: symbolic links lead in a circle. Since 3.13, that is
-                an OSError with `strict`, and the rest of the path is taken as it is without.
+            RuntimeError: Before Python 3.13, as in pathlib: symbolic links form a loop. Since 3.13, that is
+                an OSError with `strict`; otherwise the rest of the path is kept unchanged.
 
         ```python
         await (directory / "link").symlink_to(directory)
@@ -1918,8 +1919,8 @@ class AsyncPath(LexicalPath):
                 raise RuntimeError(f"Symlink loop from {error.filename!r}") from error
             raise
         except UnicodeEncodeError:
-            # realpath fails at the first component that no file system can have, since 3.13 on the way to an
-            # absolute path.
+            # realpath (Lib/posixpath.py) fails with the path up to the first component that no file system
+            # can have, since 3.13 made absolute.
             way = "" if _RULES < 13 else os.getcwd()
             for part in self.parts:
                 way = os.path.join(way, part)
@@ -1942,8 +1943,8 @@ class AsyncPath(LexicalPath):
         await _native.checkpoint()
         if self.is_absolute():
             return self
-        # Both ask the kernel, or on Windows the process, not a disk. Windows has a working directory for each
-        # drive.
+        # Neither waits for a disk: getcwd(2) takes the path from the kernel's directory cache, and Windows
+        # keeps it in the process, where each drive has a working directory of its own.
         base = os.path.abspath(self.drive) if self.drive else os.getcwd()  # noqa: ASYNC240
         return self.with_segments(base, self)
 
@@ -2007,7 +2008,7 @@ _native.construct_natively(AsyncPath)
 
 
 async def _home(tilde: str) -> str:
-    """What `os.path.expanduser` makes of `~` or `~user`."""
+    """The result of `os.path.expanduser` for `~` or `~user`."""
     if sys.platform == "win32" or (tilde == "~" and "HOME" in os.environ):
         await _native.checkpoint()
         return os.path.expanduser(tilde)  # noqa: ASYNC240 - looks at the environment only

@@ -65,7 +65,7 @@ class Reports(Stream[Report]):
 
     __slots__ = ("_begin",)
 
-    # The native half takes anything: what comes of it is decided here.
+    # `__new__` of the native base accepts any arguments; this is the signature.
     def __init__(  # pyright: ignore[reportInconsistentConstructor]
         self, begin: Callable[[], _native.Source], /
     ) -> None:

@@ -1,13 +1,13 @@
-"""Where public objects say that they are from."""
+"""The `__module__` of public objects."""
 
 from types import FunctionType
 from typing import Any
 
 
 def belong_to(package: dict[str, Any]) -> None:
-    """Have what a package exports say that it is from there, not from the file that it is written in.
+    """Set `__module__` of everything that a package exports to the package.
 
-    That is what their `repr`, `help()` and a pickle name.
+    It is shown by `repr` and `help()`, and stored in pickles.
     """
     for name in package["__all__"]:
         exported = package[name]

@@ -36,7 +36,7 @@ class Removal(Stream[tuple[str, Exception] | Figures]):
 
     __slots__ = ("_begin",)
 
-    # The native half takes anything: what comes of it is decided here.
+    # `__new__` of the native base accepts any arguments; this is the signature.
     def __init__(  # pyright: ignore[reportInconsistentConstructor]
         self, begin: Callable[[], _native.Source], /
     ) -> None:

@@ -22,9 +22,9 @@ P_co = TypeVar("P_co", bound=SegmentsPath, covariant=True)
 class AsyncDirEntry(_native.DirEntry, Generic[P_co]):
     """An entry of a directory: `os.DirEntry`, with an awaitable `stat()`.
 
-    The questions about its type are answered at once, from what the directory told with the name. What it did
-    not tell (what a symbolic link leads to, and everything on a file system that keeps types to itself), a
-    worker has looked up when the entry was read. Nothing here touches the disk but `stat()`.
+    The methods about its type return at once: the directory contains the types (`d_type`, `readdir(3)`), and
+    a worker has looked up the others when it read the entry (the targets of symbolic links, and all types on
+    file systems that do not store them). Only `stat()` may access the disk.
 
     Entries are made by `scandir()` and `find()`. They are path-like: `open()` and all of `os` accept them.
 
@@ -48,28 +48,29 @@ class AsyncDirEntry(_native.DirEntry, Generic[P_co]):
 
         @property
         def path(self) -> P_co:
-            """The path: that of the directory, joined with the name. Its `info` knows what this knows."""
+            """The path: that of the directory, joined with the name. Its `info` has the same types."""
             ...
 
         def is_dir(self, *, follow_symlinks: bool = True) -> bool:
             """Whether it is a directory.
 
             Args:
-                follow_symlinks: Whether a symbolic link stands for what it leads to.
+                follow_symlinks: Whether to follow a symbolic link.
 
             Returns:
-                `False` also for what was gone when the worker looked, and for a link that leads nowhere.
+                `False` also for an entry that was removed before the worker looked, and for a link to
+                nothing.
 
             Raises:
-                OSError: It could not be found out, for another reason.
+                OSError: The look-up failed for another reason.
             """
             ...
 
         def is_file(self, *, follow_symlinks: bool = True) -> bool:
-            """Whether it is a regular file; what is said of `is_dir()` holds here as well.
+            """Whether it is a regular file; results and errors are as for `is_dir()`.
 
             Args:
-                follow_symlinks: Whether a symbolic link stands for what it leads to.
+                follow_symlinks: Whether to follow a symbolic link.
             """
             ...
 
@@ -86,13 +87,13 @@ class AsyncDirEntry(_native.DirEntry, Generic[P_co]):
             ...
 
     async def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
-        """What `os.stat` tells about it.
+        """The `os.stat` result of the entry.
 
-        The first answer is kept, as by `os.DirEntry`; await `entry.path.stat()` for a new one. With
-        `scandir(with_stat=True)` it is there already.
+        It is cached, as in `os.DirEntry`; await `entry.path.stat()` for a new one. With
+        `scandir(with_stat=True)` it is known already.
 
         Args:
-            follow_symlinks: Whether a symbolic link stands for what it leads to.
+            follow_symlinks: Whether to follow a symbolic link.
 
         Returns:
             The same object that `os.stat` returns.
@@ -112,7 +113,7 @@ class DirectoryScan(Stream[AsyncDirEntry[P]]):
     __module__ = "rapfiles"
     __slots__ = ("_directory", "_with_stat")
 
-    # The native half takes anything: what comes of it is decided here.
+    # `__new__` of the native base accepts any arguments; this is the signature.
     def __init__(  # pyright: ignore[reportInconsistentConstructor]
         self, directory: P, with_stat: bool, /
     ) -> None:

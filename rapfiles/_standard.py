@@ -18,10 +18,10 @@ __all__ = ["StandardInput", "StandardOutput", "stderr", "stdin", "stdout"]
 
 
 class StandardOutput(WrappedFile[str]):
-    """`sys.stdout` or `sys.stderr`, whatever that is at the moment, awaited.
+    """The current `sys.stdout` or `sys.stderr`, awaited.
 
-    What is written goes through the object in `sys`, in a thread, so it keeps its place among what is
-    printed, and redirecting has its effect.
+    Everything is written through the object in `sys`, in a thread, so it stays in order with the output of
+    `print`, and redirection works.
 
     ```python
     import rapfiles
@@ -51,9 +51,9 @@ class StandardOutput(WrappedFile[str]):
 class StandardInput:
     """Standard input, awaited: text, with the encoding of `sys.stdin`.
 
-    Waiting for input takes no thread of Python's, can be cancelled, and does not hold up the end of the
-    process. What is read ahead is not seen by `sys.stdin`, so use one or the other. Where `sys.stdin` has
-    been replaced, its replacement is read, in a thread.
+    Waiting for input uses no Python thread, can be cancelled, and does not delay the exit of the process.
+    `sys.stdin` does not see what has been read ahead, so use only one of them. If `sys.stdin` has been
+    replaced, its replacement is read, in a thread.
     """
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class StandardInput:
         return cast("str", await (await self._file()).readline(size))
 
     async def readlines(self, hint: int = -1, /) -> list[str]:
-        """Read lines until they have `hint` characters, or all of them."""
+        """Read lines until they have `hint` characters in total, or all of them."""
         return cast("list[str]", await (await self._file()).readlines(hint))
 
     def __aiter__(self) -> Self:

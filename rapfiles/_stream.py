@@ -1,4 +1,4 @@
-"""Streams: asynchronous iterators over what workers find bit by bit."""
+"""Streams: asynchronous iterators over results that workers produce step by step."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ __all__ = ["Stream"]
 
 
 class Stream(_native.Stream, Generic[T]):
-    """An asynchronous iterator that is a context manager too.
+    """An asynchronous iterator that is also a context manager.
 
-    Nothing happens before the first item is asked for. After that, workers go on only as far as the items are
-    taken, so an iteration that pauses costs nothing but memory. It ends for good with the last item, with an
-    error, when a task that waits for an item is cancelled, when it is closed, and when the last reference
-    to it goes; then everything that it held is released at once.
+    Nothing happens before the first item is asked for. After that, workers stay only a bounded number of
+    items ahead, so an iteration that pauses costs nothing but memory. It ends with the last item, with an
+    error, when a task that waits for an item is cancelled, when it is closed, and when the last reference to
+    it is dropped; then all its resources are released at once.
 
-    A subclass says in `_open` what to iterate over, and has its slot set by `_native.set_next_slot`.
+    A subclass returns the source of its items from `_open`, and has its slot set by `_native.set_next_slot`.
     """
 
     __slots__ = ("__weakref__",)
 
     def _open(self) -> _native.Source:
-        """What the items come from. Called once, when the first one is asked for."""
+        """Open the source of the items. Called once, when the first item is asked for."""
         raise NotImplementedError
 
     if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Stream(_native.Stream, Generic[T]):
         def __anext__(self) -> Awaitable[T]: ...
 
     async def aclose(self) -> None:
-        """End the iteration. A task that waits for the next item finds that there is none."""
+        """End the iteration. For a task that waits for the next item, the iteration is over."""
         self._end()
 
     async def __aenter__(self) -> Self:

@@ -1,12 +1,11 @@
-"""Text that the native module does not handle: every other codec, and every other way to handle errors.
+"""Text with the codecs and error handlers that the native module does not have.
 
-Python's own codecs do the work, with the results of `io.open(...).read()` and `.write(...)` to the last
-detail. They hold the interpreter lock, so large content goes through them in slices, and other tasks get
-their turn in between.
+Python's own codecs do the work, with exactly the results of `io.open(...).read()` and `.write(...)`. They
+hold the GIL, so large content goes through them in slices, between which other tasks run.
 """
 
 # pyright: reportUnnecessaryIsInstance=false, reportUnnecessaryComparison=false
-# The annotations promise what the checks of arguments check.
+# The argument checks test at run time what the annotations promise.
 
 from __future__ import annotations
 
@@ -37,7 +36,7 @@ class _Decoder(Protocol):
 
 
 _SLICE: Final = 1 << 16
-"""Bytes or characters that are decoded or encoded in one go: about a millisecond of work at most."""
+"""Bytes or characters that are decoded or encoded in one go: at most about a millisecond of work."""
 
 _JOIN: Final = 1 << 20
 
@@ -47,11 +46,11 @@ _CODECS: Final[dict[str, Codec]] = {"utf-8": "utf-8", "ascii": "ascii", "iso8859
 """The codecs that the native module has, by the name under which Python registers them."""
 
 _native_codecs: Final[dict[str, Codec]] = dict.fromkeys(("utf-8", "UTF-8", "utf8"), "utf-8")
-"""The same by the names that were asked for so far."""
+"""The same by the names that have been requested so far."""
 
 _MOST_NAMES: Final = 64
 
-# In slices, these yield something else, or other errors, whatever their incremental interface promises.
+# In slices, these give other results or errors, although they have incremental codecs.
 _DECODED_WHOLE: Final = frozenset({"idna", "punycode", "undefined"})
 ENCODED_WHOLE: Final = frozenset({"hz", "idna", "punycode", "undefined", "utf-7"})
 
@@ -61,7 +60,7 @@ _MARKS: Final = {
 }
 """The codecs that cannot decode without a byte order mark."""
 
-# Any other error handler is the application's, and may look at what is before and after the error.
+# Any other error handler is the application's, and may look at the content before and after the error.
 HANDLERS_OF_PYTHON: Final = frozenset(
     {
         "strict",
@@ -77,7 +76,7 @@ HANDLERS_OF_PYTHON: Final = frozenset(
 
 
 def native_codec(encoding: str, errors: str | None, newline: str | None) -> Codec | None:
-    """The native module's name for a codec that it has, or `None` for what `read` and `write` must look at.
+    """The native module's name for a codec that it has, or `None` if `read` and `write` have to handle it.
 
     `encoding` is what `io.text_encoding` returned.
     """
@@ -104,11 +103,12 @@ async def write(
         return
     mark = _mark_length(text[:1], encoding, errors) if append else 0
     try:
-        # A negative mark is an escape sequence that some codecs begin with unless the file is empty.
+        # A negative length is that of an escape sequence that some codecs begin with unless the file is
+        # empty.
         within = mark < 0 and await _has_content(path)
         content = await encode(text, encoding, errors, newline, within=within)
     except Exception:
-        # A text file is opened before anything is encoded, so that is what happened to it.
+        # `open` creates or truncates a text file before anything is encoded, so that has happened to it.
         await _native.write_bytes(path, b"", append, 0)
         raise
     await _native.write_bytes(path, content, append, max(mark, 0))
@@ -124,7 +124,7 @@ async def decode(
         encoding: What `io.text_encoding` returned.
         errors: The name of an error handler; `None` means `"strict"`.
         newline: As for `open`.
-        slice_size: Bytes that are decoded before other tasks may have their turn.
+        slice_size: Bytes that are decoded before other tasks may run.
 
     Raises:
         UnicodeDecodeError: As if the content had been decoded in one go.
@@ -155,8 +155,9 @@ async def decode(
         parts.append(part)
         held += len(part)
         if held >= max(_JOIN, len(text) >> 5):
-            # The interpreter extends a string that nobody else refers to in place. Joining everything at the
-            # end would hold the loop for as long as it takes to copy the whole text.
+            # CPython appends in place to a string that has no other reference (`unicode_modifiable` in its
+            # Objects/unicodeobject.c). Joining everything at the end would block the loop for as long as
+            # copying the whole text takes.
             text += "".join(parts)
             parts.clear()
             held = 0
@@ -189,7 +190,7 @@ async def encode(
         newline: As for `open`.
         within: Whether the text follows other content. Otherwise it begins with a byte order mark, if the
             codec has one.
-        slice_size: Characters that are encoded before other tasks may have their turn.
+        slice_size: Characters that are encoded before other tasks may run.
 
     Raises:
         UnicodeEncodeError: As if the text had been encoded in one go.
@@ -226,16 +227,16 @@ def check(
     newline: str | None,
     buffer: type[io.BufferedReader | io.BufferedWriter] = io.BufferedReader,
 ) -> None:
-    """Refuse what `open` refuses, before the file is touched."""
+    """Raise the errors of `open` for the encoding, before the file is touched."""
     for name, value in (("encoding", encoding), ("errors", errors), ("newline", newline)):
         if value is not None and not isinstance(value, str):
             raise TypeError(f"open() argument {name!r} must be str or None, not {type(value).__name__}")
-    # Opening nothing as text makes the interpreter check the rest by its own rules.
+    # Wrapping an empty file makes `io` check the rest.
     io.TextIOWrapper(buffer(io.BytesIO()), encoding, errors, newline)  # pyright: ignore[reportArgumentType]
 
 
 def native_codec_of(encoding: str, errors: str | None) -> Codec | None:
-    """The native module's name for a codec, by any of its names; each name is remembered."""
+    """The native module's name for a codec, by any of its names; the results are cached."""
     if errors not in {None, "strict"}:
         return None
     name = resolved(encoding)
@@ -250,14 +251,14 @@ def resolved(encoding: str) -> str:
 
 
 def incremental(factory: _Factory[T] | None) -> _Factory[T]:
-    """What a text file takes a codec's incremental decoder or encoder from."""
+    """The factory of a codec's incremental decoder or encoder, as a text file uses it."""
     if factory is None:
         raise LookupError("the codec cannot be used for files, because it does not work incrementally")
     return factory
 
 
 def universal(decoder: _Decoder, translate: bool) -> _Decoder:
-    """A decoder that knows every kind of line end, and may make each a line feed."""
+    """A decoder that recognises every kind of line end, and may translate each to a line feed."""
     return io.IncrementalNewlineDecoder(decoder, translate)  # type: ignore[arg-type]  # pyright: ignore
 
 
@@ -268,7 +269,7 @@ def _with_line_ends(text: str, line_end: str) -> str:
 def _in_whole_content(error: UnicodeDecodeError, content: bytes, end: int, codec: str) -> UnicodeDecodeError:
     """The error that decoding the whole content would have raised, from the one in the slice before `end`.
 
-    A decoder's complaint is about the slice and what it kept from the ones before.
+    A decoder's error describes the slice and what the decoder kept from the ones before.
     """
     whole = content
     start = end - len(error.object)
@@ -313,7 +314,7 @@ def _in_whole_text(
 
 
 def _mark_length(first: str, encoding: str, errors: str | None) -> int:
-    """How much longer a text that begins with `first` becomes at the start of a file than within it."""
+    """How much longer a text that begins with `first` is at the start of a file than within it."""
     new_encoder = incremental(codecs.lookup(resolved(encoding)).incrementalencoder)
     handler = "strict" if errors is None else errors
     within = new_encoder(handler)

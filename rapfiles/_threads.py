@@ -1,7 +1,7 @@
-"""Python code that may block, run in a thread: on asyncio and trio, and without holding up the process's end.
+"""Running Python code that may block in a thread, on asyncio and trio, without delaying the process's exit.
 
-Only what is Python's own needs this: an `opener`, a file object of another library's. The threads are
-daemons, so that one that is stuck does not keep the interpreter from ending, and shared with nothing else.
+Only Python code needs this: an `opener`, a file object of another library. The threads are daemons, for which
+the interpreter does not wait at exit (`threading.Thread.daemon`), and are not shared with anything else.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _KEEP_ALIVE: Final = 5.0
-"""Seconds after which an idle thread ends."""
+"""Seconds after which an idle thread exits."""
 
 
 class _Threads:
-    """As many threads as there are calls under way, kept for a while for the next ones."""
+    """A pool with a thread for each running call; idle threads are kept for a while."""
 
     def __init__(self) -> None:
         self._work: deque[Callable[[], object]] = deque()
@@ -49,7 +49,7 @@ class _Threads:
         except BaseException:
             with self._changed:
                 if work not in self._work:
-                    return  # a thread that was done with something else has taken it
+                    return  # a thread that became idle has taken it
                 self._work.remove(work)
             raise
 
@@ -71,7 +71,7 @@ _threads = _Threads()
 
 
 def _forget() -> None:
-    """In a forked child there are no threads but one."""
+    """A forked child has only the thread that called fork(2)."""
     global _threads
     _threads = _Threads()
 
@@ -81,7 +81,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class _Call:
-    """A call, and what came of it."""
+    """A call and its outcome."""
 
     __slots__ = ("_function", "_tell", "error", "result")
 
@@ -99,12 +99,12 @@ class _Call:
         except BaseException as error:
             self.error = error
         del function
-        # The loop may be closed, and nobody interested any more.
+        # The loop may be closed (RuntimeError of both frameworks); then nobody waits any more.
         with contextlib.suppress(RuntimeError):
             self._tell()
 
     def refuse(self, error: BaseException) -> None:
-        """It is not going to be made."""
+        """Fail the call without making it."""
         self._function = None
         self.error = error
         with contextlib.suppress(RuntimeError):
@@ -116,12 +116,12 @@ class _Call:
         try:
             raise self.error
         finally:
-            # The traceback leads back here, and would keep everything alive.
+            # The traceback refers to this frame: a reference cycle.
             self.error = None
 
 
 class Strand:
-    """Makes one call after the other, in the order in which they were asked for, each in a thread."""
+    """Runs calls in threads, one at a time, in the order in which they were submitted."""
 
     __slots__ = ("_calls", "_changed", "_running", "_threads")
 
@@ -142,9 +142,9 @@ class Strand:
             self._changed.wait_for(lambda: not self._running)
 
     async def run(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
-        """Call a function in a thread, and return or raise what comes of it.
+        """Call a function in a thread, and return its result or raise its exception.
 
-        If cancelled, this raises at once; the call is made, or goes on, all the same.
+        If cancelled, this raises at once; the call is still made, or continues.
         """
         work = partial(function, *args, **kwargs)
         run = self._run_on_trio if _native.in_trio_task() else self._run_on_asyncio
@@ -207,18 +207,18 @@ class Strand:
 
 
 async def run_sync(function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
-    """Call a function in a thread, and return or raise what comes of it.
+    """Call a function in a thread, and return its result or raise its exception.
 
-    If cancelled, this raises at once; the call goes on all the same.
+    If cancelled, this raises at once; the call continues.
     """
     return await Strand().run(function, *args, **kwargs)
 
 
 def in_background(work: Callable[[], object]) -> None:
-    """Do something in a thread of its own that nobody waits for; safe while the garbage is collected."""
+    """Call a function in a new thread that nobody waits for; may be called during a garbage collection."""
     try:
-        # The threads above have a lock, which this thread may hold.
+        # The pool above has a lock, which this thread may already hold.
         _thread.start_new_thread(work, ())
-    except RuntimeError:  # no more threads to be had, or the interpreter is ending
+    except RuntimeError:  # the system refuses a thread, or the interpreter is finalizing
         with contextlib.suppress(OSError):
             work()

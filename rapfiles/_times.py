@@ -1,7 +1,7 @@
 """The times that `utime` sets, in nanoseconds, exactly as `os.utime` computes them."""
 
 # pyright: reportUnnecessaryIsInstance=false, reportUnnecessaryComparison=false
-# The annotations promise what the checks of arguments check.
+# The argument checks test at run time what the annotations promise.
 
 from __future__ import annotations
 
@@ -37,8 +37,9 @@ def _from_seconds(value: float | SupportsIndex) -> int:
     if math.isinf(value):
         raise OverflowError("timestamp out of range for platform time_t")
     fraction, whole = math.modf(value)
-    # The fraction is scaled as a float and then rounded down: that is what CPython does, and it shows in the
-    # last digits. A product that rounds up to a whole second carries over by itself.
+    # The fraction is scaled as a float and then rounded down, as CPython does (`pytime_double_to_denominator`
+    # in its Python/pytime.c), which shows in the last digits. A product that rounds up to a whole second
+    # carries over.
     return _in_range(int(whole) * _SECOND + math.floor(fraction * 1e9))
 
 

@@ -1,4 +1,4 @@
-"""What is wanted of a tree: the arguments that `walk`, `find` and `du` have in common."""
+"""Conditions on the entries of a tree: the arguments that `walk`, `find` and `du` have in common."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _TYPES: Final[dict[str, int]] = {
     "block_device": S_IFBLK,
     "char_device": S_IFCHR,
 }
-# Deeper than any path, and more than any number of workers.
+# More than the depth of any path, and more than any number of workers.
 _MOST: Final = 1 << 30
 _LARGEST: Final = (1 << 64) - 1
 _NANOSECONDS: Final = 1_000_000_000
@@ -87,7 +87,7 @@ def wanted(
 
 
 def callback(on_error: OnError) -> OnError:
-    """What is to be told of errors, in the thread of the loop."""
+    """Check the callback for errors, which is called in the loop's thread."""
     if on_error is not None and _is_coroutine_function(on_error):
         raise TypeError("on_error must be a plain function: a coroutine that it returned would never run")
     return on_error

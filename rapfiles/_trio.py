@@ -1,4 +1,4 @@
-"""How a trio task suspends until an operation is done, and how a trio run learns that operations are done.
+"""Suspending trio tasks until an operation is done, and waking them when it is.
 
 Imported by the native module, and only from inside a trio task, so that trio is never imported where it is
 not used.
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from ._native import Operation
 
 
-# Each run has its own; it is forgotten with the run.
+# One for each run: the value of a RunVar is dropped with its run (trio's reference, "Low-level I/O
+# primitives").
 _completions: trio.lowlevel.RunVar[Completions] = trio.lowlevel.RunVar("rapfiles completions")
 
 
 def waker() -> Callable[[], None]:
-    """Return what wakes the current task."""
+    """Return a function that wakes the current task."""
     return partial(trio.lowlevel.reschedule, trio.lowlevel.current_task())
 
 
@@ -38,16 +39,16 @@ async def park(operation: Operation[Any]) -> None:
     await trio.lowlevel.wait_task_rescheduled(abort)
 
 
-# Ctrl-C half way would leave a run with completions that nobody collects.
+# A KeyboardInterrupt in between would leave completions that nobody collects.
 @trio.lowlevel.enable_ki_protection
 def run_completions() -> Completions:
-    """Return what collects the finished operations of the current run, and begin to when it is the first."""
+    """Return the completions of the current run; the first call starts to collect them."""
     try:
         completions = _completions.get()
     except LookupError:
         pass
     else:
-        # Not in a forked child: there it is the parent's.
+        # In a forked child they are the parent's, and not usable.
         if completions.usable:
             return completions
     completions = Completions(trio.lowlevel.current_trio_token().run_sync_soon)
@@ -67,7 +68,8 @@ async def _collect(completions: Completions) -> None:
     except trio.ClosedResourceError:
         pass
     except OSError as error:
-        # In a forked child, the descriptor may be gone. An error here would end the whole run.
+        # In a forked child, the descriptor may be closed. An exception of a system task would crash the whole
+        # run with TrioInternalError (`trio.lowlevel.spawn_system_task`).
         if error.errno != errno.EBADF:
             raise
     finally:

@@ -1,4 +1,4 @@
-"""Work in a thread that is undone if its result comes when nobody waits for it any more."""
+"""Work in a thread whose result is undone if the task that waits for it is cancelled."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ T = TypeVar("T")
 
 
 class Undoable(Generic[T]):
-    """One piece of work in a thread; its result is undone if it comes when nobody waits for it any more.
+    """A call in a thread whose result is undone if the task that waits for it is cancelled.
 
-    `undo` may wait, as closing a file may, and so never runs on the event loop's thread.
+    `undo` may block, as closing a file may, and so never runs on the event loop's thread.
     """
 
     __slots__ = ("_abandoned", "_lock", "_made", "_undo", "_work")
@@ -34,7 +34,7 @@ class Undoable(Generic[T]):
         self._made: list[T] = []
 
     def __call__(self) -> T:
-        """Do it, in this thread."""
+        """Do the work, in this thread."""
         if self._abandoned:
             raise InterruptedError(errno.EINTR, "nobody waits for this any more")
         made = self._work()
@@ -46,7 +46,7 @@ class Undoable(Generic[T]):
         return made
 
     async def run(self) -> T:
-        """Do it in a thread, and undo it if cancelled."""
+        """Do the work in a thread, and undo it if cancelled."""
         try:
             return await run_sync(self)
         except BaseException:
@@ -54,7 +54,7 @@ class Undoable(Generic[T]):
             raise
 
     def abandon(self) -> None:
-        """Undo what was made, now in the background, or as soon as it is made."""
+        """Undo the result in the background: now, or as soon as there is one."""
         with self._lock:
             self._abandoned = True
             late = bool(self._made)
@@ -62,7 +62,7 @@ class Undoable(Generic[T]):
             in_background(self._take_back)
 
     async def take_back(self) -> None:
-        """Undo what was made, in a thread, and wait for that."""
+        """Undo the result in a thread, and wait for that."""
         self._abandoned = True
         await run_sync(self._take_back)
 
@@ -74,7 +74,7 @@ class Undoable(Generic[T]):
 
 
 def close_descriptor(descriptor: int) -> None:
-    """Undo the opening of a file to which nothing was written."""
-    # There is nobody to be told.
+    """Close a descriptor through which nothing was written."""
+    # Nobody waits, so there is nobody to report an error to.
     with contextlib.suppress(OSError):
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""How much room a tree takes."""
+"""`DiskUsage`: how much space a tree takes."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ __all__ = ["DiskUsage"]
 
 
 class DiskUsage(NamedTuple):
-    """How much room a file or a tree takes, as `AsyncPath.du()` tells it.
+    """How much space a file or a tree takes: the result of `AsyncPath.du()`.
 
     ```python
     await (directory / "data").write_bytes(b"abc")
@@ -16,14 +16,14 @@ class DiskUsage(NamedTuple):
     """
 
     apparent: int
-    """The sum of the sizes, in bytes: what `du --apparent-size` tells."""
+    """The sum of the sizes in bytes, as of `du --apparent-size`."""
     allocated: int
-    """What the file system has set aside for it, in bytes: what `du` tells."""
+    """The space allocated by the file system in bytes, as of `du`."""
     files: int
-    """How many regular files there are. One with several names counts once, here and everywhere."""
+    """The number of regular files. A file with several names counts once, here and in the sums."""
     directories: int
-    """How many directories, the first one included."""
+    """The number of directories, including the first one."""
     symlinks: int
-    """How many symbolic links."""
+    """The number of symbolic links."""
     others: int
-    """How many FIFOs, sockets and devices."""
+    """The number of FIFOs, sockets and devices."""

@@ -27,7 +27,7 @@ class DirectoryWalk(Stream[tuple[P, list[str], list[str]]]):
     __module__ = "rapfiles"
     __slots__ = ("_directory", "_on_error", "_wanted")
 
-    # The native half takes anything: what comes of it is decided here.
+    # `__new__` of the native base accepts any arguments; this is the signature.
     def __init__(  # pyright: ignore[reportInconsistentConstructor]
         self, directory: P, on_error: OnError, wanted: Wanted, /
     ) -> None:

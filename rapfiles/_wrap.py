@@ -1,4 +1,4 @@
-"""Synchronous file objects of other libraries, awaited: their methods run in a thread."""
+"""`wrap_file`: synchronous file objects of other libraries, whose methods run in a thread."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class WrappedFile(Generic[AnyStr]):
     """A synchronous file object whose methods are awaited. `wrap_file` makes it.
 
     Each call runs in a thread, one at a time and in the order in which they were begun. If cancelled, a call
-    that has begun goes on in its thread, and what it reads is lost: the object itself cannot be interrupted.
+    that has begun continues in its thread, and what it reads is lost: the object cannot be interrupted.
     Attributes that are not methods of `io` are those of the wrapped object.
 
     ```python
@@ -166,12 +166,12 @@ class WrappedFile(Generic[AnyStr]):
         return line
 
     async def chunks(self, size: int = _CHUNK) -> AsyncGenerator[AnyStr, None]:
-        """Iterate over what is left of the file, in chunks of `size` bytes or characters."""
+        """Iterate over the rest of the file in chunks of `size` bytes or characters."""
         while chunk := await self.read(size):
             yield chunk
 
     async def lines(self, hint: int = _BATCH) -> AsyncGenerator[list[AnyStr], None]:
-        """Iterate over the lines that are left, in lists of about `hint` bytes or characters."""
+        """Iterate over the remaining lines, in lists of about `hint` bytes or characters."""
         while lines := await self.readlines(hint):
             yield lines
 
@@ -183,14 +183,14 @@ def wrap_file(file: IO[AnyStr]) -> WrappedFile[AnyStr]:
     """Make the methods of an existing synchronous file object awaitable.
 
     Args:
-        file: Any object with the methods of `io`: a compressed file, a `StringIO`, what `subprocess` gives.
-            It must not be used directly while a call is under way.
+        file: Any object with the methods of `io`: a compressed file, a `StringIO`, a pipe of `subprocess`.
+            It must not be used directly while a call is running.
 
     Returns:
         The same file, awaited.
 
     Raises:
-        TypeError: It is no file object.
+        TypeError: It is not a file object.
 
     ```python
     import io

@@ -1,4 +1,4 @@
-"""What all commands do with standard output and standard error."""
+"""Standard output and standard error of all commands."""
 
 import json
 import os

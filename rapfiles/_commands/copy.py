@@ -14,7 +14,7 @@ DESCRIPTION: Final = "Copy files and trees. A target that is new appears complet
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
+    """Add the arguments of the command."""
     add_paths(parser)
     add = parser.add_argument
     add("-p", "--preserve", action="store_true", help="keep times, permissions and extended attributes")

@@ -1,4 +1,4 @@
-"""`python -m rapfiles du`: how much room files and trees take."""
+"""`python -m rapfiles du`: how much space files and trees take."""
 
 import argparse
 from typing import Final
@@ -14,7 +14,7 @@ EPILOG: Final = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
+    """Add the arguments of the command."""
     add = parser.add_argument
     add("paths", metavar="PATH", nargs="*", default=["."], help="a file or a directory (default: here)")
     add("--apparent-size", action="store_true", help="the sum of the sizes, not what is set aside for them")

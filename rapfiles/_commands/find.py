@@ -1,4 +1,4 @@
-"""`python -m rapfiles find`: the entries of trees that are wanted."""
+"""`python -m rapfiles find`: the entries of trees that meet conditions."""
 
 import argparse
 from datetime import datetime
@@ -26,7 +26,7 @@ _LETTERS: Final = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
+    """Add the arguments of the command."""
     add = parser.add_argument
     add("paths", metavar="DIR", nargs="*", default=["."], help="where to look (default: here)")
     add("--kind", metavar="KIND", action="append", choices=sorted(_LETTERS), help="only these: %(choices)s")

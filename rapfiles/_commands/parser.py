@@ -1,4 +1,4 @@
-"""The command line's arguments, and the way from them to a command."""
+"""Parsing the command line and running a command."""
 
 import argparse
 import asyncio

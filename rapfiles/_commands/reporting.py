@@ -1,4 +1,4 @@
-"""Showing how far long work has come, while somebody watches."""
+"""The progress of long work, shown if standard error is a terminal."""
 
 from .._progress import Progress
 from .console import Console, printable

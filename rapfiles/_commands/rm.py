@@ -18,7 +18,7 @@ exit codes: 0 all is gone, 1 something is not, 2 wrong usage, 130 interrupted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
+    """Add the arguments of the command."""
     add = parser.add_argument
     add("paths", metavar="PATH", nargs="+", help="a file or a directory, with everything in it")
     add("-f", "--force", action="store_true", help="do not ask, and do not complain of what is not there")

@@ -21,7 +21,7 @@ def parsed(text: str) -> int:
     """A number of bytes, or of units: `4096`, `4K`, `1.5M`.
 
     Raises:
-        ArgumentTypeError: It is none.
+        ArgumentTypeError: It is not a size.
     """
     number, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
     try:

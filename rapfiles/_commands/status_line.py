@@ -1,4 +1,4 @@
-"""What is going on, in one line of the terminal that is overwritten."""
+"""A status line of the terminal that is overwritten with each message."""
 
 import shutil
 import sys

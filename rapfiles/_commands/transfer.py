@@ -1,4 +1,4 @@
-"""`python -m rapfiles copy` and `move`: what they have in common, sources and a target."""
+"""The common part of `python -m rapfiles copy` and `move`: sources and a target."""
 
 import argparse
 import errno
@@ -26,7 +26,7 @@ async def transfer(
     verb: str,
     one: Callable[[AsyncPath, AsyncPath, Reporter], Awaitable[Any]],
 ) -> int:
-    """Do it for each source and return the exit code."""
+    """Copy or move each source and return the exit code."""
     target = AsyncPath(options.target)
     into = await target.is_dir()
     if len(options.sources) > 1 and not into:

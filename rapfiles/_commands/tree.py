@@ -13,7 +13,7 @@ EPILOG: Final = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
+    """Add the arguments of the command."""
     add = parser.add_argument
     add("paths", metavar="DIR", nargs="*", default=["."], help="where a tree begins (default: here)")
     add("--max-depth", metavar="N", type=int, help="draw so many levels")

@@ -1,4 +1,4 @@
-"""aiofiles' names on the engine of rapfiles: `import rapfiles.compat as aiofiles`."""
+"""The API of aiofiles on rapfiles' engine: `import rapfiles.compat as aiofiles`."""
 
 from . import base as base
 from . import os as os

@@ -1,4 +1,4 @@
-"""Where a call that only Python can make runs: in the loop's executor, or on trio in a thread."""
+"""Running blocking Python calls: in the loop's executor, or on trio in a thread."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def run(
 ) -> T:
     """Run `call(*args)` off the event loop's thread.
 
-    If cancelled, the wait ends at once, and the call finishes in its thread all the same.
+    If cancelled, the wait ends at once, and the call still finishes in its thread.
 
     Args:
         loop: A loop of asyncio; by default the running one.

@@ -18,10 +18,9 @@ def native(func: Callable[..., Any], plan: Callable[..., Awaitable[Any] | None])
 
     Args:
         func: The function of the standard library.
-        plan: Takes the arguments that `func` takes, and returns the operation of the engine that does the
-            same. It returns `None`, or raises TypeError, ValueError or OverflowError, where the engine has
-            none for such arguments: `func` itself is asked then, in an executor, and so complains in its own
-            words of what is wrong.
+        plan: Takes the arguments of `func`, and returns the engine's operation that does the same. If there
+            is none for these arguments, it returns `None`, or raises TypeError, ValueError or OverflowError:
+            then `func` itself is called, in an executor, and raises its own errors.
     """
 
     @wraps(func)

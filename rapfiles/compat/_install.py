@@ -1,4 +1,4 @@
-"""`install`: the name `aiofiles` for this package, in code that one cannot or does not want to change."""
+"""`install`: makes this package importable as `aiofiles`, for code that cannot be changed."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def install(*, force: bool = False) -> None:
     is installed makes no difference. Calling it again does nothing.
 
     Args:
-        force: Whether to go on if aiofiles has been imported already. Modules that have imported it keep it;
-            what is imported from now on is `rapfiles.compat`.
+        force: Whether to install it even if aiofiles has been imported already. Modules that have imported it
+            keep it; later imports get `rapfiles.compat`.
 
     Raises:
         RuntimeError: aiofiles has been imported already, and `force` is false.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T", bound=type)
 
-# What a handle answers without being awaited, and aiofiles awaits.
+# Methods that are not awaited on a handle, but are with aiofiles.
 _AT_ONCE = {"isatty", "readable", "seekable", "writable"}
 
 

@@ -1,9 +1,9 @@
-"""The synchronous file object below a wrapper of a native handle: answered for, and made when it is needed.
+"""The synchronous file object of a wrapper of a native handle: a lazy stand-in, created when it is needed.
 
-aiofiles wraps an `io` object, has it at hand as `_file`, `buffer` and `raw`, and gives it away in `detach`.
-Here the wrapper holds a handle of rapfiles. What one can ask a handle without waiting, the lazy file answers.
-Anything else turns the wrapper for good into one of aiofiles' kind: the descriptor goes over to an `io`
-object, whose methods run in the executor from then on.
+aiofiles wraps an `io` object, exposes it as `_file`, `buffer` and `raw`, and returns it from `detach`. Here
+the wrapper holds a rapfiles handle. The lazy file answers what a handle can answer without waiting. Anything
+else turns the wrapper permanently into one like aiofiles': the descriptor is passed to an `io` object, whose
+methods run in the executor from then on.
 """
 
 # pyright: reportPrivateUsage=false
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Handle(Protocol):
-    """What is asked of every handle of rapfiles."""
+    """The methods of a rapfiles handle that are used here."""
 
     @property
     def closed(self) -> bool: ...
@@ -38,7 +38,7 @@ class Handle(Protocol):
 
 
 class Opened(NamedTuple):
-    """What a handle was opened with, as `open` takes it."""
+    """The arguments with which a handle was opened, as for `open`."""
 
     mode: str
     buffering: int
@@ -67,7 +67,7 @@ class SyncObject:
         return lazy_file
 
 
-# What the handle answers at once, and as the io object would.
+# What the handle answers without waiting, as the io object would.
 _ANSWERED: Final = {
     "closed",
     "encoding",
@@ -86,7 +86,8 @@ _ANSWERED: Final = {
 
 
 class LazyFile:
-    """What a wrapper of a native handle has for `_file`: like the `io` object, and becomes it on demand."""
+    """The `_file` of a wrapper of a native handle: behaves like the `io` object, which it creates on
+    demand."""
 
     __slots__ = ("__weakref__", "_wrapper")
 
@@ -151,8 +152,9 @@ def synchronous(wrapper: AsyncBase[Any]) -> Any:
     Raises:
         RuntimeError: An operation of the handle is running.
         OSError: What was buffered cannot be written.
-        io.UnsupportedOperation: The handle has read ahead, and there is no seeking back, as in a pipe.
-            Nothing is lost, and the handle goes on.
+        io.UnsupportedOperation: The handle has read ahead and cannot seek back, as in a pipe. Nothing is
+        lost,
+            and the handle stays usable.
     """
     handle = wrapper._handle
     if handle is None:

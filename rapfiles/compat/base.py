@@ -1,4 +1,4 @@
-"""What the wrappers of aiofiles have in common, and the context manager that `open` returns."""
+"""The base classes of aiofiles' wrappers, and the context manager that `open` returns."""
 
 # pyright: reportPrivateUsage=false
 # The context manager and the wrappers know each other.

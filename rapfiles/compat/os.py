@@ -1,8 +1,8 @@
 """Functions of `os` that look at the disk, awaitable.
 
-Each has the parameters, results and errors of its namesake, and `loop` and `executor`. It runs on the engine
-of rapfiles where paths are text. With paths that are bytes, with descriptors, or where a loop or an executor
-is given, it runs in an executor, as with aiofiles.
+Each has the parameters, results and errors of the function of the same name, and `loop` and `executor`. It
+runs on rapfiles' engine if paths are str. With bytes paths, with descriptors, or if a loop or an executor is
+passed, it runs in an executor, as with aiofiles.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         StrPath,
     )
 
-    # What the engine does not take is found out when it is tried.
+    # Arguments that the engine does not accept are found when it is called with them.
     _Path: TypeAlias = Any
 
 __all__ = [
@@ -120,7 +120,7 @@ def _mkdir(path: _Path, mode: int = 0o777, *, dir_fd: int | None = None) -> Awai
 
 def _makedirs(name: _Path, mode: int = 0o777, exist_ok: bool = False) -> Awaitable[None] | None:
     text: object = os.fspath(name)  # pyright: ignore[reportUnknownVariableType]
-    # Where components are empty, `.` or `..`, `os.makedirs` has its own ways.
+    # With components that are empty, `.` or `..`, `os.makedirs` (Lib/os.py) behaves differently.
     if not 0 <= mode <= _PERMISSIONS or not isinstance(text, str) or os.path.normpath(text) != text:
         return None
     return _make_with_parents(text, mode, bool(exist_ok))
@@ -130,7 +130,7 @@ async def _make_with_parents(name: str, mode: int, exist_ok: bool) -> None:
     try:
         await _native.mkdir(name, mode, True, exist_ok, None, True)
     except OSError:
-        # It may complain of another of the directories, so it is asked what is wrong.
+        # It may fail at another of the directories, so let it raise the error.
         await _executor.run(None, None, partial(os.makedirs, name, mode, exist_ok))
 
 

@@ -1,7 +1,7 @@
 """Functions of `os.path` that look at the disk, awaitable.
 
-Each has the parameters, results and errors of its namesake, and `loop` and `executor`. What is said in
-`rapfiles.compat.os` about where they run holds here as well.
+Each has the parameters, results and errors of the function of the same name, and `loop` and `executor`. They
+run as those of `rapfiles.compat.os` do.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from _typeshed import FileDescriptorOrPath
 
-    # What the engine does not take is found out when it is tried.
+    # Arguments that the engine does not accept are found when it is called with them.
     _Path: TypeAlias = Any
 
 __all__ = [

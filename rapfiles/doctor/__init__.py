@@ -1,4 +1,4 @@
-"""`python -m rapfiles doctor`: the library shown at work on the user's own files.
+"""`python -m rapfiles doctor`: measures the library on the user's own files.
 
 - `command`: the arguments, the output and the exit code.
 - `supervision`: waits for the report, up to a time limit.

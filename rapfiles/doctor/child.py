@@ -1,10 +1,11 @@
 """The process in which the examination runs, started by `supervision`.
 
-A call on a dead mount may never return, and then not even a killed process goes away. So whatever touches the
-user's files does it here, in a process that nobody waits for, and here too the main thread does nothing but
-watch the time: the event loop has a thread of its own.
+A call on a dead mount may never return, and then the process cannot even be killed (a thread in
+uninterruptible sleep, state `D` in ps(1), does not react to SIGKILL). So everything that touches the user's
+files happens here, in a process that nobody waits for, and even here the main thread only watches the time:
+the event loop has a thread of its own.
 
-Messages go to standard output, one JSON object per line: what is going on, and in the end the report.
+Messages go to standard output, one JSON object per line: the current activity, and at the end the report.
 """
 
 import asyncio
@@ -34,7 +35,7 @@ _LATEST = DEADLINE - 2.0
 
 def main() -> NoReturn:
     """Examine the directory given on the command line as JSON, send the report and end the process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's business
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor handles Ctrl-C
     request = json.loads(sys.argv[1])
     send = _channel()
     outcome = _outcome(

@@ -7,18 +7,18 @@ from typing import Self
 
 
 class ThreadClock:
-    """The time of the thread that enters the block, without that in which it could not have a processor.
+    """The time of the thread that enters the block, without the time in which it waited for a processor.
 
-    Between two readings lies what the thread itself spent, whatever it spent it on: its own work, a sleep it
-    asked for, and every wait: for a disk, for a lock, and for the GIL too, since a loop that another thread
-    keeps from turning does not turn. Left out is only what the kernel counts as none of its doing:
+    The difference of two readings is the time that the thread itself spent: its own work, its sleeps, and all
+    its waits: for a disk, for a lock, and for the GIL too, since a loop that another thread blocks does not
+    run. Only this time is left out:
 
     - the time for which it was ready to run, but other threads had the processors (proc(5),
       `/proc/[pid]/schedstat`, the second number, in nanoseconds);
     - the time for which the host of a virtual machine ran something else (`steal` in `/proc/stat`, of all
       processors together, in clock ticks).
 
-    Where the system does not tell, it is an ordinary clock.
+    Where the system does not report these times, it is an ordinary clock.
 
     Example:
         ```python

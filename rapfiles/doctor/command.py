@@ -60,7 +60,7 @@ def _leave(code: int) -> NoReturn:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
+    """Add the arguments of the command."""
     parser.add_argument(
         "directory",
         metavar="DIR",

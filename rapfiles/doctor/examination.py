@@ -61,7 +61,7 @@ class Examination:
         self._slowest: dict[tuple[str, str], float] = {}
 
     def stuck(self) -> bool:
-        """Whether AsyncPath is being measured and the loop has not turned for a second."""
+        """Whether AsyncPath is being measured and the loop has not run for a second."""
         return self.under_way is not None and self.under_way[1] == OURS and self._ticker.silence > 1
 
     async def run(self) -> None:
@@ -241,7 +241,8 @@ class Examination:
         return result, ticker.worst_of_loop
 
     async def _investigate(self, operation: str, mode: str, count: int, lag: float) -> None:
-        """Find out whether AsyncPath held up the loop, on files that nobody touched yet, if there are any."""
+        """Find out whether AsyncPath blocked the loop, if possible on files that have not been touched
+        yet."""
 
         async def again(attempt: int) -> float:
             fresh = self._reserve[attempt :: stall.ATTEMPTS]

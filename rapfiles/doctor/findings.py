@@ -1,4 +1,4 @@
-"""Everything that an examination finds out, and the figures that follow from it."""
+"""The results of an examination, and the figures computed from them."""
 
 from dataclasses import dataclass, field
 from statistics import median

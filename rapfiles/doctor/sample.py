@@ -1,7 +1,7 @@
 """The sample: a bounded walk over a directory that finds real files to read.
 
-It runs in a thread of its own, because listing a directory on a slow or dead mount can take any time: whoever
-waits for it stops waiting when the time is up and takes what was found until then.
+It runs in a thread of its own, because listing a directory on a slow or dead mount can take any time: the
+caller stops waiting when the time is up and takes what was found until then.
 """
 
 import os

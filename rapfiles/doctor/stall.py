@@ -1,4 +1,4 @@
-"""Tells a stall that AsyncPath causes from one that a busy machine causes."""
+"""Distinguishes a stall that AsyncPath causes from one that a busy machine causes."""
 
 from collections.abc import Awaitable, Callable
 

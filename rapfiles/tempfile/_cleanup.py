@@ -1,8 +1,8 @@
-"""What a temporary file or directory may leave on the disk, and the promise that it is removed.
+"""Removing temporary files and directories from the disk, reliably.
 
-Removing takes a disk's time, so it never happens on the event loop's thread, not even when the garbage is
-collected there; and it happens in any case: when waiting for it is cancelled it goes on in the background,
-and what is still there when the interpreter ends is removed then.
+Removing may wait for a disk, so it never happens on the event loop's thread, not even when the object is
+garbage-collected there. It is always completed: if the wait for it is cancelled, it continues in the
+background, and what still exists when the interpreter exits is removed then.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _all: set[Cleanup] = set()
 
 
 class Cleanup:
-    """Something on the disk that is removed at most once, however many ask for it.
+    """Something on the disk that is removed at most once, however many callers request it.
 
-    `remove` is called in a thread. It must not mind that the thing is gone.
+    `remove` is called in a thread. It must accept that there is nothing to remove.
     """
 
     __slots__ = ("__weakref__", "_lock", "_owner", "_remove", "_requested", "_warning")
@@ -36,9 +36,9 @@ class Cleanup:
         self._remove: Callable[[], object] | None = remove
         self._warning: str | None = None
         self._requested = False
-        # A forked child must not remove what its parent works with, unless it is told to.
+        # A forked child must not remove what its parent uses, unless it is told to.
         self._owner = os.getpid()
-        # Taken again by the same thread when it collects garbage while it removes.
+        # Reentrant: a garbage collection during the removal may lock it again in the same thread.
         self._lock = RLock()
         _all.add(self)
 
@@ -48,7 +48,8 @@ class Cleanup:
         return self._remove is not None
 
     def warn(self, warning: str) -> None:
-        """From now on, give a ResourceWarning if nobody asks for the removal before the interpreter ends."""
+        """From now on, give a ResourceWarning if the removal is not requested before the interpreter
+        exits."""
         self._warning = warning
 
     def keep(self) -> None:
@@ -64,7 +65,7 @@ class Cleanup:
                 try:
                     remove()
                 finally:
-                    # Not tried again of its own accord: the caller has been told of the failure.
+                    # Not retried automatically: the caller gets the error.
                     self.keep()
 
     async def finish(self, natively: Callable[[], Awaitable[object]] | None = None) -> None:
@@ -93,7 +94,7 @@ class Cleanup:
             in_background(self.remove)
 
     def dropped(self) -> None:
-        """Its owner was garbage: remove it in the background, and say so."""
+        """The owner was garbage-collected: remove it in the background, and warn."""
         if self._remove is None or self._owner != os.getpid():
             return
         unexpected = not self._requested
@@ -102,7 +103,7 @@ class Cleanup:
             warnings.warn(self._warning, ResourceWarning, stacklevel=2)
 
     def ended(self) -> None:
-        """The interpreter ends: remove it in this thread, and say so."""
+        """The interpreter exits: remove it in this thread, and warn."""
         if self._remove is None or self._owner != os.getpid():
             return
         unexpected = not self._requested
@@ -117,5 +118,5 @@ def _remove_all() -> None:
         try:
             cleanup.ended()
         except Exception as error:
-            # As for the finalizers of the standard library: the others still get their turn.
+            # As `weakref.finalize` does at exit: report the error and continue with the others.
             sys.excepthook(type(error), error, error.__traceback__)

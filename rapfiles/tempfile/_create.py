@@ -1,4 +1,4 @@
-"""Making files and directories that are new, private, and undone if nobody waits for them any more."""
+"""Creating files and directories that are new and private, and removed again if the task is cancelled."""
 
 # ruff: noqa: A002  The standard library has a parameter `dir`.
 
@@ -23,10 +23,10 @@ DIRECTORY_MODE: Final = 0o700
 
 
 def collides(error: OSError, directory: str | bytes) -> bool:
-    """Whether a name could not be used because something has it, so that another may do."""
+    """Whether a name could not be used because it is taken, so that another may work."""
     if isinstance(error, FileExistsError):
         return True
-    # What Windows says of a name that a directory has.
+    # Windows' error for a name that a directory has.
     return (
         sys.platform == "win32"
         and isinstance(error, PermissionError)
@@ -74,28 +74,28 @@ async def mkstemp(
     dir: AnyPath | None = None,
     text: bool = False,
 ) -> tuple[int, AsyncPath]:
-    """Make a new file that only its owner can read and write, and open it.
+    """Create a new file that only its owner can read and write, and open it.
 
-    The caller closes the descriptor and removes the file. To have both done, use `NamedTemporaryFile`. The
-    descriptor is not inherited by programs that are started.
+    The caller closes the descriptor and removes the file; `NamedTemporaryFile` does both. The descriptor is
+    not inherited by child processes.
 
     Args:
-        suffix: What the name ends with.
-        prefix: What the name begins with; by default `gettempprefix()`.
+        suffix: The end of the name.
+        prefix: The start of the name; by default `gettempprefix()`.
         dir: The directory; by default `gettempdir()`. The three may be bytes, but then all of them.
-        text: On Windows, whether the descriptor is in text mode. Elsewhere it makes no difference.
+        text: On Windows, whether the descriptor is in text mode. No effect on other platforms.
 
     Returns:
-        The descriptor, as the standard library gives it, and the absolute path, which is an `AsyncPath` also
-        where bytes were given.
+        The descriptor, as in the standard library, and the absolute path, which is an `AsyncPath` even if
+        bytes were passed.
 
     Raises:
-        OSError: The file cannot be made.
-        FileExistsError: Very many names were tried, and all were taken.
+        OSError: The file cannot be created.
+        FileExistsError: All of the many names that were tried are taken.
         TypeError: Some of the three are bytes and some are not.
 
     Cancellation:
-        No file is left: one that comes into being late is closed and removed.
+        No file is left: one that is created after that is closed and removed.
 
     ```python
     import os
@@ -117,26 +117,26 @@ async def mkstemp(
 async def mkdtemp(
     suffix: str | bytes | None = None, prefix: str | bytes | None = None, dir: AnyPath | None = None
 ) -> AsyncPath:
-    """Make a new directory that only its owner can use.
+    """Create a new directory that only its owner can use.
 
-    The caller removes it. To have that done, use `TemporaryDirectory`.
+    The caller removes it; `TemporaryDirectory` does that automatically.
 
     Args:
-        suffix: What the name ends with.
-        prefix: What the name begins with; by default `gettempprefix()`.
+        suffix: The end of the name.
+        prefix: The start of the name; by default `gettempprefix()`.
         dir: The directory to make it in; by default `gettempdir()`. The three may be bytes, but then all of
             them.
 
     Returns:
-        The absolute path, also where bytes were given or `dir` is relative.
+        The absolute path, even if bytes were passed or `dir` is relative.
 
     Raises:
-        OSError: The directory cannot be made.
-        FileExistsError: Very many names were tried, and all were taken.
+        OSError: The directory cannot be created.
+        FileExistsError: All of the many names that were tried are taken.
         TypeError: Some of the three are bytes and some are not.
 
     Cancellation:
-        No directory is left: one that comes into being late is removed.
+        No directory is left: one that is created after that is removed.
 
     ```python
     from rapfiles.tempfile import mkdtemp

@@ -29,9 +29,9 @@ Name_co = TypeVar("Name_co", str, bytes, covariant=True)
 class AsyncTemporaryDirectory(Generic[Name_co]):
     """A temporary directory: what `await TemporaryDirectory()` returns.
 
-    `async with` removes the directory at the end of the block, and so does `cleanup()`. If neither is done,
-    the directory is removed, in the background, when this object is garbage, or when the interpreter ends;
-    then there is a ResourceWarning as well.
+    `async with` removes the directory at the end of the block, and `cleanup()` removes it too. Otherwise the
+    directory is removed in the background when this object is garbage-collected, or when the interpreter
+    exits, with a ResourceWarning.
     """
 
     def __init__(self, name: Name_co, cleanup: Cleanup | None, ignore_cleanup_errors: bool) -> None:
@@ -41,12 +41,12 @@ class AsyncTemporaryDirectory(Generic[Name_co]):
         self._delete = cleanup is not None
         self._cleanup = cleanup
         if cleanup is not None:
-            # What is alive at exit is seen to by the cleanups themselves.
+            # At exit, `_cleanup` removes what is still alive.
             weakref.finalize(self, cleanup.dropped).atexit = False
 
     @property
     def name(self) -> Name_co:
-        """The absolute path as text, or as bytes where bytes were given."""
+        """The absolute path as str, or as bytes if bytes were passed."""
         return self._name
 
     @property
@@ -55,16 +55,16 @@ class AsyncTemporaryDirectory(Generic[Name_co]):
         return AsyncPath(self._text)
 
     async def cleanup(self) -> None:
-        """Remove the directory with everything in it, also where `delete=False` was said.
+        """Remove the directory with everything in it, even with `delete=False`.
 
-        No link is followed out of it, not even if it takes the place of a directory meanwhile. What its owner
-        lacks permission for is given it. Another call does nothing, unless the directory is there again.
+        No link is followed out of it, not even one that replaces a directory meanwhile. Missing permissions
+        are added where the owner can do that. Another call does nothing, unless the directory exists again.
 
         Raises:
-            OSError: Something could not be removed, and `ignore_cleanup_errors=True` was not said.
+            OSError: Something could not be removed, and `ignore_cleanup_errors` is false.
 
         Cancellation:
-            Removing goes on in the background; if the interpreter ends before that is done, it waits.
+            The removal continues in the background; the interpreter waits for it at exit.
 
         ```python
         from rapfiles.tempfile import TemporaryDirectory
@@ -77,7 +77,7 @@ class AsyncTemporaryDirectory(Generic[Name_co]):
         """
         cleanup = self._cleanup
         if cleanup is None or not cleanup.there:
-            # It may have been made again, or the first attempt failed.
+            # It may have been created again, or the first attempt failed.
             if not await run_sync(os.path.lexists, self._text):
                 return
             self._cleanup = cleanup = _cleanup(self._text, self._ignore_cleanup_errors)
@@ -134,25 +134,25 @@ def TemporaryDirectory(  # noqa: N802
     *,
     delete: bool = True,
 ) -> TemporaryContextManager[Any, AsyncPath]:
-    """Make a directory that only its owner can use, and that is removed with everything in it.
+    """Create a directory that only its owner can use, and that is removed with everything in it.
 
-    With `async with` it is an `AsyncPath`, and goes at the end of the block. With `await` it is an
+    `async with` gives an `AsyncPath`, and removes the directory at the end of the block. `await` gives an
     `AsyncTemporaryDirectory`, which has `name`, `path` and `cleanup()`.
 
-    Removing starts at the end of the block even if the task is being cancelled; then it is not waited for,
-    but goes on in the background, and the interpreter does not end before it is done. Cancelled while it is
-    made, no directory is left.
+    The removal starts at the end of the block even if the task is being cancelled; then the task does not
+    wait for it, it continues in the background, and the interpreter waits for it at exit. If the creation is
+    cancelled, no directory is left.
 
     Args:
-        suffix: What the name ends with.
-        prefix: What the name begins with; by default `gettempprefix()`.
+        suffix: The end of the name.
+        prefix: The start of the name; by default `gettempprefix()`.
         dir: The directory to make it in; by default `gettempdir()`. The three may be bytes, but then all of
             them.
-        ignore_cleanup_errors: Remove as much as can be removed, and say nothing of the rest.
+        ignore_cleanup_errors: Remove as much as possible, and ignore errors.
         delete: Whether it is removed; `False` leaves that to `cleanup()`.
 
     Returns:
-        What is to be awaited or entered; nothing happens before that.
+        An object to be awaited or entered; nothing happens before that.
 
     Raises:
         OSError: The directory cannot be made or, at the end of the block, not be removed.
@@ -181,13 +181,13 @@ async def _temporary_directory(
     names = await naming(suffix, prefix, dir)
 
     def make() -> tuple[Any, Cleanup | None]:
-        # In one call, so that the directory is never without what removes it.
+        # In one call, so that there is always something that removes the directory.
         name = make_directory(names)
         return name, _cleanup(name, ignore_cleanup_errors) if delete else None
 
     name, cleanup = await Undoable(make, _unmake).run()
     if cleanup is not None:
-        # Until here no caller could have asked for its removal.
+        # No caller could have requested the removal before this point.
         cleanup.warn(f"Implicitly cleaning up {_representation(name)}")
     return AsyncTemporaryDirectory(name, cleanup, ignore_cleanup_errors)
 

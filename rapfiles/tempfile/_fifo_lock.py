@@ -1,4 +1,4 @@
-"""One operation at a time, in the order they were begun, on asyncio and trio."""
+"""`FIFOLock`: one operation at a time, in the order in which they were begun, on asyncio and trio."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ def _new_waiter() -> _Waiter:
 
 
 class FIFOLock:
-    """A lock whose holder hands it to the one who has waited longest; nobody can come in between."""
+    """A lock that passes directly to the task that has waited longest; no other task can take it in
+    between."""
 
     __slots__ = ("_waiting", "taken")
 

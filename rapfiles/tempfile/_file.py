@@ -1,4 +1,4 @@
-"""`TemporaryFile` and `NamedTemporaryFile`: files that are gone when they are closed."""
+"""`TemporaryFile` and `NamedTemporaryFile`: files that are deleted when they are closed."""
 
 # ruff: noqa: A002  The standard library has a parameter `dir`.
 
@@ -36,8 +36,7 @@ if TYPE_CHECKING:
     from .. import AsyncBufferedRandom, AsyncFileIO, AsyncTextIOWrapper
     from .._arguments import StrPath
 
-    # What a temporary file has of the file inside it, it has by delegation, so for type checkers only it is
-    # one.
+    # A temporary file delegates to the file inside it: only for type checkers it inherits from its class.
     _Text = AsyncTextIOWrapper
     _Binary = AsyncBufferedRandom
     _Raw = AsyncFileIO
@@ -62,13 +61,13 @@ _ALWAYS_NAMED: Final = os.name != "posix" or sys.platform == "cygwin"
 _O_TMPFILE: Final[int] = getattr(os, "O_TMPFILE", 0)
 _O_TEMPORARY: Final[int] = getattr(os, "O_TEMPORARY", 0)
 
-# Directories on file systems that make no files without a name; only a few of them.
+# Directories on file systems without O_TMPFILE; at most a few of them.
 _without_nameless: set[str] = set()
 _MOST_REMEMBERED: Final = 1000
 
 
 class _Temporary:
-    """A file of rapfiles' and its end. What is not here is the file's own."""
+    """A rapfiles file that is deleted at the end. Everything else is delegated to the file."""
 
     def __init__(
         self,
@@ -85,7 +84,7 @@ class _Temporary:
         self._nameable = nameable
         self._persisted = False
         if cleanup is not None:
-            # What is alive at exit is seen to by the cleanups themselves.
+            # At exit, `_cleanup` removes what is still alive.
             weakref.finalize(self, cleanup.dropped).atexit = False
 
     if not TYPE_CHECKING:
@@ -93,7 +92,7 @@ class _Temporary:
         def __getattr__(self, name: str) -> Any:
             value = getattr(self.__dict__["file"], name)
             if callable(value):
-                # Methods stay the same, so that a call in a loop costs what it costs without this class.
+                # Bound methods are cached, so that calls in a loop cost the same as without this class.
                 setattr(self, name, value)
             return value
 
@@ -102,9 +101,9 @@ class _Temporary:
 
     @property
     def name(self) -> str | bytes | int:
-        """As in the standard library: the path of a named file, the descriptor of another.
+        """As in the standard library: the path of a named file, the descriptor of an unnamed one.
 
-        After `persist` it is the path there.
+        After `persist` it is the new path.
         """
         return self._name
 
@@ -114,7 +113,7 @@ class _Temporary:
         return None if isinstance(self._name, int) else AsyncPath(os.fsdecode(self._name))
 
     async def close(self) -> None:
-        """Write what is buffered, close the file and, as far as the arguments said so, delete it.
+        """Write the buffer, close the file and, depending on `delete` and `delete_on_close`, delete it.
 
         Closing again does nothing.
 
@@ -137,36 +136,36 @@ class _Temporary:
     aclose = close
 
     async def persist(self, path: StrPath, *, overwrite: bool = False, mode: int | None = None) -> AsyncPath:
-        """Make it a lasting file: give it a name, and delete it no more.
+        """Make the file permanent: give it a name, and do not delete it.
 
-        What is buffered is written first. Nothing is copied: the file is linked to its new name or renamed,
-        so that must be on the same file system; make the file there, with `dir=`. The handle can be used as
-        before. Others see the file under its name only with all that was written until then; it is not forced
-        to the device, for which there is `sync()`.
+        The buffer is written first. Nothing is copied: the file is linked to its new name or renamed, so the
+        name must be on the same file system; create the file there, with `dir=`. The handle can be used as
+        before. Others see the file under its name only with everything that was written until then. It is not
+        forced to the device; use `sync()` for that.
 
-        A `TemporaryFile` can be given a name only where it was made without any (`O_TMPFILE`), as on the
+        A `TemporaryFile` can be given a name only if it was created without one (`O_TMPFILE`), as on the
         usual file systems of Linux; a `NamedTemporaryFile` everywhere.
 
         Args:
             path: The name.
-            overwrite: Whether a file that has this name is replaced: atomically, except on Windows. A
-                symbolic link is replaced itself.
-            mode: The permissions. By default those of any new file: `0o666` less what the umask forbids.
-                While it is temporary, only its owner can read it, and that is rarely meant to last; say
-                `mode=0o600` to keep it so. On Windows this has no meaning.
+            overwrite: Whether to replace an existing file: atomically, except on Windows. A symbolic link is
+                replaced itself.
+            mode: The permissions. By default those of any new file: `0o666` reduced by the umask. While the
+                file is temporary, only its owner can read it; pass `mode=0o600` to keep it like that. No
+                effect on Windows.
 
         Returns:
             The path as given.
 
         Raises:
-            FileExistsError: The name is taken, and `overwrite=True` was not said.
-            OSError: With `errno` EXDEV, the path is on another file system. With others, what is buffered
-                cannot be written, or the file cannot be made there. It is as temporary then as before.
-            io.UnsupportedOperation: This file can never have a name.
-            ValueError: It is closed and deleted, or not temporary any more.
+            FileExistsError: The name is taken, and `overwrite` is false.
+            OSError: With `errno` EXDEV, the path is on another file system. With others, the buffer cannot be
+                written, or the file cannot be created there. The file is still temporary then.
+            io.UnsupportedOperation: This file cannot be given a name.
+            ValueError: It is closed and deleted, or already permanent.
 
         Cancellation:
-            It may be done or not, or be done a little later, but never by half.
+            It may have happened or not, or happen a little later, but never in part.
 
         ```python
         from rapfiles.tempfile import NamedTemporaryFile
@@ -206,13 +205,13 @@ class _Temporary:
         try:
             await run_sync(work)
         finally:
-            # There still if the work was not begun. Closing may wait.
+            # Still set if the work was not begun. Closing may block.
             if (descriptor := _taken(descriptors)) is not None:
                 in_background(partial(close_descriptor, descriptor))
         return AsyncPath(target)
 
     def _settle(self, target: str) -> None:
-        """Note that the file has its last name."""
+        """Note that the file has its final name."""
         self._persisted = True
         self._name = target
         # On Windows the name that it had is still there, and goes as it would have gone.
@@ -261,27 +260,27 @@ class _Temporary:
 class TemporaryTextFile(_Temporary, _Text):  # type: ignore[misc]  # pyright: ignore[reportIncompatibleMethodOverride]
     """A temporary file in text mode.
 
-    It has everything that `AsyncTextIOWrapper` has, and `persist`, `path` and `file`.
+    It has all members of `AsyncTextIOWrapper`, and `persist`, `path` and `file`.
     """
 
 
 class TemporaryBinaryFile(_Temporary, _Binary):  # type: ignore[misc]  # pyright: ignore[reportIncompatibleMethodOverride]
     """A temporary file in binary mode.
 
-    It has everything that `AsyncBufferedRandom` has, and `persist`, `path` and `file`. With a mode that only
-    reads or only writes, it has what `AsyncBufferedReader` or `AsyncBufferedWriter` has.
+    It has all members of `AsyncBufferedRandom`, and `persist`, `path` and `file`. With a mode that only reads
+    or only writes, it has those of `AsyncBufferedReader` or `AsyncBufferedWriter`.
     """
 
 
 class TemporaryRawFile(_Temporary, _Raw):  # type: ignore[misc]  # pyright: ignore[reportIncompatibleMethodOverride]
     """A temporary file without a buffer.
 
-    It has everything that `AsyncFileIO` has, and `persist`, `path` and `file`.
+    It has all members of `AsyncFileIO`, and `persist`, `path` and `file`.
     """
 
 
 def _taken(descriptors: list[int]) -> int | None:
-    """The descriptor, for the first who asks: that is who closes it."""
+    """The descriptor, for the first caller, which has to close it."""
     try:
         return descriptors.pop()
     except IndexError:
@@ -289,7 +288,7 @@ def _taken(descriptors: list[int]) -> int | None:
 
 
 class Opening:
-    """How a temporary file is to be opened: what `open` takes, except for the name."""
+    """How to open a temporary file: the arguments of `open`, except for the name."""
 
     def __init__(
         self, mode: str, buffering: int, encoding: str | None, errors: str | None, newline: str | None
@@ -331,15 +330,15 @@ class Opening:
 
 
 class _TakenError(Exception):
-    """A name could not be used, but another may do."""
+    """A name could not be used, but another may work."""
 
 
 class _NamelessError(Exception):
-    """There are no files without a name here."""
+    """The file system has no files without a name."""
 
 
 async def open_temporary(opening: Opening, names: Naming) -> Any:
-    """Open a new file that is gone when it is closed, and whose name, if it has one, nobody needs."""
+    """Open a new file that is deleted when it is closed, and whose name, if it has one, is not needed."""
     if _ALWAYS_NAMED:
         return await open_named(opening, names)
 
@@ -357,7 +356,8 @@ async def open_temporary(opening: Opening, names: Naming) -> Any:
 
 
 async def open_persistable(opening: Opening, names: Naming) -> Any:
-    """Open a new file that is gone when it is closed, and can be given a name, if need be by renaming it."""
+    """Open a new file that is deleted when it is closed and can be given a name, by a link or by renaming
+    it."""
 
     def opener(_name: object, _flags: int) -> int:
         return _open_nameless(names)
@@ -374,18 +374,18 @@ def _open_nameless(names: Naming) -> int:
     if not _O_TMPFILE or names.text in _without_nameless:
         raise _NamelessError
     try:
-        # Not O_EXCL, which here would mean that it can never have one.
+        # Not O_EXCL: with O_TMPFILE it means that the file can never be given a name (open(2)).
         return os.open(names.directory, BINARY_FLAGS & ~os.O_CREAT & ~os.O_EXCL | _O_TMPFILE, FILE_MODE)
     except OSError as error:
-        # The file system (EOPNOTSUPP) or the kernel (EISDIR) cannot do it. Anything else may be different
-        # next time; making a file with a name now raises the error.
+        # The file system (EOPNOTSUPP) or the kernel (EISDIR) does not support it (open(2), O_TMPFILE). Other
+        # errors may be temporary; creating a file with a name raises them.
         if error.errno in (EOPNOTSUPP, EISDIR):
             _remember(names.text)
         raise _NamelessError from error
 
 
 def _open_unlinked(names: Naming) -> int:
-    """Open a file that has a name for a moment only, in this thread."""
+    """Open a file that has a name only for a moment, in this thread."""
     for path in names.candidates():
         sys.audit("tempfile.mkstemp", path)
         try:
@@ -554,31 +554,31 @@ def TemporaryFile(  # noqa: N802
     *,
     errors: str | None = None,
 ) -> TemporaryContextManager[Any, Any]:
-    """Open a new file that has no name, and is gone when it is closed, however the process ends.
+    """Open a new file that has no name and is deleted when it is closed, however the process ends.
 
-    Only its owner can read and write it. Where the file system can do it (Linux's `O_TMPFILE`) the file never
-    has a name; elsewhere it has one for a moment. On Windows this is `NamedTemporaryFile`, as in the standard
-    library. `persist` gives the file a name, and so makes it last.
+    Only its owner can read and write it. If the file system supports it (Linux's `O_TMPFILE`), the file never
+    has a name; otherwise it has one for a moment. On Windows this is `NamedTemporaryFile`, as in the standard
+    library. `persist` gives the file a name, and so makes it permanent.
 
     Args:
-        mode: As for `open`, but the file is new, whatever it says.
+        mode: As for `open`, but the file is always new.
         buffering: As for `open`.
         encoding: As for `open`.
         newline: As for `open`.
-        suffix: What the name ends with, where there is one.
-        prefix: What the name begins with, where there is one; by default `gettempprefix()`.
+        suffix: The end of the name, if it has one.
+        prefix: The start of the name, if it has one; by default `gettempprefix()`.
         dir: The directory to make it in; by default `gettempdir()`. The three may be bytes, but then all of
             them.
         errors: As for `open`.
 
     Returns:
-        What is to be awaited or entered, and gives a `TemporaryTextFile`, `TemporaryBinaryFile` or
+        An object to be awaited or entered that gives a `TemporaryTextFile`, `TemporaryBinaryFile` or
         `TemporaryRawFile`; nothing happens before that.
 
     Raises:
-        OSError: The file cannot be made.
+        OSError: The file cannot be created.
         TypeError: Some of the three are bytes and some are not.
-        ValueError: The arguments that are as for `open` do not go together.
+        ValueError: The arguments of `open` cannot be combined.
 
     Cancellation:
         Nothing is left.
@@ -702,39 +702,40 @@ def NamedTemporaryFile(  # noqa: N802
     errors: str | None = None,
     delete_on_close: bool = True,
 ) -> TemporaryContextManager[Any, Any]:
-    """Open a new file whose name others can be told, and that is deleted when it is closed.
+    """Open a new file that has a name, and that is deleted when it is closed.
 
-    Only its owner can read and write it. It is deleted also where nobody closes it: when it is garbage, and
-    when the interpreter ends; but not when the process is killed, except on Windows. `persist` makes it last.
+    Only its owner can read and write it. If it is not closed, it is deleted when it is garbage-collected, and
+    when the interpreter exits; but not when the process is killed, except on Windows. `persist` makes it
+    permanent.
 
-    Deleting starts at the end of the block even if the task is being cancelled; then it is not waited for.
-    Cancelled while it is made, no file is left.
+    The deletion starts at the end of the block even if the task is being cancelled; then the task does not
+    wait for it. If the creation is cancelled, no file is left.
 
     Args:
-        mode: As for `open`, but the file is new, whatever it says.
+        mode: As for `open`, but the file is always new.
         buffering: As for `open`.
         encoding: As for `open`.
         newline: As for `open`.
-        suffix: What the name ends with.
-        prefix: What the name begins with; by default `gettempprefix()`.
+        suffix: The end of the name.
+        prefix: The start of the name; by default `gettempprefix()`.
         dir: The directory to make it in; by default `gettempdir()`. The three may be bytes, but then all of
             them.
         delete: Whether it is deleted at all.
         errors: As for `open`.
-        delete_on_close: Whether it is deleted when it is closed, or only at the end of the `async with`
-            block, or when it is garbage. On every Python, although the standard library has it since 3.12. On
-            Windows others can open the file by its name only with `False`.
+        delete_on_close: Whether it is deleted when it is closed; otherwise at the end of the `async with`
+            block, or when it is garbage-collected. Works on every Python; the standard library has it since
+            3.12. On Windows others can open the file by its name only with `False`.
 
     Returns:
-        What is to be awaited or entered, and gives a `TemporaryTextFile`, `TemporaryBinaryFile` or
+        An object to be awaited or entered that gives a `TemporaryTextFile`, `TemporaryBinaryFile` or
         `TemporaryRawFile`; nothing happens before that. Its `name` is a str, or bytes where bytes were given;
         its `path` is an `AsyncPath`.
 
     Raises:
-        OSError: The file cannot be made.
-        FileExistsError: Very many names were tried, and all were taken.
+        OSError: The file cannot be created.
+        FileExistsError: All of the many names that were tried are taken.
         TypeError: Some of the three are bytes and some are not.
-        ValueError: The arguments that are as for `open` do not go together.
+        ValueError: The arguments of `open` cannot be combined.
 
     ```python
     from rapfiles.tempfile import NamedTemporaryFile

@@ -1,4 +1,4 @@
-"""What the functions of this package return: awaited, or entered with `async with`."""
+"""`TemporaryContextManager`: the awaitable context manager that the functions of this package return."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class _Enterable(Protocol[Entered_co]):
 
 
 class TemporaryContextManager(Coroutine[Any, Any, Made_co], Generic[Made_co, Entered_co]):
-    """A temporary file or directory to be made, by `await` or by `async with`.
+    """A temporary file or directory that is created by `await` or by `async with`.
 
-    Nothing happens before that. If it never does, the interpreter warns, as of every coroutine that was never
-    awaited.
+    Nothing happens before that. If it is neither awaited nor entered, the interpreter warns, as for every
+    coroutine that was never awaited.
     """
 
     __slots__ = ("_coroutine", "_made")
@@ -65,7 +65,7 @@ class TemporaryContextManager(Coroutine[Any, Any, Made_co], Generic[Made_co, Ent
     # What makes it a coroutine, so that tasks can be made of it.
 
     def send(self, value: Any, /) -> Any:
-        """Go on with the work, as a coroutine's `send` does."""
+        """Continue the work, as a coroutine's `send` does."""
         return self._coroutine.send(value)
 
     def throw(self, *error: Any) -> Any:
@@ -73,5 +73,5 @@ class TemporaryContextManager(Coroutine[Any, Any, Made_co], Generic[Made_co, Ent
         return self._coroutine.throw(*error)
 
     def close(self) -> None:
-        """Give the work up, as a coroutine's `close` does."""
+        """Abandon the work, as a coroutine's `close` does."""
         self._coroutine.close()

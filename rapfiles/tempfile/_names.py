@@ -1,8 +1,8 @@
-"""Where temporary files go and what they are called, decided as the standard library does.
+"""The directory and the names of temporary files, chosen as the standard library does.
 
-The default directory is the standard library's own, which remembers it and lets an application set it
-(`tempfile.tempdir`). Finding it for the first time writes a file in each candidate, so it is looked for in a
-thread.
+The default directory is the standard library's own, which caches it and lets an application set it
+(`tempfile.tempdir`). Finding it for the first time writes a file in each candidate (`_get_default_tempdir` in
+CPython's Lib/tempfile.py), so that is done in a thread.
 """
 
 # ruff: noqa: A002  The standard library has a parameter `dir`.
@@ -29,11 +29,11 @@ _LENGTH = 8
 
 
 async def gettempdir() -> AsyncPath:
-    """The directory where temporary files go by default.
+    """The default directory for temporary files.
 
-    It is that of the standard library: `tempfile.tempdir` where the application has set it; otherwise the
-    first of the environment's `TMPDIR`, `TEMP` and `TMP`, the platform's usual places and the current
-    directory in which a file can be written. Trying that out takes a thread, once per process.
+    It is that of the standard library: `tempfile.tempdir` if the application has set it; otherwise the first
+    of the environment's `TMPDIR`, `TEMP` and `TMP`, the platform's usual places and the current directory in
+    which a file can be written. That is tried in a thread, once per process.
 
     Returns:
         The directory.
@@ -42,7 +42,7 @@ async def gettempdir() -> AsyncPath:
         FileNotFoundError: None of them can be written to.
 
     Cancellation:
-        The search goes on in the background, and the next call has its result.
+        The search continues in the background, and the next call returns its result.
 
     ```python
     from rapfiles.tempfile import gettempdir
@@ -55,7 +55,7 @@ async def gettempdir() -> AsyncPath:
 
 
 async def gettempdirb() -> bytes:
-    """The directory where temporary files go by default, as bytes.
+    """The default directory for temporary files, as bytes.
 
     Returns:
         What `gettempdir` returns, in the encoding of the file system.
@@ -74,10 +74,10 @@ async def gettempdirb() -> bytes:
 
 
 def gettempprefix() -> str:
-    """What the names of temporary files begin with by default. It does no input or output.
+    """The default prefix of the names of temporary files. This does no input or output.
 
     Returns:
-        That of the standard library, which is `"tmp"`.
+        The prefix of the standard library, which is `"tmp"`.
 
     ```python
     from rapfiles.tempfile import gettempprefix
@@ -89,7 +89,7 @@ def gettempprefix() -> str:
 
 
 def gettempprefixb() -> bytes:
-    """What the names of temporary files begin with by default, as bytes. It does no input or output.
+    """The default prefix of the names of temporary files, as bytes. This does no input or output.
 
     Returns:
         What `gettempprefix` returns, in the encoding of the file system.
@@ -110,7 +110,7 @@ async def _default_directory(kind: type[str] | type[bytes]) -> Any:
 
 
 def random_name() -> str:
-    """A part of a file name that nobody can guess, safe on every file system."""
+    """An unpredictable part of a file name, valid on every file system."""
     number = int.from_bytes(os.urandom(_LENGTH), "little")
     name = ""
     for _ in range(_LENGTH):
@@ -157,14 +157,14 @@ class Naming:
 
 
 async def naming(suffix: str | bytes | None, prefix: str | bytes | None, dir: AnyPath | None) -> Naming:
-    """Complete what the caller said about the names."""
+    """Fill in defaults for the parts of the names that the caller did not give."""
     kind = _kind(prefix, suffix, dir)
     if suffix is None:
         suffix = kind()
     if prefix is None:
         prefix = gettempprefix() if kind is str else gettempprefixb()
     directory: Any = await _default_directory(kind) if dir is None else os.fspath(dir)
-    # Where it is relative, this asks for the current directory, which a network file system may have to tell.
+    # For a relative path this gets the current directory, which may ask a network file system.
     if os.name == "nt" or os.path.isabs(directory):
         directory = os.path.abspath(directory)  # noqa: ASYNC240
     else:

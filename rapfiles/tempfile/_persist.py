@@ -1,7 +1,7 @@
-"""Giving a temporary file a lasting name: by another link to it, or by renaming it.
+"""Giving a temporary file a permanent name: with another link to it, or by renaming it.
 
-Nothing is copied, so both names are on one file system. All of it is one piece of work in a thread, which
-ends with the file under its new name or with nothing changed.
+Nothing is copied, so both names are on one file system. All of it is one call in a thread, which ends with
+the file under its new name or with nothing changed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["give_name"]
 
 _WINDOWS: Final = sys.platform == "win32"
 _NOT_FOLLOWING: Final[Any] = {"follow_symlinks": False} if os.link in os.supports_follow_symlinks else {}
-# What file systems without links to files, or with a limit on them, say.
+# The errors of file systems without hard links, or with a limit on their number (link(2)).
 _NO_LINKS: Final = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL, errno.EACCES}
 
 
@@ -30,10 +30,10 @@ def give_name(
 
     Args:
         descriptor: An open descriptor of the file, if there is one.
-        name: The name that it has; None for one that has none, but can be given one. It has it no longer
-            afterwards, except on Windows.
-        target: The name it gets.
-        overwrite: Whether a file that has this name already is replaced.
+        name: Its current name; None if it has none, but can be given one. The name is removed, except on
+            Windows.
+        target: The new name.
+        overwrite: Whether to replace an existing file.
         mode: Its permissions; None for those that a new file would get.
     """
     try:
@@ -50,7 +50,7 @@ def give_name(
         else:
             _move(descriptor, name, target, mode)
     except OSError as error:
-        # Not how it was tried, but what was to be done.
+        # Report the paths of the operation, not those of the attempt.
         names = (target,) if name is None else (name, None, target)
         if error.errno == errno.EXDEV:
             explained = "A temporary file cannot move to another file system; make it there, with dir="
@@ -65,7 +65,7 @@ def _allow(file: int | str, mode: int | None) -> None:
 
 
 def _link_nameless(descriptor: int, target: str, overwrite: bool, mode: int | None) -> None:
-    # Nobody can open it yet, so it may get its permissions first, and has them when it appears.
+    # Nobody else can open it yet, so set the permissions first: it has them when it appears.
     _allow(descriptor, mode)
     try:
         if overwrite:
@@ -78,12 +78,13 @@ def _link_nameless(descriptor: int, target: str, overwrite: bool, mode: int | No
 
 
 def _link_descriptor(descriptor: int, target: str) -> None:
-    # With a directory's descriptor, even one that is not looked at, the link in /proc is followed.
+    # With a directory descriptor, even an unused one, os.link calls linkat(2), which can follow the link in
+    # /proc (open(2), O_TMPFILE).
     os.link(f"/proc/self/fd/{descriptor}", target, src_dir_fd=descriptor, follow_symlinks=True)
 
 
 def _replace_by_link(descriptor: int, target: str) -> None:
-    """Replace `target` atomically by a file that can only be given a name that is free."""
+    """Replace `target` atomically by a file that can only be given an unused name."""
     between = os.path.join(os.path.dirname(target), f".{os.path.basename(target)[:50]}.{random_name()}")
     _link_descriptor(descriptor, between)
     try:
@@ -100,7 +101,7 @@ def _move(descriptor: int | None, name: str, target: str, mode: int | None) -> N
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        # Where files cannot have two names, the new one is taken by an empty file first.
+        # Without hard links, reserve the new name with an empty file first.
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE))
         try:
             os.replace(name, target)
@@ -110,7 +111,7 @@ def _move(descriptor: int | None, name: str, target: str, mode: int | None) -> N
         _allow(target if descriptor is None else descriptor, mode)
         return
     try:
-        # As long as it has its old name: some file systems find open files by name.
+        # While it has its old name: some file systems look up open files by name.
         _allow(name if descriptor is None else descriptor, mode)
     except BaseException:
         os.unlink(target)
@@ -120,7 +121,7 @@ def _move(descriptor: int | None, name: str, target: str, mode: int | None) -> N
 
 
 def _link_open(name: str, target: str, overwrite: bool) -> None:
-    """What Windows lets one do with a file that is open: its other name goes when it is closed."""
+    """Link an open file on Windows: its other name is removed when it is closed."""
     if overwrite:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(target)
@@ -128,7 +129,8 @@ def _link_open(name: str, target: str, overwrite: bool) -> None:
 
 
 def _mode_of_new_file(directory: str) -> int:
-    """The permissions that a new file there gets. To ask for the umask is to change it for all threads."""
+    """The permissions that a new file gets there. umask(2) reads the umask only by changing it for all
+    threads."""
     with contextlib.suppress(OSError, ValueError), open("/proc/self/status", "rb") as status:
         for line in status:
             if line.startswith(b"Umask:"):

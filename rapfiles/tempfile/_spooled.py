@@ -97,15 +97,14 @@ def SpooledTemporaryFile(  # noqa: N802
     *,
     errors: str | None = None,
 ) -> TemporaryContextManager[Any, Any]:
-    """Make a temporary file that stays in memory until it is larger than `max_size`, or has to have a
-    descriptor.
+    """Create a temporary file that stays in memory until it is larger than `max_size` or needs a descriptor.
 
-    Then it is moved to a `TemporaryFile`, never on the event loop's thread. An error or a cancelling
-    meanwhile loses nothing: the content is in memory then.
+    Then it is moved to a `TemporaryFile`, never on the event loop's thread. If that fails or is cancelled,
+    nothing is lost: the content stays in memory.
 
     Args:
-        max_size: The size in bytes up to which it stays in memory; 0 for any.
-        mode: As for `open`, but the file is new, whatever it says.
+        max_size: The size in bytes up to which it stays in memory; 0 for no limit.
+        mode: As for `open`, but the file is always new.
         buffering: As for `open`, on the disk.
         encoding: As for `open`.
         newline: As for `open`.
@@ -115,12 +114,12 @@ def SpooledTemporaryFile(  # noqa: N802
         errors: As for `open`.
 
     Returns:
-        What is to be awaited or entered, and gives an `AsyncSpooledBinaryFile` or an `AsyncSpooledTextFile`;
-        nothing happens before that.
+        An object to be awaited or entered that gives an `AsyncSpooledBinaryFile` or an
+        `AsyncSpooledTextFile`; nothing happens before that.
 
     Raises:
         LookupError: There is no such text encoding.
-        ValueError: `newline` is none that `open` knows.
+        ValueError: `newline` is not one that `open` accepts.
 
     ```python
     from rapfiles.tempfile import SpooledTemporaryFile

@@ -50,7 +50,7 @@ class AsyncSpooledBinaryFile(SpooledFile[bytes]):
         return await self._read(size, SLICE)
 
     async def read1(self, size: int = -1, /) -> bytes:
-        """Read what can be had at once.
+        """Read what is available with one system call at most.
 
         Args:
             size: The most bytes to read; by default as much as fits in a buffer, in memory all there are.
@@ -73,13 +73,13 @@ class AsyncSpooledBinaryFile(SpooledFile[bytes]):
         return await self._do("read1", size)
 
     async def readinto(self, buffer: Buffer, /) -> int:
-        """Read into memory of the caller's.
+        """Read into a buffer of the caller's.
 
         Args:
             buffer: Where to put the bytes.
 
         Returns:
-            The number of bytes; fewer than there is room for only at the end.
+            The number of bytes; less than the size of the buffer only at the end.
 
         Raises:
             ValueError: It is closed.
@@ -97,7 +97,7 @@ class AsyncSpooledBinaryFile(SpooledFile[bytes]):
         return await self._do("readinto", buffer)
 
     async def readinto1(self, buffer: Buffer, /) -> int:
-        """Read into memory of the caller's what can be had at once.
+        """Read into a buffer of the caller's, with one system call at most.
 
         Args:
             buffer: Where to put the bytes.
@@ -176,18 +176,18 @@ class AsyncSpooledBinaryFile(SpooledFile[bytes]):
         `data` must not be changed before this returns.
 
         Args:
-            data: Anything bytes-like.
+            data: A bytes-like object.
 
         Returns:
             The number of bytes.
 
         Raises:
-            OSError: The file cannot be made, or there is no room on the disk. What was written before is not
-                lost.
+            OSError: The file cannot be created, or there is no room on the disk. What was written before is
+                not lost.
             ValueError: It is closed.
 
         Cancellation:
-            All of `data` is written or nothing, in memory; on the disk what a file's `write` says holds.
+            In memory, all of `data` is written or nothing; on the disk this is as for a file's `write`.
 
         ```python
         from rapfiles.tempfile import SpooledTemporaryFile

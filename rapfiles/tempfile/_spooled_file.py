@@ -1,8 +1,8 @@
-"""What spooled temporary files have in common, be it text or binary.
+"""The common part of spooled temporary files in text and binary mode.
 
-What is in memory is one of `io`'s own objects, used on the event loop's thread, in slices where there is much
-of it. What is on the disk is a `TemporaryFile`. Moving from the one to the other leaves the content in memory
-until all of it is on the disk, so that an error or a cancelling in between loses nothing.
+In memory it is one of `io`'s own objects, used on the event loop's thread, in slices if it is large. On the
+disk it is a `TemporaryFile`. A rollover keeps the content in memory until all of it is on the disk, so that
+an error or a cancellation meanwhile loses nothing.
 """
 
 # mypy: disable-error-code="no-any-return"
@@ -35,8 +35,10 @@ if TYPE_CHECKING:
 # What is done in one go on the event loop's thread: some 100 µs of work.
 SLICE: Final = 1 << 20
 _LINES: Final = 256
-# From this size on room is made in slices. `BytesIO` makes it by `realloc`, which copies all there is in one
-# go, unless the allocator can move it by its pages: glibc does that from 32 MiB on, for certain.
+# From this size on `BytesIO` is enlarged in slices. It enlarges by `realloc`, which copies the whole content
+# at once, unless the allocator can remap its pages: glibc uses mmap, and mremap in `realloc`, for blocks
+# larger than its dynamic threshold, which is at most 32 MiB (M_MMAP_THRESHOLD and DEFAULT_MMAP_THRESHOLD_MAX
+# in mallopt(3)).
 _GROWS_ITSELF: Final = 4 << 20
 _EMPTY: Final = io.BytesIO().__sizeof__() + b"".__sizeof__()
 
@@ -44,7 +46,7 @@ Item = TypeVar("Item", str, bytes)
 
 
 class SpooledFile(Generic[Item]):
-    """What text and binary have in common. `_memory` counts until the rollover, `_file` from then on."""
+    """The common part of text and binary mode. `_memory` is used until the rollover, `_file` afterwards."""
 
     def __init__(
         self,
@@ -77,12 +79,12 @@ class SpooledFile(Generic[Item]):
 
     @property
     def name(self) -> str | bytes | int | None:
-        """None in memory, then the descriptor, and after `persist` the path."""
+        """None in memory; on the disk the descriptor, and after `persist` the path."""
         return None if not self._rolled else self._temporary.name
 
     @property
     def mode(self) -> str:
-        """In memory the mode that was asked for, then that of the file."""
+        """In memory the mode that was passed; on the disk that of the file."""
         return self._mode if not self._rolled else self._file.mode
 
     def readable(self) -> bool:
@@ -94,7 +96,7 @@ class SpooledFile(Generic[Item]):
         return self._place.writable()
 
     def seekable(self) -> bool:
-        """Whether it has a position that can be changed."""
+        """Whether its position can be changed."""
         return self._place.seekable()
 
     def isatty(self) -> bool:
@@ -142,7 +144,7 @@ class SpooledFile(Generic[Item]):
         return await self._do("tell")
 
     async def flush(self) -> None:
-        """Write what is buffered to the file; in memory there is nothing to do.
+        """Write the buffer to the file; in memory this does nothing.
 
         Raises:
             OSError: It cannot be written.
@@ -161,8 +163,8 @@ class SpooledFile(Generic[Item]):
     async def truncate(self, size: int | None = None, /) -> int:
         """Cut it to a size.
 
-        As in the standard library, a size larger than `max_size` moves it to the disk, even where the content
-        is not that large; and in memory it can only become smaller.
+        As in the standard library, a size larger than `max_size` moves it to the disk, even if the content is
+        smaller; and in memory it can only become smaller.
 
         Args:
             size: The size in bytes; by default the position.
@@ -171,7 +173,7 @@ class SpooledFile(Generic[Item]):
             The size.
 
         Raises:
-            OSError: There is no room on the disk for it. The content is in memory then.
+            OSError: There is not enough space on the disk. The content stays in memory.
             ValueError: It is closed.
 
         ```python
@@ -198,7 +200,7 @@ class SpooledFile(Generic[Item]):
         """Move it to the disk now, if it is not there yet.
 
         Raises:
-            OSError: The file cannot be made, or there is no room for it. The content is in memory then.
+            OSError: The file cannot be created, or there is no room for it. The content is in memory then.
             ValueError: It is closed.
 
         Cancellation:
@@ -218,10 +220,10 @@ class SpooledFile(Generic[Item]):
                 await self._roll()
 
     async def fileno(self) -> int:
-        """The descriptor; as in the standard library, it is moved to the disk for that.
+        """The descriptor; as in the standard library, this moves it to the disk.
 
         Raises:
-            OSError: The file cannot be made, or there is no room for it. The content is in memory then.
+            OSError: The file cannot be created, or there is no room for it. The content is in memory then.
             ValueError: It is closed.
 
         ```python
@@ -239,31 +241,29 @@ class SpooledFile(Generic[Item]):
             return self._file.fileno()
 
     async def persist(self, path: StrPath, *, overwrite: bool = False, mode: int | None = None) -> AsyncPath:
-        """Make it a lasting file.
+        """Make the file permanent.
 
-        What is in memory is written to the file system of `path`, whatever `dir` was. What is on the disk
-        already is only given a name, so `path` must be on the same file system then. All else is as for
-        `TemporaryFile`: see [`persist`][rapfiles.tempfile.TemporaryBinaryFile.persist].
+        From memory it is written to the file system of `path`, whatever `dir` was. On the disk it is only
+        given a name, so `path` must be on the same file system then. Otherwise this is
+        [`persist`][rapfiles.tempfile.TemporaryBinaryFile.persist] of `TemporaryFile`.
 
         Args:
             path: The name.
-            overwrite: Whether a file that has this name is replaced.
-            mode: The permissions; by default those of any new file: `0o666` less what the umask forbids.
+            overwrite: Whether to replace an existing file.
+            mode: The permissions; by default those of any new file: `0o666` reduced by the umask.
 
         Returns:
             The path as given.
 
         Raises:
-            FileExistsError: The name is taken, and `overwrite=True` was not said.
+            FileExistsError: The name is taken, and `overwrite` is false.
             OSError: With `errno` EXDEV, it is on the disk, and the path is on another file system. With
                 others, the content cannot be written there.
-            io.UnsupportedOperation: It is on the disk, on a file system whose files cannot be given a name
-                later.
-            ValueError: It is closed, or not temporary any more.
+            io.UnsupportedOperation: It is on the disk, on a file system without `O_TMPFILE`.
+            ValueError: It is closed, or already permanent.
 
         Cancellation:
-            It may be done or not, or be done a little later, but never by half; nothing of the content is
-            lost.
+            It may have happened or not, or happen a little later, but never in part; no content is lost.
 
         ```python
         from rapfiles.tempfile import SpooledTemporaryFile
@@ -281,14 +281,14 @@ class SpooledFile(Generic[Item]):
             return await self._temporary.persist(target, overwrite=overwrite, mode=mode)
 
     async def detach(self) -> Any:
-        """Move it to the disk, if it is not there yet, and return what is under this layer.
+        """Move it to the disk, if it is not there yet, and return the layer below.
 
         Returns:
             What the file's `detach()` returns: the binary file under a text file, the raw one under a binary
             file.
 
         Raises:
-            OSError: The file cannot be made, or there is no room for it. The content is in memory then.
+            OSError: The file cannot be created, or there is no room for it. The content is in memory then.
             ValueError: It is closed.
 
         ```python
@@ -308,7 +308,7 @@ class SpooledFile(Generic[Item]):
             return await self._file.detach()
 
     async def close(self) -> None:
-        """Forget the content.
+        """Close the file, and drop the content.
 
         Closing again does nothing.
 
@@ -333,13 +333,13 @@ class SpooledFile(Generic[Item]):
     aclose = close
 
     async def writelines(self, lines: Iterable[Item]) -> None:
-        """Write one after the other; no line ends are added.
+        """Write the lines; line ends are not added.
 
         Args:
             lines: What to write.
 
         Raises:
-            OSError: There is no room on the disk. What has been written until then is not lost.
+            OSError: There is not enough space on the disk. What has been written until then is not lost.
             ValueError: It is closed.
 
         Cancellation:
@@ -357,7 +357,7 @@ class SpooledFile(Generic[Item]):
         async with self._lock:
             remaining = iter(lines)
             if not self._rolled:
-                # Complains if it is closed, even where there are no lines.
+                # Raises an error if it is closed, even without lines.
                 self._memory.writelines(())
                 for line in remaining:
                     await self._write(line)
@@ -367,7 +367,7 @@ class SpooledFile(Generic[Item]):
                 await self._file.writelines(remaining)
 
     async def _do(self, method: str, *arguments: Any) -> Any:
-        """Call a method that `io`'s object in memory and the file on the disk both have."""
+        """Call a method that both `io`'s object in memory and the file on the disk have."""
         async with self._lock:
             if self._rolled:
                 return await getattr(self._file, method)(*arguments)
@@ -375,7 +375,7 @@ class SpooledFile(Generic[Item]):
             return getattr(self._memory, method)(*arguments)
 
     async def _write(self, data: Any) -> int:
-        """Write to memory, or to the disk where it is there, or belongs there from now on."""
+        """Write to memory, or to the disk if the file is there or is moved there by this write."""
         raise NotImplementedError
 
     @property
@@ -389,7 +389,7 @@ class SpooledFile(Generic[Item]):
         return self._buffer.getvalue()
 
     async def _make_room(self, size: int) -> None:
-        """Make room in memory for `size` more bytes, in slices if much has to be moved."""
+        """Reserve memory for `size` more bytes, in slices if much has to be moved."""
         buffer = self._buffer
         end = buffer.tell() + size
         if end <= _GROWS_ITSELF or end <= buffer.__sizeof__() - _EMPTY:
@@ -411,7 +411,8 @@ class SpooledFile(Generic[Item]):
             buffer.seek(position)
 
     async def _roll(self, directory: str | None = None) -> None:
-        """Move the content to the disk; into a directory where it can be given a name, if one is given."""
+        """Move the content to the disk; with a directory, into that one, as a file that can be given a
+        name."""
         position = self._memory.tell()
         if directory is not None and self._temporary is not None:
             # Left by an attempt that was cut short, but perhaps in another place.
@@ -444,7 +445,7 @@ class SpooledFile(Generic[Item]):
         await file.seek(position)
 
     async def _forget_temporary(self) -> None:
-        """Close what an attempt to move to the disk has left there."""
+        """Close the file that a cancelled rollover has left."""
         temporary, self._temporary = self._temporary, None
         if temporary is not None:
             # The content is in memory, so what cannot be written there is not missed.
@@ -474,7 +475,7 @@ class SpooledFile(Generic[Item]):
             return lines
 
     def _enough(self, hint: int) -> int:
-        """The size of lines after which no more are read."""
+        """The total size of lines after which no more are read."""
         raise NotImplementedError
 
     async def _read(self, size: int | None, slice_size: int) -> Item:
@@ -528,7 +529,7 @@ class SpooledFile(Generic[Item]):
         await self.close()
 
     def __del__(self) -> None:
-        # On the disk, the file inside complains itself.
+        # On the disk, the file inside raises its own error.
         if not self._rolled and not self._memory.closed:
             warnings.warn(f"Unclosed file {self!r}", ResourceWarning, stacklevel=2, source=self)
 

@@ -31,7 +31,7 @@ class AsyncSpooledTextFile(SpooledFile[str]):
 
     @property
     def errors(self) -> str | None:
-        """What is done about what cannot be encoded or decoded."""
+        """The error handler."""
         return self._place.errors
 
     @property
@@ -128,13 +128,13 @@ class AsyncSpooledTextFile(SpooledFile[str]):
             The number of characters.
 
         Raises:
-            UnicodeEncodeError: The encoding does not have some character.
-            OSError: The file cannot be made, or there is no room on the disk. What was written before is not
-                lost, and the text may be written, but in memory.
+            UnicodeEncodeError: The encoding cannot represent some character.
+            OSError: The file cannot be created, or there is no room on the disk. What was written before is
+                not lost, and the text may be written, but in memory.
             ValueError: It is closed.
 
         Cancellation:
-            All of the text is written or nothing, in memory; on the disk what a file's `write` says holds.
+            In memory, all of the text is written or nothing; on the disk this is as for a file's `write`.
 
         ```python
         from rapfiles.tempfile import SpooledTemporaryFile

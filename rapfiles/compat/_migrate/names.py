@@ -1,4 +1,4 @@
-"""What aiofiles' modules are called in rapfiles, and which names they have."""
+"""The names of aiofiles' modules in rapfiles, and the names that they contain."""
 
 from __future__ import annotations
 

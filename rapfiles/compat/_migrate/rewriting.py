@@ -1,4 +1,4 @@
-"""What becomes of one file: the imports of aiofiles that are rewritten, and what is left to a person.
+"""Rewriting the imports of aiofiles in one file, and finding what a person has to change.
 
 The file is parsed to find the places; the changes are made in its text, so that all else stays as it is.
 """

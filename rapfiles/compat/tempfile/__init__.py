@@ -118,21 +118,21 @@ def TemporaryFile(
         buffering: As for `open`.
         encoding: As for `open`.
         newline: As for `open`.
-        suffix: What its name ends with.
-        prefix: What its name begins with.
+        suffix: The end of its name.
+        prefix: The start of its name.
         dir: Where it is created; by default where the platform keeps temporary files.
         loop: A loop of asyncio; by default the running one.
         executor: By default the loop's own.
 
     Returns:
-        Something to be awaited, or entered with `async with`, which closes the file in the end.
+        An object to be awaited, or entered with `async with`, which closes the file at the end.
 
     Raises:
         OSError: When awaited: the file cannot be created.
-        ValueError: When awaited: the arguments do not fit together.
+        ValueError: When awaited: the arguments cannot be combined.
 
     Cancellation:
-        The file may be created a little later; it is gone again then.
+        The file may still be created; it is then removed again.
 
     ```python
     from rapfiles.compat import tempfile
@@ -244,8 +244,8 @@ if sys.version_info >= (3, 12):
             buffering: As for `open`.
             encoding: As for `open`.
             newline: As for `open`.
-            suffix: What its name ends with.
-            prefix: What its name begins with.
+            suffix: The end of its name.
+            prefix: The start of its name.
             dir: Where it is created; by default where the platform keeps temporary files.
             delete: Whether the file is removed in the end.
             delete_on_close: Whether that happens when it is closed already.
@@ -253,11 +253,11 @@ if sys.version_info >= (3, 12):
             executor: By default the loop's own.
 
         Returns:
-            Something to be awaited, or entered with `async with`, which closes the file in the end.
+            An object to be awaited, or entered with `async with`, which closes the file at the end.
 
         Raises:
             OSError: When awaited: the file cannot be created.
-            ValueError: When awaited: the arguments do not fit together.
+            ValueError: When awaited: the arguments cannot be combined.
 
         Cancellation:
             The file may be created a little later; it is removed then if `delete` is true.
@@ -369,19 +369,19 @@ else:
             buffering: As for `open`.
             encoding: As for `open`.
             newline: As for `open`.
-            suffix: What its name ends with.
-            prefix: What its name begins with.
+            suffix: The end of its name.
+            prefix: The start of its name.
             dir: Where it is created; by default where the platform keeps temporary files.
             delete: Whether the file is removed in the end.
             loop: A loop of asyncio; by default the running one.
             executor: By default the loop's own.
 
         Returns:
-            Something to be awaited, or entered with `async with`, which closes the file in the end.
+            An object to be awaited, or entered with `async with`, which closes the file at the end.
 
         Raises:
             OSError: When awaited: the file cannot be created.
-            ValueError: When awaited: the arguments do not fit together.
+            ValueError: When awaited: the arguments cannot be combined.
 
         Cancellation:
             The file may be created a little later; it is removed then if `delete` is true.
@@ -543,21 +543,21 @@ def SpooledTemporaryFile(
         buffering: As for `open`.
         encoding: As for `open`.
         newline: As for `open`.
-        suffix: What its name ends with.
-        prefix: What its name begins with.
+        suffix: The end of its name.
+        prefix: The start of its name.
         dir: Where it is created; by default where the platform keeps temporary files.
         loop: A loop of asyncio; by default the running one.
         executor: By default the loop's own.
 
     Returns:
-        Something to be awaited, or entered with `async with`, which closes the file in the end.
+        An object to be awaited, or entered with `async with`, which closes the file at the end.
 
     Raises:
         OSError: When awaited: the file cannot be created.
-        ValueError: When awaited: the arguments do not fit together.
+        ValueError: When awaited: the arguments cannot be combined.
 
     Cancellation:
-        The file may be created a little later; it is gone again then.
+        The file may still be created; it is then removed again.
 
     ```python
     from rapfiles.compat import tempfile
@@ -614,8 +614,8 @@ def TemporaryDirectory(
     """Create a temporary directory. Nothing happens until the result is awaited or entered.
 
     Args:
-        suffix: What its name ends with.
-        prefix: What its name begins with.
+        suffix: The end of its name.
+        prefix: The start of its name.
         dir: Where it is created; by default where the platform keeps temporary files.
         loop: A loop of asyncio; by default the running one.
         executor: By default the loop's own.
@@ -628,7 +628,7 @@ def TemporaryDirectory(
         OSError: When awaited: the directory cannot be created.
 
     Cancellation:
-        The directory may be created a little later; it is removed again then.
+        The directory may still be created; it is then removed again.
 
     ```python
     from rapfiles.compat import os, tempfile

@@ -67,7 +67,7 @@ class AsyncSpooledTemporaryFile(_Spooled[_T]):
     """A file that is in memory until it grows too large, whose methods are awaited."""
 
     async def _check(self) -> None:
-        """Move to the disk what has become larger than it may be."""
+        """Move the file to the disk if it is larger than `max_size`."""
         if self._file._rolled:
             return
         max_size = self._file._max_size

@@ -1,7 +1,7 @@
 """`open`, `wrap` and the standard streams.
 
-`open` and what it calls are in this module, not in one of their own, because tests of applications put
-something else in place of its `sync_open`, or of `wrap`.
+`open` and the functions that it calls are in this module, not in one of their own, because tests of
+applications patch this module's `sync_open` and `wrap`.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def open(
         mode: How the file is opened.
         buffering: -1 for the default, 0 for none, 1 for lines, or the size of the buffer.
         encoding: The encoding of a text file.
-        errors: What happens to what cannot be encoded or decoded.
+        errors: How encoding and decoding errors are handled.
         newline: How ends of lines are translated.
         closefd: Whether a descriptor that was given is closed with the file.
         opener: Called in a thread to open the file.
@@ -159,11 +159,11 @@ def open(
         executor: Where everything concerning this file runs.
 
     Returns:
-        Something to be awaited, or entered with `async with`, which closes the file in the end.
+        An object to be awaited, or entered with `async with`, which closes the file at the end.
 
     Raises:
         OSError: When awaited: the file cannot be opened.
-        ValueError: When awaited: the arguments do not fit together.
+        ValueError: When awaited: the arguments cannot be combined.
 
     Cancellation:
         The file may have been created or emptied, or be so a little later; it does not stay open.
