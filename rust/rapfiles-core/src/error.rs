@@ -25,7 +25,7 @@ pub enum Subject {
 /// Why an operation failed.
 #[derive(Debug)]
 pub enum Error {
-    /// The operating system refused: its error code and what it is about.
+    /// An error of the operating system: its code and the paths that it names.
     Os {
         /// `errno` on POSIX, the Windows error code there.
         code: i32,
@@ -46,11 +46,11 @@ pub enum Error {
         /// The name that was looked up.
         name: String,
     },
-    /// There was no memory for what was asked for.
+    /// Memory could not be allocated.
     OutOfMemory,
-    /// A directory that is being removed was moved elsewhere, where nothing is to be removed.
+    /// A directory that is being removed was moved to another place, where nothing must be removed.
     BeingMoved(Subject),
-    /// The library itself refuses what the operating system would do.
+    /// The library itself refuses an operation that the operating system would perform.
     Refused {
         /// The error code of the operating system that comes closest.
         code: i32,
@@ -58,10 +58,10 @@ pub enum Error {
         message: &'static str,
         /// The path that the error names.
         subject: Subject,
-        /// Whether it is about a FIFO, a socket or a device, whose content is not to be copied.
+        /// Whether it is about a FIFO, a socket or a device, whose content must not be copied.
         special: bool,
     },
-    /// This was begun before the process was forked, by the parent.
+    /// The operation was begun by the parent process, before this process was forked.
     Forked,
     /// The worker panicked: a defect of this library.
     Panic(String),
@@ -71,7 +71,7 @@ impl Error {
     /// The error of a system call, naming `subject`.
     pub fn new(error: &io::Error, subject: Subject) -> Self {
         match error.raw_os_error() {
-            // Where the system says so itself, that is its error like any other, as for Python.
+            // ENOMEM from the system itself is an ordinary OS error, as in Python.
             None if error.kind() == io::ErrorKind::OutOfMemory => Self::OutOfMemory,
             _ => Self::Os { code: code_of(error), subject },
         }
@@ -94,7 +94,8 @@ impl From<TryReserveError> for Error {
 
 /// The operating system's error code.
 pub(crate) fn code_of(error: &io::Error) -> i32 {
-    // Errors that the standard library makes itself, such as "failed to write whole buffer", have no code.
+    // Errors that the standard library creates itself, such as "failed to write whole buffer", have no code
+    // (`io::Error::raw_os_error`).
     error.raw_os_error().unwrap_or(crate::platform::EIO)
 }
 

@@ -1,8 +1,8 @@
-//! The engine of rapfiles: file operations as plain data, without any Python in it.
+//! The engine of rapfiles: file operations as plain data, independent of Python.
 //!
-//! An [`PathOperation`] is first tried without blocking ([`cached`], tier 0: calls that the kernel itself promises
-//! not to wait in). What cannot be answered so is handed to a worker ([`Pool`], tier 1). The worker puts the
-//! finished [`Ticket`] on the [`Port`] of the loop that asked, which wakes that loop once for a whole burst.
+//! A [`PathOperation`] is first tried without blocking ([`cached`], tier 0: system calls that fail rather than block).
+//! If that gives no answer, it is handed to a worker ([`Pool`], tier 1). The worker puts the finished [`Ticket`] on the
+//! [`Port`] of the loop that submitted it, which wakes that loop once for a whole burst.
 
 mod cached;
 mod engine;
@@ -19,7 +19,7 @@ mod simulation;
 mod text;
 mod verbs;
 
-// Operations, and what comes of them.
+// Operations and their results.
 pub use error::{Error, Subject};
 pub use limits::{IO_BUFFER, STREAM_READY};
 pub use outcome::{FileSystem, Outcome, StatVfs};
@@ -39,7 +39,7 @@ pub use engine::stream::{Claim, Order, Part, Single, Slice, Source, Step, Stream
 pub use engine::ticket::Ticket;
 pub use engine::{Answer, Engine};
 
-// What is done with paths.
+// Operations on paths.
 pub use verbs::copy::{CopyOptions, CopyRequest, Copying};
 pub use verbs::glob::{Glob, GlobFound, GlobGroup, GlobRules, NamePattern, Selector};
 pub use verbs::link::TargetKind;

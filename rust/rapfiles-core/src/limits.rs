@@ -1,153 +1,155 @@
-//! The sizes, thresholds and times of the engine, in one table: each with its unit, its reason, and what it has to agree
-//! with.
+//! The sizes, thresholds and times of the engine in one table, each with its unit, its reason, and the values that it
+//! depends on.
 //!
-//! Sizes are in bytes, unless they say otherwise. What is said to take some microseconds was measured on a virtual
-//! machine with two processors. Numbers that are the kernel's, the C library's or a format's stand where they are used.
+//! Sizes are in bytes, unless stated otherwise. Times that are given as reasons were measured on a virtual machine with
+//! two processors. Numbers defined by the kernel, the C library or a format are defined where they are used.
 
 #![cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux has tier 0"))]
 
 use std::time::Duration;
 
-// How long the loop's thread is held.
+// How long an operation may block the loop's thread.
 //
-// What an operation may do there without suspending is promised to take about 50 µs, and the program's other tasks get
-// their turn in time.
+// Work without suspending is limited to about 50 µs at a time, and the program's other tasks must run in time.
 
-/// The longest that a submitter looks for an answer before it suspends: what the loop may be held for, and
-/// about what waking a thread costs.
+/// The longest that a submitter polls for an answer before it suspends: as long as the loop may be blocked, and about
+/// the cost of waking a thread.
 pub(crate) const LONGEST_LOOK: Duration = Duration::from_micros(50);
-/// Kinds of operations whose mean, in nanoseconds, is above this are not looked for: less than [`LONGEST_LOOK`].
+/// The answer is not polled for if the mean time of the operation's kind, in nanoseconds, is above this: less than
+/// [`LONGEST_LOOK`].
 pub(crate) const LOOK_PAYS_BELOW: u32 = 45_000;
-/// The mean, in nanoseconds, goes no higher, so that it comes down again soon.
+/// The upper bound of the mean, in nanoseconds, so that it soon comes down again.
 pub(crate) const LOOK_HIGHEST_MEAN: u32 = 400_000;
-/// Where the mean is not known yet, a run counts for no more than this, in nanoseconds.
+/// The upper bound of the first sample of a mean, in nanoseconds.
 pub(crate) const LOOK_FIRST_SAMPLE: u32 = 20_000;
 
 /// Operations that may complete without suspending before the first task of an iteration of the loop has to suspend.
 pub(crate) const BUDGET_OPERATIONS: u32 = 128;
-/// With each task that had to suspend in an iteration the next ones get half as many, down to these.
+/// Each task that had to suspend in an iteration halves the budget of the next ones, down to this.
 pub(crate) const BUDGET_FEWEST: u32 = 4;
-/// Time that may pass in such operations, and between them.
+/// The time that may pass in and between such operations.
 pub(crate) const BUDGET_TIME: Duration = Duration::from_millis(2);
-/// How long an operation on a handle goes on from one task of a worker's to the next before other tasks have their turn.
+/// How long an operation on a handle continues from one worker task to the next before other tasks of the loop run.
 pub(crate) const LONGEST_TASK_CHAIN: Duration = BUDGET_TIME;
-/// How long an operation on a handle decodes, encodes or makes lines before other tasks have their turn.
+/// How long an operation on a handle decodes, encodes or creates lines before other tasks of the loop run.
 pub(crate) const LOOP_SLICE: Duration = Duration::from_millis(1);
-/// Lines that are made between two looks at the clock, in such a slice.
+/// Lines that are created between two checks of the clock, in such a slice.
 pub(crate) const LINES_BETWEEN_LOOKS: usize = 256;
-/// Characters, or bytes, that go through the caller's codec at once.
+/// Characters or bytes that the caller's codec processes at once.
 pub(crate) const CODEC_SLICE: usize = 64 << 10;
 
-// What is read on the loop, and what by workers.
+// Reading on the loop, and by workers.
 
-/// The most that is read with one call on the loop, of a path's file and of an open one: about 20 µs of copying.
+/// The most that one call on the loop reads, of a whole file and of an open one: about 20 µs of copying.
 pub(crate) const READ_AT_ONCE: usize = 128 << 10;
-/// The most of an open file that is read on the loop in slices. More is read by workers, several at once where there are
-/// processors for it.
+/// The most that is read of an open file on the loop in slices. More is read by workers, several at once if there are
+/// enough processors.
 pub(crate) const READ_IN_SLICES: usize = 4 << 20;
-/// The same of a whole file: for more it takes less time to have workers read it, although two threads have to be woken.
+/// The same for a whole file: workers read more than this in less time, although two threads have to be woken.
 pub(crate) const READ_FILE_IN_SLICES: usize = 3 << 20;
-/// How long such a slice may take: less than the 50 µs that are promised, for what Python does around it.
+/// How long such a slice may take: less than the promised 50 µs, which include Python's part.
 pub(crate) const SLICE_TIME: Duration = Duration::from_micros(40);
-/// What a slice reads with its first call, to see how fast it goes: some 5 µs of copying, and three times as long into
-/// memory that nobody has used before.
+/// The first read of a slice, which measures the speed: some 5 µs of copying, and three times as long into memory that
+/// has not been touched before.
 pub(crate) const FIRST_SLICE: usize = 64 << 10;
-/// The most that it reads with each further one.
+/// The most that each further call of a slice reads.
 pub(crate) const LARGEST_SLICE: usize = 256 << 10;
-/// For less, a further call is not worth making.
+/// A further call is not made for less than this.
 pub(crate) const SMALLEST_SLICE: usize = 16 << 10;
 
-/// A result up to this size is read into the engine's own buffer. For a larger one the caller makes room, and the content
-/// goes straight there: copying it on the loop would take too long.
+/// A result up to this size is read into the engine's own buffer. For a larger one the caller provides a buffer, and
+/// the content is read straight into it: copying it on the loop would take too long.
 pub(crate) const COPIED_RESULT: usize = 256 << 10;
-/// The most large files that stay open while the caller makes room for them: descriptors are scarce.
+/// The most large files that stay open while their callers allocate buffers: descriptors are scarce.
 pub(crate) const LARGE_FILES_OPEN: usize = 16;
 /// How much of a large file one worker reads before it takes the next part.
 pub(crate) const READ_PART: usize = 2 << 20;
-/// A part that takes longer would have come faster in small pages. So it is where a virtual machine gives its free huge
-/// pages back to the host, and has to ask for each of them again.
+/// If a part takes longer than this, small pages are faster. That was measured where a virtual machine returns its free
+/// huge pages to the host (free page reporting, `Documentation/mm/free_page_reporting.rst` of the kernel), and has to
+/// fault each of them in again.
 pub(crate) const SLOW_READ_PART: Duration = Duration::from_micros(1_500);
 /// The most workers that read one file, however many processors there are.
 pub(crate) const READ_WORKERS: usize = 4;
 
 // Text.
 
-/// What a synchronous text file decodes at once: the attribute `_CHUNK_SIZE` of CPython's `TextIOWrapper`. What `tell()`
-/// returns depends on it, so a file of ours decodes in the same chunks.
+/// The chunk that a synchronous text file decodes at once: the attribute `_CHUNK_SIZE` of CPython's `TextIOWrapper`
+/// (`Modules/_io/textio.c`). The results of `tell()` depend on it, so the engine decodes in the same chunks.
 pub(crate) const TEXT_CHUNK: usize = 8192;
 /// Text of a whole file with characters beyond ASCII is decoded on the loop up to this size.
 pub(crate) const DECODED_AT_ONCE: usize = 32 << 10;
-/// A read of more characters of an open file than these is left to a worker; see [`DECODED_AT_ONCE`].
+/// A read of more characters than this of an open file is left to a worker; see [`DECODED_AT_ONCE`].
 pub(crate) const MANY_CHARACTERS: usize = 32 << 10;
-/// Decoded text of an open file up to this size is made a string on the loop; for more, a worker lays it out first.
+/// Up to this size, the loop creates the string from decoded text of an open file; above it, a worker lays it out
+/// first.
 pub(crate) const LONG_TEXT: usize = 256 << 10;
-/// From this many bytes on, a text may be laid out by a worker; of a shorter one the string is made at once.
+/// From this many bytes on, a worker may lay out a text; the string of a shorter one is created at once.
 pub(crate) const SHORT_TEXT: usize = 16 << 10;
 /// From this size on, several threads decode a text: starting one takes some tens of microseconds.
 pub(crate) const PARALLEL_TEXT: usize = 4 << 20;
-/// What one of them decodes at once.
+/// The part that each of them decodes at once.
 pub(crate) const TEXT_PART: usize = 2 << 20;
 /// The most threads that decode one text.
 pub(crate) const TEXT_THREADS: usize = 4;
 
 // Lines.
 
-/// A line that is longer than this is looked for by a worker.
+/// The end of a line that is longer than this is searched for by a worker.
 pub(crate) const LONG_LINE: usize = 1 << 20;
-/// From a text file of this size on, a worker finds the lines for `readlines`.
+/// For text files of at least this size, a worker finds the lines for `readlines`.
 pub(crate) const LINES_BY_WORKER: u64 = 1 << 20;
 /// How much text it decodes for a batch of them: a fraction of a millisecond's work.
 pub(crate) const LINES_BATCH: usize = 256 << 10;
 
 // The buffers of open files.
 
-/// What `read1()` and `peek()` of a synchronous file bring at most where no size is given: the size of its buffer, which is
-/// `io.DEFAULT_BUFFER_SIZE` of CPython 3.11.
+/// The most that `read1()` and `peek()` of a synchronous file return without a size: the size of its buffer, which is
+/// `io.DEFAULT_BUFFER_SIZE` of CPython 3.11 (`Modules/_io/_iomodule.h`).
 pub const IO_BUFFER: usize = 8192;
-/// How much is read ahead at first …
+/// The first read-ahead …
 pub(crate) const FIRST_READ_AHEAD: usize = 32 << 10;
-/// … and at most, doubled while reading goes on in sequence.
+/// … and the largest: it is doubled while the file is read sequentially.
 pub(crate) const MOST_READ_AHEAD: usize = 1 << 20;
-/// For a read of this size or more nothing is read ahead into the buffer, because everything would be copied twice.
+/// A read of this size or more does not read ahead into the buffer, because everything would be copied twice.
 pub(crate) const READ_WITHOUT_AHEAD: usize = 32 << 10;
-/// Reads of one size, from this one to [`READ_AT_ONCE`], are done several by one call. Smaller ones are copied from the
-/// buffer, which reads ahead below [`READ_WITHOUT_AHEAD`]; of larger ones a call for each does not matter.
+/// Successive reads of the same size, from this one to [`READ_AT_ONCE`], share one call. Smaller ones are copied from
+/// the buffer, which is read ahead below [`READ_WITHOUT_AHEAD`]; for larger ones the cost of a call does not matter.
 pub(crate) const READ_TOGETHER_FROM: usize = 32 << 10;
 /// How much such a call reads: some 30 µs of copying.
 pub(crate) const READ_TOGETHER: usize = 256 << 10;
-/// What `readinto()` asks of a file that cannot be read straight into the caller's memory, and copies, at once.
+/// The piece that `readinto()` reads and copies at once if the file cannot be read straight into the caller's memory.
 pub(crate) const READ_INTO_PIECE: usize = 256 << 10;
-/// What a positional read allocates at first. Its size may be a mistake, and so large that there is no memory for it.
+/// The first allocation of a positional read. Its size may be a mistake, and more than there is memory.
 pub(crate) const POSITIONAL_FIRST: usize = 1 << 20;
 
-/// With this much waiting to be written, a worker begins to write.
+/// With this much buffered, a worker begins to write.
 pub(crate) const WRITE_FROM: usize = 256 << 10;
-/// This much may wait; then the task that writes has to wait.
+/// With this much buffered, the writing task has to wait.
 pub(crate) const WRITE_MOST_WAITING: usize = 1 << 20;
 /// Small writes are collected into pieces of this size.
 pub(crate) const WRITE_PIECE: usize = 256 << 10;
-/// `bytes`, which do not change, are not copied from this size on, but kept alive until they are written.
+/// Immutable `bytes` of at least this size are not copied, but kept alive until they are written.
 pub(crate) const WRITE_SHARED_FROM: usize = 256 << 10;
-/// What may change is not copied above this size, but written before the operation is over.
+/// Mutable data above this size is not copied, but written before the operation completes.
 pub(crate) const WRITE_COPIED: usize = 1 << 20;
 
 // Workers.
 
-/// How many workers may run at once, unless the caller says: enough that a slow disk's queue is kept full, few enough that a
-/// slow file system is not stormed.
+/// The default for how many workers may run at once: enough to keep a slow disk's queue full, few enough not to
+/// overload a slow file system.
 pub(crate) const DEFAULT_MAX_WORKERS: usize = 64;
-/// How long a worker looks for the next job before it sleeps: a little more than it takes a loop to be woken, go on with
-/// its task and submit the next operation.
+/// How long a worker polls for the next job before it sleeps: a little more than it takes to wake a loop, resume its
+/// task and submit the next operation.
 pub(crate) const LINGER: Duration = Duration::from_micros(100);
-/// How long it does so after lingering has not paid several times in a row.
+/// The same after several lingers in a row that brought no job.
 pub(crate) const SHORT_LINGER: Duration = Duration::from_micros(10);
-/// How many times lingering may be in vain until then.
+/// The number of lingers without a job after which the shorter time applies.
 pub(crate) const LINGERS_IN_VAIN: u32 = 4;
-/// Every so many times a worker lingers for the whole time all the same, to see whether it pays again.
+/// One of this many short lingers lasts for the whole time, to see whether that brings jobs again.
 pub(crate) const LINGER_AGAIN_EVERY: u32 = 16;
-/// How long a sleeping worker waits for a job before its thread ends.
+/// How long a sleeping worker waits for a job before its thread exits.
 pub(crate) const WORKER_KEPT_FOR: Duration = Duration::from_secs(5);
-/// How often a standby worker looks at the queue …
+/// How often a standby worker checks the queue …
 pub(crate) const STANDBY_TICK: Duration = Duration::from_micros(250);
 /// … and how often at least: the time doubles while it may not join in.
 pub(crate) const LONGEST_STANDBY_TICK: Duration = Duration::from_millis(10);
@@ -158,113 +160,114 @@ pub(crate) const WAITING_AFTER: Duration = Duration::from_millis(2);
 pub(crate) const STUCK_AFTER: Duration = Duration::from_millis(500);
 /// Threads beyond the limit that may stand in for stuck workers.
 pub(crate) const STAND_INS: usize = 4096;
-/// A queue is searched for jobs that have been cancelled when it is longer than this.
+/// A queue that is longer than this is searched for cancelled jobs.
 pub(crate) const PURGE_ABOVE: usize = if cfg!(test) { 4 } else { 64 };
-/// With so many bytes given back by workers, a loop is woken to release them, even though nobody waits for anything.
+/// When workers have given back this many bytes, a loop is woken to release them, even if nobody waits for anything.
 pub(crate) const RELEASE_AT: usize = 64 << 10;
 
 // Streams.
 
-/// How long a worker stays with a stream before other jobs have their turn: far less than [`STUCK_AFTER`], and far more
-/// than it costs to come back.
+/// How long a worker steps a stream before other jobs run: far less than [`STUCK_AFTER`], and far more than the cost of
+/// requeueing it.
 pub(crate) const STREAM_STEP: Duration = Duration::from_millis(5);
-/// How many batches may be ready before a source is not stepped any more.
+/// A source is not stepped while this many batches are ready.
 pub const STREAM_READY: usize = 8;
-/// With fewer left, it is stepped again.
+/// With fewer, it is stepped again.
 pub(crate) const STREAM_FEW_READY: usize = STREAM_READY / 2;
 /// The most steps of one source at once, however many processors there are.
 pub(crate) const STREAM_STEPS: usize = 8;
-/// How often a stream that the calling thread runs itself asks whether to go on: about as soon as a person who has pressed
-/// Ctrl-C expects something to happen.
+/// How often a stream that runs in the calling thread checks whether to continue: often enough for a user who presses
+/// Ctrl-C.
 pub(crate) const STREAM_ASKS_EVERY: Duration = Duration::from_millis(50);
-/// How often the removal of a tree begins again with a directory into which something is put meanwhile, as by a cancelled
-/// operation that still runs. After that, the error is raised.
+/// How often the removal of a tree starts again with a directory in which new entries are created meanwhile, for
+/// example by a cancelled operation that still runs. After that, the error is raised.
 pub(crate) const REMOVED_AGAIN: u32 = 100;
 
 // Copying and going through trees.
 
-/// So many entries of a directory are one task: enough to be worth handing to another worker, and some milliseconds of work
-/// at most.
+/// The entries of a directory that form one task: enough to be worth handing to another worker, and at most some
+/// milliseconds of work.
 pub(crate) const TREE_SLICE: usize = 64;
-/// So many tasks are looked through for one whose directory is open, while others are under way.
+/// The number of tasks that are searched for one whose directory is open, while others are running.
 pub(crate) const TREE_LOOK: usize = 16;
-/// The most descriptors of one way through a tree, and which part of what the process may have open …
+/// The most descriptors for one traversal of a tree …
 pub(crate) const TREE_MOST_OPEN: usize = 512;
+/// … and at most this fraction of the process's descriptor limit …
 pub(crate) const TREE_SHARE: usize = 4;
-/// … but on each way down so many directories, at least.
+/// … but at least this many directories on each path down.
 pub(crate) const TREE_LEAST_OPEN: usize = 2;
-/// How often the consumer of long work is told how far it has come: as often as a person can tell the difference.
+/// The interval of progress reports: shorter ones would not be visible to a user.
 pub(crate) const PROGRESS_EVERY: Duration = Duration::from_millis(50);
-/// Up to this size a file is copied by one read and one write, whatever the file system can do besides: nearly all of the
-/// time goes into creating it.
+/// Up to this size a file is copied by one read and one write, whatever else the file system supports: nearly all of
+/// the time is spent on creating it.
 pub(crate) const COPY_SMALL: u64 = 64 << 10;
-/// So much goes through this process's memory at a time, where nothing else is to be had.
+/// The buffer for copying through this process's memory, if the kernel cannot copy.
 pub(crate) const COPY_BUFFER: usize = 256 << 10;
-/// So much is copied within the kernel at a time: a millisecond's work from and to the page cache, and so less than
-/// [`STREAM_STEP`].
+/// How much the kernel copies at a time: a millisecond of work within the page cache, and so less than [`STREAM_STEP`].
 pub(crate) const COPY_PIECE: u64 = 4 << 20;
-/// How often another name is tried for what is temporary, where somebody else has the one that was made up.
+/// How many names are tried for a temporary entry if the generated ones are taken.
 pub(crate) const NAMES_TRIED: usize = 16;
 
 // Tier 0 (Linux): what is trusted to be in memory.
 
-/// An attempt that takes longer has waited for something, or the thread had to wait for a processor.
+/// An attempt that takes longer has blocked, or its thread has waited for a processor.
 pub(crate) const SLOW_ATTEMPT: Duration = Duration::from_millis(1);
-/// One that has waited for longer is a stall. That is foreseeable where a device is at work, but not where somebody
-/// has asked the kernel to be asked before a file is opened or read (a virus scanner: permission events of
-/// `fanotify(7)`).
+/// An attempt that has blocked for longer is a stall. Waits for devices are foreseen, but not those for a program that
+/// permits or denies the opening and reading of files (a virus scanner: permission events of `fanotify(7)`).
 pub(crate) const STALL: Duration = Duration::from_millis(10);
-/// After a slow attempt, the next ones are watched to see which of the two it is: this many …
+/// After a slow attempt, the next ones are watched to find out which it is: this many …
 pub(crate) const WATCHED_ATTEMPTS: u32 = 64;
 /// … and after one that may have been a stall, all for this long.
 pub(crate) const WATCHED_FOR: Duration = Duration::from_secs(60 * 60);
-/// How long a mount is left to the workers after the first stall; ten times as long after each further one. With the
-/// one that was not watched yet, that is three stalls in an hour: at once, again at once, and after this rest.
+/// How long a mount is left to the workers after the first stall; ten times as long after each further one. Including
+/// the first one, which is not watched yet, that makes at most three stalls in an hour: two at once, and one after this
+/// rest.
 pub(crate) const FIRST_REST: Duration = Duration::from_secs(6 * 60);
 pub(crate) const LONGEST_REST: Duration = Duration::from_secs(24 * 60 * 60);
-/// Without another stall for this long after its rest, a mount is trusted as at first.
+/// After this time without another stall, counted from its rest, the stalls of a mount are forgotten.
 pub(crate) const FORGIVEN_AFTER: Duration = Duration::from_secs(60 * 60);
-/// How long it rests after the first wait that was shorter; doubled with each further one.
+/// How long a mount is left to the workers after the first shorter wait; doubled with each further one.
 pub(crate) const FIRST_BREAK: Duration = Duration::from_millis(100);
 pub(crate) const LONGEST_BREAK: Duration = Duration::from_secs(30);
-/// When those are forgotten.
+/// When the shorter waits are forgotten.
 pub(crate) const BREAKS_FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
-/// For how long a mount is taken to be what it was: it may be mounted again with other options, and before Linux 6.8
-/// its number be given to another one.
+/// For how long the properties of a mount are cached: it may be remounted with other options, and before Linux 6.8,
+/// which has unique mount ids (`STATX_MNT_ID_UNIQUE`, `statx(2)`), its id may be reused for another mount.
 pub(crate) const MOUNT_UNCHANGED_FOR: Duration = Duration::from_secs(1);
-/// Mounts that are remembered.
+/// The number of cached mounts.
 pub(crate) const MOUNTS: usize = 64;
-/// Overlays whose layers are remembered; a power of two.
+/// The number of overlays whose layers are cached; a power of two.
 pub(crate) const OVERLAYS: usize = 256;
-/// For how long a path is taken to lead to the same kind of file.
+/// For how long a path is assumed to lead to a file of the same type.
 pub(crate) const RECENT_FOR: Duration = Duration::from_millis(50);
-/// Files that are remembered for that; a power of two.
+/// The number of files in that cache; a power of two.
 pub(crate) const RECENT_FILES: usize = 4096;
-/// How long the times of an open file are taken to be as they were. Looking at them takes 0.2 µs.
+/// For how long the times of an open file are cached. Getting them takes 0.2 µs.
 pub(crate) const TIMES_FRESH_FOR: Duration = Duration::from_micros(20);
-/// Files that are remembered because reading does not touch them; a power of two.
+/// The number of cached files whose access time a read does not update; a power of two.
 pub(crate) const UNTOUCHED_FILES: usize = 4096;
-/// How long a reading of the time in the run queue is used: it takes some microseconds, and attempts are short.
+/// For how long a reading of the time in the run queue is used: reading it takes some microseconds, and attempts are
+/// short.
 pub(crate) const QUEUED_FRESH_FOR: Duration = Duration::from_millis(100);
-/// How many parents are looked at for one that is in the cache.
+/// How many parents of a path are tried to find one that is in the cache.
 pub(crate) const PARENTS_TRIED: usize = 16;
-/// How many files of a directory are looked at to find a regular one.
+/// How many entries of a directory are tried to find a regular file.
 pub(crate) const ENTRIES_TRIED: usize = 1000;
 
 // Trees.
 
-/// What a worker reads of a tree before it hands it out, in entries: some 500 µs of its work, where waking the consumer
-/// takes 50 µs …
+/// The entries of a tree that a worker reads before it hands them out: some 500 µs of its work, where waking the
+/// consumer takes 50 µs …
 pub(crate) const TREE_BATCH: usize = 1024;
-/// … but what is slow to come is handed out soon.
+/// … but fewer after this time, so that slow ones are handed out soon.
 pub(crate) const TREE_BATCH_TIME: Duration = Duration::from_micros(500);
-/// As so many entries a directory counts, for opening it takes as long as reading those.
+/// A directory counts as this many entries, because opening it takes as long as reading them.
 pub(crate) const TREE_DIRECTORY: usize = 32;
-/// The most that is read ahead of the consumer, in entries: a few milliseconds of its work, and a megabyte.
+/// The most entries that are read ahead of the consumer: a few milliseconds of its work, and a megabyte.
 pub(crate) const TREE_AHEAD: usize = 16 << 10;
 /// The most directories that all trees together keep open …
 pub(crate) const TREE_OPEN: usize = 512;
-/// … and the part of the descriptors of the process that they may be.
+/// … and at most this fraction of the process's descriptor limit.
 pub(crate) const TREE_OPEN_SHARE: usize = 4;
 /// Directories that take so long are waited for, so that more are read at once, up to [`STREAM_STEPS`] …
 pub(crate) const TREE_SLOW: Duration = Duration::from_millis(1);

@@ -1,4 +1,4 @@
-//! What an operation yields.
+//! The results of operations.
 
 use std::ffi::OsString;
 
@@ -7,7 +7,7 @@ use crate::text::{Text, TextFill};
 use crate::verbs::metadata::Metadata;
 use crate::verbs::read::LargeFile;
 
-/// The figures of `statvfs(3)`.
+/// The result of `statvfs(3)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StatVfs {
     /// File system block size, in bytes.
@@ -34,23 +34,23 @@ pub struct StatVfs {
     pub id: u64,
 }
 
-/// What the engine can use on the file system of a path.
+/// Whether and how tier 0 works on the file system of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileSystem {
     /// The file system's usual name.
     pub name: String,
-    /// Whether it is known to need neither a network nor another process.
+    /// Whether it is known to depend on neither a network nor another process.
     pub local: bool,
-    /// Why tier 0 is not used there, or `None` where it is.
+    /// Why tier 0 is not used there, or `None` if it is.
     pub obstacle: Option<String>,
-    /// How access times are kept there, in words.
+    /// How access times are updated there, in words.
     pub access_times: String,
 }
 
-/// What an operation yields.
+/// The result of an operation.
 #[derive(Debug)]
 pub enum Outcome {
-    /// It was done, and there is nothing to tell.
+    /// Done, without a value.
     Done,
     /// An answer to a question.
     Flag(bool),
@@ -58,17 +58,18 @@ pub enum Outcome {
     Count(u64),
     /// Content.
     Bytes(Vec<u8>),
-    /// The content is in the room that the caller has made for it.
+    /// The content is in the buffer that the caller provided.
     InRoom,
     /// A file that has been opened for a handle.
     Opened(Box<OpenedFile>),
-    /// A file that is open and sized, too large to be read before the caller has made room for it.
+    /// An open file of known size, too large to be read before the caller provides a buffer.
     Large(LargeFile),
-    /// A caller's buffer was filled with `length` bytes; `tail` is what the file has grown by since it was sized.
+    /// The caller's buffer was filled with `length` bytes; `tail` is the content that was added since the size was
+    /// read.
     Filled {
         /// Valid bytes in the buffer.
         length: usize,
-        /// What follows them.
+        /// The content after them.
         tail: Vec<u8>,
     },
     /// Decoded text.
@@ -79,16 +80,16 @@ pub enum Outcome {
     Undecodable(Vec<u8>),
     /// The text has characters that the asked-for codec does not encode; the file was opened, nothing written.
     Unencodable,
-    /// What `stat(2)` tells.
+    /// The result of `stat(2)`.
     Metadata(Box<Metadata>),
-    /// What `statvfs(3)` tells.
+    /// The result of `statvfs(3)`.
     StatVfs(Box<StatVfs>),
     /// A name or a path.
     Path(OsString),
-    /// A name or a path, or that there is none.
+    /// A name or a path, if there is one.
     MaybePath(Option<OsString>),
     /// Names of extended attributes.
     Names(Vec<OsString>),
-    /// What the engine can use on a file system.
+    /// Whether and how tier 0 works on a file system.
     FileSystem(Box<FileSystem>),
 }

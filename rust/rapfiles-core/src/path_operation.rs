@@ -1,4 +1,4 @@
-//! The operations, as plain data.
+//! The operations on paths, as plain data.
 
 use std::ffi::OsString;
 
@@ -32,13 +32,14 @@ pub enum PathOperation {
     ReadText { path: NativePath, codec: Codec, newline: Newline },
     /// Open a file as `io.open` does. `flags` are the platform's own.
     Open { path: NativePath, flags: i32, permissions: u32 },
-    /// Take over a descriptor that is open already.
+    /// Adopt a descriptor that is already open.
     Adopt(Adoption),
-    /// Replace or extend a file's content. `bom`: leading bytes that are left out when extending a file that is not empty.
+    /// Replace or extend a file's content. `bom`: leading bytes that are omitted when extending a file that is not
+    /// empty.
     Write { path: NativePath, data: Data, append: bool, bom: usize },
     /// Replace or extend a file's content with encoded text.
     WriteText { path: NativePath, text: TextSource, codec: Codec, newline: Newline, append: bool },
-    /// What `stat(2)` or `lstat(2)` tells.
+    /// `stat(2)` or `lstat(2)`.
     Stat { path: NativePath, follow: bool },
     /// Whether there is an entry of this type. `tolerant`: every error means no.
     IsType { path: NativePath, file_type: FileType, follow: bool, tolerant: bool },
@@ -52,9 +53,9 @@ pub enum PathOperation {
     Owner { path: NativePath, follow: bool },
     /// The name of the group that a file belongs to.
     Group { path: NativePath, follow: bool },
-    /// Whether a file may be accessed so.
+    /// Whether a file may be accessed in this mode, as `access(2)`.
     Access { path: NativePath, mode: AccessMode, effective_ids: bool, follow: bool },
-    /// What `statvfs(3)` tells.
+    /// `statvfs(3)`.
     StatVfs { path: NativePath },
     /// Change the mode.
     ChangeMode { path: NativePath, mode: u32, follow: bool },
@@ -99,9 +100,9 @@ pub enum PathOperation {
     Resolve { path: NativePath, strictness: Strictness, rules: u32 },
     /// The home directory of a user; `None` for the one who runs this process.
     Home { user: Option<OsString> },
-    /// What the engine can use on the file system of a path.
+    /// Whether and how tier 0 works on the file system of a path.
     Inspect { path: NativePath },
-    /// Panics: for the tests that show what a defect of this library does.
+    /// Panic: for tests of how a bug of this library is reported.
     Panic,
 }
 
@@ -214,7 +215,7 @@ impl PathOperation {
         )
     }
 
-    /// By which [`crate::engine::timing`] tells operations apart.
+    /// The kind under which [`crate::engine::timing`] keeps the operation's mean time.
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Read { .. } => Kind::Read,

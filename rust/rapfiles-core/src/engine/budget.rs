@@ -1,13 +1,13 @@
-//! Fairness: how much may be done without suspending before a task must let the others have a turn.
+//! Fairness: how much tasks may do without suspending before other tasks of the loop must run.
 
 use crate::limits::{BUDGET_FEWEST, BUDGET_OPERATIONS, BUDGET_TIME};
 use std::time::Instant;
 
-/// What one loop thread may still do before a task has to suspend for real.
+/// The remaining budget of one loop thread, after which a task has to suspend.
 ///
-/// An operation that completes without suspending would starve every other task in a tight loop. Tokio's
-/// cooperative budget is the model: count, and yield when it is used up. It is shared by all tasks of a thread, because
-/// in a turn of the loop one runs after the other.
+/// In a tight loop, operations that complete without suspending would starve all other tasks. As in Tokio's cooperative
+/// scheduling (`tokio::task::coop`), operations are counted, and a task yields when the budget is spent. All tasks of a
+/// thread share it, because they run one after the other in each iteration of the loop.
 #[derive(Debug)]
 pub struct Budget {
     size: u32,
@@ -32,7 +32,7 @@ impl Budget {
         exhausted
     }
 
-    /// Whether the time is used up, where operations are too small and too many to be counted.
+    /// Whether the time is spent, for operations that are too small and too many to be counted.
     pub fn spend_time(&mut self, now: Instant) -> bool {
         let since = *self.since.get_or_insert(now);
         let exhausted = now.saturating_duration_since(since) >= BUDGET_TIME * self.size / BUDGET_OPERATIONS;
@@ -42,7 +42,7 @@ impl Budget {
         exhausted
     }
 
-    /// The loop has gone on to its next turn: start afresh.
+    /// The loop has begun its next iteration: restore the full budget.
     pub fn refill(&mut self) {
         *self = Self::new();
     }

@@ -1,4 +1,4 @@
-//! What the engine may use of the machine.
+//! The engine's configuration.
 
 use crate::limits::DEFAULT_MAX_WORKERS;
 use std::thread::available_parallelism;
@@ -6,7 +6,7 @@ use std::thread::available_parallelism;
 /// The environment variable that overrides the default number of workers.
 const MAX_WORKERS_VARIABLE: &str = "RAPFILES_MAX_WORKERS";
 
-/// What the engine may use of the machine.
+/// The resources of the machine that the engine may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Configuration {
     /// The most workers that run operations at once; a worker stuck in one operation stops counting.
@@ -23,7 +23,8 @@ impl Configuration {
             .and_then(|value| value.trim().parse().ok())
             .filter(|workers| *workers > 0)
             .unwrap_or(DEFAULT_MAX_WORKERS);
-        // The standard library counts the affinity mask and the cgroup's CPU quota.
+        // The standard library takes the affinity mask and the cgroup's CPU quota into account
+        // (`std::thread::available_parallelism`).
         Self { max_workers, usable_cpus: available_parallelism().map_or(1, usize::from) }
     }
 

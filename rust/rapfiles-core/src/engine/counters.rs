@@ -1,8 +1,8 @@
-//! What the engine has done so far, and what it is doing now.
+//! Counters of what the engine has done and is doing.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A number that only grows.
+/// A counter that only increases.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
 

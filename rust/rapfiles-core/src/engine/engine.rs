@@ -1,4 +1,4 @@
-//! The engine: the one place where an operation goes in.
+//! The engine: the entry for all operations.
 
 use std::ptr;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::text::TextFill;
 use crate::verbs::parallel_read::ParallelRead;
 use crate::verbs::slices::{Sliced, Slices};
 
-/// What became of an operation that was put into the engine.
+/// The answer to a submitted operation.
 #[derive(Debug)]
 pub enum Answer {
     /// It is done.
@@ -35,16 +35,16 @@ pub enum Answer {
 pub struct Engine {
     cached: Cached,
     pool: Pool,
-    /// Files that nobody has closed.
+    /// Files that are closed in the background because their owner did not close them.
     pub(crate) background_closes: BackgroundCloses,
-    /// Large files that stay open while their callers make room for them.
+    /// The number of large files that stay open while their callers allocate buffers.
     pub(crate) large_files: AtomicUsize,
     process: Process,
 }
 
 static ENGINE: AtomicPtr<Engine> = AtomicPtr::new(ptr::null_mut());
 
-/// A process, which tells a forked child from its parent.
+/// The identity of a process, which distinguishes a forked child from its parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Process(u32);
 
@@ -55,7 +55,7 @@ impl Process {
         Self(runtime::forks())
     }
 
-    /// By which it is told from others.
+    /// A number that distinguishes it from others.
     #[inline]
     pub(crate) fn number(self) -> u32 {
         self.0
@@ -63,8 +63,8 @@ impl Process {
 }
 
 impl Engine {
-    /// An engine of its own, beside the process's: for tests and benchmarks. It goes with the last file that was opened
-    /// in it and the last of its workers.
+    /// A separate engine beside the process's: for tests and benchmarks. It is dropped with the last file that was
+    /// opened in it and the last of its workers.
     pub fn new(configuration: Configuration) -> Arc<Self> {
         crate::platform::at_fork(|| {
             runtime::count_fork();
@@ -79,8 +79,8 @@ impl Engine {
         })
     }
 
-    /// The engine of this process, made on first use. A forked child gets a new one, because a thread does not
-    /// survive `fork(2)` and a lock may have been held during it.
+    /// The engine of this process, created on first use. A forked child gets a new one: only the thread that calls
+    /// `fork(2)` exists in the child, and locks keep the state that they had.
     #[inline]
     pub fn current() -> &'static Self {
         #[cfg(all(test, target_os = "linux"))]
@@ -99,7 +99,7 @@ impl Engine {
     fn start() -> &'static Self {
         let new = Arc::into_raw(Self::new(Configuration::from_environment())).cast_mut();
         match ENGINE.compare_exchange(ptr::null_mut(), new, Ordering::AcqRel, Ordering::Acquire) {
-            // SAFETY: `new` was made here and has just been published for ever.
+            // SAFETY: `new` was created here, and has been published and is never freed.
             Ok(_) => unsafe { &*new },
             Err(winner) => {
                 // SAFETY: another thread was first, so `new` was never shared; `winner` is published for ever.
@@ -111,7 +111,7 @@ impl Engine {
         }
     }
 
-    /// A reference to this engine that keeps it.
+    /// A strong reference to this engine.
     pub fn share(&self) -> Arc<Self> {
         self.pool.engine().expect("every engine was made by `new`, and this one exists")
     }
@@ -126,14 +126,14 @@ impl Engine {
         self.process
     }
 
-    /// This engine, or in a forked child, where it has no threads, the child's own.
+    /// This engine, or in a forked child, where this one has no threads, the child's own.
     #[inline]
     pub(crate) fn here(&self) -> &Self {
         if self.process == Process::current() { self } else { Self::current() }
     }
 
-    /// Tier 0: the answer and the time, if the kernel has it at hand; else the lane to submit the operation in. Never
-    /// waits.
+    /// Tier 0: the answer and the time, if the kernel has it in its caches; otherwise the lane to submit the operation
+    /// in. Never blocks.
     pub fn attempt(
         &self,
         operation: &PathOperation,
@@ -148,8 +148,8 @@ impl Engine {
         }
     }
 
-    /// Tier 1: hands an operation to a worker. Where it is likely to pay, looks for the answer for a few microseconds
-    /// before it returns.
+    /// Tier 1: hands an operation to a worker. If an answer is likely soon, polls for it for a few microseconds before
+    /// it returns.
     pub fn submit(&self, operation: PathOperation, lane: Lane, ticket: &Arc<Ticket>) -> Answer {
         let kind = operation.kind();
         let job = Job { ticket: Arc::clone(ticket), work: Work::PathOperation(operation) };
@@ -162,8 +162,8 @@ impl Engine {
         Answer::Pending
     }
 
-    /// Hands a job for a handle to a worker. Looks for a few microseconds, as [`Engine::submit`] does, whether the ticket
-    /// of whoever waits is done: the job's own, or another one for what empties the buffer for writing.
+    /// Hands a job for a handle to a worker. Polls for a few microseconds, as [`Engine::submit`] does, whether the
+    /// ticket of the waiting operation is done: the job's own, or another one for a job that writes the buffer.
     pub fn submit_for_handle(&self, job: HandleJob, own: &Arc<Ticket>, waiting: Option<&Arc<Ticket>>) {
         let (kind, lane, prompt) = (job.kind(), job.lane(), job.is_prompt());
         let submitted = self.pool.submit(lane, Job { ticket: Arc::clone(own), work: Work::Handle(job) });
@@ -172,7 +172,7 @@ impl Engine {
         }
     }
 
-    /// Has workers fill a buffer from a file that [`Outcome::Large`] brought.
+    /// Lets workers fill a buffer from a file that [`Outcome::Large`] returned.
     pub fn read_parallel(&self, read: ParallelRead, ticket: &Arc<Ticket>) {
         let lane = read.lane();
         let read = Arc::new(read);
@@ -182,30 +182,31 @@ impl Engine {
         }
     }
 
-    /// Has a worker lay decoded text out in a string.
+    /// Lets a worker lay out decoded text in a string.
     pub fn fill_text(&self, text: TextFill, ticket: &Arc<Ticket>) {
         self.pool.submit(Lane::Unknown, Job { ticket: Arc::clone(ticket), work: Work::FillText(text) });
     }
 
-    /// Closes a file that was only read, in a worker: even that may wait for a server or another process.
+    /// Closes a file that was only read, in a worker: even that may wait for a server or another process (FUSE and NFS
+    /// send requests when a file is closed).
     pub(crate) fn close(&self, file: File) {
         if !runtime::in_worker() {
             self.here().spawn(Lane::Unknown, move || drop(file));
         }
     }
 
-    /// Has a worker do something that nobody waits for.
+    /// Lets a worker do something that nobody waits for.
     pub(crate) fn spawn(&self, lane: Lane, work: impl FnOnce() + Send + 'static) {
         self.pool.spawn(lane, Detached::new(work));
     }
 
-    /// Waits until all that was left unclosed has been closed, at most for so long. For the end of the process.
+    /// Waits until all files that were left open have been closed, for at most this long. For the exit of the process.
     pub fn finish_closing(&self, most: Duration) {
         self.pool.see_to_detached(self);
         self.background_closes.wait(most);
     }
 
-    /// For how long a mount still rests, and how often it has made a loop wait.
+    /// For how long a mount is still left to the workers, and how often it has blocked a loop.
     #[cfg(target_os = "linux")]
     pub(crate) fn record(&self, mount: MountNumber) -> Option<(std::time::Duration, u32)> {
         self.cached.record(mount)
@@ -216,10 +217,10 @@ impl Engine {
         self.cached.permits(mount, now)
     }
 
-    /// Reads from an open file, at its position where the offset is -1, if the kernel has that at hand.
+    /// Reads from an open file, at its position if the offset is -1, if the kernel has the data in its cache.
     ///
     /// # Safety
-    /// The rooms must be valid for writes.
+    /// The buffers must be valid for writes.
     pub(crate) unsafe fn read_now(
         &self,
         file: &File,
@@ -236,7 +237,7 @@ impl Engine {
         read
     }
 
-    /// Goes on with a read in slices.
+    /// Continues a read in slices.
     ///
     /// # Safety
     /// That of [`Slices::advance`].
@@ -256,12 +257,12 @@ impl Engine {
         sliced
     }
 
-    /// The lane of what is done for a path.
+    /// The lane of operations on a path.
     pub fn lane(&self, path: &NativePath) -> Lane {
         self.cached.lane_of(path)
     }
 
-    /// What the engine may use.
+    /// The configuration.
     pub fn configuration(&self) -> Configuration {
         self.pool.configuration()
     }
@@ -271,7 +272,7 @@ impl Engine {
         self.pool.set_max_workers(max_workers);
     }
 
-    /// What the engine has done and is doing.
+    /// The current values of the counters.
     pub fn counters(&self) -> Counters {
         self.pool.counters()
     }

@@ -1,9 +1,9 @@
-//! What keeps the caller's memory alive while workers use it, and how it gets back to the caller.
+//! Keeping the caller's memory alive while workers use it, and giving it back to the caller.
 //!
-//! An object of Python's can be released by a thread that is attached to the interpreter; any other has to leave it to
-//! one, and every lock that this takes may be copied, locked, by a `fork(2)`. So whatever is dropped here, in whichever
-//! thread, only goes on a stack. The caller empties it where it may run Python code: [`release_memory`]. The stack needs
-//! no lock: it is pushed to by one compare-and-swap, and only ever taken as a whole.
+//! Only a thread that is attached to the interpreter can release a Python object. Any other has to pass it to such a
+//! thread, and a lock for that could be copied in its locked state by `fork(2)`. So whatever is dropped here, in any
+//! thread, is only pushed to a stack, which the caller empties where it may run Python code: [`release_memory`]. The
+//! stack needs no lock: a push is one compare-and-swap, and it is always taken as a whole.
 
 use std::any::Any;
 use std::fmt;
@@ -14,10 +14,10 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use super::runtime;
 use crate::limits::RELEASE_AT;
 
-/// What has been given back and not been released yet.
+/// Memory that has been given back and not released yet.
 struct Stack {
     top: AtomicPtr<Node>,
-    /// About how many bytes that keeps alive.
+    /// About how many bytes it keeps alive.
     bytes: AtomicUsize,
 }
 
@@ -51,13 +51,13 @@ struct Node {
     next: AtomicPtr<Node>,
 }
 
-/// What keeps memory of the caller's alive. Dropping it gives it back; see [`release_memory`].
+/// Keeps memory of the caller's alive. Dropping it gives the memory back; see [`release_memory`].
 pub struct KeepAlive(Option<Box<Node>>);
 
 impl KeepAlive {
     /// Keeps memory alive for as long as `content` exists.
     pub fn new(content: impl Any + Send + Sync) -> Self {
-        // The place on the stack is made now, so that dropping never allocates.
+        // The node of the stack is allocated now, so that dropping never allocates.
         Self(Some(Box::new(Node {
             _content: Box::new(content),
             bytes: 0,
@@ -100,8 +100,8 @@ impl fmt::Debug for KeepAlive {
     }
 }
 
-/// Releases what workers and others have let go of. Drops objects of the caller's, so it is to be called where those
-/// may be dropped, and under no lock. Costs next to nothing where there is none.
+/// Releases everything that has been given back. This drops objects of the caller's, so call it where they may be
+/// dropped, and without holding a lock. It costs next to nothing if there are none.
 pub fn release_memory() {
     let given_back = given_back();
     if given_back.top.load(Ordering::Relaxed).is_null() {
@@ -110,24 +110,24 @@ pub fn release_memory() {
     given_back.bytes.store(0, Ordering::Relaxed);
     let mut next = given_back.top.swap(ptr::null_mut(), Ordering::Acquire);
     while !next.is_null() {
-        // SAFETY: each node was made by `Box::into_raw`, and whoever has swapped the stack away has it alone.
+        // SAFETY: each node comes from `Box::into_raw`, and the thread that has taken the stack owns it alone.
         let node = unsafe { Box::from_raw(next) };
         next = node.next.load(Ordering::Relaxed);
     }
 }
 
-/// Whether so much waits to be released that a loop should be woken for it.
+/// Whether enough memory waits to be released to wake a loop for it.
 pub(crate) fn is_worth_a_wake() -> bool {
     let given_back = given_back();
     given_back.bytes.load(Ordering::Relaxed) >= RELEASE_AT
         && !given_back.top.load(Ordering::Relaxed).is_null()
 }
 
-/// A buffer of the caller's, of which each byte is written by one worker at most.
+/// A buffer of the caller's, each byte of which is written by at most one worker.
 pub(crate) struct Buffer {
     pub(crate) start: *mut u8,
     pub(crate) length: usize,
-    /// Given back by whoever is the last to use the buffer, before anybody is told that it is filled.
+    /// Given back by the last user of the buffer, before the completion is announced.
     keep_alive: Mutex<Option<KeepAlive>>,
 }
 
@@ -136,14 +136,15 @@ impl Buffer {
         Self { start, length, keep_alive: Mutex::new(Some(keep_alive.of(length))) }
     }
 
-    /// Nobody is going to use it any more.
+    /// Gives the memory back: the buffer is not used any more.
     pub(crate) fn give_back(&self) {
         drop(runtime::lock(&self.keep_alive).take());
     }
 }
 
 // SAFETY: the buffer stays where it is for as long as `keep_alive` exists, nobody else looks at it until the
-// operation is done (the contract of `ParallelRead::new` and `TextFill::new`), and workers write to disjoint parts of it.
+// operation is done (the contract of `ParallelRead::new` and `TextFill::new`), and workers write to disjoint parts of
+// it.
 unsafe impl Send for Buffer {}
 // SAFETY: as above.
 unsafe impl Sync for Buffer {}

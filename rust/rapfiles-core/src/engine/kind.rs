@@ -1,4 +1,4 @@
-//! The kinds of jobs, by which [`crate::engine::timing`] tells apart how long they take.
+//! The kinds of jobs, for each of which [`crate::engine::timing`] keeps a mean time.
 
 macro_rules! kinds {
     ($($kind:ident,)*) => {

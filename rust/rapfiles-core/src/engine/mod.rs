@@ -1,4 +1,4 @@
-//! The engine: where operations go in, the workers that run them, and the way back of what came of them.
+//! The engine: submitting operations, the workers that run them, and the delivery of their results.
 
 pub(crate) mod budget;
 pub(crate) mod configuration;

@@ -1,15 +1,16 @@
-//! Tier 1, the hand-off: worker threads, and who of them is awake.
+//! Tier 1: the worker threads, and which of them are awake.
 //!
-//! Waking a thread costs 30–60 µs on a virtual machine and most operations 1–20 µs, so the pool avoids wake-ups:
-//! a worker that finished a job lingers for the next one before it sleeps, and a burst of short jobs is left to as
-//! many workers as there are processors. Jobs that wait for a device need more: whenever jobs are queued behind
-//! busy workers, one *standby* worker looks every so often whether the queue moves, and joins in when it does not;
-//! the next standby then does the same, until the pool has as many workers as it may.
+//! Waking a thread takes 30–60 µs on a virtual machine and most operations 1–20 µs, so the pool avoids wake-ups: a
+//! worker that has finished a job lingers for the next one before it sleeps, and a burst of short jobs is left to as
+//! many workers as there are processors. Jobs that wait for a device need more: while jobs are queued behind busy
+//! workers, one *standby* worker periodically checks whether the queue moves, and joins in when it does not; the next
+//! standby then does the same, until the pool has as many workers as it may.
 //!
-//! The system may refuse a thread (`pids.max`, `RLIMIT_NPROC`), for a while or for good. So the threads that count are
-//! those that exist, and whoever is queued has one that looks for it or asks for another again: a thread that finds a
-//! job it may not take stands by, and the last one that is free takes none that may wait for another process. Tokio's
-//! blocking pool is no help here: it keeps what it has no thread for, and does not tell.
+//! The system may refuse a thread, temporarily or permanently (EAGAIN of `pthread_create(3)`, for `RLIMIT_NPROC` or the
+//! cgroup's `pids.max`). So only existing threads count, and for every queued job there is a thread that will look for
+//! it or try again to start another: a thread that finds a job it may not take stands by, and the last free one takes
+//! no job that may wait for another process. Tokio's blocking pool does not solve this: if it has threads, it ignores a
+//! refusal and keeps the job queued (`spawn_task` in `tokio/src/runtime/blocking/pool.rs`).
 
 #[cfg(all(test, target_os = "linux"))]
 mod invariants;
@@ -35,10 +36,10 @@ use crate::limits::{
 use crate::outcome::Outcome;
 use crate::platform;
 
-/// Whether a submitted job can be expected to be taken up at once.
+/// Whether a submitted job will probably be taken at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Submitted {
-    /// A lingering worker takes it, and nothing else is under way.
+    /// A lingering worker takes it, and nothing else is running.
     Immediate,
     Queued,
 }
@@ -46,21 +47,21 @@ pub(crate) enum Submitted {
 #[derive(Debug, Default)]
 struct State {
     queue: Queue,
-    /// Workers that look for a job without sleeping: one at most.
+    /// Workers that poll for a job without sleeping: one at most.
     lingering: usize,
     /// Workers asleep until a job comes.
     parked: usize,
-    /// Workers that have been woken or started and are not there yet.
+    /// Workers that have been woken or started and do not run yet.
     coming: usize,
-    /// There is a standby worker, or one is coming.
+    /// There is a standby worker, or one has been woken or started.
     standby: bool,
-    /// The next sleeping worker to wake is to be the standby.
+    /// The next sleeping worker that is woken becomes the standby.
     standby_wanted: bool,
-    /// The standby could not take up anything when it last looked.
+    /// The standby could not take any job when it last looked.
     standby_blocked: bool,
     /// Threads that exist.
     threads: usize,
-    /// The system had no thread to give when it was last asked for one.
+    /// The system refused a thread at the last attempt to start one.
     refused: bool,
     next_worker: u64,
 }
@@ -71,10 +72,10 @@ pub(crate) struct Pool {
     state: Mutex<State>,
     work: Condition,
     standby: Condition,
-    /// The number of queued jobs, for a lingering worker to look at without the lock.
+    /// The number of queued jobs, which a lingering worker reads without the lock.
     queued: AtomicUsize,
     max_workers: AtomicUsize,
-    /// How often lingering has been in vain since it last paid.
+    /// How many lingers in a row have brought no job.
     in_vain: AtomicU32,
     configuration: Configuration,
     engine: Weak<Engine>,
@@ -82,11 +83,11 @@ pub(crate) struct Pool {
     pub(crate) timing: Timing,
 }
 
-/// What has nobody who will come to it.
+/// Queued work that no thread will take.
 #[derive(Default)]
 struct Hopeless {
     jobs: Vec<Job>,
-    /// These will be closed, but who knows when.
+    /// Handles that will be closed at an unknown time.
     closing: Vec<Arc<Handle>>,
 }
 
@@ -94,9 +95,9 @@ struct Hopeless {
 enum End {
     /// With this outcome.
     Outcome(Result<Outcome, Error>),
-    /// The outcome is in the ticket already.
+    /// The outcome is already in the ticket.
     Left,
-    /// Another one has the outcome.
+    /// Another job has the outcome.
     Nothing,
 }
 
@@ -132,7 +133,7 @@ impl Pool {
         Configuration { max_workers: self.max_workers.load(Ordering::Relaxed), ..self.configuration }
     }
 
-    /// Changes the most workers that run at once. Workers beyond it leave when they have nothing to do.
+    /// Changes the most workers that run at once. Workers beyond it exit when they have nothing to do.
     pub(crate) fn set_max_workers(&self, max_workers: usize) {
         self.max_workers.store(max_workers.max(1), Ordering::Relaxed);
         let mut state = self.lock();
@@ -192,7 +193,7 @@ impl Pool {
         submitted
     }
 
-    /// Looks for the end of a job, where that is likely to come soon: `true` when it has come.
+    /// Polls for the completion of a job if it is likely soon; returns whether it is done.
     pub(crate) fn look(&self, submitted: Submitted, kind: Kind, ticket: &Ticket) -> bool {
         let done = submitted == Submitted::Immediate && self.timing.worth_looking(kind) && look_for(ticket);
         if done {
@@ -201,12 +202,12 @@ impl Pool {
         done
     }
 
-    /// Whether the system has no thread to give, and there is none that will ever come to what is queued.
+    /// Whether the system refuses threads, and no existing one will ever take what is queued.
     fn is_hopeless(&self, state: &State) -> bool {
         state.threads == 0 || (state.refused && state.queue.held(STUCK_AFTER) >= state.threads)
     }
 
-    /// What is queued and has nobody who will come to it.
+    /// Takes the queued work that no thread will take.
     fn take_hopeless(&self, state: &mut State) -> Hopeless {
         if !self.is_hopeless(state) {
             return Hopeless::default();
@@ -216,7 +217,7 @@ impl Pool {
         Hopeless { jobs, closing: state.queue.to_be_closed() }
     }
 
-    /// Tells whoever waits for it that there is no thread.
+    /// Fails the operations that wait for it: there is no thread.
     fn refuse(&self, hopeless: Hopeless) {
         let closing = hopeless.closing.iter().flat_map(|handle| handle.take_close_waiters());
         let waiting = hopeless.jobs.into_iter().map(|job| {
@@ -231,7 +232,7 @@ impl Pool {
         }
     }
 
-    /// Somebody begins to wait for work that nobody had to wait for: asks once more for a thread, where there is none.
+    /// An operation begins to wait for detached work: tries once more to start a thread if there is none.
     pub(crate) fn wait_for_detached(&self) {
         let mut state = self.lock();
         self.call_for_help(&mut state);
@@ -240,7 +241,7 @@ impl Pool {
         self.refuse(hopeless);
     }
 
-    /// Does what nobody waits for here and now, where the system has no thread to give. It may have to be waited for.
+    /// Does detached work in this thread if the system refuses threads. That may block.
     pub(crate) fn see_to_detached(&self, engine: &Engine) {
         let mut state = self.lock();
         self.call_for_help(&mut state);
@@ -252,7 +253,7 @@ impl Pool {
         }
     }
 
-    /// Sees to it that queued jobs are taken up: by a worker while processors are free, by a standby otherwise.
+    /// Ensures that queued jobs are taken: by a worker while processors are free, by a standby otherwise.
     fn call_for_help(&self, state: &mut State) {
         if state.queue.is_empty() {
             return;
@@ -283,9 +284,9 @@ impl Pool {
         }
     }
 
-    /// Starts a worker thread; `false` when the system has none to give.
+    /// Starts a worker thread; `false` if the system refuses.
     fn start_thread(&self, state: &mut State, role: Role) -> bool {
-        // Whoever submits something has a reference to the engine.
+        // The submitter has a reference to the engine.
         let Some(engine) = self.engine() else { return false };
         let most = self.max_workers.load(Ordering::Relaxed).saturating_add(STAND_INS);
         let work = move || engine.pool().work(&engine, role);
@@ -311,12 +312,12 @@ impl Pool {
                 state.threads -= 1;
                 return;
             };
-            // More work than workers: somebody else may have to come.
+            // More work than workers: another one may be needed.
             if state.lingering == 0 {
                 self.call_for_help(&mut state);
             }
             state.queue.begin(identity, lane);
-            // Of those that this thread leaves behind, perhaps for good.
+            // Queued work that this thread leaves behind, perhaps permanently.
             let hopeless = self.take_hopeless(&mut state);
             drop(state);
             self.refuse(hopeless);
@@ -326,7 +327,7 @@ impl Pool {
         }
     }
 
-    /// The next job for a worker, or `None` when its thread should end.
+    /// The next job for a worker, or `None` if its thread should exit.
     fn next_job<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
@@ -353,7 +354,7 @@ impl Pool {
                 }
             }
             if !state.queue.is_empty() && !state.standby {
-                // It may not be taken up yet. Somebody has to look when it may.
+                // It may not be taken yet. A standby has to watch for when it may.
                 state.standby = true;
                 state.standby_wanted = true;
                 continue;
@@ -370,9 +371,9 @@ impl Pool {
         }
     }
 
-    /// Looks for a job for a few tens of microseconds.
+    /// Polls for a job for a few tens of microseconds.
     fn linger(&self) {
-        // A process that uses the library now and then must not burn a processor each time.
+        // A process that uses the library only now and then must not waste processor time each time.
         let in_vain = self.in_vain.load(Ordering::Relaxed);
         let patience = if in_vain < LINGERS_IN_VAIN || in_vain.is_multiple_of(LINGER_AGAIN_EVERY) {
             LINGER
@@ -383,7 +384,7 @@ impl Pool {
         self.in_vain.store(if came { 0 } else { in_vain.wrapping_add(1) }, Ordering::Relaxed);
     }
 
-    /// Watches the queue; returns with a job when it does not move, without one when there is nothing to watch.
+    /// Watches the queue; returns a job when the queue does not move, and none when there is nothing to watch.
     fn stand_by<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
@@ -395,7 +396,7 @@ impl Pool {
             let job = if state.queue.is_empty() {
                 None
             } else {
-                // Where each busy worker has taken a job since the last look, the queue moves.
+                // If each busy worker has taken a job since the last check, the queue moves.
                 let busy = state.queue.running().min(self.configuration.usable_cpus) as u64;
                 if state.queue.taken() - taken >= busy.max(1) {
                     continue;
@@ -413,7 +414,7 @@ impl Pool {
         }
     }
 
-    /// Takes up a job, if there is one that may run now.
+    /// Takes a job, if there is one that may run now.
     fn take(&self, state: &mut State) -> Option<(Lane, Job)> {
         if state.queue.is_empty() {
             return None;
@@ -429,15 +430,15 @@ impl Pool {
         let special = !state.queue.has_special() || self.may_wait(state);
         let mut job = state.queue.pop(most, STUCK_AFTER, special);
         if job.is_none() && !special && state.threads == 1 {
-            // A single thread has to do everything, at the end also what it may not come back from.
+            // A single thread has to do everything, and last the jobs that may never return.
             job = state.queue.pop(most, STUCK_AFTER, true);
         }
         self.queued.store(state.queue.len(), Ordering::Release);
         job
     }
 
-    /// Whether one of those that are not in a job may wait for another process: what comes next, which may be what that
-    /// process waits for, needs one too.
+    /// Whether an idle worker may take a job that waits for another process: a later job, for which that process may be
+    /// waiting, needs a worker too.
     fn may_wait(&self, state: &mut State) -> bool {
         if state.threads - state.queue.running() > 1 || state.threads == 0 {
             return true;
@@ -480,7 +481,7 @@ impl Pool {
                 Err(panic) => End::Outcome(Err(panic)),
             },
             Work::Detached(Detached { work, .. }) => {
-                // A panic is counted, and nobody is to be told.
+                // A panic is counted; there is nobody to report it to.
                 let _ = self.catch(|| {
                     work();
                     Ok(())
@@ -496,7 +497,7 @@ impl Pool {
                 Ok(Outcome::TextFilled(text))
             })),
         };
-        // Counted before anybody can know that it is done.
+        // Counted before anybody can see that it is done.
         self.totals.completed.increment();
         let woken = match end {
             End::Outcome(outcome) => ticket.finish(outcome),
@@ -510,14 +511,14 @@ impl Pool {
         }
     }
 
-    /// A job that was cancelled may have kept much memory of the caller's alive.
+    /// A cancelled job may have kept much memory of the caller's alive.
     fn give_memory_back(&self, ticket: &Ticket) {
         if ticket.give_memory_back() {
             self.totals.wakeups.increment();
         }
     }
 
-    /// A panic becomes an error of the one operation that it happened in.
+    /// Turns a panic into an error of the operation in which it happened.
     pub(crate) fn catch<T>(&self, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
         catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
             self.totals.panics.increment();
@@ -535,7 +536,7 @@ impl Pool {
     }
 }
 
-/// Spins until the ticket is done, for [`LONGEST_LOOK`] at most.
+/// Spins until the ticket is done, for at most [`LONGEST_LOOK`].
 fn look_for(ticket: &Ticket) -> bool {
     runtime::spin(runtime::now() + LONGEST_LOOK, || ticket.is_done())
 }

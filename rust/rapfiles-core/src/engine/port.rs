@@ -1,11 +1,11 @@
-//! Where finished operations come back to a loop: a queue, and one wake-up for everything that is in it.
+//! The completions of a loop: a queue, and one wake-up for everything in it.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::engine::ticket::Ticket;
 
-/// How a port makes its loop call [`Port::drain`].
+/// Makes the port's loop call [`Port::drain`].
 pub trait Wake: Send + Sync {
     /// Called by workers, once for a burst of completions.
     fn wake(&self);
@@ -17,7 +17,7 @@ pub trait Wake: Send + Sync {
 #[derive(Default)]
 struct Completions {
     tickets: Vec<Arc<Ticket>>,
-    /// The loop has been called, and is yet to come.
+    /// The loop has been woken, and has not drained the queue yet.
     called: bool,
 }
 
@@ -38,7 +38,7 @@ impl Port {
         self.call(|tickets| tickets.push(ticket))
     }
 
-    /// Calls the loop without telling it of anything, so that it releases what keeps memory alive.
+    /// Wakes the loop without a completion, so that it calls [`release_memory`](super::keep_alive::release_memory).
     pub(crate) fn call_to_release(&self) -> bool {
         self.call(|_| {})
     }
@@ -57,7 +57,8 @@ impl Port {
 
     /// Takes everything that has been queued. Call on the loop thread, after a wake-up.
     pub fn drain(&self) -> Vec<Arc<Ticket>> {
-        // In this order: what is queued after the acknowledgement either is taken here or wakes again.
+        // In this order: a ticket that is queued after the acknowledgement either is taken here or wakes the loop
+        // again.
         self.wake.acknowledge();
         std::mem::take(&mut *self.completions.lock().unwrap_or_else(PoisonError::into_inner)).tickets
     }

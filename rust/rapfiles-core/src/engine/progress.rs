@@ -1,22 +1,22 @@
-//! How far something has come that is asked again and again until it is done.
+//! The progress of an operation that is advanced repeatedly until it is done.
 
 use std::sync::Arc;
 
 use crate::engine::ticket::Ticket;
 
-/// What came of an attempt to go on.
+/// The result of an attempt to advance.
 #[derive(Debug)]
 pub enum Progress<T> {
-    /// It is over, with this result.
+    /// It is complete, with this result.
     Done(T),
-    /// This ticket has to be finished first.
+    /// It waits for this ticket.
     Pending(Arc<Ticket>),
-    /// Other tasks should have a turn first.
+    /// Other tasks should run first.
     Yield,
 }
 
 impl<T> Progress<T> {
-    /// The same, with what `change` makes of the result.
+    /// The same, with `change` applied to the result.
     #[inline]
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Progress<U> {
         match self {

@@ -1,7 +1,7 @@
-//! The queue that feeds the workers, and which of them is busy with what.
+//! The queue that feeds the workers, and the jobs that they are running.
 //!
-//! Jobs queue in lanes, one for each mount, and a lane may hold only a part of the workers, so that a dead mount
-//! leaves room for all others.
+//! Jobs queue in lanes, one for each mount, and a lane may occupy only a part of the workers, so that a dead mount
+//! leaves workers for all others.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -18,7 +18,7 @@ use crate::path_operation::PathOperation;
 use crate::text::TextFill;
 use crate::verbs::parallel_read::ParallelRead;
 
-/// Jobs that wait for the same thing, normally a mount.
+/// The lane of jobs that may wait for the same thing, normally a mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Lane {
     /// Nothing is known of the path.
@@ -29,7 +29,7 @@ pub enum Lane {
     Special,
 }
 
-/// What a worker is to do.
+/// The work of a job.
 #[derive(Debug)]
 pub(crate) enum Work {
     PathOperation(PathOperation),
@@ -40,10 +40,10 @@ pub(crate) enum Work {
     Detached(Detached),
 }
 
-/// Work that nobody has to wait for, such as closing a file. It is done even where the system has no thread to give for now.
+/// Work that nobody has to wait for, such as closing a file. It is done even if the system refuses a thread for now.
 pub(crate) struct Detached {
     pub(crate) work: Box<dyn FnOnce() + Send>,
-    /// What it closes: somebody may wait for that all the same.
+    /// The handle that it closes: an operation may wait for that nevertheless.
     pub(crate) closes: Option<Arc<Handle>>,
 }
 
@@ -59,7 +59,7 @@ impl fmt::Debug for Detached {
     }
 }
 
-/// A piece of work, and who wants it.
+/// A piece of work, and the ticket that waits for it.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) ticket: Arc<Ticket>,
@@ -71,7 +71,7 @@ struct LaneState {
     lane: Lane,
     jobs: VecDeque<Job>,
     running: usize,
-    /// With so many jobs queued, those that were cancelled are looked for.
+    /// With this many jobs queued, cancelled ones are searched for.
     purge_at: usize,
 }
 
@@ -87,7 +87,7 @@ struct Busy {
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     lanes: Vec<LaneState>,
-    /// The lane to look at first, so that all get their turn.
+    /// The lane to look at first: they take turns.
     next_lane: usize,
     queued: usize,
     running: usize,
@@ -121,8 +121,8 @@ impl Queue {
         self.taken
     }
 
-    /// Queues a job; returns the cancelled ones that were taken out to make room. They are to be dropped under no lock,
-    /// because that wakes whoever waits for the same handle.
+    /// Queues a job; returns the cancelled ones that were removed. Drop them without holding a lock, because that wakes
+    /// operations that wait for the same handle.
     pub(crate) fn push(&mut self, lane: Lane, job: Job) -> VecDeque<Job> {
         let found = self.lanes.iter().position(|state| state.lane == lane);
         let index = found.unwrap_or_else(|| {
@@ -132,7 +132,7 @@ impl Queue {
         let lane = &mut self.lanes[index];
         let mut unwanted = VecDeque::new();
         if lane.jobs.len() >= lane.purge_at {
-            // A lane whose workers are stuck may never come to the jobs that nobody wants any more.
+            // A lane whose workers are stuck may never get to its cancelled jobs.
             let (cancelled, wanted) =
                 take(&mut lane.jobs).into_iter().partition(|job| job.ticket.is_cancelled());
             (unwanted, lane.jobs) = (cancelled, wanted);
@@ -143,7 +143,7 @@ impl Queue {
         unwanted
     }
 
-    /// The handles that queued jobs are to close.
+    /// The handles that queued jobs will close.
     pub(crate) fn to_be_closed(&self) -> Vec<Arc<Handle>> {
         let jobs = self.lanes.iter().flat_map(|lane| &lane.jobs);
         jobs.filter_map(|job| match &job.work {
@@ -153,7 +153,7 @@ impl Queue {
         .collect()
     }
 
-    /// Takes out everything that somebody waits for (`detached`: that nobody does).
+    /// Removes all jobs that somebody waits for (`detached`: that nobody waits for).
     pub(crate) fn take_all(&mut self, detached: bool) -> Vec<Job> {
         let mut taken = Vec::new();
         for lane in &mut self.lanes {
@@ -172,14 +172,14 @@ impl Queue {
         self.lanes.iter().any(|state| state.lane == Lane::Special && !state.jobs.is_empty())
     }
 
-    /// How many workers have been in one job for so long.
+    /// How many workers have been in one job for at least `time`.
     pub(crate) fn busy_for(&self, time: Duration) -> usize {
         let now = runtime::now();
         self.busy.iter().filter(|busy| now.duration_since(busy.since) >= time).count()
     }
 
-    /// How many workers may not come back by themselves: those that wait for another process, or that have been in one job
-    /// for so long.
+    /// How many workers may never return: those that wait for another process, or that have been in one job for at
+    /// least `time`.
     pub(crate) fn held(&self, time: Duration) -> usize {
         let now = runtime::now();
         let held = |busy: &&Busy| busy.lane == Lane::Special || now.duration_since(busy.since) >= time;
@@ -188,8 +188,8 @@ impl Queue {
 
     /// Whether a lane may have one more worker.
     ///
-    /// Stuck workers count, because a dead mount would take all there are; but not those that wait for special files:
-    /// one FIFO's reader waits for a writer, which may be behind it in the queue.
+    /// Stuck workers count, because a dead mount would otherwise take all of them; but not those that wait for special
+    /// files: the reader of a FIFO waits for a writer (`fifo(7)`), which may be behind it in the queue.
     fn has_room(&self, lane: &LaneState, max_workers_per_lane: usize, stuck_after: Duration) -> bool {
         if lane.running < max_workers_per_lane {
             return true;
@@ -202,7 +202,7 @@ impl Queue {
     }
 
     /// The next job of the next lane that may run one more. `stuck_after`: how long a job takes that counts as stuck.
-    /// `special`: whether one that may wait for another process will do.
+    /// `special`: whether the job may be one that waits for another process.
     pub(crate) fn pop(
         &mut self,
         max_workers_per_lane: usize,
@@ -231,12 +231,12 @@ impl Queue {
         None
     }
 
-    /// A worker begins the job that it has taken.
+    /// Notes that a worker begins the job that it has taken.
     pub(crate) fn begin(&mut self, worker: u64, lane: Lane) {
         self.busy.push(Busy { worker, lane, since: runtime::now() });
     }
 
-    /// A worker has done its job.
+    /// Notes that a worker has finished its job.
     pub(crate) fn finish(&mut self, worker: u64, lane: Lane) {
         self.running -= 1;
         self.busy.retain(|busy| busy.worker != worker);

@@ -1,8 +1,8 @@
-//! Threads, conditions and the clock: the first of the two doors behind which a simulation can stand.
+//! Threads, condition variables and the clock: the first of the two doors that a simulation can replace.
 //!
-//! Everything by which the engine waits, wakes and looks at the time goes through here. These are the standard library's
-//! own, by another name; but in the crate's unit tests, a thread that simulates a world gets that world's
-//! (`tests/simulation/`). The other door is `platform::calls`.
+//! All waiting, waking and reading of the clock in the engine goes through here. These are re-exports of the standard
+//! library's; in the crate's unit tests, a thread that simulates a world gets the simulated ones (`tests/simulation/`).
+//! The other door is `platform::calls`.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ pub(crate) use system::*;
 #[cfg(all(test, target_os = "linux"))]
 pub(crate) use crate::simulation::runtime::*;
 
-/// For how long since.
+/// The time that has passed since then.
 #[inline]
 pub(crate) fn elapsed(since: Instant) -> std::time::Duration {
     now().saturating_duration_since(since)
@@ -42,8 +42,8 @@ pub(crate) mod system {
         thread::Builder::new().name("rapfiles".to_owned()).spawn(work).map(drop)
     }
 
-    /// Does the same in so many threads and in this one, and waits for all of them. Where the system has no thread to give,
-    /// fewer do it.
+    /// Runs the same function in `helpers` threads and in this one, and waits for all of them. If the system refuses
+    /// threads, there are fewer.
     pub(crate) fn run_beside(helpers: usize, work: impl Fn() + Sync) {
         thread::scope(|scope| {
             for _ in 0..helpers {
@@ -53,7 +53,7 @@ pub(crate) mod system {
         });
     }
 
-    /// Looks again and again, without sleeping; `false` when it is `until` and nothing has come.
+    /// Polls without sleeping; `false` if nothing has come by `until`.
     #[inline]
     pub(crate) fn spin(until: Instant, come: impl Fn() -> bool) -> bool {
         loop {
@@ -69,18 +69,18 @@ pub(crate) mod system {
         }
     }
 
-    /// Takes a lock. A panic under it leaves everything usable.
+    /// Takes a lock, ignoring poisoning: all state is consistent after a panic.
     #[inline]
     pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         mutex.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What threads sleep on until others wake them.
+    /// A condition variable.
     #[derive(Debug, Default)]
     pub(crate) struct Condition(Condvar);
 
     impl Condition {
-        /// Lets go of the lock, and sleeps until it is woken, for `most` at most; whether that has passed.
+        /// Releases the lock and sleeps until woken, for at most `most`; returns whether that time has passed.
         #[inline]
         pub(crate) fn wait<'a, T>(
             &self,
@@ -92,13 +92,13 @@ pub(crate) mod system {
             (guard, waited.timed_out())
         }
 
-        /// Wakes one of those that sleep.
+        /// Wakes one sleeping thread.
         #[inline]
         pub(crate) fn notify_one(&self) {
             self.0.notify_one();
         }
 
-        /// Wakes all of them.
+        /// Wakes all sleeping threads.
         #[inline]
         pub(crate) fn notify_all(&self) {
             self.0.notify_all();
@@ -109,7 +109,7 @@ pub(crate) mod system {
         static IN_WORKER: Cell<bool> = const { Cell::new(false) };
     }
 
-    /// This thread is a worker from now on.
+    /// Marks this thread as a worker.
     #[inline]
     pub(crate) fn enter_worker() {
         IN_WORKER.set(true);
@@ -121,16 +121,16 @@ pub(crate) mod system {
         IN_WORKER.get()
     }
 
-    /// How often this process, or the ones it was forked from, have been a forked child.
+    /// The number of forks between the first process and this one.
     static FORKS: AtomicU32 = AtomicU32::new(0);
 
-    /// That number, which tells a forked child from its parent.
+    /// The number of forks, which distinguishes a forked child from its parent.
     #[inline]
     pub(crate) fn forks() -> u32 {
         FORKS.load(Ordering::Relaxed)
     }
 
-    /// This process is a forked child.
+    /// Counts a fork, in the child.
     pub(crate) fn count_fork() {
         FORKS.fetch_add(1, Ordering::Relaxed);
     }

@@ -1,13 +1,13 @@
-//! Streams: long work that workers do a step at a time, and whose results come in batches.
+//! Streams: long work that workers do step by step, with results in batches.
 //!
-//! A [`Source`] is divided into [`Part`]s, each of which one worker at a time *steps*, until it has a batch or for 5 ms, and
-//! then leaves. Finished batches wait in a bounded queue. The consumer takes one without waiting where there is one, and
-//! has the source stepped again when less than half of the queue is left. So a stream whose consumer has paused holds no
-//! worker and no thread, is no job that could be stuck, and a slow consumer slows its source down.
+//! A [`Source`] is divided into [`Part`]s. One worker at a time *steps* a part, until it has a batch or for 5 ms.
+//! Finished batches wait in a bounded queue. The consumer takes a batch without waiting if there is one, and the source
+//! is stepped again when less than half of the queue is left. So a stream whose consumer has paused occupies no worker
+//! and no thread, is not a job that could be stuck, and a slow consumer slows its source down.
 //!
-//! Everything is decided under one lock, and everything that may take long is done under none: stepping, dropping what a
-//! source holds, handing jobs to the pool, waking the consumer. A consumer that waits has a job that is queued or running
-//! ([`State::wants_job`]).
+//! All decisions are made under one lock, and everything that may take long is done without it: stepping, dropping the
+//! source's resources, handing jobs to the pool, waking the consumer. While a consumer waits, there is a job that is
+//! queued or running ([`State::wants_job`]).
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -27,66 +27,67 @@ use crate::limits::{STREAM_ASKS_EVERY, STREAM_FEW_READY, STREAM_READY, STREAM_ST
 use crate::outcome::Outcome;
 use crate::platform::NO_THREAD;
 
-/// What a stream's batches come from.
+/// The source of a stream's batches.
 pub trait Source: Send + 'static {
-    /// What is taken from the queue at once.
+    /// The items that are taken from the queue at once.
     type Batch: Send + 'static;
     /// A piece of the work.
     type Part: Part<Batch = Self::Batch>;
 
-    /// Gives out the next part that can be begun. Called under a lock, also on the loop's thread: it must neither wait nor
-    /// take long.
+    /// Returns the next part that can be begun. Called under a lock, also on the loop's thread: it must neither block
+    /// nor take long.
     fn claim(&mut self) -> Claim<Self::Part>;
 
-    /// In which order batches are handed out.
+    /// The order in which batches are handed out.
     fn order(&self) -> Order {
         Order::AsClaimed
     }
 }
 
-/// What a source has to be done.
+/// The work that a source offers.
 #[derive(Debug)]
 pub enum Claim<P> {
-    /// This can be begun.
+    /// This part can be begun.
     Part(P),
-    /// Nothing, until one of the parts that have been begun has gone on.
+    /// Nothing, until one of the parts that have been begun has advanced.
     Later,
-    /// Nothing, until the consumer has told the source more. It does so before it asks for a batch that would come of that.
+    /// Nothing, until the consumer has told the source more. It does so before it asks for a batch that depends on
+    /// that.
     OnDemand,
-    /// Nothing any more.
+    /// Nothing more.
     Over,
 }
 
 /// The order in which batches are handed out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// Those of the part that was claimed first come first, whichever is ready earlier.
+    /// In the order in which their parts were claimed, whichever is ready earlier.
     AsClaimed,
-    /// In the order in which they get ready.
+    /// In the order in which they become ready.
     AsReady,
 }
 
 /// A piece of a stream's work, stepped by one worker at a time.
 pub trait Part: Send + 'static {
-    /// What a step may yield.
+    /// The result of a step.
     type Batch: Send + 'static;
 
-    /// Goes on until there is a batch, or until the slice [is over](Slice::is_over), which also tells that nobody wants
-    /// the rest.
+    /// Works until there is a batch, or until the slice [is over](Slice::is_over), which is also the case when nobody
+    /// wants the rest.
     ///
     /// # Errors
-    /// Whatever ends the stream. It is told after the batches that come before it.
+    /// Any error that ends the stream. It is reported after the batches that come before it.
     fn step(&mut self, slice: &Slice<'_>) -> Result<Step<Self::Batch>, Error>;
 }
 
-/// What came of a step.
+/// The result of a step.
 #[derive(Debug)]
 pub enum Step<B> {
     /// A batch. There may be more.
     Batch(B),
     /// Nothing yet.
     Again,
-    /// The part is over, with its last batch, if it has one.
+    /// The part is complete, with its last batch, if it has one.
     Last(Option<B>),
 }
 
@@ -95,7 +96,7 @@ pub enum Step<B> {
 pub struct Single<P>(Option<P>);
 
 impl<P: Part> Single<P> {
-    /// The source that has this part and no other.
+    /// The source with only this part.
     pub fn new(part: P) -> Self {
         Self(Some(part))
     }
@@ -110,7 +111,7 @@ impl<P: Part> Source for Single<P> {
     }
 }
 
-/// For how long a step may go on.
+/// The time that a step may take.
 #[derive(Debug)]
 pub struct Slice<'a> {
     until: Option<Instant>,
@@ -119,29 +120,29 @@ pub struct Slice<'a> {
 }
 
 impl Slice<'_> {
-    /// For work that is no part of a stream, and lasts so long.
+    /// For work outside a stream that may take `most`.
     pub(crate) fn alone(most: std::time::Duration) -> Slice<'static> {
         static SIGNALS: Signals = Signals::new();
         Slice { until: Some(runtime::now() + most), ordinal: 0, signals: &SIGNALS }
     }
 
-    /// Whether the step is to come to an end. Looks at the clock.
+    /// Whether the step must end. Reads the clock.
     pub fn is_over(&self) -> bool {
         self.is_unwanted() || self.until.is_some_and(|until| runtime::now() >= until)
     }
 
-    /// Whether nobody wants what the part has still to yield.
+    /// Whether nobody wants the rest of the part's results.
     pub fn is_unwanted(&self) -> bool {
         self.ordinal > self.signals.last_wanted.load(Ordering::Relaxed)
     }
 
-    /// Counts what has been done, for [`Stream::progress`].
+    /// Adds to the count of [`Stream::progress`].
     pub fn count(&self, done: u64) {
         self.signals.done.fetch_add(done, Ordering::Relaxed);
     }
 }
 
-/// What the consumer and the workers tell each other in the middle of a step.
+/// The flags that the consumer and the workers exchange during a step.
 #[derive(Debug)]
 struct Signals {
     /// Parts up to this ordinal are wanted.
@@ -155,8 +156,8 @@ impl Signals {
     }
 }
 
-/// Does all of a source's work in this thread, for a caller that has no loop. `between` is asked every
-/// [`STREAM_ASKS_EVERY`] whether to go on.
+/// Does all of a source's work in this thread, for a caller without a loop. `between` is called every
+/// [`STREAM_ASKS_EVERY`]; its error stops the work.
 ///
 /// # Errors
 /// The first one that a part reports, or that of `between`.
@@ -186,7 +187,7 @@ pub fn run_here<S: Source, E: From<Error>>(
     Ok(())
 }
 
-/// A step with a slice that is over as soon as something has been done.
+/// A step with a slice that ends as soon as something has been done.
 #[cfg(test)]
 pub(crate) fn step_shortly<P: Part>(part: &mut P) -> Result<Step<P::Batch>, Error> {
     let signals = Signals::new();
@@ -205,7 +206,7 @@ struct Ready<B> {
     item: Result<B, Error>,
 }
 
-/// What is not wanted any more and is to be dropped under no lock.
+/// Values that are not needed any more, to be dropped without the lock.
 struct Garbage<S: Source> {
     source: Option<S>,
     parts: Vec<Claimed<S::Part>>,
@@ -219,22 +220,22 @@ impl<S: Source> Default for Garbage<S> {
 }
 
 struct State<S: Source> {
-    /// Gone once it has given out everything.
+    /// `None` once all its parts have been claimed.
     source: Option<S>,
     order: Order,
     /// The ordinal of the part that was claimed last; the first one is 1.
     claimed: u64,
-    /// Parts that nobody steps now, by their ordinals.
+    /// Parts that are not being stepped, with their ordinals.
     waiting: VecDeque<Claimed<S::Part>>,
     /// The ordinals of those that are being stepped.
     stepping: Vec<u64>,
-    /// What has been done, in the order in which it is to be taken. An error is the last.
+    /// Finished batches, in the order in which they are taken. An error is the last.
     ready: VecDeque<Ready<S::Batch>>,
-    /// Jobs in the pool: those that are stepping and those that have not come to it.
+    /// Jobs in the pool: those that are stepping, and those that have not begun.
     jobs: usize,
     /// The ordinal of the part with the error that ends the stream.
     failed: Option<u64>,
-    /// Nobody takes anything any more.
+    /// The consumer has closed the stream.
     closed: bool,
     /// The consumer waits.
     waiter: Option<Arc<Ticket>>,
@@ -242,7 +243,7 @@ struct State<S: Source> {
 }
 
 impl<S: Source> State<S> {
-    /// Claims parts until there is one more than the jobs which have not begun will take.
+    /// Claims parts until there is one more than the jobs that have not begun will take.
     fn refill(&mut self) {
         while self.waiting.len() <= self.jobs - self.stepping.len() {
             match self.source.as_mut().map(S::claim) {
@@ -260,39 +261,39 @@ impl<S: Source> State<S> {
         }
     }
 
-    /// Whether the consumer would wait for what nobody does: the source has nothing, and has been told everything.
+    /// Whether the consumer would wait although nothing is being done: the source has nothing, and has been told
+    /// everything.
     fn is_starved(&self) -> bool {
         self.source.is_some() && self.waiting.is_empty() && self.stepping.is_empty()
     }
 
-    /// The first part that is not over: those before it have yielded everything.
+    /// The first part that is not complete: those before it have returned everything.
     fn head(&self) -> Option<u64> {
         self.waiting.iter().map(|claimed| claimed.ordinal).chain(self.stepping.iter().copied()).min()
     }
 
-    /// Whether there is something that can be taken now.
+    /// Whether a batch can be taken now.
     fn is_deliverable(&self) -> bool {
         let Some(first) = self.ready.front() else { return false };
         self.order == Order::AsReady || self.head().is_none_or(|head| first.ordinal <= head)
     }
 
-    /// Whether nothing will get ready any more.
+    /// Whether nothing more will become ready.
     fn is_over(&self) -> bool {
         self.source.is_none() && self.waiting.is_empty() && self.stepping.is_empty()
     }
 
-    /// Whether the first waiting part may be stepped: there is room for a batch of it, or it is what everything that is
-    /// ready waits for.
+    /// Whether the first waiting part may be stepped: there is room for its batch, or all ready batches wait for it.
     fn may_step(&self) -> bool {
         let Some(next) = self.waiting.front() else { return false };
         let is_head = self.stepping.iter().all(|ordinal| *ordinal > next.ordinal);
         self.ready.len() + self.stepping.len() < STREAM_READY || (is_head && !self.is_deliverable())
     }
 
-    /// Whether one more job is to be handed to the pool.
+    /// Whether one more job must be handed to the pool.
     ///
-    /// While the consumer waits nothing is deliverable. If there were no job then, nothing would be stepping, so the head
-    /// would be the first of the waiting parts, and one would be wanted.
+    /// While the consumer waits nothing is deliverable. If there were no job then, nothing would be stepping, so the
+    /// head would be the first of the waiting parts, and one would be wanted.
     fn wants_job(&self, most: usize) -> bool {
         if self.jobs == 0 {
             return self.may_step() && (self.ready.len() < STREAM_FEW_READY || !self.is_deliverable());
@@ -302,7 +303,7 @@ impl<S: Source> State<S> {
             && self.ready.len() + self.jobs < STREAM_READY
     }
 
-    /// Takes what comes next; `None` inside is the end.
+    /// Takes the next batch; the inner `None` is the end.
     #[expect(clippy::option_option, reason = "nothing yet, and nothing any more")]
     fn take(&mut self) -> Option<Option<Result<S::Batch, Error>>> {
         if self.is_deliverable() {
@@ -315,7 +316,7 @@ impl<S: Source> State<S> {
         self.is_over().then_some(None)
     }
 
-    /// Puts away what a step has come to.
+    /// Stores the result of a step.
     fn settle(&mut self, claimed: Claimed<S::Part>, step: Result<Step<S::Batch>, Error>) {
         let ordinal = claimed.ordinal;
         let wanted = !self.closed && self.failed.is_none_or(|failed| ordinal < failed);
@@ -349,9 +350,9 @@ impl<S: Source> State<S> {
         self.ready.insert(at, ready);
     }
 
-    /// The stream ends with an error, which is told after what is to be taken before it.
+    /// Ends the stream with an error, which is reported after the batches before it.
     fn fail(&mut self, ordinal: u64, error: Error) {
-        // What is ready comes before it where parts have no order; nothing else does.
+        // Without an order of parts, only the batches that are ready come before it.
         let ordinal = if self.order == Order::AsReady { 0 } else { ordinal };
         self.failed = Some(ordinal);
         self.deliver(Ready { ordinal, item: Err(error) });
@@ -362,7 +363,7 @@ impl<S: Source> State<S> {
         self.garbage.source = self.source.take().or(self.garbage.source.take());
     }
 
-    /// Nobody takes anything any more.
+    /// Drops everything: the consumer has closed the stream.
     fn close(&mut self) {
         self.closed = true;
         self.garbage.source = self.source.take().or(self.garbage.source.take());
@@ -372,7 +373,7 @@ impl<S: Source> State<S> {
     }
 }
 
-/// What the consumer and the workers share.
+/// The state that the consumer and the workers share.
 struct Shared<S: Source> {
     engine: Arc<Engine>,
     lane: Lane,
@@ -380,12 +381,12 @@ struct Shared<S: Source> {
     /// The most steps at once.
     most: usize,
     signals: Signals,
-    /// That of every job: cancelled with the stream, so that the pool drops those that have not begun.
+    /// The ticket of all jobs: cancelled with the stream, so that the pool drops those that have not begun.
     ticket: Arc<Ticket>,
     state: Mutex<State<S>>,
 }
 
-/// What the pool runs of a stream.
+/// The work of a stream, as the pool runs it.
 pub(crate) trait Steps: Send {
     /// Steps the source for a while.
     fn run(self: Box<Self>);
@@ -397,7 +398,7 @@ impl fmt::Debug for dyn Steps {
     }
 }
 
-/// A job of a stream. If it is dropped without having run, it was cancelled, or the system has no thread to give.
+/// A job of a stream. If it is dropped without having run, it was cancelled, or the system refuses threads.
 struct StepJob<S: Source>(Option<Arc<Shared<S>>>);
 
 impl<S: Source> Steps for StepJob<S> {
@@ -421,7 +422,7 @@ impl<S: Source> Shared<S> {
         runtime::lock(&self.state)
     }
 
-    /// Ends a time under the lock: wakes the consumer if there is something for it, and drops what is not wanted any more.
+    /// Releases the lock, wakes the consumer if there is something for it, and drops the garbage.
     fn unlock(&self, mut state: MutexGuard<'_, State<S>>) {
         let waiter = if state.waiter.is_some() && (state.is_deliverable() || state.is_over()) {
             state.waiter.take()
@@ -437,7 +438,7 @@ impl<S: Source> Shared<S> {
         drop(garbage);
     }
 
-    /// The same where nothing may have to be waited for, as for closing what a part has open: a worker drops that.
+    /// The same on the loop's thread, which must not block, as for closing a part's files: a worker drops the garbage.
     fn unlock_on_loop(&self, mut state: MutexGuard<'_, State<S>>) {
         let garbage = std::mem::take(&mut state.garbage);
         self.unlock(state);
@@ -446,7 +447,7 @@ impl<S: Source> Shared<S> {
         }
     }
 
-    /// Has steps of parts that nobody wants come to an end.
+    /// Makes steps of parts that nobody wants end.
     fn tell_which_are_wanted(&self, state: &State<S>) {
         let last = match state.failed {
             _ if state.closed => 0,
@@ -456,18 +457,18 @@ impl<S: Source> Shared<S> {
         self.signals.last_wanted.store(last, Ordering::Relaxed);
     }
 
-    /// Hands a job to the pool that has been counted.
+    /// Hands a job, which has been counted, to the pool.
     fn submit(self: &Arc<Self>) -> Submitted {
         let work = Work::Steps(Box::new(StepJob(Some(Arc::clone(self)))));
         self.engine.pool().submit(self.lane, Job { ticket: Arc::clone(&self.ticket), work })
     }
 
-    /// Steps until the queue is full, the time is up, or there is nothing to do.
+    /// Steps parts until the queue is full, the time is up, or there is nothing to do.
     fn run(self: &Arc<Self>) {
         let until = runtime::now() + STREAM_STEP;
         let mut state = self.lock();
         loop {
-            // What another worker has left is looked for again, as long as this one has its time.
+            // Parts that another worker has left are considered again, as long as this one has time.
             state.refill();
             let claimed = if state.may_step() { state.waiting.pop_front() } else { None };
             let Some(mut claimed) = claimed else {
@@ -501,12 +502,12 @@ impl<S: Source> Shared<S> {
         }
     }
 
-    /// A job ends, and if there is more to do, another one is queued behind those of others.
+    /// Ends a job; if there is more to do, another one is queued behind the jobs of others.
     fn leave(self: &Arc<Self>, mut state: MutexGuard<'_, State<S>>) {
         state.jobs -= 1;
         let goes_on = state.wants_job(self.most);
         state.jobs += usize::from(goes_on);
-        // Counted before the consumer can know that it is done.
+        // Counted before the consumer can see that it is done.
         self.engine.pool().totals.completed.increment();
         self.unlock(state);
         if goes_on {
@@ -527,17 +528,18 @@ impl<S: Source> Shared<S> {
     }
 }
 
-/// The consumer's end of a stream. Nothing is done before something is asked for; dropping it ends what is under way.
+/// The consumer's end of a stream. Nothing is done before the first batch is asked for; dropping it ends running steps.
 pub struct Stream<S: Source> {
     shared: Arc<Shared<S>>,
-    /// The process that made it: a forked child has none of its workers, and perhaps a copy of the lock in use.
+    /// The process that created it: a forked child has none of its workers, and perhaps a copy of the lock in its
+    /// locked state (`fork(2)`).
     process: Process,
     begun: bool,
     over: bool,
 }
 
 impl Engine {
-    /// A stream of what comes from a source. `lane`: where its steps queue.
+    /// The stream of a source. `lane`: the queue of its steps.
     pub fn stream<S: Source>(&self, lane: Lane, source: S) -> Stream<S> {
         Stream::new(self, lane, Kind::Step, source)
     }
@@ -549,7 +551,7 @@ impl<S: Source> Stream<S> {
         Self::with_steps(engine, lane, kind, most, source)
     }
 
-    /// A stream of a source that has at most so many steps at once, and may itself give out fewer parts.
+    /// The stream of a source with at most `most` steps at once; the source may offer fewer parts.
     pub(crate) fn with_steps(engine: &Engine, lane: Lane, kind: Kind, most: usize, source: S) -> Self {
         let state = State {
             order: source.order(),
@@ -576,13 +578,13 @@ impl<S: Source> Stream<S> {
         Self { shared: Arc::new(shared), process: engine.process(), begun: false, over: false }
     }
 
-    /// How much has been done so far, in the source's own unit.
+    /// The work that has been done so far, in the source's unit.
     pub fn progress(&self) -> u64 {
         self.shared.signals.done.load(Ordering::Relaxed)
     }
 
-    /// Takes the next batch; `None` after the last one, and after an error. `ticket` makes one that the consumer's port
-    /// knows, in case that there is something to wait for.
+    /// Takes the next batch; `None` after the last one, and after an error. If the consumer has to wait, `ticket`
+    /// creates a ticket that its port knows.
     pub fn next(
         &mut self,
         ticket: impl FnOnce() -> Arc<Ticket>,
@@ -634,7 +636,7 @@ impl<S: Source> Stream<S> {
         Progress::Done(item.transpose())
     }
 
-    /// Has the source stepped that has been told more, without waiting for anything.
+    /// Steps the source again after it has been told more, without waiting.
     pub(crate) fn go_on(&mut self) {
         if self.over || !self.begun || !self.is_own() {
             return;
@@ -649,12 +651,12 @@ impl<S: Source> Stream<S> {
         }
     }
 
-    /// Has work done in a worker that nobody waits for, such as closing what the consumer has had a share in.
+    /// Lets a worker do something that nobody waits for, such as closing resources that the consumer shared.
     pub(crate) fn leave_to_worker(&self, work: impl FnOnce() + Send + 'static) {
         self.shared.engine.pool().spawn(self.shared.lane, Detached::new(work));
     }
 
-    /// Ends the stream: steps come to an end soon, and what they would yield is dropped.
+    /// Ends the stream: running steps end soon, and their results are dropped.
     pub fn close(&mut self) {
         if std::mem::replace(&mut self.over, true) || !self.is_own() {
             return;
@@ -670,12 +672,12 @@ impl<S: Source> Stream<S> {
         }
     }
 
-    /// Whether anything has been asked for.
+    /// Whether a batch has been asked for.
     pub(crate) fn has_begun(&self) -> bool {
         self.begun
     }
 
-    /// Whether this process has made it.
+    /// Whether this process has created it.
     pub(crate) fn is_own(&self) -> bool {
         self.process == Process::current()
     }
@@ -685,7 +687,7 @@ impl<S: Source> Drop for Stream<S> {
     fn drop(&mut self) {
         self.close();
         if !self.is_own() {
-            // What a forked child has inherited is left as it is.
+            // A forked child leaves the inherited state as it is.
             std::mem::forget(Arc::clone(&self.shared));
         }
     }

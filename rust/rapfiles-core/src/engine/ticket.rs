@@ -1,4 +1,4 @@
-//! One submitted operation, shared between the loop that waits for it and the worker that runs it.
+//! Tickets: a submitted operation, shared between the loop that waits for it and the worker that runs it.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,12 +13,12 @@ const DONE: u8 = 1;
 const AWAITED: u8 = 2;
 const CANCELLED: u8 = 4;
 
-/// One submitted operation: its progress, and its outcome when there is one.
+/// A submitted operation: its state, and its outcome when there is one.
 #[derive(Debug)]
 pub struct Ticket {
     progress: AtomicU8,
     outcome: Mutex<Option<Result<Outcome, Error>>>,
-    /// Where the completion is announced: of the loop whose task has suspended.
+    /// The port on which the completion is announced: that of the loop whose task has suspended.
     port: Mutex<Option<Arc<Port>>>,
     token: u64,
 }
@@ -34,13 +34,13 @@ impl Ticket {
         })
     }
 
-    /// A ticket that no port of the process takes for another one.
+    /// A ticket whose token is unique in the process.
     pub fn unique() -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self::new(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// What a port announces the completion under.
+    /// The token under which a port announces the completion.
     pub fn token(&self) -> u64 {
         self.token
     }
@@ -50,36 +50,35 @@ impl Ticket {
         self.progress.load(Ordering::Acquire) & DONE != 0
     }
 
-    /// Asks for a completion on a port, that of the loop whose task is about to suspend; `false` when the outcome is there
-    /// already and none will come.
+    /// Requests a completion on the port of the loop whose task is about to suspend; `false` if there is an outcome
+    /// already, and so no completion.
     pub fn expect(&self, port: &Arc<Port>) -> bool {
         let before = self.lock_port().replace(Arc::clone(port));
         drop(before);
         self.progress.fetch_or(AWAITED, Ordering::AcqRel) & DONE == 0
     }
 
-    /// Nobody wants the outcome any more: a job that has not started is dropped, a later outcome too.
+    /// Cancels it: a job that has not started is dropped, and so is a later outcome.
     pub fn cancel(&self) {
         self.progress.fetch_or(CANCELLED, Ordering::AcqRel);
     }
 
-    /// Whether nobody wants the outcome any more.
+    /// Whether it has been cancelled.
     pub fn is_cancelled(&self) -> bool {
         self.progress.load(Ordering::Relaxed) & CANCELLED != 0
     }
 
-    /// Takes the outcome, which is there once.
+    /// Takes the outcome, once.
     pub fn take(&self) -> Option<Result<Outcome, Error>> {
         self.outcome.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Wakes the loop in its next turn, if its task has suspended.
+    /// Wakes the loop, if its task has suspended, without an outcome.
     pub fn ring(self: &Arc<Self>) {
         self.finish(Ok(Outcome::Done));
     }
 
-    /// Nobody waits for the outcome any more: the loop is woken only where much memory is to be released; `true` when it
-    /// was.
+    /// After a cancellation: wakes the loop only if much memory waits to be released; `true` if it was woken.
     pub(crate) fn give_memory_back(&self) -> bool {
         if !keep_alive::is_worth_a_wake() {
             return false;
@@ -88,19 +87,19 @@ impl Ticket {
         port.is_some_and(|port| port.call_to_release())
     }
 
-    /// A worker leaves the outcome, and wakes the loop if its task has suspended; `true` when it did.
+    /// Stores the outcome, and wakes the loop if its task has suspended; `true` if it was woken.
     pub(crate) fn finish(self: &Arc<Self>, outcome: Result<Outcome, Error>) -> bool {
         self.leave(outcome);
         self.tell()
     }
 
-    /// Leaves the outcome without telling anybody yet.
+    /// Stores the outcome without announcing it yet.
     pub(crate) fn leave(&self, outcome: Result<Outcome, Error>) {
         let before = self.outcome.lock().unwrap_or_else(PoisonError::into_inner).replace(outcome);
         drop(before);
     }
 
-    /// The outcome has been left: wakes the loop if its task has suspended; `true` when it did.
+    /// After [`Ticket::leave`]: wakes the loop if its task has suspended; `true` if it was woken.
     pub(crate) fn tell(self: &Arc<Self>) -> bool {
         let before = self.progress.fetch_or(DONE, Ordering::AcqRel);
         if before & CANCELLED != 0 {

@@ -1,4 +1,4 @@
-//! How long each kind of operation takes in a worker, so that waiting for it on the loop is tried only where it pays.
+//! The mean time that each kind of operation takes in a worker, which decides whether polling for the answer pays.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -18,9 +18,9 @@ impl Timing {
     /// Notes that an operation of this kind took `elapsed` in a worker.
     pub(crate) fn note(&self, kind: Kind, elapsed: Duration) {
         let mean = &self.0[kind as usize];
-        // Two workers may overwrite each other's note; a lost sample does no harm to a mean.
+        // Two workers may overwrite each other's update; a lost sample does not matter for a mean.
         let old = mean.load(Ordering::Relaxed);
-        // A single run, in which the worker may have had to wait for a processor, must not change much.
+        // A single sample, in which the worker may have waited for a processor, must not change much.
         let most = old.saturating_mul(2).saturating_add(LOOK_FIRST_SAMPLE).min(LOOK_HIGHEST_MEAN);
         let sample = u32::try_from(elapsed.as_nanos()).unwrap_or(most).min(most);
         mean.store(old - old / 4 + sample / 4, Ordering::Relaxed);
