@@ -49,7 +49,7 @@ fn with_iteration<T>(work: impl FnOnce(&mut Iteration) -> T) -> T {
     })
 }
 
-/// Counts an operation that completed without suspending; `true` when the task must give the others a turn.
+/// Counts an operation that completed without suspending; `true` if the task must give the others a turn.
 pub(crate) fn spend_budget(event_loop: &Bound<'_, PyAny>, now: Instant) -> PyResult<bool> {
     let exhausted = with_iteration(|iteration| iteration.budget.spend(now));
     if exhausted {
@@ -94,9 +94,9 @@ impl Iteration {
 /// Lets go of the GIL for long enough, if another thread waits for it.
 ///
 /// CPython makes the thread that holds it give way only to one that has waited for a whole switch interval
-/// (`take_gil` in `Python/ceval_gil.c`), and that begins anew whenever the GIL is let go of. The loop's `select` does so
-/// in each iteration, for a microsecond at a time; a thread takes longer than that to wake up. So where the loop has always
-/// something to do and every iteration is shorter than the interval, others would wait for ever.
+/// (`take_gil` in `Python/ceval_gil.c`), and that begins anew whenever the GIL is let go of. The loop's `select` does
+/// so in each iteration, for a microsecond at a time; a thread takes longer than that to wake up. So where the loop has
+/// always something to do and every iteration is shorter than the interval, others would wait forever.
 fn let_others_in(py: Python<'_>, now: Instant) {
     if cfg!(Py_GIL_DISABLED) {
         return;
@@ -163,7 +163,7 @@ impl Pace {
     }
 }
 
-/// Counts an operation that takes less than looking at the clock does; `true` when the task must give the others a turn.
+/// Counts an operation that takes less than looking at the clock does; `true` if the task must give the others a turn.
 pub(crate) fn spend_little(py: Python<'_>, pace: &Pace) -> PyResult<bool> {
     // Left at zero by whoever found it due before.
     if !pace.is_due() {

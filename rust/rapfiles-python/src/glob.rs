@@ -46,7 +46,7 @@ struct GlobItems {
 }
 
 impl GlobItems {
-    /// Has the directory at hand that a group's names are joined to.
+    /// Has the directory available at once that a group's names are joined to.
     fn enter(&mut self, py: Python<'_>, key: &Arc<[u8]>) -> PyResult<()> {
         if self.directory.as_ref().is_some_and(|directory| Arc::ptr_eq(&directory.key, key)) {
             return Ok(());

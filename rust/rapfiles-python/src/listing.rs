@@ -88,7 +88,7 @@ impl ListingItems {
             && self.blocks.iter().map(Block::len).sum::<usize>() > self.at
     }
 
-    /// The next names of the block at hand, and what `info` is told of each.
+    /// The next names of the block available at once, and what `info` is told of each.
     fn next_names<'py>(
         &mut self,
         py: Python<'py>,

@@ -1,8 +1,9 @@
 //! The awaitable of one item of an iteration over lines.
 //!
-//! The interpreter makes, asks and drops one for each line, so this is a bare type with bare slots, and nothing is looked
-//! up by name; the one before is made use of again. Where a line is at hand, asking takes it; else an ordinary operation
-//! is begun and asked in its place. Where an answer has to leave in a `StopIteration`, the awaitable is that, too.
+//! The interpreter makes, asks and drops one for each line, so this is a bare type with bare slots, and nothing is
+//! looked up by name; the one before is made use of again. Where a line is available at once, asking takes it; else an
+//! ordinary operation is begun and asked in its place. Where an answer has to leave in a `StopIteration`, the awaitable
+//! is that, too.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,7 +23,7 @@ use crate::stream::{self, Stream};
 
 /// How files of a class are asked for their next item.
 pub(crate) struct Ask {
-    /// Takes it, if it is at hand. The answer fits into a register: this is done for each line.
+    /// Takes it, if it is available at once. The answer fits into a register: this is done for each line.
     pub(crate) ready: for<'py> fn(&Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>>,
     /// Else, the operation that gets it.
     pub(crate) operation: for<'py> fn(&Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>,
@@ -97,7 +98,7 @@ mod spare {
     /// Nobody may have a reference to it.
     pub(super) unsafe fn keep(item: *mut ffi::PyObject) {
         // It lives on, with one reference, as any object may whose finalizer has brought it back.
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         unsafe { references::take(item) };
         SPARE.store(item, Ordering::Relaxed);
     }
@@ -126,7 +127,7 @@ pub(crate) unsafe fn am_anext(
     file: *mut ffi::PyObject,
     anext: for<'py> fn(&Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>,
 ) -> *mut ffi::PyObject {
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     let (py, file) = unsafe {
         let py = Python::assume_attached();
         (py, Borrowed::from_ptr(py, file))
@@ -155,8 +156,8 @@ pub(crate) fn set_next_slot(class: &Bound<'_, PyType>) -> PyResult<()> {
     } else {
         return Err(PyTypeError::new_err("this class has no items"));
     };
-    // SAFETY: a class made by Python is a heap type, whose `tp_as_async` points into itself; the function is the one for
-    // its instances; and nobody has one yet.
+    // SAFETY: a class made by Python is a heap type, whose `tp_as_async` points into itself; the function is the one
+    // for its instances; and nobody has one yet.
     unsafe {
         if let Some(slots) = (*class.as_type_ptr()).tp_as_async.as_mut() {
             slots.am_anext = Some(function);
@@ -166,7 +167,7 @@ pub(crate) fn set_next_slot(class: &Bound<'_, PyType>) -> PyResult<()> {
 }
 
 fn new_type(py: Python<'_>) -> PyResult<Py<PyType>> {
-    // The interpreter keeps what it is given here for as long as the type exists, which is for ever.
+    // The interpreter keeps what it is given here for as long as the type exists, which is forever.
     let methods = Box::leak(Box::new([
         method(c"send", ffi::PyMethodDefPointer { PyCFunction: send }, ffi::METH_O),
         method(c"throw", ffi::PyMethodDefPointer { PyCFunction: throw }, ffi::METH_VARARGS),
@@ -221,7 +222,7 @@ unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
 
 #[cold]
 unsafe fn dealloc_with_parts(item: *mut NextItem) {
-    // SAFETY: the caller's promise. What is dropped may run any code, which finds everything in its place.
+    // SAFETY: guaranteed by the caller. What is dropped may run any code, which finds everything in its place.
     unsafe {
         let parts = take_parts(item);
         put_away(item.cast());
@@ -235,7 +236,7 @@ unsafe fn dealloc_with_parts(item: *mut NextItem) {
 /// Nobody has a reference to it any more, and it has none to a file or an operation.
 #[inline(always)]
 unsafe fn put_away(object: *mut ffi::PyObject) {
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         if own::is_reusable(object) && spare::is_empty() {
             let value = own::take_value(object);
@@ -301,7 +302,7 @@ unsafe extern "C" fn am_send(
     value: *mut ffi::PyObject,
     result: *mut *mut ffi::PyObject,
 ) -> ffi::PySendResult {
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     unsafe { step(object, value, result) }
 }
 

@@ -42,10 +42,10 @@ impl<T: Send + Sync + 'static> Once<T> {
     fn set(&self, value: T) -> &'static T {
         let new = Box::into_raw(Box::new(value));
         match self.0.compare_exchange(ptr::null_mut(), new, Ordering::AcqRel, Ordering::Acquire) {
-            // SAFETY: `new` was made here and has just been published for ever.
+            // SAFETY: `new` was made here and has just been published forever.
             Ok(_) => unsafe { &*new },
             Err(winner) => {
-                // SAFETY: `new` was never shared; `winner` is published for ever.
+                // SAFETY: `new` was never shared; `winner` is published forever.
                 unsafe {
                     drop(Box::from_raw(new));
                     &*winner

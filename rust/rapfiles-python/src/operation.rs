@@ -200,16 +200,16 @@ impl Operation {
     }
 }
 
-/// Gives the type the slots by which the interpreter awaits: `am_await`, `am_send`, through which CPython 3.10 and 3.11 pass a result
-/// without making a `StopIteration` of it, and `tp_iternext`, by which later ones ask.
+/// Gives the type the slots by which the interpreter awaits: `am_await`, `am_send`, through which CPython 3.10 and 3.11
+/// pass a result without making a `StopIteration` of it, and `tp_iternext`, by which later ones ask.
 ///
-/// PyO3 fills the first one with a wrapper, has no way to fill the second one, and would make an exception of its own for the
-/// third; so they are filled after the type has been made.
+/// PyO3 fills the first one with a wrapper, has no way to fill the second one, and would make an exception of its own
+/// for the third; so they are filled after the type has been made.
 pub(crate) fn set_slots(py: Python<'_>) {
     let kind = py.get_type::<Operation>();
     let kind = kind.as_type_ptr();
-    // SAFETY: the type is a heap type, whose `tp_as_async` points into itself; it is not in use yet, since the module is
-    // being initialised. `am_send` follows the protocol of `PyIter_Send`, and `next` that of `PyIter_Next`.
+    // SAFETY: the type is a heap type, whose `tp_as_async` points into itself; it is not in use yet, since the module
+    // is being initialised. `am_send` follows the protocol of `PyIter_Send`, and `next` that of `PyIter_Next`.
     unsafe {
         if let Some(slots) = (*kind).tp_as_async.as_mut() {
             slots.am_await = Some(am_await);
@@ -224,7 +224,7 @@ pub(crate) fn set_slots(py: Python<'_>) {
 /// # Safety
 /// Called by the interpreter with an `Operation`.
 unsafe extern "C" fn am_await(operation: *mut ffi::PyObject) -> *mut ffi::PyObject {
-    // SAFETY: the caller's promise, and that the interpreter is attached. No reference is dropped here.
+    // SAFETY: guaranteed by the caller, and that the interpreter is attached. No reference is dropped here.
     let awaited = unsafe {
         let py = Python::assume_attached();
         Borrowed::from_ptr(py, operation).cast_unchecked::<Operation>().get().0.check_not_awaited()
@@ -243,7 +243,7 @@ unsafe extern "C" fn am_await(operation: *mut ffi::PyObject) -> *mut ffi::PyObje
 /// Called by the interpreter with an `Operation`.
 unsafe extern "C" fn next(operation: *mut ffi::PyObject) -> *mut ffi::PyObject {
     let mut result = std::ptr::null_mut();
-    // SAFETY: the caller's promise, and there is a place for the result.
+    // SAFETY: guaranteed by the caller, and there is a place for the result.
     unsafe {
         match am_send(operation, std::ptr::null_mut(), &raw mut result) {
             ffi::PySendResult::PYGEN_RETURN => stop_iteration::answer(result),

@@ -62,7 +62,7 @@ impl PathWork {
         matches!(self.stage, Stage::Unsubmitted(_) | Stage::Answered(_))
     }
 
-    /// Goes on as far as possible: to the answer, and when that was there.
+    /// Advances as far as possible: to the answer, and when that was there.
     pub(crate) fn advance(&mut self, py: Python<'_>) -> Progress<(Answer, Instant)> {
         match mem::replace(&mut self.stage, Stage::Over) {
             Stage::Unsubmitted(operation) => self.submit(py, *operation),

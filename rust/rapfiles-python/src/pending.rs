@@ -37,7 +37,7 @@ pub(crate) enum Work {
 }
 
 impl Work {
-    /// Goes on as far as possible, but may give way before it begins.
+    /// Advances as far as possible, but may give way before it begins.
     fn advance(&mut self, py: Python<'_>, trio: bool) -> Progress<Answer> {
         match self {
             Self::Path(work) => work.advance(py).map(|(answer, _)| answer),
@@ -62,7 +62,7 @@ impl Work {
         }
     }
 
-    /// How a complaint calls what has not been awaited; `None` where nobody has forgotten anything.
+    /// How a complaint calls what has not been awaited; `None` if nobody has forgotten anything.
     pub(crate) fn forgotten(&self) -> Option<&'static str> {
         let name = match self {
             // Only an interruption comes between an iteration and its item.
@@ -176,7 +176,7 @@ impl Pending {
         Ok(Self::new(state, false))
     }
 
-    /// Goes on as far as possible. `operation`: the object that is awaited; `value`: what the loop has for it.
+    /// Advances as far as possible. `operation`: the object that is awaited; `value`: what the loop has for it.
     pub(crate) fn step(
         &self,
         operation: &Bound<'_, PyAny>,

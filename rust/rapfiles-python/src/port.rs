@@ -18,7 +18,7 @@ use rapfiles_core::{Engine, EventSignal, Port, Ticket, Wake, release_memory};
 use crate::alarm::{Alarm, Call};
 use crate::once::intern;
 
-/// Who is to be told that an operation is done.
+/// Who has to be told that an operation is done.
 enum Waiter {
     /// A future of an asyncio loop.
     Future(Py<PyAny>),
@@ -255,7 +255,7 @@ impl Completions {
         Ok(completions.unbind())
     }
 
-    /// Becomes readable when operations are done; `None` where the callable is called instead.
+    /// Becomes readable when operations are done; `None` if the callable is called instead.
     #[getter]
     fn descriptor(&self) -> Option<i32> {
         self.0.alarm.descriptor()

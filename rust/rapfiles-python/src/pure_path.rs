@@ -2,8 +2,8 @@
 //!
 //! In Python 3.11 these run a dozen Python functions and an exception, which takes as long as the system calls of an
 //! operation; later versions put the same work off until the text is asked for. What they do to an ordinary POSIX path
-//! is done here, on the attributes that they use. Whatever is not ordinary is left to pathlib, and so is everything in a
-//! version whose attributes are not the expected ones.
+//! is done here, on the attributes that they use. Whatever is not ordinary is left to pathlib, and so is everything in
+//! a version whose attributes are not the expected ones.
 //!
 //! A class that is to be called often has this in its `tp_vectorcall` ([`construct_natively`]), which is called without
 //! a tuple of arguments, and instead of `__new__` and `__init__`. Subclasses do not inherit that slot (the C API's
@@ -32,7 +32,8 @@ struct Slots {
     /// The functions that make a path, where a class inherits them.
     new: Py<PyAny>,
     init: Py<PyAny>,
-    /// The version of the class in whose `tp_vectorcall` these are not called, when that was last found to inherit them.
+    /// The version of the class in whose `tp_vectorcall` these are not called, when that was last found to inherit
+    /// them.
     version: AtomicU32,
 }
 
@@ -55,12 +56,12 @@ type Offset = ffi::Py_ssize_t;
 
 static SLOTS: Once<Option<Slots>> = Once::new();
 
-/// The places of the running Python's `PurePath`; `None` where they are not as expected.
+/// The places of the running Python's `PurePath`; `None` if they are not as expected.
 fn slots(py: Python<'_>) -> Option<&'static Slots> {
     SLOTS.get_or_init(py, || Slots::find(py).ok().flatten()).as_ref()
 }
 
-/// The text of a path object; `None` where it has to be asked itself.
+/// The text of a path object; `None` if it has to be asked itself.
 pub(crate) fn text<'py>(object: &Bound<'py, PyAny>) -> Option<Bound<'py, PyString>> {
     let slots = slots(object.py())?;
     if !slots.is_plain(&object.get_type()) {
@@ -185,8 +186,8 @@ fn ordinary_path<'py>(class: &Bound<'py, PyType>, text: Bound<'py, PyAny>) -> Op
     Some(object)
 }
 
-/// Has the paths of a class made here where its call says them as pathlib would: for one class, whose subclasses are none
-/// the wiser.
+/// Has the paths of a class made here where its call says them as pathlib would: for one class, whose subclasses are
+/// none the wiser.
 #[pyfunction]
 #[pyo3(signature = (class, /))]
 pub(crate) fn construct_natively(class: &Bound<'_, PyType>) {
@@ -241,7 +242,7 @@ unsafe fn call_type<'py>(
     keywords: *mut ffi::PyObject,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = class.py();
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     let argument = |at: ffi::Py_ssize_t| unsafe { Bound::from_borrowed_ptr(py, *arguments.offset(at)) };
     let positional = PyTuple::new(py, (0..count).map(argument).collect::<Vec<_>>())?;
     // SAFETY: the caller's promise: null or a tuple.
@@ -256,7 +257,8 @@ unsafe fn call_type<'py>(
         }
     };
     let named = named.as_ref().map_or(std::ptr::null_mut(), Bound::as_ptr);
-    // SAFETY: every class of classes is called by this slot, which gives a new reference, or null with an exception set.
+    // SAFETY: every class of classes is called by this slot, which gives a new reference, or null with an exception
+    // set.
     unsafe {
         let object = match (*ffi::Py_TYPE(class.as_ptr())).tp_call {
             Some(call) => call(class.as_ptr(), positional.as_ptr(), named),
@@ -284,7 +286,7 @@ pub(crate) struct Children<'py> {
 }
 
 impl<'py> Children<'py> {
-    /// Of a directory whose class leaves to pathlib how paths are made; `None` where they have to be joined.
+    /// Of a directory whose class leaves to pathlib how paths are made; `None` if they have to be joined.
     pub(crate) fn of(directory: &Bound<'py, PyAny>, prefix: &Bound<'py, PyString>) -> Option<Self> {
         let (slots, class) = (slots(directory.py())?, directory.get_type());
         if !slots.is_plain(&class) {
@@ -333,8 +335,9 @@ impl<'py> Children<'py> {
             {
                 *place(&object, info) = PyInt::new(py, known).into_ptr();
             }
-            // What the collector would look at, over and over, for nothing: a list of strings, which nobody changes, and
-            // an object that can refer to strings, numbers and such lists alone. It is reference counting that frees them.
+            // What the collector would look at, over and over, for nothing: a list of strings, which nobody changes,
+            // and an object that can refer to strings, numbers and such lists alone. It is reference counting that
+            // frees them.
             ffi::PyObject_GC_UnTrack(list.cast());
             if self.simple {
                 ffi::PyObject_GC_UnTrack(object.as_ptr().cast());
@@ -344,9 +347,9 @@ impl<'py> Children<'py> {
     }
 }
 
-/// What `info` is told of a path that comes from a listing, as `rapfiles._info` reads it: in the lower four bits its own
-/// type, in the upper four that of what it leads to, each as `S_IFMT` has it; 0 where nothing is known, and 15 where there
-/// is nothing, or nothing that can be reached.
+/// What `info` is told of a path that comes from a listing, as `rapfiles._info` reads it: in the lower four bits its
+/// own type, in the upper four that of what it leads to, each as `S_IFMT` has it; 0 where nothing is known, and 15
+/// where there is nothing, or nothing that can be reached.
 pub(crate) fn known_types(own: Result<FileType, i32>, target: Option<Result<FileType, i32>>) -> u8 {
     const ABSENT: u8 = 15;
     let bits =
@@ -360,8 +363,8 @@ pub(crate) fn known_types(own: Result<FileType, i32>, target: Option<Result<File
 /// A list with one item more.
 fn with_behind<'py>(list: &Bound<'py, PyList>, item: Bound<'py, PyString>) -> PyResult<Bound<'py, PyList>> {
     let (py, length) = (list.py(), list.len() as ffi::Py_ssize_t);
-    // SAFETY: the new list has so many empty places, each of which takes over a reference. Nothing here runs Python code,
-    // and a list of parts never changes.
+    // SAFETY: the new list has so many empty places, each of which takes over a reference. Nothing here runs Python
+    // code, and a list of parts never changes.
     unsafe {
         let longer = ffi::PyList_New(length + 1);
         let result = Bound::from_owned_ptr_or_err(py, longer)?.cast_into_unchecked();
@@ -399,7 +402,7 @@ fn ordinary<'a>(text: &'a Bound<'_, PyString>) -> Option<&'a str> {
 /// # Safety
 /// The object must have a slot at this offset.
 unsafe fn place(object: &Bound<'_, PyAny>, offset: Offset) -> *mut *mut ffi::PyObject {
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     unsafe { object.as_ptr().cast::<u8>().offset(offset).cast() }
 }
 
@@ -438,8 +441,8 @@ impl Slots {
         Ok(Some(Self { pure_path: pure_path.unbind(), text, source, plain, directory, new, init, version }))
     }
 
-    /// Whether a class leaves it to pathlib, or to what stands for that here, how its paths are made. For one class: what it
-    /// was like is known until it changes, and with it its version (`PyType_Modified`).
+    /// Whether a class leaves it to pathlib, or to what stands for that here, how its paths are made. For one class:
+    /// what it was like is known until it changes, and with it its version (`PyType_Modified`).
     fn makes(class: &Bound<'_, PyType>) -> bool {
         let Some(slots) = slots(class.py()) else { return false };
         // SAFETY: the class is alive, and this is only written with the GIL held.
@@ -458,7 +461,7 @@ impl Slots {
         inherits
     }
 
-    /// The parts of what comes before the last name of a path; `None` where it is not ordinary.
+    /// The parts of what comes before the last name of a path; `None` if it is not ordinary.
     fn parts_of<'py>(&self, py: Python<'py>, directory: &str) -> Option<Bound<'py, PyTuple>> {
         let last = self.directory.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = last.as_ref().filter(|last| last.text == directory) {

@@ -1,8 +1,9 @@
 //! Counting references to what goes from hand to hand within nanoseconds.
 //!
-//! In CPython 3.12 and 3.13, `Py_INCREF` writes one half of the count and `Py_DECREF` reads both (`Include/object.h`). A
-//! processor does not hand on a store of which a load wants more: the load waits until the store has reached the cache.
-//! So what is going to be dropped at once is counted in full here, and what has been counted by halves is dropped so.
+//! In CPython 3.12 and 3.13, `Py_INCREF` writes one half of the count and `Py_DECREF` reads both (`Include/object.h`).
+//! A processor does not hand on a store of which a load wants more: the load waits until the store has reached the
+//! cache. So what is going to be dropped at once is counted in full here, and what has been counted by halves is
+//! dropped so.
 
 #[cfg(all(
     Py_3_12,
@@ -20,7 +21,7 @@ mod counts {
     /// The thread must be attached, and the object alive.
     #[inline]
     pub(crate) unsafe fn take(object: *mut ffi::PyObject) {
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             let count = (*object).ob_refcnt.ob_refcnt;
             // Else it is immortal, and not counted.
@@ -36,7 +37,7 @@ mod counts {
     /// The thread must be attached, and the reference the caller's.
     #[inline]
     pub(crate) unsafe fn drop_other(object: *mut ffi::PyObject) {
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             let count = (*object).ob_refcnt.ob_refcnt_split[0];
             if count > 1 && count as i32 >= 0 {
@@ -64,7 +65,7 @@ mod counts {
     /// The thread must be attached, and the object alive.
     #[inline]
     pub(crate) unsafe fn take(object: *mut ffi::PyObject) {
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         unsafe { ffi::Py_INCREF(object) };
     }
 
@@ -75,7 +76,7 @@ mod counts {
     #[cfg(all(Py_3_12, not(Py_GIL_DISABLED)))]
     #[inline]
     pub(crate) unsafe fn drop_other(object: *mut ffi::PyObject) {
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         unsafe { ffi::Py_DECREF(object) };
     }
 }

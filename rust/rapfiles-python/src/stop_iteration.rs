@@ -1,9 +1,10 @@
 //! How an answer leaves an awaitable that is asked by `tp_iternext`.
 //!
-//! Before CPython 3.12, `await` asked `am_send`. Since then its `SEND` (`Python/bytecodes.c`) has called `tp_iternext` of
-//! whatever is neither a generator nor a coroutine, and the answer travels in a `StopIteration`. Making one costs twice
-//! what everything else in an await does, so these are made use of again, by a `tp_dealloc` that keeps the last one for
-//! the next answer. It does so when nobody has a reference to it any more: whoever keeps one never sees it change.
+//! Before CPython 3.12, `await` asked `am_send`. Since then its `SEND` (`Python/bytecodes.c`) has called `tp_iternext`
+//! of whatever is neither a generator nor a coroutine, and the answer travels in a `StopIteration`. Making one costs
+//! twice what everything else in an await does, so these are made use of again, by a `tp_dealloc` that keeps the last
+//! one for the next answer. It does so when nobody has a reference to it any more: whoever keeps one never sees it
+//! change.
 //!
 //! An awaitable that is made by the million is its own `StopIteration` ([`own`]): one object is made and counted for an
 //! item, and not two.
@@ -19,7 +20,8 @@ pub(crate) use recycled::raise;
 /// The thread must be attached to the interpreter.
 #[cfg(not(all(Py_3_12, not(Py_GIL_DISABLED))))]
 pub(crate) unsafe fn raise(value: *mut ffi::PyObject) {
-    // SAFETY: the caller's promise. A value that is a tuple or an exception would be taken apart, so it is in a tuple.
+    // SAFETY: guaranteed by the caller. A value that is a tuple or an exception would be taken apart, so it is in a
+    // tuple.
     unsafe {
         let arguments = ffi::PyTuple_New(1);
         if arguments.is_null() {
@@ -32,12 +34,13 @@ pub(crate) unsafe fn raise(value: *mut ffi::PyObject) {
     }
 }
 
-/// What `tp_iternext` returns where the answer is there: null, with a `StopIteration` that has it, unless that is `None`.
+/// What `tp_iternext` returns where the answer is there: null, with a `StopIteration` that has it, unless that is
+/// `None`.
 ///
 /// # Safety
 /// The thread must be attached to the interpreter.
 pub(crate) unsafe fn answer(value: *mut ffi::PyObject) -> *mut ffi::PyObject {
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         if value == ffi::Py_None() {
             // Null and no exception are the end of any iteration, and mean `None` to `await`.
@@ -67,7 +70,7 @@ mod reusable {
             doc: ptr::null(),
             closure: ptr::null_mut(),
         };
-        // The interpreter keeps what it is given here for as long as the class exists, which is for ever.
+        // The interpreter keeps what it is given here for as long as the class exists, which is forever.
         let attributes = Box::leak(Box::new([arguments, ffi::PyGetSetDef::default()]));
         let slot = |slot: c_int, function: *mut c_void| ffi::PyType_Slot { slot, pfunc: function };
         [
@@ -80,7 +83,7 @@ mod reusable {
     /// # Safety
     /// Called by the interpreter with an object of this kind.
     unsafe extern "C" fn arguments(object: *mut ffi::PyObject, _closure: *mut c_void) -> *mut ffi::PyObject {
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             let value = (*object.cast::<StopIteration>()).value;
             let arguments = ffi::PyTuple_New(ffi::Py_ssize_t::from(!value.is_null()));
@@ -94,7 +97,7 @@ mod reusable {
     /// # Safety
     /// Called by the interpreter with an object of this kind.
     unsafe extern "C" fn string(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             let value = (*object.cast::<StopIteration>()).value;
             if value.is_null() { ffi::PyUnicode_New(0, 0) } else { ffi::PyObject_Str(value) }
@@ -104,7 +107,7 @@ mod reusable {
     /// # Safety
     /// Called by the interpreter with an object of this kind.
     unsafe extern "C" fn representation(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
-        // SAFETY: the caller's promise. What has no value is an awaitable that has not answered.
+        // SAFETY: guaranteed by the caller. What has no value is an awaitable that has not answered.
         unsafe {
             let value = (*object.cast::<StopIteration>()).value;
             match ffi::PyBaseObject_Type.tp_repr {
@@ -120,7 +123,7 @@ mod reusable {
     /// The thread must be attached, and the class be a subclass of `StopIteration`.
     #[cold]
     pub(crate) unsafe fn new(class: *mut ffi::PyTypeObject) -> *mut ffi::PyObject {
-        // SAFETY: the caller's promise. Zeros are valid everywhere but in `args`.
+        // SAFETY: guaranteed by the caller. Zeros are valid everywhere but in `args`.
         unsafe {
             let arguments = ffi::PyTuple_New(0);
             if arguments.is_null() {
@@ -142,7 +145,7 @@ mod reusable {
     /// The thread must be attached, and the object have no value.
     #[inline(always)]
     pub(crate) unsafe fn raise(object: *mut ffi::PyObject, value: *mut ffi::PyObject) {
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             debug_assert!((*object.cast::<StopIteration>()).value.is_null());
             (*object.cast::<StopIteration>()).value = value;
@@ -185,7 +188,7 @@ mod reusable {
     /// Nobody may have a reference to it.
     #[cold]
     pub(crate) unsafe fn free(object: *mut ffi::PyObject) {
-        // SAFETY: the caller's promise. An object of a class that is no built-in one has a reference to it.
+        // SAFETY: guaranteed by the caller. An object of a class that is no built-in one has a reference to it.
         unsafe {
             let class = ffi::Py_TYPE(object);
             if let Some(dealloc) = builtin().tp_dealloc {
@@ -196,7 +199,7 @@ mod reusable {
     }
 
     pub(crate) fn builtin() -> &'static ffi::PyTypeObject {
-        // SAFETY: it is a class that is there before any module is, and for ever.
+        // SAFETY: it is a class that is there before any module is, and forever.
         unsafe { &*ffi::PyExc_StopIteration.cast::<ffi::PyTypeObject>() }
     }
 }
@@ -241,7 +244,7 @@ mod recycled {
 
     #[cold]
     unsafe fn new() -> *mut ffi::PyObject {
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             let class = class();
             if class.is_null() { ptr::null_mut() } else { reusable::new(class) }
@@ -319,7 +322,7 @@ pub(crate) mod own {
     /// The thread must be attached, and the object have no value.
     #[inline(always)]
     pub(crate) unsafe fn raise(object: *mut ffi::PyObject, value: *mut ffi::PyObject) {
-        // SAFETY: the caller's promise. Whoever awaits drops at once what is taken here.
+        // SAFETY: guaranteed by the caller. Whoever awaits drops at once what is taken here.
         unsafe {
             references::take(object);
             raise_with(object, value);
@@ -333,7 +336,7 @@ pub(crate) mod own {
     #[inline(always)]
     pub(crate) unsafe fn drop_value(value: *mut ffi::PyObject) {
         if !value.is_null() {
-            // SAFETY: the caller's promise. Whoever awaits has just taken a reference of its own.
+            // SAFETY: guaranteed by the caller. Whoever awaits has just taken a reference of its own.
             unsafe { references::drop_other(value) };
         }
     }
@@ -345,14 +348,14 @@ pub(crate) mod own {
         visit: ffi::visitproc,
         argument: *mut c_void,
     ) -> c_int {
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         unsafe { builtin().tp_traverse.map_or(0, |traverse| traverse(object, visit, argument)) }
     }
 
     /// # Safety
     /// Called for the collector.
     pub(crate) unsafe fn clear(object: *mut ffi::PyObject) {
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             if let Some(clear) = builtin().tp_clear {
                 clear(object);
@@ -386,7 +389,7 @@ pub(crate) mod own {
     /// The thread must be attached.
     #[cold]
     pub(crate) unsafe fn new(class: *mut ffi::PyTypeObject) -> *mut ffi::PyObject {
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         unsafe { ffi::PyType_GenericAlloc(class, 0) }
     }
 
@@ -395,7 +398,7 @@ pub(crate) mod own {
     /// # Safety
     /// The thread must be attached.
     pub(crate) unsafe fn raise(_object: *mut ffi::PyObject, value: *mut ffi::PyObject) {
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         unsafe { super::raise(value) }
     }
 
@@ -425,7 +428,7 @@ pub(crate) mod own {
     /// Nobody may have a reference to it.
     #[cold]
     pub(crate) unsafe fn free(object: *mut ffi::PyObject) {
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             let class = ffi::Py_TYPE(object);
             ffi::PyObject_GC_UnTrack(object.cast());

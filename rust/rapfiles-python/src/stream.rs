@@ -1,9 +1,9 @@
 //! Streams of Python's: asynchronous iterators over what the engine's streams bring in batches.
 //!
 //! An item that is made is handed out without suspending. Where none is left, an operation is begun that makes the next
-//! few of the batch at hand, or waits for another batch. Whatever ends the iteration, be it an error, a cancelled task,
-//! `aclose()` or that nobody has a reference any more, lets go of the engine's stream at once, and so of everything that
-//! workers have open for it.
+//! few of the batch available at once, or waits for another batch. Whatever ends the iteration, be it an error, a
+//! cancelled task, `aclose()` or that nobody has a reference any more, lets go of the engine's stream at once, and so
+//! of everything that workers have open for it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -51,7 +51,7 @@ pub(crate) trait Items: Send + Sync {
     /// Takes the next batch, once all has been made of the one before; `false` after the last.
     fn advance(&mut self, py: Python<'_>, manners: &Manners) -> Progress<PyResult<bool>>;
 
-    /// Makes the next few items of the batch at hand; none if there are no more.
+    /// Makes the next few items of the batch available at once; none if there are no more.
     fn make(&mut self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>>;
 
     /// How much the engine has done so far.
@@ -235,7 +235,7 @@ impl ItemWork {
         !self.begun
     }
 
-    /// Goes on as far as possible, but may give way before more is made of a batch that is at hand.
+    /// Advances as far as possible, but may give way before more is made of a batch that is available at once.
     pub(crate) fn advance(&mut self, py: Python<'_>, trio: bool) -> Progress<PyResult<Py<PyAny>>> {
         let manners = Manners::new(trio);
         let stream = self.stream.clone_ref(py);
@@ -269,7 +269,7 @@ impl ItemWork {
         }
     }
 
-    /// Takes what items are made of, and whether a batch may be at hand; `None` at the end.
+    /// Takes what items are made of, and whether a batch may be available at once; `None` at the end.
     fn take(&mut self, stream: &Bound<'_, Stream>) -> PyResult<Option<(Box<dyn Items>, bool)>> {
         let begins = !std::mem::replace(&mut self.begun, true);
         let mut phase = stream.get().phase();
@@ -383,7 +383,7 @@ impl WholeWork {
         !self.begun
     }
 
-    /// Goes on as far as possible.
+    /// Advances as far as possible.
     pub(crate) fn advance(&mut self, py: Python<'_>, trio: bool) -> Progress<PyResult<Py<PyAny>>> {
         self.begun = true;
         match self.go_on(py, &Manners::new(trio)) {

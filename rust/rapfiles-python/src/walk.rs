@@ -107,7 +107,7 @@ impl WalkItems {
         on_error.call1(py, (exception,)).map(drop)
     }
 
-    /// Makes the names of a directory; `false` when others shall have their turn before it is complete.
+    /// Makes the names of a directory; `false` if others shall have their turn before it is complete.
     fn make_names(&mut self, py: Python<'_>, manners: &Manners) -> PyResult<bool> {
         let Some(making) = &mut self.making else { return Ok(true) };
         let entries = making.listing.entries();

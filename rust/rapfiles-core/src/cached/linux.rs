@@ -1,4 +1,5 @@
-//! Tier 0 on Linux: `openat2(2)` with `RESOLVE_CACHED`, `statx(2)` without synchronisation, `preadv2(2)` with `RWF_NOWAIT`.
+//! Tier 0 on Linux: `openat2(2)` with `RESOLVE_CACHED`, `statx(2)` without synchronisation, `preadv2(2)` with
+//! `RWF_NOWAIT`.
 
 use std::ffi::{CStr, OsStr};
 use std::io;
@@ -71,7 +72,7 @@ impl Cached {
         Self { mounts: Mounts::default(), recent: RecentFiles::new(), absent: AtomicBool::new(false) }
     }
 
-    /// Answers an operation, if that needs no waiting.
+    /// Answers an operation, if that does not block.
     pub(crate) fn attempt(
         &self,
         engine: &Engine,
@@ -309,7 +310,7 @@ impl Cached {
     /// Reads from an open file, at its position where the offset is -1, if that is in the page cache.
     ///
     /// # Safety
-    /// The rooms must be valid for writes.
+    /// The buffers must be valid for writes.
     pub(crate) unsafe fn read_now(
         &self,
         file: &File,
@@ -322,7 +323,7 @@ impl Cached {
         let permit = self.mounts.permit(mount, began)?;
         let look = || Some(permit.is_due(&metadata_of_fd(file.as_raw_fd()).ok()?));
         let permitted = permit.is_never_due() || times.permit(began, look);
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         let read = permitted.then(|| unsafe { read_now(file.as_raw_fd(), rooms, offset) }).flatten();
         self.mounts.ended(permit);
         read
@@ -351,7 +352,7 @@ impl Cached {
             // SAFETY: the room is within the caller's.
             unsafe { read_now(file.as_raw_fd(), &[room], offset) }
         };
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         let sliced = unsafe { slices.advance(start, read) };
         self.mounts.ended(permit);
         sliced
@@ -385,7 +386,7 @@ pub(crate) fn look(file: &File) -> io::Result<(Metadata, Option<MountNumber>)> {
     Ok((metadata, mount))
 }
 
-/// What the kernel had at hand, and when that was there.
+/// What the kernel had available at once, and when that was there.
 type Answer<T> = Result<(Result<T, Error>, Instant), Miss>;
 
 /// Decodes the content of a small file, unless that would take too long for the loop.
@@ -476,7 +477,7 @@ fn read_all_now(fd: &OwnedFd, size: u64, room: Option<&mut dyn BufferProvider>) 
 /// Reads from a file, at its position where the offset is -1, what is in the page cache.
 ///
 /// # Safety
-/// The rooms must be valid for writes.
+/// The buffers must be valid for writes.
 unsafe fn read_now(fd: RawFd, rooms: &[IoVec], offset: i64) -> Option<usize> {
     let count = rooms.len() as libc::c_int;
     // SAFETY: an `IoVec` is laid out as an `iovec`; for the rest, the caller's promise.
@@ -499,7 +500,7 @@ fn open_cached(path: &CStr, flags: libc::c_int) -> Result<OwnedFd, i32> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
-/// The metadata that the kernel has at hand, and the mount.
+/// The metadata that the kernel has available at once, and the mount.
 pub(super) fn statx(fd: BorrowedFd<'_>) -> Option<(Metadata, MountNumber)> {
     let mut stat = MaybeUninit::<libc::statx>::uninit();
     let unique = if mount::has_statmount() { UNIQUE_MOUNT_NUMBER } else { 0 };

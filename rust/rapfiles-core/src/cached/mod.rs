@@ -48,7 +48,7 @@ pub struct IoVec {
 /// # Safety
 /// What `make` returns must be valid for writes of `size` bytes and of one more until the attempt has ended.
 pub unsafe trait BufferProvider {
-    /// Makes room for so many bytes and one more; `None` where the content is better brought in a vector.
+    /// Makes room for so many bytes and one more; `None` if the content is better brought in a vector.
     fn make(&mut self, size: usize) -> Option<NonNull<u8>>;
 }
 

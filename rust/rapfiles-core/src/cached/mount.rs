@@ -87,7 +87,7 @@ pub(super) struct Description {
     pub(super) old_number: u64,
 }
 
-/// What the kernel says of a mount, and does not forget while that is there; `None` where it says nothing.
+/// What the kernel says of a mount, and does not forget while that is there; `None` if it says nothing.
 pub(super) fn describe(mount: MountNumber) -> Option<Description> {
     if mount.unique { by_statmount(mount.number) } else { by_table(&table()?, mount.number) }
 }

@@ -56,7 +56,7 @@ struct MountInfo {
 pub(super) struct Mounts(Mutex<Vec<Mount>>);
 
 impl Mounts {
-    /// Permission to use tier 0 on a mount; `None` where it is not local, or has to rest.
+    /// Permission to use tier 0 on a mount; `None` if it is not local, or has to rest.
     pub(super) fn permit(&self, number: MountNumber, now: Instant) -> Option<Permit> {
         self.permit_if(number, now, || facts_of(number))
     }

@@ -4,14 +4,14 @@
 //! mounted it, normally in another mount namespace, and what has that name here need not be the same. So it is asked of
 //! a regular file in the overlay, by two things that the kernel promises:
 //!
-//! - "All layers on same fs" means that files have the device number of the overlay itself; with "layers not on same fs,
-//!   xino=off" they have another one (`Documentation/filesystems/overlayfs.rst`, "Inode properties"). With `xino` they
-//!   have that of the overlay in any case, and nothing can be told.
+//! - "All layers on same fs" means that files have the device number of the overlay itself; with "layers not on same
+//!   fs, xino=off" they have another one (`Documentation/filesystems/overlayfs.rst`, "Inode properties"). With `xino`
+//!   they have that of the overlay in any case, and nothing can be told.
 //! - The file handle that `name_to_handle_at(2)` gives with `AT_HANDLE_FID` (Linux 6.6; needs no privilege) has inside
 //!   the one of the layer's own file system, with its type and its UUID. It is what overlayfs keeps on disk in
 //!   `trusted.overlay.origin`, so its form is fixed (`struct ovl_fb` of `fs/overlayfs/overlayfs.h`). File systems on a
-//!   device have a UUID (`super_set_uuid`). FUSE, NFS, SMB, Ceph, 9p have none, and neither has an overlay on an overlay
-//!   a handle of one of these types.
+//!   device have a UUID (`super_set_uuid`). FUSE, NFS, SMB, Ceph, 9p have none, and neither has an overlay on an
+//!   overlay a handle of one of these types.
 //!
 //! The layers of an overlay do not change, nor does the kernel give its number to another mount (Linux 6.8).
 
@@ -59,7 +59,7 @@ fn place(number: u64) -> &'static AtomicU64 {
     &FOUND[number as usize % OVERLAYS]
 }
 
-/// Whether all layers are known to be local; `None` where nobody has looked yet.
+/// Whether all layers are known to be local; `None` if nobody has looked yet.
 pub(super) fn known(mount: MountNumber) -> Option<bool> {
     let found = place(mount.number).load(Ordering::Relaxed);
     (mount.unique && found >> 1 == mount.number).then_some(found & 1 == 1)

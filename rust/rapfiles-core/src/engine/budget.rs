@@ -21,7 +21,7 @@ impl Budget {
         Self { size: BUDGET_OPERATIONS, spent: 0, since: None }
     }
 
-    /// Counts one operation that completed without suspending; `true` when the caller must suspend now.
+    /// Counts one operation that completed without suspending; `true` if the caller must suspend now.
     pub fn spend(&mut self, now: Instant) -> bool {
         let since = *self.since.get_or_insert(now);
         self.spent += 1;

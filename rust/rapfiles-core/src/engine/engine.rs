@@ -102,7 +102,7 @@ impl Engine {
             // SAFETY: `new` was created here, and has been published and is never freed.
             Ok(_) => unsafe { &*new },
             Err(winner) => {
-                // SAFETY: another thread was first, so `new` was never shared; `winner` is published for ever.
+                // SAFETY: another thread was first, so `new` was never shared; `winner` is published forever.
                 unsafe {
                     drop(Arc::from_raw(new));
                     &*winner
@@ -229,7 +229,7 @@ impl Engine {
         rooms: &[IoVec],
         offset: i64,
     ) -> Option<usize> {
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         let read = unsafe { self.cached.read_now(file, mount, times, rooms, offset) };
         if read.is_some() {
             self.pool.totals.cached.increment();
@@ -249,7 +249,7 @@ impl Engine {
         slices: &mut Slices,
         start: *mut u8,
     ) -> Sliced {
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         let sliced = unsafe { self.cached.read_slices(file, mount, times, slices, start) };
         if matches!(sliced, Sliced::Complete | Sliced::End(_)) {
             self.pool.totals.cached.increment();

@@ -33,7 +33,7 @@ impl Port {
         Arc::new(Self { completions: Mutex::default(), wake })
     }
 
-    /// Queues a finished operation; `true` when that woke the loop, which only the first one of a burst does.
+    /// Queues a finished operation; `true` if that woke the loop, which only the first one of a burst does.
     pub(crate) fn announce(&self, ticket: Arc<Ticket>) -> bool {
         self.call(|tickets| tickets.push(ticket))
     }

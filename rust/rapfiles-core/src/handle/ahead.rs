@@ -1,8 +1,7 @@
-//! Several reads of one size, done by one system call: straight into the results of those that are still to come.
+//! Several reads of one size by one system call, straight into the results of the reads that are expected next.
 //!
-//! Whoever reads a file in large chunks gets them without a copy; a call for each would cost more than handing them
-//! out does. What lies here comes before what is in the buffer for reading, and goes back there as soon as anything else
-//! is asked of the file.
+//! A file that is read in large chunks is read without a copy; a call for each chunk would cost more than returning it.
+//! These results precede the content of the read buffer, and go back to it as soon as another operation uses the file.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,9 +16,9 @@ use crate::platform;
 
 /// The results of the reads that are expected.
 pub struct Ahead<S: Sink> {
-    /// The size of the read before; zero where the one before was something else.
+    /// The size of the previous read; zero if the previous operation was not a read.
     size: AtomicUsize,
-    /// Full ones, of that size. Used only by whoever has the turn, and locked for moments.
+    /// Full results of that size. Used only by the holder of the turn, and locked briefly.
     results: Mutex<VecDeque<S::Bytes>>,
 }
 
@@ -30,18 +29,18 @@ impl<S: Sink> Default for Ahead<S> {
 }
 
 impl<S: Sink> Ahead<S> {
-    /// Whether nothing lies here.
+    /// Whether there are no results.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.size.load(Ordering::Relaxed) == 0 || self.results().is_empty()
     }
 
-    /// Whether nothing lies here, nor is about to: the one before was no such read.
+    /// Whether there are no results and none are expected: the previous operation was not such a read.
     pub(crate) fn is_off(&self) -> bool {
         self.size.load(Ordering::Relaxed) == 0
     }
 
-    /// Takes the result of the next read of this size, if it is here or can be had without waiting.
+    /// Takes the result of the next read of this size, if there is one or reading it does not block.
     #[inline]
     pub(super) fn take(
         &self,
@@ -57,11 +56,11 @@ impl<S: Sink> Ahead<S> {
             Some(ready) => Some(ready),
             None => self.read(context, guard, size)?,
         };
-        // SAFETY: those that lie here are full.
+        // SAFETY: the results here are full.
         ready.map(|ready| unsafe { S::finish(context, ready, size, &[]) }).transpose()
     }
 
-    /// Reads as many as may come at once, and takes the first of them.
+    /// Reads as many results as one call may, and takes the first of them.
     fn read(
         &self,
         context: S::Context<'_>,
@@ -80,10 +79,10 @@ impl<S: Sink> Ahead<S> {
             results.push(bytes);
             rooms.push(IoVec { start, length: size });
         }
-        // SAFETY: there is room for that much, and nobody is shown it before it is full.
+        // SAFETY: the buffers have that size, and are not exposed before they are full.
         let read = unsafe { guard.read_past(&rooms) }.unwrap_or(0);
         if let Some(partial) = results.get(read / size) {
-            // SAFETY: so much has been read into it.
+            // SAFETY: that much has been read into it.
             guard.append(unsafe { S::content(context, partial, read % size) });
         }
         results.truncate(read / size);
@@ -93,7 +92,7 @@ impl<S: Sink> Ahead<S> {
         Ok(first)
     }
 
-    /// Something else than a read of `size` is about to be done: what lies here goes back to the buffer for reading.
+    /// Before an operation that is not a read of `size`: puts the results back into the read buffer.
     #[inline]
     pub fn settle(&self, context: S::Context<'_>, guard: &mut Guard<'_>, size: usize) {
         let before = self.size.load(Ordering::Relaxed);
@@ -103,7 +102,7 @@ impl<S: Sink> Ahead<S> {
         self.size.store(0, Ordering::Relaxed);
         let results = std::mem::take(&mut *self.results());
         if !results.is_empty() {
-            // SAFETY: those that lie here are full.
+            // SAFETY: the results here are full.
             let content: Vec<&[u8]> =
                 results.iter().map(|result| unsafe { S::content(context, result, before) }).collect();
             guard.put_back(&content.concat());

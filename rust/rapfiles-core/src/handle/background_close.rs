@@ -1,4 +1,4 @@
-//! The end of a handle that nobody has closed: what is buffered is written, and the file is closed, in the background.
+//! Closing a handle in the background after its owner dropped it: the buffer is written, and the file is closed.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -12,8 +12,8 @@ use crate::engine::runtime::{self, Condition};
 use crate::error::{About, Subject};
 use crate::platform::{self, File};
 
-/// How many are under way. The engine has it, so that a forked child, which gets a new engine, does not wait for what its
-/// parent is closing.
+/// The number of running background closes. It belongs to the engine, so that a forked child, which gets a new engine,
+/// does not wait for files that its parent is closing.
 #[derive(Debug, Default)]
 pub(crate) struct BackgroundCloses {
     under_way: Mutex<usize>,
@@ -25,7 +25,7 @@ impl BackgroundCloses {
         runtime::lock(&self.under_way)
     }
 
-    /// Waits until there are none, at most for so long.
+    /// Waits until there are none, for at most this long.
     pub(crate) fn wait(&self, most: Duration) {
         let until = runtime::now() + most;
         let mut under_way = self.under_way();
@@ -39,7 +39,7 @@ impl BackgroundCloses {
     }
 }
 
-/// What is left of a handle.
+/// The remains of a handle: what has to be written and closed.
 pub(super) struct BackgroundClose {
     engine: Arc<Engine>,
     handle: Arc<Handle>,
@@ -71,7 +71,7 @@ impl Drop for BackgroundClose {
             let written = file_io::drain(&file, &mut self.writer);
             let closed =
                 if self.close { platform::close(file) } else { platform::into_descriptor(file).map(drop) };
-            // Whoever closes it once more is told of an error; else there is nobody to be told.
+            // An error is raised if the file is closed once more; otherwise there is nobody to report it to.
             self.handle.closed_in_background(earlier.or(written.and(closed).about(Subject::Nothing).err()));
         }
         *self.engine.background_closes.under_way() -= 1;

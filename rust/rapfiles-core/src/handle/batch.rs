@@ -1,16 +1,16 @@
-//! Lines in batches, found and measured by a worker so that nothing is left to be done but to make strings of them.
+//! Lines in batches, found and measured by a worker, so that only their strings remain to be created.
 
 use std::collections::TryReserveError;
 
 use crate::memory::copied;
 use crate::text::{Decoder, Form, Layout};
 
-/// Lines, one behind the other.
+/// Lines, one after the other.
 #[derive(Debug)]
 pub struct LineBatch {
     content: Vec<u8>,
     form: Form,
-    /// How many bytes each line has, and how it is laid out.
+    /// The number of bytes of each line, and its layout.
     lines: Vec<(usize, Layout)>,
     next: usize,
     at: usize,
@@ -19,10 +19,10 @@ pub struct LineBatch {
 }
 
 impl LineBatch {
-    /// All lines that the decoder has; what is left behind the last one too where the file has ended.
+    /// Takes all lines that the decoder has, and the text after the last one if the file has ended.
     ///
     /// # Errors
-    /// When there is no memory. The decoder has everything still.
+    /// Memory cannot be allocated. The decoder still has everything.
     pub(super) fn take(decoder: &mut Decoder, ended: bool) -> Result<Self, TryReserveError> {
         let mut lengths = Vec::new();
         let mut whole = 0;
@@ -50,7 +50,7 @@ impl LineBatch {
         Ok(Self { content, form, lines, next: 0, at: 0, ended })
     }
 
-    /// Takes the next line: its bytes, whether they are to be copied as they are, and its layout.
+    /// Takes the next line: its bytes, whether they can be copied unchanged, and its layout.
     pub fn next_line(&mut self) -> Option<(&[u8], bool, Layout)> {
         let (length, layout) = *self.lines.get(self.next)?;
         let line = &self.content[self.at..self.at + length];

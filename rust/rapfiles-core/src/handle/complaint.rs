@@ -1,15 +1,15 @@
-//! What operations on a handle complain of, and how they fail.
+//! The errors of operations on handles.
 
 use std::collections::TryReserveError;
 
 use crate::error::Error;
 
-/// What is wrong with a request. The caller finds the words.
+/// What is wrong with a request. The caller words it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Complaint {
     /// A read of a closed file.
     ReadOfClosedFile,
-    /// A look into the buffer of a closed file.
+    /// A peek into the buffer of a closed file.
     PeekOfClosedFile,
     /// A read of a closed file into the caller's memory.
     ReadIntoOfClosedFile,
@@ -19,19 +19,19 @@ pub enum Complaint {
     WriteToClosedFile,
     /// A flush of a closed file.
     FlushOfClosedFile,
-    /// A move within a closed file.
+    /// A seek in a closed file.
     SeekOfClosedFile,
-    /// A cut of a closed file.
+    /// A truncation of a closed file.
     TruncateOfClosedFile,
     /// Anything else with a closed file.
     ClosedFile,
-    /// The same, where Python's base class of all files would notice it.
+    /// The same, if `io.IOBase` detects it in Python, which words it in another way.
     ClosedStream,
     /// A buffered file that is not for reading: `read`.
     CannotRead,
-    /// The same of `read1`.
+    /// The same for `read1`.
     CannotRead1,
-    /// The same of `peek`.
+    /// The same for `peek`.
     CannotPeek,
     /// A buffered file that is not for writing: `write`.
     CannotWrite,
@@ -53,23 +53,23 @@ pub enum Complaint {
     SeekFromHere,
     /// Text files can be moved to the end, and not otherwise from there.
     SeekFromEnd,
-    /// What says where an offset counts from says nothing.
+    /// `whence` is invalid.
     InvalidWhence(i32),
-    /// The characters that were to be skipped are not there any more.
+    /// The characters that have to be skipped do not exist any more.
     CannotRestorePosition,
-    /// An operation on the file is under way.
+    /// An operation on the file is running.
     UnderWay,
     /// The handle was in use when the process was forked.
     Forked,
-    /// An operation that is over was asked to go on.
+    /// A completed operation was advanced again.
     Reused,
-    /// An operation that was cancelled was asked to go on.
+    /// A cancelled operation was advanced again.
     Cancelled,
-    /// An operation asks for what it has no turn for, or needs none for: a defect of this library.
+    /// An operation asks for something that needs a turn which it does not have, or the reverse: a bug of this library.
     Misplaced,
 }
 
-/// Why an operation has failed. `E`: what goes wrong where results are made.
+/// Why an operation has failed. `E`: the error of the sink.
 #[derive(Debug)]
 pub enum Failure<E> {
     /// The request is wrong.

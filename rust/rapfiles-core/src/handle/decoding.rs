@@ -1,5 +1,5 @@
-//! Decoding a file chunk by chunk: on the loop with what the kernel has at hand, and in a worker with what has to be waited
-//! for.
+//! Decoding a file chunk by chunk: on the loop with what the kernel has available at once, and in a worker with what
+//! has to be waited for.
 
 use std::io;
 
@@ -7,39 +7,39 @@ use super::reader::{Filled, Reader, no_memory};
 use crate::platform::{EventSignal, File};
 use crate::text::{Decoder, Undecoded};
 
-/// Where the bytes come from that are decoded.
+/// The source of the bytes to decode.
 pub(super) trait Supply {
-    /// Sees to it that so much is available, as far as the file has it and that needs no waiting which this supply does not
+    /// Ensures that so much is available, as far as the file has it and that does not block which this supply does not
     /// do.
     fn fill(&mut self, reader: &mut Reader, at_least: usize) -> io::Result<Supplied>;
 }
 
-/// What a supply has done.
+/// The result of a supply.
 pub(super) enum Supplied {
-    /// What there is is available.
+    /// Everything that could be supplied is available.
     Ready,
     /// Waiting for it was interrupted.
     Interrupted,
-    /// A worker has to get so much.
+    /// A worker has to read this many bytes.
     Missing(usize),
 }
 
-/// What decoding has come to.
+/// The result of decoding.
 pub(super) enum Decoding {
     /// Enough is decoded.
     Enough,
-    /// The file has ended before.
+    /// The file has ended.
     End,
-    /// Bytes that are not valid in the encoding. They are used up all the same, as in a synchronous text file.
+    /// Bytes that are not valid in the encoding. They are consumed, as in a synchronous text file.
     Undecodable(Vec<u8>),
-    /// A worker has to get so much first.
+    /// A worker has to read this many bytes first.
     Missing(usize),
-    /// So many of the available bytes are for the caller's decoder.
+    /// This many of the available bytes have to be decoded by the caller.
     Foreign(usize),
 }
 
-/// Decodes chunks, as a synchronous text file would, until that is enough. `wanted`: looks at what there is, and says how
-/// many characters are still to come, where that is known; `None`: it is enough.
+/// Decodes chunks, as a synchronous text file would, until that is enough. `wanted`: looks at what there is, and says
+/// how many characters are still to come, where that is known; `None`: it is enough.
 pub(super) fn decode_until(
     supply: &mut impl Supply,
     reader: &mut Reader,
@@ -75,7 +75,7 @@ pub(super) fn decode_until(
     Ok(Decoding::Enough)
 }
 
-/// A worker's supply: waits for the file, and for other processes, but that can be interrupted.
+/// A worker's supply: waits for the file, and for other processes, which can be interrupted.
 pub(super) struct Waiting<'a> {
     pub(super) file: &'a File,
     pub(super) signal: Option<&'a EventSignal>,

@@ -1,4 +1,4 @@
-//! Driving an operation on a handle: how it waits for its turn, for workers, and gives way.
+//! Driving an operation on a handle: waiting for its turn and for workers, and yielding to other tasks.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,42 +20,43 @@ use crate::error::Error;
 use crate::limits::LONGEST_TASK_CHAIN;
 use crate::text::Text;
 
-/// How far an operation has come, and what it needs to go on.
+/// How far an operation has advanced, and what it needs next.
 pub enum Advance<S: Sink> {
-    /// It is over, with this result.
+    /// It is complete, with this result.
     Done(S::Value),
-    /// A worker has to do something.
+    /// A worker has to perform a task.
     Task(Task),
-    /// A worker has to forget what was read ahead, before the operation begins.
+    /// A worker has to discard the read-ahead before the operation begins.
     Refresh,
-    /// A worker has to do something, and nobody's turn matters.
+    /// A worker has to perform a task that needs no turn.
     Positional(Task),
-    /// The writer has to have come so far first.
+    /// The writer has to reach this state first.
     AwaitWriter(WriterState),
     /// Positional operations have to end first.
     AwaitPositional,
     /// The file has to be closed in the background first.
     AwaitClose,
-    /// Text has to become a string.
+    /// A string has to be created from text.
     Text(Box<Text>),
-    /// Something has to run that is the caller's code: [`FileOperation::call`].
+    /// Code of the caller's has to run: [`FileOperation::call`].
     Call,
-    /// Other tasks should have a turn.
+    /// Other tasks should run.
     Yield,
-    /// The next part can begin, perhaps after other tasks have had a turn.
+    /// The next part can begin, perhaps after other tasks have run.
     Next,
 }
 
 /// An operation on a handle.
 pub trait FileOperation<S: Sink>: Send + Sync {
-    /// What it is called.
+    /// Its name.
     fn name(&self) -> &'static str;
 
-    /// Goes on as far as possible, in the turn that the guard stands for. `reply`: of the task that was asked for. An operation
-    /// has this or, if it [is positional](FileOperation::is_positional), [`FileOperation::advance_beside`].
+    /// Advances as far as possible, in the turn of the guard. `reply`: that of the task that was requested. An
+    /// operation implements this or, if it [is positional](FileOperation::is_positional),
+    /// [`FileOperation::advance_beside`].
     ///
     /// # Errors
-    /// Then it is over.
+    /// The operation is over then.
     fn advance(
         &mut self,
         _context: S::Context<'_>,
@@ -66,8 +67,8 @@ pub trait FileOperation<S: Sink>: Send + Sync {
         Err(Complaint::Misplaced.into())
     }
 
-    /// The result, if it is at hand. Most operations on small pieces end here, so this is to be as short as can be. Must run
-    /// no code of the caller's that could use the handle.
+    /// The result, if it is available at once. Most operations on small pieces end here, so this has to be short. It
+    /// must not run code of the caller's that could use the handle.
     fn at_hand(
         &mut self,
         _context: S::Context<'_>,
@@ -77,10 +78,10 @@ pub trait FileOperation<S: Sink>: Send + Sync {
         None
     }
 
-    /// What [`FileOperation::advance`] does, for what needs no turn.
+    /// The same as [`FileOperation::advance`], for operations that need no turn.
     ///
     /// # Errors
-    /// Then it is over.
+    /// The operation is over then.
     fn advance_beside(
         &mut self,
         _context: S::Context<'_>,
@@ -98,15 +99,15 @@ pub trait FileOperation<S: Sink>: Send + Sync {
         Ok(())
     }
 
-    /// A task has failed. The operation is over, unless it wants to go on all the same.
+    /// Handles the failure of a task. By default the operation fails.
     ///
     /// # Errors
-    /// The error, unless it wants to go on.
+    /// The error, unless the operation continues.
     fn failed(&mut self, error: Error) -> Result<(), Error> {
         Err(error)
     }
 
-    /// How much it reads, where others of the same size may have been read ahead with the one before.
+    /// How much it reads, if reads of this size may be read ahead together.
     fn takes_ahead(&self) -> usize {
         0
     }
@@ -116,45 +117,45 @@ pub trait FileOperation<S: Sink>: Send + Sync {
         false
     }
 
-    /// Whether it writes without a turn: an error of that is told even if the operation is cancelled.
+    /// Whether it writes without a turn: its error is reported even if the operation is cancelled.
     fn writes_at(&self) -> bool {
         false
     }
 
-    /// Goes on with what needs neither the file nor the task that a worker has just been given.
+    /// Continues with what needs neither the file nor the task that a worker has just been given.
     ///
     /// # Errors
-    /// Then it is over.
+    /// The operation is over then.
     fn meanwhile(&mut self, _context: S::Context<'_>) -> Fallible<S, ()> {
         Ok(())
     }
 
-    /// The operation was cancelled: what it had taken before, to be put back in front of that.
+    /// After a cancellation: what the operation has taken from the buffers, to be put back.
     fn unread(&mut self) -> Option<Unread> {
         None
     }
 
-    /// Whether the file is to be closed even if the operation is cancelled.
+    /// Whether the file has to be closed even if the operation is cancelled.
     fn closes(&self) -> bool {
         false
     }
 }
 
-/// Where an operation is, with what it has there.
+/// The state of an operation.
 enum Phase {
     /// Not begun.
     Start,
     /// Another operation has the turn.
     Queued(QueuedTurn),
-    /// Somebody will say when to go on.
+    /// It waits for a ticket.
     Waiting(Turn, Arc<Ticket>),
-    /// A worker has a task of it.
+    /// A worker performs a task of it.
     Working(Turn, Arc<Ticket>),
-    /// A worker has a task of it, for which it has no turn.
+    /// A worker performs a task of it that needs no turn.
     WorkingBeside(Arc<Ticket>),
-    /// Other tasks have a turn.
+    /// It has yielded to other tasks.
     Yielded(Option<Turn>),
-    /// It has the turn, and can go on.
+    /// It has the turn, and can advance.
     Going(Turn),
     Over,
 }
@@ -164,7 +165,7 @@ enum Phase {
 enum Start {
     /// It has not.
     Before,
-    /// A worker forgets what was read ahead first.
+    /// A worker discards the read-ahead first.
     Refreshing,
     /// It has.
     Begun,
@@ -175,11 +176,11 @@ pub struct Driver<S: Sink> {
     operation: Box<dyn FileOperation<S>>,
     phase: Phase,
     start: Start,
-    /// What a worker lays text out in.
+    /// The value in which a worker lays out text.
     room: Option<S::Value>,
 }
 
-/// How far an operation has come.
+/// The progress of an operation.
 pub type FileProgress<S> = Progress<Fallible<S, <S as Sink>::Value>>;
 
 impl<S: Sink> Driver<S> {
@@ -198,10 +199,10 @@ impl<S: Sink> Driver<S> {
         self.operation.name()
     }
 
-    /// Goes on as far as possible, but may give way before it begins.
+    /// Advances as far as possible, but may yield before it begins.
     #[inline]
     pub fn advance_fairly(&mut self, context: S::Context<'_>, file: &HandleFile<S>) -> FileProgress<S> {
-        // Not when it is done: being cancelled then would lose what it has done.
+        // Not when it is complete: a cancellation then would lose its result.
         match self.gives_way(context, file) {
             Ok(true) => Progress::Yield,
             Ok(false) => self.advance(context, file),
@@ -209,7 +210,7 @@ impl<S: Sink> Driver<S> {
         }
     }
 
-    /// Whether other tasks should have a turn before it begins. It has its place among the operations on the file.
+    /// Whether other tasks should run before it begins. It takes its place among the operations on the file first.
     #[inline]
     fn gives_way(&mut self, context: S::Context<'_>, file: &HandleFile<S>) -> Fallible<S, bool> {
         if !self.is_untouched() || !S::must_yield(context)? {
@@ -225,7 +226,7 @@ impl<S: Sink> Driver<S> {
         Ok(true)
     }
 
-    /// Goes on as far as possible.
+    /// Advances as far as possible.
     #[inline]
     pub fn advance(&mut self, context: S::Context<'_>, file: &HandleFile<S>) -> FileProgress<S> {
         if self.is_untouched()
@@ -237,7 +238,7 @@ impl<S: Sink> Driver<S> {
         self.start(context, file)
     }
 
-    /// Goes on as far as possible, where the result is not at hand.
+    /// Advances as far as possible, if the result is not available at once.
     #[inline(never)]
     fn start(&mut self, context: S::Context<'_>, file: &HandleFile<S>) -> FileProgress<S> {
         if self.is_untouched() && !self.operation.is_positional() {
@@ -250,7 +251,7 @@ impl<S: Sink> Driver<S> {
         self.resume(context, file)
     }
 
-    /// Goes on for the first time. Most operations are over then, so this is to be as short as can be.
+    /// Advances for the first time. Most operations complete here, so this has to be short.
     #[inline]
     fn begin(
         &mut self,
@@ -258,7 +259,7 @@ impl<S: Sink> Driver<S> {
         file: &HandleFile<S>,
         mut guard: Guard<'_>,
     ) -> FileProgress<S> {
-        // What goes wrong from here on ends the operation, and its turn.
+        // An error from here on ends the operation, and its turn.
         self.phase = Phase::Over;
         file.ahead.settle(context, &mut guard, self.operation.takes_ahead());
         if !guard.refresh() {
@@ -278,7 +279,7 @@ impl<S: Sink> Driver<S> {
         }
     }
 
-    /// Goes on after the first attempt.
+    /// Advances after the first attempt.
     #[inline(never)]
     fn go_on_after(
         &mut self,
@@ -304,7 +305,7 @@ impl<S: Sink> Driver<S> {
         if matches!(step, Advance::Call) { self.operation.call(context, guard) } else { Ok(()) }
     }
 
-    /// Goes on as far as possible, once it has begun.
+    /// Advances as far as possible, once it has begun.
     #[inline(never)]
     fn resume(&mut self, context: S::Context<'_>, file: &HandleFile<S>) -> FileProgress<S> {
         match self.go_on(context, file) {
@@ -313,8 +314,8 @@ impl<S: Sink> Driver<S> {
         }
     }
 
-    /// Something has gone wrong. Where a worker has just been given a task, the turn is passed on when that ends; else it has
-    /// been.
+    /// Handles an error. If a worker has just been given a task, the turn is passed on when that ends; otherwise it has
+    /// already been passed on.
     #[cold]
     fn fail(&mut self, file: &HandleFile<S>, failure: Failure<S::Error>) -> FileProgress<S> {
         if matches!(self.phase, Phase::Working(..)) {
@@ -324,11 +325,11 @@ impl<S: Sink> Driver<S> {
         Progress::Done(Err(failure))
     }
 
-    /// The result, if nobody has the turn and it is at hand.
+    /// The result, if nobody has the turn and it is available at once.
     #[inline]
     fn at_hand(&mut self, context: S::Context<'_>, file: &HandleFile<S>) -> Option<Fallible<S, S::Value>> {
-        // SAFETY: the guard is gone before anybody else can use the handle, which the sink promises; and operations run none
-        // of the caller's code here.
+        // SAFETY: the sink guarantees that the guard is dropped before anybody else can use the handle, and operations
+        // run no code of the caller's here.
         let mut guard = unsafe { begin_briefly::<S>(&file.handle) }?;
         self.operation.at_hand(context, file, &mut guard)
     }
@@ -346,7 +347,7 @@ impl<S: Sink> Driver<S> {
     fn go_on(&mut self, context: S::Context<'_>, file: &HandleFile<S>) -> Fallible<S, FileProgress<S>> {
         let mut began: Option<Instant> = None;
         loop {
-            // Where workers are quick, one task follows the other; but not for ever.
+            // If workers are quick, one task follows the other, but only for a limited time.
             if matches!(self.phase, Phase::Working(..) | Phase::WorkingBeside(_)) {
                 let now = runtime::now();
                 if now.saturating_duration_since(*began.get_or_insert(now)) > LONGEST_TASK_CHAIN {
@@ -356,12 +357,12 @@ impl<S: Sink> Driver<S> {
             if let Some(ticket) = self.pending() {
                 return Ok(Progress::Pending(Arc::clone(ticket)));
             }
-            // What goes wrong from here on ends the operation, and its turn.
+            // An error from here on ends the operation, and its turn.
             let (turn, ticket) = match std::mem::replace(&mut self.phase, Phase::Over) {
                 Phase::Start | Phase::Yielded(None) => (None, None),
                 Phase::Queued(place) => (place.turn().ok(), None),
                 Phase::Waiting(turn, ticket) => {
-                    // What it waits for has nobody who will come to it.
+                    // No thread will ever do what it waits for.
                     if let Some(Err(error)) = ticket.take() {
                         return Err(error.into());
                     }
@@ -383,7 +384,7 @@ impl<S: Sink> Driver<S> {
         }
     }
 
-    /// The reply of a task that is over. `turn`: what it has left with the turn.
+    /// The reply of a completed task. `turn`: the reply that it has left with the turn.
     fn collect(&mut self, ticket: &Ticket, turn: Option<Result<Reply, Error>>) -> Fallible<S, Option<Reply>> {
         let reply = turn.or_else(|| ticket.take().map(|outcome| outcome.map(Reply::from)));
         // The caller's memory may have been the worker's.
@@ -398,7 +399,7 @@ impl<S: Sink> Driver<S> {
         }
     }
 
-    /// Goes on with what needs no turn.
+    /// Continues with what needs no turn.
     fn go_on_beside(
         &mut self,
         context: S::Context<'_>,
@@ -420,7 +421,7 @@ impl<S: Sink> Driver<S> {
         }
     }
 
-    /// Goes on in a turn, once it has one.
+    /// Advances in a turn, once it has one.
     #[inline]
     fn go_on_in_turn(
         &mut self,
@@ -472,14 +473,14 @@ impl<S: Sink> Driver<S> {
             }
             step => {
                 self.call(context, &mut guard, &step)?;
-                // What can be done at once needs the turn for no longer; this does.
+                // The guard holds the turn only for the moment; waiting needs it for longer.
                 let turn = guard.keep().or(turn).ok_or(Complaint::Misplaced)?;
                 self.wait(context, file, turn, step)
             }
         }
     }
 
-    /// Keeps the turn for what the operation needs to go on.
+    /// Keeps the turn while the operation waits.
     fn wait(
         &mut self,
         context: S::Context<'_>,
@@ -559,7 +560,7 @@ impl<S: Sink> Driver<S> {
         Ok(())
     }
 
-    /// Nobody waits for the result any more.
+    /// Abandons the operation: the task that awaited it is gone.
     pub fn abandon(&mut self, file: &HandleFile<S>) {
         let begun = !matches!(self.phase, Phase::Start | Phase::Over);
         match std::mem::replace(&mut self.phase, Phase::Over) {
@@ -575,11 +576,11 @@ impl<S: Sink> Driver<S> {
         if begun && self.operation.closes() {
             file.handle.close_in_background();
         }
-        // What was undone here has let go of the caller's memory.
+        // Undoing has dropped memory of the caller's.
         release_memory();
     }
 
-    /// It was awaited in a task that is cancelled already: closing is done all the same.
+    /// For an operation that is awaited in a cancelled task: only closing is done nevertheless.
     pub fn refuse(&mut self, file: &HandleFile<S>) {
         self.phase = Phase::Over;
         if self.operation.closes() {
@@ -588,35 +589,35 @@ impl<S: Sink> Driver<S> {
     }
 }
 
-/// Hands a job to a worker. The ticket is finished when it is over.
+/// Hands a job to a worker. The ticket is finished with it.
 fn submit(handle: &Handle, job: HandleJob) -> Arc<Ticket> {
     let ticket = Ticket::unique();
     handle.submit(job, &ticket, Some(&ticket));
     ticket
 }
 
-/// Has a worker write what has been accepted.
+/// Lets a worker write what has been accepted.
 fn start_writer(handle: &Handle, job: Option<HandleJob>) {
     if let Some(job) = job {
         handle.submit(job, &Ticket::unique(), None);
     }
 }
 
-/// What can be done in this turn, if nobody else has it.
+/// A guard of the turn, if nobody else has it.
 fn begin(handle: &Arc<Handle>) -> Result<Option<Guard<'_>>, Complaint> {
     handle.begin().map_err(|_| Complaint::Forked)
 }
 
-/// What can be done at once, if nobody has the turn and the file is open. Where whoever advances an operation is alone, the
-/// turn is not taken, which would cost two atomic exchanges.
+/// A guard for the moment, if nobody has the turn and the file is open. If the sink guarantees that operations are
+/// advanced alone, the turn is not taken, which would cost two atomic exchanges.
 ///
 /// # Safety
-/// While the guard exists, no code of the caller's is run that could use the handle, or let others do so.
+/// While the guard exists, no code of the caller's runs that could use the handle, or let others do so.
 #[inline]
 pub unsafe fn begin_briefly<S: Sink>(handle: &Arc<Handle>) -> Option<Guard<'_>> {
     if !S::ALONE {
         return handle.begin().ok().flatten().filter(|guard| !guard.is_closed());
     }
-    // SAFETY: the sink's promise, and the caller's.
+    // SAFETY: guaranteed by the sink and by the caller.
     unsafe { handle.begin_alone() }.ok().flatten()
 }

@@ -1,4 +1,4 @@
-//! A handle with what its user may do with it, and what has been read for that user already.
+//! A handle with its access mode, and the results that have been read ahead.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ pub struct HandleFile<S: Sink> {
     pub readable: bool,
     /// Whether it was opened for writing.
     pub writable: bool,
-    /// What has been read for reads to come.
+    /// Results that have been read ahead.
     pub ahead: Ahead<S>,
 }
 

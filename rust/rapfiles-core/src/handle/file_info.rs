@@ -1,4 +1,4 @@
-//! What is known of a file from when it was opened.
+//! The properties of a file that are read when it is opened.
 
 use std::time::Instant;
 
@@ -7,16 +7,16 @@ use crate::engine::queue::Lane;
 use crate::platform::{self, File};
 use crate::verbs::metadata::Metadata;
 
-/// What was found out about a file when it was opened, and does not change.
+/// The properties of a file that are read when it is opened and do not change.
 #[derive(Debug, Clone, Copy)]
 pub struct FileInfo {
     /// Whether it is a regular file. Others may wait for another process.
     pub regular: bool,
     /// Whether it is a terminal.
     pub terminal: bool,
-    /// Whether it has a position that can be moved.
+    /// Whether its position can be moved.
     pub seekable: bool,
-    /// Whether each write goes to the end.
+    /// Whether each write goes to the end (`O_APPEND`).
     pub append: bool,
     /// Whether it was opened here, and for reading only.
     pub(crate) only_read: bool,
@@ -24,18 +24,18 @@ pub struct FileInfo {
     pub size: u64,
     /// Whether the position is known to be at the start.
     pub at_start: bool,
-    /// The mount, where tier 0 may be used on it.
+    /// The mount, if tier 0 may be used on it.
     pub(crate) mount: Option<MountNumber>,
-    /// When its times were seen to be such that reading it changes nothing.
+    /// When its times were last seen to be such that a read does not update the access time.
     pub(crate) settled_at: Option<Instant>,
-    /// Whether opening it without waiting has left `O_NONBLOCK` set, which nothing but that heeds for a regular file. It is
-    /// taken back for whoever asks for the descriptor.
+    /// Whether opening it without waiting has left `O_NONBLOCK` set, which has no effect on a regular file (`open(2)`).
+    /// It is cleared when the caller asks for the descriptor.
     pub(crate) non_blocking: bool,
     pub(crate) lane: Lane,
 }
 
 impl FileInfo {
-    /// The info of an open file. May ask the file itself, so only regular files are for the loop.
+    /// The info of an open file. It may make system calls on the file, so on the loop only for regular files.
     pub(crate) fn new(
         file: &File,
         metadata: &Metadata,
@@ -44,7 +44,7 @@ impl FileInfo {
     ) -> Self {
         let regular = metadata.is_regular_file();
         let only_read = flags.is_some_and(platform::only_reads);
-        // What was opened here for reading begins at the start; others may have been used before.
+        // A file that was opened here for reading is at its start; others may have been used before.
         let position =
             if only_read && regular { Ok(0) } else { platform::seek(file, 0, platform::FROM_HERE) };
         Self {

@@ -1,4 +1,5 @@
-//! What is done to an open file and its buffers with system calls that may wait: the steps of which a worker's tasks are made.
+//! Reading and writing an open file and its buffers with system calls that may block: the building blocks of workers'
+//! tasks.
 
 use std::io;
 
@@ -24,13 +25,14 @@ pub(super) fn rewind(file: &File, reader: &mut Reader) -> io::Result<()> {
     Ok(())
 }
 
-/// Where the user is, who has so many bytes to write still, and so many read ahead when that began.
+/// The user's position. `unwritten`: the bytes that are still to be written; `rewind`: those that were read ahead when
+/// writing began.
 pub(super) fn position(file: &File, reader: &Reader, unwritten: u64, rewind: u64) -> io::Result<u64> {
     let position = platform::seek(file, 0, platform::FROM_HERE)?;
     Ok((position + unwritten).saturating_sub(reader.len() as u64 + rewind))
 }
 
-/// Moves to where the user wants to be; within what was read ahead without moving the file's position.
+/// Moves the user's position; within the read-ahead without moving the file's position.
 pub(super) fn seek(file: &File, reader: &mut Reader, mut offset: i64, whence: i32) -> io::Result<u64> {
     let ahead = reader.len() as i64;
     if whence == platform::FROM_START || whence == platform::FROM_HERE {
@@ -48,7 +50,8 @@ pub(super) fn seek(file: &File, reader: &mut Reader, mut offset: i64, whence: i3
     Ok(position)
 }
 
-/// How full the room is, and what the file has beyond it; where it failed, how full it is and why.
+/// Fills the buffer: the number of valid bytes, and the content beyond it; on failure, the number of valid bytes and
+/// the error.
 pub(super) fn fill_room(
     file: &File,
     room: &mut [u8],
@@ -73,7 +76,7 @@ pub(super) fn fill_room(
     Ok((length, tail))
 }
 
-/// What was read ahead and what is left of the file; `None` where waiting for it was interrupted.
+/// The read-ahead and the rest of the file; `None` if waiting for it was interrupted.
 pub(super) fn read_rest(
     file: &File,
     reader: &mut Reader,
@@ -97,7 +100,7 @@ pub(super) fn read_rest(
     Ok(Some(rest))
 }
 
-/// Reads what is left of a large regular file with several threads, as far as it is there.
+/// Reads the rest of a large regular file with several threads, up to `left` bytes.
 pub(super) fn read_large(file: &File, rest: &mut Vec<u8>, left: usize) -> io::Result<()> {
     let parts = parallel::parts(left);
     if parts == 1 {
@@ -114,13 +117,13 @@ pub(super) fn read_large(file: &File, rest: &mut Vec<u8>, left: usize) -> io::Re
         let (from, to) = (part * size, ((part + 1) * size).min(left));
         let mut at = from;
         while at < to {
-            // SAFETY: the spare room is as large, and this part of it is this thread's alone.
+            // SAFETY: within the spare capacity, and this part of it belongs to this thread alone.
             let room = unsafe { std::slice::from_raw_parts_mut(start.0.add(at), to - at) };
             match platform::read_at(file, room, position + at as u64) {
                 Ok(0) => break,
                 Ok(count) => at += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // Reading once more, in order, tells what is wrong.
+                // Reading again in order finds the error.
                 Err(_) => break,
             }
         }
@@ -128,12 +131,12 @@ pub(super) fn read_large(file: &File, rest: &mut Vec<u8>, left: usize) -> io::Re
     });
     let complete = read.iter().take_while(|complete| **complete).count();
     let length = (complete * size).min(left);
-    // SAFETY: so much has been read.
+    // SAFETY: that much has been read.
     unsafe { rest.set_len(rest.len() + length) };
     platform::seek(file, length as i64, platform::FROM_HERE).map(drop)
 }
 
-/// Writes everything at the file's position. An error comes with how much was written before.
+/// Writes everything at the file's position. An error includes how much was written before.
 pub(super) fn write_all(file: &File, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
     let mut written = 0;
     while written < bytes.len() {
@@ -149,7 +152,7 @@ pub(super) fn write_all(file: &File, bytes: &[u8]) -> Result<(), (usize, io::Err
     Ok(())
 }
 
-/// Goes back by what was read ahead, and writes everything: how much was written, and what failed.
+/// Moves back by the read-ahead, and writes everything: how much was written, and the error.
 pub(super) fn write_out(file: &File, rewind: &mut u64, bytes: &[u8]) -> (usize, io::Result<()>) {
     if *rewind > 0 {
         if let Err(error) = platform::seek(file, -(*rewind as i64), platform::FROM_HERE) {
@@ -163,7 +166,7 @@ pub(super) fn write_out(file: &File, rewind: &mut u64, bytes: &[u8]) -> (usize, 
     }
 }
 
-/// Writes what the buffer for writing has, here and now.
+/// Writes the write buffer in this thread.
 pub(super) fn drain(file: &File, writer: &mut Writer) -> io::Result<()> {
     while let Some(piece) = writer.take() {
         let (written, result) = write_out(file, &mut writer.rewind, piece.bytes());
@@ -173,7 +176,7 @@ pub(super) fn drain(file: &File, writer: &mut Writer) -> io::Result<()> {
     Ok(())
 }
 
-/// Cuts the file; `None`: where the position is.
+/// Truncates the file; `None`: at the position.
 pub(super) fn truncate(file: &File, reader: &mut Reader, length: Option<i64>) -> io::Result<u64> {
     rewind(file, reader)?;
     let length = match length {

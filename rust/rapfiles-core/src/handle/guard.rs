@@ -1,4 +1,4 @@
-//! What can be done with a handle without waiting, by whoever has the turn.
+//! Access to a handle for the holder of the turn: everything that can be done without blocking.
 
 use std::io;
 use std::mem::ManuallyDrop;
@@ -30,17 +30,17 @@ use crate::text::{Decoder, Undecoded};
 use crate::verbs::slices::{Sliced, Slices};
 use crate::verbs::write::Data;
 
-/// A handle in the hands of whoever has the turn.
+/// Access to a handle for the holder of the turn.
 pub struct Guard<'a> {
     handle: &'a Arc<Handle>,
-    /// The turn ends with it.
+    /// Whether the turn is passed on when this is dropped.
     passes_on: bool,
 }
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
         if self.passes_on {
-            // SAFETY: the turn was taken for this guard, which is gone.
+            // SAFETY: the turn was taken for this guard, which is being dropped.
             unsafe { self.handle.pass_on() };
         }
     }
@@ -54,18 +54,18 @@ impl Deref for Guard<'_> {
     }
 }
 
-/// How far an attempt to have bytes without waiting has come.
+/// The result of an attempt to make bytes available without blocking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fetched {
-    /// They are there.
+    /// They are available.
     Enough,
-    /// The file ends before.
+    /// The file ends before that.
     End,
-    /// A worker has to get them.
+    /// A worker has to read them.
     Missing,
 }
 
-/// How far the writer has to come for an operation that waits for it.
+/// The state of the writer that an operation waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriterState {
     /// Everything has been written.
@@ -74,7 +74,7 @@ pub enum WriterState {
     RoomFor(usize),
 }
 
-/// What became of bytes to be written.
+/// Whether bytes were accepted for writing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
     /// They are in the buffer.
@@ -84,7 +84,7 @@ pub enum Written {
 }
 
 impl<'a> Guard<'a> {
-    /// What can be done by whoever has the turn. `passes_on`: and that ends with the guard.
+    /// A guard for the holder of the turn. `passes_on`: whether dropping it passes the turn on.
     ///
     /// # Safety
     /// The caller has the turn, and no other guard; no worker has a task of it.
@@ -94,24 +94,24 @@ impl<'a> Guard<'a> {
 
     #[inline]
     fn own(&self) -> &Exclusive {
-        // SAFETY: the promise of `new`, and nobody else can change it while this is borrowed.
+        // SAFETY: the contract of `new`, and nobody else can change it while this is borrowed.
         unsafe { self.handle.exclusive() }
     }
 
     #[inline]
     fn own_mut(&mut self) -> &mut Exclusive {
-        // SAFETY: the promise of `new`, and this is borrowed for as long.
+        // SAFETY: the contract of `new`, and this is borrowed for as long.
         unsafe { self.handle.exclusive() }
     }
 
-    /// Keeps the turn for an operation that has to wait; `None` where it has been kept before.
+    /// Keeps the turn for an operation that has to wait; `None` if it has been kept before.
     pub fn keep(self) -> Option<Turn> {
         let guard = ManuallyDrop::new(self);
         // SAFETY: the turn was taken for this guard, which does not pass it on any more.
         guard.passes_on.then(|| unsafe { Turn::new(guard.handle) })
     }
 
-    /// Whether there are positional operations under way; the ticket is finished when there are none.
+    /// Whether positional operations are running; the ticket is finished when there are none.
     pub fn await_positional(&mut self, ticket: &Arc<Ticket>) -> bool {
         let mut shared = self.handle.shared();
         if shared.positional > 0 {
@@ -120,12 +120,12 @@ impl<'a> Guard<'a> {
         shared.positional > 0
     }
 
-    /// Whether there are positional operations under way.
+    /// Whether positional operations are running.
     pub fn has_positional(&self) -> bool {
         self.handle.shared().positional > 0
     }
 
-    /// Whether the file is being closed in the background, or going to be.
+    /// Whether the file is being closed in the background, or will be.
     pub fn is_closing_in_background(&self) -> bool {
         if !self.is_closed() {
             return false;
@@ -134,8 +134,8 @@ impl<'a> Guard<'a> {
         matches!(shared.unattended, Unattended::Due | Unattended::Closing)
     }
 
-    /// The ticket is finished when the file has been closed in the background, or when there is no thread that would; `false`
-    /// when it is. That does not wait for this turn.
+    /// The ticket is finished when the file has been closed in the background, or when there is no thread that would;
+    /// `false` when it is. That does not wait for this turn.
     pub fn await_background_close(&mut self, ticket: &Arc<Ticket>) -> bool {
         let handle = self.handle;
         let mut shared = handle.shared();
@@ -156,7 +156,7 @@ impl<'a> Guard<'a> {
         true
     }
 
-    /// Moves the position to where it was; what was read ahead is behind that.
+    /// Moves the file's position back; the read-ahead is discarded.
     pub(super) fn move_back(&mut self, position: u64) {
         let own = self.own_mut();
         if let Some(file) = &own.file {
@@ -166,20 +166,20 @@ impl<'a> Guard<'a> {
         }
     }
 
-    /// Leaves an error for the next call to tell of.
+    /// Stores an error for the next call to raise.
     pub(super) fn leave_error(&mut self, error: Error) {
         self.handle.shared().writer.error.get_or_insert(error);
     }
 
     // Reading.
 
-    /// What has been read ahead.
+    /// The bytes that have been read ahead.
     #[inline]
     pub fn available(&self) -> &[u8] {
         self.own().reader.available()
     }
 
-    /// So many of the available bytes have been used.
+    /// Consumes this many of the available bytes.
     #[inline]
     pub fn consume(&mut self, count: usize) {
         self.own_mut().reader.consume(count);
@@ -207,56 +207,56 @@ impl<'a> Guard<'a> {
         }
     }
 
-    /// Gives text back that was taken from the decoder, and that nobody has been told of.
+    /// Gives back text that was taken from the decoder and not returned to anybody.
     pub fn give_back(&mut self, text: Text) {
         self.own_mut().give_back(text);
     }
 
-    /// Where a text file is, to go back there; `None` where that is not possible.
+    /// Where a text file is, to go back there; `None` if that is not possible.
     pub fn mark(&self) -> Option<Mark> {
         let Exclusive { file: Some(file), reader, decoder: Some(decoder) } = self.own() else { return None };
         Mark::set(file, reader, decoder, self.handle.info.regular)
     }
 
-    /// The buffer is used up, and what comes behind has been read past it.
+    /// Notes that the buffer is empty, and that what follows has been read past it.
     pub fn pass_by(&mut self) {
         self.own_mut().reader.pass_by();
     }
 
-    /// Adds bytes that were read behind the available ones.
+    /// Appends bytes that were read after the available ones.
     pub fn append(&mut self, bytes: &[u8]) {
         self.append_all(&[bytes]);
     }
 
-    /// The same for several, one behind the other.
+    /// The same for several pieces, one after the other.
     pub(super) fn append_all(&mut self, parts: &[&[u8]]) {
         let Exclusive { file, reader, .. } = self.own_mut();
         let kept = reader.append(parts, file.as_deref());
         self.leave_if_lost(kept);
     }
 
-    /// There was no memory for what a cancelled operation has read, and it cannot be read again: the next call tells.
+    /// If the bytes of a cancelled operation could neither be kept nor be read again, lets the next call fail.
     fn leave_if_lost(&mut self, kept: io::Result<()>) {
         if let Err(error) = kept {
             self.leave_error(Error::new(&error, Subject::Nothing));
         }
     }
 
-    /// Sees to it that so many bytes are available, if that needs no waiting.
+    /// Ensures that so many bytes are available, if that does not block.
     pub fn fetch(&mut self, at_least: usize) -> Fetched {
         let handle = self.handle;
         let Exclusive { file, reader, .. } = self.own_mut();
         fetch(handle, file.as_deref(), reader, at_least)
     }
 
-    /// Reads into the caller's memory, if that needs no waiting: how much is there, and whether that is all that could
-    /// be. What is missing makes it no reading at all: the bytes stay available.
+    /// Reads into the caller's memory, if that does not block: the number of bytes, and whether that is enough. If
+    /// bytes are missing, nothing is consumed: the bytes stay available.
     ///
     /// # Safety
     /// `start` must be valid for writes of `length` bytes.
     pub unsafe fn read_into(&mut self, start: *mut u8, length: usize) -> (usize, Fetched) {
         let mut have = self.own().reader.len().min(length);
-        // SAFETY: the caller's promise, and so much is available.
+        // SAFETY: guaranteed by the caller, and that much is available.
         unsafe { std::ptr::copy_nonoverlapping(self.available().as_ptr(), start, have) };
         if have == length {
             self.consume(have);
@@ -273,29 +273,29 @@ impl<'a> Guard<'a> {
         while have < length {
             let rest = length - have;
             reader.clear();
-            // Nor at first, where it is all of a small file.
+            // Nor for the first read, if it gets all of a small file.
             let whole = !reader.begin() && handle.info.size <= rest as u64;
             let ahead =
                 if rest < READ_WITHOUT_AHEAD && !whole { reader.room(1, READ_AT_ONCE).ok() } else { None };
-            // SAFETY: the caller's promise.
+            // SAFETY: guaranteed by the caller.
             let wanted = IoVec { start: unsafe { start.add(have) }, length: rest };
             let rooms = [wanted, ahead.unwrap_or(wanted)];
             let count = 1 + usize::from(ahead.is_some());
-            // SAFETY: the caller's promise, and the room that `room` has made.
+            // SAFETY: guaranteed by the caller, and the room that `room` has made.
             let read = unsafe { read_now(handle, file, &rooms[..count], POSITION) };
             match read {
                 Some(0) => return (have, Fetched::End),
                 Some(read) if read > rest => {
                     have = length;
-                    // SAFETY: the kernel has filled the first room, and written so many bytes to the second.
+                    // SAFETY: the kernel has filled the first buffer, and written that many bytes to the second.
                     unsafe { reader.grow(read - rest) };
                 }
                 Some(read) => have += read,
                 None => {
-                    // SAFETY: so much has been written there.
+                    // SAFETY: that much has been written there.
                     let bytes = unsafe { std::slice::from_raw_parts(start, have) };
                     debug_assert!(buffered <= have);
-                    // A regular file, which can be read again where there is no memory for the bytes.
+                    // A regular file, which can be read again if the bytes cannot be kept.
                     let _ = reader.put_back(bytes, Some(file));
                     return (0, Fetched::Missing);
                 }
@@ -304,32 +304,32 @@ impl<'a> Guard<'a> {
         (have, Fetched::Enough)
     }
 
-    /// Reads once, past the buffer, into one place after the other, if that needs no waiting.
+    /// Reads once, past the buffer, into one place after the other, if that does not block.
     ///
     /// # Safety
-    /// The rooms must be valid for writes.
+    /// The buffers must be valid for writes.
     pub unsafe fn read_past(&mut self, rooms: &[IoVec]) -> Option<usize> {
         let handle = self.handle;
         let Exclusive { file: Some(file), reader, .. } = self.own_mut() else { return None };
         reader.pass_by();
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         unsafe { read_now(handle, file, rooms, POSITION) }
     }
 
-    /// How much the file has behind what is available, if that can be told without waiting.
+    /// How much the file has after the available bytes, if finding out does not block.
     pub fn left(&self) -> Option<usize> {
         self.handle.info.mount?;
         file_io::left_in(self.own().file.as_ref()?).ok()
     }
 
-    /// A read in slices of what follows the available bytes. `to_end`: that is all that the file has. Whoever asks must
-    /// have the turn until it is over.
+    /// A read in slices of what follows the available bytes. `to_end`: that is the rest of the file. The caller must
+    /// keep the turn until it is complete.
     pub fn slices(&self, length: usize, to_end: bool) -> Option<Slices> {
         let position = platform::seek(self.own().file.as_ref()?, 0, platform::FROM_HERE).ok()?;
         Some(Slices::new(position, length, to_end))
     }
 
-    /// Goes on with a read in slices. When it is complete, the file's position is behind it, and the buffer used up.
+    /// Continues a read in slices. When it is complete, the file's position is at its end, and the buffer is empty.
     ///
     /// # Safety
     /// That of [`Slices::advance`].
@@ -337,7 +337,7 @@ impl<'a> Guard<'a> {
         let (Some(mount), Some(file)) = (self.handle.info.mount, self.own().file.as_ref()) else {
             return Sliced::Missing;
         };
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         let sliced =
             unsafe { self.handle.engine().read_slices(file, mount, &self.handle.times, slices, start) };
         if matches!(sliced, Sliced::Complete | Sliced::End(_)) {
@@ -350,17 +350,17 @@ impl<'a> Guard<'a> {
         sliced
     }
 
-    /// Whether the available bytes are ASCII without line ends to be translated, which is decoded in no time.
+    /// Whether the available bytes are ASCII without line ends to translate, which is decoded very fast.
     pub fn is_plain(&self) -> bool {
         self.available().is_ascii() && memchr::memchr(b'\r', self.available()).is_none()
     }
 
-    /// Has the native decoder decode everything up to the end of the file, which has been read.
+    /// Decodes everything up to the end of the file, which has been read, with the native decoder.
     ///
     /// # Errors
-    /// When it is not valid in that encoding.
+    /// It is not valid in that encoding.
     pub fn decode_rest(&mut self) -> Option<Result<Text, Undecoded>> {
-        // Of a short text, the string is made at once.
+        // The string of a short text is created at once.
         let mark = if self.available().len() > SHORT_TEXT { self.mark() } else { None };
         let Exclusive { reader, decoder, file } = self.own_mut();
         let Ok(rest) = copied(reader.available()) else { return Some(Err(Undecoded::OutOfMemory)) };
@@ -378,18 +378,18 @@ impl<'a> Guard<'a> {
         })
     }
 
-    /// Moves the file's position back to where the user is, if that needs no waiting.
+    /// Moves the file's position back to where the user is, if that does not block.
     pub fn rewind(&mut self) {
         let written = self.handle.info.mount.is_some() && self.is_written();
         let Exclusive { file: Some(file), reader, .. } = self.own_mut() else { return };
         if written && reader.len() > 0 {
-            // Where it fails, the position is as good as before.
+            // If it fails, the position is unchanged.
             let _ = file_io::rewind(file, reader);
         }
     }
 
-    /// Forgets what was read ahead before something was written at an offset; `false` where a worker has to, because that may
-    /// wait.
+    /// Discards the read-ahead if something was written at an offset since; `false` if a worker has to do that, because
+    /// it may block.
     #[inline]
     pub fn refresh(&mut self) -> bool {
         self.handle.is_settled() || self.refresh_slowly()
@@ -409,8 +409,8 @@ impl<'a> Guard<'a> {
         true
     }
 
-    /// Where the first line ends in what is available, its end included, and how much was looked at. `scanned`: so much
-    /// was looked at before.
+    /// The length of the first line in the available bytes, including its end, and how much was searched. `scanned`:
+    /// how much was searched before.
     #[inline]
     pub fn find_line(&self, scanned: usize) -> Option<usize> {
         let available = self.available();
@@ -428,8 +428,8 @@ impl<'a> Guard<'a> {
         self.own_mut().decoder = decoder.map(Box::new);
     }
 
-    /// Decodes until `wanted` finds that it is enough, as far as that needs no waiting. `all`: there is nothing to be had
-    /// but what is available.
+    /// Decodes until `wanted` is satisfied, as far as that does not block. `all`: nothing but the available bytes can
+    /// be decoded.
     ///
     /// # Errors
     /// When there is no memory.
@@ -449,12 +449,12 @@ impl<'a> Guard<'a> {
 
     // Writing.
 
-    /// Takes the error of an earlier write that nobody has been told of.
+    /// Takes the error of an earlier write that has not been raised.
     pub fn take_error(&mut self) -> Option<Error> {
         if self.handle.is_settled() { None } else { self.handle.shared().writer.error.take() }
     }
 
-    /// Whether a worker is at writing it.
+    /// Whether a worker is writing the buffer.
     pub fn is_writing(&self) -> bool {
         !self.handle.is_settled() && self.handle.shared().writer.running
     }
@@ -470,7 +470,7 @@ impl<'a> Guard<'a> {
         self.handle.shared().writer.is_done()
     }
 
-    /// Has the writer accept so many bytes, if there is room; it is told first how many were read ahead.
+    /// Lets the writer accept this many bytes, if there is room; it is told first how many were read ahead.
     fn accept(&mut self, length: usize, push: impl FnOnce(&mut Writer)) -> Written {
         let handle = self.handle;
         let reader = &mut self.own_mut().reader;
@@ -494,7 +494,7 @@ impl<'a> Guard<'a> {
         self.accept(bytes.len(), |writer| writer.push(bytes))
     }
 
-    /// Accepts bytes, if nothing else has to be done for that: there is nothing to be told, and no worker to be called.
+    /// Accepts bytes, if that needs nothing else: no error to raise, and no worker to start.
     #[inline]
     pub(crate) fn write_at_hand(&mut self, bytes: &[u8]) -> bool {
         if self.handle.is_settled() || self.own().reader.len() > 0 {
@@ -505,7 +505,7 @@ impl<'a> Guard<'a> {
         !*stale && writer.push_quietly(bytes)
     }
 
-    /// Accepts bytes that stay where they are and do not change, if there is room.
+    /// Accepts bytes that stay in place and do not change, without copying them, if there is room.
     pub fn write_shared(&mut self, data: Data) -> Result<(), Data> {
         let mut data = Some(data);
         let length = data.as_ref().map_or(0, |data| data.bytes().len());
@@ -513,7 +513,7 @@ impl<'a> Guard<'a> {
         data.map_or(Ok(()), Err)
     }
 
-    /// A worker's job that writes what there is, if it is needed and none is at it. The caller must submit it.
+    /// A worker's job that writes the buffer, if it is needed and none is running. The caller must submit it.
     pub fn start_writer(&mut self, everything: bool) -> Option<HandleJob> {
         if self.handle.is_settled() {
             return None;
@@ -521,12 +521,12 @@ impl<'a> Guard<'a> {
         start_writer(self.handle, &mut self.handle.shared(), everything)
     }
 
-    /// Waits for the writer: the ticket is finished when no more than `until` says is left to be written, or writing has
-    /// failed. Nobody waits for a writer that is not there: where none is at it, the caller gets the job and must submit
-    /// it, and where there is nothing to be waited for, the ticket is done.
+    /// Waits for the writer: the ticket is finished when it has reached the state `until`, or writing has failed. If no
+    /// writer is running, the caller gets its job and must submit it; if there is nothing to wait for, the ticket is
+    /// finished at once.
     pub fn await_writer(&mut self, ticket: &Arc<Ticket>, until: WriterState) -> Option<HandleJob> {
         let mut shared = self.handle.shared();
-        // A writer that has failed meanwhile does not try again before somebody has been told.
+        // A writer that has failed meanwhile does not retry before the error has been raised.
         if shared.writer.is_done() || (shared.writer.error.is_some() && !shared.writer.running) {
             drop(shared);
             ticket.finish(Ok(Outcome::Done));
@@ -542,7 +542,7 @@ impl<'a> Guard<'a> {
 
     // The position.
 
-    /// Where the next read or write begins, if that can be told without waiting.
+    /// The position of the next read or write, if finding it does not block.
     ///
     /// # Errors
     /// Those of `lseek(2)`.
@@ -562,7 +562,7 @@ impl<'a> Guard<'a> {
         Some(position.map_err(|error| Error::new(&error, Subject::Nothing)))
     }
 
-    /// Moves the position, if that needs no waiting.
+    /// Moves the position, if that does not block.
     ///
     /// # Errors
     /// Those of `lseek(2)`.
@@ -576,7 +576,7 @@ impl<'a> Guard<'a> {
         )
     }
 
-    /// Closes the file, if that cannot wait, and there is no error to be told of: one that was only read, and has a name.
+    /// Closes the file, if that cannot block and there is no error to raise: one that was only read, and has a name.
     pub fn close_now(&mut self) -> bool {
         let close = self.handle.closes_descriptor;
         if !self.handle.is_settled() {
@@ -586,7 +586,8 @@ impl<'a> Guard<'a> {
         if close {
             let (info, now) = (&self.handle.info, runtime::now());
             let local = info.mount.is_some_and(|mount| self.handle.engine().permits(mount, now));
-            // The last descriptor of a file without a name gives its blocks back.
+            // Closing the last descriptor of a file without a name frees its blocks (`unlink(2)`), which may wait for a
+            // journal.
             let named = || platform::metadata_of(open).is_ok_and(|metadata| metadata.links > 0);
             if !local || !self.handle.info.only_read || !named() {
                 return false;
@@ -601,17 +602,17 @@ impl<'a> Guard<'a> {
         true
     }
 
-    /// Takes the file away, which nobody else uses.
+    /// Takes the file, which nobody else uses.
     fn take_file(&mut self) -> Option<File> {
         self.own_mut().file = None;
         let file = self.handle.shared().file.take();
         file.and_then(Arc::into_inner)
     }
 
-    /// Gives the file up: whoever asks is to close it, or not. Blocks while what is buffered is written.
+    /// Gives the descriptor to the caller, who may close it. Blocks while the buffer is written.
     ///
     /// # Errors
-    /// `None` while a worker uses the file; else what writing or moving the position failed with.
+    /// `None` while a worker uses the file; otherwise the error of writing or of moving the position.
     pub fn into_descriptor(&mut self) -> Option<Result<i32, Error>> {
         if self.is_writing() || self.has_positional() {
             return None;
@@ -634,7 +635,7 @@ impl<'a> Guard<'a> {
     }
 }
 
-/// A worker's job that writes what there is, if it is needed and none is at it.
+/// A worker's job that writes the buffer, if it is needed and none is running.
 fn start_writer(handle: &Arc<Handle>, shared: &mut Shared, everything: bool) -> Option<HandleJob> {
     let writer = &mut shared.writer;
     if writer.running
@@ -651,7 +652,7 @@ fn start_writer(handle: &Arc<Handle>, shared: &mut Shared, everything: bool) -> 
 /// The offset that stands for the file's position.
 const POSITION: i64 = -1;
 
-/// Sees to it that so many bytes are available, if that needs no waiting.
+/// Ensures that so many bytes are available, if that does not block.
 fn fetch(handle: &Handle, file: Option<&File>, reader: &mut Reader, at_least: usize) -> Fetched {
     loop {
         let have = reader.len();
@@ -663,7 +664,7 @@ fn fetch(handle: &Handle, file: Option<&File>, reader: &mut Reader, at_least: us
         }
         let Some(file) = file else { return Fetched::Missing };
         let Ok(room) = reader.room(at_least, READ_AT_ONCE) else { return Fetched::Missing };
-        // SAFETY: `room` has made room for that much.
+        // SAFETY: `room` has reserved that much.
         match unsafe { read_now(handle, file, &[room], POSITION) } {
             None => return Fetched::Missing,
             Some(0) => return Fetched::End,
@@ -673,11 +674,11 @@ fn fetch(handle: &Handle, file: Option<&File>, reader: &mut Reader, at_least: us
     }
 }
 
-/// What can be had without waiting, for decoding.
+/// The supply of bytes for decoding that does not block.
 struct AtHand<'a> {
     handle: &'a Handle,
     file: Option<&'a File>,
-    /// There is nothing more to be had for the next chunk.
+    /// Whether nothing more can be read for the next chunk.
     all: bool,
 }
 
@@ -693,11 +694,11 @@ impl Supply for AtHand<'_> {
     }
 }
 
-/// Reads, if that needs no waiting.
+/// Reads, if that does not block.
 ///
 /// # Safety
-/// The rooms must be valid for writes.
+/// The buffers must be valid for writes.
 pub(super) unsafe fn read_now(handle: &Handle, file: &File, rooms: &[IoVec], offset: i64) -> Option<usize> {
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     unsafe { handle.engine().read_now(file, handle.info.mount?, &handle.times, rooms, offset) }
 }

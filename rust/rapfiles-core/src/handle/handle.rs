@@ -1,8 +1,8 @@
 //! The handle: an open file with its buffers.
 //!
-//! Most of it belongs to whoever has the [turn](super::Turn), who may hand a [`Task`](super::Task) to a worker. Two things
-//! go on beside that: a worker that empties the buffer for writing, and positional reads and writes, which only closing
-//! has to wait for.
+//! Most of it belongs to the holder of the [turn](super::Turn), which may hand a [`Task`](super::Task) to a worker. Two
+//! things run concurrently with that: a worker that writes the write buffer, and positional reads and writes, for which
+//! only closing waits.
 
 use std::cell::UnsafeCell;
 use std::collections::VecDeque;
@@ -31,16 +31,16 @@ use crate::outcome::Outcome;
 use crate::platform::{self, EventSignal, File};
 use crate::text::{Decoder, Text};
 
-/// What belongs to the operation that has the turn and, while a worker has a task of it, to that worker.
+/// The state that belongs to the operation that has the turn and, while a worker performs a task of it, to that worker.
 pub(super) struct Exclusive {
-    /// The file, if it is open, beside the one in [`Shared`].
+    /// The file, if it is open; another reference is in [`Shared`].
     pub(super) file: Option<Arc<File>>,
     pub(super) reader: Reader,
     pub(super) decoder: Option<Box<Decoder>>,
 }
 
 impl Exclusive {
-    /// Gives text back that was taken from the decoder.
+    /// Gives back text that was taken from the decoder.
     pub(super) fn give_back(&mut self, text: Text) {
         let Some(decoder) = &mut self.decoder else { return };
         let (content, mark) = text.into_parts();
@@ -56,13 +56,13 @@ impl Exclusive {
 
 /// An open file with its buffers.
 pub struct Handle {
-    /// What is known of the file.
+    /// The properties of the file.
     pub info: FileInfo,
-    /// What is known of its times.
+    /// Its times.
     pub(super) times: Times,
     /// Whether the descriptor is closed with the file.
     pub closes_descriptor: bool,
-    /// What interrupts a worker that waits for another process.
+    /// Interrupts a worker that waits for another process.
     pub(super) signal: Option<EventSignal>,
     pub(super) turn: AtomicU8,
     possession: UnsafeCell<Exclusive>,
@@ -70,15 +70,15 @@ pub struct Handle {
     known: Known,
     /// The engine that opened it.
     engine: Arc<Engine>,
-    /// The process that uses it: the one that did, or a forked child that found it idle.
+    /// The process that uses it: the one that opened it, or a forked child that found it idle.
     process: AtomicU32,
 }
 
-// SAFETY: what is in the cell is used only by whoever has the turn, which is taken with an acquiring and passed
-// on with a releasing exchange, or handed over through a ticket or under the lock.
+// SAFETY: the content of the cell is used only by the holder of the turn. The turn is taken with an acquiring and
+// passed on with a releasing exchange, or handed over through a ticket or under the lock.
 unsafe impl Sync for Handle {}
 
-/// What has to be done when the lock has been let go of.
+/// What has to be done after the lock is released.
 #[must_use]
 pub(super) enum Effects {
     Begin(BackgroundClose),
@@ -97,8 +97,8 @@ impl Effects {
 }
 
 impl Handle {
-    /// A handle for a file that has just been opened. `buffer_size`: how much may wait to be written, where somebody
-    /// cares.
+    /// A handle for a file that has just been opened. `buffer_size`: how much may wait to be written; `None` for the
+    /// default.
     pub fn new(opened: OpenedFile, buffer_size: Option<usize>) -> Arc<Self> {
         let info = opened.info;
         let engine = Arc::clone(opened.engine());
@@ -123,7 +123,8 @@ impl Handle {
             info,
             times: Times::settled(info.settled_at),
             closes_descriptor,
-            // Without one, a reader that waits for another process cannot be interrupted, but everything else works.
+            // Without a signal, a reader that waits for another process cannot be interrupted, but everything else
+            // works.
             signal: if info.regular { None } else { EventSignal::new().ok() },
             turn: AtomicU8::new(FREE),
             possession: UnsafeCell::new(Exclusive { file, reader: Reader::default(), decoder: None }),
@@ -139,10 +140,10 @@ impl Handle {
         Locked { shared, known: &self.known }
     }
 
-    /// What is shared, also in a forked child.
+    /// Locks the shared state, also in a forked child.
     ///
     /// # Errors
-    /// Where the parent was using the handle during the fork.
+    /// If the parent was using the handle during the fork.
     pub(super) fn try_shared(&self) -> Result<Locked<'_>, Error> {
         if self.is_inherited() {
             self.check_inherited()?;
@@ -162,79 +163,79 @@ impl Handle {
         self.engine.here()
     }
 
-    /// Has a worker do a job of this handle's. `own` is the job's ticket, `waiting` that of whoever waits, which may be
+    /// Submits a job of this handle. `own` is the job's ticket, `waiting` that of the waiting operation, if it is
     /// another; see [`Engine::submit_for_handle`].
     pub fn submit(&self, job: HandleJob, own: &Arc<Ticket>, waiting: Option<&Arc<Ticket>>) {
         self.engine().submit_for_handle(job, own, waiting);
     }
 
     /// # Errors
-    /// Where the parent was using the handle during the fork.
+    /// If the parent was using the handle during the fork.
     #[cold]
     pub(super) fn check_inherited(&self) -> Result<(), Error> {
         let shared = match self.shared.try_lock() {
             Ok(shared) => shared,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            // By a thread of the parent's, or by another one that is just here.
+            // Locked by a thread of the parent's, or at this moment by another thread of this process.
             Err(TryLockError::WouldBlock) if self.is_inherited() => return Err(in_use()),
             Err(TryLockError::WouldBlock) => return Ok(()),
         };
-        // Whoever has the turn is not in this process, nor the thread that has a job or closes the file.
+        // The holder of the turn is not in this process, nor the thread that has a job or closes the file.
         let idle = self.turn.load(Ordering::Relaxed) == FREE && !shared.job && !shared.writer.running;
         if self.is_inherited()
             && !(idle && shared.positional == 0 && shared.unattended != Unattended::Closing)
         {
             return Err(in_use());
         }
-        // From now on whatever is under way is this process's.
+        // From now on, all running operations are this process's.
         self.process.store(Process::current().number(), Ordering::Relaxed);
         Ok(())
     }
 
-    /// What belongs to whoever has the turn.
+    /// The state that belongs to the holder of the turn.
     ///
     /// # Safety
     /// The caller has it, or a task of whoever has it, and nothing else of this kind exists.
     #[allow(clippy::mut_from_ref, reason = "the turn is what makes it the caller's")]
     pub(super) unsafe fn exclusive(&self) -> &mut Exclusive {
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         unsafe { &mut *self.possession.get() }
     }
 
-    /// Whether the file has been closed, or given up, or is to be closed as soon as nobody uses it.
+    /// Whether the file has been closed, or given up, or has to be closed as soon as nobody uses it.
     #[inline]
     pub fn is_closed(&self) -> bool {
         self.known.closed.load(Ordering::Acquire)
     }
 
-    /// Whether it has been closed, or is going to be, and nobody has to.
+    /// Whether it has been closed, or will be, so that the owner need not close it.
     pub fn is_left(&self) -> bool {
         self.is_closed() || self.shared().unattended != Unattended::No
     }
 
-    /// Whether it can be used: not in a forked child, where the parent was using it during the fork.
+    /// Whether it can be used: not in a forked child, if the parent was using it during the fork.
     pub fn is_usable(&self) -> bool {
         self.try_shared().is_ok()
     }
 
-    /// Whether the kernel has everything that was accepted, what was read ahead is what the kernel has, and there is no
-    /// error to be told of.
+    /// Whether the kernel has everything that was accepted, the read-ahead is not stale, and there is no error to
+    /// raise.
     #[inline]
     pub fn is_settled(&self) -> bool {
         !self.known.unsettled.load(Ordering::Acquire)
     }
 
-    /// The number by which Python knows the file; `None` when it is closed.
+    /// The descriptor as Python shows it; `None` when the file is closed.
     ///
     /// # Errors
-    /// When the process has no number left; in a forked child, where the parent was using the handle during the fork.
+    /// No descriptor number is free; in a forked child, if the parent was using the handle during the fork.
     pub fn descriptor(&self) -> Result<Option<i32>, Error> {
         let shared = self.try_shared()?;
         let descriptor = shared.file.as_ref().map(|file| self.presentable(file)).transpose();
         descriptor.map_err(|error: io::Error| Error::new(&error, Subject::Nothing))
     }
 
-    /// The number of the file, with the flags that whoever opened it expects.
+    /// The descriptor of the file, with the flags that its opener expects.
     pub(super) fn presentable(&self, file: &File) -> io::Result<i32> {
         if self.info.non_blocking {
             platform::set_blocking(file)?;
@@ -242,10 +243,10 @@ impl Handle {
         platform::descriptor(file)
     }
 
-    /// A positional task, for which nobody needs the turn. The caller must submit it.
+    /// A positional task, which needs no turn. The caller must submit it.
     ///
     /// # Errors
-    /// In a forked child, where the parent was using the handle during the fork.
+    /// In a forked child, if the parent was using the handle during the fork.
     pub fn positional(self: &Arc<Self>, task: Task) -> Result<HandleJob, Error> {
         let mut shared = self.try_shared()?;
         shared.positional += 1;
@@ -254,39 +255,39 @@ impl Handle {
         Ok(HandleJob::positional(Arc::clone(self), file, task))
     }
 
-    /// Reads once at an offset, if that needs no waiting.
+    /// Reads once at an offset, if that does not block.
     ///
     /// # Safety
-    /// The room must be valid for writes.
+    /// The buffer must be valid for writes.
     pub unsafe fn read_at(self: &Arc<Self>, room: IoVec, offset: u64) -> Option<usize> {
         let offset = i64::try_from(offset).ok()?;
         let mut shared = self.try_shared().ok()?;
         let file = shared.file.clone()?;
-        // Closing waits for it.
+        // So that closing waits for it.
         shared.positional += 1;
         drop(shared);
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         let read = unsafe { read_now(self, &file, &[room], offset) };
         drop(file);
         self.positional_ended();
         read
     }
 
-    /// A positional operation is given up. `writes`: whether the next call is to be told of an error.
+    /// Abandons a positional operation. `writes`: whether the next call has to raise its error.
     pub fn abandon_positional(&self, ticket: &Ticket, writes: bool) {
         let Ok(mut shared) = self.try_shared() else { return ticket.cancel() };
-        // Under this lock a worker that ends either finds that nobody waits, or has left its outcome.
+        // Under this lock, a worker that finishes either sees the cancellation, or has stored its outcome.
         ticket.cancel();
         if let Some(Err(error)) = ticket.take().filter(|_| writes) {
             shared.writer.error.get_or_insert(error);
         }
     }
 
-    /// A positional operation is over: its outcome is left in the ticket, or its error for the next call, where nobody
-    /// waits for it any more.
+    /// Completes a positional operation: stores its outcome in the ticket or, if it has been abandoned, its error for
+    /// the next call.
     pub(super) fn leave_positional(&self, ticket: &Ticket, outcome: Result<Outcome, Error>, writes: bool) {
         let mut shared = self.shared();
-        // Where it failed, a part may have been written.
+        // If it failed, a part may have been written.
         shared.stale |= writes;
         match outcome {
             Err(error) if writes && ticket.is_cancelled() => {
@@ -296,8 +297,8 @@ impl Handle {
         }
     }
 
-    /// Nobody is going to close it: that is done in the background, after what is buffered has been written. Whoever has
-    /// the turn ends in peace, unless that waits for another process.
+    /// Closes a handle that its owner has dropped, in the background, after the buffer has been written. The holder of
+    /// the turn finishes first, unless it waits for another process.
     pub fn close_in_background(self: &Arc<Self>) {
         // In a forked child, the buffers are the parent's.
         let Ok(mut shared) = self.try_shared() else { return };
@@ -315,7 +316,7 @@ impl Handle {
         self.want_background_close();
     }
 
-    /// A file that nobody is going to close is taken away to be closed, unless a worker uses it still.
+    /// Takes the file of a dropped handle to close it, unless a worker still uses it.
     ///
     /// # Safety
     /// The caller has the turn.
@@ -326,7 +327,7 @@ impl Handle {
         if shared.unattended < Unattended::Due || shared.writer.running || shared.positional > 0 {
             return None;
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         unsafe { self.exclusive() }.file = None;
         self.begin_background_close(shared)
     }
@@ -346,7 +347,7 @@ impl Handle {
                     writer,
                 )))
             }
-            // Unless that has begun already.
+            // Unless closing has already begun.
             None if shared.unattended == Unattended::Closing => None,
             None => {
                 shared.unattended = Unattended::Closed;
@@ -355,7 +356,8 @@ impl Handle {
         }
     }
 
-    /// A worker beside whoever has the turn has ended, which closing in the background may have waited for.
+    /// Notes that a worker that ran beside the holder of the turn has finished: a background close may have waited for
+    /// it.
     pub(super) fn beside_ended(self: &Arc<Self>, mut shared: Locked<'_>, wake: Option<Arc<Ticket>>) {
         let free = shared.unattended >= Unattended::Due && !shared.writer.running && shared.positional == 0;
         let effects =
@@ -373,12 +375,12 @@ impl Handle {
         }
     }
 
-    /// Whoever waits for it to be closed in the background.
+    /// Takes the tickets that wait for the background close.
     pub(crate) fn take_close_waiters(&self) -> Vec<Arc<Ticket>> {
         std::mem::take(&mut self.shared().close_waiters)
     }
 
-    /// It has been closed in the background.
+    /// Notes that it has been closed in the background.
     pub(super) fn closed_in_background(&self, error: Option<Error>) {
         let mut shared = self.shared();
         shared.unattended = Unattended::Closed;
@@ -388,8 +390,8 @@ impl Handle {
         Effects::Wake(close_waiters).run();
     }
 
-    /// A worker's task is over: its reply is left for whoever has the turn, or, where nobody waits for it any more, undone.
-    /// `None`: it was never begun.
+    /// Completes a worker's task: stores its reply for the holder of the turn or, if the operation was abandoned,
+    /// undoes it. `None`: it was never begun.
     pub(super) fn job_ended(self: &Arc<Self>, mut trace: Trace, reply: Option<Result<Reply, Error>>) {
         let mut shared = self.shared();
         (shared.job, shared.closing) = (false, false);
@@ -401,7 +403,7 @@ impl Handle {
             return;
         };
         drop(shared);
-        // SAFETY: whoever had the turn has left it to this worker, and it is passed on when the guard is dropped.
+        // SAFETY: the holder of the turn has left it to this worker, and it is passed on when the guard is dropped.
         let mut guard = unsafe { Guard::new(self, true) };
         if let Some(reply) = reply {
             trace.undo(&mut guard, reply);
@@ -411,7 +413,7 @@ impl Handle {
         }
     }
 
-    /// A positional operation is over.
+    /// Notes that a positional operation is complete.
     pub(super) fn positional_ended(self: &Arc<Self>) {
         let mut shared = self.shared();
         shared.positional -= 1;
@@ -420,7 +422,7 @@ impl Handle {
     }
 }
 
-/// Somebody uses it who is not in this process, or should not.
+/// The error if the handle is in use by the parent process.
 pub(super) fn in_use() -> Error {
     Error::Os { code: platform::EIO, subject: Subject::Nothing }
 }

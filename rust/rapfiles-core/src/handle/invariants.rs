@@ -1,4 +1,4 @@
-//! What holds of a handle whenever nobody holds its lock: for the simulation.
+//! The invariants of a handle whose lock is free: for the simulation.
 
 use std::sync::atomic::Ordering;
 
@@ -12,7 +12,7 @@ impl Handle {
         self.shared.try_lock().is_ok()
     }
 
-    /// What does not hold.
+    /// The invariant that is broken.
     pub(crate) fn broken(&self) -> Option<&'static str> {
         let Ok(shared) = self.shared.try_lock() else { return Some("its lock is held") };
         let turn = self.turn.load(Ordering::Relaxed);

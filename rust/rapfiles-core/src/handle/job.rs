@@ -1,4 +1,4 @@
-//! What a worker does for a handle.
+//! The jobs of workers for handles.
 
 use std::io;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::platform::{self, File};
 use crate::text::{Decoder, TextFill, Undecoded};
 use crate::verbs::write::Data;
 
-/// The caller's memory, to be read into.
+/// The caller's memory, to read into.
 pub struct TaskBuffer {
     start: *mut u8,
     length: usize,
@@ -39,54 +39,54 @@ impl TaskBuffer {
     /// The `length` bytes at `start`.
     ///
     /// # Safety
-    /// They must stay valid for writes for as long as `keep_alive` exists, and nobody may read or write them until the
-    /// task is done.
+    /// They must stay valid for writes for as long as `keep_alive` exists, and must not be read or written by others
+    /// until the task is done.
     pub unsafe fn new(start: *mut u8, length: usize, keep_alive: KeepAlive) -> Self {
         Self { start, length, _keep_alive: keep_alive.of(length) }
     }
 
     pub(super) fn bytes(&mut self) -> &mut [u8] {
-        // SAFETY: the contract of `new`. The bytes may be uninitialised, but they are only handed to the system to be
-        // written to, and read where it has written.
+        // SAFETY: the contract of `new`. The bytes may be uninitialised, but they are only passed to the system, which
+        // writes to them, and read only where it has written.
         unsafe { std::slice::from_raw_parts_mut(self.start, self.length) }
     }
 }
 
-/// What a worker is to do. The first ones are for whoever has the turn.
+/// The task of a worker. The first ones are for the holder of the turn.
 pub enum Task {
-    /// Reads until so much is available. `once`: no more often than it takes to have anything.
-    /// Replies [`Reply::Filled`], true unless the file ended or would have had to be waited for.
+    /// Reads until `at_least` bytes are available. `once`: only until any bytes are available.
+    /// Replies [`Reply::Filled`], true unless the file ended or reading it would block.
     ReadAhead {
-        /// So many bytes.
+        /// The number of bytes.
         at_least: usize,
         /// Whether one read is enough.
         once: bool,
     },
-    /// As `ReadAhead` where there is no more than the buffer should hold; else replies [`Reply::Count`]: how many bytes are
-    /// left of the file, but no more than `size`.
+    /// As `ReadAhead` if there is no more than the buffer should hold; otherwise replies [`Reply::Count`]: the number
+    /// of bytes left in the file, at most `size`.
     Measure {
-        /// How many bytes are wanted.
+        /// The number of bytes that are wanted.
         size: usize,
     },
-    /// Reads behind the `have` bytes that are in the room already. Replies [`Reply::Filled`], where `length` includes
-    /// them. `to_end`: what the file has beyond the room comes in the tail.
+    /// Reads after the `have` bytes that are already in the buffer. Replies [`Reply::ReadInto`], whose `length`
+    /// includes them. `to_end`: the content beyond the buffer is in the tail.
     FillRoom {
-        /// Where to.
+        /// The destination.
         room: TaskBuffer,
-        /// So much is there already.
+        /// The number of bytes that are already there.
         have: usize,
         /// Whether everything is wanted.
         to_end: bool,
     },
     /// Reads once, past the buffer. Replies [`Reply::Count`] or [`Reply::WouldBlock`].
     ReadOnce {
-        /// Where to.
+        /// The destination.
         room: TaskBuffer,
     },
-    /// Decodes natively until so many characters are there, or the file ends. Replies [`Reply::Text`] or
+    /// Decodes natively until this many characters are decoded, or the file ends. Replies [`Reply::Text`] or
     /// [`Reply::Undecodable`].
     ReadText {
-        /// So many characters; `None` for everything.
+        /// The number of characters; `None` for everything.
         characters: Option<usize>,
     },
     /// Decodes natively until there is a whole line. Replies [`Reply::Done`] or [`Reply::Undecodable`].
@@ -94,9 +94,9 @@ pub enum Task {
     /// Decodes natively until there is a batch of lines, or the file ends. Replies [`Reply::Lines`] or
     /// [`Reply::Undecodable`].
     ReadLines,
-    /// Lays text out where the caller wants it. Replies [`Reply::LaidOut`].
+    /// Lays out text in the caller's string. Replies [`Reply::LaidOut`].
     LayOut(Box<TextFill>),
-    /// Forgets what was read ahead before something was written at an offset.
+    /// Discards the read-ahead, after a write at an offset.
     Refresh,
     /// Writes once, past the buffer. Replies [`Reply::Count`] or [`Reply::WouldBlock`].
     WriteOnce(Data),
@@ -104,54 +104,54 @@ pub enum Task {
     WriteThrough(Data),
     /// Replies the position.
     Position,
-    /// Moves the position. Replies it. This and the following ones first write what has been accepted.
+    /// Moves the position, and replies it. This and the following tasks first write what has been accepted.
     Seek {
-        /// By so much.
+        /// The offset.
         offset: i64,
-        /// As `lseek(2)` has it.
+        /// As for `lseek(2)`.
         whence: i32,
     },
-    /// Cuts the file; `None`: where the position is. Replies the length.
+    /// Truncates the file, and replies its length.
     Truncate {
-        /// To this length.
+        /// The new length.
         length: Option<i64>,
     },
     /// Waits for the device.
     Synchronise {
-        /// Whether the metadata may come later.
+        /// Whether metadata need not be written (`fdatasync(2)`).
         data_only: bool,
     },
     /// Closes the file.
     Close,
-    /// What `fstat(2)` tells. This and the following need no turn.
+    /// The result of `fstat(2)`. This and the following tasks need no turn.
     Stat,
-    /// Reads at an offset, until so much is there or the file ends. Replies [`Reply::Bytes`].
+    /// Reads `size` bytes at an offset, fewer only at the end of the file. Replies [`Reply::Bytes`].
     ReadAt {
-        /// So many bytes.
+        /// The number of bytes.
         size: usize,
-        /// From here.
+        /// The offset to read at.
         offset: u64,
     },
     /// Writes everything at an offset. Replies [`Reply::Count`].
     WriteAt {
         /// The bytes.
         data: Data,
-        /// To here.
+        /// The offset to write at.
         offset: u64,
     },
 }
 
-/// Whom a job is for.
+/// On whose behalf a job runs.
 enum Role {
-    /// Whoever has the turn.
+    /// The holder of the turn.
     Turn(Option<Task>),
     /// A positional operation.
     Positional(Option<Task>),
-    /// The buffer for writing.
+    /// The writer.
     Writer,
 }
 
-/// A worker's job for a handle. Dropped without having been run, it leaves everything as it is.
+/// A worker's job for a handle. Dropping it without running it changes nothing.
 pub struct HandleJob {
     handle: Arc<Handle>,
     /// For a positional operation.
@@ -179,7 +179,7 @@ impl HandleJob {
         Self { handle, file: None, role: Role::Writer, trace: Trace::default(), over: false }
     }
 
-    /// By which [`crate::engine::timing`] tells jobs apart.
+    /// The kind under which [`crate::engine::timing`] keeps the job's mean time.
     pub(crate) fn kind(&self) -> Kind {
         let (Role::Turn(task) | Role::Positional(task)) = &self.role else { return Kind::Flush };
         match task {
@@ -196,7 +196,7 @@ impl HandleJob {
         }
     }
 
-    /// Whether the caller may look for the answer a few microseconds before it suspends.
+    /// Whether the caller may poll for the answer for a few microseconds before it suspends.
     pub(crate) fn is_prompt(&self) -> bool {
         self.handle.info.regular
     }
@@ -205,8 +205,8 @@ impl HandleJob {
         self.handle.info.lane
     }
 
-    /// Runs in a worker. The reply is left with the turn, or in the ticket where there is none; the owner of the ticket is
-    /// yet to be told.
+    /// Runs in a worker. The reply is stored with the turn, or in the ticket if there is no turn; the completion is not
+    /// yet announced.
     pub(crate) fn run(mut self, ticket: &Ticket) {
         match &mut self.role {
             Role::Turn(task) => {
@@ -230,7 +230,7 @@ impl HandleJob {
         }
     }
 
-    /// Does something that may change the times of the file.
+    /// Runs something that may change the times of the file.
     fn observed<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
         let observation = self.handle.times.begin();
         let result = work(self);
@@ -244,7 +244,7 @@ impl HandleJob {
         if matches!(task, Task::Close) {
             return self.close();
         }
-        // SAFETY: a task of whoever has the turn has it too, and until it is over, nobody else.
+        // SAFETY: this task has the turn of its operation, and until it is complete, nobody else has.
         let Exclusive { file, reader, decoder } = unsafe { handle.exclusive() };
         let file = &**file.as_ref().ok_or_else(in_use)?;
         if matches!(task, Task::Seek { .. } | Task::Truncate { .. } | Task::Synchronise { .. }) {
@@ -326,19 +326,20 @@ impl HandleJob {
         }
     }
 
-    /// Writes what has been accepted, and closes the file even where that fails.
+    /// Writes what has been accepted, and closes the file even if that fails.
     fn close(&mut self) -> Result<Reply, Error> {
         let handle = &self.handle;
         // SAFETY: as for any other task.
         let own = unsafe { handle.exclusive() };
-        // An attempt before may have come this far.
+        // An earlier attempt may have failed at this point.
         let earlier = handle.shared().writer.error.take();
         let written = own.file.as_ref().map_or(Ok(()), |file| write_rest(handle, file));
         let written = earlier.map_or(written, Err);
         own.file = None;
         let mut shared = handle.shared();
         let file = shared.file.take();
-        // What could not be written is nobody's any more; but an error of what was given up meanwhile is to be told.
+        // Data that could not be written is dropped; but an error of a write that was abandoned meanwhile has to be
+        // raised.
         let mut left = std::mem::replace(&mut shared.writer, Writer::new(None));
         shared.writer.error = left.error.take();
         drop(shared);
@@ -364,7 +365,7 @@ impl HandleJob {
         .about(Subject::Nothing)
     }
 
-    /// Writes until nothing worth it is left, or nothing at all while somebody waits for that.
+    /// Writes until little is left, or nothing if an operation waits for that.
     fn run_writer(&mut self) {
         let handle = Arc::clone(&self.handle);
         let mut shared = handle.shared();
@@ -387,7 +388,7 @@ impl HandleJob {
             let (written, result) = write_out(&file, &mut rewind, piece.bytes());
             handle.times.end(None);
             drop(file);
-            // Locked until the next piece is in hand: whoever is told of an error is not to find this trying again.
+            // Locked until the next piece is taken: after an error has been raised, this must not be retrying.
             shared = handle.shared();
             shared.writer.rewind = rewind;
             shared.writer.give_back(piece, written);
@@ -406,7 +407,7 @@ impl Drop for HandleJob {
         match &mut self.role {
             Role::Turn(task) => {
                 let trace = std::mem::take(&mut self.trace);
-                // Text that was to be laid out has been taken from the decoder.
+                // Text for laying out has been taken from the decoder.
                 if let Some(Task::LayOut(fill)) = task.take() {
                     // SAFETY: as for a task that is run.
                     unsafe { self.handle.exclusive() }.give_back(fill.into_text());
@@ -418,7 +419,7 @@ impl Drop for HandleJob {
                 self.handle.positional_ended();
             }
             Role::Writer => {
-                // Where there is no thread, or a defect has ended it, whoever waits must learn of it.
+                // If there is no thread, or a panic has ended it, the waiting operations must be told.
                 let mut shared = self.handle.shared();
                 shared.writer.running = false;
                 if shared.writer.unwritten() > 0 {
@@ -454,10 +455,10 @@ fn once(result: io::Result<usize>) -> Result<Reply, Error> {
     }
 }
 
-/// Writes what has been accepted. The writer is not at it: whoever has the turn has waited for that.
+/// Writes what has been accepted. The writer is not running: the holder of the turn has waited for that.
 pub(super) fn write_rest(handle: &Handle, file: &File) -> Result<(), Error> {
     let mut shared = handle.shared();
-    // Of a writer that was done a moment ago.
+    // The error of a writer that has just finished.
     if let Some(error) = shared.writer.error.take() {
         return Err(error);
     }
@@ -473,11 +474,11 @@ pub(super) fn write_rest(handle: &Handle, file: &File) -> Result<(), Error> {
     Ok(())
 }
 
-/// Forgets what was read ahead before something was written at an offset.
+/// Discards the read-ahead, after a write at an offset.
 pub(super) fn refresh(handle: &Handle, file: &File, reader: &mut Reader) {
-    // What is written from here on may be missed by what is read meanwhile.
+    // Reset first: a read from here on may miss later writes.
     handle.shared().stale = false;
-    // Where it fails, there is nothing better to be had.
+    // If it fails, nothing better can be done.
     let _ = rewind(file, reader);
 }
 
@@ -497,7 +498,7 @@ fn run_text(
             match read_text(file, reader, decoder, *characters, signal) {
                 Ok(Reply::Text(text)) if mark.is_some() => Reply::Text(Box::new(text.taken_from(mark))),
                 Err(error) => {
-                    // What was read before can be read once more.
+                    // The content can be read again.
                     if let Some(mark) = mark {
                         mark.go_back(file, reader, decoder, 0);
                     }

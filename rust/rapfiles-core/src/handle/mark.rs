@@ -1,23 +1,23 @@
-//! Marks: where a text file was before text was taken from it, for whoever gives the text back.
+//! Marks: the position of a text file before text was taken from it, for giving the text back.
 //!
-//! Decoded text cannot just be put in front of what comes next: where line ends were translated, it has fewer bytes than
-//! what it was made of, and nobody could tell any more where in the file it is.
+//! Decoded text cannot just be put back in front of what follows: if line ends were translated, it has fewer bytes than
+//! the file, and its position in the file would be lost.
 
 use super::reader::Reader;
 use crate::platform::{self, File};
 use crate::text::Decoder;
 
-/// Where a text file was.
+/// A position of a text file.
 #[derive(Debug)]
 pub enum Mark {
-    /// The decoder had what was taken, behind so many bytes.
+    /// The text was in the decoder, after this many bytes.
     Decoded(usize),
-    /// A place in the file, and the decoder as it was there.
+    /// A position in the file, and the decoder's state there.
     Place(u64, Box<Decoder>),
 }
 
 impl Mark {
-    /// Where the file is now; `None` where one cannot go back to that, or there is no memory for it.
+    /// The current position; `None` if it is not possible to return to it, or memory cannot be allocated.
     ///
     /// `regular`: whether what was read can be read again.
     pub(super) fn set(file: &File, reader: &Reader, decoder: &Decoder, regular: bool) -> Option<Self> {
@@ -30,7 +30,7 @@ impl Mark {
         Some(Self::Place(position, Box::new(decoder.try_clone().ok()?)))
     }
 
-    /// Goes back; `false` where that is not possible. `taken`: so many bytes of decoded text had been taken.
+    /// Returns to it; `false` if that is not possible. `taken`: the number of bytes of decoded text that were taken.
     pub(super) fn go_back(
         self,
         file: &File,

@@ -1,4 +1,4 @@
-//! Handles: open files with a buffer for reading, one for writing, and text on top.
+//! Handles: open files with a read buffer, a write buffer, and text on top.
 
 mod ahead;
 mod background_close;

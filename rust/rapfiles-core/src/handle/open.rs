@@ -9,14 +9,14 @@ use crate::error::{About, Error, Subject};
 use crate::outcome::Outcome;
 use crate::platform::{self, File, NativePath};
 
-/// A file that has just been opened. Dropped, it is closed where that may wait.
+/// A file that has just been opened. If it is dropped, a worker closes it.
 #[derive(Debug)]
 pub struct OpenedFile {
     engine: Arc<Engine>,
     file: Option<File>,
-    /// Whether the descriptor is to be closed with the file.
+    /// Whether the descriptor has to be closed with the file.
     close: bool,
-    /// What is known of it.
+    /// Its properties.
     pub info: FileInfo,
 }
 
@@ -30,7 +30,8 @@ impl OpenedFile {
         &self.engine
     }
 
-    /// Moves the position to the end, as io.open does for appending. Where that fails, writes go there all the same.
+    /// Moves the position to the end, as `io.open` does for appending. If that fails, writes still go there
+    /// (`O_APPEND`).
     fn move_to_end(&mut self) {
         if let Some(file) = self.file.as_ref().filter(|_| self.info.seekable) {
             let end = platform::seek(file, 0, platform::FROM_END);
@@ -38,7 +39,7 @@ impl OpenedFile {
         }
     }
 
-    /// Takes the file, and whether it is to be closed in the end.
+    /// Takes the file, and whether it has to be closed.
     pub(crate) fn take(mut self) -> (Option<File>, bool) {
         (self.file.take(), self.close)
     }
@@ -67,23 +68,23 @@ pub(crate) fn open(
     examine(engine, file, true, Some(flags))
 }
 
-/// A descriptor that is open already, to be taken over.
+/// A descriptor that is already open, to adopt.
 #[derive(Debug)]
 pub struct Adoption {
-    /// By which it is closed where nobody takes it over.
+    /// The engine that closes it if it is not adopted.
     pub engine: Arc<Engine>,
     /// Its number.
     pub descriptor: i32,
-    /// Whether it is to be closed with the file.
+    /// Whether it has to be closed with the file.
     pub close: bool,
-    /// Whether nobody else is going to close it, even if it is not fit to be used.
+    /// Whether it has to be closed here even if it cannot be adopted.
     pub owned: bool,
     /// Whether its position is moved to the end, as for appending.
     pub to_end: bool,
 }
 
 impl Adoption {
-    /// Takes it over.
+    /// Adopts it.
     pub(crate) fn run(mut self) -> Result<Outcome, Error> {
         let file = platform::adopt(self.descriptor).about(Subject::Nothing)?;
         let owned = std::mem::take(&mut self.owned);
@@ -110,9 +111,9 @@ impl Drop for Adoption {
     }
 }
 
-/// `flags`: with which it was opened here.
+/// `flags`: those with which it was opened here.
 fn examine(engine: &Engine, file: File, close: bool, flags: Option<i32>) -> Result<Outcome, Error> {
-    // What cannot be looked at, such as a file that was removed on some server, may still be read.
+    // A file whose metadata cannot be read, for example because it was removed on a server, may still be readable.
     let (metadata, mount) = cached::look(&file).unwrap_or_default();
     let info = FileInfo::new(&file, &metadata, mount, flags);
     let mut opened = OpenedFile::new(engine, file, close, info);

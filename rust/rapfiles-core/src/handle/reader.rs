@@ -1,4 +1,4 @@
-//! The buffer for reading: what has been read ahead of the user.
+//! The read buffer: bytes that have been read ahead.
 
 use std::io;
 
@@ -6,11 +6,11 @@ use crate::cached::IoVec;
 use crate::limits::{FIRST_READ_AHEAD, MOST_READ_AHEAD};
 use crate::platform::{self, EventSignal, File};
 
-/// Bytes that have been read from a file and not been asked for yet.
+/// Bytes that have been read from a file and not been returned yet.
 #[derive(Debug)]
 pub(crate) struct Reader {
     buffer: Vec<u8>,
-    /// What is before this has been handed out already. It is kept for as long as there is room, for whoever seeks back.
+    /// The bytes before this have been returned already. They are kept while there is room, for seeking back.
     start: usize,
     window: usize,
     /// Whether anything has been read.
@@ -24,48 +24,48 @@ impl Default for Reader {
 }
 
 impl Reader {
-    /// What can be handed out.
+    /// The available bytes.
     #[inline]
     pub(crate) fn available(&self) -> &[u8] {
         &self.buffer[self.start..]
     }
 
-    /// The number of bytes that can be handed out.
+    /// The number of available bytes.
     pub(crate) fn len(&self) -> usize {
         self.buffer.len() - self.start
     }
 
-    /// So many bytes have been handed out.
+    /// Consumes this many bytes.
     #[inline]
     pub(crate) fn consume(&mut self, count: usize) {
         self.start += count;
         debug_assert!(self.start <= self.buffer.len());
     }
 
-    /// Forgets everything: the file's position is elsewhere.
+    /// Discards everything: the file's position has been moved.
     pub(crate) fn clear(&mut self) {
         self.buffer.clear();
         self.start = 0;
     }
 
-    /// Somebody reads past the buffer, which is used up: the file's position is elsewhere than behind what was in it.
+    /// Notes a read past the empty buffer: the file's position is no longer at the end of the buffer's content.
     pub(crate) fn pass_by(&mut self) {
         if self.len() == 0 {
             self.clear();
         }
     }
 
-    /// Forgets everything, and that reading went on in sequence.
+    /// Discards everything, and begins again with the smallest read-ahead.
     pub(crate) fn restart(&mut self) {
         self.clear();
         self.window = FIRST_READ_AHEAD;
     }
 
-    /// Puts bytes back in front of what can be handed out. Where there is no memory for them, the file goes back
-    /// instead, to be read once more.
+    /// Puts bytes back in front of the available ones. If memory cannot be allocated, the file's position is moved back
+    /// instead, so that they are read again.
     ///
     /// # Errors
-    /// When it cannot: the bytes are lost.
+    /// That is not possible either: the bytes are lost.
     pub(crate) fn put_back(&mut self, bytes: &[u8], file: Option<&File>) -> io::Result<()> {
         if self.buffer.try_reserve(bytes.len()).is_err() {
             go_back(file, self.len() + bytes.len())?;
@@ -77,7 +77,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Adds bytes that somebody else has read from the file, one behind the other; without the memory as `put_back`.
+    /// Appends pieces that were read from the file past the buffer; if memory cannot be allocated, like `put_back`.
     ///
     /// # Errors
     /// Those of `put_back`.
@@ -90,7 +90,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Moves the place from which is handed out by so much, if that is within the buffer.
+    /// Moves the position within the buffer by this offset, if the buffer contains it.
     pub(crate) fn move_by(&mut self, offset: i64) -> bool {
         let target = self.start as i64 + offset;
         let within = 0 <= target && target <= self.buffer.len() as i64;
@@ -100,20 +100,20 @@ impl Reader {
         within
     }
 
-    /// Notes that reading begins; whether it had begun before.
+    /// Notes that reading begins; returns whether it had begun before.
     pub(crate) fn begin(&mut self) -> bool {
         std::mem::replace(&mut self.begun, true)
     }
 
-    /// How much the next read should ask for, on the way to so much.
+    /// How much the next read should request, to make `at_least` bytes available.
     fn wanted(&self, at_least: usize, most: usize) -> usize {
         self.window.min(most).max(at_least.saturating_sub(self.len()).min(MOST_READ_AHEAD))
     }
 
-    /// Room for the next read.
+    /// The buffer for the next read.
     ///
     /// # Errors
-    /// When there is no memory.
+    /// Memory cannot be allocated.
     pub(crate) fn room(&mut self, at_least: usize, most: usize) -> io::Result<IoVec> {
         let wanted = self.wanted(at_least, most);
         if self.start == self.buffer.len() {
@@ -123,7 +123,7 @@ impl Reader {
             self.buffer.drain(..self.start);
             self.start = 0;
             if wanted > FIRST_READ_AHEAD {
-                // It is given back with each file, and had again with the next.
+                // The memory is freed with each file, and allocated again with the next.
                 platform::keep_freed_memory();
             }
             self.buffer.try_reserve(wanted)?;
@@ -131,12 +131,12 @@ impl Reader {
         Ok(IoVec { start: self.buffer.spare_capacity_mut().as_mut_ptr().cast(), length: wanted })
     }
 
-    /// So many bytes have been read into the room.
+    /// Notes that this many bytes have been read into that buffer.
     ///
     /// # Safety
     /// They have been written there.
     pub(crate) unsafe fn grow(&mut self, count: usize) {
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         unsafe { self.buffer.set_len(self.buffer.len() + count) };
         if count >= self.window {
             self.window = (self.window * 2).min(MOST_READ_AHEAD);
@@ -153,9 +153,9 @@ impl Reader {
         Ok(read)
     }
 
-    /// Reads until so much is there or the file ends; `once`: no more often than it takes to have anything.
+    /// Reads until this many bytes are available or the file ends; `once`: only until any bytes are available.
     ///
-    /// `signal`: for files that wait for another process; what interrupts the waiting.
+    /// `signal`: interrupts waiting for another process.
     pub(crate) fn fill(
         &mut self,
         file: &File,
@@ -179,7 +179,7 @@ impl Reader {
     }
 }
 
-/// How far filling the buffer went.
+/// The result of filling the buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Filled {
     Enough,
@@ -188,11 +188,11 @@ pub(crate) enum Filled {
     Interrupted,
 }
 
-/// Moves the file's position back by so much.
+/// Moves the file's position back by this many bytes.
 fn go_back(file: Option<&File>, length: usize) -> io::Result<()> {
     let file = file.ok_or_else(no_memory)?;
     let offset = i64::try_from(length).map_err(|_| no_memory())?;
-    // What has no position is a pipe or the like.
+    // Pipes, sockets and the like have no position (ESPIPE of `lseek(2)`).
     platform::seek(file, -offset, platform::FROM_HERE).map(drop).map_err(|_| no_memory())
 }
 

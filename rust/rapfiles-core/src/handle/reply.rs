@@ -1,26 +1,27 @@
-//! What a worker's task for a handle replies.
+//! The replies of workers' tasks for handles.
 
 use super::batch::LineBatch;
 use crate::outcome::Outcome;
 use crate::text::{Text, TextFill};
 use crate::verbs::metadata::Metadata;
 
-/// What a [`Task`](super::Task) has come to.
+/// The result of a [`Task`](super::Task).
 #[derive(Debug)]
 pub enum Reply {
-    /// It was done, and there is nothing to tell.
+    /// Done, without a value.
     Done,
-    /// Whether as much is available as was asked for: else the file has ended, or waiting for more was interrupted.
+    /// Whether as much is available as was requested: otherwise the file has ended, or waiting for more was
+    /// interrupted.
     Filled(bool),
-    /// The file does not wait, and has nothing to read, or no room to write.
+    /// The file is non-blocking, and has nothing to read, or no room for a write (EAGAIN).
     WouldBlock,
-    /// How many bytes, or at which of them.
+    /// A number of bytes, or a position.
     Count(u64),
     /// The caller's memory has been read into.
     ReadInto {
         /// Valid bytes in it.
         length: usize,
-        /// What the file has beyond it, where that was asked for.
+        /// The content of the file beyond it, if that was requested.
         tail: Vec<u8>,
     },
     /// Decoded text.
@@ -29,11 +30,11 @@ pub enum Reply {
     LaidOut(Box<TextFill>),
     /// Lines of a text file.
     Lines(Box<LineBatch>),
-    /// Content that the decoder does not decode.
+    /// Content that is not valid in the encoding.
     Undecodable(Vec<u8>),
-    /// Content, of a positional read.
+    /// The content, of a positional read.
     Bytes(Vec<u8>),
-    /// What `fstat(2)` tells.
+    /// The result of `fstat(2)`.
     Metadata(Box<Metadata>),
 }
 

@@ -1,5 +1,5 @@
-//! What all sides of a handle share, under a lock that is held for short moments, and never while the caller's code runs:
-//! who waits for what, what workers are at, and what is to be written.
+//! What all sides of a handle share, under a lock that is held for short moments, and never while the caller's code
+//! runs: who waits for what, what workers are at, and what is to be written.
 
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
@@ -19,14 +19,14 @@ pub(super) struct Shared {
     pub(super) file: Option<Arc<File>>,
     /// Who waits for the turn.
     pub(super) queue: VecDeque<Arc<Ticket>>,
-    /// A worker has a task of whoever has the turn.
+    /// A worker has a task of the holder of the turn.
     pub(super) job: bool,
     /// And that is to close the file: whatever needs no turn is not to begin any more.
     pub(super) closing: bool,
-    /// What the one that ended last has done and replied, until whoever has the turn collects it. There is no reply where
-    /// it was never begun.
+    /// What the one that ended last has done and replied, until the holder of the turn collects it. There is no reply
+    /// where it was never begun.
     pub(super) ended: Option<(Trace, Option<Result<Reply, Error>>)>,
-    /// Whoever has the turn has gone, and this is to be put back: the worker passes it on when the job ends.
+    /// The holder of the turn has gone, and this is to be put back: the worker passes it on when the job ends.
     pub(super) abandoned: Option<Option<Unread>>,
     /// Positional operations under way, and who waits for their end.
     pub(super) positional: usize,
@@ -37,7 +37,7 @@ pub(super) struct Shared {
     /// How far it has come with a file that nobody is going to close, and who waits for the end of that.
     pub(super) unattended: Unattended,
     pub(super) close_waiters: Vec<Arc<Ticket>>,
-    /// Whoever has the turn waits for that, and does not use the file.
+    /// The holder of the turn waits for that, and does not use the file.
     pub(super) turn_waits_for_close: bool,
 }
 
@@ -46,8 +46,8 @@ pub(super) struct Shared {
 pub(super) enum Unattended {
     /// Somebody is going to close it, or has done so.
     No,
-    /// Nobody is going to close it any more. Whoever has the turn still ends first, who would else be told that a file is
-    /// closed in which something has just been done.
+    /// Nobody is going to close it any more. The holder of the turn still ends first, who would else be told that a
+    /// file is closed in which something has just been done.
     Left,
     /// It counts as closed, and is closed as soon as no worker uses it.
     Due,
@@ -60,10 +60,10 @@ pub(super) enum Unattended {
 /// What is known without the lock.
 #[derive(Default)]
 pub(super) struct Known {
-    /// The file has been closed, or given up, or is to be closed.
+    /// The file has been closed, or given up, or has to be closed.
     pub(super) closed: AtomicBool,
-    /// There may be something to be written, an error to be told, or something stale that was read ahead. It can become so
-    /// only in somebody's turn, but for what positional operations leave.
+    /// There may be something to be written, an error to be told, or something stale that was read ahead. It can become
+    /// so only in somebody's turn, but for what positional operations leave.
     pub(super) unsettled: AtomicBool,
 }
 

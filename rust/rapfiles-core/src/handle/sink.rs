@@ -1,4 +1,4 @@
-//! Where results are made: what a caller of operations on handles, such as a Python binding, has to bring along.
+//! The sink: how results are created, as the caller of operations on handles, such as a Python binding, defines it.
 
 use super::complaint::Failure;
 use super::text::{Characters, ForeignCodec};
@@ -7,32 +7,33 @@ use crate::text::{Form, Layout, Text, TextFill};
 use crate::verbs::metadata::Metadata;
 use crate::verbs::write::Data;
 
-/// What comes of something that the caller may fail at.
+/// The result of something at which the caller may fail.
 pub type Fallible<S, T> = Result<T, Failure<<S as Sink>::Error>>;
 
-/// Why a text has become nothing, and the text.
+/// Why no value could be created from a text, and the text.
 pub type UnmadeText<S> = (Failure<<S as Sink>::Error>, Box<Text>);
 
-/// What a text has become.
+/// The value of a text.
 pub enum MadeText<S: Sink> {
     /// A value.
     Value(S::Value),
-    /// A value that a worker has to lay the text out in before it may be shown to anybody.
+    /// A value in which a worker has to lay out the text before it may be used.
     Room(TextFill, S::Value),
 }
 
-/// Makes the results of operations.
+/// Creates the results of operations.
 ///
 /// # Safety
-/// The place that [`Sink::new_bytes`] gives must be valid for writes as that says, wherever the `Bytes` are moved, until
-/// they and every [`KeepAlive`] of them have been dropped. Where [`Sink::ALONE`] is set, that must be so.
+/// The pointer that [`Sink::new_bytes`] returns must be valid for writes as documented there, wherever the `Bytes` are
+/// moved, until they and every [`KeepAlive`] of them have been dropped. If [`Sink::ALONE`] is set, its statement must
+/// hold.
 pub unsafe trait Sink: Sized + 'static {
-    /// Whether nobody but a worker in somebody's turn can use a handle while an operation on it advances, unless that runs
-    /// code of the caller's.
+    /// Whether, while an operation advances, only a worker that performs a task of the turn's holder can use the
+    /// handle, unless the operation runs code of the caller's.
     const ALONE: bool;
-    /// What is needed to make anything, for as long as an operation advances.
+    /// What is needed to create results, for as long as an operation advances.
     type Context<'a>: Copy;
-    /// What may go wrong then.
+    /// The error of that.
     type Error;
     /// A result.
     type Value: Send + Sync;
@@ -40,19 +41,19 @@ pub unsafe trait Sink: Sized + 'static {
     type Bytes: Send + Sync;
     /// Lines that have been read.
     type Lines: Send + Sync;
-    /// Bytes to be written.
+    /// Bytes to write.
     type Source: Source<Self>;
-    /// Memory to be read into.
+    /// Memory to read into.
     type Target: Target<Self>;
-    /// Characters to be written.
+    /// Characters to write.
     type Text: Characters<Self>;
-    /// What encodes and decodes text for which the engine has no codec.
+    /// The caller's codec, for encodings that the engine does not have.
     type ForeignCodec: ForeignCodec<Self>;
 
-    /// Whether other tasks of the caller's should have a turn now.
+    /// Whether other tasks of the caller's should run now.
     fn must_yield(context: Self::Context<'_>) -> Fallible<Self, bool>;
 
-    /// There is nothing to tell, or nothing to be had without waiting.
+    /// The value for no result, or for no data without blocking.
     fn nothing(context: Self::Context<'_>) -> Self::Value;
 
     /// A number.
@@ -61,10 +62,10 @@ pub unsafe trait Sink: Sized + 'static {
     /// Bytes.
     fn bytes(context: Self::Context<'_>, content: &[u8]) -> Fallible<Self, Self::Value>;
 
-    /// Room for so many bytes that nobody has set yet, and where that begins. One more may be written behind it.
+    /// A buffer for `length` uninitialised bytes, and a pointer to it. One more byte may be written after them.
     fn new_bytes(context: Self::Context<'_>, length: usize) -> Fallible<Self, (Self::Bytes, *mut u8)>;
 
-    /// The first bytes of a room, and what follows them.
+    /// The value of the first bytes of a buffer, and of what follows them.
     ///
     /// # Safety
     /// So many have been set.
@@ -75,16 +76,16 @@ pub unsafe trait Sink: Sized + 'static {
         tail: &[u8],
     ) -> Fallible<Self, Self::Value>;
 
-    /// The first bytes of a room.
+    /// The first bytes of a buffer.
     ///
     /// # Safety
     /// So many have been set.
     unsafe fn content<'a>(context: Self::Context<'_>, bytes: &'a Self::Bytes, length: usize) -> &'a [u8];
 
-    /// What keeps a room where it is while a worker uses it.
+    /// Keeps a buffer in place while a worker uses it.
     fn keep_alive(context: Self::Context<'_>, bytes: &Self::Bytes) -> KeepAlive;
 
-    /// What `fstat(2)` tells.
+    /// The result of `fstat(2)`.
     fn metadata(context: Self::Context<'_>, metadata: &Metadata) -> Fallible<Self, Self::Value>;
 
     /// Characters, which are valid.
@@ -93,16 +94,16 @@ pub unsafe trait Sink: Sized + 'static {
     /// A whole text.
     ///
     /// # Errors
-    /// When there is no memory: what has failed, and the text.
+    /// Memory cannot be allocated: the error, and the text.
     fn text(context: Self::Context<'_>, text: Text) -> Result<MadeText<Self>, UnmadeText<Self>>;
 
     /// No lines yet.
     fn no_lines(context: Self::Context<'_>) -> Self::Lines;
 
-    /// Another line of bytes.
+    /// Adds a line of bytes.
     fn add_line(context: Self::Context<'_>, lines: &mut Self::Lines, line: &[u8]) -> Fallible<Self, ()>;
 
-    /// Another line of characters: how many they are.
+    /// Adds a line of characters; returns their number.
     fn add_text_line(
         context: Self::Context<'_>,
         lines: &mut Self::Lines,
@@ -110,7 +111,7 @@ pub unsafe trait Sink: Sized + 'static {
         form: Form,
     ) -> Fallible<Self, usize>;
 
-    /// Another line of characters, which have been measured. `plain`: they are copied as they are.
+    /// Adds a line of characters that have been measured. `plain`: they are copied unchanged.
     fn add_measured_line(
         context: Self::Context<'_>,
         lines: &mut Self::Lines,
@@ -122,34 +123,34 @@ pub unsafe trait Sink: Sized + 'static {
     /// The lines.
     fn lines(context: Self::Context<'_>, lines: Self::Lines) -> Self::Value;
 
-    /// What lines of bytes were made of, to be read once more; `None` where there is no memory for that.
+    /// The content of lines of bytes, to be read again; `None` if memory cannot be allocated.
     fn lines_content(lines: Self::Lines) -> Option<Vec<u8>>;
 
-    /// What lines of characters were made of, to be read once more; `None` where there is no memory for that. `latin1`: that
-    /// was Latin-1, and else UTF-8.
+    /// The content of lines of characters, to be read again; `None` if memory cannot be allocated. `latin1`: it was
+    /// Latin-1, otherwise UTF-8.
     fn text_lines_content(lines: Self::Lines, latin1: bool) -> Option<Vec<u8>>;
 }
 
-/// Bytes to be written, as the caller gave them.
+/// Bytes to write, as the caller passed them.
 pub trait Source<S: Sink>: Send + Sync {
-    /// Looks at the bytes. Runs no code of the caller's that could use the handle.
+    /// Runs `work` with the bytes. It runs no code of the caller's that could use the handle.
     fn with<T>(&self, context: S::Context<'_>, work: impl FnOnce(&[u8]) -> T) -> Fallible<S, T>;
 
-    /// Whether they never change, and so may be kept after the operation is over.
+    /// Whether they are immutable, and so may be kept after the operation is complete.
     fn is_constant(&self) -> bool;
 
-    /// The bytes where they are, for a worker.
+    /// The bytes in place, for a worker.
     fn shared(&self, context: S::Context<'_>) -> Fallible<S, Data>;
 }
 
-/// The caller's memory, to be read into. It is valid for writes for as long as this exists, or what keeps it alive.
+/// The caller's memory, to read into. It is valid for writes for as long as this or its keep-alive exists.
 pub trait Target<S: Sink>: Send + Sync {
-    /// Where it begins.
+    /// A pointer to its first byte.
     fn start(&self) -> *mut u8;
 
-    /// How many bytes it has.
+    /// Its number of bytes.
     fn length(&self) -> usize;
 
-    /// What keeps it where it is while a worker uses it.
+    /// Keeps it in place while a worker uses it.
     fn keep_alive(&self, context: S::Context<'_>) -> KeepAlive;
 }

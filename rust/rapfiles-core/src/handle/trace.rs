@@ -1,4 +1,4 @@
-//! What a task has done to a file, so that it can be undone where nobody is told of it.
+//! The effects of a task on a file, so that they can be undone if the operation is cancelled.
 
 use super::guard::Guard;
 use super::job::TaskBuffer;
@@ -7,40 +7,40 @@ use super::reply::Reply;
 use crate::error::Error;
 use crate::memory::copied;
 
-/// What a cancelled operation had taken, to be put back.
+/// What a cancelled operation has taken, to be put back.
 #[derive(Debug)]
 pub enum Unread {
-    /// Bytes, in front of what can be read.
+    /// Bytes, to put in front of the available ones.
     Bytes(Vec<u8>),
-    /// Decoded text, in front of what the decoder has.
+    /// Decoded text, to put in front of the decoder's.
     Text(Vec<u8>),
-    /// Whatever was taken since: the file goes back.
+    /// Everything since this mark: the file returns to it.
     Since(Mark),
 }
 
-/// What a task has done beside its reply.
+/// The effects of a task besides its reply.
 #[derive(Default)]
 pub(super) struct Trace {
-    /// The caller's memory that was read into, and how much of it was filled before.
+    /// The caller's memory that was read into, and how many bytes of it were valid before.
     pub(super) room: Option<(TaskBuffer, usize)>,
-    /// From where the position was moved.
+    /// The position before it was moved.
     pub(super) moved_from: Option<u64>,
-    /// It was to write: where it failed, somebody has to be told.
+    /// Whether it writes: then its error has to be raised.
     pub(super) wrote: bool,
 }
 
 impl Trace {
-    /// Nobody is going to learn of the reply: what was read is as if it had been read ahead, the position is where it
-    /// was, and of what could not be written the next call is told.
+    /// Undoes a task whose operation was cancelled: what was read becomes read-ahead, the position is restored, and the
+    /// error of a write is kept for the next call.
     pub(super) fn undo(&mut self, guard: &mut Guard<'_>, reply: Result<Reply, Error>) {
         match reply {
             Ok(Reply::Text(text)) => guard.give_back(*text),
             Ok(Reply::LaidOut(fill)) => guard.give_back(fill.into_text()),
-            // Without the memory for it, what was read is lost, unless the file goes back.
+            // If memory cannot be allocated, what was read is lost, unless the file goes back.
             Ok(Reply::Lines(lines)) => {
                 guard.restore(Unread::Text(copied(lines.rest()).unwrap_or_default()));
             }
-            // To be found undecodable once more.
+            // So that the next read fails to decode them again.
             Ok(Reply::Undecodable(bytes)) => {
                 let known = guard.decoder().map_or(0, |decoder| decoder.undecoded());
                 guard.put_back(&bytes[known.min(bytes.len())..]);

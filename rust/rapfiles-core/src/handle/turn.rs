@@ -1,8 +1,8 @@
-//! Whose turn it is: operations on one handle run one at a time, in the order in which they were begun.
+//! Turns: operations on one handle run one at a time, in the order in which they were begun.
 //!
-//! The turn is what gives access to the file, the buffer for reading and the decoder, and not a lock: whoever has it may
-//! run code of its caller's, such as a finalizer that uses the same file, and that finds the turn taken and waits in the
-//! queue. Taking and passing on a turn that nobody else wants is one atomic exchange each.
+//! The turn gives access to the file, the read buffer and the decoder. It is not a lock: its holder may run code of the
+//! caller's, such as a finalizer that uses the same file, which finds the turn taken and waits in the queue. Taking and
+//! passing on a turn that nobody else wants is one atomic exchange each.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,27 +22,27 @@ use crate::outcome::Outcome;
 pub(super) const FREE: u8 = 0;
 /// Somebody has it, and nobody else wants it.
 pub(super) const TAKEN: u8 = 1;
-/// Whoever has it finds something to be done when it is passed on. Changed from and to only under the lock.
+/// Passing it on needs more than an exchange. Set and reset only under the lock.
 pub(super) const WANTED: u8 = 2;
 
-/// The turn of an operation that waits for something. Dropped, it is passed on: by the worker that has a task of the
-/// operation, when that ends, else at once.
+/// The turn of an operation that waits for something. Dropping it passes it on: if a worker performs a task of the
+/// operation, when that ends, otherwise at once.
 pub struct Turn {
     handle: Arc<Handle>,
     /// It has been passed on.
     over: bool,
 }
 
-/// What came of asking for the turn.
+/// The result of requesting the turn.
 #[derive(Debug)]
 pub enum TurnRequest {
-    /// Here it is.
+    /// The turn is granted.
     Granted(Turn),
-    /// Others come first.
+    /// Others are before it in the queue.
     Queued(QueuedTurn),
 }
 
-/// A place in the queue for the turn. Dropped, it is given up.
+/// A place in the queue for the turn. Dropping it leaves the queue.
 #[derive(Debug)]
 pub struct QueuedTurn {
     handle: Arc<Handle>,
@@ -54,7 +54,7 @@ impl Handle {
     /// Takes the turn, for as long as the guard exists, if nobody has it or waits for it.
     ///
     /// # Errors
-    /// In a forked child, where the parent was using the handle during the fork.
+    /// In a forked child, if the parent was using the handle during the fork.
     pub fn begin(self: &Arc<Self>) -> Result<Option<Guard<'_>>, Error> {
         if self.is_inherited() {
             self.check_inherited()?;
@@ -64,22 +64,23 @@ impl Handle {
         Ok(taken.then(|| unsafe { Guard::new(self, true) }))
     }
 
-    /// What can be done at once, if nobody has the turn, without taking it. `None` also where the file has been closed.
+    /// A guard without taking the turn, if nobody has it. `None` also if the file has been closed.
     ///
     /// # Errors
-    /// In a forked child, where the parent was using the handle during the fork.
+    /// In a forked child, if the parent was using the handle during the fork.
     ///
     /// # Safety
-    /// While the guard exists, nobody else calls a method of this handle: not another thread, which something keeps from
-    /// it, nor this one. (A worker calls none unless somebody has the turn, or nobody is going to close the handle.)
+    /// While the guard exists, no other code calls a method of this handle, neither in another thread, which something
+    /// prevents, nor in this one. (A worker calls none unless an operation has the turn, or the owner has dropped the
+    /// handle.)
     #[inline]
     pub unsafe fn begin_alone(self: &Arc<Self>) -> Result<Option<Guard<'_>>, Error> {
         if self.is_inherited() {
             self.check_inherited()?;
         }
-        // What is closed in the background counts as closed before that has begun.
+        // A file that will be closed in the background counts as closed already.
         let free = self.turn.load(Ordering::Acquire) == FREE && !self.is_closed();
-        // SAFETY: nobody has the turn, and the caller promises that nobody takes it.
+        // SAFETY: nobody has the turn, and the caller guarantees that nobody takes it.
         Ok(free.then(|| unsafe { Guard::new(self, false) }))
     }
 
@@ -110,7 +111,7 @@ impl Handle {
     /// The caller has it, and does not use it any more.
     pub(super) unsafe fn pass_on(self: &Arc<Self>) {
         if self.turn.compare_exchange(TAKEN, FREE, Ordering::Release, Ordering::Relaxed).is_err() {
-            // SAFETY: the caller's promise.
+            // SAFETY: guaranteed by the caller.
             unsafe { self.pass_on_slowly() };
         }
     }
@@ -124,7 +125,7 @@ impl Handle {
         if shared.unattended == Unattended::Left {
             shared.unattended = Unattended::Due;
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         let effects = unsafe { self.close_in_background_in_turn(&mut shared) };
         let next = shared.queue.pop_front();
         let state = match &next {
@@ -142,29 +143,30 @@ impl Handle {
         }
     }
 
-    /// Has whoever has the turn, or comes by it now, look whether the file is to be closed in the background.
+    /// Lets the holder of the turn, when it passes it on, check whether the file has to be closed in the background; if
+    /// nobody has the turn, checks it now.
     pub(super) fn want_background_close(self: &Arc<Self>) {
         let before = {
             let _shared = self.shared();
             self.turn.swap(WANTED, Ordering::Acquire)
         };
         if before == FREE {
-            // SAFETY: so the turn has just been taken.
+            // SAFETY: the turn has just been taken.
             unsafe { self.pass_on_slowly() };
         }
     }
 }
 
 impl QueuedTurn {
-    /// What is finished when the turn comes.
+    /// The ticket that is finished when the turn is granted.
     pub fn ticket(&self) -> &Arc<Ticket> {
         &self.ticket
     }
 
-    /// The turn, if it has come.
+    /// The turn, if it has been granted.
     ///
     /// # Errors
-    /// It has not.
+    /// It has not been granted yet.
     pub fn turn(mut self) -> Result<Turn, Self> {
         if !self.ticket.is_done() {
             return Err(self);
@@ -184,30 +186,30 @@ impl Drop for QueuedTurn {
         let left = place.and_then(|place| shared.queue.remove(place));
         drop(shared);
         if left.is_none() {
-            // SAFETY: whoever is in the queue no more has been given the turn.
+            // SAFETY: an operation that has left the queue in another way has been granted the turn.
             unsafe { self.handle.pass_on() };
         }
     }
 }
 
 impl Turn {
-    /// For the guard that has it.
+    /// The turn of a guard.
     ///
     /// # Safety
-    /// The turn has been taken, and nobody else is going to pass it on.
+    /// The turn has been taken, and nobody else passes it on.
     pub(super) unsafe fn new(handle: &Arc<Handle>) -> Self {
         Self { handle: Arc::clone(handle), over: false }
     }
 
-    /// What can be done in this turn. Not while a worker has a task.
+    /// A guard of this turn. Not while a worker performs a task.
     ///
     /// # Errors
-    /// In a forked child, where the parent was using the handle during the fork.
+    /// In a forked child, if the parent was using the handle during the fork.
     pub fn guard(&mut self) -> Result<Guard<'_>, Error> {
         self.resume().map(|(guard, _)| guard)
     }
 
-    /// The same, and what the task that has ended since has replied.
+    /// The same, and the reply of the task that has ended since.
     ///
     /// # Errors
     /// Those of [`Turn::guard`].
@@ -219,16 +221,16 @@ impl Turn {
         }
         let ended = shared.ended.take();
         drop(shared);
-        // The trace not under the lock: it may be the last to hold on to memory of the caller's.
+        // The trace is dropped without the lock: it may hold the last reference to memory of the caller's.
         let reply = ended.and_then(|(_, reply)| reply);
         // SAFETY: the turn is this one's, and borrowed for as long, and no worker has a task.
         Ok((unsafe { Guard::new(&self.handle, false) }, reply))
     }
 
-    /// A task for a worker, which the caller must submit. Until it is over, everything is the worker's.
+    /// A task for a worker, which the caller must submit. Until it is complete, the worker has exclusive access.
     ///
     /// # Errors
-    /// While a worker has one already; in a forked child, where the parent was using the handle during the fork.
+    /// While a worker already performs one; in a forked child, if the parent was using the handle during the fork.
     pub fn task(&mut self, task: Task) -> Result<HandleJob, Error> {
         let mut shared = self.handle.try_shared()?;
         if std::mem::replace(&mut shared.job, true) {
@@ -239,8 +241,8 @@ impl Turn {
         Ok(HandleJob::new(Arc::clone(&self.handle), task))
     }
 
-    /// The operation is given up while it waits. What its tasks have done and nobody has been told of is undone,
-    /// `unread` is put back in front of that, and the turn is passed on. `ticket`: of the task that it waits for.
+    /// Abandons the operation while it waits. The unreported effects of its tasks are undone, `unread` is put back in
+    /// front of that, and the turn is passed on. `ticket`: that of the task that it waits for.
     pub fn abandon(mut self, ticket: Option<&Ticket>, unread: Option<Unread>) {
         self.end(ticket, unread);
     }
@@ -253,7 +255,7 @@ impl Turn {
         let Ok(mut shared) = handle.try_shared() else { return };
         shared.writer.waiter = None;
         shared.positional_waiter = None;
-        // Under this lock a worker that ends either finds that nobody waits, or has left its reply.
+        // Under this lock, a worker that finishes either sees that nobody waits, or has stored its reply.
         if shared.job {
             shared.abandoned = Some(unread);
             if let Some(signal) = &handle.signal {
@@ -270,7 +272,7 @@ impl Turn {
         // SAFETY: the turn is this one's, no worker has a task, and it is passed on when this guard is dropped.
         let mut guard = unsafe { Guard::new(handle, true) };
         if let Some((mut trace, reply)) = ended {
-            // A job that was never begun has no reply, but its ticket tells why.
+            // A job that was never begun has no reply, but its ticket has the error.
             let failed = || ticket.and_then(Ticket::take)?.err().map(Err);
             if let Some(reply) = reply.or_else(failed) {
                 trace.undo(&mut guard, reply);

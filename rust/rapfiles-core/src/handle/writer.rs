@@ -1,4 +1,4 @@
-//! The buffer for writing: what has been accepted from the user and not been given to the kernel yet.
+//! The write buffer: bytes that have been accepted and not been passed to the kernel yet.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,26 +8,27 @@ use crate::error::Error;
 use crate::limits::{WRITE_FROM, WRITE_MOST_WAITING, WRITE_PIECE};
 use crate::verbs::write::Data;
 
-/// Who waits for the writer, and how few bytes may be left then.
+/// An operation that waits for the writer, and how many bytes may be left for it.
 #[derive(Debug)]
 pub(crate) struct Waiter {
     pub(crate) ticket: Arc<Ticket>,
     pub(crate) left: usize,
 }
 
-/// Bytes that have been accepted and are to be written in their order.
+/// Bytes that have been accepted, in the order in which they are written.
 #[derive(Debug)]
 pub(crate) struct Writer {
     pieces: VecDeque<Data>,
-    /// The bytes in the pieces.
+    /// The number of bytes in the pieces.
     waiting: usize,
-    /// The bytes that a worker has in hand.
+    /// The number of bytes that a worker is writing.
     in_hand: usize,
     /// A buffer that has been written and can be filled again.
     spare: Vec<u8>,
-    /// A worker is at it.
+    /// Whether a worker is writing.
     pub(crate) running: bool,
-    /// So many bytes were read ahead when the first write came: the file's position has to go back by them.
+    /// The number of bytes that were read ahead before the first write: the file's position has to be moved back by
+    /// them.
     pub(crate) rewind: u64,
     /// Why the last attempt to write failed, for the next call to raise.
     pub(crate) error: Option<Error>,
@@ -56,24 +57,24 @@ impl Writer {
         self.waiting + self.in_hand
     }
 
-    /// Whether the kernel has everything, and has been told everything.
+    /// Whether the kernel has everything, and the file's position need not be moved back.
     pub(crate) fn is_done(&self) -> bool {
         self.unwritten() == 0 && !self.running
     }
 
-    /// Whether there is enough to be written.
+    /// Whether there is enough to write.
     pub(crate) fn is_worthwhile(&self) -> bool {
         self.waiting >= self.worthwhile
     }
 
-    /// Whether so many bytes more can be accepted.
+    /// Whether `length` more bytes can be accepted.
     pub(crate) fn has_room(&self, length: usize) -> bool {
         self.unwritten() == 0 || self.unwritten() + length <= WRITE_MOST_WAITING
     }
 
-    /// How few bytes may be left for somebody who wants to write so many.
+    /// How many bytes may be left for an operation that wants to write `length` bytes.
     pub(crate) fn room_for(length: usize) -> usize {
-        // Not until just enough is free: the worker and the loop would go in lockstep.
+        // More than just enough: otherwise the worker and the loop would alternate in lockstep.
         (WRITE_MOST_WAITING / 2).min(WRITE_MOST_WAITING.saturating_sub(length))
     }
 
@@ -93,7 +94,7 @@ impl Writer {
         }
     }
 
-    /// Accepts bytes, if there is room, no error to be told, and no worker to be called then.
+    /// Accepts bytes, if there is room, there is no error to raise, and no worker has to be started.
     pub(crate) fn push_quietly(&mut self, bytes: &[u8]) -> bool {
         let unwritten = self.unwritten();
         let quiet = self.error.is_none()
@@ -106,7 +107,7 @@ impl Writer {
         quiet
     }
 
-    /// Accepts bytes that stay where they are.
+    /// Accepts bytes without copying them.
     pub(crate) fn push_shared(&mut self, data: Data) {
         self.waiting += data.bytes().len();
         self.pieces.push_back(data);
@@ -121,7 +122,7 @@ impl Writer {
         Some(piece)
     }
 
-    /// A piece has been written, but for what is left of it.
+    /// Notes that `written` bytes of a piece have been written, and takes back the rest.
     pub(crate) fn give_back(&mut self, piece: Data, written: usize) {
         let left = piece.bytes().len() - written;
         self.in_hand = 0;
@@ -144,7 +145,7 @@ impl Writer {
         }
     }
 
-    /// Takes whoever waits, if it has waited for long enough.
+    /// Takes the waiting operation, if few enough bytes are left for it.
     pub(crate) fn take_waiter(&mut self) -> Option<Arc<Ticket>> {
         let (over, length) = (self.error.is_some() || !self.running, self.unwritten());
         let waiter = self.waiter.take_if(|waiter| over || (waiter.left > 0 && length <= waiter.left))?;

@@ -1,8 +1,8 @@
 //! The system calls themselves: the second of the two doors behind which a simulation can stand.
 //!
-//! These are the C library's own functions, by another name; but in the crate's unit tests, a thread that simulates a world
-//! gets those of its model file system (`tests/simulation/`). The other door is [`crate::engine::runtime`]. What is called as
-//! `libc::` is called in a simulation, too.
+//! These are the C library's own functions, by another name; but in the crate's unit tests, a thread that simulates a
+//! world gets those of its model file system (`tests/simulation/`). The other door is [`crate::engine::runtime`]. What
+//! is called as `libc::` is called in a simulation, too.
 
 #[cfg(not(all(test, target_os = "linux")))]
 pub(crate) use system::*;
@@ -37,7 +37,7 @@ pub(crate) mod system {
         how: *const libc::open_how,
         size: usize,
     ) -> libc::c_long {
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         unsafe { libc::syscall(libc::SYS_openat2, directory, path, how, size) }
     }
 
@@ -52,7 +52,7 @@ pub(crate) mod system {
         buffer: *mut Buffer,
         size: usize,
     ) -> libc::c_long {
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         unsafe { libc::syscall(libc::SYS_getdents64, directory, buffer, size) }
     }
 
@@ -68,7 +68,7 @@ pub(crate) mod system {
         size: usize,
     ) -> libc::c_long {
         const STATMOUNT: libc::c_long = 457;
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         unsafe { libc::syscall(STATMOUNT, request, answer, size, 0) }
     }
 }

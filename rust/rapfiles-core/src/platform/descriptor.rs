@@ -62,7 +62,7 @@ pub(crate) fn is_terminal(file: &File) -> bool {
 /// # Safety
 /// `start` must be valid for writes of `length` bytes.
 pub(crate) unsafe fn read(file: &File, start: *mut u8, length: usize) -> io::Result<usize> {
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     let read = checked(|| unsafe { calls::read(file.as_raw_fd(), start.cast(), length.min(MOST)) })?;
     Ok(read as usize)
 }
@@ -84,7 +84,7 @@ pub(crate) fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<usi
     Ok(written as usize)
 }
 
-/// The most that macOS reads or writes in one call; Linux stops at a page less of its own accord.
+/// The most that macOS reads or writes in one call; Linux stops at a page less by itself.
 pub(super) const MOST: usize = i32::MAX as usize;
 
 /// Moves the file's position, as `lseek(2)` does.
@@ -105,7 +105,7 @@ pub(crate) fn synchronise(file: &File, data_only: bool) -> io::Result<()> {
     if data_only { synchronise_data(file) } else { synchronise_everything(file) }
 }
 
-/// Waits until there is something to read, or its end; `false` when the signal came first.
+/// Waits until there is something to read, or its end; `false` if the signal came first.
 pub(crate) fn wait_to_read(file: &File, interruption: Option<&EventSignal>) -> io::Result<bool> {
     wait(file, libc::POLLIN, interruption)
 }

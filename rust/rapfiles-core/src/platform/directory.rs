@@ -49,7 +49,8 @@ fn stat_at(directory: RawFd, name: &NativePath, follow: bool) -> io::Result<Meta
     })
 }
 
-/// The type that a `d_type` stands for, if it says one: the bits that a mode has for it, as `DTTOIF` of `<dirent.h>` has it.
+/// The type that a `d_type` stands for, if it says one: the bits that a mode has for it, as `DTTOIF` of `<dirent.h>`
+/// has it.
 pub(crate) fn file_type_of(d_type: u8) -> Option<FileType> {
     (d_type != libc::DT_UNKNOWN).then(|| FileType(u32::from(d_type) << 12))
 }
@@ -92,7 +93,7 @@ impl Directory {
         DirectoryReader::new(unsafe { OwnedFd::from_raw_fd(fd) })
     }
 
-    /// What `fstat(2)` tells of it.
+    /// The result of `fstat(2)` of it.
     pub(crate) fn metadata(&self) -> io::Result<Metadata> {
         metadata_of_fd(self.0.as_raw_fd())
     }
@@ -131,7 +132,8 @@ impl Directory {
         checked(|| unsafe { calls::fchmod(self.0.as_raw_fd(), ALL_PERMISSIONS) }).map(drop)
     }
 
-    /// Gives the owner of a directory that could not be opened every permission on it, but never on what a link leads to.
+    /// Gives the owner of a directory that could not be opened every permission on it, but never on what a link leads
+    /// to.
     #[cfg(target_os = "linux")]
     pub(crate) fn permit_entry(name: &NativePath, inside: Option<&Self>) -> io::Result<()> {
         // fchmodat(2) follows links, but the descriptor of a directory is none: see proc(5).
@@ -140,7 +142,8 @@ impl Directory {
         super::change_mode(&NativePath::from_vec(path.into_bytes())?, ALL_PERMISSIONS, true)
     }
 
-    /// Gives the owner of a directory that could not be opened every permission on it, but never on what a link leads to.
+    /// Gives the owner of a directory that could not be opened every permission on it, but never on what a link leads
+    /// to.
     #[cfg(target_os = "macos")]
     pub(crate) fn permit_entry(name: &NativePath, inside: Option<&Self>) -> io::Result<()> {
         let (fd, flags) = (descriptor(inside), libc::AT_SYMLINK_NOFOLLOW);

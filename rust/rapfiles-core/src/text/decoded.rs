@@ -71,8 +71,8 @@ impl Text {
         parallel::for_each_part(parts.len() - 1, |part| {
             let ((from, first), (to, _)) = (parts[part], parts[part + 1]);
             let content = &self.content[from..to];
-            // SAFETY: `decode` has validated and measured the content, and each part has a place of its own; the rest is
-            // the caller's promise.
+            // SAFETY: `decode` has validated and measured the content, and each part has a place of its own; the rest
+            // is the caller's promise.
             unsafe {
                 let start = start.at(first * self.width());
                 if self.is_plain() {
@@ -95,7 +95,7 @@ impl Start {
     /// # Safety
     /// So many bytes must be there.
     unsafe fn at(&self, offset: usize) -> *mut u8 {
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         unsafe { self.0.add(offset) }
     }
 }

@@ -1,8 +1,8 @@
 //! Decoding a text file chunk by chunk, with the results of `io.TextIOWrapper` down to where an error is raised.
 //!
-//! A synchronous text file decodes 8 KiB at a time, and what it does about an invalid byte, or about `tell()`, depends on
-//! where these chunks begin. So the same chunks are decoded here. What has been decoded is kept as UTF-8 (or as it came,
-//! for Latin-1): strings are made of it only when lines or characters are asked for.
+//! A synchronous text file decodes 8 KiB at a time, and what it does about an invalid byte, or about `tell()`, depends
+//! on where these chunks begin. So the same chunks are decoded here. What has been decoded is kept as UTF-8 (or as it
+//! came, for Latin-1): strings are made of it only when lines or characters are asked for.
 
 use std::collections::TryReserveError;
 
@@ -42,7 +42,8 @@ pub enum Form {
 /// Why bytes were not decoded.
 #[derive(Debug)]
 pub enum Undecoded {
-    /// They are not valid in the encoding. These are they, from the last character on that was cut off by the chunk before.
+    /// They are not valid in the encoding. These are they, from the last character on that was cut off by the chunk
+    /// before.
     Invalid(Vec<u8>),
     /// There is no memory for the characters. The bytes can be decoded later.
     OutOfMemory,
@@ -426,7 +427,7 @@ impl Decoder {
         (self.used, self.scanned, self.input) = (0, 0, None);
     }
 
-    /// Gives back what was taken last, so many bytes from here on; `false` where the characters are gone since.
+    /// Gives back what was taken last, so many bytes from here on; `false` if the characters are gone since.
     pub(crate) fn give_back(&mut self, used: usize, taken: usize) -> bool {
         let are_there = self.used == used + taken && self.used <= self.chunk.len();
         if are_there {

@@ -52,7 +52,7 @@ impl Layout {
     /// `content` must be what the layout was made of, and valid UTF-8 but for surrogates; `start` must be valid for
     /// writes of that many characters of the width that the highest one needs, and aligned for them.
     pub unsafe fn write_to(&self, content: &[u8], start: *mut u8) {
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         unsafe { lay_out(content, self.highest, start) };
     }
 }

@@ -168,7 +168,7 @@ pub(crate) fn same_file(path: &NativePath, other: &NativePath) -> Result<Outcome
     Ok(Outcome::Flag(first.is_same_file(&second)))
 }
 
-/// What `statvfs(3)` tells.
+/// The result of `statvfs(3)`.
 pub(crate) fn statvfs(path: &NativePath) -> Result<Outcome, Error> {
     Ok(Outcome::StatVfs(Box::new(platform::statvfs(path).about_path()?)))
 }

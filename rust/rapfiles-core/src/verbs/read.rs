@@ -36,7 +36,7 @@ pub struct LargeFile {
     observation: Option<Observation>,
 }
 
-/// Counts a file that stays open; `false` when there are too many.
+/// Counts a file that stays open; `false` if there are too many.
 fn count(engine: &Engine) -> bool {
     let one_more = |open| (open < LARGE_FILES_OPEN).then_some(open + 1);
     engine.large_files.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
@@ -94,7 +94,7 @@ impl LargeFile {
         let engine = self.engine.here();
         let most = if engine.configuration().usable_cpus > 1 { READ_FILE_IN_SLICES } else { READ_IN_SLICES };
         match (self.file.get(), self.mount) {
-            // SAFETY: the caller's promise.
+            // SAFETY: guaranteed by the caller.
             (Some(file), Some(mount)) if self.size <= most => unsafe {
                 engine.read_slices(file, mount, &self.times, slices, start)
             },

@@ -31,7 +31,7 @@ pub struct EntryFacts {
     pub stats: Option<Box<EntryStats>>,
 }
 
-/// What `stat(2)` tells about an entry, or the code of its error.
+/// The result of `stat(2)` about an entry, or the code of its error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntryStats {
     /// About the entry itself.

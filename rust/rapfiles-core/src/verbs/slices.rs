@@ -33,8 +33,8 @@ pub enum Sliced {
     Missing,
 }
 
-/// A read in slices, at an offset of a file: its position stays where it is, so that nothing has to be put back when the
-/// read is given up.
+/// A read in slices, at an offset of a file: its position stays where it is, so that nothing has to be put back when
+/// the read is given up.
 #[derive(Debug)]
 pub struct Slices {
     offset: u64,
@@ -81,13 +81,14 @@ impl Slices {
             let wanted = if slice < rest { slice / PAGE * PAGE } else { rest };
             // Asked for one byte more than the file had, the last call tells whether it has grown.
             let more = usize::from(self.to_end && wanted == rest);
-            // SAFETY: the caller's promise.
+            // SAFETY: guaranteed by the caller.
             let room = IoVec { start: unsafe { start.add(self.done) }, length: wanted + more };
             let count = match read(room, self.offset + self.done as u64) {
                 None => return Sliced::Missing,
                 Some(0) => return if rest == 0 { Sliced::Complete } else { Sliced::End(self.done) },
                 Some(count) if count > rest => return Sliced::Missing,
-                // The kernel had only a part of the slice at hand, or the file ends within it: the next call tells.
+                // The kernel had only a part of the slice available at once, or the file ends within it: the next call
+                // tells.
                 Some(count) => count,
             };
             self.done += count;

@@ -86,7 +86,7 @@ pub(crate) fn samefile(
     submit(py, request, Names::two(path.name(), other.name()))
 }
 
-/// What `statvfs(3)` tells.
+/// The result of `statvfs(3)`.
 #[pyfunction]
 #[pyo3(signature = (path, /))]
 pub(crate) fn statvfs(py: Python<'_>, path: PathArgument<'_>) -> PyResult<Operation> {

@@ -23,7 +23,7 @@ pub(crate) fn write_bytes(
     submit(py, request, Names::opened(path.name()))
 }
 
-/// Replaces or extends a file's content with encoded text; `None` where the codec does not encode it.
+/// Replaces or extends a file's content with encoded text; `None` if the codec does not encode it.
 #[pyfunction]
 #[pyo3(signature = (path, data, codec, newline, append, /))]
 pub(crate) fn write_text(

@@ -119,7 +119,7 @@ pub(crate) struct Target {
     length: usize,
 }
 
-// SAFETY: the view holds on to the memory that it shows, which is written to only by whoever has the turn.
+// SAFETY: the view holds on to the memory that it shows, which is written to only by the holder of the turn.
 unsafe impl Send for Target {}
 // SAFETY: as above.
 unsafe impl Sync for Target {}

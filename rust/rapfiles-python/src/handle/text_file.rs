@@ -108,7 +108,7 @@ impl TextFile {
         let file = self.attached()?;
         let native = codec.map(arguments::codec).transpose()?;
         let newline = self::newline(newline)?;
-        // Whoever has the turn may be at it.
+        // The holder of the turn may be at it.
         let refused = |complaint| worded(py, complaint);
         self.state
             .set_encoding(&file.file, native, newline, sliced, || {

@@ -30,13 +30,13 @@ impl FileWork {
         self.driver.name()
     }
 
-    /// Goes on as far as possible, but may give way before it begins.
+    /// Advances as far as possible, but may give way before it begins.
     pub(crate) fn advance_fairly(&mut self, py: Python<'_>) -> Progress {
         let open = self.file.get();
         progress(py, self.driver.advance_fairly(Caller { py, pace: &open.pace }, &open.file))
     }
 
-    /// Goes on as far as possible.
+    /// Advances as far as possible.
     pub(crate) fn advance(&mut self, py: Python<'_>) -> Progress {
         let open = self.file.get();
         progress(py, self.driver.advance(Caller { py, pace: &open.pace }, &open.file))

@@ -11,7 +11,7 @@ impl Pool {
         self.state.try_lock().is_ok()
     }
 
-    /// What does not hold. `existing`: so many threads exist, where that can be told.
+    /// What does not hold. `existing`: that many threads exist, where that can be told.
     pub(crate) fn broken(&self, existing: Option<usize>) -> Option<String> {
         let Ok(state) = self.state.try_lock() else { return Some("the pool's lock is held".to_owned()) };
         let threads = existing.unwrap_or(state.threads);

@@ -1,12 +1,12 @@
-//! Lines that are at hand, taken without an operation: this is done for each line of an iteration.
+//! Lines that are available at once, taken without an operation: this is done for each line of an iteration.
 
 use crate::handle::driver::begin_briefly;
 use crate::handle::file::HandleFile;
 use crate::handle::sink::Sink;
 use crate::text::Form;
 
-/// Takes the next line of a binary file, if it is in the buffer and nothing has to be looked at before. `make`: what becomes
-/// of it; where that is nothing, it is not taken.
+/// Takes the next line of a binary file, if it is in the buffer and nothing has to be looked at before. `make`: what
+/// becomes of it; where that is nothing, it is not taken.
 ///
 /// # Safety
 /// `make` runs no code of the caller's that could use the handle, or let others do so.
@@ -18,7 +18,7 @@ pub unsafe fn next_line<S: Sink, T>(
     if !file.readable {
         return None;
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     let mut guard = unsafe { begin_briefly::<S>(&file.handle) }?;
     if !guard.is_settled() || !file.ahead.is_empty() {
         return None;
@@ -29,7 +29,7 @@ pub unsafe fn next_line<S: Sink, T>(
     Some(line)
 }
 
-/// The same of a text file, whose line has been decoded.
+/// The same for a text file, whose line has been decoded.
 ///
 /// # Safety
 /// That of [`next_line`].
@@ -38,7 +38,7 @@ pub unsafe fn next_text_line<S: Sink, T>(
     file: &HandleFile<S>,
     make: impl FnOnce(&[u8], Form) -> Option<T>,
 ) -> Option<T> {
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     let mut guard = unsafe { begin_briefly::<S>(&file.handle) }?;
     if !guard.is_settled() {
         return None;

@@ -15,7 +15,7 @@ use crate::limits::READ_AT_ONCE;
 pub struct ReadAt {
     /// So many bytes, fewer only at the end of the file.
     pub size: usize,
-    /// From here.
+    /// The offset to read at.
     pub offset: u64,
 }
 
@@ -45,7 +45,7 @@ impl<S: Sink> FileOperation<S> for ReadAt {
             let read = unsafe { file.handle.read_at(IoVec { start, length: self.size }, self.offset) };
             // Less may be the end of the file, or of what is in the cache.
             if let Some(length) = read.filter(|read| *read == self.size || *read == 0) {
-                // SAFETY: so many bytes have been read into it.
+                // SAFETY: that many bytes have been read into it.
                 return unsafe { S::finish(context, bytes, length, &[]) }.map(Advance::Done);
             }
         }
@@ -58,7 +58,7 @@ impl<S: Sink> FileOperation<S> for ReadAt {
 pub struct WriteAt<B> {
     /// The bytes.
     pub source: B,
-    /// To here.
+    /// The offset to write at.
     pub offset: u64,
 }
 
@@ -91,7 +91,7 @@ impl<S: Sink> FileOperation<S> for WriteAt<S::Source> {
     }
 }
 
-/// What `fstat(2)` tells.
+/// The result of `fstat(2)`.
 #[derive(Debug)]
 pub struct Stat;
 

@@ -30,7 +30,7 @@ fn check_readable<S: Sink>(file: &HandleFile<S>, guard: &Guard<'_>) -> Result<()
     check(file.readable, Complaint::NotForReading)
 }
 
-/// Reads once, if that needs no waiting, and is little.
+/// Reads once, if that does not block, and is little.
 ///
 /// # Safety
 /// `start` must be valid for writes of `length` bytes.
@@ -38,7 +38,7 @@ unsafe fn read_now(guard: &mut Guard<'_>, start: *mut u8, length: usize) -> Opti
     if length > READ_AT_ONCE {
         return None;
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     unsafe { guard.read_past(&[IoVec { start, length }]) }
 }
 
@@ -57,7 +57,7 @@ impl<S: Sink> FileOperation<S> for ReadOnce<S> {
         check_readable(file, guard)?;
         match (reply, self.bytes.take()) {
             (Some(Reply::Count(read)), Some(bytes)) => {
-                // SAFETY: so many bytes have been read into it.
+                // SAFETY: that many bytes have been read into it.
                 return unsafe { S::finish(context, bytes, read as usize, &[]) }.map(Advance::Done);
             }
             (Some(_), _) => return done(context),
@@ -70,7 +70,7 @@ impl<S: Sink> FileOperation<S> for ReadOnce<S> {
         let (bytes, start) = S::new_bytes(context, self.size)?;
         // SAFETY: there is room for that much.
         if let Some(read) = unsafe { read_now(guard, start, self.size) } {
-            // SAFETY: so many bytes have been read into it.
+            // SAFETY: that many bytes have been read into it.
             return unsafe { S::finish(context, bytes, read, &[]) }.map(Advance::Done);
         }
         // SAFETY: nobody is shown the bytes before the task is done, and they are kept alive for as long.

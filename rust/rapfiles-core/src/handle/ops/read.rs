@@ -19,8 +19,8 @@ pub struct Read {
     iterates: bool,
 }
 
-/// An operation that reads `size` bytes, fewer only at the end of the file, or everything. `iterates`: it is the next item
-/// of an iteration, which ends with the file.
+/// An operation that reads `size` bytes, fewer only at the end of the file, or everything. `iterates`: it is the next
+/// item of an iteration, which ends with the file.
 pub fn read<S: Sink>(size: Option<usize>, iterates: bool) -> Box<dyn FileOperation<S>> {
     match size {
         Some(size) if size <= READ_AT_ONCE => Box::new(Read { size, iterates }),
@@ -87,7 +87,7 @@ impl<S: Sink> FileOperation<S> for Read {
         match unsafe { guard.read_into(start, self.size) } {
             (0, Fetched::End) if self.iterates => Err(Failure::NoMoreItems),
             (length, Fetched::Enough | Fetched::End) => {
-                // SAFETY: so many bytes have been read into it.
+                // SAFETY: that many bytes have been read into it.
                 unsafe { S::finish(context, bytes, length, &[]) }.map(Advance::Done)
             }
             (_, Fetched::Missing) => Ok(Advance::Task(Task::ReadAhead { at_least: self.size, once: false })),

@@ -76,7 +76,8 @@ impl<S: Sink> ReadLarge<S> {
         take(context, guard, count)
     }
 
-    /// Begins: on the loop, if the kernel may have it at hand and it is not too much for that, else in a worker.
+    /// Begins: on the loop, if the kernel may have it available at once and it is not too much for that, else in a
+    /// worker.
     fn begin(&mut self, context: S::Context<'_>, guard: &mut Guard<'_>) -> Fallible<S, Advance<S>> {
         let measure = Task::Measure { size: self.size.unwrap_or(usize::MAX) };
         let Some(left) = guard.left() else { return Ok(Advance::Task(measure)) };
@@ -105,7 +106,7 @@ impl<S: Sink> ReadLarge<S> {
         }
     }
 
-    /// Has a worker read so much.
+    /// Lets a worker read so much.
     fn fill(&mut self, context: S::Context<'_>, guard: &Guard<'_>, size: usize) -> Fallible<S, Advance<S>> {
         // The buffered part is used up only when there is a result.
         let (bytes, have, start) = begun::<S>(context, guard, size)?;
@@ -135,7 +136,7 @@ impl<S: Sink> ReadLarge<S> {
             }
             Sliced::Missing => return self.fill(context, guard, size),
         };
-        // SAFETY: so many bytes have been read into it.
+        // SAFETY: that many bytes have been read into it.
         unsafe { S::finish(context, slicing.bytes, length, &[]) }.map(Advance::Done)
     }
 }
@@ -189,7 +190,7 @@ impl<S: Sink> FileOperation<S> for ReadLarge<S> {
                 if length == 0 && tail.is_empty() && self.iterates {
                     return Err(Failure::NoMoreItems);
                 }
-                // SAFETY: so many bytes have been read into it.
+                // SAFETY: that many bytes have been read into it.
                 unsafe { S::finish(context, bytes, length, &tail) }.map(Advance::Done)
             }
             (Some(reply), _) => self.take(context, guard, matches!(reply, Reply::WouldBlock)),

@@ -12,9 +12,9 @@ use crate::handle::sink::{Fallible, Sink};
 /// Moves the position, and tells it.
 #[derive(Debug)]
 pub struct Seek {
-    /// By so much.
+    /// The offset.
     pub offset: i64,
-    /// As `lseek(2)` has it.
+    /// As for `lseek(2)`.
     pub whence: i32,
     /// The file has no buffer, and so no manners of its own.
     pub raw: bool,

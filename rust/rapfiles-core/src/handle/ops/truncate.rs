@@ -12,7 +12,7 @@ use crate::handle::sink::{Fallible, Sink};
 /// Cuts the file, or extends it with zeros, and tells its length.
 #[derive(Debug)]
 pub struct Truncate {
-    /// To this length; `None`: where the position is.
+    /// The new length; `None`: where the position is.
     pub length: Option<i64>,
     /// What is said of a file that is only read.
     pub refusal: Complaint,

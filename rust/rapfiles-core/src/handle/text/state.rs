@@ -57,7 +57,8 @@ impl TextSettings {
     }
 }
 
-/// The point from which a decoder of the caller's can go on to where it is: its state there, and what it was given since.
+/// The point from which a decoder of the caller's can go on to where it is: its state there, and what it was given
+/// since.
 pub struct Snapshot<S: Sink> {
     /// The state.
     pub state: <S::ForeignCodec as ForeignCodec<S>>::State,
@@ -134,20 +135,20 @@ impl<S: Sink> TextState<S> {
     /// Whether characters have been read that are not used up.
     ///
     /// # Errors
-    /// In a forked child, where the parent was using the file during the fork.
+    /// In a forked child, if the parent was using the file during the fork.
     pub fn has_read(&self, file: &HandleFile<S>) -> Result<bool, Complaint> {
         Ok(match begin(file)? {
             Some(mut guard) => guard.decoder().is_some_and(|decoder| decoder.has_read()),
-            // Whoever has the turn may be at it.
+            // The holder of the turn may be at it.
             None => file.readable,
         })
     }
 
-    /// The line ends that the engine's decoder has seen, as [`Decoder::seen`] tells them; where somebody has the turn, before
-    /// that. `None`: the caller's decoder knows.
+    /// The line ends that the engine's decoder has seen, as [`Decoder::seen`] tells them; where somebody has the turn,
+    /// before that. `None`: the caller's decoder knows.
     ///
     /// # Errors
-    /// In a forked child, where the parent was using the file during the fork.
+    /// In a forked child, if the parent was using the file during the fork.
     pub fn seen(&self, file: &HandleFile<S>) -> Result<Option<u8>, Complaint> {
         if let Some(mut guard) = begin(file)? {
             let seen = guard.decoder().filter(|decoder| decoder.is_native()).map(|decoder| decoder.seen());
@@ -163,7 +164,7 @@ impl<S: Sink> TextState<S> {
         drop(before);
     }
 
-    /// The decoder was given more since then; `false` where there is no such point.
+    /// The decoder was given more since then; `false` if there is no such point.
     pub(crate) fn extend_snapshot(&self, input: &[u8]) -> Result<bool, TryReserveError> {
         match &mut *runtime::lock(&self.snapshot) {
             Some(before) => extend(&mut before.input, input).map(|()| true),

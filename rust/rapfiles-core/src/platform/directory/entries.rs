@@ -41,7 +41,8 @@ impl Directory {
         open_file(Some(self), name, libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC, 0o666)
     }
 
-    /// The same for a regular file that is there, and never for what a link leads to or what would have to be waited for.
+    /// The same for a regular file that is there, and never for what a link leads to or what would have to be waited
+    /// for.
     pub(crate) fn open_to_overwrite(&self, name: &NativePath) -> io::Result<File> {
         open_file(Some(self), name, libc::O_WRONLY | libc::O_NONBLOCK | libc::O_NOFOLLOW, 0)
     }
@@ -162,7 +163,7 @@ pub(crate) fn name_bytes(name: &NativePath) -> Vec<u8> {
 /// The operating system's random bytes, as text for a name.
 pub(crate) fn random_name() -> io::Result<String> {
     let mut bytes = [0_u8; 10];
-    // SAFETY: there is room for so many bytes, fewer than getentropy(3) gives at once.
+    // SAFETY: there is room for that many bytes, fewer than getentropy(3) gives at once.
     checked(|| unsafe { libc::getentropy(bytes.as_mut_ptr().cast(), bytes.len()) })?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

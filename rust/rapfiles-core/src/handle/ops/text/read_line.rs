@@ -64,7 +64,7 @@ impl<S: Sink> Search<S> {
         let filled = is_filled(&reply);
         let clipped =
             |decoder: &Decoder, bytes: usize| limit.map_or(bytes, |limit| decoder.bytes_of(limit).min(bytes));
-        // Most lines are at hand.
+        // Most lines are available at once.
         if let Some(decoder) = guard.decoder()
             && let Some(end) = decoder.find_line()
         {
@@ -105,7 +105,8 @@ pub struct ReadLine<S: Sink> {
 }
 
 impl<S: Sink> ReadLine<S> {
-    /// Reads a line of up to `limit` characters. `iterates`: it is the next item of an iteration, which ends with the file.
+    /// Reads a line of up to `limit` characters. `iterates`: it is the next item of an iteration, which ends with the
+    /// file.
     pub fn new(state: &Arc<TextState<S>>, limit: Option<usize>, iterates: bool) -> Self {
         Self { limit, iterates, search: Search::new(state) }
     }
@@ -268,7 +269,7 @@ impl<S: Sink> FileOperation<S> for ReadLines<S> {
         // What cannot be read again is put back as it is.
         let lines = lines?;
         let latin1 = self.search.feeder.state.settings().native == Some(Codec::Latin1);
-        // Without the memory for it, what was read is lost, as with a synchronous file.
+        // If memory cannot be allocated, what was read is lost, as with a synchronous file.
         let mut content = S::text_lines_content(lines, latin1)?;
         extend(&mut content, self.batch.take().as_ref().map_or(&[], |batch| batch.rest())).ok()?;
         Some(Unread::Text(content))
