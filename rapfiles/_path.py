@@ -1441,10 +1441,10 @@ class AsyncPath(LexicalPath):
             hardlinks: With `"preserve"`, hard links to one file in the tree become hard links to one copy.
             special_files: What to do with FIFOs, sockets and devices: raise an error, or with `"recreate"`
                 create new ones of the same kind. Their content is never copied.
-            ignore: Called on the event loop for each directory of a tree, before anything in it is copied, with
-                its path and a list of the names in it; returns the names to leave out, with everything below
-                them. `shutil.ignore_patterns("*.pyc")` makes such a function; it may be a coroutine function.
-                An exception that it raises ends the copy.
+            ignore: Called on the event loop for each directory of a tree, before anything in it is copied,
+                with its path and a list of the names in it; returns the names to leave out, with everything
+                below them. `shutil.ignore_patterns("*.pyc")` makes such a function; it may be a coroutine
+                function. An exception that it raises ends the copy.
             on_error: Called with the error of an entry of a tree that cannot be copied, which is then left
                 out; may be a coroutine function. An exception that it raises ends the copy. By default, the
                 first error does.

@@ -33,10 +33,10 @@ class StandardOutput(WrappedFile[str]):
     def __init__(self, name: Literal["stdout", "stderr"]) -> None:
         self._name = name
         super().__init__(cast("IO[str]", None))
-        # As after a `print`: what the caller has begun to write is written, however long the reader takes. CPython
-        # aborts the process when it flushes a file in which a thread still is at the end: "could not acquire lock
-        # for ... at interpreter shutdown, possibly due to daemon threads" (_enter_buffered_busy in
-        # Modules/_io/bufferedio.c).
+        # As after a `print`: what the caller has begun to write is written, however long the reader takes.
+        # CPython aborts the process when it flushes a file in which a thread still is at the end: "could not
+        # acquire lock for ... at interpreter shutdown, possibly due to daemon threads" (_enter_buffered_busy
+        # in Modules/_io/bufferedio.c).
         atexit.register(self._strand.finish)
 
     @property

@@ -287,7 +287,7 @@ def _writing(program: str) -> subprocess.Popen[bytes]:
 
 
 def test_leaving_while_something_is_written() -> None:
-    """What has been begun is written, as `print` would have done; the interpreter does not end in the middle."""
+    """What has been begun is written, as `print` does; the interpreter does not exit in the middle."""
     program = """
 async def main():
     (await begin_writing()).cancel()
