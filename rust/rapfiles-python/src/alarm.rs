@@ -1,4 +1,4 @@
-//! Alarms: how a worker makes a loop drain its port.
+//! Alarms: waking a loop from a worker, so that it drains its port.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,11 +9,12 @@ use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
 use rapfiles_core::{EventSignal, Wake};
 
-/// How a worker makes the loop drain the port. Workers may drop it, so there is no Python object in it.
+/// Wakes the loop from a worker. Workers may drop it, so it contains no Python object.
 pub(crate) enum Alarm {
     /// The loop watches a descriptor.
     Event(EventSignal),
-    /// The loop cannot, as Windows' proactor: the key of a call.
+    /// The loop cannot watch descriptors, as Windows' proactor (asyncio's documentation, "Platform Support"): the key
+    /// of a call.
     Call(u64),
 }
 
@@ -21,10 +22,10 @@ impl Wake for Alarm {
     fn wake(&self) {
         match self {
             Self::Event(event) => event.raise(),
-            // When the interpreter is about to go there is nobody left to be told.
+            // When the interpreter is finalizing, nobody is left to be woken.
             Self::Call(key) => drop(Python::try_attach(|py| {
                 let call = calls().get(key).map(|call| call.clone_ref(py));
-                // A loop that has been closed does not want to know, and will not later either.
+                // The loop has been closed: it need not be woken again.
                 if call.is_some_and(|call| call.make(py).is_err()) {
                     self.silence();
                 }
@@ -39,9 +40,9 @@ impl Wake for Alarm {
     }
 }
 
-/// What wakes a loop that cannot watch a descriptor.
+/// The call that wakes a loop that cannot watch a descriptor.
 pub(crate) struct Call {
-    /// A callable, or what has the method: an object, or a weak reference to it.
+    /// A callable, or the object that has the method, or a weak reference to it.
     pub(crate) owner: Py<PyAny>,
     pub(crate) method: Option<&'static str>,
     pub(crate) drain: Py<PyAny>,
@@ -52,7 +53,7 @@ pub(crate) struct Call {
 static CALLS: Mutex<BTreeMap<u64, Call>> = Mutex::new(BTreeMap::new());
 
 impl Alarm {
-    /// One that makes a call, which is to be set.
+    /// An alarm that makes a call, which has to be set.
     pub(crate) fn unset() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self::Call(NEXT.fetch_add(1, Ordering::Relaxed))
@@ -66,7 +67,7 @@ impl Alarm {
         }
     }
 
-    /// Nobody is to be called any more.
+    /// Removes the call.
     pub(crate) fn silence(&self) {
         if let Self::Call(key) = self {
             let before = calls().remove(key);

@@ -1,4 +1,4 @@
-//! Arguments: how Python's paths, buffers and strings become the engine's.
+//! Arguments: converting Python's paths, buffers and strings to the engine's.
 
 use std::ffi::OsString;
 
@@ -45,12 +45,12 @@ impl<'a, 'py> FromPyObject<'a, 'py> for PathArgument<'py> {
 }
 
 impl<'py> PathArgument<'py> {
-    /// The path as the engine takes it. `function` is the name that a complaint of NUL characters begins with.
+    /// The path for the engine. `function` is the name with which an error about NUL characters begins.
     pub(crate) fn native(&self, function: &str) -> PyResult<NativePath> {
         self.native_as(function, "path")
     }
 
-    /// As [`Self::native`], where the function has another name for the argument.
+    /// As [`Self::native`], if the function has another name for the argument.
     pub(crate) fn native_as(&self, function: &str, argument: &str) -> PyResult<NativePath> {
         native_path(&self.text, function, argument)
     }
@@ -84,7 +84,7 @@ fn encoded(text: &Bound<'_, PyString>) -> PyResult<Vec<u8>> {
     if file_system_encoding_is_utf8(py)? {
         match text.to_str() {
             Ok(text) => {
-                // With room for the NUL that a system call wants behind it.
+                // With room for the NUL that terminates it for a system call.
                 let mut bytes = Vec::with_capacity(text.len() + 1);
                 bytes.extend_from_slice(text.as_bytes());
                 return Ok(bytes);
@@ -134,9 +134,10 @@ fn from_os_string(
     NativePath::from_os_string(encoded).map_err(|_| null_character(text.py(), function, argument))
 }
 
-/// The complaint of the running Python. `function` and `argument` are what it speaks of.
+/// The error of the running Python, about `function` and `argument`.
 fn null_character(py: Python<'_>, function: &str, argument: &str) -> PyErr {
-    // Windows' has always had characters in its paths, the others' since 3.13.
+    // Windows' message speaks of characters, the others' only since 3.13 (`path_converter` in CPython's
+    // Modules/posixmodule.c).
     let characters = cfg!(windows) || py.version_info() >= (3, 13);
     let function = match function {
         // It calls `os.lstat` since 3.14, `os.stat` before.
@@ -172,7 +173,7 @@ pub(crate) fn attribute_name(name: &Bound<'_, PyAny>, function: &str) -> PyResul
     }
 }
 
-/// Bytes to be written, from any object with a contiguous buffer.
+/// Bytes to write, from any object with a contiguous buffer.
 pub(crate) fn data(object: &Bound<'_, PyAny>) -> PyResult<Data> {
     if let Ok(bytes) = object.cast::<PyBytes>() {
         let content = bytes.as_bytes();
@@ -184,7 +185,7 @@ pub(crate) fn data(object: &Bound<'_, PyAny>) -> PyResult<Data> {
             Data::shared(content.as_ptr(), content.len(), KeepAlive::new(bytes.clone().unbind()))
         });
     }
-    // The view keeps the buffer where it is, and being an object of its own it can be let go of in any thread.
+    // The view keeps the buffer in place, and as an object of its own it can be released in any thread.
     let view = PyMemoryView::from(object)?;
     let mut buffer = ffi::Py_buffer::new();
     // SAFETY: the buffer is filled by the call, or an exception is set.
@@ -205,7 +206,7 @@ pub(crate) fn data(object: &Bound<'_, PyAny>) -> PyResult<Data> {
     Ok(unsafe { Data::shared(start, length, KeepAlive::new(view.unbind())) })
 }
 
-/// The characters of a string, where they are.
+/// The characters of a string, in place.
 pub(crate) fn text_source(text: &Bound<'_, PyString>) -> PyResult<TextSource> {
     // SAFETY: the characters are only read, and strings do not change.
     let (start, length, width, ascii) = match unsafe { text.data() }? {

@@ -1,4 +1,5 @@
-//! Entries of directories as Python sees them: `os.DirEntry`, whose questions a worker has answered beforehand.
+//! Directory entries: the native half of `AsyncDirEntry`, an `os.DirEntry` whose types a worker has looked up
+//! beforehand.
 
 use std::cell::Cell;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,7 +15,7 @@ use crate::once::intern;
 use crate::pure_path::{Children, known_types};
 use crate::{results, stat_result};
 
-/// Where entries lie, for all that one directory has.
+/// The directory of entries, shared by all of its entries.
 pub(crate) struct Place {
     /// The path whose class makes the paths of the entries.
     pub(crate) origin: Py<PyAny>,
@@ -35,7 +36,7 @@ pub(crate) struct DirEntry {
     kept: Mutex<Kept>,
 }
 
-/// What has been made of it when it was asked for.
+/// Python objects that were created on request.
 #[derive(Default)]
 struct Kept {
     path: Option<Py<PyAny>>,
@@ -44,7 +45,7 @@ struct Kept {
 }
 
 thread_local! {
-    /// What the instance that is being made is to hold.
+    /// The content of the instance that is being created.
     static NEXT: Cell<Option<DirEntry>> = const { Cell::new(None) };
 }
 
@@ -89,7 +90,7 @@ impl DirEntry {
         Ok(unsafe { Bound::from_owned_ptr_or_err(py, text) }?.cast_into()?)
     }
 
-    /// The exception of a question that could not be answered.
+    /// The exception of a look-up that failed.
     fn refusal(&self, py: Python<'_>, error: Error) -> PyErr {
         match self.text(py) {
             Ok(text) => errors::exception(py, error, &Names::one(text.unbind())),
@@ -121,7 +122,7 @@ pub(crate) fn joined<'py>(
     let py = origin.py();
     let path = origin.call_method1(intern!(py, "with_segments"), (text,))?;
     if known != 0 {
-        // Whatever that is, it may have no place for it.
+        // A subclass may have no such attribute.
         drop(path.setattr(intern!(py, "_info"), known));
     }
     Ok(path)
@@ -191,7 +192,7 @@ impl DirEntry {
         Ok(format!("<{} {name}>", slf.get_type().name()?))
     }
 
-    /// What `stat` answers, if that is known.
+    /// The result of `stat`, if it is known.
     #[pyo3(signature = (follow_symlinks, /))]
     fn _known_stat(&self, py: Python<'_>, follow_symlinks: bool) -> PyResult<Option<Py<PyAny>>> {
         let leads_on = follow_symlinks && self.facts.own == Ok(FileType::SYMLINK);
@@ -215,7 +216,7 @@ impl DirEntry {
         }
     }
 
-    /// Keeps what `stat` has answered, unless it did so before; returns what is kept.
+    /// Caches the result of `stat`, unless there is one; returns the cached one.
     #[pyo3(signature = (follow_symlinks, result, /))]
     fn _keep_stat(&self, py: Python<'_>, follow_symlinks: bool, result: Py<PyAny>) -> PyResult<Py<PyAny>> {
         let mut kept = self.kept();
@@ -226,7 +227,7 @@ impl DirEntry {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.origin)?;
-        // What a stat has told refers to nothing else.
+        // A stat result refers to nothing else.
         match self.kept.try_lock().as_deref() {
             Ok(Kept { path: Some(path), .. }) => visit.call(path),
             _ => Ok(()),

@@ -20,7 +20,7 @@ pub(crate) fn configure(max_workers: usize) -> PyResult<()> {
     Ok(())
 }
 
-/// What the engine may use of the machine.
+/// The engine's configuration.
 #[pyfunction]
 pub(crate) fn configuration(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let configuration = Engine::current().configuration();
@@ -31,7 +31,7 @@ pub(crate) fn configuration(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     Ok(info)
 }
 
-/// What the engine has done and is doing.
+/// The engine's counters.
 #[pyfunction]
 pub(crate) fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let counters = Engine::current().counters();
@@ -50,7 +50,7 @@ pub(crate) fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     Ok(info)
 }
 
-/// What the engine can use on the file system of a path.
+/// Whether and how tier 0 works on the file system of a path.
 #[pyfunction]
 #[pyo3(signature = (path, /))]
 pub(crate) fn inspect(py: Python<'_>, path: PathArgument<'_>) -> PyResult<Operation> {

@@ -1,4 +1,4 @@
-//! Errors: the one place where the engine's become Python's.
+//! Errors: converting the engine's to Python's, in one place.
 
 use std::collections::TryReserveError;
 
@@ -15,13 +15,13 @@ use crate::results;
 /// The same number on Linux, macOS and Windows.
 const EBUSY: i32 = 16;
 
-/// The paths of an operation, as the caller spelt them.
+/// The paths of an operation, as the caller spelled them.
 pub(crate) struct Names {
     path: Option<Py<PyAny>>,
     second: Option<Py<PyString>>,
     /// The synchronous call goes through the C library, whose errors have no Windows code.
     c_library: bool,
-    /// The class of buffered files for reading, where that is what an open file is to become, and who has to close that.
+    /// The class of buffered files for reading, if the opened file becomes one, and the object that has to close it.
     reader: Option<(Py<PyType>, Py<Opening>)>,
 }
 
@@ -44,12 +44,12 @@ impl Names {
         Self { path: Some(name), c_library: true, ..Self::none() }
     }
 
-    /// The same, for what is to become a buffered file of this class.
+    /// The same, for a file that becomes a buffered file of this class.
     pub(crate) fn opened_to_read(name: Py<PyAny>, class: Py<PyType>, opening: Py<Opening>) -> Self {
         Self { reader: Some((class, opening)), ..Self::opened_as(name) }
     }
 
-    /// What is to become of an open file.
+    /// The class that an opened file becomes.
     pub(crate) fn take_reader(&mut self, py: Python<'_>) -> Option<Reader> {
         let (class, opening) = self.reader.take()?;
         Some(Reader::new(opening, class, self.path.as_ref()?.clone_ref(py)))
@@ -140,7 +140,7 @@ fn names_of(py: Python<'_>, subject: &Subject, names: &Names) -> PyResult<Filena
     Ok((first, second))
 }
 
-/// What the library itself refuses, in its own words; as `shutil.SpecialFileError` where shutil has one.
+/// An error of the library itself; a `shutil.SpecialFileError` where shutil raises one.
 fn refusal(
     py: Python<'_>,
     code: i32,

@@ -1,4 +1,4 @@
-//! Event loops: which one runs the task that calls.
+//! Event loops: which one runs the current task.
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -44,7 +44,7 @@ pub(crate) fn in_trio_task(py: Python<'_>) -> PyResult<bool> {
     let in_trio_task = match IN_TRIO_TASK.get(py) {
         Some(in_trio_task) => in_trio_task,
         None => {
-            // It may be half imported, by this or another thread.
+            // It may be partially imported, by this or another thread.
             let Ok(lowlevel) = py.import("trio.lowlevel") else {
                 return Ok(false);
             };

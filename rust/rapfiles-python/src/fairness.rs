@@ -1,4 +1,4 @@
-//! Fairness: when a task that never has to suspend gives the others a turn, and its thread other threads.
+//! Fairness: when a task that never has to suspend yields to other tasks, and its thread to other threads.
 
 use std::cell::RefCell;
 use std::sync::OnceLock;
@@ -15,7 +15,7 @@ use crate::limits::{
 };
 use crate::once::{Once, intern};
 
-/// What the tasks that one thread runs share, whichever loop they are of.
+/// The state shared by all tasks that one thread runs, of whichever loop.
 struct Iteration {
     /// The engine of this process: another one after a fork.
     engine: &'static Engine,
@@ -24,7 +24,7 @@ struct Iteration {
     refill_asked: Option<Instant>,
     /// How often it was refilled.
     refills: u64,
-    /// When other threads were last let in.
+    /// When the GIL was last released for other threads.
     let_in: Option<Instant>,
 }
 
@@ -32,7 +32,7 @@ thread_local! {
     static ITERATION: RefCell<Option<Iteration>> = const { RefCell::new(None) };
 }
 
-/// Runs something with this thread's iteration, which begins anew after a fork. Nothing in it may call Python.
+/// Runs something with this thread's state, which is reset after a fork. It must not call Python.
 fn with_iteration<T>(work: impl FnOnce(&mut Iteration) -> T) -> T {
     let engine = Engine::current();
     ITERATION.with_borrow_mut(|iteration| {
@@ -49,7 +49,7 @@ fn with_iteration<T>(work: impl FnOnce(&mut Iteration) -> T) -> T {
     })
 }
 
-/// Counts an operation that completed without suspending; `true` if the task must give the others a turn.
+/// Counts an operation that completed without suspending; `true` if the task must yield to others.
 pub(crate) fn spend_budget(event_loop: &Bound<'_, PyAny>, now: Instant) -> PyResult<bool> {
     let exhausted = with_iteration(|iteration| iteration.budget.spend(now));
     if exhausted {
@@ -59,7 +59,7 @@ pub(crate) fn spend_budget(event_loop: &Bound<'_, PyAny>, now: Instant) -> PyRes
     Ok(exhausted)
 }
 
-/// The same on trio, whose task refills it when it goes on after that.
+/// The same on trio, where the task refills the budget when it resumes.
 pub(crate) fn spend_budget_on_trio(py: Python<'_>) -> bool {
     let now = Instant::now();
     let exhausted = with_iteration(|iteration| iteration.budget.spend(now));
@@ -69,12 +69,12 @@ pub(crate) fn spend_budget_on_trio(py: Python<'_>) -> bool {
     exhausted
 }
 
-/// A number for the iteration of the loop, by when the budget was refilled.
+/// The number of the loop's iteration: how often the budget was refilled.
 pub(crate) fn current_iteration() -> u64 {
     with_iteration(|iteration| iteration.refills)
 }
 
-/// A trio task goes on that suspended in this iteration: whichever is the first to do so has begun the next one.
+/// Notes that a trio task resumes that suspended in this iteration: the first one to do so begins the next iteration.
 pub(crate) fn resumed(suspended_in: u64) {
     with_iteration(|iteration| {
         if iteration.refills == suspended_in {
@@ -91,12 +91,12 @@ impl Iteration {
     }
 }
 
-/// Lets go of the GIL for long enough, if another thread waits for it.
+/// Releases the GIL for long enough, if another thread waits for it.
 ///
-/// CPython makes the thread that holds it give way only to one that has waited for a whole switch interval
-/// (`take_gil` in `Python/ceval_gil.c`), and that begins anew whenever the GIL is let go of. The loop's `select` does
-/// so in each iteration, for a microsecond at a time; a thread takes longer than that to wake up. So where the loop has
-/// always something to do and every iteration is shorter than the interval, others would wait forever.
+/// CPython makes the thread that holds it yield only to one that has waited for a whole switch interval (`take_gil` in
+/// `Python/ceval_gil.c`), and the interval starts again whenever the GIL is released. The loop's `select` releases it
+/// in each iteration, for a microsecond at a time; a thread takes longer than that to wake up. So if the loop is always
+/// busy and every iteration is shorter than the interval, other threads would wait forever.
 fn let_others_in(py: Python<'_>, now: Instant) {
     if cfg!(Py_GIL_DISABLED) {
         return;
@@ -118,9 +118,9 @@ fn let_others_in(py: Python<'_>, now: Instant) {
     }
 }
 
-/// How often the clock is looked at, for the operations of one file that take less than that does.
+/// How often the clock is read, for the operations of one file that take less time than reading it.
 pub(crate) struct Pace {
-    /// So many more may be done before. Another thread may lose a count, which does no harm.
+    /// The operations left before the clock is read. A count that is lost to another thread does not matter.
     left: AtomicU32,
     /// How many were allowed the last time.
     allowed: AtomicU32,
@@ -139,7 +139,7 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// Whether the clock is to be looked at now.
+    /// Whether the clock has to be read now.
     #[inline]
     pub(crate) fn is_due(&self) -> bool {
         match self.left.load(Ordering::Relaxed) {
@@ -151,7 +151,7 @@ impl Pace {
         }
     }
 
-    /// Allows as many more as fit into the time, by how long the last ones took with what the task did between them.
+    /// Allows as many operations as fit into the time, by how long the last ones took, including the task's own work.
     fn allow(&self, now: Instant) {
         static START: OnceLock<Instant> = OnceLock::new();
         let now = now.saturating_duration_since(*START.get_or_init(|| now)).as_nanos() as u64;
@@ -163,7 +163,7 @@ impl Pace {
     }
 }
 
-/// Counts an operation that takes less than looking at the clock does; `true` if the task must give the others a turn.
+/// Counts an operation that takes less time than reading the clock; `true` if the task must yield to others.
 pub(crate) fn spend_little(py: Python<'_>, pace: &Pace) -> PyResult<bool> {
     // Left at zero by whoever found it due before.
     if !pace.is_due() {
@@ -181,10 +181,10 @@ pub(crate) fn spend_little(py: Python<'_>, pace: &Pace) -> PyResult<bool> {
     Ok(true)
 }
 
-/// Has the loop refill the budget in its next iteration.
+/// Makes the loop refill the budget in its next iteration.
 fn ask_to_refill(event_loop: &Bound<'_, PyAny>, now: Instant) -> PyResult<()> {
     let refilled_soon = with_iteration(|iteration| {
-        // A loop that was closed never came to it.
+        // A loop that was closed has never done it.
         let recently = |asked| now.saturating_duration_since(asked) < REFILL_IN_VAIN;
         let refilled_soon = iteration.refill_asked.is_some_and(recently);
         if !refilled_soon {
@@ -201,7 +201,7 @@ fn ask_to_refill(event_loop: &Bound<'_, PyAny>, now: Instant) -> PyResult<()> {
     Ok(())
 }
 
-/// The loop has gone on to its next iteration.
+/// Called by the loop in its next iteration.
 #[pyfunction]
 fn refill_budget() {
     with_iteration(Iteration::refill);

@@ -1,4 +1,4 @@
-//! A large file on its way into a bytes object: on the loop in slices, or by workers.
+//! Reading a large file into a bytes object: in slices on the loop, or by workers.
 
 use pyo3::exceptions::PyMemoryError;
 use pyo3::ffi;
@@ -12,28 +12,28 @@ use crate::results;
 pub(crate) struct LargeRead {
     file: LargeFile,
     slices: Slices,
-    /// The result, shown to nobody before it is complete.
+    /// The result, which is not exposed before it is complete.
     bytes: Py<PyAny>,
 }
 
-/// How far a read on the loop has come.
+/// The progress of a read on the loop.
 pub(crate) enum LargeStep {
     Done(PyResult<Py<PyAny>>),
-    /// The other tasks shall have a turn.
+    /// Other tasks should run.
     Pause(Box<LargeRead>),
-    /// Workers have to go on, with this room.
+    /// Workers have to continue, with this buffer.
     ReadParallel(ParallelRead, Py<PyAny>),
 }
 
 impl LargeRead {
-    /// Makes room for all of it.
+    /// Allocates the result.
     pub(crate) fn new(py: Python<'_>, file: LargeFile) -> PyResult<Box<Self>> {
         let length = ffi::Py_ssize_t::try_from(file.size()).map_err(|_| PyMemoryError::new_err(()))?;
         let bytes = results::uninitialised_bytes(py, length)?.unbind();
         Ok(Box::new(Self { slices: file.slices(), file, bytes }))
     }
 
-    /// Reads on, as long as the loop may be held.
+    /// Continues to read, for as long as the loop may be blocked.
     pub(crate) fn advance(mut self: Box<Self>, py: Python<'_>) -> LargeStep {
         // SAFETY: it is a bytes object.
         let start = unsafe { ffi::PyBytes_AsString(self.bytes.as_ptr()) }.cast::<u8>();
@@ -45,8 +45,8 @@ impl LargeRead {
             Sliced::Missing => {
                 let Self { file, slices, bytes } = *self;
                 let keep_alive = KeepAlive::new(bytes.clone_ref(py));
-                // SAFETY: nobody is shown the object before the fill is done, and the reference keeps it alive even when
-                // everybody else has let go of it.
+                // SAFETY: nobody is shown the object before the fill is done, and the reference keeps it alive even
+                // when everybody else has let go of it.
                 let read = unsafe { ParallelRead::new(file, start, slices.done(), keep_alive) };
                 LargeStep::ReadParallel(read, bytes)
             }
@@ -61,8 +61,8 @@ pub(crate) fn terminate(bytes: &Bound<'_, PyAny>) {
     if let Ok(bytes) = bytes.cast::<PyBytes>()
         && let length @ 1.. = bytes.as_bytes().len()
     {
-        // SAFETY: a bytes object has room for a NUL behind its content, and the caller is the only one to have this one,
-        // which is not the empty one that all share.
+        // SAFETY: a bytes object has room for a NUL behind its content, and the caller is the only one to have this
+        // one, which is not the empty one that all share.
         unsafe { ffi::PyBytes_AsString(bytes.as_ptr()).add(length).write(0) };
     }
 }

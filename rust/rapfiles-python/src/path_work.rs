@@ -1,4 +1,4 @@
-//! An operation on paths: how it goes through the engine.
+//! Operations on paths, from their submission to the engine to their answer.
 
 use std::mem;
 use std::sync::Arc;
@@ -25,22 +25,22 @@ pub(crate) struct PathWork {
 enum Stage {
     /// The engine does not have it yet.
     Unsubmitted(Box<PathOperation>),
-    /// A worker has it, and perhaps fills this.
+    /// A worker has it, and perhaps fills this object.
     Submitted(Arc<Ticket>, Option<Py<PyAny>>),
     /// It is read in slices.
     Reading(Box<LargeRead>),
-    /// There is nothing to be done.
+    /// The answer is known.
     Answered(Answer),
     Over,
 }
 
 impl PathWork {
-    /// What begins when it is awaited.
+    /// An operation that begins when it is awaited.
     pub(crate) fn new(operation: PathOperation, names: Names) -> Self {
         Self { stage: Stage::Unsubmitted(Box::new(operation)), names }
     }
 
-    /// What begins now.
+    /// An operation that begins now.
     #[inline]
     pub(crate) fn begin(
         py: Python<'_>,
@@ -52,7 +52,7 @@ impl PathWork {
         (work, progress)
     }
 
-    /// What needs no engine.
+    /// An answer that needs no engine.
     pub(crate) fn answered(answer: Answer) -> Self {
         Self { stage: Stage::Answered(answer), names: Names::none() }
     }
@@ -99,7 +99,7 @@ impl PathWork {
         }
     }
 
-    /// Makes the answer of an outcome, or submits what is still to be done for it.
+    /// Creates the answer from an outcome, or submits the work that remains.
     fn proceed(
         &mut self,
         py: Python<'_>,
@@ -126,7 +126,7 @@ impl PathWork {
         }
     }
 
-    /// Goes on reading a large file.
+    /// Continues to read a large file.
     fn read_on(&mut self, py: Python<'_>, reading: Box<LargeRead>) -> Progress<(Answer, Instant)> {
         match reading.advance(py) {
             LargeStep::Done(answer) => done(answer),
@@ -147,7 +147,7 @@ impl PathWork {
         Progress::Pending(ticket)
     }
 
-    /// Nobody waits for the answer any more.
+    /// Abandons the operation: the task that awaited it is gone.
     pub(crate) fn abandon(&mut self) {
         if let Stage::Submitted(ticket, _) = mem::replace(&mut self.stage, Stage::Over) {
             ticket.cancel();

@@ -1,7 +1,7 @@
-//! What is awaited: one state machine, which a task of asyncio or trio drives.
+//! Awaitables: one state machine, driven by a task of asyncio or trio.
 //!
-//! The work says how far it has come ([`Progress`]); what a task does about that, its framework knows: suspend until a
-//! ticket is done, or give the others a turn.
+//! The work reports its [`Progress`]; the adapter for the framework suspends the task until a ticket is done, or yields
+//! to other tasks.
 
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,10 +21,10 @@ use crate::port::{self, Waiting};
 use crate::stream::{ItemWork, WholeWork};
 use crate::trio;
 
-/// What is returned or raised in the end.
+/// The value to return or the exception to raise.
 pub(crate) type Answer = PyResult<Py<PyAny>>;
 
-/// What goes on as its tickets are done.
+/// Work that advances as its tickets are finished.
 pub(crate) enum Work {
     /// An operation on paths.
     Path(PathWork),
@@ -37,7 +37,7 @@ pub(crate) enum Work {
 }
 
 impl Work {
-    /// Advances as far as possible, but may give way before it begins.
+    /// Advances as far as possible, but may yield before it begins.
     fn advance(&mut self, py: Python<'_>, trio: bool) -> Progress<Answer> {
         match self {
             Self::Path(work) => work.advance(py).map(|(answer, _)| answer),
@@ -47,12 +47,12 @@ impl Work {
         }
     }
 
-    /// Whether the budget is spent by whoever drives it, and not by itself.
+    /// Whether the driver has to spend the budget, because the work does not.
     fn is_counted(&self, trio: bool) -> bool {
         trio && !matches!(self, Self::File(_))
     }
 
-    /// Whether nobody has begun to await it.
+    /// Whether it has not been awaited.
     pub(crate) fn is_untouched(&self) -> bool {
         match self {
             Self::Path(work) => work.is_untouched(),
@@ -62,10 +62,10 @@ impl Work {
         }
     }
 
-    /// How a complaint calls what has not been awaited; `None` if nobody has forgotten anything.
+    /// The name in the warning about an operation that was never awaited; `None` if there is nothing to warn about.
     pub(crate) fn forgotten(&self) -> Option<&'static str> {
         let name = match self {
-            // Only an interruption comes between an iteration and its item.
+            // Only an interruption can come between an iteration and its item.
             Self::Path(_) | Self::Item(_) => return None,
             Self::File(work) => work.name(),
             Self::Whole(work) => work.name(),
@@ -73,7 +73,7 @@ impl Work {
         (self.is_untouched() && name != "__anext__").then_some(name)
     }
 
-    /// Nobody waits for it any more.
+    /// Abandons it: the task that awaited it is gone.
     fn abandon(&mut self) {
         match self {
             Self::Path(work) => work.abandon(),
@@ -83,7 +83,7 @@ impl Work {
         }
     }
 
-    /// The task that awaits it was cancelled before: a file is closed all the same.
+    /// For a task that was cancelled before it awaited this: only closing a file is done nevertheless.
     fn refuse(&mut self) {
         match self {
             Self::Path(_) => {}
@@ -94,23 +94,23 @@ impl Work {
     }
 }
 
-/// What a task awaits, once.
+/// An awaitable for one task, once.
 pub(crate) struct Pending {
     state: Mutex<State>,
     /// It is for a task of trio's.
     trio: bool,
-    /// What a file that has been opened becomes when it is handed out: until then nobody has to close it.
+    /// The class that an opened file becomes when it is returned: before that, the caller need not close it.
     reader: Option<Reader>,
     /// It is the next item of an iteration: `anext` with a default asks it for an iterator at each step.
     item: bool,
 }
 
 enum State {
-    /// It can go on.
+    /// It can advance.
     Going(Work),
     /// The answer is there.
     Ready(Answer),
-    /// The answer is there, but the task has to give the others a turn first.
+    /// The answer is there, but the task has to yield first.
     Yielding(Answer),
     /// A task has suspended.
     Suspended(Then, Suspension),
@@ -118,7 +118,7 @@ enum State {
     Over,
 }
 
-/// What is to be done when the task goes on.
+/// What to do when the task resumes.
 enum Then {
     GoOn(Work),
     Answer(Answer),
@@ -126,7 +126,7 @@ enum Then {
     Nothing,
 }
 
-/// How a task has suspended.
+/// For what a task has suspended.
 enum Suspension {
     /// asyncio: until the loop's next iteration.
     Iteration,
@@ -135,11 +135,11 @@ enum Suspension {
     Trio(trio::Suspension),
 }
 
-/// How far a task gets.
+/// The result of a step.
 pub(crate) enum Resumption {
-    /// It suspends, handing this to its loop.
+    /// The task suspends, and passes this to its loop.
     Suspend(Py<PyAny>),
-    /// It goes on with the answer.
+    /// The task resumes with the answer.
     Return(Py<PyAny>),
 }
 
@@ -148,7 +148,7 @@ impl Pending {
         Self { state: Mutex::new(state), trio, reader: None, item: false }
     }
 
-    /// Has an opened file become something when it is handed out.
+    /// Sets the class that an opened file becomes when it is returned.
     pub(crate) fn becomes(&mut self, reader: Option<Reader>) {
         self.reader = reader;
     }
@@ -159,7 +159,7 @@ impl Pending {
         self
     }
 
-    /// One that is over.
+    /// A completed one.
     pub(crate) fn over() -> Self {
         Self::new(State::Over, false)
     }
@@ -169,14 +169,14 @@ impl Pending {
         Self::new(State::Going(work), trio)
     }
 
-    /// An answer that is there; the budget of an asyncio task is spent on it.
+    /// A known answer; it costs an asyncio task's budget.
     pub(crate) fn answered(event_loop: &Bound<'_, PyAny>, answer: Answer, now: Instant) -> PyResult<Self> {
         let exhausted = fairness::spend_budget(event_loop, now)?;
         let state = if exhausted { State::Yielding(answer) } else { State::Ready(answer) };
         Ok(Self::new(state, false))
     }
 
-    /// Advances as far as possible. `operation`: the object that is awaited; `value`: what the loop has for it.
+    /// Advances as far as possible. `operation`: the object that is awaited; `value`: the value sent by the loop.
     pub(crate) fn step(
         &self,
         operation: &Bound<'_, PyAny>,
@@ -239,7 +239,7 @@ impl Pending {
         }
     }
 
-    /// Goes on with the work: as far as the task gets, or to the state from which it goes on at once.
+    /// Advances the work: to a result for the task, or to a state from which it continues at once.
     #[inline]
     fn go_on(&self, operation: &Bound<'_, PyAny>, mut work: Work) -> PyResult<Result<Resumption, State>> {
         let py = operation.py();
@@ -272,7 +272,7 @@ impl Pending {
         Resumption::Suspend(yielded)
     }
 
-    /// Gives the others a turn. `shielded`: a trio task that is cancelled meanwhile goes on.
+    /// Yields to other tasks. `shielded`: a trio task that is cancelled meanwhile continues.
     fn turn(&self, py: Python<'_>, shielded: bool) -> PyResult<Option<(Py<PyAny>, Suspension)>> {
         if self.trio {
             return Ok(trio::turn(py, shielded)?.map(on_trio));
@@ -281,7 +281,7 @@ impl Pending {
         Ok(Some((py.None(), Suspension::Iteration)))
     }
 
-    /// Has the task wait for the ticket; `None` if it is done already.
+    /// Suspends the task until the ticket is done; `None` if it is done already.
     fn wait(
         &self,
         operation: &Bound<'_, PyAny>,
@@ -294,7 +294,7 @@ impl Pending {
         Ok(suspended.map(|(future, waiting)| (future, Suspension::Future(waiting))))
     }
 
-    /// Does it here and now, without a loop, if nothing has to be waited for.
+    /// Completes it without a loop, if that does not block.
     pub(crate) fn complete(&self, py: Python<'_>) -> Answer {
         if let State::Going(Work::File(mut work)) = self.take() {
             loop {
@@ -311,7 +311,7 @@ impl Pending {
         Err(PyRuntimeError::new_err("an operation on this file is under way"))
     }
 
-    /// Nobody waits for the answer any more.
+    /// Abandons it: the task that awaited it is gone.
     pub(crate) fn abandon(&self) {
         match self.take() {
             State::Going(mut work) => work.abandon(),
@@ -323,7 +323,7 @@ impl Pending {
         }
     }
 
-    /// The trio task has been cancelled while it waits. What trio raises comes through its own coroutine.
+    /// The trio task has been cancelled while it waits. trio raises Cancelled through its own coroutine.
     pub(crate) fn abort(&self) {
         match self.take() {
             State::Suspended(Then::GoOn(mut work), Suspension::Trio(mut suspension)) => {
@@ -335,7 +335,7 @@ impl Pending {
         }
     }
 
-    /// Raises what a coroutine raises that another task has begun to await.
+    /// Raises the error of a coroutine that is already being awaited.
     pub(crate) fn check_not_awaited(&self) -> PyResult<()> {
         let begun = match &*self.lock() {
             State::Going(_) | State::Ready(_) | State::Yielding(_) | State::Over => false,
@@ -344,7 +344,7 @@ impl Pending {
         if begun { Err(already_awaited()) } else { Ok(()) }
     }
 
-    /// It is dropped: what it is called if it was to be awaited.
+    /// Called when it is dropped: its name, if it should have been awaited.
     pub(crate) fn finish(&mut self) -> Option<&'static str> {
         match mem::replace(self.state.get_mut().unwrap_or_else(PoisonError::into_inner), State::Over) {
             State::Going(mut work) => {

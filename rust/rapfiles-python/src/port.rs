@@ -1,8 +1,8 @@
-//! Ports: how the loop whose task waits for an operation is told that it is done.
+//! Ports: announcing finished operations to the loop whose tasks wait for them.
 //!
-//! A port belongs to a loop, whichever thread runs that. The loop owns it, by the callback with which it watches the
-//! port's descriptor: a loop that is closed or freed lets go of the callback, and with it goes everything that the port
-//! still held for tasks of that loop. What is in flight then is announced to nobody.
+//! A port belongs to a loop, whichever thread runs it. The loop owns the port through the callback with which it
+//! watches the port's descriptor: a loop that is closed or freed drops the callback, and with it everything that the
+//! port still holds for tasks of that loop. Operations that are in flight then are announced to nobody.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -18,7 +18,7 @@ use rapfiles_core::{Engine, EventSignal, Port, Ticket, Wake, release_memory};
 use crate::alarm::{Alarm, Call};
 use crate::once::intern;
 
-/// Who has to be told that an operation is done.
+/// The receiver of a completion.
 enum Waiter {
     /// A future of an asyncio loop.
     Future(Py<PyAny>),
@@ -32,15 +32,15 @@ pub(crate) struct LoopPort {
     engine: &'static Engine,
     port: Arc<Port>,
     alarm: Arc<Alarm>,
-    /// The loop, by weak reference, where there is one.
+    /// A weak reference to the loop, if there is one.
     event_loop: Option<Py<PyAny>>,
-    /// Who waits, by the token of the ticket. Nothing under the lock calls Python.
+    /// The waiters, by the token of the ticket. Nothing under the lock calls Python.
     waiters: Mutex<HashMap<u64, Waiter>>,
     /// The loop does not watch it any more.
     closed: AtomicBool,
 }
 
-/// A task has suspended until a ticket is done. Dropped when it waits no more.
+/// A task that has suspended until a ticket is done. Dropped when it no longer waits.
 pub(crate) struct Waiting {
     port: Arc<LoopPort>,
     ticket: Arc<Ticket>,
@@ -61,8 +61,8 @@ impl Drop for Waiting {
     }
 }
 
-/// A future of an asyncio loop that is resolved when the ticket is done, in the state that a task expects of what it is
-/// handed; `None` if the ticket is done already.
+/// A future of an asyncio loop that is resolved when the ticket is done, in the state that asyncio's `Task.__step`
+/// expects of a yielded future (`_asyncio_future_blocking`); `None` if the ticket is done already.
 pub(crate) fn suspend(
     event_loop: &Bound<'_, PyAny>,
     ticket: &Arc<Ticket>,
@@ -152,7 +152,7 @@ impl LoopPort {
         })
     }
 
-    /// Whether what is announced here reaches this loop. An address may have been another loop's.
+    /// Whether announcements here reach this loop. The address may have been another loop's.
     fn serves(&self, event_loop: &Bound<'_, PyAny>) -> bool {
         self.is_usable()
             && self.event_loop.as_ref().is_some_and(|own| {
@@ -164,7 +164,7 @@ impl LoopPort {
             })
     }
 
-    /// Whether somebody watches it. What a forked child has inherited is its parent's.
+    /// Whether a loop of this process watches it. In a forked child, inherited ports are the parent's.
     fn is_usable(&self) -> bool {
         self.is_own() && !self.closed.load(Ordering::Acquire)
     }
@@ -173,14 +173,14 @@ impl LoopPort {
         std::ptr::eq(self.engine, Engine::current())
     }
 
-    /// Has somebody told when the ticket is done; `None` if it is done already.
+    /// Registers a waiter for the ticket; `None` if it is done already.
     fn expect(self: &Arc<Self>, ticket: &Arc<Ticket>, waiter: Waiter) -> Option<Waiting> {
         self.waiters().insert(ticket.token(), waiter);
         let waiting = Waiting { port: Arc::clone(self), ticket: Arc::clone(ticket) };
         ticket.expect(&self.port).then_some(waiting)
     }
 
-    /// Tells everybody whose operation is done.
+    /// Wakes all whose operations are done.
     fn drain(&self, py: Python<'_>) -> PyResult<()> {
         if !self.is_own() {
             // The event is the parent's: taking it would leave the parent's loop asleep.
@@ -188,7 +188,7 @@ impl LoopPort {
         }
         let mut failure = None;
         let tickets = self.port.drain();
-        // Before anybody goes on: a buffer that was written can be resized again.
+        // Before any task resumes: a buffer that was written can be resized again.
         release_memory();
         for ticket in tickets {
             let waiter = self.waiters().remove(&ticket.token());
@@ -198,13 +198,13 @@ impl LoopPort {
                 // Cancelled meanwhile.
                 None => Ok(()),
             };
-            // The others must be told all the same.
+            // The others must be woken nevertheless.
             failure = failure.or(told.err());
         }
         failure.map_or(Ok(()), Err)
     }
 
-    /// The loop is closed or gone, or does not watch the port any more: nobody waits.
+    /// Closes the port: the loop is closed or gone, or does not watch it any more.
     fn close(&self) {
         if !self.is_own() {
             return;
@@ -227,12 +227,12 @@ fn ports() -> MutexGuard<'static, BTreeMap<usize, Weak<LoopPort>>> {
     PORTS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The loop's end of a port. When the loop lets go of it, the port is closed.
+/// The loop's end of a port. When the loop drops it, the port is closed.
 #[pyclass(frozen, module = "rapfiles._native")]
 pub(crate) struct Completions(Arc<LoopPort>);
 
 impl Completions {
-    /// Has somebody called when the ticket is done; `None` if it is done already.
+    /// Registers a callable for the ticket; `None` if it is done already.
     pub(crate) fn expect(&self, ticket: &Arc<Ticket>, call: Py<PyAny>) -> Option<Waiting> {
         self.0.expect(ticket, Waiter::Call(call))
     }
@@ -261,18 +261,18 @@ impl Completions {
         self.0.alarm.descriptor()
     }
 
-    /// Whether what is announced here is heard of in this process.
+    /// Whether announcements here arrive in this process.
     #[getter]
     fn usable(&self) -> bool {
         self.0.is_usable()
     }
 
-    /// Tells everybody whose operation is done. Called by the loop, in its thread.
+    /// Wakes all whose operations are done. Called by the loop, in its thread.
     fn drain(&self, py: Python<'_>) -> PyResult<()> {
         self.0.drain(py)
     }
 
-    /// The loop is no more.
+    /// Closes the port: the loop is gone.
     #[pyo3(signature = (_reference=None, /))]
     fn close(&self, _reference: Option<&Bound<'_, PyAny>>) {
         self.0.close();
@@ -300,7 +300,7 @@ impl Drop for Completions {
         if self.0.is_own() {
             self.0.close();
         } else {
-            // What a forked child has inherited is left as it is: the descriptor may be somebody else's by now.
+            // A forked child leaves the inherited state as it is: the descriptor number may have been reused.
             std::mem::forget(Arc::clone(&self.0));
         }
     }

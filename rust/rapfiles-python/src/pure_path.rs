@@ -1,9 +1,9 @@
-//! The lexical half of a path where pathlib is slow: making a path of a string, and its text.
+//! The lexical half of a path where pathlib is slow: creating a path from a string, and its text.
 //!
 //! In Python 3.11 these run a dozen Python functions and an exception, which takes as long as the system calls of an
-//! operation; later versions put the same work off until the text is asked for. What they do to an ordinary POSIX path
-//! is done here, on the attributes that they use. Whatever is not ordinary is left to pathlib, and so is everything in
-//! a version whose attributes are not the expected ones.
+//! operation; later versions defer the same work until the text is needed. Here it is done natively for ordinary POSIX
+//! paths, on the same attributes (`Lib/pathlib.py`, since 3.13 `Lib/pathlib/`). All other paths are left to pathlib,
+//! and so is everything in a version whose attributes are not the expected ones.
 //!
 //! A class that is to be called often has this in its `tp_vectorcall` ([`construct_natively`]), which is called without
 //! a tuple of arguments, and instead of `__new__` and `__init__`. Subclasses do not inherit that slot (the C API's
@@ -19,10 +19,10 @@ use rapfiles_core::FileType;
 
 use crate::once::{Once, intern};
 
-/// Where `PurePath` keeps what it knows of a path.
+/// The slots of `PurePath`.
 struct Slots {
     pure_path: Py<PyType>,
-    /// The text, once it has been asked for.
+    /// The text, once it has been requested.
     text: Offset,
     source: Source,
     /// The class that was last found to inherit how its text is made.
@@ -37,14 +37,14 @@ struct Slots {
     version: AtomicU32,
 }
 
-/// What comes before the last name of a path: those that follow often lie in the same directory.
+/// The directory part of a path: the next paths are often in the same directory.
 struct Directory {
     /// The text up to the last slash, and that too.
     text: String,
     parts: Py<PyTuple>,
 }
 
-/// What the text is made of.
+/// The slots from which the text is made.
 enum Source {
     /// Python 3.11: the path is parsed at once.
     Parsed { drive: Offset, root: Offset, parts: Offset },
@@ -140,7 +140,7 @@ pub(crate) fn init_path(segments: &Bound<'_, PyTuple>) {
     let _ = segments;
 }
 
-/// A path of a single string that says it as pathlib would, made without pathlib.
+/// A path from a single string that is already in pathlib's normal form, created without pathlib.
 fn ordinary_path<'py>(class: &Bound<'py, PyType>, text: Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     let py = class.py();
     let slots = slots(py)?;
@@ -186,8 +186,8 @@ fn ordinary_path<'py>(class: &Bound<'py, PyType>, text: Bound<'py, PyAny>) -> Op
     Some(object)
 }
 
-/// Has the paths of a class made here where its call says them as pathlib would: for one class, whose subclasses are
-/// none the wiser.
+/// Makes calls of a class create its paths here if the argument is in pathlib's normal form: for this class only, not
+/// for its subclasses.
 #[pyfunction]
 #[pyo3(signature = (class, /))]
 pub(crate) fn construct_natively(class: &Bound<'_, PyType>) {
@@ -207,7 +207,7 @@ unsafe extern "C" fn construct(
     count: usize,
     keywords: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
-    // The interpreter calls this attached, so this only tells PyO3 so.
+    // The interpreter calls this attached, so this only informs PyO3.
     Python::attach(|py| {
         // SAFETY: the caller's promise: `arguments` has as many as `count` says, and behind them the keywords' values.
         unsafe {
@@ -230,7 +230,7 @@ unsafe extern "C" fn construct(
     })
 }
 
-/// Has the class's own class make the instance.
+/// Lets the metaclass create the instance.
 ///
 /// # Safety
 /// As for [`construct`].
@@ -245,7 +245,7 @@ unsafe fn call_type<'py>(
     // SAFETY: guaranteed by the caller.
     let argument = |at: ffi::Py_ssize_t| unsafe { Bound::from_borrowed_ptr(py, *arguments.offset(at)) };
     let positional = PyTuple::new(py, (0..count).map(argument).collect::<Vec<_>>())?;
-    // SAFETY: the caller's promise: null or a tuple.
+    // SAFETY: guaranteed by the caller: null or a tuple.
     let named = match unsafe { Bound::from_borrowed_ptr_or_opt(py, keywords) } {
         None => None,
         Some(names) => {
@@ -268,10 +268,10 @@ unsafe fn call_type<'py>(
     }
 }
 
-/// Makes the children of a directory, as joining the names to it would.
+/// Creates the children of a directory, as joining the names to it would.
 pub(crate) struct Children<'py> {
     class: Bound<'py, PyType>,
-    /// What of the text comes before the name.
+    /// The part of the text before the name.
     prefix: Bound<'py, PyString>,
     text: Offset,
     /// Where the parts are, or the arguments.
@@ -335,8 +335,8 @@ impl<'py> Children<'py> {
             {
                 *place(&object, info) = PyInt::new(py, known).into_ptr();
             }
-            // What the collector would look at, over and over, for nothing: a list of strings, which nobody changes,
-            // and an object that can refer to strings, numbers and such lists alone. It is reference counting that
+            // The collector need not traverse these: a list of strings, which nobody changes, and an object that can
+            // refer only to strings, numbers and such lists. They cannot be part of a cycle, so reference counting
             // frees them.
             ffi::PyObject_GC_UnTrack(list.cast());
             if self.simple {

@@ -1,9 +1,10 @@
-//! Counting references to what goes from hand to hand within nanoseconds.
+//! Reference counting for objects that are passed on within nanoseconds.
 //!
 //! In CPython 3.12 and 3.13, `Py_INCREF` writes one half of the count and `Py_DECREF` reads both (`Include/object.h`).
-//! A processor does not hand on a store of which a load wants more: the load waits until the store has reached the
-//! cache. So what is going to be dropped at once is counted in full here, and what has been counted by halves is
-//! dropped so.
+//! Store-to-load forwarding fails if a load is wider than the store: the load waits until the store has reached the
+//! cache (Intel's optimization manual, "Store Forwarding"). So a reference that is going to be dropped at once is
+//! counted with a full-width store here, and one that has been counted with a half-width store is dropped with a
+//! half-width load.
 
 #[cfg(all(
     Py_3_12,
@@ -24,7 +25,7 @@ mod counts {
         // SAFETY: guaranteed by the caller.
         unsafe {
             let count = (*object).ob_refcnt.ob_refcnt;
-            // Else it is immortal, and not counted.
+            // Otherwise it is immortal (PEP 683), and not counted.
             if count as i32 >= 0 {
                 (*object).ob_refcnt.ob_refcnt = count + 1;
             }

@@ -1,11 +1,11 @@
-//! Whether reading a file would have the kernel write down that it was read.
+//! Whether reading a file would make the kernel update its access time.
 //!
-//! `RWF_NOWAIT` says nothing about that: `filemap_read` ends with `touch_atime` (`fs/inode.c`), which dirties the inode.
-//! ext4 and btrfs join a transaction for it, XFS reserves one, and each may wait for one that is being committed. So
-//! where an update is due, a worker reads. Its own read makes the time young again.
+//! `RWF_NOWAIT` does not prevent that: `filemap_read` (`mm/filemap.c`) ends with `touch_atime` (`fs/inode.c`), which
+//! dirties the inode. ext4 and btrfs join a transaction for it, XFS reserves one, and each may wait for one that is
+//! being committed. So if an update is due, a worker reads. Its read updates the time.
 //!
-//! An update can become due between the look at the times and the read, when somebody writes to the file just then.
-//! That cannot be excluded; see [`TIMES_FRESH_FOR`] for how long it takes at most.
+//! An update can become due between the check of the times and the read, if another process writes to the file just
+//! then. That cannot be excluded; [`TIMES_FRESH_FOR`] bounds it.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::fd::AsFd;
@@ -20,7 +20,7 @@ use crate::limits::{TIMES_FRESH_FOR, UNTOUCHED_FILES};
 use crate::platform::File;
 use crate::verbs::metadata::{Metadata, Timestamp};
 
-/// The kernel's day, less what its clock may be ahead.
+/// A day, as `relatime_need_update` counts it, minus a second that the kernel's clock may be ahead.
 const DAY: i64 = 24 * 60 * 60 - 1;
 /// The coarsest clock of a file system with access times (FAT has dates, but no journal to wait for), in seconds.
 const COARSEST: i64 = 2;
@@ -30,7 +30,7 @@ const COARSEST: i64 = 2;
 pub(super) enum Updates {
     /// Mounted `noatime`, or read-only.
     Never,
-    /// In memory alone, where that waits for nothing: on tmpfs, and on ext4 and XFS with `lazytime`.
+    /// Only in memory, without blocking: on tmpfs, and on ext4 and XFS with `lazytime`.
     InMemory,
     /// `relatime`: once after each change, and once a day.
     Relative,
@@ -39,7 +39,7 @@ pub(super) enum Updates {
 }
 
 impl Updates {
-    /// What that means to a reader, in words.
+    /// A description for the user.
     pub(super) fn text(self) -> &'static str {
         match self {
             Self::Never => "not kept (noatime or read-only)",
@@ -49,7 +49,7 @@ impl Updates {
         }
     }
 
-    /// Whether reading a file with these times on this mount may have the file system wait.
+    /// Whether reading a file with these times on this mount may block in the file system.
     pub(super) fn due(self, mount: MountNumber, metadata: &Metadata) -> bool {
         let due = match self {
             Self::Never | Self::InMemory => false,
@@ -67,7 +67,7 @@ fn relatime_is_due(metadata: &Metadata, now: Timestamp) -> bool {
     accessed <= modified || accessed <= changed || now.seconds - accessed.seconds >= DAY
 }
 
-/// The clock from which the kernel takes access times.
+/// The clock from which the kernel takes access times (`current_time` in `fs/inode.c`).
 fn now() -> Timestamp {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` has room for the result.
@@ -76,10 +76,10 @@ fn now() -> Timestamp {
     Timestamp { seconds: time.tv_sec.into(), nanoseconds: time.tv_nsec as u32 }
 }
 
-/// Files of which a worker has seen that reading does not touch them, although their times ask for it: those of an
-/// overlay's lower layers, as all of an image's are, and those with the attribute `A` of `chattr(1)`.
+/// Files whose access time a read does not update although it is due, as a worker has seen: those of an overlay's lower
+/// layers, such as all files of a container image, and those with the attribute `A` of `chattr(1)`.
 ///
-/// Of each a number that stands for the file and its times, so any change to the file makes it forgotten.
+/// Each entry is a hash of the file and its times, so any change of the file invalidates it.
 static SEEN_UNTOUCHED: [AtomicU64; UNTOUCHED_FILES] = [const { AtomicU64::new(0) }; UNTOUCHED_FILES];
 
 fn fingerprint(mount: MountNumber, metadata: &Metadata) -> u64 {
@@ -97,20 +97,20 @@ fn is_untouched(mount: MountNumber, metadata: &Metadata) -> bool {
     SEEN_UNTOUCHED[fingerprint as usize / 2 % UNTOUCHED_FILES].load(Ordering::Relaxed) == fingerprint
 }
 
-/// A read that a worker is about to do, to see whether it touches the file.
+/// A worker's read that is observed to find out whether it updates the access time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Observation {
     began: Timestamp,
 }
 
 impl Observation {
-    /// Begins one, where the times of the file ask for an update.
+    /// Begins an observation, if an update is due by the times of the file.
     pub(crate) fn begin(metadata: &Metadata) -> Option<Self> {
         let began = now();
         relatime_is_due(metadata, began).then_some(Self { began })
     }
 
-    /// Begins one of a file whose times were found to ask for an update.
+    /// Begins an observation of a file for which an update was found to be due.
     pub(crate) fn begin_due() -> Self {
         Self { began: now() }
     }
@@ -118,7 +118,7 @@ impl Observation {
     /// The file has been read.
     pub(crate) fn end(self, file: &File) {
         let Some((metadata, mount)) = statx(file.as_fd()) else { return };
-        // Where the read had touched it, the access time would be that of the read.
+        // If the read had updated it, the access time would be that of the read.
         let untouched = metadata.accessed.seconds + COARSEST < self.began.seconds;
         if untouched && relatime_is_due(&metadata, self.began) {
             let fingerprint = fingerprint(mount, &metadata);
@@ -127,7 +127,7 @@ impl Observation {
     }
 }
 
-/// What is known of the times of an open file.
+/// The cached times of an open file.
 #[derive(Debug, Default)]
 pub(crate) struct Times(Mutex<State>);
 
@@ -147,7 +147,7 @@ impl Times {
         Self(Mutex::new(at.map_or(State::Unknown, State::Settled)))
     }
 
-    /// Whether a read may be done now, as far as these times go; `look` finds out whether an update is due.
+    /// Whether these times permit a read now; `look` finds out whether an update is due.
     pub(super) fn permit(&self, now: Instant, look: impl FnOnce() -> Option<bool>) -> bool {
         let mut state = runtime::lock(&self.0);
         if let State::Settled(at) = *state

@@ -38,15 +38,15 @@ const UNIQUE_MOUNT_NUMBER: u32 = 0x4000;
 pub(crate) struct Cached {
     mounts: Mounts,
     recent: RecentFiles,
-    /// The kernel, or a sandbox, does not have `openat2`.
+    /// The kernel does not have `openat2`, or a sandbox forbids it.
     absent: AtomicBool,
 }
 
 /// Why there is no answer.
 enum Miss {
-    /// The caches do not have it, or it would be too long: a worker shall do it, in this lane.
+    /// It is not in the caches, or would take too long: a worker has to do it, in this lane.
     HandOff(Lane),
-    /// The path is not in the cache: where it leads is not known.
+    /// The path is not in the directory cache.
     NotCached,
 }
 
@@ -112,7 +112,7 @@ impl Cached {
         }
     }
 
-    /// The lane of the directory that an entry is in. Of many entries of one, only the first has to be looked for.
+    /// The lane of an entry's directory. Of many entries of one directory, only the first needs a look-up.
     fn lane_of_directory(&self, entry: &NativePath) -> Lane {
         let Some(place) = self.recent.place_of_directory(entry.to_bytes()) else {
             return self.lane_of(entry);
@@ -132,7 +132,7 @@ impl Cached {
         self.lane_of(entry)
     }
 
-    /// The lane of the nearest thing on the way to a path that is in the cache.
+    /// The lane of the nearest ancestor of a path that is in the cache.
     pub(crate) fn lane_of(&self, path: &NativePath) -> Lane {
         if self.absent.load(Ordering::Relaxed) {
             return Lane::Unknown;
@@ -150,9 +150,9 @@ impl Cached {
         Lane::Unknown
     }
 
-    /// Looks a path up in the cache. A definite answer of the kernel that there is none is an answer, too.
+    /// Looks up a path in the directory cache. A definite ENOENT of the kernel (a negative dentry) is an answer, too.
     fn find(&self, path: &NativePath, follow: bool) -> Result<Result<Found, Error>, Miss> {
-        // With O_PATH, because opening a FIFO or a device has side effects.
+        // With O_PATH (open(2)), because opening a FIFO or a device has side effects.
         let flags = libc::O_PATH | if follow { 0 } else { libc::O_NOFOLLOW };
         let fd = match open_cached(path.as_c_str(), flags) {
             Ok(fd) => fd,
@@ -160,7 +160,8 @@ impl Cached {
                 return Ok(Err(Error::Os { code, subject: Subject::Path }));
             }
             Err(code) => {
-                // EPERM is what a sandbox says to calls that it does not know.
+                // EPERM comes from sandboxes that refuse system calls they do not know (seccomp profiles of older
+                // container runtimes).
                 if matches!(code, libc::ENOSYS | libc::EINVAL | libc::EPERM | libc::E2BIG) {
                     self.absent.store(true, Ordering::Relaxed);
                 }
@@ -173,7 +174,7 @@ impl Cached {
         }
     }
 
-    /// What was found is for a worker; it may want to look at it for the sake of its mount.
+    /// The entry is left to a worker, which may also examine its mount.
     fn refused(&self, engine: &Engine, found: Found, now: Instant) -> Miss {
         let lane = found.lane();
         let Found { fd, metadata, mount } = found;
@@ -200,7 +201,7 @@ impl Cached {
     }
 
     fn same_file(&self, engine: &Engine, path: &NativePath, other: &NativePath) -> Answer<Outcome> {
-        // An error names one of two paths; a worker tells which.
+        // An error names one of two paths; a worker finds out which.
         let (Ok(first), _) = self.stat(engine, path, true)? else { return Err(Miss::NotCached) };
         let (Ok(second), now) = self.stat(engine, other, true)? else { return Err(Miss::NotCached) };
         Ok((Ok(Outcome::Flag(first.is_same_file(&second))), now))
@@ -297,7 +298,7 @@ impl Cached {
         Ok((Ok(opened), now))
     }
 
-    /// For how long a mount still rests, and how often it has made a loop wait.
+    /// For how long a mount is still left to the workers, and how often it has blocked a loop.
     pub(crate) fn record(&self, mount: MountNumber) -> Option<(Duration, u32)> {
         self.mounts.record(mount, runtime::now())
     }
@@ -307,7 +308,7 @@ impl Cached {
         self.mounts.permit(mount, now).is_some()
     }
 
-    /// Reads from an open file, at its position where the offset is -1, if that is in the page cache.
+    /// Reads from an open file, at its position if the offset is -1, if that is in the page cache.
     ///
     /// # Safety
     /// The buffers must be valid for writes.
@@ -329,7 +330,7 @@ impl Cached {
         read
     }
 
-    /// Goes on with a read in slices.
+    /// Continues a read in slices.
     ///
     /// # Safety
     /// That of [`Slices::advance`].
@@ -349,7 +350,7 @@ impl Cached {
         }
         let read = |room, offset| {
             let offset = i64::try_from(offset).ok()?;
-            // SAFETY: the room is within the caller's.
+            // SAFETY: the range is within the caller's buffer.
             unsafe { read_now(file.as_raw_fd(), &[room], offset) }
         };
         // SAFETY: guaranteed by the caller.
@@ -379,14 +380,14 @@ fn open_regular(
     Some(Outcome::Opened(Box::new(OpenedFile::new(engine, file, true, info))))
 }
 
-/// The metadata of an open file, and its mount where tier 0 may be used on that. Runs in a worker.
+/// The metadata of an open file, and its mount if tier 0 may be used on it. Runs in a worker.
 pub(crate) fn look(file: &File) -> io::Result<(Metadata, Option<MountNumber>)> {
     let metadata = metadata_of_fd(file.as_raw_fd())?;
     let mount = statx(file.as_fd()).map(|(_, mount)| mount).filter(|mount| mounts::is_local(file, *mount));
     Ok((metadata, mount))
 }
 
-/// What the kernel had available at once, and when that was there.
+/// The kernel's answer from its caches, and when it was there.
 type Answer<T> = Result<(Result<T, Error>, Instant), Miss>;
 
 /// Decodes the content of a small file, unless that would take too long for the loop.
@@ -408,7 +409,7 @@ fn decoded(
 
 /// Why a path that is known was not read.
 enum NotRead {
-    /// It may lead elsewhere by now, or not all of the file is in the page cache.
+    /// It may lead to another file by now, or not all of the file is in the page cache.
     Unknown,
     /// That would update the access time.
     AccessTime,
@@ -425,7 +426,7 @@ fn read_recent(
     room: Option<&mut dyn BufferProvider>,
 ) -> Result<Outcome, NotRead> {
     let fd = open_to_read(path.as_c_str()).ok_or(NotRead::Unknown)?;
-    // Not through statx: on a local file system nothing has to be synchronised.
+    // Not through statx with AT_STATX_DONT_SYNC: on a local file system nothing has to be synchronised.
     let metadata = metadata_of_fd(fd.as_raw_fd()).map_err(|_| NotRead::Unknown)?;
     let same = metadata.inode == known.inode && metadata.device == known.device;
     if !same || !metadata.is_regular_file() {
@@ -459,7 +460,7 @@ fn open_to_read(path: &CStr) -> Option<OwnedFd> {
 /// The whole content of an open file of this size, if all of it is in the page cache.
 fn read_all_now(fd: &OwnedFd, size: u64, room: Option<&mut dyn BufferProvider>) -> Option<Outcome> {
     let size = size as usize;
-    // Asked for one byte more than the file has, this tells whether it has grown.
+    // A request of one byte more than the file has shows whether it has grown.
     // SAFETY: there is room for that many bytes.
     let read = |start| unsafe { read_now(fd.as_raw_fd(), &[IoVec { start, length: size + 1 }], 0) };
     if let Some(start) = room.and_then(|room| room.make(size)) {
@@ -474,7 +475,7 @@ fn read_all_now(fd: &OwnedFd, size: u64, room: Option<&mut dyn BufferProvider>) 
     Some(Outcome::Bytes(content))
 }
 
-/// Reads from a file, at its position where the offset is -1, what is in the page cache.
+/// Reads from a file what is in the page cache, at its position if the offset is -1 (`preadv2(2)`).
 ///
 /// # Safety
 /// The buffers must be valid for writes.
@@ -500,7 +501,7 @@ fn open_cached(path: &CStr, flags: libc::c_int) -> Result<OwnedFd, i32> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
-/// The metadata that the kernel has available at once, and the mount.
+/// The metadata that the kernel has in memory, and the mount.
 pub(super) fn statx(fd: BorrowedFd<'_>) -> Option<(Metadata, MountNumber)> {
     let mut stat = MaybeUninit::<libc::statx>::uninit();
     let unique = if mount::has_statmount() { UNIQUE_MOUNT_NUMBER } else { 0 };
@@ -524,7 +525,7 @@ pub(super) fn statx(fd: BorrowedFd<'_>) -> Option<(Metadata, MountNumber)> {
     }
     let device = libc::makedev(stat.stx_dev_major, stat.stx_dev_minor);
     let mount = if stat.stx_mask & (MOUNT_NUMBER | UNIQUE_MOUNT_NUMBER) == 0 {
-        // Before Linux 5.8 the device has to do.
+        // Before Linux 5.8, which has STATX_MNT_ID (statx(2)), the device stands for the mount.
         MountNumber { number: device, unique: false }
     } else {
         MountNumber { number: stat.stx_mnt_id, unique: stat.stx_mask & UNIQUE_MOUNT_NUMBER != 0 }
@@ -573,7 +574,7 @@ fn open_path(path: &NativePath) -> Option<OwnedFd> {
     (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// What the engine can use on the file system of a path. Runs in a worker.
+/// Whether and how tier 0 works on the file system of a path. Runs in a worker.
 pub(crate) fn inspect(engine: &Engine, path: &NativePath) -> Result<Outcome, Error> {
     let fd = open_path(path).ok_or_else(io::Error::last_os_error).about_path()?;
     let mount = statx(fd.as_fd()).map(|(_, mount)| mount);

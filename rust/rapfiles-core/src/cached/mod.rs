@@ -1,4 +1,4 @@
-//! Tier 0: answers that the kernel has in its caches, got by calls that it promises not to wait in.
+//! Tier 0: answers from the kernel's caches, by system calls that fail rather than block.
 
 #[cfg(target_os = "linux")]
 mod access_time;
@@ -33,7 +33,7 @@ use crate::engine::queue::Lane;
 use crate::error::Error;
 use crate::outcome::Outcome;
 
-/// Memory for a part of what is read, laid out as POSIX's `iovec`.
+/// A buffer for a part of a read, laid out as POSIX's `iovec`.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct IoVec {
@@ -43,16 +43,16 @@ pub struct IoVec {
     pub length: usize,
 }
 
-/// Where the caller wants the content of a small file to be read to, so that it need not be copied.
+/// Provides the buffer into which the content of a small file is read, so that it need not be copied.
 ///
 /// # Safety
 /// What `make` returns must be valid for writes of `size` bytes and of one more until the attempt has ended.
 pub unsafe trait BufferProvider {
-    /// Makes room for so many bytes and one more; `None` if the content is better brought in a vector.
+    /// Allocates a buffer for `size` bytes and one more; `None` if the caller prefers a vector.
     fn make(&mut self, size: usize) -> Option<NonNull<u8>>;
 }
 
-/// What came of the attempt to answer at once.
+/// The result of an attempt to answer without blocking.
 #[derive(Debug)]
 pub(crate) enum Attempt {
     /// The answer, and when it was there.

@@ -1,6 +1,7 @@
-//! What the kernel itself says of a mount: `statmount(2)`, or `/proc/self/mountinfo` where there is none.
+//! The properties of a mount, as the kernel knows them: from `statmount(2)`, or `/proc/self/mountinfo` where it is
+//! missing.
 //!
-//! Not `statfs(2)`, which asks a network's or FUSE's server.
+//! Not from `statfs(2)`, which asks the server of a network file system or of FUSE (`FUSE_STATFS`).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,7 +9,8 @@ use super::access_time::Updates;
 use super::mounts::MountNumber;
 use crate::platform::calls;
 
-/// File systems that need neither a network nor another process, by the magic number of their super block.
+/// File systems that depend on neither a network nor another process, by the magic number of their super block
+/// (`linux/magic.h`).
 const LOCAL: &[(i64, &str)] = &[
     (0xef53, "ext4"),
     (0x5846_5342, "xfs"),
@@ -58,14 +60,14 @@ const OTHERS: &[(i64, &str)] = &[
 
 /// The magic number of overlayfs, whose layers decide.
 const OVERLAY: i64 = 0x794c_7630;
-/// What has its inodes in memory alone, so that changing one waits for nothing.
+/// File systems whose inodes exist only in memory, so that changing one does not block.
 const IN_MEMORY: &[&str] = &["tmpfs", "ramfs", "devtmpfs"];
 /// Where `lazytime` keeps new access times in memory: `generic_update_time` of `fs/inode.c` marks the inode
 /// `I_DIRTY_TIME`, for which `__mark_inode_dirty` does not call the file system, and `xfs_vn_update_time` does as much.
 /// btrfs starts a transaction all the same.
 const HEEDS_LAZYTIME: &[&str] = &["ext4", "xfs"];
 
-/// Whether a mount is known to need neither a network nor another process.
+/// Whether a mount is known to depend on neither a network nor another process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Locality {
     Local,
@@ -74,7 +76,7 @@ pub(super) enum Locality {
     Elsewhere,
 }
 
-/// What the kernel says of a mount.
+/// The properties of a mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Description {
     pub(super) locality: Locality,
@@ -87,7 +89,7 @@ pub(super) struct Description {
     pub(super) old_number: u64,
 }
 
-/// What the kernel says of a mount, and does not forget while that is there; `None` if it says nothing.
+/// The properties of a mount, which do not change while it exists; `None` if the kernel does not tell.
 pub(super) fn describe(mount: MountNumber) -> Option<Description> {
     if mount.unique { by_statmount(mount.number) } else { by_table(&table()?, mount.number) }
 }
@@ -97,10 +99,10 @@ pub(super) fn table() -> Option<Vec<u8>> {
     std::fs::read("/proc/self/mountinfo").ok()
 }
 
-/// `statmount(2)` is not there, or a sandbox does not allow it. From then on mounts are looked up in the table.
+/// Whether `statmount(2)` is missing, or forbidden by a sandbox. Then mounts are looked up in the table.
 static NO_STATMOUNT: AtomicBool = AtomicBool::new(false);
 
-/// Whether mounts are better known by the number that is unique.
+/// Whether to use unique mount numbers.
 pub(super) fn has_statmount() -> bool {
     !NO_STATMOUNT.load(Ordering::Relaxed)
 }

@@ -1,4 +1,4 @@
-//! What is known of mounts: whether they are local, and whether tier 0 was ever slow on them.
+//! The mounts that have been met: whether they are local, and whether tier 0 has ever been slow on them.
 
 use std::os::fd::AsFd;
 use std::sync::Mutex;
@@ -19,7 +19,7 @@ use crate::verbs::metadata::Metadata;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct MountNumber {
     pub(super) number: u64,
-    /// Whether the kernel never gives the number to another mount (Linux 6.8).
+    /// Whether the kernel never reuses the number (`STATX_MNT_ID_UNIQUE`, Linux 6.8, `statx(2)`).
     pub(super) unique: bool,
 }
 
@@ -38,11 +38,11 @@ struct Mount {
     /// The same for shorter waits.
     pause: Duration,
     paused_at: Option<Instant>,
-    /// When somebody was sent to look at its layers.
+    /// When a worker was last sent to examine its layers.
     examined_at: Option<Instant>,
 }
 
-/// What decides about tier 0 on a mount.
+/// The properties that decide about tier 0 on a mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct MountInfo {
     local: bool,
@@ -51,12 +51,12 @@ struct MountInfo {
     updates: Updates,
 }
 
-/// The mounts that were met.
+/// The mounts that have been met.
 #[derive(Debug, Default)]
 pub(super) struct Mounts(Mutex<Vec<Mount>>);
 
 impl Mounts {
-    /// Permission to use tier 0 on a mount; `None` if it is not local, or has to rest.
+    /// Permission to use tier 0 on a mount; `None` if it is not local, or is left to the workers for now.
     pub(super) fn permit(&self, number: MountNumber, now: Instant) -> Option<Permit> {
         self.permit_if(number, now, || facts_of(number))
     }
@@ -79,7 +79,8 @@ impl Mounts {
             }
             None => {
                 if mounts.len() >= MOUNTS {
-                    // What has made the loop wait is not forgotten. Where there is nothing else, workers do the work.
+                    // A mount that has blocked the loop is not evicted. If there are only such mounts, workers do the
+                    // work.
                     let index = mounts.iter().position(|mount| !mount.is_blamed(now))?;
                     mounts.remove(index);
                 }
@@ -114,7 +115,7 @@ impl Mounts {
         })
     }
 
-    /// Ends an attempt, and looks whether it has waited. Returns the time.
+    /// Ends an attempt, and checks whether it has blocked. Returns the time.
     pub(super) fn ended(&self, permit: Permit) -> Instant {
         let now = runtime::now();
         let elapsed = now.saturating_duration_since(permit.began);
@@ -126,7 +127,7 @@ impl Mounts {
         now
     }
 
-    /// Judges a mount by an attempt. `waited`: for how long it did, where it was watched.
+    /// Judges a mount by an attempt. `waited`: for how long it blocked, if it was watched.
     fn judge(&self, number: MountNumber, elapsed: Duration, waited: Option<Duration>, now: Instant) {
         let mut mounts = runtime::lock(&self.0);
         let Some(mount) = mounts.iter_mut().find(|mount| mount.number == number) else { return };
@@ -141,7 +142,7 @@ impl Mounts {
         }
     }
 
-    /// Whether this is an overlay whose layers somebody should look at; `true` once in a while.
+    /// Whether this is an overlay whose layers a worker should examine; `true` only at intervals.
     pub(super) fn wants_examination(&self, number: MountNumber, now: Instant) -> bool {
         let mut mounts = runtime::lock(&self.0);
         let mount = mounts.iter_mut().find(|mount| mount.number == number && mount.info.overlay);
@@ -155,7 +156,7 @@ impl Mounts {
         })
     }
 
-    /// What is held against a mount: for how long it still rests, and how often it has made the loop wait.
+    /// For how long a mount is still left to the workers, and how often it has blocked the loop.
     pub(super) fn record(&self, number: MountNumber, now: Instant) -> Option<(Duration, u32)> {
         let mounts = runtime::lock(&self.0);
         let mount = mounts.iter().find(|mount| mount.number == number && mount.rests(now))?;
@@ -165,13 +166,13 @@ impl Mounts {
     }
 }
 
-/// An attempt that is under way.
+/// A running attempt.
 #[derive(Debug)]
 pub(super) struct Permit {
     number: MountNumber,
     began: Instant,
     updates: Updates,
-    /// How this thread had waited before, where the mount is watched.
+    /// The waits of this thread before it, if the mount is watched.
     waits: Option<Waits>,
 }
 
@@ -181,18 +182,18 @@ impl Permit {
         self.began
     }
 
-    /// Whether reading any file of this mount never does what [`Permit::is_due`] tells of.
+    /// Whether [`Permit::is_due`] is false for every file of this mount.
     pub(super) fn is_never_due(&self) -> bool {
         matches!(self.updates, Updates::Never | Updates::InMemory)
     }
 
-    /// Whether reading a file with these times may have the file system wait.
+    /// Whether reading a file with these times may block in the file system.
     pub(super) fn is_due(&self, metadata: &Metadata) -> bool {
         self.updates.due(self.number, metadata)
     }
 }
 
-/// Whether the mount of this file is known to need neither a network nor another process. Runs in a worker.
+/// Whether the mount of this file is known to depend on neither a network nor another process. Runs in a worker.
 pub(super) fn is_local(file: impl AsFd, number: MountNumber) -> bool {
     let MountInfo { local, overlay, .. } = facts_of(number);
     local || overlay && overlay::is_local(file, number)
@@ -232,7 +233,7 @@ impl Mount {
             (self.stalls.saturating_add(1), (self.rest * 10).min(LONGEST_REST))
         };
         self.rested_at = Some(now);
-        // Whatever comes after the rest is watched: another stall is to count at once.
+        // Every attempt after the rest is watched, so that another stall counts at once.
         self.watched_until = Some(now + self.rest + FORGIVEN_AFTER);
     }
 

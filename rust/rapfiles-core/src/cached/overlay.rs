@@ -1,19 +1,19 @@
-//! Whether every layer of an overlay is on one local file system. What a container runs on is such an overlay.
+//! Whether all layers of an overlay are on one local file system. Containers run on such overlays.
 //!
-//! The paths of the layers (`lowerdir=` and so on in `/proc/self/mountinfo`) do not help: they are those of whoever has
-//! mounted it, normally in another mount namespace, and what has that name here need not be the same. So it is asked of
-//! a regular file in the overlay, by two things that the kernel promises:
+//! The paths of the layers (`lowerdir=` and so on in `/proc/self/mountinfo`) do not help: they belong to the mount
+//! namespace in which it was mounted, and may name other files in this one. So a regular file in the overlay is
+//! examined, with two guarantees of the kernel:
 //!
 //! - "All layers on same fs" means that files have the device number of the overlay itself; with "layers not on same
 //!   fs, xino=off" they have another one (`Documentation/filesystems/overlayfs.rst`, "Inode properties"). With `xino`
-//!   they have that of the overlay in any case, and nothing can be told.
+//!   they have that of the overlay in any case, and nothing can be concluded.
 //! - The file handle that `name_to_handle_at(2)` gives with `AT_HANDLE_FID` (Linux 6.6; needs no privilege) has inside
 //!   the one of the layer's own file system, with its type and its UUID. It is what overlayfs keeps on disk in
 //!   `trusted.overlay.origin`, so its form is fixed (`struct ovl_fb` of `fs/overlayfs/overlayfs.h`). File systems on a
 //!   device have a UUID (`super_set_uuid`). FUSE, NFS, SMB, Ceph, 9p have none, and neither has an overlay on an
 //!   overlay a handle of one of these types.
 //!
-//! The layers of an overlay do not change, nor does the kernel give its number to another mount (Linux 6.8).
+//! The layers of an overlay do not change, and the kernel does not reuse unique mount numbers (Linux 6.8, `statx(2)`).
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,15 +23,15 @@ use super::mount::{self, Description};
 use super::mounts::MountNumber;
 use crate::limits::OVERLAYS;
 
-/// What was found: the number of the mount, and in the lowest bit whether all layers are local.
+/// The results: the number of the mount, and in the lowest bit whether all layers are local.
 static FOUND: [AtomicU64; OVERLAYS] = [const { AtomicU64::new(0) }; OVERLAYS];
 
 /// Why an overlay is not known to be local.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Doubt {
-    /// The kernel does not say which file system a layer is on.
+    /// The kernel does not tell which file system a layer is on.
     Silent,
-    /// No regular file of it has been looked at.
+    /// No regular file of it has been examined.
     NoFile,
     SeveralFileSystems,
     Xino,
@@ -39,7 +39,7 @@ pub(super) enum Doubt {
 }
 
 impl Doubt {
-    /// As a sentence's end.
+    /// The reason, as the end of a sentence.
     pub(super) fn text(self) -> &'static str {
         match self {
             Self::Silent => {
@@ -65,7 +65,7 @@ pub(super) fn known(mount: MountNumber) -> Option<bool> {
     (mount.unique && found >> 1 == mount.number).then_some(found & 1 == 1)
 }
 
-/// Looks at a file of an overlay, and remembers what was found. Runs in a worker.
+/// Examines a file of an overlay, and caches the result. Runs in a worker.
 pub(super) fn examine(file: BorrowedFd<'_>, mount: MountNumber) -> Result<(), Doubt> {
     let result = look(file, mount);
     if mount.unique && result != Err(Doubt::NoFile) {
@@ -141,7 +141,7 @@ fn is_local_handle(handle: &[u8]) -> bool {
     const MAGIC: u8 = 0xfb;
     let [_, _, _, 0, MAGIC, length, _, kind, rest @ ..] = handle else { return false };
     let Some((uuid, inner)) = rest.split_at_checked(16) else { return false };
-    // What is behind the length is padding.
+    // The bytes after that length are padding.
     let Some(inner) = usize::from(*length).checked_sub(21).filter(|length| *length <= inner.len()) else {
         return false;
     };

@@ -1,8 +1,9 @@
-//! Files that were seen a moment ago, so that a file that is read again and again need not be looked at twice each time.
+//! A cache of recently seen files, so that a file that is read repeatedly is looked up only once each time.
 //!
-//! Before a path is opened for reading it is looked at through `O_PATH`, because opening a FIFO or a device has side
-//! effects. A path that led to a regular file less than [`RECENT_FOR`] ago is opened straight away; what was opened is
-//! then compared with what was seen. Only absolute paths are kept: others depend on the working directory.
+//! Before a path is opened for reading it is looked up with `O_PATH`, because opening a FIFO or a device has side
+//! effects (`open(2)`). A path that led to a regular file less than [`RECENT_FOR`] ago is opened directly, and the
+//! opened file is compared with the one in the cache. Only absolute paths are cached: others depend on the working
+//! directory.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Mutex;
@@ -27,14 +28,14 @@ struct Place {
     seen: Instant,
 }
 
-/// Where a path is kept: its hash.
+/// The place of a path in the cache: its hash.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PlaceOfPath(u64);
 
-/// The files that were seen a moment ago, each in the one place that the hash of its path gives it.
+/// The recently seen files, each at the place given by the hash of its path.
 #[derive(Debug)]
 pub(super) struct RecentFiles {
-    // With a secret of this process, so that nobody can make two paths meet.
+    // With a secret of this process, so that nobody can construct collisions.
     hasher: RandomState,
     places: Mutex<Vec<Option<Place>>>,
 }
@@ -44,18 +45,18 @@ impl RecentFiles {
         Self { hasher: RandomState::new(), places: Mutex::new(Vec::new()) }
     }
 
-    /// The place of a path; `None` for one that is not kept.
+    /// The place of a path; `None` if it is not cached.
     pub(super) fn place(&self, path: &[u8]) -> Option<PlaceOfPath> {
         path.starts_with(b"/").then(|| PlaceOfPath(self.hasher.hash_one(path)))
     }
 
-    /// The place of the directory that an entry is in, which is none of a file's.
+    /// The place of an entry's directory, which differs from the places of files.
     pub(super) fn place_of_directory(&self, entry: &[u8]) -> Option<PlaceOfPath> {
         let name = entry.iter().rposition(|byte| *byte == b'/')?;
         entry.starts_with(b"/").then(|| PlaceOfPath(self.hasher.hash_one((&entry[..name], "directory"))))
     }
 
-    /// The directory that was seen there a moment ago.
+    /// The directory that was recently seen there.
     pub(super) fn directory(&self, directory: PlaceOfPath, now: Instant) -> Option<RecentFile> {
         let places = runtime::lock(&self.places);
         let place = places.get(directory.0 as usize % RECENT_FILES)?.as_ref()?;
@@ -63,7 +64,7 @@ impl RecentFiles {
         known.then_some(place.file)
     }
 
-    /// The file that a path led to a moment ago. It is known for another moment from now on.
+    /// The file that a path recently led to. Its time in the cache starts again.
     pub(super) fn get(&self, path: PlaceOfPath, now: Instant) -> Option<RecentFile> {
         let mut places = runtime::lock(&self.places);
         let place = places.get_mut(path.0 as usize % RECENT_FILES)?.as_mut()?;
@@ -74,7 +75,7 @@ impl RecentFiles {
         })
     }
 
-    /// Remembers the file that a path leads to.
+    /// Caches the file that a path leads to.
     pub(super) fn insert(&self, path: PlaceOfPath, file: RecentFile, now: Instant) {
         let mut places = runtime::lock(&self.places);
         if places.is_empty() {
@@ -83,7 +84,7 @@ impl RecentFiles {
         places[path.0 as usize % RECENT_FILES] = Some(Place { path: path.0, file, seen: now });
     }
 
-    /// Forgets what a path led to.
+    /// Removes a path from the cache.
     pub(super) fn forget(&self, path: PlaceOfPath) {
         let mut places = runtime::lock(&self.places);
         if let Some(place) = places.get_mut(path.0 as usize % RECENT_FILES) {

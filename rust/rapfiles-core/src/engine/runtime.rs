@@ -18,7 +18,7 @@ pub(crate) fn elapsed(since: Instant) -> std::time::Duration {
     now().saturating_duration_since(since)
 }
 
-/// What the system has.
+/// The functions of the system.
 pub(crate) mod system {
     use std::cell::Cell;
     use std::io;

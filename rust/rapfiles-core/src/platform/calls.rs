@@ -1,8 +1,8 @@
-//! The system calls themselves: the second of the two doors behind which a simulation can stand.
+//! The system calls: the second of the two doors that a simulation can replace.
 //!
-//! These are the C library's own functions, by another name; but in the crate's unit tests, a thread that simulates a
-//! world gets those of its model file system (`tests/simulation/`). The other door is [`crate::engine::runtime`]. What
-//! is called as `libc::` is called in a simulation, too.
+//! These are re-exports of the C library's functions; in the crate's unit tests, a thread that simulates a world gets
+//! those of its model file system (`tests/simulation/`). The other door is [`crate::engine::runtime`]. Functions that
+//! are called as `libc::` are called in a simulation, too.
 
 #[cfg(not(all(test, target_os = "linux")))]
 pub(crate) use system::*;
@@ -10,7 +10,7 @@ pub(crate) use system::*;
 #[cfg(all(test, target_os = "linux"))]
 pub(crate) use crate::simulation::calls::*;
 
-/// What the system has.
+/// The functions of the system.
 pub(crate) mod system {
     #[cfg_attr(
         all(test, target_os = "linux"),

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, RawFd};
 use super::calls::{self, File};
 use super::{EventSignal, NativePath, checked, synchronise_data, synchronise_everything};
 
-/// Opens a file as `os.open` does, with the platform's own flags; never inherited by other programs.
+/// Opens a file as `os.open` does, with the platform's own flags; not inherited by child processes.
 pub(crate) fn open_file(path: &NativePath, flags: i32, permissions: u32) -> io::Result<File> {
     // SAFETY: the path is a C string.
     let fd = checked(|| unsafe { calls::open(path.as_ptr(), flags | libc::O_CLOEXEC, permissions) })?;
@@ -14,12 +14,12 @@ pub(crate) fn open_file(path: &NativePath, flags: i32, permissions: u32) -> io::
     Ok(unsafe { File::from_raw_fd(fd) })
 }
 
-/// Whether flags ask for nothing but to read what is there.
+/// Whether flags only open an existing file for reading.
 pub(crate) fn only_reads(flags: i32) -> bool {
     flags & !libc::O_CLOEXEC == libc::O_RDONLY
 }
 
-/// Whether flags ask for each write to go to the end.
+/// Whether flags make each write go to the end.
 pub(crate) fn appends(flags: i32) -> bool {
     flags & libc::O_APPEND != 0
 }
@@ -31,22 +31,22 @@ pub(crate) fn appends(flags: i32) -> bool {
 pub(crate) fn adopt(fd: RawFd) -> io::Result<File> {
     // SAFETY: no memory is involved.
     checked(|| unsafe { calls::fcntl(fd, libc::F_GETFD, 0) })?;
-    // SAFETY: the descriptor is open, and whoever gave it has handed it over, or keeps it open for as long as the file
-    // is used and has it forgotten instead of closed.
+    // SAFETY: the descriptor is open, and its owner has passed on ownership, or keeps it open for as long as the file
+    // is used, and the file is forgotten instead of closed.
     Ok(unsafe { File::from_raw_fd(fd) })
 }
 
-/// The number by which Python knows an open file.
+/// The descriptor of an open file, as Python shows it.
 pub(crate) fn descriptor(file: &File) -> io::Result<RawFd> {
     Ok(file.as_raw_fd())
 }
 
-/// Gives the descriptor up without closing it.
+/// Releases the descriptor without closing it.
 pub(crate) fn into_descriptor(file: File) -> io::Result<RawFd> {
     Ok(file.into_raw_fd())
 }
 
-/// Takes back what opening it without waiting has set.
+/// Clears `O_NONBLOCK`.
 pub(crate) fn set_blocking(file: &File) -> io::Result<()> {
     // SAFETY: no memory is involved.
     checked(|| unsafe { calls::fcntl(file.as_raw_fd(), libc::F_SETFL, 0) }).map(drop)
@@ -84,7 +84,8 @@ pub(crate) fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<usi
     Ok(written as usize)
 }
 
-/// The most that macOS reads or writes in one call; Linux stops at a page less by itself.
+/// The most that macOS reads or writes in one call (CPython's `_PY_READ_MAX`, Include/internal/pycore_fileutils.h);
+/// Linux stops at a page less by itself (`read(2)`, NOTES).
 pub(super) const MOST: usize = i32::MAX as usize;
 
 /// Moves the file's position, as `lseek(2)` does.
@@ -94,7 +95,7 @@ pub(crate) fn seek(file: &File, offset: i64, whence: i32) -> io::Result<u64> {
         .map(|position| position as u64)
 }
 
-/// Cuts an open file to a length, or extends it with zeros.
+/// Truncates an open file to a length, or extends it with zeros.
 pub(crate) fn set_length(file: &File, length: i64) -> io::Result<()> {
     // SAFETY: no memory is involved.
     checked(|| unsafe { calls::ftruncate(file.as_raw_fd(), length as libc::off_t) }).map(drop)
@@ -120,17 +121,17 @@ fn wait(file: &File, events: libc::c_short, interruption: Option<&EventSignal>) 
         libc::pollfd { fd: file.as_raw_fd(), events, revents: 0 },
         libc::pollfd { fd: interruption.map_or(-1, EventSignal::fd), events: libc::POLLIN, revents: 0 },
     ];
-    // SAFETY: the array is as long as it says; negative descriptors are passed over.
+    // SAFETY: the array is as long as it says; negative descriptors are ignored (poll(2)).
     checked(|| unsafe { calls::poll(watched.as_mut_ptr(), watched.len() as libc::nfds_t, -1) })?;
     Ok(watched[1].revents == 0)
 }
 
-/// Whether an error says that a file that does not wait has nothing to read, or no room to write.
+/// Whether an error says that a non-blocking file has nothing to read, or no room for a write.
 pub(crate) fn would_block(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
 }
 
-/// `lseek`'s numbers for where an offset counts from.
+/// The values of `whence` for `lseek(2)`.
 pub(crate) const FROM_START: i32 = libc::SEEK_SET;
 pub(crate) const FROM_HERE: i32 = libc::SEEK_CUR;
 pub(crate) const FROM_END: i32 = libc::SEEK_END;

@@ -11,10 +11,10 @@ use crate::verbs::metadata::{FileType, Metadata};
 
 pub(crate) use entries::*;
 
-/// All that an owner can be given.
+/// All permissions of an owner.
 const ALL_PERMISSIONS: libc::mode_t = 0o700;
 
-/// Opens a directory. Without O_DIRECTORY a FIFO would be waited for.
+/// Opens a directory. Without O_DIRECTORY, opening a FIFO would block (`fifo(7)`).
 fn open(directory: RawFd, name: *const libc::c_char, flags: libc::c_int) -> io::Result<OwnedFd> {
     let flags = flags | libc::O_DIRECTORY | libc::O_NONBLOCK | libc::O_CLOEXEC;
     // SAFETY: the name is a C string.
@@ -55,37 +55,37 @@ pub(crate) fn file_type_of(d_type: u8) -> Option<FileType> {
     (d_type != libc::DT_UNKNOWN).then(|| FileType(u32::from(d_type) << 12))
 }
 
-/// An open directory: its entries are reached by it, whatever happens to its path meanwhile.
+/// An open directory: its entries are accessed relative to it, whatever happens to its path meanwhile.
 #[derive(Debug)]
 pub(crate) struct Directory(OwnedFd);
 
 impl Directory {
-    /// Opens the directory of this name, never what a link of this name leads to.
+    /// Opens the directory of this name, without following a link.
     pub(crate) fn open(name: &NativePath, inside: Option<&Self>) -> io::Result<Self> {
         open(descriptor(inside), name.as_ptr(), libc::O_RDONLY | libc::O_NOFOLLOW).map(Self)
     }
 
-    /// Opens the directory of this name, also the one that a link of this name leads to.
+    /// Opens the directory of this name, following a link.
     pub(crate) fn open_followed(name: &NativePath, inside: Option<&Self>) -> io::Result<Self> {
         open(descriptor(inside), name.as_ptr(), libc::O_RDONLY).map(Self)
     }
 
-    /// Opens the directory that it is in.
+    /// Opens the parent directory.
     pub(crate) fn above(&self) -> io::Result<Self> {
         open(self.0.as_raw_fd(), c"..".as_ptr(), libc::O_RDONLY).map(Self)
     }
 
-    /// The same, where only the way up is wanted.
+    /// The same, only for going further up.
     pub(crate) fn above_to_search(&self) -> io::Result<Self> {
         open(self.0.as_raw_fd(), c"..".as_ptr(), SEARCH).map(Self)
     }
 
-    /// What tells it from every other directory: its device and inode.
+    /// Its identity: device and inode.
     pub(crate) fn identity(&self) -> io::Result<(u64, u128)> {
         metadata_of_fd(self.0.as_raw_fd()).map(|metadata| (metadata.device, metadata.inode))
     }
 
-    /// Reads what is in it.
+    /// A reader of its entries.
     pub(crate) fn reader(&self) -> io::Result<DirectoryReader> {
         // SAFETY: no memory is involved.
         let fd = checked(|| unsafe { calls::fcntl(self.0.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 0) })?;
@@ -98,7 +98,7 @@ impl Directory {
         metadata_of_fd(self.0.as_raw_fd())
     }
 
-    /// What `fstatat(2)` tells of an entry.
+    /// The result of `fstatat(2)` for an entry.
     pub(crate) fn metadata_of(&self, name: &NativePath, follow: bool) -> io::Result<Metadata> {
         stat_at(self.0.as_raw_fd(), name, follow)
     }
@@ -113,7 +113,7 @@ impl Directory {
         self.type_of(name).map(|file_type| file_type == FileType::DIRECTORY)
     }
 
-    /// Removes an entry that is no directory.
+    /// Removes an entry that is not a directory.
     pub(crate) fn unlink(&self, name: &NativePath) -> io::Result<()> {
         // SAFETY: the name is a C string.
         checked(|| unsafe { calls::unlinkat(self.0.as_raw_fd(), name.as_ptr(), 0) }).map(drop)
@@ -136,7 +136,7 @@ impl Directory {
     /// to.
     #[cfg(target_os = "linux")]
     pub(crate) fn permit_entry(name: &NativePath, inside: Option<&Self>) -> io::Result<()> {
-        // fchmodat(2) follows links, but the descriptor of a directory is none: see proc(5).
+        // fchmodat(2) follows links. The path in /proc/self/fd leads to the open directory itself (proc_pid_fd(5)).
         let found = open(descriptor(inside), name.as_ptr(), libc::O_PATH | libc::O_NOFOLLOW)?;
         let path = format!("/proc/self/fd/{}", found.as_raw_fd());
         super::change_mode(&NativePath::from_vec(path.into_bytes())?, ALL_PERMISSIONS, true)
@@ -173,7 +173,7 @@ pub(crate) fn native_name(name: &[u8]) -> Option<NativePath> {
     NativePath::from_vec(name.to_vec()).ok()
 }
 
-/// The same, where what is no name is an error.
+/// The same; an invalid name is an error.
 pub(crate) fn entry_name(name: &[u8]) -> io::Result<NativePath> {
     NativePath::from_vec(name.to_vec()).map_err(io::Error::from)
 }
@@ -183,7 +183,7 @@ pub(crate) fn is_refused(code: i32) -> bool {
     matches!(code, libc::EACCES | libc::EPERM)
 }
 
-/// Whether something else than a directory was found where one was to be opened.
+/// Whether an error code says that something other than a directory was found.
 pub(crate) fn is_no_directory(code: i32) -> bool {
     matches!(code, libc::ENOTDIR | libc::ELOOP)
 }
@@ -201,12 +201,12 @@ pub(crate) fn most_descriptors() -> usize {
     got.map_or(0, |_| usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX))
 }
 
-/// A path of so many bytes is too long for a system call, the NUL behind it counted.
+/// The longest path for a system call, in bytes, including the terminating NUL.
 pub(crate) const LONGEST_PATH: usize = libc::PATH_MAX as usize;
 pub(crate) const PATH_TOO_LONG: i32 = libc::ENAMETOOLONG;
 pub(crate) const LINKS_LOOP: i32 = libc::ELOOP;
 
-/// Whether a directory that was to be removed is not empty: POSIX lets a system choose between the two.
+/// Whether an error code says that a directory is not empty: POSIX permits both (`rmdir(3p)`).
 pub(crate) fn is_not_empty(code: i32) -> bool {
     matches!(code, libc::ENOTEMPTY | libc::EEXIST)
 }

@@ -1,4 +1,4 @@
-//! The system calls that are Linux's own.
+//! System calls of Linux only.
 
 mod copying;
 
@@ -114,12 +114,12 @@ pub(crate) fn create_event() -> io::Result<(OwnedFd, Option<OwnedFd>)> {
     Ok((unsafe { OwnedFd::from_raw_fd(fd) }, None))
 }
 
-/// Tells the C library that large blocks of memory come and go here, so that it keeps what is freed for the next one.
+/// Makes the C library keep freed memory for the next large block.
 ///
-/// By default glibc gives the freed end of its heap back to the kernel beyond two of the largest block that was ever
-/// freed. Several results of a megabyte at a time then cost hundreds of page faults each, which take longer than copying
-/// the file. It learns of a larger block by one that is freed (`M_MMAP_THRESHOLD` in mallopt(3)); whoever has set the
-/// limits for this process keeps them. The block is never touched, so it is never there.
+/// By default glibc returns the freed end of its heap to the kernel beyond twice the size of the largest block that was
+/// ever freed. Several results of a megabyte at a time then cost hundreds of page faults each, which take longer than
+/// copying the file. Freeing a larger block raises the limit (the dynamic threshold, `M_MMAP_THRESHOLD` in mallopt(3)),
+/// unless the limits have been set explicitly for this process. The block is never touched, so it takes no memory.
 #[cfg(target_env = "gnu")]
 pub(crate) fn keep_freed_memory() {
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -137,12 +137,13 @@ pub(crate) fn keep_freed_memory() {
 #[cfg(not(target_env = "gnu"))]
 pub(crate) fn keep_freed_memory() {}
 
-/// Tells the kernel that a big buffer is about to be filled, so that it comes in few large pages.
+/// Tells the kernel that a large buffer is about to be filled, so that it uses huge pages (`MADV_HUGEPAGE`,
+/// madvise(2)).
 pub(crate) fn expect_large_use(start: *mut u8, length: usize) {
     advise(start, length, libc::MADV_HUGEPAGE);
 }
 
-/// Takes that back for a part of it.
+/// Revokes that for a part of it.
 pub(crate) fn expect_small_use(start: *mut u8, length: usize) {
     advise(start, length, libc::MADV_NOHUGEPAGE);
 }
@@ -167,15 +168,15 @@ pub(crate) fn synchronise_everything(file: &File) -> io::Result<()> {
     checked(|| unsafe { calls::fsync(file.as_raw_fd()) }).map(drop)
 }
 
-/// Reads what is in a directory by `getdents64(2)`, which glibc's `readdir(3)` does in smaller pieces.
+/// Reads a directory with `getdents64(2)`, which glibc's `readdir(3)` calls with a smaller buffer.
 #[derive(Debug)]
 pub(crate) struct DirectoryReader {
     directory: OwnedFd,
     buffer: Vec<u8>,
 }
 
-/// The first buffer is for some 500 entries, so that the first ones are there soon; each is twice as large as the one
-/// before, up to a millisecond's worth.
+/// The first buffer holds some 500 entries, so that the first ones arrive soon; each next one is twice as large, up to
+/// about a millisecond of work.
 const FIRST_BUFFER: usize = 16 << 10;
 const LARGEST_BUFFER: usize = 128 << 10;
 /// With the longest name, an entry takes no more than this.
@@ -196,7 +197,7 @@ impl DirectoryReader {
         self.directory.as_raw_fd()
     }
 
-    /// Hands on the next entries, without `.` and `..`; `false` with the last.
+    /// Passes on the next entries, without `.` and `..`; `false` with the last ones.
     pub(crate) fn read(
         &mut self,
         push: &mut dyn FnMut(Entry<'_>) -> Result<(), TryReserveError>,
@@ -206,15 +207,15 @@ impl DirectoryReader {
         self.buffer.clear();
         self.buffer.try_reserve_exact(size)?;
         let mut ended = false;
-        // A small directory is read to its end at once, which only a call that gives nothing tells. After that, each call
-        // may have to wait for a server.
+        // A small directory is read to its end at once; only a call that returns nothing shows the end. After that,
+        // each call may have to wait for a server.
         while !ended && (self.buffer.is_empty() || is_first) && size - self.buffer.len() >= LARGEST_ENTRY {
             let room = self.buffer.spare_capacity_mut();
             let (fd, start, room) = (self.directory.as_raw_fd(), room.as_mut_ptr(), room.len());
             // SAFETY: the buffer has so much room.
             let length = match checked(|| unsafe { calls::getdents64(fd, start, room) }) {
                 Ok(length) => length as usize,
-                // Removed meanwhile, it has no entries, as readdir(3) has it too.
+                // A directory that has been removed has no entries, as for glibc's readdir(3).
                 Err(error) if error.raw_os_error() == Some(libc::ENOENT) => 0,
                 Err(error) => return Err(error),
             };
@@ -238,7 +239,7 @@ impl DirectoryReader {
     }
 }
 
-/// The flags that keep even the owner from removing a file can be taken away by root alone.
+/// Only root can clear the flags that keep even the owner from removing a file (`FS_IMMUTABLE_FL`, ioctl_iflags(2)).
 pub(crate) fn clear_flags(_path: &NativePath) -> io::Result<()> {
     Ok(())
 }

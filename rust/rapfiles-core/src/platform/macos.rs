@@ -1,4 +1,4 @@
-//! The system calls that are macOS's own.
+//! System calls of macOS only.
 
 mod copying;
 
@@ -137,13 +137,13 @@ pub(crate) fn create_event() -> io::Result<(OwnedFd, Option<OwnedFd>)> {
     Ok((readable, Some(writable)))
 }
 
-/// The C library keeps what it thinks best.
+/// The C library has no such setting.
 pub(crate) fn keep_freed_memory() {}
 
-/// There is nothing to tell the kernel: large pages have to be asked for when memory is allocated.
+/// Nothing: large pages have to be requested when memory is allocated.
 pub(crate) fn expect_large_use(_start: *mut u8, _length: usize) {}
 
-/// There is nothing to take back either.
+/// Nothing.
 pub(crate) fn expect_small_use(_start: *mut u8, _length: usize) {}
 
 /// `fsync(2)` only hands the content to the device, and `F_FULLFSYNC` has the device write it: see fcntl(2).
@@ -162,7 +162,7 @@ pub(crate) fn synchronise_data(file: &File) -> io::Result<()> {
     synchronise_everything(file)
 }
 
-/// Reads what is in a directory by `readdir(3)`.
+/// Reads a directory with `readdir(3)`.
 #[derive(Debug)]
 pub(crate) struct DirectoryReader(*mut libc::DIR);
 
@@ -191,7 +191,7 @@ impl DirectoryReader {
         unsafe { libc::dirfd(self.0) }
     }
 
-    /// Hands on the next entries, without `.` and `..`; `false` with the last.
+    /// Passes on the next entries, without `.` and `..`; `false` with the last ones.
     pub(crate) fn read(
         &mut self,
         push: &mut dyn FnMut(Entry<'_>) -> Result<(), TryReserveError>,
@@ -223,7 +223,7 @@ impl Drop for DirectoryReader {
     }
 }
 
-/// Takes away the flags by which its owner has kept a file from being changed or removed: see chflags(2).
+/// Clears the flags with which its owner has protected a file from changes and removal: see chflags(2).
 pub(crate) fn clear_flags(path: &NativePath) -> io::Result<()> {
     const KEEPING: u32 = libc::UF_IMMUTABLE | libc::UF_APPEND | UF_NOUNLINK;
     /// In `<sys/stat.h>` as a comment only, but the kernel and Python know it.

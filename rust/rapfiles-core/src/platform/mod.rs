@@ -1,4 +1,4 @@
-//! The system calls, one file for each platform, all of the same shape.
+//! The system calls: one file for each platform, all of the same shape.
 
 #[cfg(unix)]
 pub(crate) mod calls;

@@ -1,7 +1,7 @@
 //! `realpath` as Python's `posixpath` defines it, version by version.
 //!
-//! Python's own source (`Lib/posixpath.py` of 3.11, 3.13, 3.14 and 3.15) is the reference. The C library's `realpath(3)` will
-//! not do: it knows no lenient mode, and the path that an error names differs.
+//! Python's own source (`Lib/posixpath.py` of 3.11, 3.13, 3.14 and 3.15) is the reference. The C library's
+//! `realpath(3)` cannot be used: it has no lenient mode, and its errors name other paths.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -11,12 +11,12 @@ use super::{NativePath, metadata, read_link};
 use crate::error::{Error, Subject};
 use crate::verbs::resolve::Strictness;
 
-/// Python 3.13 names absolute paths in errors and goes on behind a loop of links.
+/// Python 3.13 names absolute paths in errors and continues after a loop of links.
 const ABSOLUTE_THROUGHOUT: u32 = 13;
 /// Python 3.14 refuses to go up from a file.
 const FILES_HAVE_NO_PARENT: u32 = 14;
 
-/// What is still to be resolved.
+/// The components that remain to be resolved.
 enum Rest {
     Name(Vec<u8>),
     /// All names before this one are resolved: so is the link at this path.
@@ -130,7 +130,7 @@ pub(crate) fn resolve(path: &NativePath, strictness: Strictness, rules: u32) -> 
             None => {
                 let target = match read_link(&native).map_err(|error| of_path(&error, &next)) {
                     Ok(target) => target.into_vec(),
-                    // Before Python 3.13, what goes wrong here is raised in any case.
+                    // Before Python 3.13, errors here are raised in any case.
                     Err(error) if absolute_throughout && resolution.keeps(&error, strictness) => {
                         resolution.path = next;
                         continue;
@@ -172,7 +172,7 @@ fn refused(code: i32, path: &[u8]) -> Error {
     Error::Os { code, subject }
 }
 
-/// Up to Python 3.12, nothing behind a loop of links is resolved.
+/// Up to Python 3.12, nothing after a loop of links is resolved.
 fn keep_the_rest(mut resolution: Resolution) -> Result<OsString, Error> {
     while let Some(rest) = resolution.pop() {
         if let Rest::Name(name) = rest {
@@ -187,7 +187,7 @@ fn finish(path: Vec<u8>, rules: u32, strict: bool) -> Result<OsString, Error> {
         return Ok(OsString::from_vec(path));
     }
     let path = normalised(path)?;
-    // Up to Python 3.12, `Path.resolve` looks whether the result is a loop.
+    // Up to Python 3.12, `Path.resolve` checks whether the result is a loop.
     if !strict {
         let native = NativePath::from_vec(path.clone()).map_err(|_| refused(libc::EINVAL, &path))?;
         if metadata(&native, true).is_err_and(|error| error.raw_os_error() == Some(libc::ELOOP)) {

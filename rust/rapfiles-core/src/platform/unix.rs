@@ -1,4 +1,4 @@
-//! The system calls that all POSIX platforms share.
+//! The system calls that all POSIX platforms have in common.
 
 use std::ffi::{CStr, CString, NulError, OsString};
 use std::io;
@@ -16,10 +16,10 @@ use crate::verbs::resolve::Strictness;
 pub(crate) use libc::EBADF as BAD_DESCRIPTOR;
 pub(crate) use libc::EIO;
 pub(crate) const IS_A_DIRECTORY: i32 = libc::EISDIR;
-/// What `pthread_create(3)` says.
+/// The error of `pthread_create(3)` if there are too many threads.
 pub(crate) const NO_THREAD: i32 = libc::EAGAIN;
 
-/// A path as system calls want it: bytes with a NUL behind them.
+/// A path for system calls: bytes with a terminating NUL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NativePath(CString);
 
@@ -92,7 +92,7 @@ pub(crate) fn means_missing(code: i32) -> bool {
     matches!(code, libc::ENOENT | libc::ENOTDIR | libc::EBADF | libc::ELOOP)
 }
 
-/// The result of a system call that gives -1 on failure; interrupted ones are repeated.
+/// The result of a system call that returns -1 on failure; interrupted ones are repeated (PEP 475).
 pub(crate) fn checked<T: PartialEq + From<i8>>(mut call: impl FnMut() -> T) -> io::Result<T> {
     loop {
         let result = call();
@@ -131,7 +131,7 @@ pub(crate) fn create(path: &NativePath, mode: u32, exclusive: bool) -> io::Resul
     open(path, libc::O_WRONLY | libc::O_CREAT | exclusive, mode)
 }
 
-/// Closes a file and says whether that succeeded, which dropping it does not.
+/// Closes a file and returns its error, which dropping it does not.
 pub(crate) fn close(file: File) -> io::Result<()> {
     // SAFETY: the descriptor is ours, and nobody uses it afterwards.
     let closed = unsafe { calls::close(file.into_raw_fd()) };

@@ -1,6 +1,6 @@
-//! The encodings and line ends that need no Python.
+//! The encodings and line ends that the engine has.
 
-/// An encoding that needs no Python.
+/// An encoding that the engine has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Codec {
     /// UTF-8, without surrogates.
@@ -11,10 +11,10 @@ pub enum Codec {
     Latin1,
 }
 
-/// What becomes of line ends.
+/// The translation of line ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Newline {
-    /// Left as they are.
+    /// None.
     Untouched,
     /// Reading: `\r` and `\r\n` become `\n`.
     Universal,

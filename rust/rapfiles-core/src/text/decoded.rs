@@ -1,4 +1,4 @@
-//! Text that has been decoded and measured, so that nothing is left but to lay it out in a string.
+//! Text that has been decoded and measured, and can be laid out in a string.
 
 use super::codec::{Codec, Newline};
 use super::layout::{Highest, lay_out, measure};
@@ -14,24 +14,24 @@ pub struct Text {
     highest: Highest,
     /// Where each part of a large text begins: byte and character; and where the last one ends.
     parts: Vec<(usize, usize)>,
-    /// Where the file was that it was taken from.
+    /// The position of the file before the text was taken from it.
     mark: Option<Mark>,
 }
 
 impl Text {
-    /// The text that bytes stand for, with a replacement where they stand for none.
+    /// The text of bytes, with replacement characters for invalid ones.
     pub(crate) fn lossy(content: &[u8]) -> Self {
         let content = String::from_utf8_lossy(content).into_owned().into_bytes();
         let (chars, highest) = measure(&content);
         Self { content, latin1: false, chars, highest, parts: Vec::new(), mark: None }
     }
 
-    /// The same text, taken from a file that was there before.
+    /// The same text, with the position of its file before it was taken.
     pub(crate) fn taken_from(self, mark: Option<Mark>) -> Self {
         Self { mark, ..self }
     }
 
-    /// The encoded content, and where the file was that it was taken from.
+    /// The encoded content, and the position of the file before it was taken.
     pub(crate) fn into_parts(self) -> (Vec<u8>, Option<Mark>) {
         (self.content, self.mark)
     }
@@ -41,7 +41,7 @@ impl Text {
         self.chars
     }
 
-    /// An upper bound of the code points, as `PyUnicode_New` wants it.
+    /// An upper bound of the code points, as `PyUnicode_New` takes it.
     pub fn highest(&self) -> u32 {
         self.highest.code_point()
     }
@@ -93,14 +93,14 @@ unsafe impl Sync for Start {}
 
 impl Start {
     /// # Safety
-    /// So many bytes must be there.
+    /// The buffer must have that many bytes.
     unsafe fn at(&self, offset: usize) -> *mut u8 {
         // SAFETY: guaranteed by the caller.
         unsafe { self.0.add(offset) }
     }
 }
 
-/// Decodes a file's content; gives it back where the codec does not decode it.
+/// Decodes a file's content; returns the content if the codec cannot decode it.
 pub(crate) fn decode(content: Vec<u8>, codec: Codec, newline: Newline) -> Result<Text, Vec<u8>> {
     let boundaries = parallel::boundaries(&content);
     let part = |part: usize| &content[boundaries[part]..boundaries[part + 1]];

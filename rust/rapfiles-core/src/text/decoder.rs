@@ -1,8 +1,10 @@
-//! Decoding a text file chunk by chunk, with the results of `io.TextIOWrapper` down to where an error is raised.
+//! Decoding a text file chunk by chunk, with exactly the results of `io.TextIOWrapper`, including where errors are
+//! raised.
 //!
-//! A synchronous text file decodes 8 KiB at a time, and what it does about an invalid byte, or about `tell()`, depends
-//! on where these chunks begin. So the same chunks are decoded here. What has been decoded is kept as UTF-8 (or as it
-//! came, for Latin-1): strings are made of it only when lines or characters are asked for.
+//! A synchronous text file decodes 8 KiB at a time (`textiowrapper_read_chunk` in CPython's `Modules/_io/textio.c`),
+//! and how it handles an invalid byte or `tell()` depends on where these chunks begin. So the same chunks are decoded
+//! here. Decoded text is kept as UTF-8 (or unchanged, for Latin-1): strings are created only when lines or characters
+//! are requested.
 
 use std::collections::TryReserveError;
 
@@ -16,7 +18,7 @@ const CARRIAGE_RETURN: u8 = 1;
 const LINE_FEED: u8 = 2;
 const BOTH: u8 = 4;
 
-/// What ends a line.
+/// The line ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LineEnds {
     /// `\n`, `\r` and `\r\n`. `translate`: all become `\n`.
@@ -24,11 +26,11 @@ pub enum LineEnds {
         /// Whether they do.
         translate: bool,
     },
-    /// This, and nothing else.
+    /// Only this one.
     Fixed(&'static [u8]),
 }
 
-/// How bytes stand for characters.
+/// The form of decoded characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// Each byte is a character of ASCII.
@@ -42,10 +44,9 @@ pub enum Form {
 /// Why bytes were not decoded.
 #[derive(Debug)]
 pub enum Undecoded {
-    /// They are not valid in the encoding. These are they, from the last character on that was cut off by the chunk
-    /// before.
+    /// They are not valid in the encoding. Includes the beginning of a character from the previous chunk.
     Invalid(Vec<u8>),
-    /// There is no memory for the characters. The bytes can be decoded later.
+    /// Memory for the characters cannot be allocated. The bytes can be decoded later.
     OutOfMemory,
 }
 
@@ -55,10 +56,10 @@ impl From<TryReserveError> for Undecoded {
     }
 }
 
-/// Where the user is in the file, for `tell()`.
+/// The user's position in the file, for `tell()`.
 #[derive(Debug)]
 pub enum Position<'a> {
-    /// So many bytes before the position of the buffer.
+    /// This many bytes before the position of the buffer.
     Before(usize),
     /// To be found by decoding once more.
     Decode {
@@ -73,10 +74,10 @@ pub enum Position<'a> {
     },
 }
 
-/// Decoded characters that have not been asked for yet, and how to decode more.
+/// Decoded characters that have not been returned yet, and the state for decoding more.
 #[derive(Debug)]
 pub struct Decoder {
-    /// `None`: somebody else decodes.
+    /// `None`: the caller decodes.
     codec: Option<Codec>,
     line_ends: LineEnds,
     /// A line ends with the first line feed.
@@ -84,15 +85,15 @@ pub struct Decoder {
     chunk: Vec<u8>,
     used: usize,
     form: Form,
-    /// So much of the chunk was searched for the end of a line.
+    /// How much of the chunk has been searched for the end of a line.
     scanned: usize,
-    /// The beginning of a character whose rest is in the next chunk.
+    /// The beginning of a character that continues in the next chunk.
     undecoded: Vec<u8>,
     /// The last chunk ended with a carriage return, which the next may make a `\r\n`.
     pending: bool,
-    /// Which line ends were seen.
+    /// The line ends that were seen.
     seen: u8,
-    /// What the chunk was decoded from, where that is not the same.
+    /// The input of the chunk, if it differs from the decoded text.
     input: Option<Vec<u8>>,
     /// Whether a carriage return was pending before it.
     input_pending: bool,
@@ -102,7 +103,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder; `codec`: `None` where the chunks come decoded.
+    /// A decoder; `codec`: `None` if the chunks are already decoded.
     pub fn new(codec: Option<Codec>, line_ends: LineEnds) -> Self {
         Self {
             codec,
@@ -148,14 +149,14 @@ impl Decoder {
         self.seen
     }
 
-    /// Forgets the characters that have not been used.
+    /// Discards the characters that have not been used.
     pub fn clear(&mut self) {
         self.chunk.clear();
         (self.used, self.scanned, self.form, self.input) = (0, 0, Form::Ascii, None);
         (self.input_pending, self.exhausted) = (self.pending, false);
     }
 
-    /// A read has gone to the end of the file: as if another one had found nothing there.
+    /// Notes that a read has reached the end of the file, as if another one had found nothing there.
     pub fn exhaust(&mut self) {
         self.clear();
         self.exhausted = true;
@@ -189,17 +190,17 @@ impl Decoder {
         self.undecoded.len()
     }
 
-    /// The number of characters that are there.
+    /// The number of available characters.
     pub fn characters(&self) -> usize {
         count(&self.chunk[self.used..], self.form)
     }
 
-    /// How many bytes a synchronous text file would decode next, to get so many characters.
+    /// How many bytes a synchronous text file would decode next, to get this many characters.
     pub fn next_input(&self, characters: usize) -> usize {
         ((self.ratio.max(1.0) * characters as f64) as usize).max(TEXT_CHUNK)
     }
 
-    /// Makes room for the next chunk behind what is left of this one.
+    /// Makes room for the next chunk after the rest of this one.
     fn begin_chunk(&mut self) {
         if self.is_empty() {
             self.clear();
@@ -292,7 +293,7 @@ impl Decoder {
         }
     }
 
-    /// Notes which line ends the chunk has from here on, and translates them if that is wanted.
+    /// Notes which line ends the chunk has from here on, and translates them if necessary.
     fn note_line_ends(&mut self, from: usize) {
         let chunk = &self.chunk[from..];
         if memchr::memchr(b'\r', chunk).is_none() {
@@ -324,7 +325,7 @@ impl Decoder {
         }
     }
 
-    /// Adds characters that somebody else has decoded from so many bytes.
+    /// Adds characters that the caller has decoded from this many bytes.
     ///
     /// # Errors
     /// When there is no memory.
@@ -345,7 +346,7 @@ impl Decoder {
     /// Where the first line ends, its end included.
     #[inline(always)]
     pub fn find_line(&mut self) -> Option<usize> {
-        // What is asked for each line of most files is short.
+        // Most lines are short.
         let found = if self.by_line_feed && self.scanned <= self.used {
             self.chunk.get(self.used..).and_then(line_feed_in).map(|at| at + 1)
         } else {
@@ -394,13 +395,13 @@ impl Decoder {
         starts.nth(characters).map_or(chunk.len(), |(at, _)| at)
     }
 
-    /// The first bytes of the characters that are there.
+    /// The first bytes of the available characters.
     #[inline]
     pub fn peek(&self, bytes: usize) -> (&[u8], Form) {
         (&self.chunk[self.used..self.used + bytes], self.form)
     }
 
-    /// So many bytes of them have been used.
+    /// Consumes this many bytes of them.
     #[inline]
     pub fn consume(&mut self, bytes: usize) {
         self.used += bytes;
@@ -427,7 +428,7 @@ impl Decoder {
         (self.used, self.scanned, self.input) = (0, 0, None);
     }
 
-    /// Gives back what was taken last, so many bytes from here on; `false` if the characters are gone since.
+    /// Gives back the last `taken` bytes; `false` if the characters have been discarded since.
     pub(crate) fn give_back(&mut self, used: usize, taken: usize) -> bool {
         let are_there = self.used == used + taken && self.used <= self.chunk.len();
         if are_there {
@@ -449,11 +450,11 @@ impl Decoder {
 
     fn text(&self, content: Vec<u8>) -> Text {
         let codec = if self.form == Form::Latin1 { Codec::Latin1 } else { Codec::Utf8 };
-        // Decoded before, so it is valid; but surrogates are not for this door, and do not come to it.
+        // It has been decoded, so it is valid; surrogates do not occur here.
         decode(content, codec, Newline::Untouched).unwrap_or_else(|content| Text::lossy(&content))
     }
 
-    /// Decodes the rest of the file, behind what is there, and takes everything.
+    /// Decodes the rest of the file, and takes everything.
     pub(crate) fn decode_rest(&mut self, rest: Vec<u8>) -> Result<Text, Undecoded> {
         let pending: &[u8] = if self.pending { b"\r" } else { b"" };
         let decoded = self.len() + pending.len();
@@ -479,7 +480,7 @@ impl Decoder {
         Ok(text)
     }
 
-    /// Where the user is.
+    /// The user's position.
     pub fn position(&self) -> Position<'_> {
         if self.input_pending || self.input.is_some() {
             let used = count(&self.chunk[..self.used], self.form);
@@ -490,7 +491,7 @@ impl Decoder {
         Position::Before(self.undecoded.len() + self.len())
     }
 
-    /// Whether characters were read since the last time that everything was forgotten.
+    /// Whether characters have been read since everything was last discarded.
     pub fn has_read(&self) -> bool {
         self.exhausted || !self.chunk.is_empty()
     }
@@ -513,7 +514,7 @@ fn count(bytes: &[u8], form: Form) -> usize {
     bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
 }
 
-/// How far it is to behind any line end, which may have begun before what is searched.
+/// The distance to the end of the first line end, which may have begun before the searched part.
 #[inline(never)]
 fn find_end(chunk: &[u8], from: usize, end: &[u8]) -> Option<usize> {
     let from = from.saturating_sub(end.len() - 1);

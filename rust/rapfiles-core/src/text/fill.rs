@@ -1,11 +1,11 @@
-//! Laying decoded text out in a string that the caller has made.
+//! Laying out decoded text in a string that the caller has allocated.
 
 use std::fmt;
 
 use super::Text;
 use crate::engine::keep_alive::{Buffer, KeepAlive};
 
-/// A string to be filled from decoded text.
+/// A string to fill from decoded text.
 pub struct TextFill {
     text: Text,
     buffer: Buffer,
@@ -15,7 +15,8 @@ impl TextFill {
     /// A fill of the `text.chars()` characters at `start`, each `text.width()` bytes wide.
     ///
     /// # Safety
-    /// As for [`crate::ParallelRead::new`], for `text.chars() * text.width()` bytes aligned for characters of that width.
+    /// As for [`crate::ParallelRead::new`], for `text.chars() * text.width()` bytes aligned for characters of that
+    /// width.
     pub unsafe fn new(text: Text, start: *mut u8, keep_alive: KeepAlive) -> Self {
         let length = text.chars() * text.width();
         Self { text, buffer: Buffer::new(start, length, keep_alive) }

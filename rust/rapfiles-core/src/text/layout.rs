@@ -1,6 +1,6 @@
-//! Python's three string layouts: which of them holds a text, and how its characters are laid out there.
+//! Python's three string layouts (PEP 393): which of them a text needs, and how its characters are laid out.
 
-/// The least of Python's string layouts that holds a text, by its highest code point.
+/// The smallest of Python's string layouts that can hold a text, by its highest code point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Highest {
     Ascii,
@@ -41,7 +41,7 @@ impl Layout {
         Self { characters: content.len(), highest }
     }
 
-    /// An upper bound of the code points, as `PyUnicode_New` wants it.
+    /// An upper bound of the code points, as `PyUnicode_New` takes it.
     pub fn highest(&self) -> u32 {
         self.highest.code_point()
     }

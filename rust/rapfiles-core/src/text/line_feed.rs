@@ -1,9 +1,9 @@
-//! Looking for the end of a line.
+//! Searching for the end of a line.
 
 /// Where the first line feed is.
 #[inline(always)]
 pub(crate) fn line_feed_in(content: &[u8]) -> Option<usize> {
-    // In a line of an ordinary length it is found sooner than `memchr` has been called and chosen its kernel.
+    // For lines of ordinary length this is faster than the call of `memchr` and its choice of an implementation.
     #[cfg(target_arch = "x86_64")]
     if let Some(block) = content.first_chunk() {
         let found = line_feeds(block);

@@ -26,8 +26,8 @@ pub(crate) fn boundaries(content: &[u8]) -> Vec<usize> {
 
 /// Does the work for each part, and returns the results in their order.
 pub(crate) fn for_each_part<T: Send>(parts: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    // Asking how many there are reads files of the system's, so it is asked once, and not for a single part.
-    // Not under a lock, which a forked child might find locked; two threads may ask.
+    // Finding the number of processors reads files of the system (cgroups), so it is done once, and not for a single
+    // part. Not under a lock, which a forked child might find locked; two threads may ask.
     static THREADS: AtomicUsize = AtomicUsize::new(0);
     let threads = || match THREADS.load(Ordering::Relaxed) {
         0 => {

@@ -1,4 +1,4 @@
-//! Strings to be encoded.
+//! Strings to encode.
 
 use std::borrow::Cow;
 use std::collections::TryReserveError;
@@ -8,7 +8,7 @@ use super::codec::{Codec, Newline};
 use crate::memory::{copied, extend};
 use crate::verbs::write::Data;
 
-/// A string to be encoded, in one of Python's layouts.
+/// A string to encode, in one of Python's layouts.
 pub struct TextSource {
     data: Data,
     width: usize,
@@ -26,7 +26,7 @@ impl TextSource {
         self.data.bytes().len() / self.width
     }
 
-    /// The encoded text, or `None` where the codec has no room for a character.
+    /// The encoded text, or `None` if the codec cannot represent a character.
     pub(crate) fn encode(
         &self,
         codec: Codec,

@@ -28,7 +28,7 @@ pub(crate) struct BufferedFile {
 }
 
 impl BufferedFile {
-    /// The open file, unless its raw layer has been taken away.
+    /// The open file, unless its raw layer has been detached.
     pub(crate) fn attached(&self) -> PyResult<&OpenFile> {
         if self.detached.load(Ordering::Relaxed) {
             return Err(PyValueError::new_err("raw stream has been detached"));
@@ -36,13 +36,13 @@ impl BufferedFile {
         Ok(self.file.get())
     }
 
-    /// Whether its raw layer has been taken away.
+    /// Whether its raw layer has been detached.
     #[inline]
     pub(crate) fn is_detached(&self) -> bool {
         self.detached.load(Ordering::Relaxed)
     }
 
-    /// For what only reads: a file that cannot says so even when it is detached.
+    /// For operations that read: a file that cannot read raises that error even when it is detached.
     fn submit_reading(
         &self,
         py: Python<'_>,
@@ -64,12 +64,12 @@ impl BufferedFile {
     }
 }
 
-/// What is not negative is a size.
+/// A size, if it is not negative.
 pub(crate) fn size(size: Option<isize>) -> Option<usize> {
     size.and_then(|size| usize::try_from(size).ok())
 }
 
-/// What a hint says, where it says anything.
+/// A hint, if it is positive.
 pub(crate) fn hint(hint: Option<isize>) -> Option<usize> {
     size(hint).filter(|hint| *hint > 0)
 }
@@ -85,7 +85,7 @@ pub(crate) fn offset(offset: &Bound<'_, PyAny>) -> PyResult<i64> {
     })
 }
 
-/// A length to cut a file to. Of a closed file, that is what is complained of first.
+/// A length for truncating a file. For a closed file, that error comes first.
 pub(crate) fn length(file: &OpenFile, length: Option<&Bound<'_, PyAny>>) -> PyResult<Option<i64>> {
     match length.map(|length| length.extract()).transpose() {
         Err(_) if file.is_closed() => Ok(None),
@@ -98,7 +98,7 @@ pub(crate) fn file_offset(offset: i64) -> PyResult<u64> {
     u64::try_from(offset).map_err(|_| PyValueError::new_err("offset must not be negative"))
 }
 
-/// A number that says where an offset counts from.
+/// A `whence`.
 pub(crate) fn whence(whence: i32) -> PyResult<i32> {
     let most = if cfg!(target_os = "linux") { 4 } else { 2 };
     if (0..=most).contains(&whence) {
@@ -121,20 +121,20 @@ impl BufferedFile {
         self.file.clone_ref(py)
     }
 
-    /// Takes the raw layer away.
+    /// Detaches the raw layer.
     fn _detach(&self) -> PyResult<()> {
         self.attached()?;
         self.detached.store(true, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Whether the raw layer has been taken away.
+    /// Whether the raw layer has been detached.
     #[getter]
     fn _detached(&self) -> bool {
         self.detached.load(Ordering::Relaxed)
     }
 
-    /// Reads size bytes, fewer only at the end of the file; everything where size is negative or None.
+    /// Reads size bytes, fewer only at the end of the file; everything if size is negative or None.
     #[pyo3(signature = (size=-1, /), text_signature = "($self, size=-1, /)")]
     fn read(&self, py: Python<'_>, size: Option<isize>) -> PyResult<Operation> {
         if size.is_some_and(|size| size < -1) {
@@ -152,19 +152,19 @@ impl BufferedFile {
         self.submit_reading(py, ReadSome { size: usize::try_from(size).unwrap_or(IO_BUFFER), peek: false })
     }
 
-    /// Shows what is buffered, after one system call at most, without moving the position.
+    /// Returns buffered bytes without moving the position, after one system call at most.
     #[pyo3(signature = (size=0, /))]
     fn peek(&self, py: Python<'_>, size: isize) -> PyResult<Operation> {
         self.submit_reading(py, ReadSome { size: usize::try_from(size).unwrap_or_default(), peek: true })
     }
 
-    /// Fills a buffer; leaves it partly unfilled only at the end of the file. Returns how many bytes.
+    /// Fills a buffer, completely unless the file ends before. Returns the number of bytes.
     #[pyo3(signature = (buffer, /))]
     fn readinto(&self, py: Python<'_>, buffer: &Bound<'_, PyAny>) -> PyResult<Operation> {
         self.submit_reading(py, ReadInto::new(Target::new(buffer, "readinto")?, false))
     }
 
-    /// Reads into a buffer with one system call at most. Returns how many bytes.
+    /// Reads into a buffer with one system call at most. Returns the number of bytes.
     #[pyo3(signature = (buffer, /))]
     fn readinto1(&self, py: Python<'_>, buffer: &Bound<'_, PyAny>) -> PyResult<Operation> {
         self.submit_reading(py, ReadInto::new(Target::new(buffer, "readinto1")?, true))
@@ -198,7 +198,7 @@ impl BufferedFile {
         Ok(next_operation(py, &self.file, read(Some(size), true)))
     }
 
-    /// Writes bytes to the buffer, and waits while that is full. Returns how many they are.
+    /// Writes bytes to the buffer, and waits while it is full. Returns their number.
     #[pyo3(signature = (data, /))]
     fn write(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<Operation> {
         if self.file.get().file.writable {
@@ -207,7 +207,7 @@ impl BufferedFile {
         Ok(file_operation(py, &self.file, Box::new(Write { source: Payload::new(data)? })))
     }
 
-    /// Writes one after the other, as one operation.
+    /// Writes several chunks as one operation.
     #[pyo3(signature = (lines, /))]
     fn _write_all(&self, py: Python<'_>, lines: Vec<Bound<'_, PyAny>>) -> PyResult<Operation> {
         let requests = lines.iter().map(|line| {
@@ -218,9 +218,9 @@ impl BufferedFile {
         self.submit(py, Sequence::new("writelines", requests, Arc::default()))
     }
 
-    /// Hands what is buffered to the operating system.
+    /// Passes the write buffer to the operating system.
     fn flush(&self, py: Python<'_>) -> PyResult<Operation> {
-        // A reader's is that of the raw file, and has its manners.
+        // A reader's flush is that of the raw file, with its errors.
         let writable = self.file.get().file.writable;
         self.submit(
             py,
@@ -235,12 +235,12 @@ impl BufferedFile {
         self.submit(py, Seek { offset, whence, raw: false })
     }
 
-    /// Tells the position.
+    /// Returns the position.
     fn tell(&self, py: Python<'_>) -> PyResult<Operation> {
         self.submit(py, Tell)
     }
 
-    /// Cuts the file to a length, by default to where the position is, or extends it with zeros. Returns the length.
+    /// Truncates the file to a size, by default at the position, or extends it with zeros. Returns the size.
     #[pyo3(signature = (size=None, /))]
     fn truncate(&self, py: Python<'_>, size: Option<&Bound<'_, PyAny>>) -> PyResult<Operation> {
         self.submit(
@@ -263,18 +263,18 @@ impl BufferedFile {
         self.submit(py, Synchronise { data_only: true })
     }
 
-    /// What os.fstat tells.
+    /// The os.fstat result.
     fn stat(&self, py: Python<'_>) -> PyResult<Operation> {
         self.submit(py, Stat)
     }
 
-    /// Reads up to size bytes at an offset, beside everything else.
+    /// Reads up to size bytes at an offset, concurrently with other operations.
     #[pyo3(signature = (size, offset, /))]
     fn pread(&self, py: Python<'_>, size: usize, offset: i64) -> PyResult<Operation> {
         self.submit(py, ReadAt { size, offset: file_offset(offset)? })
     }
 
-    /// Writes all of the bytes at an offset, beside everything else.
+    /// Writes all of the bytes at an offset, concurrently with other operations.
     #[pyo3(signature = (data, offset, /))]
     fn pwrite(&self, py: Python<'_>, data: &Bound<'_, PyAny>, offset: i64) -> PyResult<Operation> {
         let (source, offset) = (Payload::new(data)?, file_offset(offset)?);
@@ -298,7 +298,7 @@ impl BufferedFile {
     }
 }
 
-/// What is in the `am_anext` slot of the classes, with nothing in between.
+/// The function in the `am_anext` slot of the classes.
 ///
 /// # Safety
 /// Called by the interpreter with a file of this class.

@@ -1,4 +1,4 @@
-//! The words of what operations on files complain of: those of `io`.
+//! The messages of errors of operations on files: those of `io`.
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyStopAsyncIteration, PyValueError};
 use pyo3::prelude::*;
@@ -6,7 +6,7 @@ use rapfiles_core::handle::{Complaint, Failure};
 
 use crate::errors::{self, Names, unsupported};
 
-/// The exception that says so.
+/// The exception of a complaint.
 pub(crate) fn worded(py: Python<'_>, complaint: Complaint) -> PyErr {
     let refused = |message| unsupported(py, message);
     match complaint {

@@ -1,4 +1,4 @@
-//! Python's objects as results of operations on files.
+//! The sink that creates Python objects as results of operations on files.
 
 use pyo3::prelude::*;
 use pyo3::types::string::PyStringData;
@@ -15,10 +15,10 @@ use crate::large_read;
 use crate::results::{self, Converted};
 use crate::stat_result;
 
-/// Makes results of Python's objects.
+/// Creates Python objects as results.
 pub(crate) struct Objects;
 
-/// Who advances an operation: a thread that is attached to the interpreter, for one file.
+/// The context in which an operation advances: a thread that is attached to the interpreter, and the file.
 #[derive(Clone, Copy)]
 pub(crate) struct Caller<'py> {
     pub(crate) py: Python<'py>,
@@ -29,8 +29,9 @@ fn made<T>(result: PyResult<T>) -> Fallible<Objects, T> {
     result.map_err(Failure::Caller)
 }
 
-// SAFETY: the content of a bytes object stays where it is for as long as there are references to it, and has room for a
-// NUL behind its size. Where there is a GIL, whoever uses a handle has it, but for workers in a turn of somebody's.
+// SAFETY: the content of a bytes object stays in place for as long as there are references to it, and has room for a
+// NUL after its size (`PyBytesObject`). With a GIL, every user of a handle holds it, except workers that perform a task
+// of a turn's holder.
 unsafe impl Sink for Objects {
     const ALONE: bool = !cfg!(Py_GIL_DISABLED);
     type Context<'a> = Caller<'a>;

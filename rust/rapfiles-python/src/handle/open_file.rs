@@ -22,14 +22,14 @@ pub(crate) struct OpenFile {
     pub(crate) file: HandleFile<Objects>,
     /// Whether it was opened in a trio task, where each operation is a cancel point.
     pub(crate) trio: bool,
-    /// How much may be done before the clock is looked at.
+    /// How much may be done before the clock is read.
     pub(crate) pace: Pace,
     name: Mutex<Py<PyAny>>,
     /// The mode as `io.FileIO` reports it.
     raw_mode: Py<PyString>,
-    /// The name of the class that was opened, for a complaint about an unclosed file.
+    /// The name of the class that was opened, for the warning about an unclosed file.
     kind: Py<PyString>,
-    /// It has been given away by `detach()`, and is not for this object to close.
+    /// Whether it was passed on by `detach()`, so that this object does not close it.
     detached: AtomicBool,
 }
 
@@ -67,7 +67,7 @@ impl OpenFile {
         descriptor.ok_or_else(|| PyValueError::new_err(closed))
     }
 
-    /// Warns of a file that nobody has closed. There may be an exception on its way, which must not be lost.
+    /// Warns of a file that was not closed. A current exception must not be lost.
     fn complain(&self, py: Python<'_>) {
         let before = PyErr::take(py);
         let name = self.name(py).bind(py).repr().map_or_else(|_| String::new(), |name| name.to_string());
@@ -83,7 +83,7 @@ impl OpenFile {
         }
     }
 
-    /// Marks it as somebody else's to close.
+    /// Notes that it is closed by another object.
     pub(crate) fn mark_detached(&self) {
         self.detached.store(true, Ordering::Relaxed);
     }
@@ -91,7 +91,7 @@ impl OpenFile {
 
 #[pymethods]
 impl OpenFile {
-    /// What it was opened by.
+    /// The path or descriptor with which it was opened.
     #[getter]
     fn name(&self, py: Python<'_>) -> Py<PyAny> {
         self.name.lock().unwrap_or_else(PoisonError::into_inner).clone_ref(py)
@@ -122,7 +122,7 @@ impl OpenFile {
         self.file.handle.info.terminal
     }
 
-    /// Whether it has a position that can be moved.
+    /// Whether its position can be moved.
     #[getter]
     fn seekable(&self) -> bool {
         self.file.handle.info.seekable
@@ -159,7 +159,7 @@ impl Drop for OpenFile {
     }
 }
 
-/// The descriptor, flushed and with the position where the user is, for somebody else to use. The file is detached.
+/// The descriptor, flushed and at the user's position, for use by another object. The file is detached.
 #[pyfunction]
 #[pyo3(signature = (file, /))]
 pub(crate) fn take_descriptor(file: &Bound<'_, PyAny>) -> PyResult<i32> {
@@ -175,7 +175,7 @@ pub(crate) fn take_descriptor(file: &Bound<'_, PyAny>) -> PyResult<i32> {
     Ok(descriptor)
 }
 
-/// Waits until the files that were left unclosed have been closed, for so many seconds at most.
+/// Waits until the files that were not closed have been closed, for at most this many seconds.
 #[pyfunction]
 #[pyo3(signature = (seconds, /))]
 pub(crate) fn finish_closing(py: Python<'_>, seconds: f64) {

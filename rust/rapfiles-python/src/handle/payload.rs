@@ -1,4 +1,4 @@
-//! Bytes to be written, and memory to be read into, as the caller gave them.
+//! Bytes to write and memory to read into, as the caller passed them.
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
@@ -9,11 +9,11 @@ use rapfiles_core::{Data, KeepAlive};
 
 use super::objects::{Caller, Objects};
 
-/// Bytes to be written.
+/// Bytes to write.
 pub(crate) enum Payload {
-    /// They never change.
+    /// Immutable.
     Bytes(Py<PyBytes>),
-    /// They may change when the operation is over.
+    /// They may change after the operation.
     View(Py<PyMemoryView>),
 }
 
@@ -35,7 +35,7 @@ impl Payload {
                 _ => error,
             }
         })?;
-        // Refuses, with memoryview's own error, what is not in one piece.
+        // Raises memoryview's own error if it is not contiguous.
         Buffer::new(&view, ffi::PyBUF_SIMPLE)?;
         Ok(Self::View(view.unbind()))
     }
@@ -112,7 +112,7 @@ impl Drop for Buffer {
     }
 }
 
-/// Memory to be read into.
+/// Memory to read into.
 pub(crate) struct Target {
     view: Py<PyMemoryView>,
     start: *mut u8,
@@ -125,7 +125,7 @@ unsafe impl Send for Target {}
 unsafe impl Sync for Target {}
 
 impl Target {
-    /// The memory of an object. `function`: what a complaint calls the function.
+    /// The memory of an object. `function`: its name in errors.
     pub(crate) fn new(object: &Bound<'_, PyAny>, function: &str) -> PyResult<Self> {
         let refused = || {
             let name = object.get_type().name().map_or_else(|_| String::new(), |name| name.to_string());

@@ -39,8 +39,8 @@ impl RawFile {
         self.file.clone_ref(py)
     }
 
-    /// Reads up to size bytes with one system call; everything up to the end where size is negative. Returns None where
-    /// the file does not wait and has nothing.
+    /// Reads up to size bytes with one system call; everything up to the end if size is negative. Returns None if the
+    /// file is non-blocking and has no data.
     #[pyo3(signature = (size=-1, /), text_signature = "($self, size=-1, /)")]
     fn read(&self, py: Python<'_>, size: Option<isize>) -> Operation {
         match usize::try_from(size.unwrap_or(-1)) {
@@ -55,7 +55,7 @@ impl RawFile {
         self.submit(py, ReadLarge::raw())
     }
 
-    /// Reads into a buffer with one system call. Returns how many bytes.
+    /// Reads into a buffer with one system call. Returns the number of bytes.
     #[pyo3(signature = (buffer, /))]
     fn readinto(&self, py: Python<'_>, buffer: &Bound<'_, PyAny>) -> PyResult<Operation> {
         Ok(self.submit(py, ReadOnceInto { target: Target::new(buffer, "readinto")? }))
@@ -90,8 +90,8 @@ impl RawFile {
         Ok(next_operation(py, &self.file, read(Some(size), true)))
     }
 
-    /// Writes bytes with one system call. Returns how many were written, which may be fewer than there are, or None where
-    /// the file does not wait and has no room.
+    /// Writes bytes with one system call. Returns the number of bytes written, which may be fewer than given, or None
+    /// if the file is non-blocking and has no room.
     #[pyo3(signature = (data, /))]
     fn write(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<Operation> {
         Ok(self.submit(py, WriteOnce { source: Payload::new(data)? }))
@@ -108,12 +108,12 @@ impl RawFile {
         self.submit(py, Seek { offset, whence, raw: true })
     }
 
-    /// Tells the position.
+    /// Returns the position.
     fn tell(&self, py: Python<'_>) -> Operation {
         self.submit(py, Tell)
     }
 
-    /// Cuts the file to a length, by default to where the position is, or extends it with zeros. Returns the length.
+    /// Truncates the file to a size, by default at the position, or extends it with zeros. Returns the size.
     #[pyo3(signature = (size=None, /))]
     fn truncate(&self, py: Python<'_>, size: Option<&Bound<'_, PyAny>>) -> PyResult<Operation> {
         Ok(self.submit(
@@ -136,7 +136,7 @@ impl RawFile {
         self.submit(py, Synchronise { data_only: true })
     }
 
-    /// What os.fstat tells.
+    /// The os.fstat result.
     fn stat(&self, py: Python<'_>) -> Operation {
         self.submit(py, Stat)
     }

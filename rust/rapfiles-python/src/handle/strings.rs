@@ -1,4 +1,4 @@
-//! Strings and bytes of what a handle has read.
+//! Creating strings and bytes from what a handle has read.
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -7,7 +7,7 @@ use rapfiles_core::{Form, Layout};
 
 use crate::results;
 
-/// The string of bytes of which each is a character of ASCII; `None` if there is no memory.
+/// The string of ASCII bytes; `None` if memory cannot be allocated.
 #[inline(always)]
 pub(crate) fn ascii_string<'py>(py: Python<'py>, bytes: &[u8]) -> Option<Bound<'py, PyString>> {
     // SAFETY: the call returns a new string, or null with an exception set.
@@ -32,7 +32,7 @@ fn forget_error(py: Python<'_>) {
     drop(PyErr::take(py));
 }
 
-/// The string that decoded bytes stand for.
+/// The string of decoded bytes.
 pub(crate) fn string<'py>(py: Python<'py>, bytes: &[u8], form: Form) -> PyResult<Bound<'py, PyString>> {
     match form {
         Form::Ascii | Form::Latin1 => {
@@ -55,7 +55,7 @@ pub(crate) fn string<'py>(py: Python<'py>, bytes: &[u8], form: Form) -> PyResult
     }
 }
 
-/// The string of characters that have been measured. `plain`: they are copied as they are.
+/// The string of characters that have been measured. `plain`: they are copied unchanged.
 pub(crate) fn laid_out<'py>(
     py: Python<'py>,
     bytes: &[u8],
@@ -77,7 +77,7 @@ pub(crate) fn laid_out<'py>(
     Ok(text)
 }
 
-/// A string whose characters nobody has set yet.
+/// A string with uninitialised characters.
 fn new_string(py: Python<'_>, characters: usize, highest: u32) -> PyResult<Bound<'_, PyString>> {
     let length = ffi::Py_ssize_t::try_from(characters)?;
     // SAFETY: the call returns a new string, or null with an exception set.
@@ -92,7 +92,7 @@ fn start(text: &Bound<'_, PyString>) -> *mut u8 {
     unsafe { ffi::PyUnicode_DATA(text.as_ptr()) }.cast()
 }
 
-/// A bytes object whose content nobody has set yet, and where that is.
+/// A bytes object with uninitialised content, and a pointer to it.
 #[inline]
 pub(crate) fn new_bytes(py: Python<'_>, length: usize) -> PyResult<(Bound<'_, PyBytes>, *mut u8)> {
     let bytes = results::uninitialised_bytes(py, ffi::Py_ssize_t::try_from(length)?)?;
@@ -103,7 +103,7 @@ pub(crate) fn new_bytes(py: Python<'_>, length: usize) -> PyResult<(Bound<'_, Py
     Ok((bytes, start))
 }
 
-/// A bytes object with this content. `PyBytes::new` panics where there is no memory.
+/// A bytes object with this content. `PyBytes::new` panics if memory cannot be allocated.
 #[inline]
 pub(crate) fn bytes_of<'py>(py: Python<'py>, content: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
     let (bytes, start) = new_bytes(py, content.len())?;

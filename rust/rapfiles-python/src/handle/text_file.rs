@@ -31,12 +31,12 @@ pub(crate) struct TextFile {
 }
 
 impl TextFile {
-    /// The open file, unless its buffer has been taken away.
+    /// The open file, unless its buffer has been detached.
     fn attached(&self) -> PyResult<&OpenFile> {
         if self.detached.load(Ordering::Relaxed) {
             return Err(PyValueError::new_err("underlying buffer has been detached"));
         }
-        // The buffer may have lost its own.
+        // The buffer may have been detached from its raw layer.
         self.buffer.get().attached()
     }
 
