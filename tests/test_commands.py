@@ -15,7 +15,7 @@ import pytest
 
 import rapfiles
 from rapfiles._commands import sizes
-from support import process
+from support import du, process
 
 _PACKAGE = str(Path(rapfiles.__file__).parent.parent)
 
@@ -127,9 +127,8 @@ def test_wrong_usage(arguments: list[str]) -> None:
 
 
 def test_du_tells_what_du_tells(tree: Path) -> None:
-    for ours, theirs in ((["--apparent-size"], ["--apparent-size"]), ([], [])):
-        expected = subprocess.run(["du", "-s", "-B1", *theirs, tree], capture_output=True, check=True)
-        assert _run("du", "--bytes", *ours, tree) == (0, expected.stdout, "")
+    for options, expected in ((["--apparent-size"], du.apparent(tree)), ([], du.allocated(tree))):
+        assert _run("du", "--bytes", *options, tree) == (0, b"%d\t%s\n" % (expected, bytes(tree)), "")
     code, output, errors = _run("du", "--json", tree)
     assert (code, errors) == (0, "")
     assert json.loads(output)["files"] == 4

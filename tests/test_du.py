@@ -2,25 +2,16 @@
 
 import errno
 import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from rapfiles import AsyncPath, _native
-from support import trees
+from support import du, trees
 from support.fuse import SlowDisk
 
-
-def du(path: Path, *options: str) -> int:
-    command = ["du", "-s", "-B1", *options, "--", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    return int(done.stdout.split("\t")[0])
-
-
-needs_du = pytest.mark.skipif(sys.platform != "linux" or shutil.which("du") is None, reason="needs GNU du")
+needs_du = pytest.mark.skipif(du.MISSING, reason="needs GNU du")
 
 
 @needs_du
@@ -33,8 +24,8 @@ async def test_it_is_du_s(seed: int, tmp_path: Path) -> None:
     for number in range(5):
         os.link(top / "sparse", top / f"linked{number}")
     usage = await AsyncPath(top).du()
-    assert usage.apparent == du(top, "--apparent-size")
-    assert usage.allocated == du(top)
+    assert usage.apparent == du.apparent(top)
+    assert usage.allocated == du.allocated(top)
     counts = [0, 0, 0, 0]
     seen = set()
     for path, directories, files in os.walk(top):
@@ -67,7 +58,7 @@ async def test_a_file_and_nothing(tmp_path: Path) -> None:
 async def test_what_is_excluded_does_not_count(tmp_path: Path) -> None:
     top = trees.build(tmp_path / "top", 9)
     usage = await AsyncPath(top).du(exclude=["*.txt*", "B*"])
-    assert usage.apparent == du(top, "--apparent-size", "--exclude=*.txt*", "--exclude=B*")
+    assert usage.apparent == du.apparent(top, "--exclude=*.txt*", "--exclude=B*")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs another file system at a known place")
@@ -101,7 +92,7 @@ async def test_no_tree_is_too_deep(tmp_path: Path) -> None:
     try:
         usage = await AsyncPath(tmp_path).du()
         assert usage.directories == depth + 1
-        assert usage.allocated == du(tmp_path)
+        assert usage.allocated == du.allocated(tmp_path)
     finally:
         # pytest and rm take minutes for that.
         _native.remove_tree_here(tmp_path / "d", False)

@@ -41,7 +41,9 @@ class Nosy:
         file.closed, file.name
         if not file.closed:
             file.fileno()
-        for begin in (file.tell, file.stat) if Nosy.seen % 2 else ():
+        # The collection may come in the other thread, which has no loop.
+        in_task = asyncio._get_running_loop() is not None
+        for begin in (file.tell, file.stat) if in_task and Nosy.seen % 2 else ():
             operation = begin()
             try:
                 operation.send(None)

@@ -260,7 +260,7 @@ def test_importing_touches_nothing() -> None:
 
 
 _WRITING = """
-import asyncio, atexit, os, rapfiles, sys
+import asyncio, atexit, os, rapfiles, sys, warnings
 
 async def begin_writing():
     writing = asyncio.ensure_future(rapfiles.stdout.write("x" * (1 << 20)))
@@ -313,6 +313,7 @@ async def write():
 
 async def main():
     writing = await begin_writing()
+    warnings.simplefilter("ignore", DeprecationWarning)  # since 3.12 about forking with threads
     child = os.fork()
     if child == 0:
         asyncio.events._set_running_loop(None)
