@@ -48,7 +48,7 @@ pub use verbs::metadata::{FileType, Metadata, MountRules, Timestamp};
 pub use verbs::ownership::Account;
 pub use verbs::parallel_read::ParallelRead;
 pub use verbs::read::LargeFile;
-pub use verbs::remove_tree::{RemoveTree, Removed, Removing, remove_tree};
+pub use verbs::remove_tree::{Removed, Removing, remove_tree};
 pub use verbs::report::{Amount, Policy, Report, Reporter, Snapshot};
 pub use verbs::resolve::Strictness;
 pub use verbs::scandir::{EntryFacts, EntryStats, ScanDirectory, Scanned};

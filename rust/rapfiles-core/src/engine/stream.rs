@@ -187,11 +187,50 @@ pub fn run_here<S: Source, E: From<Error>>(
     Ok(())
 }
 
-/// A step with a slice that ends as soon as something has been done.
+/// A source whose work is done one slice at a time by whoever asks for it, and whose batches nobody wants.
+pub(crate) struct SliceBySlice<S: Source> {
+    /// Dropped first, as in a stream.
+    part: Option<S::Part>,
+    source: S,
+}
+
+impl<S: Source> SliceBySlice<S> {
+    pub(crate) fn new(source: S) -> Self {
+        Self { part: None, source }
+    }
+
+    /// Goes on for as long as the slice lasts; `true` when everything is done.
+    pub(crate) fn go_on(&mut self, slice: &Slice<'_>) -> Result<bool, Error> {
+        loop {
+            let part = match &mut self.part {
+                Some(part) => part,
+                none => match self.source.claim() {
+                    Claim::Part(part) => none.insert(part),
+                    Claim::Later | Claim::OnDemand | Claim::Over => return Ok(true),
+                },
+            };
+            if let Step::Last(_) = part.step(slice)? {
+                self.part = None;
+            }
+            if slice.is_over() {
+                return Ok(false);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
-pub(crate) fn step_shortly<P: Part>(part: &mut P) -> Result<Step<P::Batch>, Error> {
-    let signals = Signals::new();
-    part.step(&Slice { until: Some(runtime::now()), ordinal: 0, signals: &signals })
+impl<S: Source> SliceBySlice<S> {
+    /// What is under way.
+    pub(crate) fn part(&self) -> Option<&S::Part> {
+        self.part.as_ref()
+    }
+
+    /// Goes on with a slice that is over as soon as something has been done.
+    pub(crate) fn go_on_shortly(&mut self) -> Result<bool, Error> {
+        let signals = Signals::new();
+        self.go_on(&Slice { until: Some(runtime::now()), ordinal: 0, signals: &signals })
+    }
 }
 
 /// A part that has been claimed.
@@ -672,7 +711,13 @@ impl<S: Source> Stream<S> {
         }
     }
 
-    /// Whether a batch has been asked for.
+    /// A stream of another source that goes on with what this one did.
+    pub(crate) fn followed_by(&self, source: S) -> Self {
+        let Shared { engine, lane, kind, most, .. } = &*self.shared;
+        Self::with_steps(engine, *lane, *kind, *most, source)
+    }
+
+    /// Whether anything has been asked for.
     pub(crate) fn has_begun(&self) -> bool {
         self.begun
     }

@@ -8,12 +8,13 @@
 //! is cut into slices, which several workers do at once.
 
 use std::collections::{HashMap, VecDeque};
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::engine::runtime;
 use crate::engine::stream::{Claim, Order, Part, Slice, Source, Step};
-use crate::error::Error;
+use crate::error::{Error, Subject};
 use crate::limits::{TREE_LEAST_OPEN, TREE_LOOK, TREE_MOST_OPEN, TREE_SHARE, TREE_SLICE};
 use crate::platform::{self, DirectoryReader, NativePath};
 use crate::verbs::listing::Block;
@@ -30,6 +31,12 @@ pub(crate) trait Visitor: Send + Sync + Sized + 'static {
     /// An entry that takes several steps.
     type Leaf: Send + 'static;
 
+    /// Whether all entries of a directory are known before anything is done with one: some file systems pass over some when
+    /// others are removed meanwhile.
+    const LISTS_FIRST: bool = false;
+    /// Whether a directory that could not be entered for want of descriptors can be entered later: nothing was done.
+    const ENTERS_LATER: bool = false;
+
     /// Sees to an entry.
     fn visit(&self, at: &At<'_, Self>, file_type: Option<FileType>) -> Result<Visit<Self::Leaf>, Error>;
 
@@ -39,9 +46,25 @@ pub(crate) trait Visitor: Send + Sync + Sized + 'static {
     /// Opens a directory; `None` where there is nothing to do in it.
     fn enter(&self, at: &At<'_, Self>) -> Result<Option<Entered<Self>>, Error>;
 
-    /// Opens again the directory that one is in, if that is still the one that it was.
-    fn above(&self, node: &Node<Self>, place: &Self::Place, above: &Node<Self>)
-    -> Result<Self::Place, Error>;
+    /// A directory cannot be entered for want of descriptors, although others have given back theirs.
+    fn cannot_enter(&self, _at: &At<'_, Self>, error: Error) -> Result<(), Error> {
+        Err(error)
+    }
+
+    /// The entries of a directory, or some of them, could not be read.
+    fn cannot_read(&self, node: &Node<Self>, error: &io::Error) -> Result<(), Error> {
+        let path = platform::joined(node.names().into_iter());
+        Err(Error::new(error, path.map_or(Subject::Nothing, Subject::Other)))
+    }
+
+    /// Opens again the directory that one is in, if that is still the one that it was; `None` where there is no way back
+    /// and the consumer is told otherwise.
+    fn above(
+        &self,
+        node: &Node<Self>,
+        place: &Self::Place,
+        above: &Node<Self>,
+    ) -> Result<Option<Self::Place>, Error>;
 
     /// Ends a directory after everything in it.
     fn leave(
@@ -49,7 +72,22 @@ pub(crate) trait Visitor: Send + Sync + Sized + 'static {
         node: &Arc<Node<Self>>,
         place: Arc<Self::Place>,
         above: &Arc<Self::Place>,
-    ) -> Result<(), Error>;
+    ) -> Result<Left, Error>;
+
+    /// Whether nothing is to be done until the consumer has seen to something. Then all tasks are put aside and the stream
+    /// ends; another one goes on with them.
+    fn is_paused(&self) -> bool {
+        false
+    }
+}
+
+/// What has become of a directory that was to be ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// It is ended.
+    Done,
+    /// It is to be entered once more.
+    Again,
 }
 
 /// What is to be done with an entry.
@@ -148,6 +186,8 @@ impl<V: Visitor> Task<V> {
 
 struct Stack<V: Visitor> {
     tasks: Vec<Task<V>>,
+    /// What was under way when the visitor paused.
+    paused: Vec<State<V>>,
     /// Tasks that have been claimed and are not done.
     claimed: usize,
     /// Directories from which the consumer has still to select, by numbers that are not used again.
@@ -173,6 +213,11 @@ pub(crate) struct Shared<V: Visitor> {
     reporter: Arc<Reporter>,
     outside: Arc<Node<V>>,
     stack: Mutex<Stack<V>>,
+    /// The directories that are open.
+    open: AtomicUsize,
+    /// With so many of them, one task at a time is done. The deepest is begun first, so no more get open than are on one
+    /// way down.
+    most_in_all: AtomicUsize,
     /// So many directories on one way down are open.
     most_open: usize,
     /// One task at a time.
@@ -182,8 +227,14 @@ pub(crate) struct Shared<V: Visitor> {
     visitor: V,
 }
 
-/// A way through a tree, as the source of a stream.
+/// A way through a tree, as the source of a stream. A copy is the same way.
 pub struct PostOrder<V: Visitor>(Arc<Shared<V>>);
+
+impl<V: Visitor> Clone for PostOrder<V> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
 
 /// How a tree is gone through.
 pub(crate) struct Manner {
@@ -214,19 +265,36 @@ impl<V: Visitor> PostOrder<V> {
             stays_open: true.into(),
             pending: AtomicUsize::new(1),
         });
-        let stack =
-            Stack { tasks: vec![Task::Top(top)], claimed: 0, selecting: HashMap::new(), selections: 0 };
+        let stack = Stack {
+            tasks: vec![Task::Top(top)],
+            paused: Vec::new(),
+            claimed: 0,
+            selecting: HashMap::new(),
+            selections: 0,
+        };
         // For all ways down together.
-        let budget = (platform::most_descriptors() / TREE_SHARE).min(TREE_MOST_OPEN);
+        let budget = (platform::most_descriptors() / TREE_SHARE).min(TREE_MOST_OPEN) / manner.descriptors;
         Self(Arc::new(Shared {
             visitor,
             reporter,
             outside,
             stack: Mutex::new(stack),
-            most_open: (budget / (manner.descriptors * manner.workers.max(1))).max(TREE_LEAST_OPEN),
+            open: AtomicUsize::new(0),
+            most_in_all: AtomicUsize::new(budget),
+            most_open: (budget / manner.workers.max(1)).max(TREE_LEAST_OPEN),
             in_turn: manner.in_turn,
             selects: manner.selects,
         }))
+    }
+
+    pub(crate) fn visitor(&self) -> &V {
+        &self.0.visitor
+    }
+
+    /// Whether there is nothing to be done any more.
+    pub(crate) fn is_over(&self) -> bool {
+        let stack = runtime::lock(&self.0.stack);
+        stack.tasks.is_empty() && stack.paused.is_empty() && stack.claimed == 0
     }
 }
 
@@ -235,7 +303,14 @@ impl<V: Visitor> Source for PostOrder<V> {
     type Part = Visiting<V>;
 
     fn claim(&mut self) -> Claim<Visiting<V>> {
+        if self.0.visitor.is_paused() {
+            return Claim::Over;
+        }
         let mut stack = runtime::lock(&self.0.stack);
+        if let Some(state) = stack.paused.pop() {
+            stack.claimed += 1;
+            return Claim::Part(Visiting { shared: Arc::clone(&self.0), state, news: VecDeque::new() });
+        }
         // What is under way comes to something by itself, and a selection when it has been made.
         let nothing_now = match stack.claimed {
             0 if !stack.selecting.is_empty() => Claim::OnDemand,
@@ -245,7 +320,7 @@ impl<V: Visitor> Source for PostOrder<V> {
         if stack.tasks.is_empty() {
             return nothing_now;
         }
-        if self.0.in_turn && stack.claimed > 0 {
+        if stack.claimed > 0 && (self.0.in_turn || self.0.has_many_open()) {
             return Claim::Later;
         }
         let look = if stack.claimed == 0 { usize::MAX } else { TREE_LOOK };
@@ -331,9 +406,24 @@ impl<V: Visitor> Visiting<V> {
     }
 
     fn enter(&mut self, above: Arc<Node<V>>, place: Arc<V::Place>, name: NativePath) -> Result<(), Error> {
-        let entered = self.shared.visitor.enter(&At { node: &above, place: &place, name: &name });
+        let at = At { node: &above, place: &place, name: &name };
+        let entered = self.shared.visitor.enter(&at).or_else(|error| {
+            if !V::ENTERS_LATER || !lacks_descriptors(&error) {
+                return Err(error);
+            }
+            above.chain().skip(1).for_each(|far| self.shared.close(far));
+            self.shared.visitor.enter(&at)
+        });
         let Entered { place, mark, reader, keeps_above } = match entered {
             Ok(Some(entered)) => entered,
+            Err(error) if V::ENTERS_LATER && lacks_descriptors(&error) => {
+                if self.shared.put_back(&above, &name) {
+                    return Ok(());
+                }
+                let failed = self.shared.visitor.cannot_enter(&at, error);
+                self.state = State::Ending(above);
+                return failed;
+            }
             Ok(None) => {
                 self.state = State::Ending(above);
                 return Ok(());
@@ -356,12 +446,9 @@ impl<V: Visitor> Visiting<V> {
             stays_open: false.into(),
             pending: AtomicUsize::new(1),
         });
-        // Closed in this worker: nobody else has it, or they close it.
-        if let Some(far) = node.chain().nth(self.shared.most_open)
-            && !far.stays_open.load(Ordering::Relaxed)
-        {
-            let closed = runtime::lock(&far.open).take();
-            drop(closed);
+        self.shared.open.fetch_add(1, Ordering::Relaxed);
+        if let Some(far) = node.chain().nth(self.shared.most_open) {
+            self.shared.close(far);
         }
         self.state = State::Reading { node, place, reader, block: Block::default() };
         Ok(())
@@ -377,16 +464,16 @@ impl<V: Visitor> Visiting<V> {
     ) -> Result<(), Error> {
         let read = reader.read(&mut |entry| block.push(entry));
         let goes_on = matches!(read, Ok(true));
-        if goes_on && self.shared.selects {
+        if goes_on && (self.shared.selects || V::LISTS_FIRST) {
             self.state = State::Reading { node, place, reader, block };
             return Ok(());
         }
-        let failed = read.err().map(|error| self.shared.visitor_error(&error, &node));
+        let failed = read.map_or_else(|error| self.shared.visitor.cannot_read(&node, &error), |_| Ok(()));
         let block = Arc::new(block);
         if self.shared.selects {
             self.news.push_back(Report::Selecting(self.shared.select(&node, block)));
             self.state = State::Ending(node);
-            return failed.map_or(Ok(()), Err);
+            return failed;
         }
         let mut slices = slices(block.len());
         // Unless there is more to be read, the last slice is done here.
@@ -400,7 +487,7 @@ impl<V: Visitor> Visiting<V> {
             None if goes_on => State::Reading { node, place, reader, block: Block::default() },
             None => State::Ending(node),
         };
-        failed.map_or(Ok(()), Err)
+        failed
     }
 
     /// Sees to the next entry.
@@ -452,25 +539,36 @@ impl<V: Visitor> Visiting<V> {
             return Ok(());
         }
         let Some(above) = node.above.clone() else { return Ok(()) };
-        let visitor = &self.shared.visitor;
+        let (shared, visitor) = (Arc::clone(&self.shared), &self.shared.visitor);
         // What has nothing pending below it is open.
-        let place = runtime::lock(&node.open).take();
-        let Some(place) = place else {
+        let Some(place) = shared.take(&node) else {
             return Err(Error::Panic("a directory of a tree was closed too early".to_owned()));
         };
         let opened = match above.place() {
             Some(opened) => opened,
             None => {
                 // Without a way back, the rest cannot be done: the state stays over.
-                let opened =
-                    Arc::new(visitor.above(&node, &place, &above).inspect_err(|_| self.shared.give_up())?);
-                *runtime::lock(&above.open) = Some(Arc::clone(&opened));
+                let opened = visitor.above(&node, &place, &above).inspect_err(|_| shared.give_up())?;
+                let Some(opened) = opened.map(Arc::new) else {
+                    shared.give_up();
+                    return Ok(());
+                };
+                shared.open_again(&above, Arc::clone(&opened));
                 opened
             }
         };
         let left = visitor.leave(&node, place, &opened);
+        if matches!(left, Ok(Left::Again)) {
+            above.pending.fetch_add(1, Ordering::Relaxed);
+            let again = Task::Enter(Arc::clone(&above), node.name.clone());
+            runtime::lock(&shared.stack).tasks.push(again);
+        } else if above.is_outside() {
+            // Nothing is open any more when the consumer knows that it is over.
+            let closed = runtime::lock(&above.open).take();
+            drop(closed);
+        }
         self.state = State::Ending(above);
-        left
+        left.map(drop)
     }
 
     /// Whether what has just failed leaves nothing to go on with.
@@ -480,6 +578,17 @@ impl<V: Visitor> Visiting<V> {
             State::Ending(node) => node.is_outside(),
             State::Over => true,
             State::Begin(..) | State::Reading { .. } => false,
+        }
+    }
+
+    /// How deep it is, the top being 1, and whether it is reading a directory.
+    #[cfg(test)]
+    pub(crate) fn place_in_tree(&self) -> (usize, bool) {
+        match &self.state {
+            State::Entries(entries) => (entries.node.depth, false),
+            State::Ending(node) => (node.depth, false),
+            State::Reading { node, .. } => (node.depth, true),
+            State::Begin(..) | State::Over => (0, false),
         }
     }
 
@@ -504,10 +613,50 @@ impl<V: Visitor> Visiting<V> {
 }
 
 impl<V: Visitor> Shared<V> {
-    /// The error of reading a directory.
-    fn visitor_error(&self, error: &std::io::Error, node: &Node<V>) -> Error {
-        let path = platform::joined(node.names().into_iter());
-        Error::new(error, path.map_or(crate::error::Subject::Nothing, crate::error::Subject::Other))
+    fn has_many_open(&self) -> bool {
+        self.open.load(Ordering::Relaxed) >= self.most_in_all.load(Ordering::Relaxed)
+    }
+
+    /// Closes a directory in this worker, unless another one has it still, which closes it then.
+    fn close(&self, node: &Node<V>) {
+        if !node.stays_open.load(Ordering::Relaxed) {
+            drop(self.take(node));
+        }
+    }
+
+    fn take(&self, node: &Node<V>) -> Option<Arc<V::Place>> {
+        let place = runtime::lock(&node.open).take();
+        if place.is_some() {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+        }
+        place
+    }
+
+    fn open_again(&self, node: &Node<V>, place: Arc<V::Place>) {
+        // Another worker may have done the same.
+        let before = runtime::lock(&node.open).replace(place);
+        if before.is_none() {
+            self.open.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Leaves a directory that cannot be opened for want of descriptors until others have given some back; `false` where
+    /// there are no others.
+    fn put_back(&self, above: &Arc<Node<V>>, name: &NativePath) -> bool {
+        let mut stack = runtime::lock(&self.stack);
+        if stack.claimed < 2 {
+            return false;
+        }
+        self.most_in_all.fetch_min(self.open.load(Ordering::Relaxed), Ordering::Relaxed);
+        stack.tasks.push(Task::Enter(Arc::clone(above), name.clone()));
+        true
+    }
+
+    /// Puts aside what is under way.
+    fn pause(&self, state: State<V>) {
+        let mut stack = runtime::lock(&self.stack);
+        stack.paused.push(state);
+        stack.claimed -= 1;
     }
 
     /// Leaves the entries of a directory to the consumer; what is selected counts as one task of it.
@@ -562,6 +711,10 @@ impl<V: Visitor> Part for Visiting<V> {
             if let Some(news) = self.news.pop_front() {
                 return Ok(Step::Batch(news));
             }
+            if self.shared.visitor.is_paused() {
+                self.shared.pause(std::mem::replace(&mut self.state, State::Over));
+                return Ok(Step::Last(None));
+            }
             if let Err(error) = self.advance(slice) {
                 match self.shared.reporter.failed() {
                     _ if self.is_about_everything() => return Err(error),
@@ -582,4 +735,8 @@ impl<V: Visitor> Part for Visiting<V> {
             }
         }
     }
+}
+
+fn lacks_descriptors(error: &Error) -> bool {
+    error.code().is_some_and(platform::lacks_descriptors)
 }

@@ -109,6 +109,12 @@ impl Reporter {
         self.policy
     }
 
+    /// The entries that have been seen to.
+    pub(crate) fn entries(&self) -> u64 {
+        let counts = [&self.files, &self.directories, &self.errors];
+        counts.into_iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
     /// How far it has come, if it is time to tell and what was told before has been taken.
     pub(crate) fn snapshot(&self, current: impl FnOnce() -> Option<NativePath>) -> Option<Snapshot> {
         let next = self.next.as_ref()?;

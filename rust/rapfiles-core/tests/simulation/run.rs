@@ -32,7 +32,7 @@ use crate::platform::NativePath;
 use crate::text::Decoder;
 use crate::verbs::listing::ReadDirectory;
 use crate::verbs::parallel_read::ParallelRead;
-use crate::verbs::remove_tree::RemoveTree;
+use crate::verbs::remove_tree::Removing;
 use crate::verbs::slices::{Sliced, Slices};
 use crate::verbs::write::Data;
 
@@ -118,7 +118,7 @@ struct PathRequest {
 enum Streaming {
     Numbers(Stream<Numbers>),
     Listing(Stream<Single<ReadDirectory>>, Vec<Vec<u8>>),
-    Removal(Stream<Single<RemoveTree>>, String),
+    Removal(Removing, String),
 }
 
 struct OpenStream {
@@ -706,12 +706,15 @@ impl Loop {
 
     fn open_tree(&mut self, entries: usize, removes: bool) {
         self.opened += 1;
-        let top = format!("/t{}", self.opened);
+        let above = format!("/t{}", self.opened);
+        let top = format!("{above}/top");
         let world = self.world();
         let mut names = Vec::new();
         {
             let mut files = world.files.borrow_mut();
-            files.add(Some(top.as_bytes()), Kind::Directory, Vec::new());
+            for directory in [&above, &top] {
+                files.add(Some(directory.as_bytes()), Kind::Directory, Vec::new());
+            }
             for number in 0..entries {
                 let name = format!("{number}");
                 let path = format!("{top}/{name}");
@@ -994,7 +997,7 @@ impl Loop {
                     block.map(|_| names)
                 })
             }),
-            Streaming::Removal(stream, _) => stream.next(Ticket::unique).map(|item| item.map(|_| None)),
+            Streaming::Removal(removing, _) => removing.next(Ticket::unique).map(|item| item.map(|_| None)),
             Streaming::Numbers(_) => return None,
         };
         let item = match progress {

@@ -41,16 +41,22 @@ pub(crate) fn spin(until: Instant, come: impl Fn() -> bool) -> bool {
     }
 }
 
+/// How often a thread looks for a lock that another one holds, which has stopped on its way to a second one.
+const LOOKS: usize = 10_000;
+
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     let Some(world) = world() else { return system::lock(mutex) };
     if world.chance(64) {
         world.step();
     }
-    match mutex.try_lock() {
-        Ok(guard) => guard,
-        Err(TryLockError::Poisoned(poisoned)) => PoisonError::into_inner(poisoned),
-        Err(TryLockError::WouldBlock) => world.die("a deadlock: a lock is taken by a thread that holds it"),
+    for _ in 0..LOOKS {
+        match mutex.try_lock() {
+            Ok(guard) => return guard,
+            Err(TryLockError::Poisoned(poisoned)) => return PoisonError::into_inner(poisoned),
+            Err(TryLockError::WouldBlock) => world.step(),
+        }
     }
+    world.die("a deadlock: a lock is not given back")
 }
 
 /// A condition, known by its address in a simulation.

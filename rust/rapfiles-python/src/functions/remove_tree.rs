@@ -2,44 +2,13 @@
 
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
-use pyo3::{PyTraverseError, PyVisit};
-use rapfiles_core::{
-    Engine, Error, Policy, Progress, RemoveTree, Removed, Removing, Reporter, Single, Snapshot, Stream,
-    Ticket,
-};
+use rapfiles_core::{Engine, Error, Policy, Progress, Removed, Removing, Reporter, Snapshot, Ticket};
 
 use crate::arguments::PathArgument;
 use crate::errors::{self, Names};
 use crate::operation::{Operation, Work};
 use crate::reports::{Reporting, Reports};
-use crate::stream::{Items, Manners, Source, WholeWork};
-
-/// A removal: nothing is made of it.
-struct Removal {
-    stream: Stream<Single<RemoveTree>>,
-    names: Names,
-}
-
-impl Items for Removal {
-    fn advance(&mut self, py: Python<'_>, _manners: &Manners) -> Progress<PyResult<bool>> {
-        self.stream.next(Ticket::unique).map(|ended| match ended {
-            Ok(end) => Ok(end.is_some()),
-            Err(error) => Err(errors::exception(py, error, &self.names)),
-        })
-    }
-
-    fn make(&mut self, _py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
-        Ok(Vec::new())
-    }
-
-    fn progress(&self) -> u64 {
-        self.stream.progress()
-    }
-
-    fn traverse(&self, _visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        Ok(())
-    }
-}
+use crate::stream::{Source, WholeWork};
 
 impl Reporting for Removing {
     type Report = Removed;
@@ -110,8 +79,8 @@ pub(crate) fn remove_tree(
     path: PathArgument<'_>,
     ignore_errors: bool,
 ) -> PyResult<Operation> {
-    let stream = Engine::current().remove_tree(path.native("rmtree")?, ignore_errors);
-    let removal = Removal { stream, names: Names::one(path.name()) };
+    let removing = Engine::current().remove_tree(path.native("rmtree")?, ignore_errors);
+    let removal = Reports::new(removing, Names::one(path.name()), false);
     Operation::of(py, Work::Whole(WholeWork::doing("remove_tree", removal)))
 }
 

@@ -3,13 +3,14 @@
 use std::sync::{Arc, Mutex};
 
 use crate::engine::queue::Lane;
-use crate::engine::stream::{Part, Slice, Step};
+use crate::engine::stream::{Slice, SliceBySlice};
 use crate::engine::ticket::Ticket;
 use crate::engine::{Engine, runtime};
 use crate::limits::STREAM_STEP;
 use crate::outcome::Outcome;
 use crate::platform::NativePath;
-use crate::verbs::remove_tree::RemoveTree;
+use crate::verbs::post_order::PostOrder;
+use crate::verbs::remove_tree::{Remover, unattended};
 
 /// Whether everything has been cleared away, and who waits for it.
 #[derive(Debug, Default)]
@@ -46,14 +47,19 @@ impl Aftermath {
 
     /// Removes a tree, whatever becomes of it, and then nothing is left.
     pub(crate) fn clear(self: Arc<Self>, engine: &Arc<Engine>, lane: Lane, tree: NativePath) {
-        go_on(engine, lane, RemoveTree::new(tree, true), self);
+        go_on(engine, lane, unattended(tree), self);
     }
 }
 
-fn go_on(engine: &Arc<Engine>, lane: Lane, mut removal: RemoveTree, aftermath: Arc<Aftermath>) {
+fn go_on(
+    engine: &Arc<Engine>,
+    lane: Lane,
+    mut removal: SliceBySlice<PostOrder<Remover>>,
+    aftermath: Arc<Aftermath>,
+) {
     let again = Arc::clone(engine);
-    engine.spawn(lane, move || match removal.step(&Slice::alone(STREAM_STEP)) {
-        Ok(Step::Again | Step::Batch(_)) => go_on(&again, lane, removal, aftermath),
-        Ok(Step::Last(_)) | Err(_) => aftermath.over(),
+    engine.spawn(lane, move || match removal.go_on(&Slice::alone(STREAM_STEP)) {
+        Ok(false) => go_on(&again, lane, removal, aftermath),
+        Ok(true) | Err(_) => aftermath.over(),
     });
 }

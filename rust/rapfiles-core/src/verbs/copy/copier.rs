@@ -17,7 +17,7 @@ use crate::engine::{Engine, runtime};
 use crate::error::{About, Error, Subject};
 use crate::platform::{self, Directory, File, NativePath, codes};
 use crate::verbs::metadata::{FileType, Metadata};
-use crate::verbs::post_order::{At, Entered, Node, Visit, Visitor};
+use crate::verbs::post_order::{At, Entered, Left, Node, Visit, Visitor};
 use crate::verbs::report::Reporter;
 
 /// What is known to be shared by no two files is not tried: the devices of the last pair, mixed into one number.
@@ -603,7 +603,7 @@ impl Visitor for Copier {
         }))
     }
 
-    fn above(&self, node: &Node<Self>, place: &Pair, above: &Node<Self>) -> Result<Pair, Error> {
+    fn above(&self, node: &Node<Self>, place: &Pair, above: &Node<Self>) -> Result<Option<Pair>, Error> {
         let source_path = platform::joined(node.names().into_iter());
         let subject = || source_path.clone().map_or(Subject::Path, Subject::Other);
         let Some(here) = &place.source else { return Err(refused::moved(subject())) };
@@ -615,10 +615,10 @@ impl Visitor for Copier {
         {
             return Err(refused::moved(subject()));
         }
-        Ok(Pair::of(source, target))
+        Ok(Some(Pair::of(source, target)))
     }
 
-    fn leave(&self, node: &Arc<Node<Self>>, place: Arc<Pair>, above: &Arc<Pair>) -> Result<(), Error> {
+    fn leave(&self, node: &Arc<Node<Self>>, place: Arc<Pair>, above: &Arc<Pair>) -> Result<Left, Error> {
         let is_top = node.above.as_ref().is_some_and(|above| above.is_outside());
         let target_path = || {
             if is_top {
@@ -653,7 +653,7 @@ impl Visitor for Copier {
             self.complete.store(true, Ordering::Relaxed);
             self.copied.store(self.moves, Ordering::Relaxed);
         }
-        Ok(())
+        Ok(Left::Done)
     }
 }
 

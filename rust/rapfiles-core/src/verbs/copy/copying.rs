@@ -10,13 +10,12 @@ use super::options::CopyRequest;
 use crate::engine::Engine;
 use crate::engine::kind::Kind;
 use crate::engine::progress::Progress;
-use crate::engine::stream::Single;
 use crate::engine::stream::Stream;
 use crate::engine::ticket::Ticket;
 use crate::error::Error;
 use crate::platform::NativePath;
 use crate::verbs::post_order::{Manner, PostOrder};
-use crate::verbs::remove_tree::RemoveTree;
+use crate::verbs::remove_tree::Removing;
 use crate::verbs::report::{Report, Reporter};
 
 /// A copy or a move: what it has to tell, until it is over.
@@ -32,7 +31,7 @@ pub struct Copying {
 enum Stage {
     Copying(Stream<PostOrder<Copier>>),
     /// What was copied is removed where it was.
-    Removing(Stream<Single<RemoveTree>>),
+    Removing(Removing),
     /// It has failed, and what it leaves is being cleared away.
     Clearing(Error),
     Over,
@@ -98,7 +97,7 @@ impl Copying {
                     };
                     return Progress::Done(Err(error));
                 }
-                Stage::Removing(stream) => match stream.next(&ticket) {
+                Stage::Removing(removing) => match removing.next(&ticket) {
                     Progress::Done(Ok(Some(_))) => {}
                     Progress::Done(Ok(None)) => self.stage = Stage::Over,
                     Progress::Done(Err(error)) => {

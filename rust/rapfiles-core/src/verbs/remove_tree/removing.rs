@@ -1,0 +1,194 @@
+//! A removal as its consumer sees it, who may do something about each error before it is gone on.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::remover::{Mark, Place, Remover};
+use crate::engine::Engine;
+use crate::engine::kind::Kind;
+use crate::engine::progress::Progress;
+use crate::engine::stream::{SliceBySlice, Stream, run_here};
+use crate::engine::ticket::Ticket;
+use crate::error::Error;
+use crate::limits::STREAM_STEPS;
+use crate::platform::NativePath;
+use crate::verbs::post_order::{Manner, PostOrder};
+use crate::verbs::report::{Policy, Report, Reporter, Snapshot};
+
+/// What a removal has to tell.
+#[derive(Debug)]
+pub enum Removed {
+    /// How far it has come.
+    Progress(Snapshot),
+    /// Something could not be removed. With the name of the function of Python's `os` that does the same.
+    Failed(&'static str, Error),
+}
+
+/// What is to be removed.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) path: NativePath,
+    pub(crate) policy: Policy,
+    /// Whether what lacks permissions is given them, and a directory that is not there is as good as removed.
+    pub(crate) lenient: bool,
+}
+
+impl Request {
+    fn lenient(path: NativePath, ignore_errors: bool) -> Self {
+        let policy = if ignore_errors { Policy::Ignore } else { Policy::Raise };
+        Self { path, policy, lenient: true }
+    }
+
+    pub(crate) fn tree(self, reporter: &Arc<Reporter>, workers: usize) -> PostOrder<Remover> {
+        let manner = Manner { in_turn: false, selects: false, descriptors: 1, workers };
+        let path = self.path.clone();
+        let remover = Remover::new(self, Arc::clone(reporter));
+        let outside = (Place::default(), Mark::default());
+        PostOrder::new(remover, Arc::clone(reporter), outside, path, &manner)
+    }
+}
+
+/// A removal: what it has to tell, until it is over.
+pub struct Removing {
+    /// Gone when it is over.
+    tree: Option<PostOrder<Remover>>,
+    /// Workers go on with the tree; while what has failed is being seen to, none does.
+    stream: Stream<PostOrder<Remover>>,
+    /// The stream has ended.
+    stands_still: bool,
+    policy: Policy,
+    reporter: Arc<Reporter>,
+}
+
+impl Removing {
+    fn new(engine: &Engine, request: Request, progress: bool) -> Self {
+        let policy = request.policy;
+        let reporter = Arc::new(Reporter::new(policy, progress, None));
+        let lane = engine.lane(&request.path);
+        let workers = engine.configuration().usable_cpus.clamp(1, STREAM_STEPS);
+        let tree = request.tree(&reporter, workers);
+        let stream = Stream::new(engine, lane, Kind::RemoveTree, tree.clone());
+        Self { tree: Some(tree), stream, stands_still: false, policy, reporter }
+    }
+
+    /// What there is to tell next; `None` when everything is removed, or after an error that ends it.
+    pub fn next(&mut self, ticket: impl Fn() -> Arc<Ticket>) -> Progress<Result<Option<Removed>, Error>> {
+        loop {
+            let Some(tree) = &self.tree else { return Progress::Done(Ok(None)) };
+            if self.stands_still {
+                match tree.visitor().take_failure() {
+                    Some((_, error)) if self.policy == Policy::Raise => {
+                        self.end();
+                        return Progress::Done(Err(error));
+                    }
+                    Some((function, error)) => {
+                        return Progress::Done(Ok(Some(Removed::Failed(function, error))));
+                    }
+                    None if tree.is_over() => {
+                        self.end();
+                        return Progress::Done(Ok(None));
+                    }
+                    None if !self.stream.is_own() => {
+                        self.end();
+                        return Progress::Done(Err(Error::Forked));
+                    }
+                    None => {
+                        self.stream = self.stream.followed_by(tree.clone());
+                        self.stands_still = false;
+                    }
+                }
+            }
+            return match self.stream.next(&ticket) {
+                Progress::Done(Ok(None)) => {
+                    self.stands_still = true;
+                    continue;
+                }
+                // Nothing is selected from what is removed.
+                Progress::Done(Ok(Some(Report::Selecting(_)))) => continue,
+                Progress::Done(Ok(Some(Report::Progress(snapshot)))) => {
+                    Progress::Done(Ok(Some(Removed::Progress(snapshot))))
+                }
+                Progress::Done(Ok(Some(Report::Failed(error))) | Err(error)) => {
+                    self.end();
+                    Progress::Done(Err(error))
+                }
+                Progress::Pending(ticket) => Progress::Pending(ticket),
+                Progress::Yield => Progress::Yield,
+            };
+        }
+    }
+
+    /// How far it has come.
+    pub fn reporter(&self) -> &Arc<Reporter> {
+        &self.reporter
+    }
+
+    /// How many entries have been seen to.
+    pub fn progress(&self) -> u64 {
+        self.reporter.entries()
+    }
+
+    fn end(&mut self) {
+        let Some(tree) = self.tree.take() else { return };
+        if !self.stream.is_own() {
+            // What a forked child has inherited is left as it is.
+            std::mem::forget(tree);
+        } else if self.stream.has_begun() && !tree.is_over() {
+            // Directories are open.
+            self.stream.leave_to_worker(move || drop(tree));
+        }
+    }
+}
+
+impl Drop for Removing {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl fmt::Debug for Removing {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Removing").finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Removes a directory with everything in it. Where there is none, nothing happens; where there is something else, such
+    /// as a link to one, that is an error. What lacks permissions, or is kept by flags of its owner's, is given them.
+    pub fn remove_tree(&self, path: NativePath, ignore_errors: bool) -> Removing {
+        Removing::new(self, Request::lenient(path, ignore_errors), false)
+    }
+
+    /// Removes a directory with everything in it, as `shutil.rmtree` does: what is not there is an error, and permissions
+    /// stay as they are.
+    pub fn remove(&self, path: NativePath, policy: Policy, progress: bool) -> Removing {
+        Removing::new(self, Request { path, policy, lenient: false }, progress)
+    }
+
+    /// Removes what has been moved elsewhere.
+    pub(crate) fn remove_moved(&self, path: NativePath) -> Removing {
+        self.remove(path, Policy::Raise, false)
+    }
+}
+
+/// The removal of a tree that nobody waits for, whatever becomes of it.
+pub(crate) fn unattended(path: NativePath) -> SliceBySlice<PostOrder<Remover>> {
+    let reporter = Arc::new(Reporter::new(Policy::Ignore, false, None));
+    SliceBySlice::new(Request::lenient(path, true).tree(&reporter, 1))
+}
+
+/// Does the same in this thread. `between` is asked now and then whether to go on.
+///
+/// # Errors
+/// When something cannot be removed and errors are not to be ignored; that of `between`.
+pub fn remove_tree<E: From<Error>>(
+    path: NativePath,
+    ignore_errors: bool,
+    between: impl FnMut() -> Result<(), E>,
+) -> Result<(), E> {
+    let request = Request::lenient(path, ignore_errors);
+    let reporter = Arc::new(Reporter::new(request.policy, false, None));
+    let tree = request.tree(&reporter, 1);
+    run_here(tree.clone(), drop, between)?;
+    tree.visitor().take_failure().map_or(Ok(()), |(_, error)| Err(error.into()))
+}
