@@ -28,6 +28,7 @@ from ._progress import Progress
 from ._public import belong_to as _belong_to
 from ._scandir import AsyncDirEntry
 from ._standard import StandardInput, StandardOutput, stderr, stdin, stdout
+from ._stream import Stream
 from ._usage import DiskUsage
 from ._wrap import WrappedFile, wrap_file
 
@@ -56,6 +57,7 @@ __all__ = [
     "StandardInput",
     "StandardOutput",
     "Stats",
+    "Stream",
     "WrappedFile",
     "__version__",
     "configuration",

@@ -454,13 +454,20 @@ class _Wanted(TypedDict):
     size: tuple[int, int] | None
     modified: tuple[int | None, int | None] | None
     changed: tuple[int | None, int | None] | None
-    owner: int | None
-    permissions: int | None
+    owner: int | str | None
+    # As find(1) writes them: `=`, `-` for all of them or `/` for any.
+    permissions: tuple[str, int] | None
     empty: bool | None
     hidden: bool | None
+    # Whether directories are handed out, whether they match `include` or not.
+    all_directories: bool
 
 def walk(
-    directory: os.PathLike[str], on_error: Callable[[OSError], object] | None, wanted: _Wanted, /
+    directory: os.PathLike[str],
+    plain: bool,
+    on_error: Callable[[OSError], object] | None,
+    wanted: _Wanted,
+    /,
 ) -> Source: ...
 def find(
     directory: os.PathLike[str],

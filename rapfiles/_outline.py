@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, TypeAlias
+from collections import deque
+from typing import TYPE_CHECKING, Final
 
 import rapfiles._native as _native
 
-from ._walk import DirectoryWalk
+from ._find import TreeSearch
 
 if TYPE_CHECKING:
     from ._native import _Wanted as Wanted  # pyright: ignore[reportPrivateUsage]
@@ -19,65 +20,101 @@ __all__ = ["outline"]
 _BRANCH, _LAST = "├── ", "└── "
 _BESIDE, _BELOW = "│   ", "    "
 # Lines between which other tasks may have a turn: some 100 µs of work.
-_LOT = 128
-
-# The names in a directory; those of directories have what is in them.
-_Names: TypeAlias = "dict[str, _Names | None]"
+_LOT: Final = 128
 
 
-async def outline(path: SegmentsPath, on_error: OnError, wanted: Wanted) -> str:
-    """The lines of a tree, joined. The walk has to be sorted, and from the top down."""
-    refused: dict[str, str] = {}
+class _Level:
+    """A directory that is being drawn: what comes before the names in it, and those that are left."""
+
+    __slots__ = ("before", "left", "prefix")
+
+    def __init__(self, before: str, prefix: str) -> None:
+        self.before = before
+        self.prefix = prefix
+        self.left: deque[tuple[str, bool]] = deque()
+
+
+class _Drawing:
+    """Lines that are drawn as far as is known what comes behind them.
+
+    A directory is known when something of another one is found, and drawn down to that one. So nothing has to
+    be sorted or kept but what is left of the directories on the way to the one at hand.
+    """
+
+    def __init__(self, root: str) -> None:
+        # Nothing shows of the dot but in errors.
+        self._dot = os.path.join(root, "") if root == os.curdir else ""
+        self.here = _Level("", "" if self._dot else os.path.join(root, ""))
+        self.refused: dict[str, str] = {}
+        self._root = root
+        self._above: list[_Level] = []
+        self._lines: list[str] = []
+        # Joined some at a time: nothing here takes long, however large the tree is.
+        self._texts: list[str] = []
+
+    async def go_on_to(self, prefix: str | None) -> None:
+        """Draw everything before the directory whose names have this before them, or all."""
+        while True:
+            if not self.here.left:
+                if not self._above:
+                    return
+                self.here = self._above.pop()
+                continue
+            name, is_directory = self.here.left.popleft()
+            last = not self.here.left
+            line = self.here.before + (_LAST if last else _BRANCH) + _shown(name)
+            if is_directory:
+                path = self.here.prefix + name
+                await self._draw(line + os.sep + self._reason(self._dot + path))
+                inside = os.path.join(path, "")
+                if inside == prefix:
+                    self._above.append(self.here)
+                    self.here = _Level(self.here.before + (_BELOW if last else _BESIDE), inside)
+                    return
+            else:
+                await self._draw(line)
+
+    async def _draw(self, line: str) -> None:
+        self._lines.append(line)
+        if len(self._lines) == _LOT:
+            self._texts.append("\n".join(self._lines))
+            self._lines.clear()
+            await _native.checkpoint()
+
+    def text(self) -> str:
+        """All lines."""
+        root = _shown(self._root) + self._reason(self._root)
+        return "\n".join([root, *self._texts, *self._lines])
+
+    def _reason(self, path: str) -> str:
+        """Why there is nothing in a directory, if it could not be read."""
+        return f" [{self.refused[path]}]" if path in self.refused else ""
+
+
+async def outline(path: SegmentsPath, on_error: OnError, follow_symlinks: bool, wanted: Wanted) -> str:
+    """The lines of a tree, joined. The search has to be sorted."""
+    drawing = _Drawing(str(path))
 
     def note(error: OSError) -> None:
         if on_error is not None:
             on_error(error)
-        refused[str(error.filename)] = error.strerror or type(error).__name__
+        drawing.refused[str(error.filename)] = error.strerror or type(error).__name__
 
-    top: _Names = {}
-    # The directories on the way to the one that the walk is in.
-    way = [top]
-    async with DirectoryWalk(path, note, wanted) as walk:
-        async for directory, directories, files in walk:
-            depth = len(directory.parts) - len(path.parts)
-            if depth:
-                del way[depth:]
-                here: _Names = {}
-                way[-1][directory.name] = here
-                way.append(here)
-            below = dict.fromkeys(directories, True)
-            for name in sorted(directories + files, key=os.fsencode):
-                way[-1][name] = {} if name in below else None
-    return await _drawn(str(path), top, refused)
-
-
-async def _drawn(root: str, top: _Names, refused: dict[str, str]) -> str:
-    lines = [_shown(root) + _reason(root, refused)]
-    levels = [("", root, list(reversed(top.items())))]
-    while levels:
-        before, path, names = levels[-1]
-        if not names:
-            levels.pop()
-            continue
-        name, inside = names.pop()
-        line = before + (_BRANCH if names else _LAST) + _shown(name)
-        if inside is not None:
-            whole = os.path.join(path, name)
-            line += os.sep + _reason(whole, refused)
-            levels.append((before + (_BESIDE if names else _BELOW), whole, list(reversed(inside.items()))))
-        lines.append(line)
-        if len(lines) % _LOT == 0:
-            await _native.checkpoint()
-    return "\n".join(lines)
-
-
-def _reason(path: str, refused: dict[str, str]) -> str:
-    """Why there is nothing in a directory, if it could not be read."""
-    return f" [{refused[path]}]" if path in refused else ""
+    async with TreeSearch(path, False, None, note, wanted) as found:
+        async for entry in found:
+            name = entry.name
+            prefix = os.fspath(entry)[: -len(name)]
+            if prefix != drawing.here.prefix:
+                await drawing.go_on_to(prefix)
+            drawing.here.left.append((name, entry.is_dir(follow_symlinks=follow_symlinks)))
+    await drawing.go_on_to(None)
+    return drawing.text()
 
 
 def _shown(name: str) -> str:
     """A name in one line that can be printed."""
+    if name.isprintable():
+        return name
     return "".join(character if character.isprintable() else _escaped(character) for character in name)
 
 

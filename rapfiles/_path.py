@@ -921,8 +921,8 @@ class AsyncPath(LexicalPath):
         size: tuple[SupportsIndex | None, SupportsIndex | None] | None = None,
         modified: tuple[Moment, Moment] | None = None,
         changed: tuple[Moment, Moment] | None = None,
-        owner: SupportsIndex | None = None,
-        perm: SupportsIndex | None = None,
+        owner: SupportsIndex | str | None = None,
+        perm: SupportsIndex | str | None = None,
         empty: bool | None = None,
         hidden: bool | None = None,
         gitignore: bool = False,
@@ -955,8 +955,9 @@ class AsyncPath(LexicalPath):
             modified: The earliest and the latest time of the last change of the content. Each is a datetime,
                 seconds since 1970, or `None` for no bound.
             changed: The same for the last change of content or metadata (`st_ctime`).
-            owner: The user id of the owner.
-            perm: Exactly these permissions, such as `0o644`.
+            owner: The owner, by user id or by name.
+            perm: The permissions: exactly these, such as `0o644` or `"644"`; or in the forms of find(1),
+                `"-022"` for at least these and `"/022"` for any of these.
             empty: Whether it is an empty file or an empty directory.
             hidden: Whether its name begins with a dot. With `False`, hidden directories are not entered
                 either.
@@ -977,6 +978,7 @@ class AsyncPath(LexicalPath):
         Raises:
             ExceptionGroup: At the end, if `on_error` was not given: the first 100 errors. Everything that
                 could be found has been yielded.
+            LookupError: There is no user of that name. Raised when the first entry is asked for.
             TypeError: `on_error` is a coroutine function.
             ValueError: An argument has no meaning.
 
@@ -1064,17 +1066,19 @@ class AsyncPath(LexicalPath):
             max_depth=None if deepest is None else deepest - 1,
             include=include,
             exclude=exclude,
-            hidden=hidden,
+            # Whatever is not left out is drawn.
+            hidden=None if hidden is None or hidden else False,
             gitignore=gitignore,
             follow_symlinks=follow_symlinks,
             same_file_system=same_file_system,
             sort=True,
             workers=workers,
             detect_loops=follow_symlinks,
+            all_directories=True,
         )
         from ._outline import outline
 
-        return await outline(self, callback(on_error), wanted)
+        return await outline(self, callback(on_error), bool(follow_symlinks), wanted)
 
     async def du(
         self,

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 __all__ = ["Stream"]
 
 
-class Stream(_native.Stream, Generic[T]):
+class Stream(_native.Stream, Generic[T_co]):
     """An asynchronous iterator that is also a context manager.
 
     Nothing happens before the first item is asked for. After that, workers stay only a bounded number of
@@ -24,8 +24,21 @@ class Stream(_native.Stream, Generic[T]):
     error, when a task that waits for an item is cancelled, when it is closed, and when the last reference to
     it is dropped; then all its resources are released at once.
 
-    A subclass returns the source of its items from `_open`, and has its slot set by `_native.set_next_slot`.
+    Streams are made by methods such as `AsyncPath.iterdir()`, `walk()` and `find()`.
+
+    ```python
+    from rapfiles import Stream
+
+    async def count(entries: Stream[object]) -> int:
+        async with entries:
+            return len([entry async for entry in entries])
+
+    await (directory / "a").touch()
+    assert await count(directory.iterdir()) == 1
+    ```
     """
+
+    # A subclass returns the source of its items from `_open`; its slot is set by `_native.set_next_slot`.
 
     __slots__ = ("__weakref__",)
 
@@ -35,7 +48,7 @@ class Stream(_native.Stream, Generic[T]):
 
     if TYPE_CHECKING:
 
-        def __anext__(self) -> Awaitable[T]: ...
+        def __anext__(self) -> Awaitable[T_co]: ...
 
     async def aclose(self) -> None:
         """End the iteration. For a task that waits for the next item, the iteration is over."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ._native import _Wanted as Wanted  # pyright: ignore[reportPrivateUsage]
 
-__all__ = ["Globs", "Kind", "Kinds", "Moment", "OnError", "callback", "wanted"]
+__all__ = ["Globs", "Kind", "Kinds", "Moment", "OnError", "callback", "permissions", "wanted"]
 
 Globs: TypeAlias = "StrPath | Iterable[StrPath] | None"
 Kind: TypeAlias = Literal["file", "directory", "symlink", "fifo", "socket", "block_device", "char_device"]
@@ -35,6 +35,8 @@ _TYPES: Final[dict[str, int]] = {
 # More than the depth of any path, and more than any number of workers.
 _MOST: Final = 1 << 30
 _LARGEST: Final = (1 << 64) - 1
+_MOST_ID: Final = (1 << 32) - 1
+_ALL_PERMISSIONS: Final = 0o7777
 _NANOSECONDS: Final = 1_000_000_000
 
 
@@ -56,10 +58,11 @@ def wanted(
     size: tuple[SupportsIndex | None, SupportsIndex | None] | None = None,
     modified: tuple[Moment, Moment] | None = None,
     changed: tuple[Moment, Moment] | None = None,
-    owner: SupportsIndex | None = None,
-    perm: SupportsIndex | None = None,
+    owner: SupportsIndex | str | None = None,
+    perm: SupportsIndex | str | None = None,
     empty: bool | None = None,
     hidden: bool | None = None,
+    all_directories: bool = False,
 ) -> Wanted:
     """What the native half takes."""
     return {
@@ -79,10 +82,11 @@ def wanted(
         "size": _sizes(size),
         "modified": _times("modified", modified),
         "changed": _times("changed", changed),
-        "owner": None if owner is None else _number("owner", owner, most=0xFFFF_FFFF),
-        "permissions": None if perm is None else _number("perm", perm, most=0o7777),
+        "owner": owner if owner is None or isinstance(owner, str) else _number("owner", owner, most=_MOST_ID),
+        "permissions": None if perm is None else permissions(perm),
         "empty": None if empty is None else bool(empty),
         "hidden": None if hidden is None else bool(hidden),
+        "all_directories": all_directories,
     }
 
 
@@ -140,6 +144,16 @@ def _sizes(size: tuple[SupportsIndex | None, SupportsIndex | None] | None) -> tu
         0 if least is None else _number("size", least, most=_LARGEST),
         _LARGEST if most is None else _number("size", most, most=_LARGEST),
     )
+
+
+def permissions(perm: SupportsIndex | str) -> tuple[str, int]:
+    """The form of the rule, and the bits."""
+    if not isinstance(perm, str):
+        return "=", _number("perm", perm, most=_ALL_PERMISSIONS)
+    form, digits = (perm[0], perm[1:]) if perm.startswith(("-", "/")) else ("=", perm)
+    if not digits or digits.strip("01234567"):
+        raise ValueError(f"perm must be octal digits, which may follow '-' or '/', not {perm!r}")
+    return form, _number("perm", int(digits, 8), most=_ALL_PERMISSIONS)
 
 
 def _times(name: str, times: tuple[Moment, Moment] | None) -> tuple[int | None, int | None] | None:

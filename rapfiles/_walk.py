@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import rapfiles._native as _native
 
+from ._iterdir import leaves_it_to_pathlib
 from ._pure.segments import SegmentsPath
 from ._stream import Stream
 
@@ -36,7 +37,8 @@ class DirectoryWalk(Stream[tuple[P, list[str], list[str]]]):
         self._wanted = wanted
 
     def _open(self) -> _native.Source:
-        return _native.walk(self._directory, self._on_error, self._wanted)
+        plain = leaves_it_to_pathlib(self._directory)
+        return _native.walk(self._directory, plain, self._on_error, self._wanted)
 
 
 _native.set_next_slot(DirectoryWalk)

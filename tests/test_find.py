@@ -74,6 +74,10 @@ async def test_rules_about_what_stat_tells(seed: int, tmp_path: Path) -> None:
         ({"owner": os.getuid()}, lambda _, s: s.st_uid == os.getuid()),
         ({"owner": os.getuid() + 1}, lambda *_: False),
         ({"perm": 0o755}, lambda _, s: stat.S_IMODE(s.st_mode) == 0o755),
+        ({"perm": "644"}, lambda _, s: stat.S_IMODE(s.st_mode) == 0o644),
+        ({"perm": "-111"}, lambda _, s: s.st_mode & 0o111 == 0o111),
+        ({"perm": "/111"}, lambda _, s: s.st_mode & 0o111 != 0),
+        ({"perm": "/000"}, lambda *_: True),
         ({"hidden": True}, lambda p, _: os.path.basename(p).startswith(".")),
         (
             {"empty": True},
@@ -192,6 +196,23 @@ async def test_an_exception_of_the_callback_ends_the_search(small: Path) -> None
         await anext(search)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no owners")
+async def test_an_owner_may_be_named(small: Path) -> None:
+    import pwd
+
+    name = pwd.getpwuid(os.getuid()).pw_name
+    assert await find(small, owner=name) == everything(small)
+    other = next(entry for entry in pwd.getpwall() if entry.pw_uid != os.getuid())
+    assert await find(small, owner=other.pw_name) == []
+    # As shutil.chown has it.
+    for name in ("no-such-user", "", "nul\0"):
+        search = AsyncPath(small).find(owner=name)
+        with pytest.raises(LookupError, match="no such user"):
+            await anext(search)
+        with pytest.raises(StopAsyncIteration):
+            await anext(search)
+
+
 def test_arguments_are_checked_at_once() -> None:
     path = AsyncPath()
 
@@ -204,6 +225,10 @@ def test_arguments_are_checked_at_once() -> None:
         {"limit": -1},
         {"size": (-1, None)},
         {"perm": 0o10000},
+        {"perm": "10000"},
+        {"perm": "-"},
+        {"perm": "+644"},
+        {"perm": "u+w"},
         {"workers": 0},
         {"max_depth": -1},
     ):

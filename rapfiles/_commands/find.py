@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from .._path import AsyncPath
 from .._scandir import AsyncDirEntry
+from .._tree import permissions
 from .console import Console
 from .sizes import parsed as size
 
@@ -45,6 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--max-size", metavar="SIZE", type=size, help="at most so large")
     add("--modified-after", metavar="TIME", type=_moment, help="changed since; 2026-01-31, 2026-01-31T12:00")
     add("--modified-before", metavar="TIME", type=_moment, help="not changed since")
+    add("--owner", metavar="USER", type=_user, help="only what belongs to this user; a name or a number")
+    add(
+        "--perm",
+        metavar="MODE",
+        type=_permissions,
+        help="only these permissions; 644, -022 for all of them, /022 for any",
+    )
     add("--empty", action="store_true", default=None, help="only empty files and directories")
     add(
         "--no-hidden",
@@ -77,6 +85,8 @@ async def run(options: argparse.Namespace, console: Console) -> int:
             max_depth=options.max_depth,
             size=bounds,
             modified=modified,
+            owner=options.owner,
+            perm=options.perm,
             empty=options.empty,
             hidden=options.hidden,
             gitignore=options.gitignore,
@@ -95,6 +105,18 @@ async def run(options: argparse.Namespace, console: Console) -> int:
                 async for entry in found:
                     console.result(str(entry.path))
     return 1 if console.failed else 0
+
+
+def _user(text: str) -> int | str:
+    return int(text) if text.isdecimal() else text
+
+
+def _permissions(text: str) -> str:
+    try:
+        permissions(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def _moment(text: str) -> datetime:

@@ -11,12 +11,12 @@ from rapfiles import (
     Configuration,
     DiskUsage,
     Stats,
+    Stream,
     __version__,
     configuration,
     configure,
     stats,
 )
-from rapfiles._stream import Stream
 
 
 class Derived(AsyncPath):

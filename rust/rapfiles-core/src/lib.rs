@@ -41,7 +41,7 @@ pub use engine::{Answer, Engine};
 
 // Operations on paths.
 pub use verbs::copy::{CopyOptions, CopyRequest, Copying};
-pub use verbs::glob::{Glob, GlobFound, GlobGroup, GlobRules, NamePattern, Selector};
+pub use verbs::glob::{Glob, GlobFound, GlobGroup, GlobPart, GlobRules, NamePattern, Selector};
 pub use verbs::link::TargetKind;
 pub use verbs::listing::{Block, Entry, ReadDirectory};
 pub use verbs::metadata::{FileType, Metadata, MountRules, Timestamp};
@@ -54,7 +54,9 @@ pub use verbs::resolve::Strictness;
 pub use verbs::scandir::{EntryFacts, EntryStats, ScanDirectory, Scanned};
 pub use verbs::selection::Selection;
 pub use verbs::slices::{Sliced, Slices};
-pub use verbs::tree::{Filter, Listing, Node, Options, Pattern, Patterns, Purpose, Tree, Usage, WalkSource};
+pub use verbs::tree::{
+    Filter, Listing, Node, Options, Pattern, Patterns, Permissions, Purpose, Tree, Usage, WalkSource,
+};
 pub use verbs::write::Data;
 pub use verbs::xattr::AttributeName;
 

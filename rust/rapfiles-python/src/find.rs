@@ -1,10 +1,12 @@
 //! Finding: the entries of a whole tree that are wanted, in one flat stream.
 
+use std::vec::IntoIter;
+
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
 use pyo3::{PyTraverseError, PyVisit};
-use rapfiles_core::{Engine, Listing, Progress, Purpose, Ticket, Tree};
+use rapfiles_core::{Engine, Entry, EntryFacts, Listing, Progress, Purpose, Ticket, Tree};
 
 use crate::arguments::PathArgument;
 use crate::dir_entry::{DirEntry, Place, spelled};
@@ -18,8 +20,9 @@ use crate::tree_arguments::{Errors, TreeArguments};
 struct Found {
     listing: Listing,
     place: Place,
-    /// How many of the entries have been made.
+    /// How many of the entries have been made, and what is known of the others.
     at: usize,
+    facts: IntoIter<EntryFacts>,
 }
 
 /// What is found in a tree, on its way to Python.
@@ -74,7 +77,8 @@ impl Items for FindItems {
                             Ok(place) => place,
                             Err(error) => return Progress::Done(Err(error)),
                         };
-                        self.found = Some(Found { listing, place, at: 0 });
+                        let facts = listing.take_facts().into_iter();
+                        self.found = Some(Found { listing, place, at: 0, facts });
                         return Progress::Done(Ok(true));
                     }
                     in_vain += 1;
@@ -100,17 +104,16 @@ impl Items for FindItems {
     }
 
     fn make(&mut self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
-        let Some(Found { listing, place, at }) = &mut self.found else { return Ok(Vec::new()) };
+        let Some(Found { listing, place, at, facts }) = &mut self.found else { return Ok(Vec::new()) };
         let from = *at;
         *at = listing.entries().len().min(from + ENTRIES_AT_ONCE.min(self.left));
         self.left -= *at - from;
         let class = self.class.bind(py);
-        let made =
-            (from..*at).filter_map(|index| Some((listing.entries().get(index)?, listing.facts(index)?)));
-        let made = made.map(|(entry, facts)| {
-            Ok(DirEntry::make(class, place, spelled(py, entry.name)?, facts.clone())?.unbind())
-        });
-        let made = made.collect::<PyResult<_>>()?;
+        let entries = (from..*at).filter_map(|index| listing.entries().get(index));
+        let make = |(entry, facts): (Entry<'_>, EntryFacts)| {
+            Ok(DirEntry::make(class, place, spelled(py, entry.name)?, facts)?.unbind())
+        };
+        let made = entries.zip(facts.by_ref()).map(make).collect::<PyResult<_>>()?;
         if *at == listing.entries().len() || self.left == 0 {
             self.found = None;
         }

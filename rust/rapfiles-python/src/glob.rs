@@ -6,9 +6,7 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 use pyo3::{PyTraverseError, PyVisit};
-use rapfiles_core::{
-    Engine, Glob, GlobFound, GlobGroup, GlobRules, Progress, Selector, Single, Stream, Ticket,
-};
+use rapfiles_core::{Engine, Glob, GlobFound, GlobGroup, GlobRules, Progress, Selector, Stream, Ticket};
 
 use crate::arguments::PathArgument;
 use crate::dir_entry::{self, spelled};
@@ -33,7 +31,7 @@ struct Directory {
 
 /// What matches, on its way to Python.
 struct GlobItems {
-    stream: Stream<Single<Glob>>,
+    stream: Stream<Glob>,
     names: Names,
     top: Py<PyAny>,
     prefix: Py<PyString>,

@@ -1,9 +1,11 @@
 //! The entries of a directory, handed out as they are read.
 
+use std::vec::IntoIter;
+
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
 use pyo3::{PyTraverseError, PyVisit};
-use rapfiles_core::{Engine, Progress, ScanDirectory, Scanned, Single, Stream, Ticket};
+use rapfiles_core::{Engine, EntryFacts, Progress, ScanDirectory, Scanned, Single, Stream, Ticket};
 
 use crate::arguments::PathArgument;
 use crate::dir_entry::{DirEntry, Place, spelled};
@@ -20,8 +22,9 @@ struct ScanItems {
     class: Py<PyType>,
     place: Place,
     scanned: Scanned,
-    /// How many of those have been made.
+    /// How many of those have been made, and what is known of the others.
     at: usize,
+    facts: IntoIter<EntryFacts>,
 }
 
 impl Items for ScanItems {
@@ -31,6 +34,7 @@ impl Items for ScanItems {
             let goes_on = scanned.is_some();
             self.scanned = scanned.unwrap_or_default();
             self.at = 0;
+            self.facts = self.scanned.take_facts().into_iter();
             Ok(goes_on)
         })
     }
@@ -38,12 +42,11 @@ impl Items for ScanItems {
     fn make(&mut self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
         let from = self.at;
         self.at = self.scanned.len().min(from + LOT);
-        let found = (from..self.at).filter_map(|index| self.scanned.get(index));
-        let make = |(name, facts): (&[u8], &rapfiles_core::EntryFacts)| {
-            let class = self.class.bind(py);
-            Ok(DirEntry::make(class, &self.place, spelled(py, name)?, facts.clone())?.unbind())
-        };
-        found.map(make).collect()
+        let class = self.class.bind(py);
+        let names = (from..self.at).filter_map(|index| self.scanned.name(index));
+        let make =
+            |(name, facts)| Ok(DirEntry::make(class, &self.place, spelled(py, name)?, facts)?.unbind());
+        names.zip(self.facts.by_ref()).map(make).collect()
     }
 
     fn progress(&self) -> u64 {
@@ -80,5 +83,6 @@ pub(crate) fn scan(
         place: Place { origin: directory.clone().unbind(), prefix: prefix.unbind(), plain },
         scanned: Scanned::default(),
         at: 0,
+        facts: Vec::new().into_iter(),
     }))
 }

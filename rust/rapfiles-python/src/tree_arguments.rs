@@ -4,7 +4,9 @@ use std::ffi::OsString;
 
 use pyo3::prelude::*;
 use pyo3::types::PyList;
-use rapfiles_core::{Error, FileType, Filter, Options, Pattern, Patterns, Purpose, Timestamp};
+use rapfiles_core::{
+    Account, Error, FileType, Filter, Options, Pattern, Patterns, Permissions, Purpose, Timestamp,
+};
 
 use crate::errors::{self, Names};
 use crate::limits::MOST_ERRORS;
@@ -12,6 +14,13 @@ use crate::once::intern;
 
 /// Not before and not after, in nanoseconds.
 type Times = (Option<i128>, Option<i128>);
+
+/// A user, by number or by name.
+#[derive(FromPyObject)]
+enum Owner {
+    Id(u32),
+    Name(String),
+}
 
 /// What is wanted of a tree.
 #[derive(FromPyObject)]
@@ -33,10 +42,11 @@ pub(crate) struct TreeArguments {
     size: Option<(u64, u64)>,
     modified: Option<Times>,
     changed: Option<Times>,
-    owner: Option<u32>,
-    permissions: Option<u32>,
+    owner: Option<Owner>,
+    permissions: Option<(char, u32)>,
     empty: Option<bool>,
     hidden: Option<bool>,
+    all_directories: bool,
 }
 
 impl TreeArguments {
@@ -63,12 +73,20 @@ impl TreeArguments {
                 size: self.size,
                 modified: self.modified.map(times),
                 changed: self.changed.map(times),
-                owner: self.owner,
-                permissions: self.permissions,
+                owner: self.owner.map(|owner| match owner {
+                    Owner::Id(id) => Account::Id(id),
+                    Owner::Name(name) => Account::Name(name),
+                }),
+                permissions: self.permissions.map(|(form, bits)| match form {
+                    '-' => Permissions::All(bits),
+                    '/' => Permissions::Any(bits),
+                    _ => Permissions::Exactly(bits),
+                }),
                 empty: self.empty,
                 hidden: self.hidden,
             },
             workers: self.workers,
+            all_directories: self.all_directories,
             beyond_longest_path: purpose == Purpose::Usage,
         }
     }

@@ -8,7 +8,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use rapfiles_core::{Engine, Error, FileType, Listing, Progress, Purpose, Ticket, Tree};
 
 use crate::arguments::PathArgument;
-use crate::errors::{self, Names};
+use crate::errors;
 use crate::limits::TREE_NAMES_AT_ONCE;
 use crate::once::intern;
 use crate::results;
@@ -19,8 +19,35 @@ use crate::tree_arguments::TreeArguments;
 struct Making {
     listing: Listing,
     at: usize,
-    directories: Vec<Py<PyString>>,
-    files: Vec<Py<PyString>>,
+    directories: Names,
+    files: Names,
+    /// Those of the directories once more, where what becomes of their list matters.
+    kept: Vec<Py<PyString>>,
+}
+
+/// A list of names that grows as they are made: of many, no step makes all.
+#[derive(Default)]
+struct Names {
+    list: Option<Py<PyList>>,
+    /// What is not in the list yet.
+    lot: Vec<Py<PyString>>,
+}
+
+impl Names {
+    /// Puts what has been made into the list.
+    fn settle<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let lot = self.lot.drain(..);
+        if let Some(list) = &self.list {
+            let list = list.bind(py);
+            for name in lot {
+                list.append(name)?;
+            }
+            return Ok(list.clone());
+        }
+        let list = PyList::new(py, lot)?;
+        self.list = Some(list.clone().unbind());
+        Ok(list)
+    }
 }
 
 /// What was handed out last: the list of directories, which may be changed, and what was in it.
@@ -33,6 +60,8 @@ struct Given {
 struct WalkItems {
     tree: Tree,
     directory: Py<PyAny>,
+    /// Whether its class leaves to pathlib how paths are made.
+    plain: bool,
     on_error: Option<Py<PyAny>>,
     top_down: bool,
     min_depth: u32,
@@ -76,15 +105,13 @@ impl WalkItems {
                     if listing.is_skipped() || listing.node().depth() < self.min_depth {
                         continue;
                     }
-                    let count = listing.directories();
-                    let (directories, files) =
-                        (Vec::with_capacity(count), Vec::with_capacity(listing.entries().len() - count));
-                    self.making = Some(Making { listing, at: 0, directories, files });
+                    let (directories, files) = (Names::default(), Names::default());
+                    self.making = Some(Making { listing, at: 0, directories, files, kept: Vec::new() });
                     return Progress::Done(Ok(true));
                 }
                 Progress::Done(Ok(None)) => return Progress::Done(Ok(false)),
                 Progress::Done(Err(error)) => {
-                    return Progress::Done(Err(errors::exception(py, error, &Names::none())));
+                    return Progress::Done(Err(errors::exception(py, error, &errors::Names::none())));
                 }
                 Progress::Pending(ticket) => return Progress::Pending(ticket),
                 Progress::Yield => return Progress::Yield,
@@ -95,7 +122,7 @@ impl WalkItems {
     /// Tells the caller of a directory that cannot be read.
     fn report(&self, py: Python<'_>, error: Error) -> PyResult<()> {
         let Some(on_error) = &self.on_error else { return Ok(()) };
-        let exception = errors::exception(py, error, &Names::none());
+        let exception = errors::exception(py, error, &errors::Names::none());
         if self.hides_dot {
             let value = exception.value(py);
             if let Ok(name) = value.getattr(intern!(py, "filename"))?.extract::<String>()
@@ -118,12 +145,17 @@ impl WalkItems {
                 let name =
                     results::path(py, unsafe { OsStr::from_encoded_bytes_unchecked(entry.name) })?.unbind();
                 if entry.file_type == Some(FileType::DIRECTORY) {
-                    making.directories.push(name);
+                    if self.top_down {
+                        making.kept.push(name.clone_ref(py));
+                    }
+                    making.directories.lot.push(name);
                 } else {
-                    making.files.push(name);
+                    making.files.lot.push(name);
                 }
             }
             making.at = end;
+            making.directories.settle(py)?;
+            making.files.settle(py)?;
             if end == entries.len() {
                 return Ok(true);
             }
@@ -135,25 +167,25 @@ impl WalkItems {
 
     /// Makes what is handed out of a directory whose names are made.
     fn finish(&mut self, py: Python<'_>) -> PyResult<()> {
-        let Some(Making { listing, directories, files, .. }) = self.making.take() else { return Ok(()) };
+        let Some(making) = self.making.take() else { return Ok(()) };
+        let Making { listing, mut directories, mut files, kept, .. } = making;
         let node = listing.node();
         let path = match node.path() {
             Some(path) if node.depth() > 0 => {
                 let text = results::path(py, &path.to_os_string())?;
-                self.directory.bind(py).call_method1(intern!(py, "with_segments"), (text,))?.unbind()
+                let directory = self.directory.bind(py);
+                if self.plain {
+                    directory.get_type().call1((text,))?.unbind()
+                } else {
+                    directory.call_method1(intern!(py, "with_segments"), (text,))?.unbind()
+                }
             }
             _ => self.directory.clone_ref(py),
         };
-        let names = if self.top_down {
-            directories.iter().map(|name| name.clone_ref(py)).collect()
-        } else {
-            Vec::new()
-        };
-        let list = PyList::new(py, directories)?;
-        let files = PyList::new(py, files)?;
+        let (list, files) = (directories.settle(py)?, files.settle(py)?);
         let item = PyTuple::new(py, [path.bind(py), list.as_any(), files.as_any()])?;
         if self.top_down {
-            self.given = Some(Given { list: list.unbind(), names });
+            self.given = Some(Given { list: list.unbind(), names: kept });
         }
         self.ready = Some(item.into_any().unbind());
         Ok(())
@@ -192,15 +224,22 @@ impl Items for WalkItems {
         for object in self.on_error.iter().chain(&self.ready) {
             visit.call(object)?;
         }
+        for names in self.making.iter().flat_map(|making| [&making.directories, &making.files]) {
+            if let Some(list) = &names.list {
+                visit.call(list)?;
+            }
+        }
         self.given.as_ref().map_or(Ok(()), |given| visit.call(&given.list))
     }
 }
 
-/// The directories of a tree, for a stream to be opened with.
+/// The directories of a tree, for a stream to be opened with. `plain`: whether the directory's class leaves to pathlib how
+/// paths are made.
 #[pyfunction]
-#[pyo3(signature = (directory, on_error, wanted, /))]
+#[pyo3(signature = (directory, plain, on_error, wanted, /))]
 pub(crate) fn walk(
     directory: &Bound<'_, PyAny>,
+    plain: bool,
     on_error: Option<Py<PyAny>>,
     wanted: TreeArguments,
 ) -> PyResult<Source> {
@@ -212,6 +251,7 @@ pub(crate) fn walk(
     Ok(Source::new(WalkItems {
         tree: Engine::current().walk(native, wanted.options(Purpose::Names)),
         directory: directory.clone().unbind(),
+        plain,
         on_error,
         top_down,
         min_depth,

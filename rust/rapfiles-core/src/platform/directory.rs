@@ -4,6 +4,7 @@ mod entries;
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
+use std::sync::Arc;
 
 use super::calls::{self, OwnedFd};
 use super::{DirectoryReader, NativePath, SEARCH, checked, metadata_of_fd};
@@ -15,12 +16,12 @@ pub(crate) use entries::*;
 const ALL_PERMISSIONS: libc::mode_t = 0o700;
 
 /// Opens a directory. Without O_DIRECTORY, opening a FIFO would block (`fifo(7)`).
-fn open(directory: RawFd, name: *const libc::c_char, flags: libc::c_int) -> io::Result<OwnedFd> {
+fn open(directory: RawFd, name: *const libc::c_char, flags: libc::c_int) -> io::Result<Arc<OwnedFd>> {
     let flags = flags | libc::O_DIRECTORY | libc::O_NONBLOCK | libc::O_CLOEXEC;
     // SAFETY: the name is a C string.
     let fd = checked(|| unsafe { calls::openat(directory, name, flags) })?;
     // SAFETY: the descriptor is new and nobody else's.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    Ok(Arc::new(unsafe { OwnedFd::from_raw_fd(fd) }))
 }
 
 impl DirectoryReader {
@@ -35,17 +36,33 @@ impl DirectoryReader {
 
     /// `stat(2)` or `lstat(2)` of an entry, whatever happens to the path of the directory meanwhile.
     pub(crate) fn stat_entry(&self, _path: &NativePath, name: &[u8], follow: bool) -> io::Result<Metadata> {
-        let name = NativePath::from_vec(name.to_vec())?;
-        stat_at(self.descriptor(), &name, follow)
+        with_c_string(name, |name| stat_name_at(self.descriptor(), name, follow))
     }
+}
+
+/// Calls something with the name of an entry as a C string: without allocating, as nearly all of them are short.
+fn with_c_string<T>(name: &[u8], call: impl FnOnce(*const libc::c_char) -> io::Result<T>) -> io::Result<T> {
+    /// The longest name of most file systems, which is NAME_MAX of Linux, and the NUL behind it.
+    const ROOM: usize = 256;
+    if name.len() >= ROOM || memchr::memchr(0, name).is_some() {
+        return call(NativePath::from_vec(name.to_vec())?.as_ptr());
+    }
+    let mut room = [0_u8; ROOM];
+    room[..name.len()].copy_from_slice(name);
+    call(room.as_ptr().cast())
 }
 
 /// `stat(2)` or `lstat(2)` of what has this name in a directory.
 fn stat_at(directory: RawFd, name: &NativePath, follow: bool) -> io::Result<Metadata> {
+    stat_name_at(directory, name.as_ptr(), follow)
+}
+
+/// The same; `name` is a C string.
+fn stat_name_at(directory: RawFd, name: *const libc::c_char, follow: bool) -> io::Result<Metadata> {
     let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
     super::fill_metadata(|stat| {
         // SAFETY: the name is a C string and `stat` has room for the result.
-        checked(|| unsafe { calls::fstatat(directory, name.as_ptr(), stat, flags) })
+        checked(|| unsafe { calls::fstatat(directory, name, stat, flags) })
     })
 }
 
@@ -57,7 +74,7 @@ pub(crate) fn file_type_of(d_type: u8) -> Option<FileType> {
 
 /// An open directory: its entries are accessed relative to it, whatever happens to its path meanwhile.
 #[derive(Debug)]
-pub(crate) struct Directory(OwnedFd);
+pub(crate) struct Directory(Arc<OwnedFd>);
 
 impl Directory {
     /// Opens the directory of this name, without following a link.
@@ -85,12 +102,9 @@ impl Directory {
         metadata_of_fd(self.0.as_raw_fd()).map(|metadata| (metadata.device, metadata.inode))
     }
 
-    /// A reader of its entries.
+    /// A reader of its entries. All readers share one position.
     pub(crate) fn reader(&self) -> io::Result<DirectoryReader> {
-        // SAFETY: no memory is involved.
-        let fd = checked(|| unsafe { calls::fcntl(self.0.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 0) })?;
-        // SAFETY: the descriptor is new and nobody else's.
-        DirectoryReader::new(unsafe { OwnedFd::from_raw_fd(fd) })
+        DirectoryReader::of(&self.0)
     }
 
     /// The result of `fstat(2)` of it.
@@ -101,6 +115,11 @@ impl Directory {
     /// The result of `fstatat(2)` for an entry.
     pub(crate) fn metadata_of(&self, name: &NativePath, follow: bool) -> io::Result<Metadata> {
         stat_at(self.0.as_raw_fd(), name, follow)
+    }
+
+    /// The same of an entry with the name that a reader has given.
+    pub(crate) fn metadata_of_entry(&self, name: &[u8], follow: bool) -> io::Result<Metadata> {
+        with_c_string(name, |name| stat_name_at(self.0.as_raw_fd(), name, follow))
     }
 
     /// The type of an entry whose name came without one.

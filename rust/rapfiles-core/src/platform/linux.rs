@@ -6,6 +6,7 @@ use std::collections::TryReserveError;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
+use std::sync::Arc;
 
 use super::calls::{self, File, OwnedFd};
 use super::{NativePath, checked, file_type_of};
@@ -171,7 +172,7 @@ pub(crate) fn synchronise_everything(file: &File) -> io::Result<()> {
 /// Reads a directory with `getdents64(2)`, which glibc's `readdir(3)` calls with a smaller buffer.
 #[derive(Debug)]
 pub(crate) struct DirectoryReader {
-    directory: OwnedFd,
+    directory: Arc<OwnedFd>,
     buffer: Vec<u8>,
 }
 
@@ -189,7 +190,12 @@ const NAME_AT: usize = 19;
 impl DirectoryReader {
     /// Reads an open directory from its start on.
     pub(crate) fn new(directory: OwnedFd) -> io::Result<Self> {
-        Ok(Self { directory, buffer: Vec::new() })
+        Ok(Self { directory: Arc::new(directory), buffer: Vec::new() })
+    }
+
+    /// The same, of one that others use too.
+    pub(crate) fn of(directory: &Arc<OwnedFd>) -> io::Result<Self> {
+        Ok(Self { directory: Arc::clone(directory), buffer: Vec::new() })
     }
 
     /// The descriptor by which the entries are reached.
@@ -228,7 +234,8 @@ impl DirectoryReader {
             let size = usize::from(u16::from_ne_bytes([rest[LENGTH_AT], rest[LENGTH_AT + 1]]));
             let (entry, behind) = rest.split_at(size.clamp(NAME_AT, rest.len()));
             rest = behind;
-            let name = entry[NAME_AT..].split(|byte| *byte == 0).next().unwrap_or_default();
+            let name = &entry[NAME_AT..];
+            let name = &name[..memchr::memchr(0, name).unwrap_or(name.len())];
             if name == b"." || name == b".." {
                 continue;
             }

@@ -7,8 +7,9 @@ use std::ffi::CStr;
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::ptr;
+use std::sync::Arc;
 
 use super::{NativePath, calls, checked, file_type_of};
 use crate::outcome::StatVfs;
@@ -183,6 +184,14 @@ impl DirectoryReader {
         // The stream closes it.
         let _ = directory.into_raw_fd();
         Ok(Self(stream))
+    }
+
+    /// The same, of one that others use too.
+    pub(crate) fn of(directory: &Arc<OwnedFd>) -> io::Result<Self> {
+        // SAFETY: no memory is involved.
+        let fd = checked(|| unsafe { calls::fcntl(directory.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 0) })?;
+        // SAFETY: the descriptor is new and nobody else's.
+        Self::new(unsafe { OwnedFd::from_raw_fd(fd) })
     }
 
     /// The descriptor by which the entries are reached.

@@ -14,10 +14,12 @@ pub enum Account {
 }
 
 impl Account {
-    fn id(self, group: bool) -> Result<u32, Error> {
+    /// Its number, which may have to be asked of a server.
+    pub(crate) fn id(&self, group: bool) -> Result<u32, Error> {
         match self {
-            Self::Id(id) => Ok(id),
-            Self::Name(name) => platform::account_id(&name, group).ok_or(Error::UnknownName { group, name }),
+            Self::Id(id) => Ok(*id),
+            Self::Name(name) => platform::account_id(name, group)
+                .ok_or_else(|| Error::UnknownName { group, name: name.clone() }),
         }
     }
 }

@@ -37,7 +37,7 @@ pub struct EntryStats {
     /// About the entry itself.
     pub own: Result<Metadata, i32>,
     /// About what it leads to; `None` unless it is a link.
-    pub target: Option<Result<Metadata, i32>>,
+    pub target: Option<Box<Result<Metadata, i32>>>,
 }
 
 impl EntryFacts {
@@ -81,7 +81,9 @@ impl EntryFacts {
             target: target_stat.as_ref().map_or(own, type_of),
             is_junction: known.is_some_and(|metadata| metadata.reparse_tag == JUNCTION),
             stats: match own_stat {
-                Some(own) if with_stat => Some(Box::new(EntryStats { own, target: target_stat })),
+                Some(own) if with_stat => {
+                    Some(Box::new(EntryStats { own, target: target_stat.map(Box::new) }))
+                }
                 _ => None,
             },
         }
@@ -103,17 +105,22 @@ pub struct Scanned {
 impl Scanned {
     /// The number of entries.
     pub fn len(&self) -> usize {
-        self.facts.len()
+        self.block.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.facts.is_empty()
+        self.block.is_empty()
     }
 
-    /// The name of the entry at a position and what is known of it.
-    pub fn get(&self, index: usize) -> Option<(&[u8], &EntryFacts)> {
-        Some((self.block.get(index)?.name, self.facts.get(index)?))
+    /// The name of the entry at a position.
+    pub fn name(&self, index: usize) -> Option<&[u8]> {
+        self.block.get(index).map(|entry| entry.name)
+    }
+
+    /// Takes what is known of each entry, in their order.
+    pub fn take_facts(&mut self) -> Vec<EntryFacts> {
+        std::mem::take(&mut self.facts)
     }
 
     /// Adds an entry.
@@ -243,7 +250,7 @@ mod tests {
         assert_eq!(asked, [false, true]);
         let stats = facts.stats.unwrap();
         assert_eq!(stats.own.unwrap().file_type(), FileType::SYMLINK);
-        assert_eq!(stats.target.unwrap().unwrap().file_type(), FileType::DIRECTORY);
+        assert_eq!(stats.target.as_deref().unwrap().as_ref().unwrap().file_type(), FileType::DIRECTORY);
     }
 
     #[test]

@@ -200,6 +200,11 @@ impl Directory {
         super::metadata(&path_of(name, Some(self))?, follow)
     }
 
+    /// The same of an entry with the name that a reader has given.
+    pub(crate) fn metadata_of_entry(&self, name: &[u8], follow: bool) -> io::Result<Metadata> {
+        self.metadata_of(&entry_name(name)?, follow)
+    }
+
     /// The type of an entry whose name came without one. A junction is a link here.
     pub(crate) fn type_of(&self, name: &NativePath) -> io::Result<FileType> {
         let metadata = self.metadata_of(name, false)?;

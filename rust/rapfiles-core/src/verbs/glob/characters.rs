@@ -2,7 +2,7 @@
 
 /// Appends the characters of a name: what is not UTF-8 becomes surrogates, as by Python's `surrogateescape`.
 #[cfg(not(windows))]
-pub(super) fn decode(name: &[u8], characters: &mut Vec<u32>) {
+pub(crate) fn decode(name: &[u8], characters: &mut Vec<u32>) {
     for chunk in name.utf8_chunks() {
         characters.extend(chunk.valid().chars().map(u32::from));
         characters.extend(chunk.invalid().iter().map(|byte| ESCAPED + u32::from(*byte)));
@@ -11,7 +11,7 @@ pub(super) fn decode(name: &[u8], characters: &mut Vec<u32>) {
 
 /// Appends the characters of a name: lone surrogates are kept, as by Python's `surrogatepass`.
 #[cfg(windows)]
-pub(super) fn decode(name: &[u8], characters: &mut Vec<u32>) {
+pub(crate) fn decode(name: &[u8], characters: &mut Vec<u32>) {
     use std::os::windows::ffi::OsStrExt;
 
     // SAFETY: it is a name that a reader has given.

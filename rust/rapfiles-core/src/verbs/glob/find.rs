@@ -1,16 +1,23 @@
-//! The search: one directory after the other, the last one found first, each read once.
+//! The search: the directories found last first, each read once, several at the same time.
+//!
+//! A part of the search reads directories until they are a batch, those that it finds among them, and leaves the others to
+//! the parts that are begun later. Batches are handed out in the order in which their parts were begun, so a directory comes
+//! before what is in it.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::path::MAIN_SEPARATOR_STR;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
-use super::selector::{Part as PatternPart, Position, Positions, Selector};
+use super::selector::{Part as PatternPart, Position, Positions, Selector, Sets};
 use crate::engine::Engine;
 use crate::engine::kind::Kind;
-use crate::engine::stream::{Part, Single, Slice, Step, Stream};
+use crate::engine::runtime;
+use crate::engine::stream::{Claim, Part, Slice, Source, Step, Stream};
 use crate::error::{Error, Subject};
+use crate::limits::{TREE_BATCH, TREE_BATCH_TIME, TREE_DIRECTORY};
 use crate::memory::joined;
 use crate::platform::{self, DirectoryReader, NativePath};
 use crate::verbs::listing::{Block, Entry};
@@ -18,6 +25,8 @@ use crate::verbs::metadata::{FileType, Metadata};
 
 /// With so many paths, a batch is handed out.
 const MOST_FOUND: usize = 1024;
+/// The most directories that a part begins with.
+const MOST_CLAIMED: usize = 32;
 const SEPARATOR: &[u8] = MAIN_SEPARATOR_STR.as_bytes();
 const PARENT: &[u8] = b"..";
 
@@ -83,16 +92,54 @@ struct View<'a> {
     below: &'a mut Level,
 }
 
-/// A search: the only part of its stream.
+/// Directories that are to be looked into, those that come first behind the others.
+#[derive(Debug, Default)]
+struct Levels(Vec<Level>);
+
+/// What the parts of a search share.
 #[derive(Debug)]
-pub struct Glob {
+struct Shared {
     selector: Selector,
     /// The path of the top, and its text as it comes before names.
     top: NativePath,
     prefix: Arc<[u8]>,
+    workers: usize,
+    frontier: Mutex<Frontier>,
+}
+
+/// What is known of a search, and no part's.
+#[derive(Debug, Default)]
+struct Frontier {
     begun: bool,
+    /// Directories that parts were begun with and have not come to.
+    nodes: Vec<Node>,
+    levels: Levels,
+    /// Parts that may still leave some.
+    under_way: usize,
+    /// Sets that parts have made use of.
+    spare: Vec<Sets>,
+}
+
+/// A search: the source of its stream.
+#[derive(Debug)]
+pub struct Glob(Arc<Shared>);
+
+/// As much of a search as makes a batch.
+#[derive(Debug)]
+pub struct GlobPart {
+    shared: Arc<Shared>,
+    sets: Sets,
+    /// Whether the top has to be looked at first.
+    begins: bool,
+    /// Why it could not be begun.
+    failed: Option<Error>,
+    /// What it was begun with, and what it has found of directories.
+    claimed: Vec<Node>,
+    levels: Levels,
+    /// When it is to end, and how much it has read.
+    until: Option<Instant>,
+    size: usize,
     reading: Option<Reading>,
-    levels: Vec<Level>,
     found: GlobFound,
     room: Vec<u32>,
 }
@@ -137,34 +184,92 @@ fn stat(prefix: &[u8], name: &[u8], follow: bool) -> Option<Metadata> {
     platform::metadata(&platform::native_name(&path)?, follow).ok()
 }
 
-impl Glob {
-    /// A search below a directory. `prefix`: what comes before names in the texts of paths in it.
-    pub fn new(top: NativePath, prefix: &[u8], selector: Selector) -> Self {
-        Self {
-            selector,
-            top,
-            prefix: prefix.into(),
-            begun: false,
-            reading: None,
-            levels: Vec::new(),
-            found: GlobFound::default(),
-            room: Vec::new(),
-        }
+impl Levels {
+    fn count(&self) -> usize {
+        self.0.iter().map(|level| level.positions.len() - level.at).sum()
     }
 
+    /// The directory that is next.
+    fn next_node(&mut self) -> Result<Option<Node>, Error> {
+        while let Some(level) = self.0.last_mut() {
+            if let (Some(entry), Some(positions)) = (level.names.get(level.at), level.positions.get(level.at))
+            {
+                let prefix = joined(&[&level.prefix, entry.name, SEPARATOR])?.into();
+                level.at += 1;
+                return Ok(Some(Node { prefix, positions: Arc::clone(positions), exists: level.exists }));
+            }
+            self.0.pop();
+        }
+        Ok(None)
+    }
+}
+
+impl Shared {
+    fn frontier(&self) -> MutexGuard<'_, Frontier> {
+        runtime::lock(&self.frontier)
+    }
+}
+
+impl Frontier {
+    /// What a new part is to begin with: as much as leaves enough for the others.
+    fn claim(&mut self, workers: usize) -> Result<Vec<Node>, Error> {
+        let most = ((self.nodes.len() + self.levels.count()) / (2 * workers)).clamp(1, MOST_CLAIMED);
+        let mut claimed = self.nodes.split_off(self.nodes.len().saturating_sub(most));
+        while claimed.len() < most
+            && let Some(node) = self.levels.next_node()?
+        {
+            claimed.push(node);
+        }
+        Ok(claimed)
+    }
+}
+
+impl Source for Glob {
+    type Batch = GlobFound;
+    type Part = GlobPart;
+
+    fn claim(&mut self) -> Claim<GlobPart> {
+        let mut frontier = self.0.frontier();
+        let begins = !std::mem::replace(&mut frontier.begun, true);
+        let (claimed, failed) = match frontier.claim(self.0.workers) {
+            Ok(claimed) => (claimed, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        if claimed.is_empty() && failed.is_none() && !begins {
+            return if frontier.under_way == 0 { Claim::Over } else { Claim::Later };
+        }
+        frontier.under_way += 1;
+        let sets = frontier.spare.pop().unwrap_or_else(|| Sets::new(&self.0.selector));
+        Claim::Part(GlobPart {
+            shared: Arc::clone(&self.0),
+            sets,
+            begins,
+            failed,
+            claimed,
+            levels: Levels::default(),
+            until: None,
+            size: 0,
+            reading: None,
+            found: GlobFound::default(),
+            room: Vec::new(),
+        })
+    }
+}
+
+impl GlobPart {
     /// Looks at the top.
     fn begin(&mut self) -> Result<(), Error> {
-        self.begun = true;
-        let Selector { rules, parts, sets } = &mut self.selector;
+        let (sets, shared) = (&mut self.sets, &self.shared);
+        let Selector { rules, parts } = &shared.selector;
         sets.begin();
         sets.add(parts, 0);
         let is_found = sets.matches();
         let exists = (is_found || rules.needs_directory)
-            && platform::metadata(&self.top, true).is_ok_and(|found| found.is_directory());
+            && platform::metadata(&shared.top, true).is_ok_and(|found| found.is_directory());
         if rules.needs_directory && !exists {
             return Ok(());
         }
-        let prefix = Arc::clone(&self.prefix);
+        let prefix = Arc::clone(&shared.prefix);
         if is_found && exists {
             self.found.count += 1;
             let prefix = Arc::clone(&prefix);
@@ -176,18 +281,9 @@ impl Glob {
         }
     }
 
-    /// The directory that is next.
+    /// The directory that is next; what it has found itself comes before what it was begun with.
     fn next_node(&mut self) -> Result<Option<Node>, Error> {
-        while let Some(level) = self.levels.last_mut() {
-            if let (Some(entry), Some(positions)) = (level.names.get(level.at), level.positions.get(level.at))
-            {
-                let prefix = joined(&[&level.prefix, entry.name, SEPARATOR])?.into();
-                level.at += 1;
-                return Ok(Some(Node { prefix, positions: Arc::clone(positions), exists: level.exists }));
-            }
-            self.levels.pop();
-        }
-        Ok(None)
+        Ok(self.levels.next_node()?.or_else(|| self.claimed.pop()))
     }
 
     /// Begins with a directory.
@@ -213,7 +309,7 @@ impl Glob {
         let swallowed = error.raw_os_error().is_some_and(|code| {
             platform::is_refused(code) || platform::is_no_directory(code) || platform::means_missing(code)
         });
-        match self.selector.rules.raises && !swallowed {
+        match self.shared.selector.rules.raises && !swallowed {
             true => Err(Error::new(error, Subject::Other(path))),
             false => Ok(()),
         }
@@ -251,6 +347,7 @@ impl Glob {
             *read = Block::default();
             let outcome = reader.read(&mut |entry| read.push(entry));
             slice.count(reading.read.len() as u64);
+            self.size += reading.read.len();
             reading.at = 0;
             reading.ended = !matches!(outcome, Ok(true));
             if let Err(error) = outcome {
@@ -261,7 +358,7 @@ impl Glob {
 
     /// Looks where an entry leads to; whether that took a system call.
     fn look_at(&mut self, entry: Entry<'_>, view: View<'_>) -> Result<bool, Error> {
-        let Selector { rules, parts, sets } = &mut self.selector;
+        let (sets, Selector { rules, parts }) = (&mut self.sets, &self.shared.selector);
         let looked = Cell::new(false);
         let stat = |follow| {
             looked.set(true);
@@ -326,7 +423,7 @@ impl Glob {
 
     /// Ends with a directory: looks up what is looked up by its name.
     fn leave(&mut self, node: &Node, seen: &[Position], below: Level) -> Result<(), Error> {
-        let Selector { rules, parts, sets } = &mut self.selector;
+        let (sets, Selector { rules, parts }) = (&mut self.sets, &self.shared.selector);
         let name_at = |position: Position| match &parts[position as usize] {
             PatternPart::Literal(name) => name.as_deref(),
             _ => None,
@@ -376,35 +473,57 @@ impl Glob {
         }
         for level in [above, looked_up, below] {
             if !level.positions.is_empty() {
-                self.levels.push(level);
+                self.levels.0.push(level);
             }
         }
         Ok(())
     }
 }
 
-impl Part for Glob {
+impl GlobPart {
+    /// What has not been looked into is left to the parts that come later.
+    fn leave_the_rest(&mut self) {
+        let mut frontier = self.shared.frontier();
+        frontier.under_way -= 1;
+        frontier.nodes.append(&mut self.claimed);
+        frontier.levels.0.append(&mut self.levels.0);
+        frontier.spare.push(std::mem::take(&mut self.sets));
+    }
+}
+
+impl Part for GlobPart {
     type Batch = GlobFound;
 
     fn step(&mut self, slice: &Slice<'_>) -> Result<Step<GlobFound>, Error> {
-        if !self.begun {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        if std::mem::take(&mut self.begins) {
             self.begin()?;
         }
+        let until = *self.until.get_or_insert_with(|| runtime::now() + TREE_BATCH_TIME);
         loop {
             if let Some(reading) = self.reading.take() {
                 self.read(reading, slice)?;
             }
-            if self.found.count >= MOST_FOUND || slice.is_over() {
-                let found = std::mem::take(&mut self.found);
-                return Ok(if found.count == 0 { Step::Again } else { Step::Batch(found) });
+            let is_full = self.found.count >= MOST_FOUND || slice.is_over();
+            if self.reading.is_some() {
+                if is_full {
+                    let found = std::mem::take(&mut self.found);
+                    return Ok(if found.count == 0 { Step::Again } else { Step::Batch(found) });
+                }
+                continue;
             }
-            if self.reading.is_none() {
-                match self.next_node()? {
-                    Some(node) => self.enter(node)?,
-                    None => {
-                        let found = std::mem::take(&mut self.found);
-                        return Ok(Step::Last((found.count > 0).then_some(found)));
-                    }
+            let goes_on = !is_full && self.size < TREE_BATCH && runtime::now() < until;
+            match if goes_on { self.next_node()? } else { None } {
+                Some(node) => {
+                    self.size += TREE_DIRECTORY;
+                    self.enter(node)?;
+                }
+                None => {
+                    self.leave_the_rest();
+                    let found = std::mem::take(&mut self.found);
+                    return Ok(Step::Last((found.count > 0).then_some(found)));
                 }
             }
         }
@@ -413,8 +532,11 @@ impl Part for Glob {
 
 impl Engine {
     /// What matches a pattern below a directory. `prefix`: what comes before names in the texts of paths in it.
-    pub fn glob(&self, top: NativePath, prefix: &[u8], selector: Selector) -> Stream<Single<Glob>> {
+    pub fn glob(&self, top: NativePath, prefix: &[u8], selector: Selector) -> Stream<Glob> {
         let lane = self.lane(&top);
-        Stream::new(self, lane, Kind::Glob, Single::new(Glob::new(top, prefix, selector)))
+        let workers = self.configuration().usable_cpus.max(1);
+        let frontier = Mutex::default();
+        let shared = Shared { selector, top, prefix: prefix.into(), workers, frontier };
+        Stream::new(self, lane, Kind::Glob, Glob(Arc::new(shared)))
     }
 }

@@ -6,6 +6,7 @@ mod find;
 mod name_pattern;
 mod selector;
 
-pub use find::{Glob, GlobFound, GlobGroup};
+pub(crate) use characters::decode;
+pub use find::{Glob, GlobFound, GlobGroup, GlobPart};
 pub use name_pattern::NamePattern;
 pub use selector::{GlobRules, Selector};

@@ -1,5 +1,7 @@
 //! Patterns for one component of a path: `*`, `?` and `[…]`, as `fnmatch.translate` of CPython reads them.
 
+use memchr::memmem;
+
 use super::case::{folded, variants};
 use super::characters::{decode, encode};
 
@@ -172,7 +174,7 @@ fn matches_text(name: &[u8], first: &[u8], others: &[Vec<u8>]) -> bool {
     let Some(mut rest) = rest.strip_suffix(&last[..]) else { return false };
     for piece in between {
         // The earliest place leaves the most for what comes behind.
-        let Some(at) = rest.windows(piece.len()).position(|part| part == piece) else { return false };
+        let Some(at) = memmem::find(rest, piece) else { return false };
         rest = &rest[at + piece.len()..];
     }
     true

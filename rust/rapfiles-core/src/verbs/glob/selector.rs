@@ -61,16 +61,15 @@ pub(super) struct Positions {
     pub(super) parents: Vec<Position>,
 }
 
-/// A pattern that is being matched.
+/// A pattern for paths.
 #[derive(Debug)]
 pub struct Selector {
     pub(super) rules: GlobRules,
     pub(super) parts: Vec<Part>,
-    pub(super) sets: Sets,
 }
 
 /// Sets of positions: the one that is being made, and those that have come up.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Sets {
     known: HashMap<Vec<Position>, Arc<Positions>>,
     /// Which positions are in the set that is being made: those marked with its number.
@@ -116,12 +115,17 @@ impl Selector {
                 *needs_one &= is_last;
             }
         }
-        let sets = Sets { known: HashMap::new(), marks: vec![0; parts.len() + 1], mark: 0, made: Vec::new() };
-        Self { rules, parts, sets }
+        Self { rules, parts }
     }
 }
 
 impl Sets {
+    /// For the matching of a pattern, by one worker at a time.
+    pub(super) fn new(selector: &Selector) -> Self {
+        let marks = vec![0; selector.parts.len() + 1];
+        Self { known: HashMap::new(), marks, mark: 0, made: Vec::new() }
+    }
+
     /// Begins a new set.
     pub(super) fn begin(&mut self) {
         self.mark += 1;

@@ -3,11 +3,33 @@
 use std::io;
 
 use crate::verbs::metadata::{FileType, Metadata, Timestamp};
+use crate::verbs::ownership::Account;
 
 use super::pattern::{Names, Patterns};
 
 /// The bits of a mode that are permissions.
 const PERMISSIONS: u32 = 0o7777;
+
+/// Which permissions something has to have: the three forms of find(1)'s `-perm`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permissions {
+    /// These and no others.
+    Exactly(u32),
+    /// All of these.
+    All(u32),
+    /// Any of these; everything, where there is none.
+    Any(u32),
+}
+
+impl Permissions {
+    fn accept(self, mode: u32) -> bool {
+        match self {
+            Self::Exactly(bits) => mode == bits,
+            Self::All(bits) => mode & bits == bits,
+            Self::Any(bits) => bits == 0 || mode & bits != 0,
+        }
+    }
+}
 
 /// What of a tree is wanted. What is not said is not asked for.
 #[derive(Debug, Clone, Default)]
@@ -26,10 +48,10 @@ pub struct Filter {
     pub modified: Option<(Option<Timestamp>, Option<Timestamp>)>,
     /// When it was changed.
     pub changed: Option<(Option<Timestamp>, Option<Timestamp>)>,
-    /// The number of its owner.
-    pub owner: Option<u32>,
-    /// All of its permissions.
-    pub permissions: Option<u32>,
+    /// Its owner.
+    pub owner: Option<Account>,
+    /// Its permissions.
+    pub permissions: Option<Permissions>,
     /// Whether it is an empty file or an empty directory.
     pub empty: Option<bool>,
     /// Whether it is hidden. If it is not to be, what is hidden is not entered either.
@@ -41,6 +63,14 @@ impl Filter {
     pub(super) fn leaves_out(&self, names: &Names<'_>, is_directory: bool) -> bool {
         (self.hidden == Some(false) && names.name.starts_with(b"."))
             || (!self.exclude.is_empty() && self.exclude.match_any(names, is_directory))
+    }
+
+    /// Whether no name is left out, nor kept from being entered.
+    pub(super) fn takes_all_names(&self) -> bool {
+        self.include.is_empty()
+            && self.exclude.is_empty()
+            && self.prune.is_empty()
+            && self.hidden != Some(false)
     }
 
     /// Whether something is handed out, as far as its name tells.
@@ -63,10 +93,11 @@ impl Filter {
             || self.empty.is_some()
     }
 
-    /// Whether something is handed out, as far as `stat(2)` tells.
+    /// Whether something is handed out, as far as `stat(2)` tells. `owner`: the number of the one that is wanted.
     pub(super) fn accepts(
         &self,
         metadata: &Metadata,
+        owner: Option<u32>,
         is_empty_directory: impl FnOnce() -> io::Result<bool>,
     ) -> io::Result<bool> {
         let within = |range: Option<(Option<Timestamp>, Option<Timestamp>)>, time: Timestamp| {
@@ -77,8 +108,8 @@ impl Filter {
         let accepted = self.size.is_none_or(|(least, most)| (least..=most).contains(&metadata.size))
             && within(self.modified, metadata.modified)
             && within(self.changed, metadata.changed)
-            && self.owner.is_none_or(|owner| metadata.user == owner)
-            && self.permissions.is_none_or(|permissions| metadata.mode & PERMISSIONS == permissions);
+            && owner.is_none_or(|owner| metadata.user == owner)
+            && self.permissions.is_none_or(|permissions| permissions.accept(metadata.mode & PERMISSIONS));
         let Some(empty) = self.empty.filter(|_| accepted) else { return Ok(accepted) };
         let is_empty = match metadata.file_type() {
             FileType::DIRECTORY => is_empty_directory()?,

@@ -1,5 +1,6 @@
 //! The listing of one directory of a tree, as it is read and as it is handed out.
 
+use std::collections::TryReserveError;
 use std::io;
 use std::sync::Arc;
 
@@ -66,9 +67,9 @@ impl Listing {
         self.directories
     }
 
-    /// What is known of the entry at a position.
-    pub fn facts(&self, index: usize) -> Option<&EntryFacts> {
-        self.facts.get(index)
+    /// Takes what is known of each entry, in their order.
+    pub fn take_facts(&mut self) -> Vec<EntryFacts> {
+        std::mem::take(&mut self.facts)
     }
 
     /// How much room everything in it takes that is no directory to be entered.
@@ -97,6 +98,17 @@ impl Listing {
     /// How much it counts in what is read ahead.
     pub(super) fn weight(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Adds an entry of which nothing is asked but its name and its type.
+    fn push_name(&mut self, entry: Entry<'_>, enters: bool) -> Result<(), TryReserveError> {
+        if entry.file_type == Some(FileType::DIRECTORY) {
+            self.directories += 1;
+            if enters && let Some(name) = platform::native_name(entry.name) {
+                self.children.push(self.node.child(name));
+            }
+        }
+        self.entries.push(entry)
     }
 
     fn failed(mut self, error: Error) -> Self {
@@ -211,20 +223,31 @@ impl Reading {
                     return Ok(false);
                 }
             }
-            slice.count(self.block.len() as u64);
             if self.is_read {
                 return Ok(true);
             }
             self.block = Block::default();
             self.at = 0;
-            let block = &mut self.block;
-            match self.reader.read(&mut |entry| block.push(entry)) {
+            let before = self.listing.entries.len();
+            let (block, listing) = (&mut self.block, &mut self.listing);
+            let enters = shared.options.max_depth.is_none_or(|most| listing.node.depth() < most);
+            let is_simple = shared.options.wants_names_alone();
+            let mut push = |entry: Entry<'_>| {
+                // In their order: behind one that has to be looked at, all have to wait.
+                if is_simple && entry.file_type.is_some() && block.is_empty() {
+                    listing.push_name(entry, enters)
+                } else {
+                    block.push(entry)
+                }
+            };
+            match self.reader.read(&mut push) {
                 Ok(goes_on) => self.is_read = !goes_on,
                 Err(error) => {
                     self.is_read = true;
                     self.listing.errors.push(Error::new(&error, self.listing.node.subject(None)));
                 }
             }
+            slice.count((self.listing.entries.len() - before + self.block.len()) as u64);
             if shared.options.purpose != Purpose::Usage {
                 self.listing.entries.reserve_for(&self.block)?;
             }
@@ -273,10 +296,10 @@ impl Reading {
             Purpose::Entries { with_stat } => {
                 let with_stat = with_stat || options.filter.asks_stat();
                 let facts = EntryFacts::find(&entry, with_stat, |follow| {
-                    self.directory.metadata_of(&platform::entry_name(entry.name)?, follow)
+                    self.directory.metadata_of_entry(entry.name, follow)
                 });
                 asks |= with_stat || is_link;
-                let wanted = match self.wants(entry.name, &facts, is_directory, options) {
+                let wanted = match self.wants(entry.name, &facts, is_directory, shared) {
                     Ok(wanted) => wanted,
                     // It is gone.
                     Err(code) if platform::is_not_found(code) => false,
@@ -294,9 +317,8 @@ impl Reading {
             }
             Purpose::Usage => {
                 asks = true;
-                let metadata = platform::entry_name(entry.name).and_then(|name| {
-                    self.directory.metadata_of(&name, options.follow_symlinks && is_directory)
-                });
+                let follow = options.follow_symlinks && is_directory;
+                let metadata = self.directory.metadata_of_entry(entry.name, follow);
                 match metadata {
                     Ok(metadata) => self.listing.usage += shared.counted.usage(&metadata),
                     Err(error) if error.raw_os_error().is_some_and(platform::is_not_found) => {}
@@ -337,11 +359,13 @@ impl Reading {
         name: &[u8],
         facts: &EntryFacts,
         is_directory: bool,
-        options: &Options,
+        shared: &Shared,
     ) -> Result<bool, i32> {
+        let options = &shared.options;
         let filter = &options.filter;
         if self.listing.node.depth() + 1 < options.min_depth
-            || !filter.includes(&self.names(name), is_directory)
+            || !((is_directory && options.all_directories)
+                || filter.includes(&self.names(name), is_directory))
             || filter.hidden.is_some_and(|hidden| hidden != name.starts_with(b"."))
         {
             return Ok(false);
@@ -360,7 +384,7 @@ impl Reading {
             };
         }
         let Some(stats) = &facts.stats else { return Ok(false) };
-        let metadata = match &stats.target {
+        let metadata = match stats.target.as_deref() {
             Some(Ok(target)) if options.follow_symlinks => target,
             _ => match &stats.own {
                 Ok(metadata) => metadata,
@@ -368,7 +392,9 @@ impl Reading {
             },
         };
         let is_empty = || self.is_empty(&platform::entry_name(name)?, options.follow_symlinks);
-        filter.accepts(metadata, is_empty).map_err(|error| error.raw_os_error().unwrap_or(platform::EIO))
+        filter
+            .accepts(metadata, shared.owner(), is_empty)
+            .map_err(|error| error.raw_os_error().unwrap_or(platform::EIO))
     }
 
     /// Whether there is nothing in a directory.

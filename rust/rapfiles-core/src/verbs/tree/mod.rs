@@ -12,7 +12,7 @@ mod source;
 mod usage;
 mod walk;
 
-pub use filter::Filter;
+pub use filter::{Filter, Permissions};
 pub use listing::Listing;
 pub use node::Node;
 pub use options::{Options, Purpose};

@@ -41,9 +41,21 @@ pub struct Options {
     pub gitignore: bool,
     /// Which entries are wanted.
     pub filter: Filter,
+    /// Whether directories are handed out of which the name does not match what is to be included.
+    pub all_directories: bool,
     /// The most directories that are read at once; 0 for as many as there are processors. With 1, none is read before its
     /// turn has come.
     pub workers: usize,
     /// Whether directories whose paths are too long for a system call are read all the same.
     pub beyond_longest_path: bool,
+}
+
+impl Options {
+    /// Whether nothing is asked of an entry but its name and its type.
+    pub(super) fn wants_names_alone(&self) -> bool {
+        self.purpose == Purpose::Names
+            && !self.follow_symlinks
+            && !self.gitignore
+            && self.filter.takes_all_names()
+    }
 }

@@ -1,37 +1,19 @@
-//! Patterns over names and paths: `*`, `?`, `[…]` as in pathlib, `**` for any number of directories.
+//! Patterns over names and paths: each name as in a glob ([`NamePattern`]), and `**` for any number of directories.
 //!
 //! A pattern without a slash is about names; one with a slash about paths from the top of the tree. A slash at the end
 //! keeps it to directories. Matching takes time in proportion to the pattern times the text, whatever they are.
 
 use std::borrow::Cow;
 
-use memchr::memmem;
-
 use super::node::Node;
-
-/// What a position of a name may be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Token {
-    Literal(u32),
-    /// Any one character.
-    Any,
-    /// Any number of them.
-    Star,
-    /// One of these ranges, or none of them.
-    Set {
-        negated: bool,
-        ranges: Vec<(u32, u32)>,
-    },
-}
+use crate::verbs::glob::{NamePattern, decode};
 
 /// A pattern for one name.
 #[derive(Debug, Clone)]
 enum Component {
     /// `**`: any number of directories.
     Directories,
-    /// What stands between asterisks.
-    Pieces(Vec<Vec<u8>>),
-    Tokens(Vec<Token>),
+    Name(NamePattern),
 }
 
 /// A pattern.
@@ -47,136 +29,22 @@ pub struct Pattern {
 #[derive(Debug, Clone, Default)]
 pub struct Patterns(Vec<Pattern>);
 
-/// The characters of a name: bytes that are not UTF-8 are those that Python makes of them.
-fn characters(name: &[u8]) -> Vec<u32> {
-    let mut characters = Vec::with_capacity(name.len());
-    for chunk in name.utf8_chunks() {
-        characters.extend(chunk.valid().chars().map(fold));
-        characters.extend(chunk.invalid().iter().map(|byte| 0xDC00 + u32::from(*byte)));
-    }
-    characters
-}
-
-/// Where names that differ in case alone are the same, they are compared in lower case.
-fn fold(character: char) -> u32 {
-    if cfg!(windows) { character.to_lowercase().next().unwrap_or(character).into() } else { character.into() }
-}
-
 impl Component {
     fn new(text: &[u8]) -> Self {
         if text == b"**" {
             return Self::Directories;
         }
-        if !cfg!(windows) && !text.iter().any(|byte| matches!(byte, b'?' | b'[')) {
-            return Self::Pieces(text.split(|byte| *byte == b'*').map(<[u8]>::to_vec).collect());
-        }
-        Self::Tokens(tokens(&characters(text)))
+        let mut pattern = Vec::with_capacity(text.len());
+        decode(text, &mut pattern);
+        Self::Name(NamePattern::new(&pattern, !cfg!(windows)))
     }
 
-    fn matches(&self, name: &[u8]) -> bool {
+    fn matches(&self, name: &[u8], room: &mut Vec<u32>) -> bool {
         match self {
             Self::Directories => true,
-            Self::Pieces(pieces) => matches_pieces(pieces, name),
-            Self::Tokens(tokens) => matches_tokens(tokens, &characters(name)),
+            Self::Name(pattern) => pattern.matches(name, room),
         }
     }
-}
-
-fn matches_pieces(pieces: &[Vec<u8>], name: &[u8]) -> bool {
-    let [first, middle @ .., last] = pieces else {
-        return pieces.first().is_some_and(|whole| whole == name);
-    };
-    let Some(mut rest) = name.strip_prefix(&first[..]) else { return false };
-    for piece in middle {
-        let Some(at) = memmem::find(rest, piece) else { return false };
-        rest = &rest[at + piece.len()..];
-    }
-    rest.ends_with(last)
-}
-
-/// Goes back to the last asterisk only: what an earlier one took was enough.
-fn matches_tokens(tokens: &[Token], name: &[u32]) -> bool {
-    let (mut token, mut at) = (0, 0);
-    let mut retry: Option<(usize, usize)> = None;
-    while at < name.len() {
-        match tokens.get(token) {
-            Some(Token::Star) => {
-                retry = Some((token + 1, at));
-                token += 1;
-                continue;
-            }
-            Some(expected) if expected.takes(name[at]) => {
-                token += 1;
-                at += 1;
-                continue;
-            }
-            _ => {}
-        }
-        let Some((behind, from)) = retry else { return false };
-        retry = Some((behind, from + 1));
-        (token, at) = (behind, from + 1);
-    }
-    tokens[token..].iter().all(|token| *token == Token::Star)
-}
-
-impl Token {
-    fn takes(&self, character: u32) -> bool {
-        match self {
-            Self::Literal(expected) => *expected == character,
-            Self::Any => true,
-            Self::Star => false,
-            Self::Set { negated, ranges } => {
-                ranges.iter().any(|(low, high)| (*low..=*high).contains(&character)) != *negated
-            }
-        }
-    }
-}
-
-/// What `fnmatch.translate` understands.
-fn tokens(text: &[u32]) -> Vec<Token> {
-    let is = |at: usize, character: char| text.get(at) == Some(&u32::from(character));
-    let mut tokens = Vec::new();
-    let mut at = 0;
-    while at < text.len() {
-        let character = text[at];
-        at += 1;
-        if character == u32::from('*') {
-            if tokens.last() != Some(&Token::Star) {
-                tokens.push(Token::Star);
-            }
-        } else if character == u32::from('?') {
-            tokens.push(Token::Any);
-        } else if character == u32::from('[') {
-            let start = at + usize::from(is(at, '!'));
-            // A bracket that comes first is one of the set.
-            let mut end = start + usize::from(is(start, ']'));
-            while end < text.len() && !is(end, ']') {
-                end += 1;
-            }
-            if end >= text.len() {
-                tokens.push(Token::Literal(character));
-                continue;
-            }
-            tokens.push(Token::Set { negated: start > at, ranges: ranges(&text[start..end]) });
-            at = end + 1;
-        } else {
-            tokens.push(Token::Literal(character));
-        }
-    }
-    tokens
-}
-
-fn ranges(text: &[u32]) -> Vec<(u32, u32)> {
-    let mut ranges = Vec::new();
-    let mut at = 0;
-    while at < text.len() {
-        let is_range = text.get(at + 1) == Some(&u32::from('-')) && at + 2 < text.len();
-        let high = if is_range { text[at + 2] } else { text[at] };
-        // One that ends before it begins is empty.
-        ranges.push((text[at], high));
-        at += if is_range { 3 } else { 1 };
-    }
-    ranges
 }
 
 impl Pattern {
@@ -197,7 +65,7 @@ impl Pattern {
         }
         match &self.components[..] {
             [] => false,
-            [component] if !self.anchored => component.matches(names.name),
+            [component] if !self.anchored => component.matches(names.name, &mut Vec::new()),
             components => matches_path(components, &names.path()),
         }
     }
@@ -205,7 +73,7 @@ impl Pattern {
 
 /// How many leading names the components so far may have taken is a set, so that `**` costs no going back.
 fn matches_path(components: &[Component], names: &[Cow<'_, [u8]>]) -> bool {
-    let mut taken = vec![false; names.len() + 1];
+    let (mut taken, mut room) = (vec![false; names.len() + 1], Vec::new());
     taken[0] = true;
     for component in components {
         if matches!(component, Component::Directories) {
@@ -215,7 +83,7 @@ fn matches_path(components: &[Component], names: &[Cow<'_, [u8]>]) -> bool {
             continue;
         }
         for count in (0..names.len()).rev() {
-            taken[count + 1] = taken[count] && component.matches(&names[count]);
+            taken[count + 1] = taken[count] && component.matches(&names[count], &mut room);
         }
         taken[0] = false;
     }
@@ -258,7 +126,7 @@ mod tests {
     use super::*;
 
     fn matches(pattern: &str, name: &str) -> bool {
-        Component::new(pattern.as_bytes()).matches(name.as_bytes())
+        Component::new(pattern.as_bytes()).matches(name.as_bytes(), &mut Vec::new())
     }
 
     #[test]

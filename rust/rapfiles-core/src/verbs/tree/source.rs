@@ -24,6 +24,8 @@ pub(super) struct Shared {
     /// The device of the first directory.
     pub(super) device: OnceLock<u64>,
     pub(super) counted: Counted,
+    /// The number of the owner that is wanted, once it has been looked up.
+    owner: OnceLock<u32>,
     frontier: Mutex<Frontier>,
 }
 
@@ -36,9 +38,24 @@ impl Shared {
             open: OpenDirectories::new(),
             device: OnceLock::new(),
             counted: Counted::default(),
+            owner: OnceLock::new(),
             frontier,
         };
         (Arc::new(shared), root)
+    }
+
+    /// Looks up what is wanted by name, before anything is read.
+    fn look_up(&self) -> Result<(), Error> {
+        if let Some(owner) = &self.options.filter.owner
+            && self.owner.get().is_none()
+        {
+            let _ = self.owner.set(owner.id(false)?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn owner(&self) -> Option<u32> {
+        self.owner.get().copied()
     }
 
     pub(super) fn frontier(&self) -> MutexGuard<'_, Frontier> {
@@ -105,6 +122,7 @@ impl Part for WalkPart {
         loop {
             if let Some(node) = self.next.take() {
                 self.began = Some(runtime::now());
+                self.shared.look_up()?;
                 match Reading::begin(node, &self.shared) {
                     Begun::Reading(reading) => self.reading = Some(reading),
                     Begun::Over(listing) => self.finish(listing),
