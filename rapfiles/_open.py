@@ -32,21 +32,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from _typeshed import (
+        FileDescriptorOrPath,
+        OpenBinaryModeUpdating,
+        OpenBinaryModeWriting,
+        OpenTextModeUpdating,
+        OpenTextModeWriting,
+    )
+
     Opener: TypeAlias = Callable[[str, int], int]
-    FileDescriptorOrPath: TypeAlias = int | str | bytes | os.PathLike[str] | os.PathLike[bytes]
-    OpenTextMode: TypeAlias = Literal[
-        "r", "r+", "+r", "rt", "tr", "rt+", "r+t", "+rt", "tr+", "t+r", "+tr",
-        "w", "w+", "+w", "wt", "tw", "wt+", "w+t", "+wt", "tw+", "t+w", "+tw",
-        "a", "a+", "+a", "at", "ta", "at+", "a+t", "+at", "ta+", "t+a", "+ta",
-        "x", "x+", "+x", "xt", "tx", "xt+", "x+t", "+xt", "tx+", "t+x", "+tx",
-    ]  # fmt: skip
-    OpenBinaryModeUpdating: TypeAlias = Literal[
-        "rb+", "r+b", "+rb", "br+", "b+r", "+br", "wb+", "w+b", "+wb", "bw+", "b+w", "+bw",
-        "ab+", "a+b", "+ab", "ba+", "b+a", "+ba", "xb+", "x+b", "+xb", "bx+", "b+x", "+bx",
-    ]  # fmt: skip
-    OpenBinaryModeWriting: TypeAlias = Literal["wb", "bw", "ab", "ba", "xb", "bx"]
+    # Without the modes with `U`, which typeshed still has: Python 3.11 has removed them from `open`.
+    OpenTextMode: TypeAlias = OpenTextModeUpdating | OpenTextModeWriting | Literal["r", "rt", "tr"]
     OpenBinaryModeReading: TypeAlias = Literal["rb", "br"]
-    OpenBinaryMode: TypeAlias = OpenBinaryModeUpdating | OpenBinaryModeReading | OpenBinaryModeWriting
+    OpenBinaryMode: TypeAlias = OpenBinaryModeUpdating | OpenBinaryModeWriting | OpenBinaryModeReading
 
 __all__ = ["AnyFile", "FileContextManager", "open"]
 

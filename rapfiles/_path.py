@@ -44,6 +44,7 @@ from ._usage import DiskUsage
 from ._walk import DirectoryWalk
 
 if TYPE_CHECKING:
+    from _typeshed import OpenBinaryModeUpdating, OpenBinaryModeWriting
     from typing_extensions import Buffer
 
     from ._file import (
@@ -53,14 +54,7 @@ if TYPE_CHECKING:
         AsyncFileIO,
         AsyncTextIOWrapper,
     )
-    from ._open import (
-        FileContextManager,
-        OpenBinaryMode,
-        OpenBinaryModeReading,
-        OpenBinaryModeUpdating,
-        OpenBinaryModeWriting,
-        OpenTextMode,
-    )
+    from ._open import FileContextManager, OpenBinaryMode, OpenBinaryModeReading, OpenTextMode
     from ._progress import ErrorCallback, Ignore, ProgressCallback
     from ._removing import OnExc
     from ._scandir import AsyncDirEntry

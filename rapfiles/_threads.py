@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import rapfiles._native as _native
 
+from ._waiter import new_waiter
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -146,36 +148,16 @@ class Strand:
 
         If cancelled, this raises at once; the call is still made, or continues.
         """
-        work = partial(function, *args, **kwargs)
-        run = self._run_on_trio if _native.in_trio_task() else self._run_on_asyncio
-        outcome: T = await run(work)
+        if _native.in_trio_task():
+            import trio
+
+            await trio.lowlevel.checkpoint_if_cancelled()
+        waiter = new_waiter()
+        call = _Call(partial(function, *args, **kwargs), waiter.wake_from_thread)
+        self._submit(call)
+        await waiter.wait()
+        outcome: T = call.outcome()
         return outcome
-
-    async def _run_on_asyncio(self, function: Callable[[], Any]) -> Any:
-        import asyncio
-
-        loop = asyncio.get_running_loop()
-        done = loop.create_future()
-
-        def tell() -> None:
-            if not done.done():
-                done.set_result(None)
-
-        call = _Call(function, partial(loop.call_soon_threadsafe, tell))
-        self._submit(call)
-        await done
-        return call.outcome()
-
-    async def _run_on_trio(self, function: Callable[[], Any]) -> Any:
-        import trio
-
-        await trio.lowlevel.checkpoint_if_cancelled()
-        done = trio.Event()
-        token = trio.lowlevel.current_trio_token()
-        call = _Call(function, partial(token.run_sync_soon, done.set))
-        self._submit(call)
-        await done.wait()
-        return call.outcome()
 
     def _submit(self, call: _Call) -> None:
         if self._threads is not _threads:

@@ -31,10 +31,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from _typeshed import OpenBinaryMode, OpenTextMode
-
     from .. import AsyncBufferedRandom, AsyncFileIO, AsyncTextIOWrapper
     from .._arguments import StrPath
+    from .._open import OpenBinaryMode, OpenTextMode
 
     # A temporary file delegates to the file inside it: only for type checkers it inherits from its class.
     _Text = AsyncTextIOWrapper

@@ -13,8 +13,7 @@ from ._spooled_binary import AsyncSpooledBinaryFile
 from ._spooled_text import AsyncSpooledTextFile
 
 if TYPE_CHECKING:
-    from _typeshed import OpenBinaryMode, OpenTextMode
-
+    from .._open import OpenBinaryMode, OpenTextMode
     from ._names import AnyPath
 
 __all__ = ["SpooledTemporaryFile"]
