@@ -37,7 +37,7 @@ impl LargeRead {
     pub(crate) fn advance(mut self: Box<Self>, py: Python<'_>) -> LargeStep {
         // SAFETY: it is a bytes object.
         let start = unsafe { ffi::PyBytes_AsString(self.bytes.as_ptr()) }.cast::<u8>();
-        // SAFETY: it has room for its size and for a NUL behind that.
+        // SAFETY: it has room for its size and for a NUL after that.
         let sliced = unsafe { self.file.advance(&mut self.slices, start) };
         terminate(self.bytes.bind(py));
         match sliced {
@@ -56,12 +56,12 @@ impl LargeRead {
     }
 }
 
-/// Writes the NUL behind a bytes object that nobody has seen yet: asking for one byte more may have overwritten it.
+/// Writes the NUL after a bytes object that has not been exposed yet: a read of one byte more may have overwritten it.
 pub(crate) fn terminate(bytes: &Bound<'_, PyAny>) {
     if let Ok(bytes) = bytes.cast::<PyBytes>()
         && let length @ 1.. = bytes.as_bytes().len()
     {
-        // SAFETY: a bytes object has room for a NUL behind its content, and the caller is the only one to have this
+        // SAFETY: a bytes object has room for a NUL after its content, and the caller is the only one to have this
         // one, which is not the empty one that all share.
         unsafe { ffi::PyBytes_AsString(bytes.as_ptr()).add(length).write(0) };
     }

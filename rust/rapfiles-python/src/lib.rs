@@ -1,4 +1,4 @@
-//! The binding: extract arguments, submit, convert. Every decision is the engine's or the Python package's.
+//! The binding: extracts arguments, submits, converts. All decisions are made by the engine or the Python package.
 
 mod alarm;
 mod arguments;
@@ -116,7 +116,9 @@ mod _native {
         module.add("__version__", python_version())
     }
 
-    /// From 3.12 on the interpreter refuses by itself, in these words; before, the first operation would hang.
+    /// Since Python 3.12 the interpreter itself refuses, with this message
+    /// (`_PyImport_CheckSubinterpIncompatibleExtensionAllowed`
+    /// in Python/import.c); before, the first operation would hang.
     fn refuse_subinterpreter() -> PyResult<()> {
         // SAFETY: a module is being initialised, so the thread is attached to an interpreter.
         let is_main = unsafe { pyo3::ffi::PyInterpreterState_Get() == pyo3::ffi::PyInterpreterState_Main() };

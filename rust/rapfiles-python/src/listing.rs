@@ -1,4 +1,5 @@
-//! The names in a directory and the paths of its children, made in small lots so that no step holds the loop for long.
+//! The names in a directory and the paths of its children, created in small lots so that no step blocks the loop for
+//! long.
 
 use std::collections::VecDeque;
 
@@ -15,7 +16,7 @@ use crate::operation::{Operation, Work};
 use crate::pure_path::{Children, known_types};
 use crate::stream::{Items, Manners, Source, WholeWork};
 
-/// What is made of a name.
+/// What to create from a name.
 enum Maker {
     /// A string.
     Name,
@@ -23,18 +24,18 @@ enum Maker {
     Child { directory: Py<PyAny>, prefix: Py<PyString>, plain: bool },
 }
 
-/// What is in a directory, on its way to Python.
+/// The content of a directory, converted for Python.
 ///
-/// As with pathlib, nothing is handed out before the directory has been read to its end: renaming or removing entries
-/// while they are iterated over changes nothing about what comes. But paths are made while workers read on.
+/// As in pathlib, nothing is handed out before the directory has been read to its end: renaming or removing entries
+/// during the iteration does not affect it. But paths are created while workers continue to read.
 struct ListingItems {
     stream: Stream<Single<ReadDirectory>>,
     names: Names,
     maker: Maker,
     blocks: VecDeque<Block>,
-    /// How many of the first block have been made.
+    /// How many of the first block have been converted.
     at: usize,
-    /// What has been made before the end was read.
+    /// Objects that were created before the end was read.
     held: VecDeque<Vec<Py<PyAny>>>,
     whole: bool,
 }
@@ -52,7 +53,7 @@ impl ListingItems {
         }
     }
 
-    /// Makes the next few; none if there are no more names.
+    /// Creates the next few; none if there are no more names.
     fn make_lot(&mut self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
         if self.blocks.front().is_some_and(|block| block.len() == self.at) {
             self.blocks.pop_front();
@@ -80,7 +81,7 @@ impl ListingItems {
         self.next_names(py, PATHS_AT_ONCE).map(join).collect()
     }
 
-    /// Whether more is to be made before the end has been read. Not by a class of the user's, which may look.
+    /// Whether to create more before the end has been read. Not with a class of the user's, which may observe that.
     fn makes_ahead(&self) -> bool {
         let plain = !matches!(self.maker, Maker::Child { plain: false, .. });
         plain
@@ -88,7 +89,7 @@ impl ListingItems {
             && self.blocks.iter().map(Block::len).sum::<usize>() > self.at
     }
 
-    /// The next names of the block available at once, and what `info` is told of each.
+    /// The next names of the current block, and the types for the `info` of each.
     fn next_names<'py>(
         &mut self,
         py: Python<'py>,
@@ -187,7 +188,8 @@ pub(crate) fn list_directory(py: Python<'_>, path: PathArgument<'_>) -> PyResult
     Operation::of(py, Work::Whole(WholeWork::listing(py, "listdir", items)))
 }
 
-/// What a complaint of NUL characters names: up to Python 3.12, pathlib calls os.listdir.
+/// The function that an error about NUL characters names: up to Python 3.12, pathlib calls os.listdir (`Path.iterdir`
+/// in Lib/pathlib.py).
 fn function(py: Python<'_>) -> &'static str {
     if py.version_info() >= (3, 13) { "scandir" } else { "listdir" }
 }

@@ -1,4 +1,4 @@
-//! The awaitable of one item of an iteration over lines.
+//! The awaitable of one item of an iteration, for example over lines.
 //!
 //! The interpreter makes, asks and drops one for each line, so this is a bare type with bare slots, and nothing is
 //! looked up by name; the one before is made use of again. Where a line is available at once, asking takes it; else an
@@ -21,18 +21,18 @@ use crate::references;
 use crate::stop_iteration::own;
 use crate::stream::{self, Stream};
 
-/// How files of a class are asked for their next item.
+/// How to get the next item of files of a class.
 pub(crate) struct Ask {
-    /// Takes it, if it is available at once. The answer fits into a register: this is done for each line.
+    /// Takes it, if it is available at once. The result fits into a register: this is called for each line.
     pub(crate) ready: for<'py> fn(&Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>>,
-    /// Else, the operation that gets it.
+    /// Otherwise, the operation that gets it.
     pub(crate) operation: for<'py> fn(&Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>,
 }
 
 #[repr(C)]
 struct NextItem {
     base: own::Head,
-    /// The file; null when the item has been handed out.
+    /// The file; null when the item has been returned.
     file: *mut ffi::PyObject,
     ask: &'static Ask,
     /// The operation that was begun.
@@ -67,7 +67,7 @@ fn new_object(py: Python<'_>) -> PyResult<*mut ffi::PyObject> {
     if object.is_null() { Err(PyErr::fetch(py)) } else { Ok(object) }
 }
 
-/// An item that nobody has a reference to any more, with nothing in it, for the next one. Whoever holds the GIL has it.
+/// An empty item without references, for reuse by the next one. It belongs to the thread that holds the GIL.
 #[cfg(not(Py_GIL_DISABLED))]
 mod spare {
     use std::ptr;
@@ -92,12 +92,12 @@ mod spare {
         SPARE.load(Ordering::Relaxed).is_null()
     }
 
-    /// Keeps an item that is being freed, where there is none.
+    /// Keeps an item that is being freed, if none is kept.
     ///
     /// # Safety
     /// Nobody may have a reference to it.
     pub(super) unsafe fn keep(item: *mut ffi::PyObject) {
-        // It lives on, with one reference, as any object may whose finalizer has brought it back.
+        // It stays alive with one reference, like an object that its finalizer resurrects (PEP 442).
         // SAFETY: guaranteed by the caller.
         unsafe { references::take(item) };
         SPARE.store(item, Ordering::Relaxed);
@@ -119,7 +119,7 @@ mod spare {
     pub(super) unsafe fn keep(_item: *mut ffi::PyObject) {}
 }
 
-/// What the `am_anext` slot of a file does.
+/// The implementation of the `am_anext` slot of a file.
 ///
 /// # Safety
 /// The interpreter must be attached, and the file alive.
@@ -141,9 +141,10 @@ pub(crate) unsafe fn am_anext(
     }
 }
 
-/// Gives a class of files, which has just been made, an `am_anext` slot with nothing in between.
+/// Sets the `am_anext` slot of a class of files, which has just been created, to the native function.
 ///
-/// PyO3 has no way to fill this slot other than by a wrapper, and a class would inherit that.
+/// PyO3 can only fill this slot with a wrapper (`__anext__` in its guide, "Class customizations"), which a class would
+/// inherit.
 #[pyfunction]
 #[pyo3(signature = (class, /))]
 pub(crate) fn set_next_slot(class: &Bound<'_, PyType>) -> PyResult<()> {
@@ -167,7 +168,7 @@ pub(crate) fn set_next_slot(class: &Bound<'_, PyType>) -> PyResult<()> {
 }
 
 fn new_type(py: Python<'_>) -> PyResult<Py<PyType>> {
-    // The interpreter keeps what it is given here for as long as the type exists, which is forever.
+    // The interpreter refers to this for as long as the type exists, which is forever.
     let methods = Box::leak(Box::new([
         method(c"send", ffi::PyMethodDefPointer { PyCFunction: send }, ffi::METH_O),
         method(c"throw", ffi::PyMethodDefPointer { PyCFunction: throw }, ffi::METH_VARARGS),
@@ -206,10 +207,10 @@ fn method(name: &'static CStr, function: ffi::PyMethodDefPointer, flags: c_int) 
     ffi::PyMethodDef { ml_name: name.as_ptr(), ml_meth: function, ml_flags: flags, ml_doc: ptr::null() }
 }
 
-// SAFETY of all of the following: the interpreter calls them attached, with an object of this type.
+// SAFETY, for all of the following: the interpreter calls them attached, with an object of this type.
 
 unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
-    // SAFETY: nobody has a reference to the object any more.
+    // SAFETY: there are no references to the object any more.
     unsafe {
         let item = object.cast::<NextItem>();
         if (*item).file.is_null() && (*item).operation.is_null() {
@@ -222,7 +223,7 @@ unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
 
 #[cold]
 unsafe fn dealloc_with_parts(item: *mut NextItem) {
-    // SAFETY: guaranteed by the caller. What is dropped may run any code, which finds everything in its place.
+    // SAFETY: guaranteed by the caller. Dropping may run any code, which finds a consistent object.
     unsafe {
         let parts = take_parts(item);
         put_away(item.cast());
@@ -241,7 +242,7 @@ unsafe fn put_away(object: *mut ffi::PyObject) {
         if own::is_reusable(object) && spare::is_empty() {
             let value = own::take_value(object);
             spare::keep(object);
-            // This may run any code, which finds everything in its place.
+            // This may run any code, which finds a consistent object.
             own::drop_value(value);
         } else {
             own::free(object);
@@ -283,7 +284,7 @@ unsafe extern "C" fn traverse(
 }
 
 unsafe extern "C" fn clear(object: *mut ffi::PyObject) -> c_int {
-    // SAFETY: the object is alive. What is dropped may run any code, so it is taken out before.
+    // SAFETY: the object is alive. Dropping may run any code, so the references are taken out before.
     unsafe {
         drop_parts(take_parts(object.cast()));
         own::clear(object);
@@ -292,7 +293,7 @@ unsafe extern "C" fn clear(object: *mut ffi::PyObject) -> c_int {
 }
 
 unsafe extern "C" fn itself(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
-    // SAFETY: the object is alive. Whoever awaits it drops the reference by which it was had.
+    // SAFETY: the object is alive. The `await` drops the reference that it has.
     unsafe { references::take(object) };
     object
 }
@@ -319,7 +320,7 @@ unsafe fn step(
         let item = object.cast::<NextItem>();
         *result = ptr::null_mut();
         if (*item).operation.is_null() {
-            // Taken out, because it is asked once.
+            // Taken out, because it is used once.
             let file = std::mem::replace(&mut (*item).file, ptr::null_mut());
             if file.is_null() {
                 PyRuntimeError::new_err("cannot reuse already awaited coroutine").restore(py);
@@ -348,7 +349,7 @@ unsafe fn step(
                 }
             }
         }
-        // A coroutine of Python's may want what its loop answers; the first time there is nothing to be answered.
+        // A coroutine may expect the value that its loop sends; the first time that is None.
         let value = if value.is_null() { ffi::Py_None() } else { value };
         ffi::PyIter_Send((*item).operation, value, result)
     }
@@ -365,7 +366,8 @@ unsafe extern "C" fn next(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     unsafe {
         match step(object, ptr::null_mut(), &raw mut result) {
             ffi::PySendResult::PYGEN_RETURN if result == ffi::Py_None() => {
-                // Null and no exception are the end of any iteration, and mean `None` to `await`.
+                // Null without an exception ends any iteration, and means `None` to `await` (`PyIter_Send` in CPython's
+                // Objects/abstract.c).
                 ffi::Py_DECREF(result);
                 ptr::null_mut()
             }

@@ -1,4 +1,4 @@
-//! Awaitables: the Python object by which a pending operation is awaited.
+//! `Operation`: the Python object with which a pending operation is awaited.
 
 use std::time::Instant;
 
@@ -26,8 +26,8 @@ use crate::stop_iteration;
 #[pyclass(frozen, freelist = 64, module = "rapfiles._native")]
 pub(crate) struct Operation(Pending);
 
-/// Has the free list made, which PyO3 makes when the first operation is: a `fork(2)` of another thread meanwhile would
-/// leave the child waiting for it, as [`crate::once`] tells.
+/// Creates the free list, which PyO3 creates with the first operation: a `fork(2)` in another thread meanwhile would
+/// leave the child waiting for it, see [`crate::once`].
 pub(crate) fn make_free_list(py: Python<'_>) -> PyResult<()> {
     Py::new(py, Operation(Pending::over())).map(drop)
 }
@@ -79,7 +79,7 @@ pub(crate) fn next_operation(
     Operation(Pending::work(Work::File(work), file.get().trio).into_item())
 }
 
-/// A chance for other tasks to run, taken when this one has gone on for long enough.
+/// Lets other tasks run if this one has run for long enough.
 #[pyfunction]
 pub(crate) fn checkpoint(py: Python<'_>) -> PyResult<Operation> {
     answered(py, Ok(py.None()))
@@ -95,7 +95,8 @@ impl Operation {
     fn next(slf: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         match slf.get().0.step(slf.as_any(), value)? {
             Resumption::Suspend(value) => Ok(value),
-            // In a tuple, because a value that is a tuple or an exception would be taken apart.
+            // In a tuple, because a value that is a tuple or an exception would be unpacked (`_PyErr_CreateException`
+            // in CPython's Python/errors.c).
             Resumption::Return(value) => Err(PyStopIteration::new_err((value,))),
         }
     }
@@ -109,10 +110,11 @@ impl Drop for Operation {
     }
 }
 
-/// Warns of an operation that nobody has awaited. There may be an exception on its way, which must not be lost.
+/// Warns of an operation that was never awaited. A current exception must not be lost.
 ///
-/// Where a signal has raised it, that came between the call and the `await`, and nobody has forgotten anything: the
-/// interpreter looks for signals when a function that is not Python's has returned.
+/// If a signal handler has raised it, it came between the call and the `await`, and the operation was not forgotten:
+/// the interpreter handles signals when a built-in function has returned (`CHECK_EVAL_BREAKER` in CPython's
+/// Python/ceval.c).
 pub(crate) fn complain(py: Python<'_>, name: &str) {
     let before = PyErr::take(py);
     if let Some(error) = &before
@@ -148,7 +150,7 @@ impl Operation {
         Self::next(slf, slf.py().None().bind(slf.py()))
     }
 
-    /// What `__next__` does, with what the loop has for the task.
+    /// The same as `__next__`, with a value for the task.
     #[pyo3(signature = (value, /))]
     fn send(slf: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         Self::next(slf, value)
@@ -190,7 +192,7 @@ impl Operation {
         self.0.abort();
     }
 
-    /// Does it here and now, without a loop, if nothing has to be waited for.
+    /// Completes it without a loop, if that does not block.
     fn complete(&self, py: Python<'_>) -> Answer {
         self.0.complete(py)
     }
@@ -200,11 +202,12 @@ impl Operation {
     }
 }
 
-/// Gives the type the slots by which the interpreter awaits: `am_await`, `am_send`, through which CPython 3.10 and 3.11
-/// pass a result without making a `StopIteration` of it, and `tp_iternext`, by which later ones ask.
+/// Sets the slots of the type that the interpreter's `await` uses: `am_await`, `am_send`, through which CPython 3.10
+/// and 3.11 pass a result without a `StopIteration`, and `tp_iternext`, which later versions call (`SEND` in
+/// Python/bytecodes.c).
 ///
-/// PyO3 fills the first one with a wrapper, has no way to fill the second one, and would make an exception of its own
-/// for the third; so they are filled after the type has been made.
+/// PyO3 fills the first one with a wrapper, cannot fill the second one, and would create an exception itself for the
+/// third; so they are set after the type has been created.
 pub(crate) fn set_slots(py: Python<'_>) {
     let kind = py.get_type::<Operation>();
     let kind = kind.as_type_ptr();
@@ -219,7 +222,7 @@ pub(crate) fn set_slots(py: Python<'_>) {
     }
 }
 
-/// What `__await__` does, with nothing in between.
+/// The implementation of `__await__`.
 ///
 /// # Safety
 /// Called by the interpreter with an `Operation`.
@@ -259,7 +262,7 @@ unsafe extern "C" fn am_send(
     value: *mut ffi::PyObject,
     result: *mut *mut ffi::PyObject,
 ) -> ffi::PySendResult {
-    // The interpreter calls this attached, so this only tells PyO3 so.
+    // The interpreter calls this attached, so this only informs PyO3.
     Python::attach(|py| {
         // SAFETY: the slot is only on this type, and the caller holds a reference.
         let operation = unsafe { Bound::from_borrowed_ptr(py, operation).cast_into_unchecked::<Operation>() };

@@ -1,4 +1,4 @@
-//! Results: how the engine's outcomes become Python objects.
+//! Results: converting the engine's outcomes to Python objects.
 
 use std::ffi::OsStr;
 use std::ptr::NonNull;
@@ -18,13 +18,13 @@ use crate::handle::strings::bytes_of;
 use crate::limits::{OTHER_TEXT, PLAIN_TEXT};
 use crate::stat_result;
 
-/// What became of an outcome.
+/// The conversion of an outcome.
 pub(crate) enum Converted {
     /// The Python object.
     Value(Py<PyAny>),
     /// It has to be read.
     Large(LargeFile),
-    /// There is room now; a worker has to lay the text out.
+    /// The string is allocated; a worker has to lay out the text.
     FillText(TextFill, Py<PyAny>),
 }
 
@@ -52,7 +52,7 @@ impl Opened {
         opened.as_ref().is_some_and(|opened| opened.info.terminal)
     }
 
-    /// Whether it has a position that can be moved.
+    /// Whether its position can be moved.
     #[getter]
     fn seekable(&self) -> bool {
         let opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -83,11 +83,11 @@ impl<'py> BytesRoom<'py> {
     }
 }
 
-// SAFETY: a bytes object has room for its size and for a NUL behind that, and this one is kept and not shown to anybody.
-// An attempt that overwrites the NUL fails, and the object is not used.
+// SAFETY: a bytes object has room for its size and for a NUL after that, and this one is kept and not exposed. An
+// attempt that overwrites the NUL fails, and the object is not used.
 unsafe impl BufferProvider for BytesRoom<'_> {
     fn make(&mut self, size: usize) -> Option<NonNull<u8>> {
-        // There is but one empty bytes object, and it must not be written to.
+        // There is only one empty bytes object, and it must not be written to.
         let length = ffi::Py_ssize_t::try_from(size).ok().filter(|length| *length > 0)?;
         let bytes = uninitialised_bytes(self.py, length).ok()?;
         // SAFETY: it is a bytes object.
@@ -97,13 +97,13 @@ unsafe impl BufferProvider for BytesRoom<'_> {
     }
 }
 
-/// A bytes object whose content nobody has set yet.
+/// A bytes object with uninitialised content.
 pub(crate) fn uninitialised_bytes(py: Python<'_>, length: ffi::Py_ssize_t) -> PyResult<Bound<'_, PyAny>> {
     // SAFETY: the call returns a new reference, or null with an exception set.
     unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyBytes_FromStringAndSize(std::ptr::null(), length)) }
 }
 
-/// Makes a Python object of an outcome. `room` is what the steps before have made for it.
+/// Creates a Python object from an outcome. `room`: the object that an earlier step has allocated for it.
 pub(crate) fn convert(py: Python<'_>, outcome: Outcome, room: Option<Py<PyAny>>) -> PyResult<Converted> {
     let value = match outcome {
         Outcome::Done => py.None(),
@@ -130,14 +130,14 @@ pub(crate) fn convert(py: Python<'_>, outcome: Outcome, room: Option<Py<PyAny>>)
     Ok(Converted::Value(value))
 }
 
-/// A path or a name as Python spells it, whatever bytes are in it.
+/// A path or a name as a Python string, with any bytes (PEP 383).
 pub(crate) fn path<'py>(py: Python<'py>, path: &OsStr) -> PyResult<Bound<'py, PyString>> {
     let bytes = path.as_encoded_bytes();
-    // Strings of one character are shared.
+    // CPython shares strings of one Latin-1 character.
     if bytes.len() < 2 || !bytes.is_ascii() {
         return path.into_pyobject(py).map_err(PyErr::from);
     }
-    // SAFETY: the string is new and has room for so many ASCII characters, which is how those are kept; before it is
+    // SAFETY: the string is new and has room for that many ASCII characters, in this form; before it is
     // complete, nobody sees it.
     unsafe {
         let text = ffi::PyUnicode_New(bytes.len() as ffi::Py_ssize_t, 127);
@@ -170,7 +170,7 @@ pub(crate) fn text(py: Python<'_>, text: Text) -> Result<Converted, (PyErr, Box<
     let Ok(length) = ffi::Py_ssize_t::try_from(text.chars()) else {
         return Err((PyMemoryError::new_err(()), Box::new(text)));
     };
-    // SAFETY: the call makes a string whose content nobody has set yet.
+    // SAFETY: the call returns a new string with uninitialised content, or null with an exception set.
     let room = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyUnicode_New(length, text.highest())) };
     let room = match room {
         Ok(room) => room,
@@ -188,7 +188,7 @@ pub(crate) fn text(py: Python<'_>, text: Text) -> Result<Converted, (PyErr, Box<
         return Ok(Converted::Value(room.unbind()));
     }
     let room = room.unbind();
-    // SAFETY: as above; the string is shown to nobody before the fill is done, and the reference keeps it alive.
+    // SAFETY: as above; the string is not exposed before the fill is done, and the reference keeps it alive.
     let fill = unsafe { TextFill::new(text, start, KeepAlive::new(room.clone_ref(py))) };
     Ok(Converted::FillText(fill, room))
 }

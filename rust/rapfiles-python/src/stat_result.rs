@@ -1,4 +1,4 @@
-//! `os.stat_result`: the real one, field by field, whatever fields this platform's has.
+//! `os.stat_result`: creating real ones, with all fields of this platform.
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -7,7 +7,7 @@ use rapfiles_core::{Metadata, Timestamp};
 
 use crate::once::Once;
 
-/// What belongs at one position of the structure.
+/// The field at one position of the structure.
 #[derive(Debug, Clone, Copy)]
 enum Field {
     Mode,
@@ -77,8 +77,8 @@ struct Layout {
 
 static LAYOUT: Once<Layout> = Once::new();
 
-/// The positions of this Python's structure. The type tells its named fields in order; between the seven of `stat(2)`
-/// that come first and the others are three without a name, the times in whole seconds.
+/// The positions of this Python's structure. The type lists its named fields in order; after the first seven come three
+/// unnamed ones, the times in whole seconds (`stat_result_fields` in CPython's Modules/posixmodule.c).
 fn layout(py: Python<'_>) -> PyResult<&'static Layout> {
     LAYOUT.get_or_try_init(py, || {
         let kind = py.import("os")?.getattr("stat_result")?.cast_into::<PyType>()?;

@@ -1,4 +1,4 @@
-//! How an answer leaves an awaitable that is asked by `tp_iternext`.
+//! `StopIteration` objects: returning the answer of an awaitable from `tp_iternext`.
 //!
 //! Before CPython 3.12, `await` asked `am_send`. Since then its `SEND` (`Python/bytecodes.c`) has called `tp_iternext`
 //! of whatever is neither a generator nor a coroutine, and the answer travels in a `StopIteration`. Making one costs
@@ -52,7 +52,7 @@ pub(crate) unsafe fn answer(value: *mut ffi::PyObject) -> *mut ffi::PyObject {
     std::ptr::null_mut()
 }
 
-/// `StopIteration` objects that are made use of again, whatever else they are.
+/// `StopIteration` objects that are reused, whatever else they are.
 #[cfg(all(Py_3_12, not(Py_GIL_DISABLED)))]
 mod reusable {
     use std::ffi::{c_int, c_void};
@@ -61,7 +61,7 @@ mod reusable {
     use pyo3::ffi;
     use pyo3::ffi::PyStopIterationObject as StopIteration;
 
-    /// What a class of these needs beside its `tp_dealloc`: the arguments are made when they are asked for.
+    /// The slots that a class of these needs besides its `tp_dealloc`: `args` is created on access.
     pub(crate) fn slots() -> [ffi::PyType_Slot; 3] {
         let arguments = ffi::PyGetSetDef {
             name: c"args".as_ptr(),
@@ -70,7 +70,7 @@ mod reusable {
             doc: ptr::null(),
             closure: ptr::null_mut(),
         };
-        // The interpreter keeps what it is given here for as long as the class exists, which is forever.
+        // The interpreter refers to this for as long as the class exists, which is forever.
         let attributes = Box::leak(Box::new([arguments, ffi::PyGetSetDef::default()]));
         let slot = |slot: c_int, function: *mut c_void| ffi::PyType_Slot { slot, pfunc: function };
         [
@@ -107,7 +107,7 @@ mod reusable {
     /// # Safety
     /// Called by the interpreter with an object of this kind.
     unsafe extern "C" fn representation(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
-        // SAFETY: guaranteed by the caller. What has no value is an awaitable that has not answered.
+        // SAFETY: guaranteed by the caller. An object without a value is an awaitable that has not answered.
         unsafe {
             let value = (*object.cast::<StopIteration>()).value;
             match ffi::PyBaseObject_Type.tp_repr {
@@ -139,7 +139,7 @@ mod reusable {
         }
     }
 
-    /// Raises it with a value. Both references are taken over.
+    /// Raises it with a value. Takes over both references.
     ///
     /// # Safety
     /// The thread must be attached, and the object have no value.
@@ -163,17 +163,18 @@ mod reusable {
         unsafe { std::mem::replace(&mut (*object.cast::<StopIteration>()).value, ptr::null_mut()) }
     }
 
-    /// Whether nothing but its value has come to it since it was made.
+    /// Whether only its value has been set since it was created.
     ///
     /// # Safety
     /// The object must be of this kind.
     #[inline(always)]
     pub(crate) unsafe fn is_reusable(object: *mut ffi::PyObject) -> bool {
-        // SAFETY: the object is whole. `suppress_context` is a `char` of C's, whatever PyO3 says.
+        // SAFETY: the object is complete. `suppress_context` is a `char` in C (`PyException_HEAD`), whatever PyO3
+        // declares.
         unsafe {
             let exception = object.cast::<StopIteration>();
             let StopIteration { dict, args, notes, traceback, context, cause, .. } = *exception;
-            // All of them at once: as a rule, there is none.
+            // All of them at once: usually none is set.
             let added = [dict, notes, traceback, context, cause].map(|object| object.addr());
             added.into_iter().fold(0, |added, object| added | object) == 0
                 && (&raw const (*exception).suppress_context).cast::<u8>().read() == 0
@@ -188,7 +189,7 @@ mod reusable {
     /// Nobody may have a reference to it.
     #[cold]
     pub(crate) unsafe fn free(object: *mut ffi::PyObject) {
-        // SAFETY: guaranteed by the caller. An object of a class that is no built-in one has a reference to it.
+        // SAFETY: guaranteed by the caller. An instance of a heap type has a reference to its type.
         unsafe {
             let class = ffi::Py_TYPE(object);
             if let Some(dealloc) = builtin().tp_dealloc {
@@ -199,7 +200,7 @@ mod reusable {
     }
 
     pub(crate) fn builtin() -> &'static ffi::PyTypeObject {
-        // SAFETY: it is a class that is there before any module is, and forever.
+        // SAFETY: the class exists before any module is imported, and forever.
         unsafe { &*ffi::PyExc_StopIteration.cast::<ffi::PyTypeObject>() }
     }
 }
@@ -215,9 +216,9 @@ mod recycled {
     use super::reusable;
     use crate::references;
 
-    /// The class, once it has been made.
+    /// The class, once it has been created.
     static CLASS: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(ptr::null_mut());
-    /// An instance that nobody else has a reference to. Whoever holds the GIL has it.
+    /// An instance without other references, for reuse. It belongs to the thread that holds the GIL.
     static SPARE: AtomicPtr<ffi::PyObject> = AtomicPtr::new(ptr::null_mut());
 
     /// Raises `StopIteration` with a value, of which the reference is taken over.
@@ -272,7 +273,7 @@ mod recycled {
             flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION) as u32,
             slots: slots.as_mut_ptr(),
         };
-        // SAFETY: the specification is complete, and the base is a class. Whatever else it needs, it inherits.
+        // SAFETY: the specification is complete, and the base is a class. Everything else is inherited.
         let class = unsafe { ffi::PyType_FromSpecWithBases(&raw mut spec, ffi::PyExc_StopIteration) };
         CLASS.store(class.cast(), Ordering::Relaxed);
         class.cast()
@@ -287,16 +288,16 @@ mod recycled {
                 return reusable::free(object);
             }
             let value = reusable::take_value(object);
-            // It lives on, with one reference, as any object may whose finalizer has brought it back.
+            // It stays alive with one reference, like an object that its finalizer resurrects (PEP 442).
             references::take(object);
             SPARE.store(object, Ordering::Relaxed);
-            // This may run any code, which finds everything in its place.
+            // This may run any code, which finds a consistent object.
             references::drop_other(value);
         }
     }
 }
 
-/// What an awaitable begins with that is its own `StopIteration`, where there is use for that.
+/// The head of an awaitable that is its own `StopIteration`, on versions where that helps.
 #[cfg(all(Py_3_12, not(Py_GIL_DISABLED)))]
 pub(crate) mod own {
     use std::ffi::{c_int, c_void};
@@ -322,7 +323,7 @@ pub(crate) mod own {
     /// The thread must be attached, and the object have no value.
     #[inline(always)]
     pub(crate) unsafe fn raise(object: *mut ffi::PyObject, value: *mut ffi::PyObject) {
-        // SAFETY: guaranteed by the caller. Whoever awaits drops at once what is taken here.
+        // SAFETY: guaranteed by the caller. The `await` drops this reference at once.
         unsafe {
             references::take(object);
             raise_with(object, value);
@@ -336,7 +337,7 @@ pub(crate) mod own {
     #[inline(always)]
     pub(crate) unsafe fn drop_value(value: *mut ffi::PyObject) {
         if !value.is_null() {
-            // SAFETY: guaranteed by the caller. Whoever awaits has just taken a reference of its own.
+            // SAFETY: guaranteed by the caller. The `await` has just taken a reference of its own.
             unsafe { references::drop_other(value) };
         }
     }
@@ -378,7 +379,7 @@ pub(crate) mod own {
         (&raw mut ffi::PyBaseObject_Type).cast()
     }
 
-    /// What its class needs.
+    /// The slots that its class needs.
     pub(crate) fn slots() -> [ffi::PyType_Slot; 0] {
         []
     }

@@ -1,9 +1,9 @@
-//! Streams of Python's: asynchronous iterators over what the engine's streams bring in batches.
+//! Streams: the native half of Python's asynchronous iterators over the batches of the engine's streams.
 //!
-//! An item that is made is handed out without suspending. Where none is left, an operation is begun that makes the next
-//! few of the batch available at once, or waits for another batch. Whatever ends the iteration, be it an error, a
-//! cancelled task, `aclose()` or that nobody has a reference any more, lets go of the engine's stream at once, and so
-//! of everything that workers have open for it.
+//! An item that has been created is returned without suspending. If none is left, an operation creates the next few of
+//! the current batch, or waits for another batch. Everything that ends the iteration (an error, a cancelled task,
+//! `aclose()`, or dropping the last reference) drops the engine's stream at once, and with it everything that workers
+//! have open for it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -22,7 +22,7 @@ use crate::next_item::{self, Ask, next_item};
 use crate::once::intern;
 use crate::operation::{Operation, Work};
 
-/// When a task that makes items has to let the others have a turn.
+/// When a task that creates items has to yield to others.
 pub(crate) struct Manners {
     trio: bool,
     began: Instant,
@@ -33,7 +33,7 @@ impl Manners {
         Self { trio, began: Instant::now() }
     }
 
-    /// Something has been made: whether the others have their turn now.
+    /// Called after items have been created: whether to yield now.
     pub(crate) fn gives_way(&self, py: Python<'_>) -> PyResult<bool> {
         let now = Instant::now();
         if self.trio {
@@ -46,12 +46,12 @@ impl Manners {
     }
 }
 
-/// A stream of the engine's, and how Python objects are made of its batches.
+/// A stream of the engine, and how Python objects are created from its batches.
 pub(crate) trait Items: Send + Sync {
-    /// Takes the next batch, once all has been made of the one before; `false` after the last.
+    /// Takes the next batch, after all items of the previous one have been created; `false` after the last.
     fn advance(&mut self, py: Python<'_>, manners: &Manners) -> Progress<PyResult<bool>>;
 
-    /// Makes the next few items of the batch available at once; none if there are no more.
+    /// Creates the next few items of the current batch; none if there are no more.
     fn make(&mut self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>>;
 
     /// How much the engine has done so far.
@@ -61,7 +61,7 @@ pub(crate) trait Items: Send + Sync {
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError>;
 }
 
-/// What a stream of Python's is opened with.
+/// The source with which a Python stream is opened.
 #[pyclass(frozen, module = "rapfiles._native")]
 pub(crate) struct Source(Mutex<Option<Box<dyn Items>>>);
 
@@ -89,20 +89,20 @@ impl Source {
     }
 }
 
-/// Where an iteration is.
+/// The state of an iteration.
 enum Phase {
     /// Nothing has been asked for yet.
     Unopened,
-    /// Nobody asks for anything now.
+    /// No item is being requested.
     Idle(Box<dyn Items>),
-    /// A task has suspended in an operation, until this ticket is done where there is one.
+    /// A task has suspended in an operation, until this ticket is done, if there is one.
     Asked(Box<dyn Items>, Option<Arc<Ticket>>),
-    /// An operation is at it.
+    /// An operation is using the items.
     Taken,
     Over,
 }
 
-/// The native half of a stream: the items that are made, and where more of them come from.
+/// The native half of a stream: the items that have been created, and the source of more.
 #[pyclass(frozen, subclass, module = "rapfiles._native")]
 pub(crate) struct Stream {
     made: Mutex<IntoIter<Py<PyAny>>>,
@@ -128,14 +128,14 @@ impl Stream {
         goes_on
     }
 
-    /// Ends the iteration. What is dropped may run Python code, so that is done under no lock.
+    /// Ends the iteration. Dropping may run Python code, so it is done without a lock.
     fn end(&self) {
         let before = std::mem::replace(&mut *self.phase(), Phase::Over);
         let made = std::mem::take(&mut *self.made());
         match before {
             Phase::Asked(items, ticket) => {
                 drop(items);
-                // The engine does not tell it any more.
+                // The engine does not announce it any more.
                 if let Some(ticket) = ticket {
                     ticket.ring();
                 }
@@ -156,12 +156,12 @@ impl Stream {
         Self { made: Mutex::default(), phase: Mutex::new(Phase::Unopened) }
     }
 
-    /// Ends the iteration and lets go of everything. A task that waits for an item is told that there is none.
+    /// Ends the iteration and drops all resources. For a task that waits for an item, the iteration is over.
     fn _end(&self) {
         self.end();
     }
 
-    /// How much workers have done so far, while it goes on.
+    /// How much workers have done so far, during the iteration.
     #[getter]
     fn _progress(&self) -> u64 {
         match &*self.phase() {
@@ -197,7 +197,7 @@ impl Stream {
     }
 }
 
-/// What is in the `am_anext` slot of the class, with nothing in between.
+/// The function in the `am_anext` slot of the class.
 ///
 /// # Safety
 /// Called by the interpreter with an iterator of this class.
@@ -210,7 +210,7 @@ fn anext<'py>(iterator: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     next_item(iterator, &Ask { ready: take_made, operation: get_more })
 }
 
-/// Takes the next item, if one is made.
+/// Takes the next item, if one has been created.
 fn take_made<'py>(iterator: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     // SAFETY: this is asked of iterators of this class only.
     let item = unsafe { iterator.cast_unchecked::<Stream>() }.get().made().next();
@@ -235,12 +235,12 @@ impl ItemWork {
         !self.begun
     }
 
-    /// Advances as far as possible, but may give way before more is made of a batch that is available at once.
+    /// Advances as far as possible, but may yield before more items of an available batch are created.
     pub(crate) fn advance(&mut self, py: Python<'_>, trio: bool) -> Progress<PyResult<Py<PyAny>>> {
         let manners = Manners::new(trio);
         let stream = self.stream.clone_ref(py);
         let item = match self.take(stream.bind(py)) {
-            // On trio the budget is spent by whoever drives this.
+            // On trio the driver spends the budget.
             Ok(Some((items, true))) if !trio => match manners.gives_way(py) {
                 Ok(true) => {
                     stream.get().leave(Phase::Asked(items, None));
@@ -251,7 +251,7 @@ impl ItemWork {
             },
             Ok(Some((items, _))) => make_one(py, stream.get(), items, &manners),
             Ok(None) => return Progress::Done(Err(PyStopAsyncIteration::new_err(()))),
-            // What another task waits for goes on.
+            // The iteration of the other task that waits continues.
             Err(error) => return Progress::Done(Err(error)),
         };
         match item {
@@ -269,7 +269,7 @@ impl ItemWork {
         }
     }
 
-    /// Takes what items are made of, and whether a batch may be available at once; `None` at the end.
+    /// Takes the items, and whether a batch may be available at once; `None` at the end.
     fn take(&mut self, stream: &Bound<'_, Stream>) -> PyResult<Option<(Box<dyn Items>, bool)>> {
         let begins = !std::mem::replace(&mut self.begun, true);
         let mut phase = stream.get().phase();
@@ -320,7 +320,7 @@ impl ItemWork {
     }
 }
 
-/// Makes the next few items of a stream, keeps all but the first, and returns that one; `None` at the end.
+/// Creates the next few items of a stream, keeps all but the first, and returns that one; `None` at the end.
 fn make_one(
     py: Python<'_>,
     stream: &Stream,
@@ -355,7 +355,7 @@ fn make_one(
     }
 }
 
-/// The operation that a whole stream is: with a list of all items, or for what it does alone.
+/// The operation of a whole stream: it returns a list of all items, or only runs the stream.
 pub(crate) struct WholeWork {
     name: &'static str,
     items: Option<Box<dyn Items>>,
@@ -427,7 +427,7 @@ impl WholeWork {
         }
     }
 
-    /// Nobody wants it any more.
+    /// Abandons it: the task that awaited it is gone.
     pub(crate) fn abandon(&mut self) {
         self.items = None;
         self.list = None;

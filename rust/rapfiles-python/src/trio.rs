@@ -1,6 +1,7 @@
-//! How a trio task suspends: in one of trio's own coroutines, which is driven from here until it returns.
+//! Suspending trio tasks: in one of trio's own coroutines, which is driven from here until it returns.
 //!
-//! So nothing of ours is between trio and the operation that needs no more than to look whether the task was cancelled.
+//! So no Python frame of rapfiles is between trio and an operation that only has to check whether the task was
+//! cancelled.
 
 use std::sync::Arc;
 
@@ -16,13 +17,13 @@ use crate::port::{Completions, Waiting};
 /// A trio task that has suspended.
 pub(crate) struct Suspension {
     coroutine: Py<PyAny>,
-    /// Who wakes it, where it does not just give the others a turn.
+    /// The registration that wakes it; `None` if it only yields to others.
     waiting: Option<Waiting>,
-    /// The turn of the loop in which it suspended.
+    /// The iteration of the loop in which it suspended.
     turn: u64,
 }
 
-/// What `trio.lowlevel` has.
+/// The functions of `trio.lowlevel`.
 struct LowLevel {
     checkpoint_if_cancelled: Py<PyAny>,
     cancel_shielded_checkpoint: Py<PyAny>,
@@ -42,19 +43,19 @@ fn low_level(py: Python<'_>) -> PyResult<&'static LowLevel> {
     })
 }
 
-/// Suspends for good, if the task has been cancelled.
+/// Suspends, to be cancelled, if the task has been cancelled.
 pub(crate) fn if_cancelled(py: Python<'_>) -> PyResult<Option<(Py<PyAny>, Suspension)>> {
     suspend(low_level(py)?.checkpoint_if_cancelled.bind(py).call0()?, None)
 }
 
-/// Gives the other tasks a turn. `shielded`: which the task survives when it is cancelled.
+/// Yields to other tasks. `shielded`: without being cancelled meanwhile.
 pub(crate) fn turn(py: Python<'_>, shielded: bool) -> PyResult<Option<(Py<PyAny>, Suspension)>> {
     let low_level = low_level(py)?;
     let checkpoint = if shielded { &low_level.cancel_shielded_checkpoint } else { &low_level.checkpoint };
     suspend(checkpoint.bind(py).call0()?, None)
 }
 
-/// Suspends until the ticket is done; `None` if it is done already. `operation`: is told if the task is cancelled.
+/// Suspends until the ticket is done; `None` if it is done already. `operation`: aborted if the task is cancelled.
 pub(crate) fn wait(
     operation: &Bound<'_, PyAny>,
     ticket: &Arc<Ticket>,
@@ -82,19 +83,20 @@ fn suspend(
 }
 
 impl Suspension {
-    /// Whether the task that has suspended goes on with this value: trio hands it an `Outcome`, while whoever else begins to
-    /// await something begins with `None`. Trio is not asked, because Ctrl-C may be raised in any function of Python's.
+    /// Whether the suspended task resumes with this value: trio sends it an `Outcome`, while another task that begins
+    /// to await it sends `None`. trio itself is not asked, because KeyboardInterrupt may be raised in any Python
+    /// function.
     pub(crate) fn is_mine(value: &Bound<'_, PyAny>) -> bool {
         !value.is_none()
     }
 
-    /// The task goes on, with what trio has for it. Returns what to hand trio for suspending again.
+    /// Resumes the task with trio's value. Returns the value to yield to trio for suspending again.
     pub(crate) fn resume(&self, value: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
         fairness::resumed(self.turn);
         send(self.coroutine.bind(value.py()), value)
     }
 
-    /// It is not to be woken any more.
+    /// Cancels its wake-up.
     pub(crate) fn forget(&mut self) {
         self.waiting = None;
     }
@@ -105,11 +107,12 @@ impl Suspension {
     }
 }
 
-/// What the coroutine yields; `None` if it has returned.
+/// The value that the coroutine yields; `None` if it has returned.
 fn send(coroutine: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
     let py = coroutine.py();
     let mut result = std::ptr::null_mut();
-    // SAFETY: both are objects, and there is a place for the result, which is a new reference unless there is an exception.
+    // SAFETY: both are objects, and there is a place for the result, which is a new reference unless there is an
+    // exception.
     unsafe {
         match ffi::PyIter_Send(coroutine.as_ptr(), value.as_ptr(), &raw mut result) {
             ffi::PySendResult::PYGEN_NEXT => Ok(Some(Bound::from_owned_ptr(py, result).unbind())),

@@ -1,5 +1,5 @@
-//! What all sides of a handle share, under a lock that is held for short moments, and never while the caller's code
-//! runs: who waits for what, what workers are at, and what is to be written.
+//! The shared state of a handle: waiting operations, running jobs, and the write buffer. Its lock is held only briefly,
+//! and never while the caller's code runs.
 
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
@@ -13,41 +13,42 @@ use crate::engine::ticket::Ticket;
 use crate::error::Error;
 use crate::platform::File;
 
-/// What the lock protects.
+/// The state that the lock protects.
 pub(super) struct Shared {
-    /// The file; `None` once it has been closed or given up.
+    /// The file; `None` once it has been closed or detached.
     pub(super) file: Option<Arc<File>>,
-    /// Who waits for the turn.
+    /// The operations that wait for the turn.
     pub(super) queue: VecDeque<Arc<Ticket>>,
-    /// A worker has a task of the holder of the turn.
+    /// Whether a worker performs a task of the turn's holder.
     pub(super) job: bool,
-    /// And that is to close the file: whatever needs no turn is not to begin any more.
+    /// Whether that task closes the file: positional operations must not begin any more.
     pub(super) closing: bool,
-    /// What the one that ended last has done and replied, until the holder of the turn collects it. There is no reply
-    /// where it was never begun.
+    /// The effects and the reply of the last task, until the holder of the turn collects them. There is no reply if it
+    /// was never begun.
     pub(super) ended: Option<(Trace, Option<Result<Reply, Error>>)>,
-    /// The holder of the turn has gone, and this is to be put back: the worker passes it on when the job ends.
+    /// The turn's holder has been abandoned, and this has to be put back: the worker passes the turn on when the job
+    /// ends.
     pub(super) abandoned: Option<Option<Unread>>,
-    /// Positional operations under way, and who waits for their end.
+    /// The number of running positional operations, and who waits for their end.
     pub(super) positional: usize,
     pub(super) positional_waiter: Option<Arc<Ticket>>,
-    /// One has written since anything was read ahead, perhaps there.
+    /// Whether one has written since the read-ahead, perhaps to the same place.
     pub(super) stale: bool,
     pub(super) writer: Writer,
-    /// How far it has come with a file that nobody is going to close, and who waits for the end of that.
+    /// The state of the background close, and who waits for its end.
     pub(super) unattended: Unattended,
     pub(super) close_waiters: Vec<Arc<Ticket>>,
-    /// The holder of the turn waits for that, and does not use the file.
+    /// Whether the turn's holder waits for that, and does not use the file.
     pub(super) turn_waits_for_close: bool,
 }
 
-/// How far it has come with a file that nobody is going to close. It only ever goes on.
+/// The state of a file whose owner has dropped it. It only ever advances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Unattended {
-    /// Somebody is going to close it, or has done so.
+    /// It has an owner, or has been closed by it.
     No,
-    /// Nobody is going to close it any more. The holder of the turn still ends first, who would else be told that a
-    /// file is closed in which something has just been done.
+    /// Its owner has dropped it. The turn's holder still finishes first: otherwise its operation would fail with a
+    /// closed file.
     Left,
     /// It counts as closed, and is closed as soon as no worker uses it.
     Due,
@@ -57,17 +58,17 @@ pub(super) enum Unattended {
     Closed,
 }
 
-/// What is known without the lock.
+/// Flags that can be read without the lock.
 #[derive(Default)]
 pub(super) struct Known {
     /// The file has been closed, or given up, or has to be closed.
     pub(super) closed: AtomicBool,
-    /// There may be something to be written, an error to be told, or something stale that was read ahead. It can become
-    /// so only in somebody's turn, but for what positional operations leave.
+    /// Whether there may be something to write, an error to raise, or stale read-ahead. It is set only in a turn, or by
+    /// positional operations.
     pub(super) unsettled: AtomicBool,
 }
 
-/// The lock, held. What is known without it is brought up to date when it is let go of.
+/// The held lock. The flags are updated when it is released.
 pub(super) struct Locked<'a> {
     pub(super) shared: MutexGuard<'a, Shared>,
     pub(super) known: &'a Known,

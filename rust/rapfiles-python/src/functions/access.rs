@@ -1,4 +1,4 @@
-//! Who may do what with a file: `access(2)` and `chmod(2)`.
+//! Permissions of files: `access(2)` and `chmod(2)`.
 
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
@@ -8,7 +8,7 @@ use crate::arguments::PathArgument;
 use crate::errors::Names;
 use crate::operation::{Operation, submit};
 
-/// Whether a file may be accessed so.
+/// Whether a file may be accessed in this mode.
 #[pyfunction]
 #[pyo3(signature = (path, mode, effective_ids, follow_symlinks, /))]
 pub(crate) fn access(
@@ -32,7 +32,7 @@ pub(crate) fn chmod(
     mode: i64,
     follow_symlinks: bool,
 ) -> PyResult<Operation> {
-    // As os.chmod takes it: a C int, whose sign does not matter to the kernel.
+    // A C int, as for os.chmod; its sign does not matter to the kernel.
     let mode = i32::try_from(mode).map_err(|_| PyOverflowError::new_err("mode is too large for a C int"))?;
     let request = PathOperation::ChangeMode {
         path: path.native("chmod")?,

@@ -1,4 +1,4 @@
-//! What `stat(2)` and its relatives tell.
+//! Metadata: `stat(2)` and related calls.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -12,7 +12,7 @@ use crate::operation::{Operation, submit};
 
 use crate::operation::answered;
 
-/// What `stat(2)` or `lstat(2)` tells.
+/// The result of `stat(2)` or `lstat(2)`.
 #[pyfunction]
 #[pyo3(signature = (path, follow_symlinks, /))]
 pub(crate) fn stat(py: Python<'_>, path: PathArgument<'_>, follow_symlinks: bool) -> PyResult<Operation> {
@@ -20,7 +20,7 @@ pub(crate) fn stat(py: Python<'_>, path: PathArgument<'_>, follow_symlinks: bool
     submit(py, request, Names::one(path.name()))
 }
 
-/// What `pathlib`'s `lstat` tells.
+/// The result of `pathlib`'s `lstat`.
 #[pyfunction]
 #[pyo3(signature = (path, /))]
 pub(crate) fn lstat(py: Python<'_>, path: PathArgument<'_>) -> PyResult<Operation> {
@@ -94,7 +94,7 @@ pub(crate) fn statvfs(py: Python<'_>, path: PathArgument<'_>) -> PyResult<Operat
     submit(py, request, Names::one(path.name()))
 }
 
-/// To a predicate, a path that cannot exist does not.
+/// The answer of a predicate for a path that cannot exist: false.
 fn no(py: Python<'_>, error: PyErr) -> PyResult<Operation> {
     if !error.is_instance_of::<PyValueError>(py) {
         return Err(error);

@@ -1,4 +1,4 @@
-//! One function for each operation, in the rooms of their nouns.
+//! The functions of the native module: one for each operation, in files by noun.
 
 pub(crate) mod access;
 pub(crate) mod copy;

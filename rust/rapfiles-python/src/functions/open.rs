@@ -1,4 +1,4 @@
-//! Opening files for handles, and descriptors for whoever wants them.
+//! Opening files for handles, and adopting descriptors.
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -27,7 +27,7 @@ pub(crate) fn open_file(
     submit(py, PathOperation::Open { path, flags, permissions }, Names::opened_as(name))
 }
 
-/// What a file that an [`Opening`] has opened is to become.
+/// The class that a file opened by an [`Opening`] becomes.
 pub(crate) struct Reader {
     opening: Py<Opening>,
     class: Py<PyType>,
@@ -39,7 +39,7 @@ impl Reader {
         Self { opening, class, name }
     }
 
-    /// The object that stands for the file.
+    /// The object for the file.
     pub(crate) fn of(&self, opened: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         let py = opened.py();
         let trio = crate::event_loop::in_trio_task(py)?;
@@ -57,7 +57,7 @@ fn take(opened: &Bound<'_, Opened>) -> PyResult<OpenedFile> {
     opened.get().take().ok_or_else(|| PyRuntimeError::new_err("it has a handle already"))
 }
 
-/// Takes over a descriptor that is open already. `owned`: nobody else is going to close it, whatever happens.
+/// Adopts a descriptor that is already open. `owned`: it has to be closed even if it cannot be adopted.
 #[pyfunction]
 #[pyo3(signature = (descriptor, closefd, owned, to_end, name, /))]
 pub(crate) fn adopt_descriptor(

@@ -1,4 +1,5 @@
-//! What `open()` returns: a file that is opened when this is awaited or entered, and closed when it is left.
+//! `Opening`: the native half of the context manager that `open()` returns, which opens a file when it is awaited or
+//! entered.
 
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -25,7 +26,7 @@ enum State {
     ToRead(Py<PyAny>, Py<PyType>, i32),
     /// A coroutine opens it, and leaves it in this list.
     ByCoroutine(Py<PyAny>, Py<PyList>),
-    /// It is being opened, or that has failed.
+    /// It is being opened, or opening it has failed.
     Begun,
     Opened(Py<PyAny>),
 }
@@ -61,7 +62,7 @@ impl Opening {
     }
 }
 
-/// What `os.fspath` makes of a path.
+/// The result of `os.fspath` for a path.
 fn text_or_bytes<'py>(path: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     if path.is_exact_instance_of::<PyString>() || path.is_exact_instance_of::<PyBytes>() {
         return Ok(path.clone());
@@ -75,8 +76,8 @@ fn text_or_bytes<'py>(path: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
 
 #[pymethods]
 impl Opening {
-    /// Either the path of a file to open for reading, the class that it is to be of, and the platform's own flags, or a
-    /// coroutine that opens a file, and the list where it leaves that.
+    /// Either the path of a file to open for reading, its class, and the platform's own flags, or a coroutine that
+    /// opens a file, and the list in which it leaves the file.
     #[new]
     #[pyo3(signature = (what, into, flags=0, /))]
     fn new(what: Py<PyAny>, into: &Bound<'_, PyAny>, flags: i32) -> PyResult<Self> {
@@ -107,7 +108,7 @@ impl Opening {
         }
     }
 
-    // Both return what is to be awaited: a coroutine around it would take as long as the system call.
+    // Both return the awaitable itself: a coroutine around it would take as long as the system call.
 
     /// Open the file.
     fn __aenter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
@@ -139,7 +140,7 @@ impl Opening {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        // Who has locked it holds what is in it.
+        // While it is locked, the thread that has locked it holds its content.
         let Ok(state) = self.0.try_lock() else { return Ok(()) };
         match &*state {
             State::ToRead(file, class, _) => {
@@ -164,7 +165,7 @@ impl Opening {
 impl Drop for Opening {
     fn drop(&mut self) {
         let state = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
-        // A coroutine complains by itself.
+        // A coroutine gives its own warning.
         if matches!(state, State::ToRead(..)) {
             Python::attach(|py| complain(py, "_open"));
         }

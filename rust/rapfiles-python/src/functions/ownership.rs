@@ -1,4 +1,4 @@
-//! Whom a file belongs to.
+//! The owner and the group of files.
 
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
@@ -58,7 +58,7 @@ fn account(account: &Bound<'_, PyAny>, argument: &str, number: &str) -> PyResult
     })?;
     let id: i64 = id.extract().map_err(|_| PyOverflowError::new_err(format!("{number} is out of range")))?;
     match id {
-        // -1 leaves it as it is: the highest number, to the kernel.
+        // -1 leaves it unchanged (chown(2)): the highest number as an unsigned one.
         -1 => Ok(Account::Id(u32::MAX)),
         id if id < 0 => Err(PyOverflowError::new_err(format!("{number} is less than minimum"))),
         id => u32::try_from(id)

@@ -15,7 +15,7 @@ pub(crate) fn read_bytes(py: Python<'_>, path: PathArgument<'_>) -> PyResult<Ope
     submit(py, request, Names::opened(path.name()))
 }
 
-/// The content of a file, decoded; as bytes where the codec does not decode it.
+/// The content of a file, decoded; as bytes if the codec cannot decode it.
 #[pyfunction]
 #[pyo3(signature = (path, codec, newline, /))]
 pub(crate) fn read_text(

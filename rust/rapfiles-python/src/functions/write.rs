@@ -1,4 +1,4 @@
-//! Writing whole files, and cutting them to a length.
+//! Writing whole files, and truncating them.
 
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -41,7 +41,7 @@ pub(crate) fn write_text(
     submit(py, request, Names::opened(path.name()))
 }
 
-/// Cuts a file to a length.
+/// Truncates a file to a length.
 #[pyfunction]
 #[pyo3(signature = (path, length, /))]
 pub(crate) fn truncate(py: Python<'_>, path: PathArgument<'_>, length: i64) -> PyResult<Operation> {

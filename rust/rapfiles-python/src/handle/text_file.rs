@@ -190,13 +190,13 @@ impl TextFile {
         anext(slf.as_any())
     }
 
-    /// Writes text to the buffer, and waits while that is full. Returns how many characters it has.
+    /// Writes text to the buffer, and waits while it is full. Returns the number of characters.
     #[pyo3(signature = (text, /))]
     fn write(&self, py: Python<'_>, text: &Bound<'_, PyAny>) -> PyResult<Operation> {
         self.submit(py, Write::new(&self.state, to_be_written(text)?))
     }
 
-    /// Writes one after the other, as one operation. `written`: is given how many have been.
+    /// Writes several strings as one operation. `written`: receives how many have been written.
     #[pyo3(signature = (lines, written, /))]
     fn _write_all(
         &self,
@@ -211,23 +211,23 @@ impl TextFile {
         self.submit(py, Sequence::new("writelines", requests, Arc::clone(&written.get().0)))
     }
 
-    /// Hands what is buffered to the operating system.
+    /// Passes the write buffer to the operating system.
     fn flush(&self, py: Python<'_>) -> PyResult<Operation> {
         self.submit(py, Flush { closed: Complaint::ClosedStream })
     }
 
-    /// Moves to where tell() was, or to the beginning, or with whence=2 to the end. Returns the place.
+    /// Moves to a position of tell(), or to the beginning, or with whence=2 to the end. Returns the position.
     #[pyo3(signature = (cookie, whence=0, /))]
     fn seek(&self, py: Python<'_>, cookie: Py<PyAny>, whence: i32) -> PyResult<Operation> {
         self.submit(py, Seek::new(&self.state, cookie, whence))
     }
 
-    /// Tells the place, as a number that only seek() understands.
+    /// Returns the position, as a number that only seek() understands.
     fn tell(&self, py: Python<'_>) -> PyResult<Operation> {
         self.submit(py, Tell::new(&self.state))
     }
 
-    /// Cuts the file to a length in bytes, by default to where the position is. Returns the length.
+    /// Truncates the file to a size in bytes, by default at the position. Returns the size.
     #[pyo3(signature = (pos=None, /))]
     fn truncate(&self, py: Python<'_>, pos: Option<&Bound<'_, PyAny>>) -> PyResult<Operation> {
         self.submit(
@@ -250,7 +250,7 @@ impl TextFile {
         self.submit(py, Synchronise { data_only: true })
     }
 
-    /// What os.fstat tells.
+    /// The os.fstat result.
     fn stat(&self, py: Python<'_>) -> PyResult<Operation> {
         self.submit(py, Stat)
     }
@@ -289,26 +289,26 @@ impl TextFile {
         self.state.settings().line_buffering
     }
 
-    /// Whether writes are handed to the buffer at once.
+    /// Whether writes are passed to the buffer at once.
     #[getter]
     fn write_through(&self) -> bool {
         self.state.settings().write_through
     }
 
-    /// The line ends that the native decoder has seen, as a number; None where Python's decoder has.
+    /// The line ends that the native decoder has seen, as a number; None if Python's decoder has them.
     #[getter]
     fn _seen(&self, py: Python<'_>) -> PyResult<Option<u8>> {
         self.state.seen(&self.attached()?.file).map_err(|complaint| worded(py, complaint))
     }
 
-    /// What `newline` was given to open.
+    /// The argument `newline` of open.
     #[getter]
     fn _newline(&self) -> Option<&'static str> {
         self.state.settings().newline
     }
 }
 
-/// What is in the `am_anext` slot of the classes, with nothing in between.
+/// The function in the `am_anext` slot of the classes.
 ///
 /// # Safety
 /// Called by the interpreter with a file of this class.
@@ -327,7 +327,7 @@ fn next_line<'py>(file: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     let py = file.py();
     // SAFETY: this is asked of files of this class only.
     let text = unsafe { file.cast_unchecked::<TextFile>() }.get();
-    // What is wrong is told of by the operation.
+    // The operation raises errors.
     let open = text.file.get();
     if text.detached.load(Ordering::Relaxed) || text.buffer.get().is_detached() || open.pace.is_due() {
         return None;

@@ -1,4 +1,4 @@
-//! An operation on a handle that is awaited.
+//! Awaited operations on handles.
 
 use pyo3::prelude::*;
 use rapfiles_core::handle::{Driver, FileOperation, FileProgress};
@@ -13,7 +13,7 @@ pub(crate) struct FileWork {
     driver: Driver<Objects>,
 }
 
-/// How far an operation on a handle has come.
+/// The progress of an operation on a handle.
 pub(crate) type Progress = rapfiles_core::Progress<PyResult<Py<PyAny>>>;
 
 impl FileWork {
@@ -21,7 +21,7 @@ impl FileWork {
         Self { file, driver: Driver::new(operation) }
     }
 
-    /// Whether nobody has begun to await it.
+    /// Whether it has not been awaited.
     pub(crate) fn is_untouched(&self) -> bool {
         self.driver.is_untouched()
     }
@@ -30,7 +30,7 @@ impl FileWork {
         self.driver.name()
     }
 
-    /// Advances as far as possible, but may give way before it begins.
+    /// Advances as far as possible, but may yield before it begins.
     pub(crate) fn advance_fairly(&mut self, py: Python<'_>) -> Progress {
         let open = self.file.get();
         progress(py, self.driver.advance_fairly(Caller { py, pace: &open.pace }, &open.file))
@@ -42,12 +42,12 @@ impl FileWork {
         progress(py, self.driver.advance(Caller { py, pace: &open.pace }, &open.file))
     }
 
-    /// Nobody waits for the result any more.
+    /// Abandons it: the task that awaited it is gone.
     pub(crate) fn abandon(&mut self) {
         self.driver.abandon(&self.file.get().file);
     }
 
-    /// It was awaited in a task that is cancelled already: closing is done all the same.
+    /// For an operation that is awaited in a cancelled task: only closing is done nevertheless.
     pub(crate) fn refuse(&mut self) {
         self.driver.refuse(&self.file.get().file);
     }

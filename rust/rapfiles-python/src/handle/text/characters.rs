@@ -1,4 +1,4 @@
-//! Strings, as they are written and as they are read once more.
+//! Strings of characters to write, or to read again.
 
 use std::ops::Range;
 
@@ -15,7 +15,7 @@ use crate::errors::no_memory;
 use crate::handle::objects::{Caller, Objects};
 use crate::once::intern;
 
-/// A string that the caller gave to be written.
+/// The caller's string to write.
 pub(crate) fn to_be_written(text: &Bound<'_, PyAny>) -> PyResult<Py<PyString>> {
     match text.cast::<PyString>() {
         Ok(text) => Ok(text.clone().unbind()),
@@ -26,7 +26,7 @@ pub(crate) fn to_be_written(text: &Bound<'_, PyAny>) -> PyResult<Py<PyString>> {
     }
 }
 
-/// Characters as UTF-8, and how many they are. Surrogates are encoded like other characters.
+/// Characters as UTF-8, and their number. Surrogates are encoded like other characters.
 pub(crate) fn utf8(text: &Bound<'_, PyString>) -> PyResult<(Vec<u8>, usize)> {
     let characters = text.len()?;
     match text.to_str() {
@@ -63,7 +63,7 @@ impl Characters<Objects> for Py<PyString> {
         // SAFETY: the characters are only read, and strings do not change.
         match unsafe { self.bind(caller.py).data() } {
             Ok(PyStringData::Ucs1(characters)) => {
-                // SAFETY: they stay where they are for as long as there is this reference to the string.
+                // SAFETY: they stay in place for as long as this reference to the string exists.
                 Some(unsafe { std::slice::from_raw_parts(characters.as_ptr(), characters.len()) })
             }
             _ => None,

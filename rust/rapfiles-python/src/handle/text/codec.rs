@@ -17,29 +17,29 @@ use crate::handle::objects::{Caller, Objects};
 use crate::handle::strings::{bytes_of, string};
 use crate::once::intern;
 
-/// What Python has for the encoding of a text file.
+/// Python's codec for the encoding of a text file.
 #[derive(Default)]
 pub(crate) struct PythonCodec(Mutex<Parts>);
 
-/// Changed only where nobody else has the turn.
+/// Changed only while nobody else has the turn.
 #[derive(Default)]
 pub(crate) struct Parts {
     pub(crate) encoding: String,
     pub(crate) errors: String,
     /// As it was given to `open()`.
     pub(crate) newline: Option<&'static str>,
-    /// The codec objects, where the engine has no codec.
+    /// The codec objects, if the engine has no codec.
     pub(crate) decoder: Option<Py<PyAny>>,
     pub(crate) encoder: Option<Py<PyAny>>,
 }
 
-/// What a decoder was like, and what it has decoded since.
+/// The saved state of a decoder, and the text that it has decoded since.
 pub(crate) struct Saved {
     state: Py<PyAny>,
     parts: Vec<Py<PyString>>,
 }
 
-/// By its usual name a codec is found without a search.
+/// The usual name of a codec, with which Python finds it without a search.
 fn native_name(encoding: &str) -> &str {
     if encoding.eq_ignore_ascii_case("utf-8") { "utf-8" } else { encoding }
 }
@@ -152,7 +152,7 @@ impl ForeignCodec<Objects> for PythonCodec {
                 Ok(text) => text,
                 Err(error) if everything => return Err(error),
                 Err(error) => {
-                    // The error is to be about everything, as if it had been decoded in one go.
+                    // The error describes the whole input, as if it had been decoded in one go.
                     decoder.call_method1(intern!(py, "setstate"), (&saved.state,))?;
                     let bytes = bytes_of(py, content)?;
                     let decoded = decoder.call_method1(intern!(py, "decode"), (bytes, true));
@@ -198,7 +198,7 @@ impl ForeignCodec<Objects> for PythonCodec {
         let whole = part == (0..made(text.len())?);
         match made(substring(text, part))? {
             part if whole => made(encode(&part)),
-            // The error is to be about the whole text, as if it had been encoded in one go.
+            // The error describes the whole text, as if it had been encoded in one go.
             part => encode(&part).map_err(|_| self.unencodable(caller, text.as_unbound(), newline)),
         }
     }

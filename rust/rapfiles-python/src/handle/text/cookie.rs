@@ -1,4 +1,4 @@
-//! The numbers that `tell()` of a text file gives: a position, and what a decoder has to be told there.
+//! The cookies that `tell()` of a text file returns: a position and the decoder's state there (`rapfiles._cookie`).
 
 use pyo3::prelude::*;
 use pyo3::types::PyInt;
@@ -6,7 +6,7 @@ use pyo3::types::PyInt;
 use crate::handle::strings::bytes_of;
 use crate::once::intern;
 
-/// What a cookie says.
+/// The content of a cookie.
 #[derive(Debug, FromPyObject)]
 pub(crate) struct Cookie<'py>(
     pub(crate) i64,
@@ -17,7 +17,7 @@ pub(crate) struct Cookie<'py>(
 );
 
 impl<'py> Cookie<'py> {
-    /// Takes a cookie apart: position, decoder flags, bytes to feed, whether they end the file, characters to skip.
+    /// Unpacks a cookie: position, decoder flags, bytes to feed, whether they end the file, characters to skip.
     pub(crate) fn parse(cookie: &Bound<'py, PyInt>) -> PyResult<Self> {
         let py = cookie.py();
         py.import(intern!(py, "rapfiles._cookie"))?.call_method1(intern!(py, "parse"), (cookie,))?.extract()
@@ -34,7 +34,7 @@ pub(crate) fn new_decoder<'py>(
     cookies.call_method1(intern!(py, "new_decoder"), (encoding, newline))
 }
 
-/// The cookie for a place that has to be found by decoding once more.
+/// The cookie for a position that has to be found by decoding again.
 #[allow(clippy::too_many_arguments, reason = "they are what the place is known by")]
 pub(crate) fn find(
     decoder: &Bound<'_, PyAny>,

@@ -1,4 +1,4 @@
-//! What text files have of Python's: its codecs, strings, and the numbers of `tell()`.
+//! The parts of text files that use Python objects: codecs, strings, and the cookies of `tell()`.
 
 mod characters;
 mod codec;
