@@ -427,8 +427,8 @@ struct Shared<S: Source> {
 
 /// The work of a stream, as the pool runs it.
 pub(crate) trait Steps: Send {
-    /// Steps the source for a while.
-    fn run(self: Box<Self>);
+    /// Steps the source for a while. What is left to do is a job, to be queued behind the jobs of others.
+    fn run(self: Box<Self>) -> Option<Job>;
 }
 
 impl fmt::Debug for dyn Steps {
@@ -441,10 +441,8 @@ impl fmt::Debug for dyn Steps {
 struct StepJob<S: Source>(Option<Arc<Shared<S>>>);
 
 impl<S: Source> Steps for StepJob<S> {
-    fn run(mut self: Box<Self>) {
-        if let Some(shared) = self.0.take() {
-            shared.run();
-        }
+    fn run(mut self: Box<Self>) -> Option<Job> {
+        self.0.take()?.run()
     }
 }
 
@@ -498,12 +496,16 @@ impl<S: Source> Shared<S> {
 
     /// Hands a job, which has been counted, to the pool.
     fn submit(self: &Arc<Self>) -> Submitted {
+        self.engine.pool().submit(self.lane, self.job())
+    }
+
+    fn job(self: &Arc<Self>) -> Job {
         let work = Work::Steps(Box::new(StepJob(Some(Arc::clone(self)))));
-        self.engine.pool().submit(self.lane, Job { ticket: Arc::clone(&self.ticket), work })
+        Job { ticket: Arc::clone(&self.ticket), work }
     }
 
     /// Steps parts until the queue is full, the time is up, or there is nothing to do.
-    fn run(self: &Arc<Self>) {
+    fn run(self: &Arc<Self>) -> Option<Job> {
         let until = runtime::now() + STREAM_STEP;
         let mut state = self.lock();
         loop {
@@ -542,16 +544,14 @@ impl<S: Source> Shared<S> {
     }
 
     /// Ends a job; if there is more to do, another one is queued behind the jobs of others.
-    fn leave(self: &Arc<Self>, mut state: MutexGuard<'_, State<S>>) {
+    fn leave(self: &Arc<Self>, mut state: MutexGuard<'_, State<S>>) -> Option<Job> {
         state.jobs -= 1;
         let goes_on = state.wants_job(self.most);
         state.jobs += usize::from(goes_on);
         // Counted before the consumer can see that it is done.
         self.engine.pool().totals.completed.increment();
         self.unlock(state);
-        if goes_on {
-            self.submit();
-        }
+        goes_on.then(|| self.job())
     }
 
     /// The pool has dropped a job.
