@@ -1,11 +1,12 @@
-//! Memory whose size is the caller's or the file's: where there is none, that is an error and not the end of the process.
+//! Memory whose size is the caller's or the file's: where there is none, that is an error and not the end of the
+//! process.
 
 use std::collections::TryReserveError;
 
 /// A copy of bytes.
 ///
 /// # Errors
-/// When there is no memory.
+/// Memory cannot be allocated.
 pub fn copied(bytes: &[u8]) -> Result<Vec<u8>, TryReserveError> {
     joined(&[bytes])
 }
@@ -13,7 +14,7 @@ pub fn copied(bytes: &[u8]) -> Result<Vec<u8>, TryReserveError> {
 /// Bytes one behind the other.
 ///
 /// # Errors
-/// When there is no memory.
+/// Memory cannot be allocated.
 pub fn joined(parts: &[&[u8]]) -> Result<Vec<u8>, TryReserveError> {
     let mut whole = Vec::new();
     whole.try_reserve_exact(parts.iter().map(|part| part.len()).sum())?;

@@ -432,7 +432,7 @@ impl<'a> Guard<'a> {
     /// be decoded.
     ///
     /// # Errors
-    /// When there is no memory.
+    /// Memory cannot be allocated.
     #[inline]
     pub(super) fn decode_until(
         &mut self,

@@ -129,7 +129,7 @@ impl Decoder {
     /// A decoder in the same state.
     ///
     /// # Errors
-    /// When there is no memory.
+    /// Memory cannot be allocated.
     pub(crate) fn try_clone(&self) -> Result<Self, TryReserveError> {
         Ok(Self {
             chunk: copied(&self.chunk)?,
@@ -328,7 +328,7 @@ impl Decoder {
     /// Adds characters that the caller has decoded from this many bytes.
     ///
     /// # Errors
-    /// When there is no memory.
+    /// Memory cannot be allocated.
     pub fn add(&mut self, text: &[u8], characters: usize, bytes: usize) -> Result<(), TryReserveError> {
         self.begin_chunk();
         self.chunk.try_reserve(text.len())?;
@@ -440,7 +440,7 @@ impl Decoder {
     /// Takes the first bytes as a text of its own.
     ///
     /// # Errors
-    /// When there is no memory.
+    /// Memory cannot be allocated.
     pub fn take_text(&mut self, bytes: usize) -> Result<Text, TryReserveError> {
         let content = copied(&self.chunk[self.used..self.used + bytes])?;
         let mark = Mark::Decoded(self.used);

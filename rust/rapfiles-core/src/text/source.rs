@@ -61,7 +61,7 @@ impl TextSource {
     /// The same, as a vector.
     ///
     /// # Errors
-    /// When there is no memory.
+    /// Memory cannot be allocated.
     pub fn encode_owned(&self, codec: Codec, newline: Newline) -> Result<Option<Vec<u8>>, TryReserveError> {
         Ok(match self.encode(codec, newline)? {
             Some(Cow::Owned(encoded)) => Some(encoded),

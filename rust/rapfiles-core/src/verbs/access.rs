@@ -1,4 +1,4 @@
-//! Who may do what with a file: `access(2)` and `chmod(2)`.
+//! Permissions of files: `access(2)` and `chmod(2)`.
 
 use crate::error::{About, Error};
 use crate::outcome::Outcome;
@@ -7,7 +7,7 @@ use crate::platform::{self, NativePath};
 /// `F_OK`, or a combination of `R_OK`, `W_OK` and `X_OK`.
 pub(crate) type AccessMode = i32;
 
-/// Whether the file may be accessed so. As in `os.access`, every error means no.
+/// Whether the file may be accessed in this mode. As in `os.access`, every error means no.
 pub(crate) fn access(
     path: &NativePath,
     mode: AccessMode,

@@ -1,4 +1,4 @@
-//! Directories: making and removing them.
+//! Creating and removing directories.
 
 use crate::error::{About, Error, Subject};
 use crate::outcome::Outcome;
@@ -6,7 +6,7 @@ use crate::platform::{self, NativePath};
 use crate::verbs::metadata::{self, FileType};
 use crate::verbs::resolve;
 
-/// The mode of directories that nobody gave a mode.
+/// The mode of directories for which the caller gave none.
 const DEFAULT_MODE: u32 = 0o777;
 
 /// The parameters of `mkdir`.
@@ -16,17 +16,18 @@ pub(crate) struct MakeDirectory {
     pub(crate) parents: bool,
     pub(crate) exist_ok: bool,
     pub(crate) parent_mode: Option<u32>,
-    /// Whether every error of the question "is it a directory?" means no.
+    /// Whether every error of the check for an existing directory means no.
     pub(crate) tolerant: bool,
 }
 
-/// Makes a directory, and its parents where they are asked for and missing.
+/// Creates a directory, and missing parents if requested.
 ///
-/// The order of the calls is pathlib's, so that whatever another process does meanwhile has the same effect.
+/// The order of the calls is that of `Path.mkdir` (CPython's Lib/pathlib.py), so that concurrent changes by other
+/// processes have the same effect.
 pub(crate) fn make(path: &NativePath, request: MakeDirectory) -> Result<Outcome, Error> {
     let mut missing: Vec<NativePath> = Vec::new();
     let mut current = path.clone();
-    // Down to the first parent that can be made …
+    // Up to the first parent that can be created …
     loop {
         match make_one(
             &current,
@@ -42,7 +43,7 @@ pub(crate) fn make(path: &NativePath, request: MakeDirectory) -> Result<Outcome,
             Err(code) => return Err(refused(path, current, code)),
         }
     }
-    // … and back up.
+    // … and back down.
     while let Some(next) = missing.pop() {
         make_one(&next, mode_of(path, &next, request), exists_ok(path, &next, request), request)
             .map_err(|code| refused(path, next, code))?;

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::outcome::Outcome;
 use crate::platform;
 
-/// The home directory of a user, or of the one who runs this process.
+/// The home directory of a user, by default of the user who runs this process.
 pub(crate) fn home(user: Option<OsString>) -> Result<Outcome, Error> {
     Ok(Outcome::MaybePath(platform::home_directory(user)))
 }

@@ -4,10 +4,10 @@ use crate::error::{About, Error, Subject};
 use crate::outcome::Outcome;
 use crate::platform::{self, NativePath};
 
-/// What a symbolic link leads to. Only Windows makes a difference.
+/// The type of a symbolic link's target. It matters only on Windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TargetKind {
-    /// A file, or the caller does not know.
+    /// A file, or unknown.
     File,
     /// A directory.
     Directory,
@@ -19,7 +19,7 @@ pub(crate) fn symlink(target: &NativePath, path: &NativePath, kind: TargetKind) 
     Ok(Outcome::Done)
 }
 
-/// Creates a hard link at `path`. `follow`: to what `target` leads to, where it is a symbolic link.
+/// Creates a hard link at `path`. `follow`: whether to follow `target` if it is a symbolic link.
 pub(crate) fn link(target: &NativePath, path: &NativePath, follow: bool) -> Result<Outcome, Error> {
     platform::link(target, path, follow).about(Subject::Both)?;
     Ok(Outcome::Done)

@@ -1,4 +1,4 @@
-//! Listings: what is in a directory, read by workers a bufferful at a time.
+//! Listings: the names in a directory, read by workers one buffer at a time.
 
 use std::collections::TryReserveError;
 
@@ -15,13 +15,13 @@ use crate::verbs::metadata::FileType;
 pub struct Entry<'a> {
     /// The name, as [`std::ffi::OsStr::as_encoded_bytes`] gives it.
     pub name: &'a [u8],
-    /// The type, where the file system tells it with the name.
+    /// The type, if the directory contains it (`d_type`, `readdir(3)`).
     pub file_type: Option<FileType>,
-    /// The number of the inode; 0 where it is not told with the name.
+    /// The number of the inode; 0 if the directory does not contain it.
     pub inode: u64,
 }
 
-/// Some of what is in a directory, without `.` and `..`, in the order in which the file system gave it.
+/// Some of the entries of a directory, without `.` and `..`, in the file system's order.
 #[derive(Debug, Default)]
 pub struct Block {
     /// The names, one after the other.
@@ -32,7 +32,7 @@ pub struct Block {
 #[derive(Debug)]
 struct Packed {
     inode: u64,
-    /// Where the name ends.
+    /// The end of the name.
     end: u32,
     /// The bits of the mode that hold the type, 0 for none.
     file_type: u32,
@@ -60,7 +60,7 @@ impl Block {
         })
     }
 
-    /// Makes room for what is in another one.
+    /// Reserves memory for the entries of another one.
     pub(crate) fn reserve_for(&mut self, other: &Self) -> Result<(), TryReserveError> {
         self.entries.try_reserve(other.entries.len())?;
         self.names.try_reserve(other.names.len())
@@ -70,7 +70,7 @@ impl Block {
         self.entries.try_reserve(1)?;
         extend(&mut self.names, entry.name)?;
         let file_type = entry.file_type.map_or(0, |file_type| file_type.0);
-        // A reader's buffer is far smaller than what 32 bits can count.
+        // A reader's buffer is far smaller than 4 GiB.
         let end = self.names.len() as u32;
         self.entries.push(Packed { inode: entry.inode, end, file_type });
         Ok(())
@@ -79,8 +79,8 @@ impl Block {
 
 /// The reading of a directory: the only part of its stream, whose batches are blocks.
 ///
-/// What happens in the directory meanwhile may be seen or not, and what is renamed may be seen twice. `os.listdir` and
-/// pathlib do not hand anything out before everything has been read: that is up to the consumer.
+/// Changes of the directory meanwhile may be seen or not (`readdir(3p)`), and a renamed entry may be seen twice.
+/// `os.listdir` and pathlib return nothing before everything has been read: that is up to the consumer.
 #[derive(Debug)]
 pub struct ReadDirectory {
     path: NativePath,
@@ -115,7 +115,7 @@ impl Part for ReadDirectory {
 }
 
 impl Engine {
-    /// What is in a directory.
+    /// The entries of a directory.
     pub fn list(&self, path: NativePath) -> Stream<Single<ReadDirectory>> {
         let lane = self.lane(&path);
         Stream::new(self, lane, Kind::ListDirectory, Single::new(ReadDirectory { path, reader: None }))

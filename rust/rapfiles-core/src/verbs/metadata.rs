@@ -1,4 +1,4 @@
-//! What `stat(2)` and its relatives tell about a path.
+//! The metadata of a path: `stat(2)` and related calls.
 
 use crate::error::{About, Error, Subject};
 use crate::outcome::Outcome;
@@ -15,14 +15,14 @@ pub struct Timestamp {
 }
 
 impl Timestamp {
-    /// The point in time so many nanoseconds after 1970.
+    /// The point in time this many nanoseconds after 1970.
     pub fn from_nanoseconds(nanoseconds: i128) -> Option<Self> {
         let seconds = i64::try_from(nanoseconds.div_euclid(1_000_000_000)).ok()?;
         Some(Self { seconds, nanoseconds: nanoseconds.rem_euclid(1_000_000_000) as u32 })
     }
 }
 
-/// The fields of `os.stat_result`. What a platform does not have is zero or `None`.
+/// The fields of `os.stat_result`. Fields that the platform does not have are zero or `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are those of struct stat, described there")]
 pub struct Metadata {
@@ -73,7 +73,7 @@ impl Metadata {
     }
 }
 
-/// The type of a file, as in the mode that `stat(2)` gives.
+/// The type of a file, as in the mode of `stat(2)` (`inode(7)`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileType(pub u32);
 
@@ -95,13 +95,13 @@ impl FileType {
     /// A block device.
     pub const BLOCK_DEVICE: Self = Self(0o060_000);
 
-    /// Whether a file of type `actual` is meant.
+    /// Whether this includes files of type `actual`.
     pub(crate) fn includes(self, actual: Self) -> bool {
         self == Self::ANY || self == actual
     }
 }
 
-/// Which definition of a mount point is followed.
+/// The definition of a mount point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MountRules {
     /// `pathlib.Path.is_mount` up to Python 3.11: the directory that a link leads to, and its lexical parent.
@@ -110,7 +110,7 @@ pub enum MountRules {
     OsPath,
 }
 
-/// What `stat(2)` or `lstat(2)` tells.
+/// The result of `stat(2)` or `lstat(2)`.
 pub(crate) fn stat(path: &NativePath, follow: bool) -> Result<Outcome, Error> {
     Ok(Outcome::Metadata(Box::new(platform::metadata(path, follow).about_path()?)))
 }
@@ -128,7 +128,7 @@ pub(crate) fn is_type(
     }
 }
 
-/// What a predicate answers when the file system answers with an error.
+/// The answer of a predicate if the file system returns an error.
 pub(crate) fn absent(error: Error, tolerant: bool) -> Result<bool, Error> {
     let missing = error.code().is_some_and(platform::means_missing);
     if tolerant || missing { Ok(false) } else { Err(error) }

@@ -1,4 +1,4 @@
-//! Whom a file belongs to.
+//! The owner and the group of files.
 
 use crate::error::{About, Error};
 use crate::outcome::Outcome;
@@ -7,14 +7,14 @@ use crate::platform::{self, NativePath};
 /// A user or a group, by number or by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Account {
-    /// Its number; the highest one means that nothing is to be changed.
+    /// Its number; the highest one means no change (-1 of `chown(2)`).
     Id(u32),
     /// Its name.
     Name(String),
 }
 
 impl Account {
-    /// Its number, which may have to be asked of a server.
+    /// Its number, which may have to be requested from a server.
     pub(crate) fn id(&self, group: bool) -> Result<u32, Error> {
         match self {
             Self::Id(id) => Ok(*id),

@@ -1,4 +1,4 @@
-//! Reading a large file into memory that the caller has made, by several workers at once, so that nothing is copied.
+//! Reading a large file into memory that the caller has allocated, by several workers at once, without a copy.
 
 use std::fmt;
 use std::io;
@@ -15,15 +15,15 @@ use crate::outcome::Outcome;
 use crate::platform;
 use crate::verbs::read::LargeFile;
 
-/// A buffer to be filled from a file, in parts that several workers read at once.
+/// A buffer to fill from a file, in parts that several workers read at once.
 pub struct ParallelRead {
     file: LargeFile,
     buffer: Buffer,
     next: AtomicUsize,
     workers: AtomicUsize,
-    /// Whether the rest of the buffer comes in large pages.
+    /// Whether the rest of the buffer uses huge pages.
     large_pages: AtomicBool,
-    /// Where the file ended early, if it did.
+    /// The early end of the file, if it has shrunk.
     end: AtomicUsize,
     failure: Mutex<Option<Error>>,
 }
@@ -59,7 +59,7 @@ impl ParallelRead {
         self.file.lane()
     }
 
-    /// Reads parts until there are none left. The worker that leaves last gets the outcome.
+    /// Reads parts until none are left. The last worker gets the outcome.
     pub(crate) fn run(&self, ticket: &Ticket) -> Option<Result<Outcome, Error>> {
         while !ticket.is_cancelled() {
             let from = self.next.fetch_add(READ_PART, Ordering::Relaxed);
@@ -102,7 +102,7 @@ impl ParallelRead {
         Ok(())
     }
 
-    /// What has not been read yet comes in small pages.
+    /// Uses small pages for the part that has not been read yet.
     fn use_small_pages(&self) {
         let from = self.next.load(Ordering::Relaxed).min(self.buffer.length);
         // SAFETY: `from` is within the buffer.

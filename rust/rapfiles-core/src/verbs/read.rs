@@ -17,10 +17,10 @@ use crate::text::{Codec, Newline, decode};
 use crate::verbs::metadata::Metadata;
 use crate::verbs::slices::{Sliced, Slices};
 
-/// A file that has been opened and sized.
+/// An open file of known size.
 ///
-/// It stays open while the caller makes room for its content, so that it is one and the same file that is sized and
-/// read. When many are read at once, most are opened again instead: descriptors are scarce.
+/// It stays open while the caller allocates a buffer for its content, so that the same file is read. If many are read
+/// at once, most are opened again instead: descriptors are scarce.
 #[derive(Debug)]
 pub struct LargeFile {
     engine: Arc<Engine>,
@@ -29,10 +29,10 @@ pub struct LargeFile {
     size: usize,
     device: u64,
     counted: bool,
-    /// The mount, where tier 0 has opened it.
+    /// The mount, if tier 0 has opened it.
     mount: Option<MountNumber>,
     times: Times,
-    /// To see whether workers that read it touch it.
+    /// Observes whether workers that read it update its access time.
     observation: Option<Observation>,
 }
 
@@ -58,7 +58,7 @@ impl LargeFile {
         }
     }
 
-    /// One that tier 0 has opened, and may read; `None` when too many are open.
+    /// A file that tier 0 has opened, and may read; `None` if too many are open.
     #[cfg(target_os = "linux")]
     pub(crate) fn at_hand(
         engine: &Engine,
@@ -81,12 +81,12 @@ impl LargeFile {
         })
     }
 
-    /// A read of all of it, to be done on the loop in slices: see [`LargeFile::advance`].
+    /// A read of all of it on the loop, in slices: see [`LargeFile::advance`].
     pub fn slices(&self) -> Slices {
         Slices::new(0, self.size, true)
     }
 
-    /// Reads on the loop until it is time for a pause. [`Sliced::Missing`] where workers have to do it.
+    /// Reads on the loop until it has to pause. [`Sliced::Missing`] if workers have to read it.
     ///
     /// # Safety
     /// `start` must be valid for writes of `size()` bytes and of one more.
@@ -113,11 +113,11 @@ impl LargeFile {
             return Ok(file);
         }
         let (file, _) = open(&self.path)?;
-        // Where another worker was first, its file is the one.
+        // If another worker was first, its file is used.
         Ok(self.file.get_or_init(|| file))
     }
 
-    /// Workers have read it.
+    /// Notes that workers have read it.
     pub(crate) fn has_been_read(&self) {
         if let Some((observation, file)) = self.observation.zip(self.file.get()) {
             observation.end(file);
@@ -135,7 +135,8 @@ impl Drop for LargeFile {
             self.engine.large_files.fetch_sub(1, Ordering::Relaxed);
         }
         if let Some(file) = self.file.take() {
-            // The last descriptor of a file without a name gives its blocks back.
+            // Closing the last descriptor of a file without a name frees its blocks (`unlink(2)`), which may wait for a
+            // journal.
             let named = || platform::metadata_of(&file).is_ok_and(|metadata| metadata.links > 0);
             if self.mount.is_some() && named() {
                 drop(file);
@@ -146,7 +147,7 @@ impl Drop for LargeFile {
     }
 }
 
-/// Opens a file for reading; a directory is refused as `open()` does it in Python.
+/// Opens a file for reading; a directory is refused, as by Python's `open()`.
 fn open(path: &NativePath) -> Result<(File, Metadata), Error> {
     let file = platform::open_to_read(path).about_path()?;
     let metadata = platform::metadata_of(&file).about_path()?;
@@ -190,8 +191,8 @@ pub(crate) fn read_text(path: &NativePath, codec: Codec, newline: Newline) -> Re
 
 fn read_rest(file: &File, size: u64) -> Result<Vec<u8>, Error> {
     let mut content = Vec::new();
-    // One byte more than the size, so that the read that finds the end needs no more room. A size that cannot be
-    // allocated is an error, not an abort.
+    // One byte more than the size, so that the read that finds the end needs no reallocation. If the size cannot be
+    // allocated, that is an error, not an abort.
     let room = usize::try_from(size).ok().and_then(|size| size.checked_add(1));
     room.ok_or(())
         .and_then(|room| content.try_reserve_exact(room).map_err(drop))

@@ -16,10 +16,10 @@ use crate::verbs::metadata::{FileType, Metadata};
 /// The tag of a junction (`IO_REPARSE_TAG_MOUNT_POINT`); only Windows has tags.
 const JUNCTION: u32 = 0xA000_0003;
 
-/// What is known of an entry, or the code of the error that keeps it from being known.
+/// The properties of an entry, or the code of the error of looking them up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntryFacts {
-    /// The number of the inode; 0 where it cannot be known.
+    /// The number of the inode; 0 if it is not known.
     pub inode: u128,
     /// The type of the entry itself.
     pub own: Result<FileType, i32>,
@@ -27,7 +27,7 @@ pub struct EntryFacts {
     pub target: Result<FileType, i32>,
     /// Whether it is a junction of Windows.
     pub is_junction: bool,
-    /// All that `stat(2)` tells, where that was wanted.
+    /// The results of `stat(2)`, if they were requested.
     pub stats: Option<Box<EntryStats>>,
 }
 
@@ -41,10 +41,10 @@ pub struct EntryStats {
 }
 
 impl EntryFacts {
-    /// Whether it is of a type; `follow`: whether a link stands for what it leads to. What is not there is of none.
+    /// Whether it is of a type; `follow`: whether to follow a link. An entry that does not exist has no type.
     ///
     /// # Errors
-    /// What kept it from being known.
+    /// The error of the look-up.
     pub fn is(&self, wanted: FileType, follow: bool) -> Result<bool, Error> {
         match if follow { self.target } else { self.own } {
             Ok(file_type) => Ok(file_type == wanted),
@@ -53,7 +53,7 @@ impl EntryFacts {
         }
     }
 
-    /// Finds out what the directory did not tell. `stat` asks about the entry, following a link or not.
+    /// Looks up what the directory did not contain. `stat` is called for the entry, following a link or not.
     pub(crate) fn find(
         entry: &Entry<'_>,
         with_stat: bool,
@@ -90,12 +90,13 @@ impl EntryFacts {
     }
 }
 
-/// Whether the directory tells everything about an entry itself but its `stat`. Windows tells no number.
+/// Whether the directory contains everything about an entry itself but its `stat`. On Windows it contains no inode
+/// number.
 fn is_told(entry: &Entry<'_>) -> bool {
     entry.file_type.is_some() && entry.inode != 0
 }
 
-/// Some of the entries of a directory, with what is known of each.
+/// Some of the entries of a directory, with their properties.
 #[derive(Debug, Default)]
 pub struct Scanned {
     block: Block,
@@ -118,7 +119,7 @@ impl Scanned {
         self.block.get(index).map(|entry| entry.name)
     }
 
-    /// Takes what is known of each entry, in their order.
+    /// Takes the properties of the entries, in their order.
     pub fn take_facts(&mut self) -> Vec<EntryFacts> {
         std::mem::take(&mut self.facts)
     }
@@ -126,7 +127,7 @@ impl Scanned {
     /// Adds an entry.
     ///
     /// # Errors
-    /// When there is no memory.
+    /// Memory cannot be allocated.
     pub(crate) fn push(&mut self, entry: Entry<'_>, facts: EntryFacts) -> Result<(), Error> {
         self.facts.try_reserve(1)?;
         self.block.push(entry)?;
@@ -141,10 +142,10 @@ pub struct ScanDirectory {
     path: NativePath,
     with_stat: bool,
     reader: Option<DirectoryReader>,
-    /// What was read and is to be looked at, from this position on.
+    /// Entries that have been read and not yet looked up, from this position on.
     read: Block,
     at: usize,
-    /// Everything has been read.
+    /// Whether everything has been read.
     ended: bool,
 }
 
@@ -175,7 +176,7 @@ impl Part for ScanDirectory {
                 let was_looked_up = facts.stats.is_some() || facts.own == Ok(FileType::SYMLINK);
                 scanned.push(entry, facts)?;
                 self.at += 1;
-                // Each may have to wait for a server.
+                // Each look-up may have to wait for a server.
                 if (was_looked_up || !is_told(&entry)) && slice.is_over() {
                     break;
                 }
@@ -195,7 +196,7 @@ impl Part for ScanDirectory {
 }
 
 impl Engine {
-    /// The entries of a directory, with what is known of each; `with_stat`: all that `stat(2)` tells.
+    /// The entries of a directory, with their properties; `with_stat`: including the results of `stat(2)`.
     pub fn scan(&self, path: NativePath, with_stat: bool) -> Stream<Single<ScanDirectory>> {
         let lane = self.lane(&path);
         Stream::new(self, lane, Kind::ScanDirectory, Single::new(ScanDirectory::new(path, with_stat)))

@@ -1,8 +1,8 @@
-//! Reading much on the loop: in slices, between which the other tasks have a turn.
+//! Large reads on the loop: in slices, between which other tasks run.
 //!
-//! Handing a read to a worker and coming back takes as long as copying some hundred kilobytes. Up to
-//! [`READ_IN_SLICES`](crate::limits::READ_IN_SLICES) it is therefore cheaper in total to copy what is in the page cache
-//! right here, and the loop is held for no longer than [`SLICE_TIME`] at a time.
+//! Handing a read to a worker and back takes as long as copying some hundred kilobytes. So up to
+//! [`READ_IN_SLICES`](crate::limits::READ_IN_SLICES) it is cheaper in total to copy from the page cache on the loop,
+//! which is blocked for at most [`SLICE_TIME`] at a time.
 
 #![cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux has tier 0"))]
 
@@ -13,28 +13,28 @@ use crate::engine::runtime;
 use crate::limits::{FIRST_SLICE, LARGEST_SLICE, SLICE_TIME, SMALLEST_SLICE};
 use crate::platform;
 
-/// Slices end at pages, as far as they can.
+/// Slices end at page boundaries, if possible.
 const PAGE: usize = 4 << 10;
 
-/// From this size on, glibc takes the memory for a result from the kernel, and gives it back, until it learns better
-/// (`M_MMAP_THRESHOLD` in `mallopt(3)`).
+/// From this size on, glibc maps the memory for a result and unmaps it when it is freed, until its dynamic threshold
+/// has risen (`M_MMAP_THRESHOLD` in `mallopt(3)`).
 const MAPPED_BY_MALLOC: usize = 128 << 10;
 
-/// How far a read in slices has come.
+/// The state of a read in slices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sliced {
-    /// Everything is there.
+    /// Everything has been read.
     Complete,
     /// The file ends here.
     End(usize),
-    /// The other tasks shall have a turn.
+    /// Other tasks should run.
     Pause,
     /// A worker has to do it, from the beginning: something is not in the page cache, or the file has grown.
     Missing,
 }
 
-/// A read in slices, at an offset of a file: its position stays where it is, so that nothing has to be put back when
-/// the read is given up.
+/// A read in slices, at an offset of a file: its position is not moved, so that nothing has to be put back if the read
+/// is abandoned.
 #[derive(Debug)]
 pub struct Slices {
     offset: u64,
@@ -44,7 +44,7 @@ pub struct Slices {
 }
 
 impl Slices {
-    /// A read of so many bytes from `offset` on. `to_end`: they are all that the file has.
+    /// A read of `length` bytes from `offset` on. `to_end`: they are the rest of the file.
     pub(crate) fn new(offset: u64, length: usize, to_end: bool) -> Self {
         if length >= MAPPED_BY_MALLOC {
             platform::keep_freed_memory();
@@ -52,7 +52,7 @@ impl Slices {
         Self { offset, length, done: 0, to_end }
     }
 
-    /// The offset behind what has been read.
+    /// The offset after the bytes that have been read.
     pub(crate) fn end(&self) -> u64 {
         self.offset + self.done as u64
     }
@@ -62,11 +62,11 @@ impl Slices {
         self.done
     }
 
-    /// Reads on until it is time for a pause.
+    /// Continues to read until it has to pause.
     ///
     /// # Safety
-    /// `start` must be valid for writes of `length` bytes and, where the read goes to the end of the file, of one more.
-    /// `read` must write no more than the room that it is given.
+    /// `start` must be valid for writes of `length` bytes and, if the read goes to the end of the file, of one more.
+    /// `read` must not write beyond the buffer that it is given.
     pub(crate) unsafe fn advance(
         &mut self,
         start: *mut u8,
@@ -79,7 +79,7 @@ impl Slices {
         loop {
             let rest = self.length - self.done;
             let wanted = if slice < rest { slice / PAGE * PAGE } else { rest };
-            // Asked for one byte more than the file had, the last call tells whether it has grown.
+            // The last call requests one byte more than the file had, to see whether it has grown.
             let more = usize::from(self.to_end && wanted == rest);
             // SAFETY: guaranteed by the caller.
             let room = IoVec { start: unsafe { start.add(self.done) }, length: wanted + more };
@@ -87,8 +87,8 @@ impl Slices {
                 None => return Sliced::Missing,
                 Some(0) => return if rest == 0 { Sliced::Complete } else { Sliced::End(self.done) },
                 Some(count) if count > rest => return Sliced::Missing,
-                // The kernel had only a part of the slice available at once, or the file ends within it: the next call
-                // tells.
+                // Only a part of the slice was in the page cache, or the file ends within it: the next call shows
+                // which.
                 Some(count) => count,
             };
             self.done += count;
@@ -107,9 +107,9 @@ impl Slices {
     }
 }
 
-/// How much can be read in the time that is left, where the slice before has taken so long.
+/// How much can be read in the time that is left, by how long the previous call took.
 fn fitting(count: usize, took: Duration, left: Duration) -> usize {
-    // A turn is short enough for neither to be beyond 64 bits.
+    // The times are so short that neither exceeds 64 bits.
     (count as u64 * left.as_nanos() as u64 / (took.as_nanos() as u64).max(1)) as usize
 }
 

@@ -1,4 +1,4 @@
-//! Writing whole files, and cutting them to a length.
+//! Writing whole files, and truncating them.
 
 use std::fmt;
 
@@ -8,11 +8,11 @@ use crate::outcome::Outcome;
 use crate::platform::{self, File, NativePath};
 use crate::text::{Codec, Newline, TextSource};
 
-/// Bytes to be written.
+/// Bytes to write.
 pub enum Data {
-    /// Bytes of our own.
+    /// Bytes of the engine.
     Owned(Vec<u8>),
-    /// Bytes of the caller's, which must not be copied.
+    /// Bytes of the caller's, which are not copied.
     Shared(SharedBytes),
 }
 
@@ -23,13 +23,13 @@ pub struct SharedBytes {
     _keep_alive: KeepAlive,
 }
 
-// SAFETY: `_keep_alive` keeps the bytes where they are (the contract of `Data::shared`), and they are only read.
+// SAFETY: `_keep_alive` keeps the bytes in place (the contract of `Data::shared`), and they are only read.
 unsafe impl Send for SharedBytes {}
 // SAFETY: as above.
 unsafe impl Sync for SharedBytes {}
 
 impl SharedBytes {
-    /// Leaves the first bytes out.
+    /// Skips the first bytes.
     pub(crate) fn skip(&mut self, count: usize) {
         let count = count.min(self.length);
         // SAFETY: within the bytes.
@@ -51,7 +51,7 @@ impl Data {
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
             Self::Owned(bytes) => bytes,
-            // SAFETY: the contract of `shared`. Where the caller's object is mutable and is changed meanwhile, only the
+            // SAFETY: the contract of `shared`. If the caller's object is mutable and is changed meanwhile, only the
             // kernel sees a mixture: nothing here depends on the content.
             Self::Shared(bytes) => unsafe { std::slice::from_raw_parts(bytes.start, bytes.length) },
         }
@@ -64,14 +64,15 @@ impl fmt::Debug for Data {
     }
 }
 
-/// Opens a file to replace its content or to extend it. The position of the file tells how long it was.
+/// Opens a file to replace or extend its content. The position of the file is its former length.
 fn open(path: &NativePath, append: bool) -> Result<File, Error> {
     if append { platform::open_to_append(path) } else { platform::open_to_replace(path) }.about_path()
 }
 
 fn write_all(file: File, bytes: &[u8]) -> Result<(), Error> {
     platform::write_all(&file, bytes).about(Subject::Nothing)?;
-    // Network file systems and quotas report a failed write when the file is closed.
+    // Network file systems and quotas report a failed write when the file is closed (`close(2)`, "Dealing with error
+    // returns from close()").
     platform::close(file).about(Subject::Nothing)
 }
 
@@ -102,7 +103,7 @@ pub(crate) fn write_text(
     Ok(Outcome::Count(text.chars() as u64))
 }
 
-/// Cuts a file to a length, or extends it with zeros.
+/// Truncates a file to a length, or extends it with zeros.
 pub(crate) fn truncate(path: &NativePath, length: i64) -> Result<Outcome, Error> {
     platform::truncate(path, length).about_path()?;
     Ok(Outcome::Done)

@@ -1,4 +1,4 @@
-//! What several operations look at before they do anything.
+//! Checks at the beginning of operations.
 
 use crate::error::Error;
 use crate::handle::complaint::Complaint;
@@ -7,19 +7,19 @@ use crate::handle::guard::{Guard, WriterState};
 use crate::handle::handle::Handle;
 use crate::handle::sink::{Fallible, Sink};
 
-/// Refuses to go on with a closed file.
+/// Fails if the file is closed.
 #[inline]
 pub(super) fn check_open(handle: &Handle, complaint: Complaint) -> Result<(), Complaint> {
     check(!handle.is_closed(), complaint)
 }
 
-/// Refuses to go on where something is not so.
+/// Fails with a complaint unless a condition holds.
 #[inline]
 pub(super) fn check(holds: bool, complaint: Complaint) -> Result<(), Complaint> {
     if holds { Ok(()) } else { Err(complaint) }
 }
 
-/// What was accepted has to be with the kernel before anything else is done.
+/// The wait that is needed before an operation that requires the write buffer to be empty.
 #[inline]
 pub(super) fn check_written<S: Sink>(guard: &mut Guard<'_>) -> Result<Option<Advance<S>>, Error> {
     if let Some(error) = guard.take_error() {
@@ -28,7 +28,7 @@ pub(super) fn check_written<S: Sink>(guard: &mut Guard<'_>) -> Result<Option<Adv
     Ok(if guard.is_written() { None } else { Some(Advance::AwaitWriter(WriterState::Written)) })
 }
 
-/// What was accepted is written by the task that is asked for next; but not beside the writer, if that is at it.
+/// The wait that is needed before a task that writes the write buffer itself: the writer must not be running.
 #[inline]
 pub(super) fn check_writer<S: Sink>(guard: &mut Guard<'_>) -> Result<Option<Advance<S>>, Error> {
     if let Some(error) = guard.take_error() {
@@ -37,7 +37,7 @@ pub(super) fn check_writer<S: Sink>(guard: &mut Guard<'_>) -> Result<Option<Adva
     Ok(guard.is_writing().then_some(Advance::AwaitWriter(WriterState::Written)))
 }
 
-/// Done, with nothing to tell.
+/// Done, without a value.
 pub(super) fn done<S: Sink>(context: S::Context<'_>) -> Fallible<S, Advance<S>> {
     Ok(Advance::Done(S::nothing(context)))
 }

@@ -9,10 +9,10 @@ use crate::handle::job::Task;
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
 
-/// Writes what is buffered and closes the file, even where writing fails.
+/// Writes the buffer and closes the file, even if writing fails.
 #[derive(Debug, Default)]
 pub struct Close {
-    /// The first thing that went wrong, which is what is told.
+    /// The first error, which is the one that is reported.
     failure: Option<Error>,
     closed: bool,
 }
@@ -42,7 +42,7 @@ impl<S: Sink> FileOperation<S> for Close {
         if guard.is_closing_in_background() {
             return Ok(Advance::AwaitClose);
         }
-        // Of an earlier attempt to close it that was cancelled.
+        // The error of an earlier attempt to close it, which was cancelled.
         if guard.is_closed()
             && let Some(error) = guard.take_error()
         {

@@ -1,14 +1,13 @@
-//! Giving the descriptor away.
+//! Detaching the descriptor.
 
 use crate::handle::complaint::Complaint;
 use crate::handle::file::HandleFile;
 use crate::handle::sink::{Fallible, Sink};
 
-/// The descriptor, with everything written and the position where the user is, for somebody else to use and close. Waits
-/// for the system.
+/// The descriptor, with everything written and at the user's position; the caller closes it. Blocks.
 ///
 /// # Errors
-/// When the file is closed or in use; else what writing or moving the position fails with.
+/// The file is closed or in use; otherwise those of writing and of moving the position.
 pub fn detach<S: Sink>(context: S::Context<'_>, file: &HandleFile<S>) -> Fallible<S, i32> {
     if file.handle.is_closed() {
         return Err(Complaint::ClosedFile.into());

@@ -1,4 +1,4 @@
-//! Seeing to it that the kernel has everything.
+//! Flushing: passing everything to the kernel.
 
 use super::checks::{check_open, check_written, done};
 use crate::handle::complaint::Complaint;
@@ -11,7 +11,7 @@ use crate::handle::sink::{Fallible, Sink};
 /// Waits until the kernel has everything that was written.
 #[derive(Debug)]
 pub struct Flush {
-    /// What is said of a closed file.
+    /// The complaint about a closed file.
     pub closed: Complaint,
 }
 

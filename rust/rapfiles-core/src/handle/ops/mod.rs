@@ -1,4 +1,4 @@
-//! The operations on handles. Each advances as far as it can in its turn, and says what it needs to go on.
+//! The operations on handles. Each advances as far as it can in its turn, and returns what it needs next.
 
 mod checks;
 mod close;

@@ -5,8 +5,8 @@ use crate::handle::file::HandleFile;
 use crate::handle::sink::Sink;
 use crate::text::Form;
 
-/// Takes the next line of a binary file, if it is in the buffer and nothing has to be looked at before. `make`: what
-/// becomes of it; where that is nothing, it is not taken.
+/// Takes the next line of a binary file, if it is in the buffer and nothing else has to be done first. `make`: converts
+/// it; if that returns nothing, the line is not taken.
 ///
 /// # Safety
 /// `make` runs no code of the caller's that could use the handle, or let others do so.

@@ -1,4 +1,4 @@
-//! Reading and writing at an offset: beside everything else, and past the buffers.
+//! Reading and writing at an offset: concurrently with everything else, and past the buffers.
 
 use super::checks::{check, check_open, number};
 use crate::cached::IoVec;
@@ -13,7 +13,7 @@ use crate::limits::READ_AT_ONCE;
 /// Reads at an offset.
 #[derive(Debug)]
 pub struct ReadAt {
-    /// So many bytes, fewer only at the end of the file.
+    /// The number of bytes; fewer are read only at the end of the file.
     pub size: usize,
     /// The offset to read at.
     pub offset: u64,

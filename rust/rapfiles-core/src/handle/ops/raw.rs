@@ -14,7 +14,7 @@ use crate::limits::READ_AT_ONCE;
 /// Reads once.
 pub struct ReadOnce<S: Sink> {
     size: usize,
-    /// What a worker reads into.
+    /// The buffer into which a worker reads.
     bytes: Option<S::Bytes>,
 }
 
@@ -30,7 +30,7 @@ fn check_readable<S: Sink>(file: &HandleFile<S>, guard: &Guard<'_>) -> Result<()
     check(file.readable, Complaint::NotForReading)
 }
 
-/// Reads once, if that does not block, and is little.
+/// Reads once, if that does not block, and the size is small.
 ///
 /// # Safety
 /// `start` must be valid for writes of `length` bytes.
@@ -63,7 +63,7 @@ impl<S: Sink> FileOperation<S> for ReadOnce<S> {
             (Some(_), _) => return done(context),
             (None, _) => {}
         }
-        // What was read ahead on the way to a whole line comes first.
+        // The read-ahead of an earlier search for a line comes first.
         if self.size > 0 && !guard.available().is_empty() {
             return take(context, guard, self.size);
         }
@@ -73,7 +73,7 @@ impl<S: Sink> FileOperation<S> for ReadOnce<S> {
             // SAFETY: that many bytes have been read into it.
             return unsafe { S::finish(context, bytes, read, &[]) }.map(Advance::Done);
         }
-        // SAFETY: nobody is shown the bytes before the task is done, and they are kept alive for as long.
+        // SAFETY: the bytes are not exposed before the task is done, and they are kept alive for as long.
         let room = unsafe { TaskBuffer::new(start, self.size, S::keep_alive(context, &bytes)) };
         self.bytes = Some(bytes);
         Ok(Advance::Task(Task::ReadOnce { room }))
@@ -117,7 +117,7 @@ impl<S: Sink> FileOperation<S> for ReadOnceInto<S::Target> {
         if let Some(read) = unsafe { read_now(guard, start, length) } {
             return number(context, read as u64);
         }
-        // SAFETY: it is kept alive, and the caller's to leave alone meanwhile.
+        // SAFETY: it is kept alive, and the caller must not use it meanwhile.
         let room = unsafe { TaskBuffer::new(start, length, self.target.keep_alive(context)) };
         Ok(Advance::Task(Task::ReadOnce { room }))
     }

@@ -11,11 +11,11 @@ use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
 use crate::limits::READ_AT_ONCE;
 
-/// Reads so many bytes, or up to the end of the file. No more than may be read on the loop at once.
+/// Reads `size` bytes, or up to the end of the file; at most what may be read on the loop at once.
 #[derive(Debug)]
 pub struct Read {
     size: usize,
-    /// What this is the next item of ends with the file.
+    /// Whether this is the next item of an iteration, which ends with the file.
     iterates: bool,
 }
 
@@ -76,14 +76,14 @@ impl<S: Sink> FileOperation<S> for Read {
             return take(context, guard, self.size);
         }
         match reply {
-            // Nothing to read, and no end.
+            // Nothing to read, but not the end.
             Some(Reply::WouldBlock) if available == 0 => return Ok(Advance::Done(S::nothing(context))),
             Some(_) if available == 0 && self.iterates => return Err(Failure::NoMoreItems),
             Some(_) => return take(context, guard, self.size),
             None => {}
         }
         let (bytes, start) = S::new_bytes(context, self.size)?;
-        // SAFETY: there is room for that much, and nobody else is shown it.
+        // SAFETY: the buffer has that size, and is not exposed.
         match unsafe { guard.read_into(start, self.size) } {
             (0, Fetched::End) if self.iterates => Err(Failure::NoMoreItems),
             (length, Fetched::Enough | Fetched::End) => {

@@ -16,13 +16,13 @@ use crate::memory::copied;
 #[derive(Debug)]
 pub struct ReadInto<T> {
     target: T,
-    /// One read at most.
+    /// Whether to read at most once.
     once: bool,
     done: usize,
 }
 
 impl<T> ReadInto<T> {
-    /// Fills the memory, leaving it partly unfilled only at the end of the file. `once`: with one read at most.
+    /// Fills the memory, completely unless the file ends before. `once`: with one read at most.
     pub fn new(target: T, once: bool) -> Self {
         Self { target, once, done: 0 }
     }

@@ -1,4 +1,4 @@
-//! Reading much at once: straight into the result, so that it is never copied.
+//! Large reads: straight into the result, so that it is never copied.
 
 use super::checks::{check, check_open, check_written, take};
 use crate::error::{Error, Subject};
@@ -13,11 +13,11 @@ use crate::limits::READ_IN_SLICES;
 use crate::platform;
 use crate::verbs::slices::{Sliced, Slices};
 
-/// Reads so many bytes, or everything.
+/// Reads `size` bytes, or everything.
 pub struct ReadLarge<S: Sink> {
     size: Option<usize>,
     iterates: bool,
-    /// The file has no buffer, and so no manners of its own.
+    /// Whether the file is a raw one, whose errors differ from a buffered one's.
     raw: bool,
     state: State<S>,
 }
@@ -25,7 +25,7 @@ pub struct ReadLarge<S: Sink> {
 enum State<S: Sink> {
     /// Nothing has been read yet.
     Begin,
-    /// A worker reads into the result, of which so much was buffered.
+    /// A worker reads into the result, of which this much was buffered.
     Filling(S::Bytes, usize),
     /// It is read on the loop.
     Slicing(Slicing<S>),
@@ -40,10 +40,10 @@ struct Slicing<S: Sink> {
     slices: Slices,
 }
 
-/// Where the result begins.
+/// The start of the result.
 struct Start(*mut u8);
 
-// SAFETY: it is used by whoever has the bytes that it is the beginning of.
+// SAFETY: it is used only together with the bytes to which it points.
 unsafe impl Send for Start {}
 // SAFETY: as above.
 unsafe impl Sync for Start {}
@@ -54,12 +54,12 @@ impl<S: Sink> ReadLarge<S> {
         Self { size, iterates, raw: false, state: State::Begin }
     }
 
-    /// Reads everything that a file without a buffer has.
+    /// Reads everything from a raw file.
     pub fn raw() -> Self {
         Self { raw: true, ..Self::new(None, false) }
     }
 
-    /// Everything that is available, within what is wanted.
+    /// Everything that is available, up to the requested size.
     fn take(
         &self,
         context: S::Context<'_>,
@@ -76,8 +76,7 @@ impl<S: Sink> ReadLarge<S> {
         take(context, guard, count)
     }
 
-    /// Begins: on the loop, if the kernel may have it available at once and it is not too much for that, else in a
-    /// worker.
+    /// Begins: on the loop, if the kernel may have it in the page cache and it is not too much, otherwise in a worker.
     fn begin(&mut self, context: S::Context<'_>, guard: &mut Guard<'_>) -> Fallible<S, Advance<S>> {
         let measure = Task::Measure { size: self.size.unwrap_or(usize::MAX) };
         let Some(left) = guard.left() else { return Ok(Advance::Task(measure)) };
@@ -87,7 +86,7 @@ impl<S: Sink> ReadLarge<S> {
         }
         let size = self.size.unwrap_or(usize::MAX).min(available.saturating_add(left));
         if size <= available {
-            // At the end, as far as one knows.
+            // Probably at the end.
             return match guard.fetch(available + 1) {
                 Fetched::End => self.take(context, guard, false),
                 Fetched::Enough | Fetched::Missing => Ok(Advance::Task(measure)),
@@ -106,17 +105,17 @@ impl<S: Sink> ReadLarge<S> {
         }
     }
 
-    /// Lets a worker read so much.
+    /// Lets a worker read `size` bytes.
     fn fill(&mut self, context: S::Context<'_>, guard: &Guard<'_>, size: usize) -> Fallible<S, Advance<S>> {
-        // The buffered part is used up only when there is a result.
+        // The buffered part is consumed only when there is a result.
         let (bytes, have, start) = begun::<S>(context, guard, size)?;
-        // SAFETY: nobody is shown the bytes before the task is done, and they are kept alive for as long.
+        // SAFETY: the bytes are not exposed before the task is done, and they are kept alive for as long.
         let room = unsafe { TaskBuffer::new(start, size, S::keep_alive(context, &bytes)) };
         self.state = State::Filling(bytes, have);
         Ok(Advance::Task(Task::FillRoom { room, have, to_end: self.size.is_none() }))
     }
 
-    /// Reads on here, as long as the loop may be held.
+    /// Continues on the loop, for as long as it may be blocked.
     fn slice(
         &mut self,
         context: S::Context<'_>,
@@ -124,7 +123,7 @@ impl<S: Sink> ReadLarge<S> {
         mut slicing: Slicing<S>,
     ) -> Fallible<S, Advance<S>> {
         let (size, have) = (slicing.size, slicing.have);
-        // SAFETY: there is room for the size and one byte behind that, and nobody has been shown it.
+        // SAFETY: the buffer has room for the size and one more byte, and has not been exposed.
         let sliced = unsafe { guard.read_slices(&mut slicing.slices, slicing.start.0.add(have)) };
         let length = match sliced {
             Sliced::Complete => size,
@@ -141,7 +140,7 @@ impl<S: Sink> ReadLarge<S> {
     }
 }
 
-/// Room for so many bytes that begins with those of the buffer, how many these are, and where it begins.
+/// A result buffer that begins with the buffered bytes, the number of these, and its start.
 fn begun<S: Sink>(
     context: S::Context<'_>,
     guard: &Guard<'_>,
@@ -169,7 +168,7 @@ impl<S: Sink> FileOperation<S> for ReadLarge<S> {
         if self.raw {
             check_open(guard, Complaint::ClosedFile)?;
             if !file.readable {
-                // What read(2) would say.
+                // The error of read(2).
                 return Err(Error::Os { code: platform::BAD_DESCRIPTOR, subject: Subject::Nothing }.into());
             }
         }

@@ -12,17 +12,17 @@ use crate::handle::sink::{Fallible, Sink};
 use crate::handle::trace::Unread;
 use crate::limits::{LINES_BETWEEN_LOOKS, LONG_LINE, LOOP_SLICE};
 
-/// Where the next line ends.
+/// The end of the next line.
 enum Found<S: Sink> {
-    /// After so many bytes; none at the end of the file.
+    /// After this many bytes; 0 at the end of the file.
     Line(usize),
     Advance(Advance<S>),
 }
 
-/// Looks for the end of the next line.
+/// Searches for the end of the next line.
 #[derive(Debug, Default)]
 struct Search {
-    /// So many of the available bytes were searched before.
+    /// How many of the available bytes have been searched.
     scanned: usize,
 }
 
@@ -65,7 +65,7 @@ impl Search {
     }
 }
 
-/// What a file without a buffer looks at first.
+/// The checks of a raw file.
 fn check_raw<S: Sink>(file: &HandleFile<S>, guard: &Guard<'_>, closed: Complaint) -> Result<(), Complaint> {
     check_open(guard, closed)?;
     check(file.readable, Complaint::NotForReading)
@@ -82,7 +82,7 @@ pub struct ReadLine {
 
 impl ReadLine {
     /// Reads a line of up to `limit` bytes. `iterates`: it is the next item of an iteration, which ends with the file.
-    /// `raw`: the file has no buffer, and so no manners of its own.
+    /// `raw`: the file is a raw one, whose errors differ from a buffered one's.
     pub fn new(limit: Option<usize>, iterates: bool, raw: bool) -> Self {
         Self { limit, iterates, raw, search: Search::default() }
     }
@@ -118,7 +118,7 @@ impl<S: Sink> FileOperation<S> for ReadLine {
     }
 }
 
-/// Reads lines until they have so many bytes, or the file ends.
+/// Reads lines until they have `hint` bytes in total, or the file ends.
 pub struct ReadLines<S: Sink> {
     hint: Option<usize>,
     raw: bool,
@@ -128,7 +128,8 @@ pub struct ReadLines<S: Sink> {
 }
 
 impl<S: Sink> ReadLines<S> {
-    /// Reads lines until they have `hint` bytes. `raw`: the file has no buffer, and so no manners of its own.
+    /// Reads lines until they have `hint` bytes in total. `raw`: the file is a raw one, whose errors differ from a
+    /// buffered one's.
     pub fn new(hint: Option<usize>, raw: bool) -> Self {
         Self { hint, raw, lines: None, size: 0, search: Search::default() }
     }

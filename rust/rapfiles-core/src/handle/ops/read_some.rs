@@ -1,4 +1,4 @@
-//! Reading what is there, and looking at it.
+//! Reading what is available, and peeking at it.
 
 use super::checks::{check, check_open, check_written, take};
 use crate::handle::complaint::Complaint;
@@ -10,12 +10,12 @@ use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
 use crate::limits::IO_BUFFER;
 
-/// Reads what is there, with one read at most.
+/// Reads what is available, with one read at most.
 #[derive(Debug)]
 pub struct ReadSome {
-    /// The most that is wanted.
+    /// The most bytes to return.
     pub size: usize,
-    /// What was read is still there afterwards.
+    /// Whether the bytes stay available.
     pub peek: bool,
 }
 
@@ -32,7 +32,7 @@ impl<S: Sink> FileOperation<S> for ReadSome {
         reply: Option<Reply>,
     ) -> Fallible<S, Advance<S>> {
         if self.peek {
-            // Only files that can be read have it in io, so there a closed file is the first thing to be noticed.
+            // In io, only files for reading have this method, so a closed file is the first error.
             check_open(guard, Complaint::PeekOfClosedFile)?;
         }
         check(file.readable, if self.peek { Complaint::CannotPeek } else { Complaint::CannotRead1 })?;

@@ -9,14 +9,14 @@ use crate::handle::job::Task;
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
 
-/// Moves the position, and tells it.
+/// Moves the position, and returns it.
 #[derive(Debug)]
 pub struct Seek {
     /// The offset.
     pub offset: i64,
     /// As for `lseek(2)`.
     pub whence: i32,
-    /// The file has no buffer, and so no manners of its own.
+    /// Whether the file is a raw one, whose errors differ from a buffered one's.
     pub raw: bool,
 }
 

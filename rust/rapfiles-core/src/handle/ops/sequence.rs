@@ -1,4 +1,4 @@
-//! Several operations as one.
+//! Sequences: several operations in one turn.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,17 +9,17 @@ use crate::handle::guard::Guard;
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
 
-/// Several operations as one: nobody else has a turn between them.
+/// Several operations in one turn: no other operation runs between them.
 pub struct Sequence<S: Sink> {
     name: &'static str,
     operations: std::vec::IntoIter<Box<dyn FileOperation<S>>>,
     current: Option<Box<dyn FileOperation<S>>>,
-    /// So many are done, for whoever wants to know where it failed.
+    /// The number of completed ones, to find out which has failed.
     done: Arc<AtomicUsize>,
 }
 
 impl<S: Sink> Sequence<S> {
-    /// These, one after the other. `done`: is counted up with each that is done.
+    /// A sequence of these. `done`: incremented with each that completes.
     pub fn new(
         name: &'static str,
         operations: Vec<Box<dyn FileOperation<S>>>,

@@ -1,4 +1,4 @@
-//! Seeing to it that the device has everything.
+//! Synchronising: waiting until the device has everything.
 
 use super::checks::{check_open, check_writer, done};
 use crate::handle::complaint::Complaint;
@@ -12,7 +12,7 @@ use crate::handle::sink::{Fallible, Sink};
 /// Waits until the device has everything that was written.
 #[derive(Debug)]
 pub struct Synchronise {
-    /// Whether the metadata may come later.
+    /// Whether metadata need not be written (`fdatasync(2)`).
     pub data_only: bool,
 }
 

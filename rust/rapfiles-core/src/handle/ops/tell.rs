@@ -1,4 +1,4 @@
-//! Telling the position.
+//! Getting the position.
 
 use super::checks::{check_open, check_written, number};
 use crate::handle::complaint::Complaint;
@@ -9,7 +9,7 @@ use crate::handle::job::Task;
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
 
-/// Tells the position.
+/// Returns the position.
 #[derive(Debug)]
 pub struct Tell;
 

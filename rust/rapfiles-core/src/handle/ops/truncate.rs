@@ -1,4 +1,4 @@
-//! Cutting a file to a length.
+//! Truncating a file.
 
 use super::checks::{check, check_open, check_writer, number};
 use crate::handle::complaint::Complaint;
@@ -9,14 +9,14 @@ use crate::handle::job::Task;
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
 
-/// Cuts the file, or extends it with zeros, and tells its length.
+/// Truncates the file, or extends it with zeros, and returns its length.
 #[derive(Debug)]
 pub struct Truncate {
     /// The new length; `None`: where the position is.
     pub length: Option<i64>,
-    /// What is said of a file that is only read.
+    /// The complaint about a file that is not for writing.
     pub refusal: Complaint,
-    /// What is said of a closed file.
+    /// The complaint about a closed file.
     pub closed: Complaint,
 }
 

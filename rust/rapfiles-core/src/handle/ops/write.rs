@@ -28,7 +28,7 @@ impl<S: Sink> FileOperation<S> for Write<S::Source> {
         file: &HandleFile<S>,
         guard: &mut Guard<'_>,
     ) -> Option<Fallible<S, S::Value>> {
-        // Of what may change, looking at it may run the caller's code.
+        // Getting the bytes of a mutable object may run the caller's code.
         if !file.writable || !file.ahead.is_off() || !self.source.is_constant() {
             return None;
         }

@@ -1,4 +1,4 @@
-//! Codecs that are the caller's. Each call is a step of an operation that the caller performs, in the operation's turn.
+//! The caller's codecs. Each call is a step of an operation that the caller performs, in the operation's turn.
 
 use std::ops::Range;
 
@@ -12,53 +12,53 @@ use crate::verbs::write::Data;
 pub struct Decoded<S: Sink> {
     /// The characters as UTF-8. Surrogates are encoded like other characters.
     pub content: Vec<u8>,
-    /// How many they are.
+    /// The number of characters.
     pub characters: usize,
-    /// From where the decoder can go on to where it is now.
+    /// The point from which the decoder can get to its present state.
     pub snapshot: Snapshot<S>,
 }
 
-/// Where to move in a text file.
+/// The target of a seek in a text file.
 pub struct Target<S: Sink> {
     /// The position of the file; `None`: at its end.
     pub offset: Option<i64>,
     /// The state of the decoder there.
     pub state: <S::ForeignCodec as ForeignCodec<S>>::State,
-    /// How many bytes it is given then.
+    /// How many bytes to feed to it.
     pub feed: usize,
-    /// Whether they are the last of the file.
+    /// Whether these are the last of the file.
     pub end: bool,
-    /// How many characters of them are skipped.
+    /// How many of the decoded characters to skip.
     pub skip: usize,
 }
 
-/// The codec of a text file where the engine has none, and what else only the caller can do with its encoding.
+/// The codec of a text file, if the engine has none, and other work with its encoding that only the caller can do.
 pub trait ForeignCodec<S: Sink>: Send + Sync {
     /// A state that the decoder can be set to.
     type State: Send + Sync;
-    /// What the decoder was like, and what it has decoded of everything since.
+    /// A saved state of the decoder, and the text that it has decoded since.
     type Saved: Send + Sync;
 
-    /// Decodes a chunk. `end`: it is the last.
+    /// Decodes a chunk. `end`: whether it is the last.
     ///
     /// # Errors
     /// Those of the decoder.
     fn decode(&self, context: S::Context<'_>, input: &[u8], end: bool) -> Fallible<S, Decoded<S>>;
 
-    /// What the decoder says of bytes that the engine's does not decode.
+    /// The decoder's error for bytes that the engine's cannot decode.
     fn undecodable(&self, context: S::Context<'_>, bytes: &[u8]) -> Failure<S::Error>;
 
-    /// Notes what the decoder is like.
+    /// Saves the decoder's state.
     ///
     /// # Errors
     /// Those of the decoder.
     fn save(&self, context: S::Context<'_>) -> Fallible<S, Self::Saved>;
 
-    /// Has the decoder go back to that.
+    /// Restores that state.
     fn restore(&self, saved: Self::Saved);
 
-    /// Goes on with a part of everything, which began where the decoder was saved. An error is about everything, as if that
-    /// had been decoded in one go.
+    /// Decodes the next part of the rest of the file, which began where the state was saved. An error describes the
+    /// whole rest, as if it had been decoded in one go.
     ///
     /// # Errors
     /// Those of the decoder.
@@ -70,10 +70,10 @@ pub trait ForeignCodec<S: Sink>: Send + Sync {
         part: Range<usize>,
     ) -> Fallible<S, ()>;
 
-    /// What has been decoded of everything, behind what had been before.
+    /// The text that has been decoded so far, after the text before it.
     ///
     /// # Errors
-    /// When there is no memory.
+    /// Memory cannot be allocated.
     fn join(
         &self,
         context: S::Context<'_>,
@@ -81,7 +81,8 @@ pub trait ForeignCodec<S: Sink>: Send + Sync {
         saved: Self::Saved,
     ) -> Fallible<S, S::Value>;
 
-    /// Encodes these characters of a text. `newline`: what is written for a line feed. An error is about the whole text.
+    /// Encodes these characters of a text. `newline`: the replacement of a line feed. An error describes the whole
+    /// text.
     ///
     /// # Errors
     /// Those of the encoder.
@@ -93,7 +94,7 @@ pub trait ForeignCodec<S: Sink>: Send + Sync {
         newline: Option<&'static str>,
     ) -> Fallible<S, Vec<u8>>;
 
-    /// What the encoder says of a text that the engine's does not encode.
+    /// The encoder's error for a text that the engine's cannot encode.
     fn unencodable(
         &self,
         context: S::Context<'_>,
@@ -101,20 +102,20 @@ pub trait ForeignCodec<S: Sink>: Send + Sync {
         newline: Option<&'static str>,
     ) -> Failure<S::Error>;
 
-    /// Text has been written: what was read before is no place to go on from. Whether there is a decoder to know.
+    /// Resets the decoder after text has been written. Returns whether there is one.
     ///
     /// # Errors
     /// Those of the decoder.
     fn forget(&self, context: S::Context<'_>) -> Fallible<S, bool>;
 
-    /// The state of a decoder before which a carriage return was pending, or not.
+    /// The state of a new decoder, with or without a pending carriage return.
     fn plain_state(&self, context: S::Context<'_>, pending: bool) -> Self::State;
 
     /// Another reference to a state.
     fn same_state(&self, context: S::Context<'_>, state: &Self::State) -> Self::State;
 
-    /// The number by which a place can be found again that is known by decoding `snapshot` from `position` on, and using
-    /// so many characters.
+    /// The cookie for the place that is reached by decoding `snapshot` from `position` on, and using this many
+    /// characters.
     ///
     /// # Errors
     /// Those of the decoder.
@@ -127,10 +128,10 @@ pub trait ForeignCodec<S: Sink>: Send + Sync {
         ratio: f64,
     ) -> Fallible<S, S::Value>;
 
-    /// What such a number says; for `None`, the file is asked where it is.
+    /// The target of a cookie; `None`: the file's position.
     ///
     /// # Errors
-    /// When it says nothing.
+    /// The cookie is invalid.
     fn target(
         &self,
         context: S::Context<'_>,
@@ -138,11 +139,11 @@ pub trait ForeignCodec<S: Sink>: Send + Sync {
         whence: i32,
     ) -> Fallible<S, Option<Target<S>>>;
 
-    /// Another reference to a number.
+    /// Another reference to a cookie.
     fn same_value(&self, context: S::Context<'_>, value: &S::Value) -> S::Value;
 
-    /// Sets the codec up for a new place. `at_start`: the file's position is at the start. Whether that is the beginning of
-    /// the text, and whether a carriage return is pending.
+    /// Sets up the codec for a new place. `at_start`: whether the file's position is at the start. Returns whether that
+    /// is the beginning of the text, and whether a carriage return is pending.
     ///
     /// # Errors
     /// Those of the codec.
@@ -154,23 +155,23 @@ pub trait ForeignCodec<S: Sink>: Send + Sync {
     ) -> Fallible<S, (bool, bool)>;
 }
 
-/// Characters to be written, as the caller gave them.
+/// Characters to write, as the caller passed them.
 pub trait Characters<S: Sink>: Send + Sync {
-    /// How many they are.
+    /// The number of characters.
     fn length(&self, context: S::Context<'_>) -> usize;
 
-    /// The characters, where each of them lies in one byte.
+    /// The characters, if each of them is one byte.
     fn narrow(&self, context: S::Context<'_>) -> Option<&[u8]>;
 
     /// The same bytes, for a worker.
     fn shared(&self, context: S::Context<'_>) -> Data;
 
-    /// Whether there is the end of a line among them.
+    /// Whether they contain a line end.
     fn has_line_end(&self, context: S::Context<'_>) -> bool;
 
-    /// Some of the characters, to be encoded.
+    /// Some of the characters, to encode.
     ///
     /// # Errors
-    /// When there is no memory.
+    /// Memory cannot be allocated.
     fn part(&self, context: S::Context<'_>, part: Range<usize>) -> Fallible<S, TextSource>;
 }

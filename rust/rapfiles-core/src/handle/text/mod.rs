@@ -1,4 +1,4 @@
-//! What text files have beside their handles.
+//! The state of text files besides their handles.
 
 mod foreign;
 mod state;

@@ -1,4 +1,4 @@
-//! How a text file treats its text, and where its decoder can go on from.
+//! The settings of a text file, and the snapshot of its decoder.
 
 use std::collections::TryReserveError;
 use std::sync::Mutex;
@@ -13,23 +13,23 @@ use crate::handle::sink::Sink;
 use crate::memory::{copied, extend};
 use crate::text::{Codec, Decoder, LineEnds, Newline};
 
-/// How a text file treats its text.
+/// The settings of a text file.
 #[derive(Debug, Clone, Copy)]
 pub struct TextSettings {
-    /// The codec, where the engine has it.
+    /// The codec, if the engine has it.
     pub native: Option<Codec>,
-    /// As it was given to `open()`.
+    /// The argument of `open()`.
     pub newline: Option<&'static str>,
-    /// Whether a line end that is written has everything flushed.
+    /// Whether writing a line end flushes.
     pub line_buffering: bool,
-    /// Whether what is written is handed to the buffer at once.
+    /// Whether text is passed to the buffer at once.
     pub write_through: bool,
     /// Whether long text may go through the caller's encoder in slices.
     pub sliced: bool,
 }
 
 impl TextSettings {
-    /// What ends a line when reading.
+    /// The line ends when reading.
     pub fn line_ends(&self) -> LineEnds {
         match self.newline {
             None => LineEnds::Universal { translate: true },
@@ -38,7 +38,7 @@ impl TextSettings {
         }
     }
 
-    /// What is written for a line feed, where that is something else.
+    /// The replacement of a line feed when writing, if there is one.
     pub(crate) fn written_newline(&self) -> Option<&'static str> {
         match self.newline {
             None if cfg!(windows) => Some("\r\n"),
@@ -57,8 +57,7 @@ impl TextSettings {
     }
 }
 
-/// The point from which a decoder of the caller's can go on to where it is: its state there, and what it was given
-/// since.
+/// The point from which a decoder of the caller's can get to its present state: its state there, and its input since.
 pub struct Snapshot<S: Sink> {
     /// The state.
     pub state: <S::ForeignCodec as ForeignCodec<S>>::State,
@@ -66,21 +65,21 @@ pub struct Snapshot<S: Sink> {
     pub input: Vec<u8>,
 }
 
-/// The caller's decoder knows which line ends it has seen.
+/// Means that the caller's decoder knows which line ends it has seen.
 const NOT_NATIVE: u16 = u16::MAX;
 
-/// What a text file has beside its handle.
+/// The state of a text file besides its handle.
 pub struct TextState<S: Sink> {
     settings: Mutex<TextSettings>,
     snapshot: Mutex<Option<Snapshot<S>>>,
-    /// The line ends that the engine's decoder had seen when it was asked last.
+    /// The line ends that the engine's decoder had seen when this was last updated.
     seen: AtomicU16,
     /// The caller's codec.
     pub codec: S::ForeignCodec,
 }
 
 impl<S: Sink> TextState<S> {
-    /// That of a file with this codec.
+    /// The state of a file with this codec.
     pub fn new(settings: TextSettings, codec: S::ForeignCodec) -> Self {
         Self {
             settings: Mutex::new(settings),
@@ -90,7 +89,7 @@ impl<S: Sink> TextState<S> {
         }
     }
 
-    /// The settings as they are now.
+    /// The current settings.
     pub fn settings(&self) -> TextSettings {
         *runtime::lock(&self.settings)
     }
@@ -100,10 +99,10 @@ impl<S: Sink> TextState<S> {
         change(&mut runtime::lock(&self.settings));
     }
 
-    /// Sets how text is encoded and lines end. `change`: sets the caller's codec.
+    /// Sets the codec and the line ends. `change`: sets the caller's codec.
     ///
     /// # Errors
-    /// While an operation is under way.
+    /// An operation is running.
     pub fn set_encoding(
         &self,
         file: &HandleFile<S>,
@@ -123,10 +122,10 @@ impl<S: Sink> TextState<S> {
         Ok(())
     }
 
-    /// The file is no text file any more.
+    /// Detaches the text layer.
     ///
     /// # Errors
-    /// While an operation is under way.
+    /// An operation is running.
     pub fn detach(&self, file: &HandleFile<S>) -> Result<(), Complaint> {
         begin(file)?.ok_or(Complaint::UnderWay)?.set_decoder(None);
         Ok(())
@@ -139,13 +138,13 @@ impl<S: Sink> TextState<S> {
     pub fn has_read(&self, file: &HandleFile<S>) -> Result<bool, Complaint> {
         Ok(match begin(file)? {
             Some(mut guard) => guard.decoder().is_some_and(|decoder| decoder.has_read()),
-            // The holder of the turn may be at it.
+            // The holder of the turn may be reading.
             None => file.readable,
         })
     }
 
-    /// The line ends that the engine's decoder has seen, as [`Decoder::seen`] tells them; where somebody has the turn,
-    /// before that. `None`: the caller's decoder knows.
+    /// The line ends that the engine's decoder has seen, as of [`Decoder::seen`]; while an operation has the turn, those
+    /// before it. `None`: the caller's decoder knows.
     ///
     /// # Errors
     /// In a forked child, if the parent was using the file during the fork.
@@ -157,14 +156,14 @@ impl<S: Sink> TextState<S> {
         Ok(u8::try_from(self.seen.load(Ordering::Relaxed)).ok())
     }
 
-    /// Sets the point from which the decoder can go on.
+    /// Sets the snapshot of the decoder.
     pub fn set_snapshot(&self, snapshot: Option<Snapshot<S>>) {
         let before = std::mem::replace(&mut *runtime::lock(&self.snapshot), snapshot);
-        // Not under the lock: it may be the caller's code that runs then.
+        // Not under the lock: dropping it may run the caller's code.
         drop(before);
     }
 
-    /// The decoder was given more since then; `false` if there is no such point.
+    /// Adds input of the decoder to the snapshot; `false` if there is none.
     pub(crate) fn extend_snapshot(&self, input: &[u8]) -> Result<bool, TryReserveError> {
         match &mut *runtime::lock(&self.snapshot) {
             Some(before) => extend(&mut before.input, input).map(|()| true),
@@ -172,7 +171,7 @@ impl<S: Sink> TextState<S> {
         }
     }
 
-    /// A copy of that point.
+    /// A copy of the snapshot.
     pub(crate) fn snapshot(&self, context: S::Context<'_>) -> Result<Option<Snapshot<S>>, TryReserveError> {
         let snapshot = runtime::lock(&self.snapshot);
         let Some(before) = &*snapshot else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! What is done with the entries of an open directory besides removing them.
+//! Operations on the entries of an open directory, except removal.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd};
@@ -9,57 +9,56 @@ use crate::platform::{NativePath, SEARCH, checked, file_name, parent};
 use crate::verbs::metadata::{Metadata, Timestamp};
 
 impl Directory {
-    /// The directory that the entry of a path is in, and the entry's name there.
+    /// The directory of the entry at a path, and the entry's name there.
     pub(crate) fn of_entry(path: &NativePath) -> io::Result<(Self, NativePath)> {
         let above = parent(path).unwrap_or_else(|| path.clone());
         Ok((open(libc::AT_FDCWD, above.as_ptr(), SEARCH).map(Self)?, file_name(path)))
     }
 
-    /// The same directory, opened so that everything can be done in it.
+    /// The same directory, opened for all operations.
     pub(crate) fn again(&self) -> io::Result<Self> {
         open(self.0.as_raw_fd(), c".".as_ptr(), SEARCH).map(Self)
     }
 
-    /// Opens the directory of this name. `follow`: also what a link of this name leads to.
+    /// Opens the directory of this name. `follow`: whether to follow a link.
     pub(crate) fn open_as(name: &NativePath, inside: Option<&Self>, follow: bool) -> io::Result<Self> {
         if follow { Self::open_followed(name, inside) } else { Self::open(name, inside) }
     }
 
-    /// What `stat(2)` or `lstat(2)` tells of an entry.
+    /// The result of `stat(2)` or `lstat(2)` for an entry.
     pub(crate) fn entry(name: &NativePath, inside: Option<&Self>, follow: bool) -> io::Result<Metadata> {
         stat_at(descriptor(inside), name, follow)
     }
 
-    /// Opens a file for reading. That never waits for somebody to open the other end of a FIFO.
+    /// Opens a file for reading, without waiting for a writer of a FIFO (`O_NONBLOCK`, `fifo(7)`).
     pub(crate) fn open_to_read(name: &NativePath, inside: Option<&Self>, follow: bool) -> io::Result<File> {
         let nofollow = if follow { 0 } else { libc::O_NOFOLLOW };
         open_file(inside, name, libc::O_RDONLY | libc::O_NONBLOCK | nofollow, 0)
     }
 
-    /// Opens what is there for writing from the start, as Python's `open` does.
+    /// Opens an existing entry for writing from the start, as Python's `open` does.
     pub(crate) fn open_to_replace(&self, name: &NativePath) -> io::Result<File> {
         open_file(Some(self), name, libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC, 0o666)
     }
 
-    /// The same for a regular file that is there, and never for what a link leads to or what would have to be waited
-    /// for.
+    /// The same for an existing regular file, without following a link and without blocking.
     pub(crate) fn open_to_overwrite(&self, name: &NativePath) -> io::Result<File> {
         open_file(Some(self), name, libc::O_WRONLY | libc::O_NONBLOCK | libc::O_NOFOLLOW, 0)
     }
 
-    /// Creates a file that was not there.
+    /// Creates a new file.
     pub(crate) fn create(&self, name: &NativePath, mode: u32) -> io::Result<File> {
         open_file(Some(self), name, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL, mode)
     }
 
-    /// Makes a directory.
+    /// Creates a directory.
     pub(crate) fn make(&self, name: &NativePath, mode: u32) -> io::Result<()> {
         // SAFETY: the name is a C string.
         checked(|| unsafe { libc::mkdirat(self.0.as_raw_fd(), name.as_ptr(), mode as libc::mode_t) })
             .map(drop)
     }
 
-    /// Makes a symbolic link.
+    /// Creates a symbolic link.
     pub(crate) fn make_link(
         &self,
         name: &NativePath,
@@ -70,7 +69,7 @@ impl Directory {
         checked(|| unsafe { libc::symlinkat(target.as_ptr(), self.0.as_raw_fd(), name.as_ptr()) }).map(drop)
     }
 
-    /// Makes another name for a file.
+    /// Creates a hard link to a file.
     pub(crate) fn make_name(&self, name: &NativePath, of: &NativePath, inside: &Self) -> io::Result<()> {
         let (from, to) = (inside.0.as_raw_fd(), self.0.as_raw_fd());
         // SAFETY: both are C strings.
@@ -95,14 +94,14 @@ impl Directory {
         }
     }
 
-    /// Renames an entry over whatever may be renamed over.
+    /// Renames an entry, replacing what `rename(2)` replaces.
     pub(crate) fn rename(&self, name: &NativePath, to: &NativePath) -> io::Result<()> {
         let fd = self.0.as_raw_fd();
         // SAFETY: both are C strings.
         checked(|| unsafe { libc::renameat(fd, name.as_ptr(), fd, to.as_ptr()) }).map(drop)
     }
 
-    /// Sets the times of an entry, of a link's own where it is one.
+    /// Sets the times of an entry, without following a link.
     pub(crate) fn set_times(&self, name: &NativePath, times: (Timestamp, Timestamp)) -> io::Result<()> {
         let times = native(times);
         let (fd, flags) = (self.0.as_raw_fd(), libc::AT_SYMLINK_NOFOLLOW);
@@ -110,7 +109,7 @@ impl Directory {
         checked(|| unsafe { libc::utimensat(fd, name.as_ptr(), times.as_ptr(), flags) }).map(drop)
     }
 
-    /// The directory as an open file, for what is done with either.
+    /// The directory as an open file, for operations on both.
     pub(crate) fn as_file(&self) -> io::Result<File> {
         // SAFETY: no memory is involved.
         let fd = checked(|| unsafe { calls::fcntl(self.0.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 0) })?;
@@ -155,20 +154,20 @@ pub(crate) fn set_file_mode(file: &File, mode: u32) -> io::Result<()> {
     checked(|| unsafe { libc::fchmod(file.as_raw_fd(), (mode & 0o7777) as libc::mode_t) }).map(drop)
 }
 
-/// The bytes of a name, as a listing has them.
+/// The bytes of a name, as in a listing.
 pub(crate) fn name_bytes(name: &NativePath) -> Vec<u8> {
     name.to_bytes().to_vec()
 }
 
-/// The operating system's random bytes, as text for a name.
+/// Random bytes of the operating system, as text for a name.
 pub(crate) fn random_name() -> io::Result<String> {
     let mut bytes = [0_u8; 10];
-    // SAFETY: there is room for that many bytes, fewer than getentropy(3) gives at once.
+    // SAFETY: there is room for that many bytes, at most 256 as getentropy(3) requires.
     checked(|| unsafe { libc::getentropy(bytes.as_mut_ptr().cast(), bytes.len()) })?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// The error codes of POSIX that copying decides by.
+/// The POSIX error codes on which copying depends.
 pub(crate) mod codes {
     pub(crate) use libc::{
         EBUSY as BUSY, EEXIST as EXISTS, EINVAL as INVALID, EISDIR as IS_DIRECTORY, ELOOP as LOOP,
@@ -176,7 +175,7 @@ pub(crate) mod codes {
     };
 }
 
-/// Whether a way to copy is not to be had for these files, so that another one is tried.
+/// Whether an error code says that a way to copy does not work for these files, so that another one is tried.
 pub(crate) fn is_unable(code: i32) -> bool {
     matches!(
         code,
@@ -194,7 +193,7 @@ pub(crate) fn is_unable(code: i32) -> bool {
     )
 }
 
-/// Whether an extended attribute may be left out, as pathlib has it.
+/// Whether an extended attribute may be left out after this error, as in pathlib.
 pub(crate) fn may_lack_attribute(code: i32) -> bool {
     matches!(code, libc::EPERM | libc::ENOTSUP | libc::ENODATA | libc::EINVAL | libc::EACCES)
 }

@@ -1,4 +1,4 @@
-//! Where a text file was before an operation that takes several steps, to be there again when it is given up halfway.
+//! The position of a text file before an operation with several steps, to restore it if the operation is cancelled.
 
 use crate::handle::guard::Guard;
 use crate::handle::mark::Mark;
@@ -6,13 +6,13 @@ use crate::handle::sink::{Fallible, Sink};
 use crate::handle::text::{ForeignCodec, Snapshot, TextState};
 use crate::handle::trace::Unread;
 
-/// Where a text file was, and what the caller's decoder was like.
+/// The position of a text file, and the state of the caller's decoder.
 pub(super) struct Before<S: Sink> {
     mark: Option<Mark>,
     codec: Option<Saved<S>>,
 }
 
-/// What the caller's decoder was like, and from where it could go on to that.
+/// The state of the caller's decoder, and its snapshot.
 type Saved<S> = (<<S as Sink>::ForeignCodec as ForeignCodec<S>>::Saved, Option<Snapshot<S>>);
 
 impl<S: Sink> Default for Before<S> {
@@ -22,19 +22,20 @@ impl<S: Sink> Default for Before<S> {
 }
 
 impl<S: Sink> Before<S> {
-    /// Notes where the file is, which the kernel has all of; whether the caller's decoder is to be asked, too.
+    /// Saves the position of the file, whose write buffer is empty; returns whether the caller's decoder has to be
+    /// saved, too.
     pub(super) fn note_place(&mut self, guard: &mut Guard<'_>) -> bool {
         self.mark = guard.mark();
         self.mark.is_some() && guard.decoder().is_some_and(|decoder| !decoder.is_native())
     }
 
-    /// Notes what the caller's decoder is like.
+    /// Saves the state of the caller's decoder.
     pub(super) fn note_codec(&mut self, context: S::Context<'_>, state: &TextState<S>) -> Fallible<S, ()> {
         self.codec = Some((state.codec.save(context)?, state.snapshot(context)?));
         Ok(())
     }
 
-    /// Has the file go back, if it can.
+    /// Restores the file's position, if possible.
     pub(super) fn go_back(&mut self, state: &TextState<S>) -> Option<Unread> {
         let mark = self.mark.take()?;
         if let Some((saved, snapshot)) = self.codec.take() {

@@ -16,21 +16,21 @@ use crate::limits::LONG_TEXT;
 use crate::memory::copied;
 use crate::text::Decoder;
 
-/// Decodes until there is enough.
+/// Decodes until enough is decoded.
 pub(super) struct Feeder<S: Sink> {
     pub(super) state: Arc<TextState<S>>,
     /// Bytes for the caller's decoder, and whether they are the last.
     input: Option<(Vec<u8>, bool)>,
     pub(super) undecodable: Option<Vec<u8>>,
-    /// The file has ended, and the caller's decoder knows.
+    /// Whether the file has ended, and the caller's decoder has been told.
     ended: bool,
-    /// What that was like then.
+    /// The decoder's snapshot then.
     pub(super) at_the_end: Option<Snapshot<S>>,
-    /// Everything is asked for, at once.
+    /// Whether everything is requested, at once.
     whole: bool,
 }
 
-/// What came of decoding.
+/// The result of decoding.
 pub(super) enum More<S: Sink> {
     Enough,
     End,
@@ -38,7 +38,7 @@ pub(super) enum More<S: Sink> {
 }
 
 impl<S: Sink> Feeder<S> {
-    /// `whole`: everything is asked for.
+    /// `whole`: whether everything is requested.
     pub(super) fn new(state: &Arc<TextState<S>>, whole: bool) -> Self {
         Self {
             state: Arc::clone(state),
@@ -50,8 +50,7 @@ impl<S: Sink> Feeder<S> {
         }
     }
 
-    /// What is looked at before anything is read. `reply`: a worker's, which is left where it is not about bytes that were
-    /// found to be undecodable.
+    /// The checks before anything is read. `reply`: that of a worker, which is taken only if it has undecodable bytes.
     #[inline]
     pub(super) fn begin(
         &mut self,
@@ -73,7 +72,7 @@ impl<S: Sink> Feeder<S> {
         }
     }
 
-    /// Decodes until `wanted` finds that it is enough. `filled`: a worker has got all that there is.
+    /// Decodes until `wanted` is satisfied. `filled`: whether a worker has read everything that there is.
     #[inline]
     pub(super) fn decode_until(
         &mut self,
@@ -101,14 +100,14 @@ impl<S: Sink> Feeder<S> {
         })
     }
 
-    /// Has the caller's decoder say what is wrong with bytes.
+    /// Lets the caller's decoder create the error for bytes.
     fn refuse(&mut self, guard: &mut Guard<'_>, bytes: Vec<u8>) -> Advance<S> {
         self.undecodable = Some(bytes);
         self.forget(guard);
         Advance::Call
     }
 
-    /// As with a synchronous file, what was decoded on the way to an error is lost, unless everything was asked for.
+    /// As in a synchronous file, text that was decoded before an error is lost, unless everything was requested.
     fn forget(&self, guard: &mut Guard<'_>) {
         if !self.whole
             && let Some(decoder) = guard.decoder()
@@ -128,7 +127,7 @@ impl<S: Sink> Feeder<S> {
         }
     }
 
-    /// Has the caller's decoder decode bytes.
+    /// Lets the caller's decoder decode bytes.
     pub(super) fn decode(
         &mut self,
         context: S::Context<'_>,
@@ -143,19 +142,19 @@ impl<S: Sink> Feeder<S> {
         if self.ended && !decoder.is_empty() {
             self.at_the_end = Some(snapshot);
         } else if decoder.is_empty() || !self.state.extend_snapshot(input)? {
-            // Else the chunk goes on behind what is left of the one before.
+            // Otherwise the chunk continues after the rest of the previous one.
             self.state.set_snapshot(Some(snapshot));
         }
         Ok(decoder.add(&content, characters, input.len())?)
     }
 }
 
-/// Whether a worker has got all that there is.
+/// Whether a worker has read everything that there is.
 pub(super) fn is_filled(reply: &Option<Reply>) -> bool {
     matches!(reply, Some(Reply::Filled(false) | Reply::WouldBlock))
 }
 
-/// Takes the first bytes of what is decoded as a string.
+/// Takes the first bytes of the decoded text as a string.
 #[inline]
 pub(super) fn take<S: Sink>(
     context: S::Context<'_>,

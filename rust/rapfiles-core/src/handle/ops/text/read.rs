@@ -13,14 +13,14 @@ use crate::handle::text::TextState;
 use crate::limits::MANY_CHARACTERS;
 use crate::text::Decoder;
 
-/// Reads so many characters, fewer only at the end of the file.
+/// Reads a number of characters, fewer only at the end of the file.
 pub struct Read<S: Sink> {
     characters: usize,
     feeder: Feeder<S>,
 }
 
 impl<S: Sink> Read<S> {
-    /// Reads so many characters.
+    /// Reads this many characters.
     pub fn new(state: &Arc<TextState<S>>, characters: usize) -> Self {
         Self { characters, feeder: Feeder::new(state, false) }
     }

@@ -1,4 +1,4 @@
-//! Reading everything that a text file has.
+//! Reading the rest of a text file.
 
 use std::sync::Arc;
 
@@ -25,16 +25,16 @@ pub struct ReadAll<S: Sink> {
     foreign: Foreign<S>,
 }
 
-/// Everything, for the caller's decoder.
+/// The rest of the file, for the caller's decoder.
 struct Foreign<S: Sink> {
     content: Vec<u8>,
-    /// The content is complete.
+    /// Whether the content is complete.
     complete: bool,
-    /// So much of it has been decoded.
+    /// How much of it has been decoded.
     decoded: usize,
     saved: Option<<S::ForeignCodec as ForeignCodec<S>>::Saved>,
     result: Option<S::Value>,
-    /// Why there is no more of it.
+    /// The error that ended it.
     failure: Option<Error>,
 }
 
@@ -67,7 +67,7 @@ impl<S: Sink> Foreign<S> {
         Ok(if ended { Advance::Call } else { Advance::Yield })
     }
 
-    /// Decodes slice by slice, for as long as others may be kept waiting; the only one where there is little.
+    /// Decodes slice by slice, for as long as the loop may be blocked; small content in one slice.
     fn decode(
         &mut self,
         context: S::Context<'_>,
@@ -91,7 +91,7 @@ impl<S: Sink> Foreign<S> {
                 return Ok(());
             }
         }
-        // What was decoded before comes first, and nothing is left.
+        // The text that was decoded before comes first, and nothing remains.
         self.result = Some(match guard.decoder() {
             Some(decoder) => {
                 let result = state.codec.join(context, decoder.peek(decoder.len()), saved)?;
@@ -105,7 +105,7 @@ impl<S: Sink> Foreign<S> {
     }
 }
 
-/// Whether the rest of the file is available, and so little that it may be decoded here.
+/// Whether the rest of the file is available, and small enough to be decoded here.
 fn fetch_rest(guard: &mut Guard<'_>) -> bool {
     let most = guard.available().len() + READ_AT_ONCE;
     let Some(all) = guard.left().map(|left| guard.available().len().saturating_add(left)) else {
@@ -130,7 +130,7 @@ impl<S: Sink> FileOperation<S> for ReadAll<S> {
         mut reply: Option<Reply>,
     ) -> Fallible<S, Advance<S>> {
         if let Some(failure) = self.foreign.failure.take() {
-            // What was read before can be read once more.
+            // The content can be read again.
             guard.put_back(&std::mem::take(&mut self.foreign.content));
             return Err(failure.into());
         }

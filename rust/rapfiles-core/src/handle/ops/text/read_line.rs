@@ -19,15 +19,15 @@ use crate::limits::{LINES_BETWEEN_LOOKS, LINES_BY_WORKER, LONG_TEXT, LOOP_SLICE}
 use crate::memory::extend;
 use crate::text::{Codec, Decoder};
 
-/// Looks for the end of the next line.
+/// Searches for the end of the next line.
 struct Search<S: Sink> {
     feeder: Feeder<S>,
-    /// The file ended while it was looked for: what was decoded is forgotten when it has been taken.
+    /// Whether the file ended during the search: then the decoded text is discarded after the line has been taken.
     ended: bool,
 }
 
 enum Found<S: Sink> {
-    /// After so many bytes; none at the end of the file.
+    /// After this many bytes; 0 at the end of the file.
     Line(usize),
     Advance(Advance<S>),
 }
@@ -37,7 +37,7 @@ impl<S: Sink> Search<S> {
         Self { feeder: Feeder::new(state, false), ended: false }
     }
 
-    /// The line has been taken.
+    /// Notes that the line has been taken.
     #[inline]
     fn taken(&mut self, guard: &mut Guard<'_>) {
         if std::mem::take(&mut self.ended) {
@@ -59,7 +59,7 @@ impl<S: Sink> Search<S> {
         if let Some(step) = self.feeder.begin(file, guard, &mut reply)? {
             return Ok(Found::Advance(step));
         }
-        // A worker that looked for a line has found one, or the end of the file.
+        // A worker that searched for a line has found one, or the end of the file.
         let searched = matches!(reply, Some(Reply::Done));
         let filled = is_filled(&reply);
         let clipped =
@@ -140,35 +140,35 @@ impl<S: Sink> FileOperation<S> for ReadLine<S> {
     }
 }
 
-/// Reads lines until they have so many characters, or the file ends.
+/// Reads lines until they have `hint` characters in total, or the file ends.
 pub struct ReadLines<S: Sink> {
     hint: Option<usize>,
     lines: Option<S::Lines>,
     size: usize,
     search: Search<S>,
-    /// Lines that a worker has found, and of which nothing has been made yet.
+    /// Lines that a worker has found, and whose strings have not been created yet.
     batch: Option<Box<LineBatch>>,
     before: Before<S>,
     begun: Begun,
 }
 
-/// Whether it is noted where the file was before the first line is taken.
+/// Whether the position of the file before the first line has been saved.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Begun {
     No,
-    /// The caller's decoder is to be asked, too.
+    /// The caller's decoder has to be saved, too.
     Half,
     Yes,
 }
 
 impl<S: Sink> ReadLines<S> {
-    /// Reads lines until they have `hint` characters.
+    /// Reads lines until they have `hint` characters in total.
     pub fn new(state: &Arc<TextState<S>>, hint: Option<usize>) -> Self {
         let search = Search::new(state);
         Self { hint, lines: None, size: 0, search, batch: None, before: Before::default(), begun: Begun::No }
     }
 
-    /// Makes the lines that a worker has found.
+    /// Creates the strings of the lines that a worker has found.
     fn make_lines(&mut self, context: S::Context<'_>) -> Fallible<S, ()> {
         let Some(batch) = &mut self.batch else { return Ok(()) };
         let lines = self.lines.get_or_insert_with(|| S::no_lines(context));
@@ -178,12 +178,12 @@ impl<S: Sink> ReadLines<S> {
         Ok(())
     }
 
-    /// Takes the lines that a worker has found, and sends it for more.
+    /// Takes the lines that a worker has found, and requests more.
     fn take_batch(&mut self, context: S::Context<'_>, batch: Box<LineBatch>) -> Fallible<S, Advance<S>> {
         let ended = batch.ended;
         self.batch = Some(batch);
         if !ended {
-            // They are made meanwhile.
+            // Their strings are created meanwhile.
             return Ok(Advance::Task(Task::ReadLines));
         }
         self.make_lines(context)?;
@@ -266,7 +266,7 @@ impl<S: Sink> FileOperation<S> for ReadLines<S> {
         if let Some(back) = self.before.go_back(&self.search.feeder.state) {
             return Some(back);
         }
-        // What cannot be read again is put back as it is.
+        // If they cannot be read again, the lines themselves are put back.
         let lines = lines?;
         let latin1 = self.search.feeder.state.settings().native == Some(Codec::Latin1);
         // If memory cannot be allocated, what was read is lost, as with a synchronous file.

@@ -1,4 +1,4 @@
-//! Moving to where a text file was.
+//! Seeking in a text file.
 
 use std::sync::Arc;
 
@@ -20,27 +20,27 @@ use crate::memory::copied;
 use crate::platform;
 use crate::text::Undecoded;
 
-/// Moves to where a number of [`Tell`] says, or from there to the start or the end; gives the number of the new place.
+/// Moves to the place of a cookie of [`Tell`], or to the current place or the end; returns the cookie of the new place.
 pub struct Seek<S: Sink> {
     state: Arc<TextState<S>>,
     place: S::Value,
     whence: i32,
     stage: Stage<S>,
-    /// Where moving takes several steps.
+    /// The saved position, if moving takes several steps.
     before: Before<S>,
 }
 
 enum Stage<S: Sink> {
     Begin,
-    /// Finding out where it is.
+    /// The current place is being found.
     Telling(Box<Tell<S>>),
-    /// A new place is known.
+    /// The new place is known.
     Moving(TextTarget<S>),
-    /// The file is there, the codec is not.
+    /// The file has been moved, the codec has not been set up.
     Moved(TextTarget<S>, u64),
-    /// The decoder is to be fed.
+    /// The decoder has to be fed.
     Feeding(TextTarget<S>),
-    /// The decoder is to be fed with this.
+    /// The decoder has to be fed with these bytes.
     Fed(TextTarget<S>, Vec<u8>),
     /// The decoder has been fed.
     Skipping(usize),
@@ -83,7 +83,7 @@ impl<S: Sink> Seek<S> {
         Ok(Advance::Call)
     }
 
-    /// Sets the codecs up for the new place.
+    /// Sets up the codecs for the new place.
     fn set_up(
         &self,
         context: S::Context<'_>,
@@ -106,7 +106,7 @@ impl<S: Sink> Seek<S> {
         Ok(())
     }
 
-    /// Has the decoder decode what comes behind the new place of the file.
+    /// Lets the decoder decode the bytes after the new position of the file.
     fn feed(
         &self,
         context: S::Context<'_>,
@@ -125,7 +125,7 @@ impl<S: Sink> Seek<S> {
         }
     }
 
-    /// The number of the new place.
+    /// The cookie of the new place.
     fn done(&self, context: S::Context<'_>) -> Advance<S> {
         Advance::Done(self.state.codec.same_value(context, &self.place))
     }
@@ -192,7 +192,7 @@ impl<S: Sink> FileOperation<S> for Seek<S> {
             Stage::Begin => {
                 self.stage = match self.state.codec.target(context, &self.place, self.whence)? {
                     Some(target) => {
-                        // What is still to be written is written first, and was another place.
+                        // Unwritten data is written first, which moves the position.
                         if target.skip > 0 && guard.is_written() && self.before.note_place(guard) {
                             self.before.note_codec(context, &self.state)?;
                         }

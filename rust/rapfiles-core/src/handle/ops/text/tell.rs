@@ -1,4 +1,4 @@
-//! Telling where a text file is.
+//! Getting the position of a text file.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use crate::handle::text::{ForeignCodec, Snapshot, TextState};
 use crate::memory::copied;
 use crate::text::Position;
 
-/// Tells where the user is, as a number that only [`Seek`](super::Seek) understands.
+/// Returns the user's position, as a cookie that only [`Seek`](super::Seek) understands.
 pub struct Tell<S: Sink> {
     state: Arc<TextState<S>>,
-    /// What the place has to be found by.
+    /// The data with which the position has to be found.
     place: Option<Place<S>>,
     number: Option<S::Value>,
 }
@@ -30,12 +30,12 @@ struct Place<S: Sink> {
 }
 
 impl<S: Sink> Tell<S> {
-    /// Tells where the user is.
+    /// Returns the user's position.
     pub fn new(state: &Arc<TextState<S>>) -> Self {
         Self { state: Arc::clone(state), place: None, number: None }
     }
 
-    /// `position`: that of the file, which is behind what has been decoded.
+    /// `position`: that of the file, which is after the decoded bytes.
     fn tell(
         &mut self,
         context: S::Context<'_>,

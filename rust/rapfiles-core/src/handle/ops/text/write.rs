@@ -21,13 +21,13 @@ pub struct Write<S: Sink> {
     state: Arc<TextState<S>>,
     text: S::Text,
     encoding: Encoding,
-    /// What has been encoded may have to be flushed, or other tasks have their turn before more is.
+    /// Whether a flush has to follow.
     flush: bool,
 }
 
-/// How far the text has come.
+/// The progress of encoding.
 enum Encoding {
-    /// So many characters are encoded.
+    /// This many characters are encoded.
     Begun(Vec<u8>, usize),
     /// All of them are.
     Complete(Vec<u8>),
@@ -41,7 +41,7 @@ impl<S: Sink> Write<S> {
         Self { state: Arc::clone(state), text, encoding: Encoding::Begun(Vec::new(), 0), flush: false }
     }
 
-    /// The characters, where they are their own encoding.
+    /// The characters, if they are identical to their encoding.
     fn plain(&self, context: S::Context<'_>, settings: &TextSettings) -> Option<&[u8]> {
         let native = settings.native?;
         let characters = self.text.narrow(context)?;
@@ -50,7 +50,7 @@ impl<S: Sink> Write<S> {
         (its_own && !translated).then_some(characters)
     }
 
-    /// Encodes the next characters: all of them, where that does not take too long.
+    /// Encodes the next characters: all of them, if that does not take too long.
     fn encode(
         &self,
         context: S::Context<'_>,
@@ -81,7 +81,7 @@ impl<S: Sink> Write<S> {
                         encoded = bytes;
                     } else {
                         if from == 0 {
-                            // About as much for each of the other slices. Growing would take twice as much.
+                            // About as much for each of the other slices. Growing by doubling would allocate more.
                             let slices = characters.div_ceil(to);
                             let _ = encoded.try_reserve_exact(bytes.len().saturating_mul(slices));
                         }
@@ -102,7 +102,7 @@ impl<S: Sink> Write<S> {
         }
     }
 
-    /// Puts what is encoded into the buffer; how much that would be, where there is no room.
+    /// Puts the encoded bytes into the buffer; if there is no room, returns their number.
     fn accept(&mut self, context: S::Context<'_>, guard: &mut Guard<'_>, encoded: Vec<u8>) -> Option<usize> {
         let length = encoded.len();
         let refused = if length > LONG_TEXT {
@@ -120,8 +120,8 @@ impl<S: Sink> Write<S> {
         None
     }
 
-    /// Puts a text that is its own encoding into the buffer; how much that would be, where there is no room. `None`: it has
-    /// to be encoded first.
+    /// Puts a text that is identical to its encoding into the buffer; if there is no room, returns its size. `None`: it
+    /// has to be encoded first.
     #[inline]
     fn accept_plain(&mut self, context: S::Context<'_>, guard: &mut Guard<'_>) -> Option<Result<(), usize>> {
         let settings = self.state.settings();
@@ -171,7 +171,7 @@ impl<S: Sink> FileOperation<S> for Write<S> {
                     }
                     None => {
                         self.encoding = Encoding::Begun(encoded, characters);
-                        // One slice after the other, with turns for other tasks between them.
+                        // One slice after the other, between which other tasks run.
                         if characters > 0 {
                             self.flush = !self.flush;
                             if self.flush {
@@ -191,7 +191,7 @@ impl<S: Sink> FileOperation<S> for Write<S> {
                 }
             }
         }
-        // What was read before is no place to go on from.
+        // The snapshot of the decoder is not valid any more.
         if let Some(decoder) = guard.decoder() {
             decoder.restart();
         }
