@@ -165,7 +165,7 @@ impl Pace {
 
 /// Counts an operation that takes less time than reading the clock; `true` if the task must yield to others.
 pub(crate) fn spend_little(py: Python<'_>, pace: &Pace) -> PyResult<bool> {
-    // Left at zero by whoever found it due before.
+    // Left at zero by the call that found it due.
     if !pace.is_due() {
         return Ok(false);
     }

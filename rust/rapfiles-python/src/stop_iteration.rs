@@ -3,7 +3,7 @@
 //! Before CPython 3.12, `await` asked `am_send`. Since then its `SEND` (`Python/bytecodes.c`) has called `tp_iternext`
 //! of whatever is neither a generator nor a coroutine, and the answer travels in a `StopIteration`. Making one costs
 //! twice what everything else in an await does, so these are made use of again, by a `tp_dealloc` that keeps the last
-//! one for the next answer. It does so when nobody has a reference to it any more: whoever keeps one never sees it
+//! one for the next answer. It does so when there are no references to it any more: code that keeps one never sees it
 //! change.
 //!
 //! An awaitable that is made by the million is its own `StopIteration` ([`own`]): one object is made and counted for an

@@ -187,7 +187,7 @@ pub fn run_here<S: Source, E: From<Error>>(
     Ok(())
 }
 
-/// A source whose work is done one slice at a time by whoever asks for it, and whose batches nobody wants.
+/// A source whose work is done one slice at a time in the calling thread, and whose batches nobody wants.
 pub(crate) struct SliceBySlice<S: Source> {
     /// Dropped first, as in a stream.
     part: Option<S::Part>,

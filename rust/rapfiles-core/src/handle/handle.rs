@@ -195,7 +195,7 @@ impl Handle {
     /// The state that belongs to the holder of the turn.
     ///
     /// # Safety
-    /// The caller has it, or a task of whoever has it, and nothing else of this kind exists.
+    /// The caller has the turn, or performs a task of its holder, and no other reference of this kind exists.
     #[allow(clippy::mut_from_ref, reason = "the turn is what makes it the caller's")]
     pub(super) unsafe fn exclusive(&self) -> &mut Exclusive {
         // SAFETY: guaranteed by the caller.

@@ -1,4 +1,4 @@
-//! Who may do what with a file, and when it was used: what can be changed without touching its content.
+//! Permissions and times of files.
 
 use std::io;
 use std::os::windows::io::{AsHandle, AsRawHandle};
@@ -22,7 +22,8 @@ use crate::verbs::metadata::Timestamp;
 const WRITE: i32 = 2;
 const OWNER_MAY_WRITE: u32 = 0o200;
 
-/// `os.access`, which asks here for nothing but the attributes: of a link itself, and whoever is asking.
+/// `os.access`, which only checks the attributes here, of a link itself, for any user (`os_access_impl` in CPython's
+/// Modules/posixmodule.c).
 pub(crate) fn access(path: &NativePath, mode: i32, _effective_ids: bool, _follow: bool) -> io::Result<()> {
     // SAFETY: the path ends with a NUL.
     let attributes = unsafe { GetFileAttributesW(path.as_ptr()) };
@@ -30,12 +31,12 @@ pub(crate) fn access(path: &NativePath, mode: i32, _effective_ids: bool, _follow
         return Err(io::Error::last_os_error());
     }
     let read_only = attributes & FILE_ATTRIBUTE_READONLY != 0;
-    // For a directory the attribute means something else.
+    // For a directory the attribute has another meaning.
     let is_directory = attributes & FILE_ATTRIBUTE_DIRECTORY != 0;
     if mode & WRITE != 0 && read_only && !is_directory { Err(error(ERROR_ACCESS_DENIED)) } else { Ok(()) }
 }
 
-/// The only part of a mode that Windows knows is whether the owner may write.
+/// Windows knows only one permission: whether the file may be written.
 pub(crate) fn change_mode(path: &NativePath, mode: u32, follow: bool) -> io::Result<()> {
     let handle = open_to_look(path, FILE_READ_ATTRIBUTES | FILE_WRITE_ATTRIBUTES, 0, follow)?;
     let before = information::<FILE_BASIC_INFO>(handle.as_handle())?.FileAttributes;
@@ -44,7 +45,7 @@ pub(crate) fn change_mode(path: &NativePath, mode: u32, follow: bool) -> io::Res
     } else {
         before & !FILE_ATTRIBUTE_READONLY
     };
-    // Zero would mean that nothing is to be changed, as it does for the times.
+    // Zero would mean no change, as it does for the times (FILE_BASIC_INFO).
     let attributes = if after == 0 { FILE_ATTRIBUTE_NORMAL } else { after };
     let change = FILE_BASIC_INFO { FileAttributes: attributes, ..FILE_BASIC_INFO::default() };
     let (start, size) = ((&raw const change).cast(), size_of::<FILE_BASIC_INFO>() as u32);

@@ -1,4 +1,4 @@
-//! How content and metadata get from one file to another, with what Windows has for it.
+//! Copying content and metadata between files, with Windows' functions.
 
 use std::fs::File;
 use std::io;
@@ -16,13 +16,13 @@ use crate::verbs::metadata::{Metadata, Timestamp};
 /// Larger files are copied a piece at a time, so that a step does not take long; without their other streams.
 const LARGEST_WHOLE: u64 = 64 << 20;
 
-/// ReFS does it in `CopyFile`: see [`copy_whole`].
+/// ReFS clones in `CopyFile`: see [`copy_whole`].
 pub(crate) fn clone_content(_source: &File, _target: &File) -> io::Result<()> {
     Err(error(ERROR_CALL_NOT_IMPLEMENTED))
 }
 
-/// Makes a file of this name by `CopyFileEx`, which copies the attributes, the times and the other streams too, as
-/// CPython's `CopyFile2` does.
+/// Creates a file of this name with `CopyFileEx`, which also copies the attributes, the times and the other streams,
+/// like the `CopyFile2` of CPython.
 pub(crate) fn copy_whole(
     source: &File,
     (path, inside): (&NativePath, Option<&Directory>),
@@ -58,17 +58,17 @@ pub(crate) fn send(_source: &File, _target: &File, _offset: u64, _length: usize)
     Err(error(ERROR_CALL_NOT_IMPLEMENTED))
 }
 
-/// Files are taken to have no holes.
+/// Files are assumed to have no holes.
 pub(crate) fn next_data(_file: &File, _from: u64) -> io::Result<Option<(u64, u64)>> {
     Err(error(ERROR_CALL_NOT_IMPLEMENTED))
 }
 
-/// Windows has no extended attributes that Python knows of.
+/// Python has no extended attributes on Windows.
 pub(crate) fn copy_attributes(_source: &File, _target: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// The only permission that Windows' Python knows is an attribute, which `CopyFileEx` copies.
+/// The only permission that Python has on Windows is an attribute, which `CopyFileEx` copies.
 pub(crate) fn set_file_mode(_file: &File, _mode: u32) -> io::Result<()> {
     Ok(())
 }

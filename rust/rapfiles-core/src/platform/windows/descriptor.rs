@@ -1,4 +1,4 @@
-//! Open files, by the C library's numbers, which are what Python calls descriptors.
+//! Open files, with the C library's descriptors, which Python uses.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -34,12 +34,12 @@ const OWNER_MAY_WRITE: u32 = 0o200;
 const DISK: u32 = 0x0001;
 const CHARACTERS: u32 = 0x0002;
 
-/// Files wait, whatever they were opened with.
+/// Files are always blocking.
 pub(crate) fn set_blocking(_file: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Opens a file as the C library's `open` does; never inherited by other programs.
+/// Opens a file as the C library's `open` does; not inherited by child processes.
 pub(crate) fn open_file(path: &NativePath, flags: i32, permissions: u32) -> io::Result<File> {
     let mut access = match flags & (flag::WRITE_ONLY | flag::READ_WRITE) {
         0 => GENERIC_READ,
@@ -73,35 +73,35 @@ pub(crate) fn open_file(path: &NativePath, flags: i32, permissions: u32) -> io::
     handle::open(path, access, share, disposition, attributes).map(File::from)
 }
 
-/// Whether flags ask for nothing but to read what is there.
+/// Whether flags only open an existing file for reading.
 pub(crate) fn only_reads(flags: i32) -> bool {
     flags & !(flag::BINARY | flag::NOT_INHERITED) == 0
 }
 
-/// Whether flags ask for each write to go to the end.
+/// Whether flags make each write go to the end.
 pub(crate) fn appends(flags: i32) -> bool {
     flags & flag::APPEND != 0
 }
 
-/// The file with a number of the C library's. Closing the file leaves the number taken, which the C library has no way
-/// to give back without closing it too: Python's own files have the same arrangement the other way round.
+/// The file of a descriptor of the C library. Closing the file leaves the descriptor allocated: the C library cannot
+/// free it without closing the file too. Python's own files have the reverse arrangement.
 pub(crate) fn adopt(fd: i32) -> io::Result<File> {
     // SAFETY: the C library checks the number.
     let handle = unsafe { libc::get_osfhandle(fd) };
     if handle == -1 || handle == -2 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the handle is open, and whoever gave it has handed it over, or keeps it open and has it forgotten.
+    // SAFETY: the handle is open, and its owner has passed on ownership, or keeps it open, and the file is forgotten.
     Ok(unsafe { File::from_raw_handle(handle as *mut _) })
 }
 
-/// A number for the open file; a new one each time, for the C library has none of its own for it.
+/// A descriptor for the open file; a new one each time, because the C library has none for it.
 pub(crate) fn descriptor(file: &File) -> io::Result<i32> {
     // SAFETY: the handle is open; the number stands for it without owning more than the file does.
     number(unsafe { libc::open_osfhandle(file.as_raw_handle() as isize, flag::BINARY | flag::NOT_INHERITED) })
 }
 
-/// Gives the file up without closing it, under a number of the C library's.
+/// Releases the file without closing it, as a descriptor of the C library.
 pub(crate) fn into_descriptor(file: File) -> io::Result<i32> {
     let handle = file.into_raw_handle();
     // SAFETY: the handle is open, and the number owns it from now on.
@@ -153,7 +153,7 @@ pub(crate) fn seek(mut file: &File, offset: i64, whence: i32) -> io::Result<u64>
     })
 }
 
-/// Cuts an open file to a length, or extends it with zeros.
+/// Truncates an open file to a length, or extends it with zeros.
 pub(crate) fn set_length(file: &File, length: i64) -> io::Result<()> {
     file.set_len(u64::try_from(length).map_err(|_| error(ERROR_INVALID_PARAMETER))?)
 }
@@ -163,22 +163,22 @@ pub(crate) fn synchronise(file: &File, _data_only: bool) -> io::Result<()> {
     file.sync_all()
 }
 
-/// There is no waiting that could be interrupted: reading waits by itself.
+/// Nothing: reading itself blocks, and cannot be interrupted.
 pub(crate) fn wait_to_read(_file: &File, _interruption: Option<&EventSignal>) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Writing waits by itself.
+/// Nothing: writing itself blocks.
 pub(crate) fn wait_to_write(_file: &File) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Whether an error says that a file that does not wait has nothing to read, or no room to write.
+/// Whether an error says that a non-blocking file has nothing to read, or no room for a write.
 pub(crate) fn would_block(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
 }
 
-/// `lseek`'s numbers for where an offset counts from.
+/// The values of `whence` for `lseek`.
 pub(crate) const FROM_START: i32 = 0;
 pub(crate) const FROM_HERE: i32 = 1;
 pub(crate) const FROM_END: i32 = 2;

@@ -1,4 +1,4 @@
-//! Directories: making, removing and listing them.
+//! Creating, removing and listing directories.
 
 mod entries;
 
@@ -34,7 +34,7 @@ use crate::verbs::metadata::{FileType, Metadata};
 
 pub(crate) use entries::{codes, file_name, is_unable, name_bytes, random_name};
 
-/// The mode that gives a directory to its owner alone, the only one that Windows' Python knows.
+/// The mode of a directory for its owner only, the only one that Python supports on Windows (`os.mkdir`).
 const OWNER_ONLY: u32 = 0o700;
 
 pub(crate) fn make_directory(path: &NativePath, mode: u32) -> io::Result<()> {
@@ -56,7 +56,7 @@ pub(crate) fn make_directory(path: &NativePath, mode: u32) -> io::Result<()> {
 struct Descriptor(*mut std::ffi::c_void);
 
 impl Descriptor {
-    /// Full control for the system, the administrators and the owner, and nothing for anybody else.
+    /// Full control for the system, the administrators and the owner, and no access for others.
     fn owner_only() -> io::Result<Self> {
         let rules = w!("D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;OW)");
         let mut descriptor = ptr::null_mut();
@@ -85,9 +85,9 @@ pub(crate) fn remove_directory(path: &NativePath) -> io::Result<()> {
     checked(unsafe { RemoveDirectoryW(path.as_ptr()) })
 }
 
-/// Reads what is in a directory.
+/// Reads a directory.
 pub(crate) struct DirectoryReader {
-    /// The search, and what it has found that was not handed on; `None` at the end.
+    /// The search, and its current entry; `None` at the end.
     found: Option<(Search, Box<WIN32_FIND_DATAW>)>,
 }
 
@@ -104,7 +104,7 @@ impl fmt::Debug for DirectoryReader {
 const ENTRIES: usize = 1024;
 
 impl DirectoryReader {
-    /// Begins to search a directory for everything.
+    /// Begins to list a directory.
     pub(crate) fn open(path: &NativePath) -> io::Result<Self> {
         let found = match find(&everything_in(path)) {
             Ok((search, found)) => Some((search, Box::new(found))),
@@ -115,7 +115,7 @@ impl DirectoryReader {
         Ok(Self { found })
     }
 
-    /// Hands on the next entries, without `.` and `..`; `false` with the last.
+    /// Passes on the next entries, without `.` and `..`; `false` with the last ones.
     pub(crate) fn read(
         &mut self,
         push: &mut dyn FnMut(Entry<'_>) -> Result<(), TryReserveError>,
@@ -145,7 +145,7 @@ impl DirectoryReader {
     }
 }
 
-/// The type of an entry, unless it is a reparse point, of which the tag would have to be looked at.
+/// The type of an entry, unless it is a reparse point, whose tag would have to be read.
 fn file_type_of(found: &WIN32_FIND_DATAW) -> Option<FileType> {
     match found.dwFileAttributes {
         attributes if attributes & FILE_ATTRIBUTE_REPARSE_POINT != 0 => None,
@@ -154,18 +154,18 @@ fn file_type_of(found: &WIN32_FIND_DATAW) -> Option<FileType> {
     }
 }
 
-/// A directory, by its path: Windows keeps one that is in use from being exchanged, and what is opened here is no link.
+/// A directory, by its path: Windows does not allow one that is in use to be replaced, and links are not opened here.
 #[derive(Debug)]
 pub(crate) struct Directory(NativePath);
 
 impl Directory {
-    /// The directory of this name, never what a link of this name leads to.
+    /// The directory of this name, without following a link.
     pub(crate) fn open(name: &NativePath, inside: Option<&Self>) -> io::Result<Self> {
         let path = path_of(name, inside)?;
         if is_directory(&path)? { Ok(Self(path)) } else { Err(error(ERROR_DIRECTORY)) }
     }
 
-    /// The directory of this name, also the one that a link of this name leads to.
+    /// The directory of this name, following a link.
     pub(crate) fn open_followed(name: &NativePath, inside: Option<&Self>) -> io::Result<Self> {
         let path = path_of(name, inside)?;
         if super::metadata(&path, true)?.is_directory() {
@@ -175,32 +175,32 @@ impl Directory {
         }
     }
 
-    /// The directory that it is in.
+    /// The parent directory.
     pub(crate) fn above(&self) -> io::Result<Self> {
         super::parent(&self.0).map(Self).ok_or_else(|| error(ERROR_PATH_NOT_FOUND))
     }
 
-    /// What tells it from every other directory: its volume and number.
+    /// Its identity: volume and file number.
     pub(crate) fn identity(&self) -> io::Result<(u64, u128)> {
         super::metadata(&self.0, false).map(|metadata| (metadata.device, metadata.inode))
     }
 
-    /// Reads what is in it.
+    /// A reader of its entries.
     pub(crate) fn reader(&self) -> io::Result<DirectoryReader> {
         DirectoryReader::open(&self.0)
     }
 
-    /// What is known of it.
+    /// Its metadata.
     pub(crate) fn metadata(&self) -> io::Result<Metadata> {
         super::metadata(&self.0, false)
     }
 
-    /// What is known of an entry.
+    /// The metadata of an entry.
     pub(crate) fn metadata_of(&self, name: &NativePath, follow: bool) -> io::Result<Metadata> {
         super::metadata(&path_of(name, Some(self))?, follow)
     }
 
-    /// The same of an entry with the name that a reader has given.
+    /// The same for an entry with a name from a reader.
     pub(crate) fn metadata_of_entry(&self, name: &[u8], follow: bool) -> io::Result<Metadata> {
         self.metadata_of(&entry_name(name)?, follow)
     }
@@ -217,7 +217,7 @@ impl Directory {
         is_directory(&path_of(name, Some(self))?)
     }
 
-    /// Removes an entry that is no directory.
+    /// Removes an entry that is not a directory.
     pub(crate) fn unlink(&self, name: &NativePath) -> io::Result<()> {
         super::unlink(&path_of(name, Some(self))?)
     }
@@ -238,7 +238,7 @@ impl Directory {
     }
 }
 
-/// Takes away the attribute that keeps a file from being removed.
+/// Clears the attribute that prevents a file from being removed.
 pub(crate) fn clear_flags(path: &NativePath) -> io::Result<()> {
     super::change_mode(path, OWNER_ONLY, false)
 }
@@ -248,7 +248,7 @@ fn path_of(name: &NativePath, inside: Option<&Directory>) -> io::Result<NativePa
     joined(names).ok_or_else(|| error(ERROR_BAD_PATHNAME))
 }
 
-/// A junction is a directory too, but what it leads to is elsewhere.
+/// Whether it is a directory, and not a junction, which has the attribute of one.
 fn is_directory(path: &NativePath) -> io::Result<bool> {
     let metadata = super::metadata(path, false)?;
     Ok(metadata.is_directory() && metadata.reparse_tag != IO_REPARSE_TAG_MOUNT_POINT)
@@ -273,7 +273,7 @@ pub(crate) fn native_name(name: &[u8]) -> Option<NativePath> {
     NativePath::from_os_string(name.to_owned()).ok()
 }
 
-/// The same, where what is no name is an error.
+/// The same; an invalid name is an error.
 pub(crate) fn entry_name(name: &[u8]) -> io::Result<NativePath> {
     native_name(name).ok_or_else(|| error(ERROR_BAD_PATHNAME))
 }
@@ -283,17 +283,17 @@ pub(crate) fn is_refused(code: i32) -> bool {
     code.cast_unsigned() == ERROR_ACCESS_DENIED
 }
 
-/// Whether something else than a directory was found where one was to be opened.
+/// Whether an error code says that something other than a directory was found.
 pub(crate) fn is_no_directory(code: i32) -> bool {
     code.cast_unsigned() == ERROR_DIRECTORY
 }
 
-/// Whether an error code says that there is no handle left.
+/// Whether an error code says that no handle is left.
 pub(crate) fn lacks_descriptors(code: i32) -> bool {
     code.cast_unsigned() == ERROR_TOO_MANY_OPEN_FILES
 }
 
-/// A directory is known by its path here, so nothing has to be counted.
+/// Directories are known by their paths here, so there is no limit.
 pub(crate) fn most_descriptors() -> usize {
     usize::MAX
 }
@@ -303,7 +303,7 @@ pub(crate) const LONGEST_PATH: usize = 32_767;
 pub(crate) const PATH_TOO_LONG: i32 = ERROR_FILENAME_EXCED_RANGE.cast_signed();
 pub(crate) const LINKS_LOOP: i32 = ERROR_CANT_RESOLVE_FILENAME.cast_signed();
 
-/// Whether a directory that was to be removed is not empty.
+/// Whether an error code says that a directory is not empty.
 pub(crate) fn is_not_empty(code: i32) -> bool {
     code.cast_unsigned() == ERROR_DIR_NOT_EMPTY
 }

@@ -7,11 +7,11 @@ use windows_sys::core::BOOL;
 
 /// For failures that have no code of their own.
 pub(crate) const EIO: i32 = codes::ERROR_IO_DEVICE.cast_signed();
-/// What reading from a descriptor fails with that is only for writing.
+/// The error of reading from a descriptor that is only for writing.
 pub(crate) const BAD_DESCRIPTOR: i32 = codes::ERROR_INVALID_HANDLE.cast_signed();
-/// What opening a directory as a file fails with.
+/// The error of opening a directory as a file.
 pub(crate) const IS_A_DIRECTORY: i32 = codes::ERROR_ACCESS_DENIED.cast_signed();
-/// What `CreateThread` says.
+/// The error of `CreateThread`.
 pub(crate) const NO_THREAD: i32 = codes::ERROR_NOT_ENOUGH_MEMORY.cast_signed();
 
 /// Whether an error code is one that Python raises as `FileNotFoundError`.

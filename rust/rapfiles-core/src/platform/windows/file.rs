@@ -28,13 +28,13 @@ pub(crate) fn open_to_replace(path: &NativePath) -> io::Result<File> {
     open(path, GENERIC_WRITE, CREATE_ALWAYS, FILE_ATTRIBUTE_NORMAL)
 }
 
-/// Without the right to write anywhere else, each write goes to the end.
+/// With only FILE_APPEND_DATA, each write goes to the end.
 pub(crate) fn open_to_append(path: &NativePath) -> io::Result<File> {
     const { assert!(FILE_GENERIC_WRITE & FILE_APPEND_DATA != 0) };
     open(path, FILE_GENERIC_WRITE & !FILE_WRITE_DATA, OPEN_ALWAYS, FILE_ATTRIBUTE_NORMAL)
 }
 
-/// The only part of a mode that Windows knows is whether the owner may write.
+/// Windows knows only one permission: whether the file may be written.
 pub(crate) fn create(path: &NativePath, mode: u32, exclusive: bool) -> io::Result<File> {
     let disposition = if exclusive { CREATE_NEW } else { OPEN_ALWAYS };
     let attributes =
@@ -42,7 +42,7 @@ pub(crate) fn create(path: &NativePath, mode: u32, exclusive: bool) -> io::Resul
     open(path, GENERIC_WRITE, disposition, attributes)
 }
 
-/// Closes a file and says whether that succeeded, which dropping it does not.
+/// Closes a file and returns its error, which dropping it does not.
 pub(crate) fn close(file: File) -> io::Result<()> {
     // SAFETY: the handle is ours, and nobody uses it afterwards.
     checked(unsafe { CloseHandle(file.into_raw_handle()) })
@@ -80,7 +80,7 @@ pub(crate) fn read_at(file: &File, part: &mut [u8], offset: u64) -> io::Result<u
     file.seek_read(part, offset)
 }
 
-/// Writes everything, however often the kernel takes only a part.
+/// Writes everything, even if the kernel writes only a part at a time.
 pub(crate) fn write_all(mut file: &File, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)
 }

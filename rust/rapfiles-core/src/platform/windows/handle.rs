@@ -1,4 +1,4 @@
-//! Handles of open files and directories, and what the system knows of them.
+//! Handles of open files and directories, and their information.
 
 use std::io;
 use std::os::windows::io::{AsRawHandle, BorrowedHandle, HandleOrInvalid, OwnedHandle};
@@ -29,7 +29,7 @@ pub(super) fn open(
     OwnedHandle::try_from(handle).map_err(|_| io::Error::last_os_error())
 }
 
-/// Opens what there is, directories too, for everything but its content. `follow`: where a link leads.
+/// Opens an existing file or directory, for everything but its content. `follow`: whether to follow a link.
 pub(super) fn open_to_look(
     path: &NativePath,
     access: u32,
@@ -40,7 +40,7 @@ pub(super) fn open_to_look(
     open(path, access, share, OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS | link)
 }
 
-/// What `GetFileInformationByHandleEx` tells.
+/// A structure of `GetFileInformationByHandleEx`.
 ///
 /// # Safety
 /// The class must be the one whose structure this is, and any bytes must be a valid value of it.
@@ -63,7 +63,7 @@ unsafe impl Information for FILE_ID_INFO {
     const CLASS: i32 = FileIdInfo;
 }
 
-/// What the system knows of an open file.
+/// Information about an open file.
 pub(super) fn information<T: Information>(handle: BorrowedHandle<'_>) -> io::Result<T> {
     let mut information = T::default();
     let (room, size) = ((&raw mut information).cast(), size_of::<T>() as u32);

@@ -1,4 +1,4 @@
-//! Python's `ntpath`, as far as it looks at nothing but the path: how paths are taken apart and put together.
+//! The lexical part of Python's `ntpath`: splitting and joining paths.
 
 const BACKSLASH: u16 = b'\\' as u16;
 const SLASH: u16 = b'/' as u16;
