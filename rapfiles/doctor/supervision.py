@@ -51,7 +51,7 @@ def examine(
     child = subprocess.Popen(
         [sys.executable, *_search_options(), "-m", "rapfiles.doctor.child", request],
         stdin=subprocess.DEVNULL,
-        # Pipes of its own: a process that cannot end would keep the caller's open for ever.
+        # Pipes of its own: a process that cannot end would keep the caller's open forever.
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
