@@ -1,4 +1,4 @@
-"""How an answer gets from an operation to whoever awaits, sends to or iterates it."""
+"""Awaiting, sending to and iterating over an operation."""
 
 import gc
 import os

@@ -353,7 +353,7 @@ def test_a_stall_is_found(folder: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_hiccup_is_no_stall(folder: Path, tmp_path: Path) -> None:
-    """What does not come back is told, but AsyncPath is not blamed for it."""
+    """A lag that does not recur is reported, but AsyncPath is not blamed for it."""
     first = _sabotaged(tmp_path, "calls == 100 and time.sleep(0.2)")
     ended = _doctor("doctor", "--json", str(folder), first=first)
     assert (ended.returncode, ended.stderr) == (0, "")

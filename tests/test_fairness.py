@@ -161,7 +161,7 @@ async def _cancel(scope: anyio.CancelScope) -> None:
 
 @pytest.mark.parametrize("mode", ["r", "rb"])
 async def test_an_iteration_over_lines_gives_way_and_can_be_cancelled(mode: str, tmp_path: Path) -> None:
-    """Its items are handed out without suspending, but not for ever."""
+    """Its items are handed out without suspending, but not forever."""
     (tmp_path / "file").write_bytes(b"line\n" * 10_000)
     async with rapfiles.open(tmp_path / "file", mode) as file, anyio.create_task_group() as group:
         await file.readline()

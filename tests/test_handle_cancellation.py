@@ -390,7 +390,7 @@ async def test_the_others_go_on(tmp_path: Path) -> None:
 
 
 async def test_a_time_out_in_the_middle_of_lines(tmp_path: Path) -> None:
-    """A program that gives itself a moment to work, and goes on later, sees every line."""
+    """A program that pauses the iteration and continues later sees every line."""
     (tmp_path / "content").write_bytes(CONTENT)
     found: list[bytes] = []
     async with rapfiles.open(tmp_path / "content", "rb") as file:
@@ -512,7 +512,7 @@ def little_space() -> Iterator[int]:
 def test_a_cancelled_write_that_failed_is_told_of_once(
     how: str, then: str, tmp_path: Path, little_space: int, loop: Loop
 ) -> None:
-    """A write that went on when its caller was gone, and failed, is told of by what comes next."""
+    """If a cancelled write fails in the background, the next operation raises its error."""
     generator = random.Random(then)
     path = tmp_path / "file"
     data = bytearray(little_space + 1)
@@ -551,7 +551,7 @@ def test_a_cancelled_write_that_failed_is_told_of_once(
 
 @pytest.mark.parametrize("buffering", [-1, 0])
 async def test_what_is_done_while_a_close_is_cancelled_is_not_refused(buffering: int, tmp_path: Path) -> None:
-    """Whoever has the turn when a close is cancelled is not told that it is closed, having changed it."""
+    """The holder of the turn when a close is cancelled does not fail with a closed file."""
     path = tmp_path / "file"
 
     async def cut(file: Any) -> None:

@@ -113,7 +113,7 @@ async def test_full_disk_at_the_close(kind: str, tiny_disk: Path) -> None:
 
 
 async def test_many_writers_on_a_full_disk(tiny_disk: Path) -> None:
-    """Each that is told that all is well finds all of its bytes; each other one is told."""
+    """Each write that succeeds finds all of its bytes; each other one raises its error."""
     well: dict[int, bool] = {}
 
     async def write(number: int) -> None:
@@ -338,7 +338,7 @@ def test_few_descriptors(tmp_path: Path) -> None:
 
 
 async def test_backpressure(tmp_path: Path) -> None:
-    """Whoever writes faster than the disk waits: memory does not grow with what is written."""
+    """A task that writes faster than the disk waits: memory does not grow with the data."""
     before = _memory()
     async with rapfiles.open(tmp_path / "file", "wb") as file:
         piece = bytes(1 << 20)

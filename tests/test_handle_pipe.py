@@ -281,7 +281,7 @@ async def test_giving_up_on_a_full_pipe(way: str, pipe: Pipe) -> None:
 
 
 async def test_nobody_reads(pipe: Pipe) -> None:
-    """What cannot be written is told of by the flush, and by the close, as io does."""
+    """The flush and the close raise the error of a write, as in io."""
     pipe.close(pipe.reader)
     file = await rapfiles.open(pipe.give(pipe.writer), "w")
     assert await file.write("x") == 1

@@ -121,7 +121,7 @@ async def test_full_disk(name: str, tiny_disk: Path) -> None:
 
 
 async def test_many_writers_on_a_full_disk(tiny_disk: Path) -> None:
-    """Each writer that is told that all is well finds all of its bytes."""
+    """Each write that succeeds finds all of its bytes."""
     errors: dict[int, int | None] = {}
 
     async def write(number: int) -> None:

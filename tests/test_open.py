@@ -421,7 +421,7 @@ async def test_a_closed_handle_is_not_entered(tmp_path: Path) -> None:
 
 
 async def test_not_a_synchronous_file(tmp_path: Path) -> None:
-    """What was forgotten is told at once: `with` for `async with`, `for` for `async for`."""
+    """Forgotten keywords raise an error at once: `with` for `async with`, `for` for `async for`."""
     async with rapfiles.open(tmp_path / "file", "w+") as file:
         with pytest.raises((TypeError, AttributeError)), file:  # type: ignore[attr-defined]
             pytest.fail("entered")

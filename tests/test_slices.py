@@ -208,7 +208,7 @@ async def test_a_cancelled_read_leaves_no_descriptor(path: Path) -> None:
 
 
 async def test_many_at_once_have_few_descriptors_open(path: Path) -> None:
-    """Whoever comes when too many are open waits for a worker."""
+    """A read while too many files are open waits for a worker."""
     content = path.read_bytes()
     most = 0
 

@@ -1,4 +1,4 @@
-"""A FIFO that nobody opens: whoever opens it waits until the test lets go."""
+"""A FIFO that nobody opens: opening it blocks until the test releases it."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ class Fifo:
         self._handle = os.open(path, os.O_PATH)
 
     def release(self) -> None:
-        """Let go of everyone who waits; whoever comes later finds an empty regular file."""
+        """Release everything that waits; later calls find an empty regular file."""
         fresh = self.path.with_name(f"{self.path.name}.regular")
         fresh.touch()
         os.replace(fresh, self.path)

@@ -1,4 +1,4 @@
-"""Runs a Python program in a process of its own and says how it ended; no child of a test lives for ever."""
+"""Runs a Python program in a process of its own and says how it ended; no child of a test lives forever."""
 
 import contextlib
 import os
@@ -34,7 +34,7 @@ class Ended:
 # Less than `watchdog.SECONDS`, so that the test that started the child is the one that fails.
 LIMIT = 60.0
 # In less than this a process has ended that waited for nothing at its end, however busy the machine is; what
-# it may wait for by mistake takes the 5 s of an idle worker, or for ever.
+# it may wait for by mistake takes the 5 s of an idle worker, or forever.
 AT_ONCE = 4.5
 
 

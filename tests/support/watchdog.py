@@ -22,7 +22,7 @@ def prepare() -> None:
 
 
 def start(seconds: float) -> None:
-    """End the process in so many seconds with a dump of all threads, unless it is stopped before."""
+    """End the process after this many seconds with a dump of all threads, unless it is stopped before."""
     assert _stderr is not None
     faulthandler.dump_traceback_later(seconds, exit=True, file=_stderr)
 

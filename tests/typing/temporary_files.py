@@ -48,7 +48,7 @@ async def nameless(mode: str, path: Path) -> None:
 
 
 def takes_text(file: AsyncTextIOWrapper) -> None:
-    """Whoever works with files works with temporary ones."""
+    """Temporary files in code that works with files."""
 
 
 async def named(mode: str) -> None:

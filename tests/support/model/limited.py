@@ -13,7 +13,7 @@ from .record import Record
 
 @contextmanager
 def size_of_files(limit: int) -> Iterator[None]:
-    """No file of this process can grow beyond so many bytes; writing fails with EFBIG."""
+    """No file of this process can grow beyond this many bytes; writing fails with EFBIG."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.getsignal(signal.SIGXFSZ)
     assert ignored == signal.SIG_IGN, "Python ignores the signal"
