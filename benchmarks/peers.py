@@ -51,6 +51,8 @@ class Peer:
     """Copies a file to a new one."""
     copy_tree: str | None = None
     """Copies a directory with everything in it, times and permissions too."""
+    remove_tree: str | None = None
+    """Removes a directory with everything in it."""
     find: str | None = None
     """Gives the sum of the sizes of everything in a tree."""
 
@@ -100,6 +102,8 @@ class Pathlib(Peer):
     # pathlib's own are there since Python 3.14.
     copy = "shutil.copyfile(name, target)"
     copy_tree = "shutil.copytree(name, target, symlinks=True)"
+    # pathlib has none.
+    remove_tree = "shutil.rmtree(name)"
     opens = "open"
 
     def namespace(self) -> dict[str, Any]:
@@ -130,6 +134,7 @@ class Rapfiles(Peer):
     find = "summed(AsyncPath(name).find(with_stat=True))"
     copy = "AsyncPath(name).copy(target)"
     copy_tree = "AsyncPath(name).copy(target, follow_symlinks=False, preserve_metadata=True)"
+    remove_tree = "AsyncPath(name).rmtree()"
     opens = "rapfiles.open"
 
     def namespace(self) -> dict[str, Any]:
@@ -176,6 +181,7 @@ class ToThread(Peer):
     find = "to_thread(walk_and_stat, name)"
     copy = "to_thread(shutil.copyfile, name, target)"
     copy_tree = "to_thread(shutil.copytree, name, target, symlinks=True)"
+    remove_tree = "to_thread(shutil.rmtree, name)"
     opens = "ThreadFile"
 
     def namespace(self) -> dict[str, Any]:
@@ -190,6 +196,18 @@ class Cp(Peer):
     note = "a command: starting it counts"
 
     copy = copy_tree = "to_thread(command, ['cp', '-a', name, target], check=True)"
+
+    def namespace(self) -> dict[str, Any]:
+        from subprocess import run
+
+        return {"to_thread": to_thread, "command": run}
+
+
+class Rm(Peer):
+    name = "rm -rf"
+    note = "a command: starting it counts"
+
+    remove_tree = "to_thread(command, ['rm', '-rf', name], check=True)"
 
     def namespace(self) -> dict[str, Any]:
         from subprocess import run
@@ -448,6 +466,7 @@ PEERS: dict[str, Peer] = {
         Rapfiles(),
         ToThread(),
         Cp(),
+        Rm(),
         Compat(),
         Aiofiles(),
         AnyioPath(),

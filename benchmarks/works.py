@@ -75,7 +75,8 @@ class Work:
     @property
     def has_floor(self) -> bool:
         """Whether the bare calls are measured as well."""
-        return not self.handle and not self.size and self.operation not in {*LISTINGS, *COPIES}
+        trees = {*LISTINGS, *COPIES, "remove_tree"}
+        return not self.handle and not self.size and self.operation not in trees
 
     @property
     def base(self) -> str:
@@ -153,6 +154,7 @@ WORKS: dict[str, Work] = {
         Work("find", "find with the stat of each, on the same", "find", 0.4),
         Work("copy_large", "copy {large}", "copy", 1.0, shape="single"),
         Work("copy_tree", "copy {small:,} files of 1 KiB, with metadata", "copy_tree", 0.6, shape="single"),
+        Work("rmtree", "rmtree, {small:,} files of 1 KiB", "remove_tree", 0.5, shape="single"),
         _sized("read_bytes", "read_bytes {size}", 32 << 10, 0.8),
         _sized("read_bytes", "read_bytes {size}", 256 << 10, 1.3),
         _sized("read_bytes", "read_bytes {size}", 1 << 20, 1.2),
@@ -198,7 +200,7 @@ class Scale:
     folders: int
     """Directories of the tree that is searched, each with 50 files."""
     small: int
-    """Files of the tree that is copied, 50 in a directory."""
+    """Files of the tree that is copied or removed, 50 in a directory."""
     part: int
     """Open files are read and written to this part, one of so many."""
     settle: bool
@@ -308,6 +310,8 @@ class Files:
         if work.operation in COPIES:
             source = os.path.join(self.directory, COPIES[work.operation])
             return [(source, self._own(owner, number)) for number in numbers]
+        if work.operation == "remove_tree":
+            return [self._own(owner, number) for number in numbers]
         if work.shape == "single":
             name = self._stream(work, owner, 0, work.size) if work.handle else self.large
             return [name for _ in numbers]
@@ -394,7 +398,7 @@ def verify(work: Work, names: Names, result: Any) -> None:
                 done = file.read() == CONTENT
         case "mkdir":
             done = os.path.isdir(name)
-        case "rmdir" | "unlink":
+        case "rmdir" | "unlink" | "remove_tree":
             done = not os.path.lexists(name)
         case "copy":
             done = filecmp.cmp(name, second, shallow=False)
@@ -443,6 +447,12 @@ def _empty_file(name: str) -> None:
         pass
 
 
+def _small_tree(name: str) -> None:
+    """A copy of the tree of small files, which is beside the corners."""
+    source = os.path.join(os.path.dirname(os.path.dirname(name)), "small")
+    shutil.copytree(source, name, copy_function=shutil.copyfile)
+
+
 _ENTRIES: dict[str, Callable[[str], None] | None] = {
     "write_bytes": None,
     "write_chunks": None,
@@ -452,5 +462,6 @@ _ENTRIES: dict[str, Callable[[str], None] | None] = {
     "rename": _empty_file,
     "copy": None,
     "copy_tree": None,
+    "remove_tree": _small_tree,
 }
 """What has to exist under each name before an operation that consumes it; None for nothing."""

@@ -35,11 +35,13 @@ _WORKS = {
     "find",
     "copy_large",
     "copy_tree",
+    "rmtree",
 }
 # No other library does these, but a thread may.
 _TREES = {"walk", "find"}
 _COPIES = {"copy_large", "copy_tree"}
-_LISTINGS = {"iterdir", "scandir_stat", "rglob"} | _TREES | _COPIES
+_COMMANDS = {"cp -a": _COPIES, "rm -rf": {"rmtree"}}
+_LISTINGS = {"iterdir", "scandir_stat", "rglob", "rmtree"} | _TREES | _COPIES
 _SIZED = {f"read_bytes_{size}" for size in ("32k", "256k", "1m", "4m")}
 _SIZED_TEXTS = {f"read_text_{size}" for size in ("32k", "256k", "1m")}
 _OPEN_ALL = {f"open_all_{size}" for size in ("32k", "128k", "256k", "1m")}
@@ -54,7 +56,7 @@ _ENTRIES = {"stat", "exists", "mkdir", "rmdir", "unlink", "rename"} | _LISTINGS
 # Peer, and the module that it needs; then the works that it has no operation for.
 _PEERS = {
     "to_thread": ("asyncio", set()),
-    "cp -a": ("subprocess", (_WORKS | _HANDLES) - _COPIES),
+    **{name: ("subprocess", (_WORKS | _HANDLES) - works) for name, works in _COMMANDS.items()},
     "rapfiles.compat": ("rapfiles", _WORKS),
     "aiofiles": ("aiofiles", _LISTINGS),
     "anyio": ("anyio", {"scandir_stat"}),
@@ -107,8 +109,8 @@ def test_everything_once(tmp_path: Path) -> None:
     assert set(found["works"]) == _WORKS | _HANDLES
     for name, work in found["works"].items():
         able = {peer for peer in installed if name not in _PEERS[peer][1]}
-        if name in _TREES | _COPIES:
-            able &= {"to_thread", "cp -a"}
+        if name in _TREES | _COPIES | {"rmtree"}:
+            able &= {"to_thread", *_COMMANDS}
         assert set(work["peers"]) - {"floor"} == able | {"pathlib", "rapfiles"}
         assert ("floor" in work["peers"]) == ("floor" not in found["missing"] and name in _HAVE_FLOOR)
         for peer, figures in work["peers"].items():

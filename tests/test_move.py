@@ -1,6 +1,8 @@
 """move and move_into: renaming, and between two file systems copying before anything is removed."""
 
+import errno
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -101,3 +103,39 @@ async def test_a_directory_elsewhere_is_not_replaced(tmp_path: Path, elsewhere: 
     assert caught.value.filename == str(elsewhere / "tree")
     assert (tmp_path / "tree" / "in").is_dir()
     assert os.listdir(elsewhere) == ["tree"]
+
+
+@pytest.mark.one_loop
+async def test_what_comes_into_the_source_after_it_was_copied_stays(tmp_path: Path, elsewhere: Path) -> None:
+    source, target = tmp_path / "source", elsewhere / "target"
+    late: list[Path] = []
+
+    def add() -> None:
+        while not target.exists():
+            pass
+        # Everything has been copied. What is gone already cannot be added to.
+        for number in range(100):
+            path = source / f"{number}" / "late"
+            try:
+                path.write_bytes(b"precious")
+            except OSError:
+                continue
+            late.append(path)
+
+    for number in range(100):
+        (source / f"{number}" / "in").mkdir(parents=True)
+        for name in ("in/file", "a", "b"):
+            (source / f"{number}" / name).write_bytes(b"content")
+    thread = threading.Thread(target=add)
+    thread.start()
+    error = None
+    try:
+        await AsyncPath(source).move(target)
+    except OSError as raised:
+        error = raised
+    thread.join()
+    assert all(path.read_bytes() == b"precious" for path in late)
+    assert len(list(target.rglob("*"))) == 500
+    if late:
+        assert error is not None
+        assert Path(error.filename).name in ("late", "source") or error.errno == errno.ENOTEMPTY

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use super::aftermath::Aftermath;
 use super::attributes::{preserve, preserve_entry};
+use super::moved::Moved;
 use super::options::{CopyOptions, CopyRequest};
 use super::refused;
 use super::target::{Target, give_name, with_temporary_name};
@@ -85,6 +86,8 @@ pub struct Copier {
     /// The name of the target in its directory.
     name: NativePath,
     moves: bool,
+    /// What is to be removed after a move.
+    moved: Arc<Moved>,
     options: CopyOptions,
     pub(crate) reporter: Arc<Reporter>,
     /// The new directory, and under which name it is being filled.
@@ -109,13 +112,14 @@ impl Copier {
         lane: Lane,
         request: CopyRequest,
         reporter: Arc<Reporter>,
-        (copied, aftermath): (Arc<AtomicBool>, Arc<Aftermath>),
+        (copied, moved, aftermath): (Arc<AtomicBool>, Arc<Moved>, Arc<Aftermath>),
     ) -> Self {
         Self {
             name: platform::file_name(&request.target),
             source: request.source,
             target: request.target,
             moves: request.moves,
+            moved,
             options: request.options,
             reporter,
             hidden: OnceLock::new(),
@@ -315,6 +319,7 @@ impl Copier {
         })();
         linked.about(self.target_path(at))?;
         self.reporter.file();
+        self.note(metadata)?;
         Ok(true)
     }
 
@@ -337,6 +342,7 @@ impl Copier {
             {
                 self.reporter.file();
                 self.reporter.bytes(metadata.size);
+                self.note(&metadata)?;
                 return Ok(Visit::Done);
             }
         }
@@ -403,7 +409,13 @@ impl Copier {
         if self.moves && at.node.is_outside() {
             self.remove_source(metadata)?;
         }
+        self.note(metadata)?;
         Ok(Visit::Done)
+    }
+
+    /// Notes what has been copied and is to be removed.
+    fn note(&self, metadata: &Metadata) -> Result<(), Error> {
+        if self.moves { self.moved.note(metadata) } else { Ok(()) }
     }
 
     /// Removes what was moved, if it is still that.
@@ -443,6 +455,7 @@ impl Copier {
         if self.moves && at.node.is_outside() {
             self.remove_source(&leaf.metadata)?;
         }
+        self.note(&leaf.metadata)?;
         Ok(true)
     }
 
@@ -595,6 +608,7 @@ impl Visitor for Copier {
             let _ = self.top.set(target_identity);
         }
         self.reporter.directory();
+        self.note(&metadata)?;
         Ok(Some(Entered {
             place: Pair::of(source, target),
             mark: Mark { source: metadata, target: target_identity, ends: self.options.preserve_metadata },

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::aftermath::Aftermath;
 use super::copier::{Copier, Mark, Pair};
+use super::moved::Moved;
 use super::options::CopyRequest;
 use crate::engine::Engine;
 use crate::engine::kind::Kind;
@@ -15,8 +16,8 @@ use crate::engine::ticket::Ticket;
 use crate::error::Error;
 use crate::platform::NativePath;
 use crate::verbs::post_order::{Manner, PostOrder};
-use crate::verbs::remove_tree::Removing;
-use crate::verbs::report::{Report, Reporter};
+use crate::verbs::remove_tree::{Removed, Removing};
+use crate::verbs::report::{Policy, Report, Reporter};
 
 /// A copy or a move: what it has to tell, until it is over.
 pub struct Copying {
@@ -24,6 +25,8 @@ pub struct Copying {
     reporter: Arc<Reporter>,
     /// A tree was copied whose source is to be removed.
     copied: Arc<AtomicBool>,
+    moved: Arc<Moved>,
+    policy: Policy,
     aftermath: Arc<Aftermath>,
     source: NativePath,
 }
@@ -45,6 +48,7 @@ impl Engine {
         let options = &request.options;
         let reporter = Arc::new(Reporter::new(options.policy, options.progress, options.total));
         let (copied, aftermath) = (Arc::<AtomicBool>::default(), Arc::<Aftermath>::default());
+        let (moved, policy) = (Arc::<Moved>::default(), options.policy);
         let manner = Manner {
             // The first name of a file has to be there before the others are made.
             in_turn: options.preserve_hard_links,
@@ -53,7 +57,7 @@ impl Engine {
             workers: self.configuration().usable_cpus,
         };
         let source = request.source.clone();
-        let shared = (Arc::clone(&copied), Arc::clone(&aftermath));
+        let shared = (Arc::clone(&copied), Arc::clone(&moved), Arc::clone(&aftermath));
         let copier = Copier::new(self, lane, request, Arc::clone(&reporter), shared);
         let tree = PostOrder::new(
             copier,
@@ -63,7 +67,7 @@ impl Engine {
             &manner,
         );
         let stage = Stage::Copying(Stream::new(self, lane, Kind::Copy, tree));
-        Copying { stage, reporter, copied, aftermath, source }
+        Copying { stage, reporter, copied, moved, policy, aftermath, source }
     }
 }
 
@@ -75,7 +79,8 @@ impl Copying {
                 Stage::Copying(stream) => match stream.next(&ticket) {
                     Progress::Done(Ok(None)) => {
                         self.stage = if self.copied.load(Ordering::Relaxed) {
-                            Stage::Removing(Engine::current().remove_moved(self.source.clone()))
+                            let (source, moved) = (self.source.clone(), Arc::clone(&self.moved));
+                            Stage::Removing(Engine::current().remove_moved(source, self.policy, moved))
                         } else {
                             Stage::Over
                         };
@@ -98,7 +103,10 @@ impl Copying {
                     return Progress::Done(Err(error));
                 }
                 Stage::Removing(removing) => match removing.next(&ticket) {
-                    Progress::Done(Ok(Some(_))) => {}
+                    Progress::Done(Ok(Some(Removed::Progress(_)))) => {}
+                    Progress::Done(Ok(Some(Removed::Failed(_, error)))) => {
+                        return Progress::Done(Ok(Some(Report::Failed(error))));
+                    }
                     Progress::Done(Ok(None)) => self.stage = Stage::Over,
                     Progress::Done(Err(error)) => {
                         self.stage = Stage::Over;

@@ -4,10 +4,12 @@ mod aftermath;
 mod attributes;
 mod copier;
 mod copying;
+mod moved;
 mod options;
-mod refused;
+pub(crate) mod refused;
 mod target;
 mod transfer;
 
 pub use copying::Copying;
+pub(crate) use moved::Moved;
 pub use options::{CopyOptions, CopyRequest};

@@ -29,6 +29,11 @@ pub(crate) fn moved(subject: Subject) -> Error {
     refused(codes::BUSY, "Directory was moved while it was being copied", subject)
 }
 
+/// Something is in the source that was not copied, or not as it is now.
+pub(crate) fn not_moved(subject: Subject) -> Error {
+    refused(codes::BUSY, "Source holds what was not moved", subject)
+}
+
 /// A FIFO, a socket or a device, which has no content that could be copied.
 pub(crate) fn special(metadata: &Metadata, subject: Subject) -> Error {
     let message = match metadata.file_type() {

@@ -11,6 +11,7 @@ use crate::engine::stream::Slice;
 use crate::error::{Error, Subject};
 use crate::limits::REMOVED_AGAIN;
 use crate::platform::{self, Directory, NativePath, codes};
+use crate::verbs::copy::refused;
 use crate::verbs::metadata::FileType;
 use crate::verbs::post_order::{At, Entered, Left, Node, Visit, Visitor};
 use crate::verbs::report::{Policy, Reporter};
@@ -127,6 +128,25 @@ impl Remover {
         }
     }
 
+    /// Whether an entry may be removed: after a move, what was copied may, as it was. Between this and its removal it can
+    /// still be exchanged, for entries are removed by name.
+    fn was_moved(&self, at: &At<'_, Self>) -> bool {
+        let (Some(moved), Some(here)) = (&self.request.moved, at.place.directory()) else { return true };
+        match here.metadata_of(at.name, false) {
+            Ok(metadata) if !moved.has(&metadata) => {
+                self.keep(at);
+                false
+            }
+            // If there is nothing, there is nothing to be removed; other errors are told then.
+            _ => true,
+        }
+    }
+
+    /// Leaves what was not moved.
+    fn keep(&self, at: &At<'_, Self>) {
+        self.complain("unlink", refused::not_moved(subject(at.node, Some(at.name))), at.node);
+    }
+
     /// Removes an entry, if need be after giving its directory and itself what permits it.
     fn attempt(
         &self,
@@ -231,7 +251,9 @@ impl Visitor for Remover {
         if is_directory {
             return Ok(Visit::Directory);
         }
-        self.unlink(at);
+        if self.was_moved(at) {
+            self.unlink(at);
+        }
         Ok(Visit::Done)
     }
 
@@ -251,7 +273,9 @@ impl Visitor for Remover {
             }
             // Something took its place.
             Err(error) if inside_tree && is(&error, platform::is_no_directory) => {
-                self.unlink(at);
+                if self.was_moved(at) {
+                    self.unlink(at);
+                }
                 return Ok(None);
             }
             Err(error) => {
@@ -259,10 +283,17 @@ impl Visitor for Remover {
                 return Ok(None);
             }
         };
-        match directory.identity().and_then(|identity| Ok((identity, directory.reader()?))) {
-            Ok((identity, reader)) => Ok(Some(Entered {
+        match directory.metadata().and_then(|metadata| Ok((metadata, directory.reader()?))) {
+            Ok((metadata, _)) if self.request.moved.as_ref().is_some_and(|moved| !moved.has(&metadata)) => {
+                self.keep(at);
+                Ok(None)
+            }
+            Ok((metadata, reader)) => Ok(Some(Entered {
                 place: Place(OnceLock::from(directory)),
-                mark: Mark { identity, keeps_something: AtomicBool::new(false) },
+                mark: Mark {
+                    identity: (metadata.device, metadata.inode),
+                    keeps_something: AtomicBool::new(false),
+                },
                 reader,
                 keeps_above: false,
             })),
@@ -317,6 +348,14 @@ impl Visitor for Remover {
             Err(error) if is(&error, platform::is_not_found) => {}
             Err(error) if is(&error, platform::is_not_empty) && self.may_enter_again(node) => {
                 return Ok(Left::Again);
+            }
+            // What was not moved was told.
+            Err(error)
+                if is(&error, platform::is_not_empty)
+                    && self.request.moved.is_some()
+                    && node.mark.keeps_something.load(Ordering::Relaxed) =>
+            {
+                inside.mark.keeps_something.store(true, Ordering::Relaxed);
             }
             Err(error) => self.failed("rmdir", &error, inside, Some(&node.name)),
         }

@@ -12,6 +12,7 @@ use crate::engine::ticket::Ticket;
 use crate::error::Error;
 use crate::limits::STREAM_STEPS;
 use crate::platform::NativePath;
+use crate::verbs::copy::Moved;
 use crate::verbs::post_order::{Manner, PostOrder};
 use crate::verbs::report::{Policy, Report, Reporter, Snapshot};
 
@@ -31,12 +32,14 @@ pub(crate) struct Request {
     pub(crate) policy: Policy,
     /// Whether what lacks permissions is given them, and a directory that is not there is as good as removed.
     pub(crate) lenient: bool,
+    /// Nothing else goes.
+    pub(crate) moved: Option<Arc<Moved>>,
 }
 
 impl Request {
     fn lenient(path: NativePath, ignore_errors: bool) -> Self {
         let policy = if ignore_errors { Policy::Ignore } else { Policy::Raise };
-        Self { path, policy, lenient: true }
+        Self { path, policy, lenient: true, moved: None }
     }
 
     pub(crate) fn tree(self, reporter: &Arc<Reporter>, workers: usize) -> PostOrder<Remover> {
@@ -162,12 +165,13 @@ impl Engine {
     /// Removes a directory with everything in it, as `shutil.rmtree` does: what is not there is an error, and permissions
     /// stay as they are.
     pub fn remove(&self, path: NativePath, policy: Policy, progress: bool) -> Removing {
-        Removing::new(self, Request { path, policy, lenient: false }, progress)
+        Removing::new(self, Request { path, policy, lenient: false, moved: None }, progress)
     }
 
-    /// Removes what has been moved elsewhere.
-    pub(crate) fn remove_moved(&self, path: NativePath) -> Removing {
-        self.remove(path, Policy::Raise, false)
+    /// Removes what has been moved elsewhere, and nothing else that is in the tree.
+    pub(crate) fn remove_moved(&self, path: NativePath, policy: Policy, moved: Arc<Moved>) -> Removing {
+        let request = Request { path, policy, lenient: false, moved: Some(moved) };
+        Removing::new(self, request, false)
     }
 }
 

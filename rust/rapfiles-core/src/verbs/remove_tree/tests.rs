@@ -33,7 +33,7 @@ impl Slowly {
     /// `workers`: the more there are, the fewer directories are open on the way down.
     fn new(path: &Path, ignore_errors: bool, workers: usize) -> Self {
         let policy = if ignore_errors { Policy::Ignore } else { Policy::Raise };
-        let request = Request { path: native(path), policy, lenient: true };
+        let request = Request { path: native(path), policy, lenient: true, moved: None };
         let tree = request.tree(&Arc::new(Reporter::new(policy, false, None)), workers);
         Self { steps: SliceBySlice::new(tree.clone()), tree }
     }
