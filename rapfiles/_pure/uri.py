@@ -19,7 +19,7 @@ def path_from_uri(uri: str) -> str:
 
 
 def _is_here(authority: str) -> bool:
-    # The local host's name comes from the kernel: no name server is asked.
+    # The local host's name comes from the kernel (gethostname(2)): no name server is asked.
     return authority in {"", "localhost"} or authority == socket.gethostname()
 
 

@@ -168,7 +168,7 @@ def _getcwd() -> Awaitable[str]:
 
 async def _working_directory() -> str:
     await _native.checkpoint()
-    # The kernel knows, or on Windows the process; no disk is asked.
+    # From the kernel's memory (getcwd(2)), or on Windows from the process: this waits for no disk.
     return os.getcwd()
 
 

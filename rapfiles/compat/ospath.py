@@ -51,7 +51,7 @@ def _abspath(path: _Path) -> Awaitable[Any]:
 
 async def _absolute(of: _Path) -> Any:
     await _native.checkpoint()
-    # The kernel knows the working directory, or on Windows the process; no disk is asked.
+    # The working directory is in the kernel's memory (getcwd(2)), or on Windows in the process.
     return path.abspath(of)  # noqa: ASYNC240
 
 

@@ -94,7 +94,8 @@ def _examine(found: Sample, started: float, progress: Callable[[str], None]) -> 
         except BaseException as error:
             errors.append(error)
         finally:
-            # Before asyncio.run() waits for its threads, which may be stuck.
+            # Before asyncio.run() waits for the threads of the default executor, which may be stuck
+            # (`loop.shutdown_default_executor` in asyncio's documentation).
             ended.set()
 
     threading.Thread(target=lambda: asyncio.run(examine()), daemon=True).start()

@@ -1,8 +1,8 @@
 //! The engine of rapfiles: file operations as plain data, independent of Python.
 //!
 //! A [`PathOperation`] is first tried without blocking ([`cached`], tier 0: system calls that fail rather than block).
-//! If that gives no answer, it is handed to a worker ([`Pool`], tier 1). The worker puts the finished [`Ticket`] on the
-//! [`Port`] of the loop that submitted it, which wakes that loop once for a whole burst.
+//! If that gives no answer, it is handed to a worker (`engine/pool.rs`, tier 1). The worker puts the finished
+//! [`Ticket`] on the [`Port`] of the loop that submitted it, which wakes that loop once for a whole burst.
 
 mod cached;
 mod engine;

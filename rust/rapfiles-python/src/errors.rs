@@ -166,7 +166,8 @@ fn posix_error(
 ) -> PyResult<PyErr> {
     let kind = py.get_type::<PyOSError>();
     let message = py.import(intern!(py, "os"))?.call_method1(intern!(py, "strerror"), (code,))?;
-    // No more arguments than the interpreter itself would give: they are kept, and show in `repr()`.
+    // No more arguments than the interpreter itself would pass: `OSError` keeps them (`oserror_parse_args` in CPython's
+    // Objects/exceptions.c), and `repr()` shows them.
     let exception = match (first, second) {
         (None, _) => kind.call1((code, message)),
         (Some(first), None) => kind.call1((code, message, first)),
@@ -184,13 +185,14 @@ fn windows_error(
 ) -> PyResult<PyErr> {
     let kind = py.get_type::<PyOSError>();
     if c_library {
-        // The interpreter knows which errno a Windows code stands for.
+        // OSError translates the Windows code to an errno (`winerror_to_errno`, PC/errmap.h).
         let errno = kind.call1((0, "", py.None(), code))?.getattr(intern!(py, "errno"))?.extract()?;
         return posix_error(py, errno, first, second);
     }
     let message = py.import(intern!(py, "ctypes"))?.call_method1(intern!(py, "FormatError"), (code,))?;
     let message: String = message.extract()?;
-    // The interpreter's own messages end without a full stop.
+    // The interpreter removes trailing full stops and line ends (`PyErr_SetExcFromWindowsErrWithFilenameObjects` in
+    // Python/errors.c).
     let message = match message.trim_end_matches(|last: char| last <= ' ' || last == '.') {
         "<no description>" => format!("Windows Error 0x{code:x}"),
         message => message.to_owned(),

@@ -133,7 +133,8 @@ pub(crate) fn convert(py: Python<'_>, outcome: Outcome, room: Option<Py<PyAny>>)
 /// A path or a name as a Python string, with any bytes (PEP 383).
 pub(crate) fn path<'py>(py: Python<'py>, path: &OsStr) -> PyResult<Bound<'py, PyString>> {
     let bytes = path.as_encoded_bytes();
-    // CPython shares strings of one Latin-1 character.
+    // CPython shares the strings of one Latin-1 character (`get_latin1_char` in Objects/unicodeobject.c), which must
+    // not be written to.
     if bytes.len() < 2 || !bytes.is_ascii() {
         return path.into_pyobject(py).map_err(PyErr::from);
     }

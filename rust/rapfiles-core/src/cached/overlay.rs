@@ -104,7 +104,7 @@ fn has_xino(old_number: u64) -> Option<bool> {
     }
 }
 
-/// The most that the kernel puts into a file handle (`MAX_HANDLE_SZ`).
+/// The largest file handle (`MAX_HANDLE_SZ`, `open_by_handle_at(2)`).
 const LONGEST_HANDLE: usize = 128;
 
 /// The file handle of an open file, and its length.
@@ -145,8 +145,8 @@ fn is_local_handle(handle: &[u8]) -> bool {
     let Some(inner) = usize::from(*length).checked_sub(21).filter(|length| *length <= inner.len()) else {
         return false;
     };
-    // Inode and generation, as ext4, f2fs and EROFS give them; XFS's with 64 bits; btrfs's. (tmpfs's look like those of
-    // OCFS2, which is a cluster's.)
+    // The types of handles (`enum fid_type` in `linux/exportfs.h`, `fs/xfs/xfs_export.h`): inode and generation, of
+    // ext4, f2fs and EROFS; XFS's with 64 bits; btrfs's. (tmpfs's look like those of OCFS2, a cluster file system.)
     uuid.iter().any(|byte| *byte != 0) && matches!((*kind, inner), (0x01, 8) | (0x81, 12) | (0x4d, 20))
 }
 

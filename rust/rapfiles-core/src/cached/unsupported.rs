@@ -1,4 +1,5 @@
-//! No kernel but Linux's makes the promise that tier 0 is built on, so everything is handed to a worker.
+//! Tier 0 on other systems than Linux, which have no calls that fail rather than block: everything is handed to a
+//! worker.
 
 use std::io;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! How a thread has waited: whether it gave its processor up, and for how long it only lacked one.
+//! The waits of a thread: whether it blocked, and for how long it was ready and had no processor.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ thread_local! {
     static QUEUED: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
 }
 
-/// How this thread had waited when an attempt began.
+/// The waits of this thread when an attempt began.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Waits {
     began: Instant,
@@ -29,8 +29,8 @@ impl Waits {
         Self { began: now, voluntary: voluntary_switches(), queued }
     }
 
-    /// For how long it has waited since for anything but a processor, as far as can be told: on a busy machine, a thread
-    /// that has waited for a moment may be kept from going on for much longer.
+    /// For how long it has blocked since, without the time in which it only lacked a processor, as far as is known: on
+    /// a busy machine, a thread that has blocked briefly may have to wait for a processor for much longer.
     pub(super) fn since(self, now: Instant) -> Duration {
         if voluntary_switches() <= self.voluntary {
             return Duration::ZERO;
@@ -40,7 +40,7 @@ impl Waits {
     }
 }
 
-/// How often this thread has given up its processor to wait for something (`getrusage(2)`).
+/// How often this thread has given up its processor to wait for something (`ru_nvcsw`, `getrusage(2)`).
 fn voluntary_switches() -> i64 {
     // SAFETY: all zeros is a valid `rusage`: it is made of numbers only.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
@@ -51,7 +51,7 @@ fn voluntary_switches() -> i64 {
 }
 
 /// For how long this thread was ready to run and had no processor: the second number of `schedstat` in `proc(5)`, in
-/// nanoseconds. Zero where the kernel does not count that.
+/// nanoseconds. Zero if the kernel does not count that.
 fn read_queued(now: Instant) -> Duration {
     let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let queued = statistics.split(' ').nth(1).and_then(|number| number.parse().ok());

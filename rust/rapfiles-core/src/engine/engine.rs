@@ -187,8 +187,8 @@ impl Engine {
         self.pool.submit(Lane::Unknown, Job { ticket: Arc::clone(ticket), work: Work::FillText(text) });
     }
 
-    /// Closes a file that was only read, in a worker: even that may wait for a server or another process (FUSE and NFS
-    /// send requests when a file is closed).
+    /// Closes a file that was only read, in a worker: even that may wait for a server or another process (`FUSE_FLUSH`,
+    /// `linux/fuse.h`; close-to-open consistency, `nfs(5)`).
     pub(crate) fn close(&self, file: File) {
         if !runtime::in_worker() {
             self.here().spawn(Lane::Unknown, move || drop(file));

@@ -1,5 +1,4 @@
-//! Decoding a file chunk by chunk: on the loop with what the kernel has available at once, and in a worker with what
-//! has to be waited for.
+//! Decoding a file chunk by chunk: on the loop from the page cache, and in a worker if reading blocks.
 
 use std::io;
 

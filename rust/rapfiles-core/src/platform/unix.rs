@@ -176,7 +176,7 @@ pub(crate) fn read_at(file: &File, part: &mut [u8], offset: u64) -> io::Result<u
     Ok(read as usize)
 }
 
-/// Writes everything, however often the kernel takes only a part.
+/// Writes everything, even if the kernel writes only a part at a time.
 pub(crate) fn write_all(file: &File, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match write(file, bytes)? {
@@ -456,7 +456,8 @@ fn look_up<Entry>(
     }
 }
 
-/// Runs `then` in every child that this process forks. It must only do what is safe in a signal handler.
+/// Runs `then` in every child that this process forks. It must only do what is safe in a signal handler
+/// (pthread_atfork(3), of a process with threads).
 pub(crate) fn at_fork(then: fn()) {
     static THEN: AtomicBool = AtomicBool::new(false);
     static HANDLER: std::sync::OnceLock<fn()> = std::sync::OnceLock::new();
@@ -485,7 +486,7 @@ impl EventSignal {
     /// A descriptor that is not signalled.
     ///
     /// # Errors
-    /// When the process has no descriptor left.
+    /// The process has no descriptor left.
     pub fn new() -> io::Result<Self> {
         let (readable, writable) = create_event()?;
         Ok(Self { readable, writable })
@@ -500,7 +501,7 @@ impl EventSignal {
     pub fn raise(&self) {
         let one = 1_u64.to_ne_bytes();
         let fd = self.writable.as_ref().unwrap_or(&self.readable).as_raw_fd();
-        // Fails only when it is readable already.
+        // Fails only if it is already readable.
         // SAFETY: the eight bytes are there to be read.
         let _ = checked(|| unsafe { calls::write(fd, one.as_ptr().cast(), one.len()) });
     }

@@ -1,4 +1,4 @@
-//! How content and metadata get from one file to another, with what Linux has for it.
+//! Copying content and metadata between files, with Linux' system calls.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd};
@@ -7,10 +7,11 @@ use crate::platform::calls::{self, File};
 use crate::platform::{Directory, NativePath, checked, may_lack_attribute};
 use crate::verbs::metadata::Metadata;
 
-/// How a directory is opened in which only entries are reached: that needs no permission to read it.
+/// The flag for opening a directory only to access its entries, which needs no permission to read it (open(2),
+/// `O_PATH`).
 pub(crate) const SEARCH: libc::c_int = libc::O_PATH;
 
-/// Has the target share the source's content until one of them is changed: a reflink.
+/// Makes the target share the source's content until one of them is changed: a reflink (ioctl_ficlone(2)).
 pub(crate) fn clone_content(source: &File, target: &File) -> io::Result<()> {
     // SAFETY: no memory is involved.
     checked(|| unsafe { libc::ioctl(target.as_raw_fd(), libc::FICLONE, source.as_raw_fd()) }).map(drop)
@@ -26,7 +27,7 @@ pub(crate) fn copy_whole(
     Ok(false)
 }
 
-/// Copies up to so many bytes at an offset within the kernel.
+/// Copies up to `length` bytes at an offset within the kernel (copy_file_range(2)).
 pub(crate) fn copy_range(source: &File, target: &File, offset: u64, length: usize) -> io::Result<usize> {
     let (mut from, mut to) = (offset as libc::off64_t, offset as libc::off64_t);
     let (source, target) = (source.as_raw_fd(), target.as_raw_fd());
@@ -36,7 +37,8 @@ pub(crate) fn copy_range(source: &File, target: &File, offset: u64, length: usiz
     Ok(copied as usize)
 }
 
-/// The same where files are on different file systems of older kernels.
+/// The same for files on different file systems, which `copy_file_range(2)` refuses on older kernels (EXDEV):
+/// sendfile(2).
 pub(crate) fn send(source: &File, target: &File, offset: u64, length: usize) -> io::Result<usize> {
     let mut from = offset as libc::off64_t;
     let (source, target) = (source.as_raw_fd(), target.as_raw_fd());
@@ -64,7 +66,8 @@ pub(crate) fn next_data(file: &File, from: u64) -> io::Result<Option<(u64, u64)>
 }
 
 impl Directory {
-    /// A file without a name, which goes when it is closed, if the file system can make one.
+    /// A file without a name, which is deleted when it is closed, if the file system supports it (open(2),
+    /// `O_TMPFILE`).
     pub(crate) fn create_unnamed(&self, mode: u32) -> io::Result<Option<File>> {
         let flags = libc::O_TMPFILE | libc::O_WRONLY | libc::O_CLOEXEC;
         let opened = checked(|| {
@@ -74,7 +77,7 @@ impl Directory {
         match opened {
             // SAFETY: the descriptor is new and nobody else's.
             Ok(fd) => Ok(Some(unsafe { File::from_raw_fd(fd) })),
-            // Kernels and file systems that do not know the flag take it for that of a directory: see open(2).
+            // Kernels and file systems that do not know the flag treat it as O_DIRECTORY: see open(2).
             Err(error)
                 if matches!(
                     error.raw_os_error(),
@@ -87,7 +90,7 @@ impl Directory {
         }
     }
 
-    /// Gives a file without a name one that is not in use.
+    /// Gives a file without a name an unused one (linkat(2)).
     pub(crate) fn name_file(&self, file: &File, name: &NativePath) -> io::Result<()> {
         let path = NativePath::from_vec(format!("/proc/self/fd/{}", file.as_raw_fd()).into_bytes())?;
         let (to, flags) = (self.raw(), libc::AT_SYMLINK_FOLLOW);
@@ -95,7 +98,7 @@ impl Directory {
         checked(|| unsafe { libc::linkat(libc::AT_FDCWD, path.as_ptr(), to, name.as_ptr(), flags) }).map(drop)
     }
 
-    /// Renames an entry to a name that is not in use.
+    /// Renames an entry to an unused name (`RENAME_NOREPLACE`, rename(2)).
     pub(crate) fn rename_new(&self, name: &NativePath, to: &NativePath) -> io::Result<()> {
         let fd = self.raw();
         let call = |fd: libc::c_int, name: &NativePath, to: &NativePath| {
@@ -107,14 +110,14 @@ impl Directory {
         checked(|| call(fd, name, to)).map(drop)
     }
 
-    /// Makes a FIFO, a socket or a device like this one.
+    /// Creates a FIFO, a socket or a device like this one.
     pub(crate) fn make_special(&self, name: &NativePath, like: &Metadata) -> io::Result<()> {
         let (mode, device) = (like.mode as libc::mode_t, like.special_device as libc::dev_t);
         // SAFETY: the name is a C string.
         checked(|| unsafe { libc::mknodat(self.raw(), name.as_ptr(), mode, device) }).map(drop)
     }
 
-    /// Copies the extended attributes of an entry, of a link's own where it is one.
+    /// Copies the extended attributes of an entry, without following a link.
     pub(crate) fn copy_entry_attributes(
         from: (&NativePath, Option<&Self>),
         to: (&NativePath, &Self),
@@ -134,7 +137,7 @@ impl Directory {
     }
 }
 
-/// A path that leads to an entry of an open directory, for calls that take no directory: see proc(5).
+/// A path through /proc/self/fd to an entry of an open directory, for calls that take no directory: see proc(5).
 fn in_directory(name: &NativePath, directory: Option<&Directory>) -> io::Result<NativePath> {
     let Some(directory) = directory else { return Ok(name.clone()) };
     let mut path = format!("/proc/self/fd/{}/", directory.raw()).into_bytes();
@@ -149,7 +152,7 @@ fn pass(done: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Copies the extended attributes of an open file, the lists of who may access it among them.
+/// Copies the extended attributes of an open file, including access control lists (acl(5)).
 pub(crate) fn copy_attributes(source: &File, target: &File) -> io::Result<()> {
     let mut names = [0_u8; 1024];
     let (from, to) = (source.as_raw_fd(), target.as_raw_fd());

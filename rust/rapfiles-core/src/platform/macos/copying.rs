@@ -1,4 +1,4 @@
-//! How content and metadata get from one file to another, with what macOS has for it.
+//! Copying content and metadata between files, with macOS' system calls.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -7,10 +7,10 @@ use crate::platform::calls::File;
 use crate::platform::{Directory, NativePath, checked, is_unable, may_lack_attribute};
 use crate::verbs::metadata::Metadata;
 
-/// How a directory is opened in which only entries are reached.
+/// The flag for opening a directory only to access its entries.
 pub(crate) const SEARCH: libc::c_int = libc::O_RDONLY;
 
-/// The system call for it makes a new file: see [`copy_whole`].
+/// The system call for cloning creates a new file: see [`copy_whole`].
 pub(crate) fn clone_content(_source: &File, _target: &File) -> io::Result<()> {
     Err(io::Error::from_raw_os_error(libc::ENOTSUP))
 }
@@ -41,7 +41,7 @@ pub(crate) fn copy_range(_source: &File, _target: &File, _offset: u64, _length: 
     Err(io::Error::from_raw_os_error(libc::ENOSYS))
 }
 
-/// sendfile(2) sends to sockets alone.
+/// sendfile(2) only sends to sockets.
 pub(crate) fn send(_source: &File, _target: &File, _offset: u64, _length: usize) -> io::Result<usize> {
     Err(io::Error::from_raw_os_error(libc::ENOTSOCK))
 }
@@ -65,12 +65,12 @@ impl Directory {
         Ok(None)
     }
 
-    /// As there are none, nobody has one.
+    /// Never called.
     pub(crate) fn name_file(&self, _file: &File, _name: &NativePath) -> io::Result<()> {
         Err(io::Error::from_raw_os_error(libc::ENOTSUP))
     }
 
-    /// Renames an entry to a name that is not in use.
+    /// Renames an entry to an unused name.
     pub(crate) fn rename_new(&self, name: &NativePath, to: &NativePath) -> io::Result<()> {
         let fd = self.raw();
         // SAFETY: both are C strings.
@@ -78,7 +78,7 @@ impl Directory {
             .map(drop)
     }
 
-    /// Makes a FIFO, a socket or a device like this one.
+    /// Creates a FIFO, a socket or a device like this one.
     pub(crate) fn make_special(&self, name: &NativePath, like: &Metadata) -> io::Result<()> {
         let (mode, device) = (like.mode as libc::mode_t, like.special_device as libc::dev_t);
         // SAFETY: the name is a C string.
@@ -94,7 +94,7 @@ impl Directory {
     }
 }
 
-/// Copies the extended attributes of an open file, and the list of who may access it.
+/// Copies the extended attributes of an open file, and its access control list.
 pub(crate) fn copy_attributes(source: &File, target: &File) -> io::Result<()> {
     let flags = libc::COPYFILE_XATTR | libc::COPYFILE_ACL;
     // SAFETY: both are open, and there is no state.
@@ -107,7 +107,7 @@ pub(crate) fn copy_attributes(source: &File, target: &File) -> io::Result<()> {
     }
 }
 
-/// Copies the flags of BSD, last of all: one of them keeps a file from being changed.
+/// Copies the BSD flags, last of all: one of them prevents changes (`UF_IMMUTABLE`, chflags(2)).
 pub(crate) fn copy_flags(like: &Metadata, target: &File) -> io::Result<()> {
     // SAFETY: no memory is involved.
     match checked(|| unsafe { libc::fchflags(target.as_raw_fd(), like.flags) }) {

@@ -114,7 +114,7 @@ fn parsed(data: &[u8]) -> io::Result<Vec<u16>> {
         .ok_or_else(broken)?;
     let mut target: Vec<u16> =
         name.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
-    // The kernel's spelling of the prefix becomes everybody else's.
+    // The kernel's prefix `\??\` becomes the Win32 prefix.
     const KERNEL_PREFIX: [u16; 4] = [b'\\' as u16, b'?' as u16, b'?' as u16, b'\\' as u16];
     if target.len() > KERNEL_PREFIX.len() && target.starts_with(&KERNEL_PREFIX) {
         target[1] = u16::from(b'\\');
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(link(&first, &native, false).unwrap_err().raw_os_error(), Some(183));
     }
 
-    /// The data of a reparse point, as the kernel lays it out: the target, and the name to be shown behind it.
+    /// The data of a reparse point (`REPARSE_DATA_BUFFER`): the target, and after it the name to display.
     fn data(tag: u32, flags: &[u8], target: &str) -> Vec<u8> {
         let name: Vec<u8> = target.encode_utf16().flat_map(u16::to_le_bytes).collect();
         let length = (name.len() as u16).to_le_bytes();

@@ -59,14 +59,14 @@ pub(crate) fn remove_attribute(_path: &NativePath, _name: &NativePath, _follow: 
     unsupported()
 }
 
-/// A process cannot fork.
+/// Windows has no fork.
 pub(crate) fn at_fork(_then: fn()) {}
 
-/// The C library keeps what it thinks best.
+/// The C library has no such setting.
 pub(crate) fn keep_freed_memory() {}
 
-/// There is nothing to tell the kernel.
+/// Nothing.
 pub(crate) fn expect_large_use(_start: *mut u8, _length: usize) {}
 
-/// There is nothing to take back either.
+/// Nothing.
 pub(crate) fn expect_small_use(_start: *mut u8, _length: usize) {}
