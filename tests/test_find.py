@@ -257,6 +257,41 @@ async def test_what_vanishes_is_not_found(slow_disk: SlowDisk) -> None:
     assert sorted(error.filename for error in errors) == sorted(error.filename for error in oracle)
 
 
+@pytest.mark.one_loop
+@pytest.mark.parametrize("fault", ["eio-opendir", "eio-readdir", "eio-getattr"])
+async def test_an_error_anywhere_costs_nothing_else(fault: str, prompt_disk: SlowDisk) -> None:
+    """Each call in turn fails with EIO: it is told with the path, and everything else is found."""
+    tree = ["a", "a/b", "a/b/c", "d", "d/e", "f"]
+    for number, at in enumerate(tree):
+        top = prompt_disk.backing / f"{fault}s" / str(number)
+        broken = os.path.join(os.path.dirname(at), fault)
+        names = {path.replace(at, broken, 1) if f"{path}/".startswith(f"{at}/") else path for path in tree}
+        for name in names:
+            (top / name).mkdir(parents=True, exist_ok=True)
+            (top / name / "file").touch()
+        seen = prompt_disk.root / top.relative_to(prompt_disk.backing)
+        lost = {name for name in names if name.startswith(f"{broken}/")}
+        files = {f"{name}/file" for name in names - lost - {broken}}
+        errors: list[OSError] = []
+        found = {
+            os.path.relpath(entry, seen)
+            async for entry in AsyncPath(seen).find(on_error=errors.append, with_stat=True)
+        }
+        assert [(error.errno, error.filename) for error in errors] == [(errno.EIO, str(seen / broken))]
+        assert found - {broken} == (names - lost - {broken}) | files
+        errors.clear()
+        walked = [path async for path, _, _ in AsyncPath(seen).walk(on_error=errors.append)]
+        assert [error.filename for error in errors] == [str(seen / broken)]
+        assert {str(path) for path in walked} == {
+            str(seen),
+            *(str(seen / it) for it in names - lost - {broken}),
+        }
+        errors.clear()
+        usage = await AsyncPath(seen).du(on_error=errors.append)
+        assert {error.filename for error in errors} == {str(seen / broken)}
+        assert usage.files == len(files)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="uses strace")
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
 @pytest.mark.slow

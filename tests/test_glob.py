@@ -2,9 +2,11 @@
 
 import contextlib
 import inspect
+import json
 import os
 import random
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 
 import rapfiles
 from rapfiles import AsyncPath
+from support import process
 from support.engine import idle
 from support.leaks import descriptors
 from support.leftovers import same_descriptors
@@ -305,3 +308,60 @@ async def test_a_directory_that_is_removed_meanwhile(tmp_path: Path) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.rmdir(path)
     assert seen == 2_000
+
+
+AS_NOBODY = """
+import asyncio, json, os, sys
+from pathlib import Path
+from rapfiles import AsyncPath
+
+async def main(root):
+    differences = []
+    for pattern in PATTERNS:
+        for method in ("glob", "rglob"):
+            try:
+                expected = sorted({str(path) for path in getattr(root, method)(pattern)})
+            except OSError as error:
+                expected = repr(error)
+            try:
+                found = sorted([str(path) async for path in getattr(AsyncPath(root), method)(pattern)])
+            except OSError as error:
+                found = repr(error)
+            if found != expected:
+                differences.append((method, pattern, expected, found))
+    return differences
+
+PATTERNS = [
+    "*", "**", "**/*", "*/*", "*/a.txt", "**/a.txt", "*/sub/*", "secret/*", "secret/a.txt", "listed/*",
+    "listed/a.txt", "listed/*/", "entered/*", "entered/a.txt", "entered/sub/*", "**/sub", "*/..", "secret/..",
+    "listed/sub/..", "*/", "**/*.txt", "link/*", "link/", "link2/*", "*/sub/",
+]
+root = Path(sys.argv[1])
+asyncio.run(asyncio.sleep(0))
+# Started as root, which may have installed the package where nobody else can read: all is imported by now.
+asyncio.run(main(Path("/proc/self/no-such-directory")))
+os.setgroups([])
+os.setresgid(65534, 65534, 65534)
+os.setresuid(65534, 65534, 65534)
+for name, mode in (("secret", 0o000), ("listed", 0o444), ("entered", 0o111), ("open", 0o755)):
+    (root / name / "sub").mkdir(parents=True)
+    (root / name / "a.txt").touch()
+    (root / name / "sub" / "b.txt").touch()
+    (root / name).chmod(mode)
+(root / "link").symlink_to("secret/sub")
+(root / "link2").symlink_to("open")
+json.dump(asyncio.run(main(root)), sys.stdout)
+"""
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user"
+)
+def test_what_nobody_may_read() -> None:
+    """Directories that may not be listed, or not be entered, are passed over as by pathlib."""
+    # pytest's own folders are closed to others.
+    with tempfile.TemporaryDirectory(prefix="rapfiles-") as folder:
+        os.chown(folder, 65534, 65534)
+        ended = process.run(AS_NOBODY, folder, timeout=60)
+        assert (ended.code, ended.errors) == (0, "")
+        assert json.loads(ended.output) == []

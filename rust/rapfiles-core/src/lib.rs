@@ -51,7 +51,7 @@ pub use verbs::read::LargeFile;
 pub use verbs::remove_tree::{Removed, Removing, remove_tree};
 pub use verbs::report::{Amount, Policy, Report, Reporter, Snapshot};
 pub use verbs::resolve::Strictness;
-pub use verbs::scandir::{EntryFacts, EntryStats, ScanDirectory, Scanned};
+pub use verbs::scandir::{EntryFacts, EntryStats, Facts, ScanDirectory, Scanned};
 pub use verbs::selection::Selection;
 pub use verbs::slices::{Sliced, Slices};
 pub use verbs::tree::{

@@ -8,7 +8,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit, ffi};
-use rapfiles_core::{EntryFacts, Error, FileType, Metadata, Subject};
+use rapfiles_core::{EntryFacts, EntryStats, Error, FileType, Metadata, Subject};
 
 use crate::errors::{self, Names};
 use crate::once::intern;
@@ -33,6 +33,8 @@ pub(crate) struct DirEntry {
     plain: bool,
     name: Py<PyString>,
     facts: EntryFacts,
+    /// All that `stat` tells, where a worker has asked.
+    stats: Option<Box<EntryStats>>,
     kept: Mutex<Kept>,
 }
 
@@ -55,7 +57,7 @@ impl DirEntry {
         class: &Bound<'py, PyType>,
         place: &Place,
         name: Bound<'py, PyString>,
-        facts: EntryFacts,
+        (facts, stats): (EntryFacts, Option<EntryStats>),
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = class.py();
         NEXT.set(Some(Self {
@@ -64,6 +66,7 @@ impl DirEntry {
             plain: place.plain,
             name: name.unbind(),
             facts,
+            stats: stats.map(Box::new),
             kept: Mutex::default(),
         }));
         // SAFETY: the class is a heap type, which has inherited how its instances are made from this one or has its own
@@ -202,7 +205,7 @@ impl DirEntry {
             return Ok(Some(known.clone_ref(py)));
         }
         drop(kept);
-        let Some(stats) = &self.facts.stats else { return Ok(None) };
+        let Some(stats) = &self.stats else { return Ok(None) };
         let found: &Result<Metadata, i32> = match &stats.target {
             Some(target) if leads_on => target,
             _ => &stats.own,

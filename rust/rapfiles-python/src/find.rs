@@ -1,12 +1,10 @@
 //! Finding: the entries of a whole tree that are wanted, in one flat stream.
 
-use std::vec::IntoIter;
-
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
 use pyo3::{PyTraverseError, PyVisit};
-use rapfiles_core::{Engine, Entry, EntryFacts, Listing, Progress, Purpose, Ticket, Tree};
+use rapfiles_core::{Engine, Entry, Facts, Listing, Progress, Purpose, Ticket, Tree};
 
 use crate::arguments::PathArgument;
 use crate::dir_entry::{DirEntry, Place, spelled};
@@ -22,7 +20,7 @@ struct Found {
     place: Place,
     /// How many of the entries have been made, and what is known of the others.
     at: usize,
-    facts: IntoIter<EntryFacts>,
+    facts: Facts,
 }
 
 /// What is found in a tree, on its way to Python.
@@ -77,7 +75,7 @@ impl Items for FindItems {
                             Ok(place) => place,
                             Err(error) => return Progress::Done(Err(error)),
                         };
-                        let facts = listing.take_facts().into_iter();
+                        let facts = listing.take_facts();
                         self.found = Some(Found { listing, place, at: 0, facts });
                         return Progress::Done(Ok(true));
                     }
@@ -110,7 +108,7 @@ impl Items for FindItems {
         self.left -= *at - from;
         let class = self.class.bind(py);
         let entries = (from..*at).filter_map(|index| listing.entries().get(index));
-        let make = |(entry, facts): (Entry<'_>, EntryFacts)| {
+        let make = |(entry, facts): (Entry<'_>, _)| {
             Ok(DirEntry::make(class, place, spelled(py, entry.name)?, facts)?.unbind())
         };
         let made = entries.zip(facts.by_ref()).map(make).collect::<PyResult<_>>()?;

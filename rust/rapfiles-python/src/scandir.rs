@@ -1,11 +1,9 @@
 //! The entries of a directory, handed out as they are read.
 
-use std::vec::IntoIter;
-
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
 use pyo3::{PyTraverseError, PyVisit};
-use rapfiles_core::{Engine, EntryFacts, Progress, ScanDirectory, Scanned, Single, Stream, Ticket};
+use rapfiles_core::{Engine, Facts, Progress, ScanDirectory, Scanned, Single, Stream, Ticket};
 
 use crate::arguments::PathArgument;
 use crate::dir_entry::{DirEntry, Place, spelled};
@@ -24,7 +22,7 @@ struct ScanItems {
     scanned: Scanned,
     /// How many of those have been made, and what is known of the others.
     at: usize,
-    facts: IntoIter<EntryFacts>,
+    facts: Facts,
 }
 
 impl Items for ScanItems {
@@ -34,7 +32,7 @@ impl Items for ScanItems {
             let goes_on = scanned.is_some();
             self.scanned = scanned.unwrap_or_default();
             self.at = 0;
-            self.facts = self.scanned.take_facts().into_iter();
+            self.facts = self.scanned.take_facts();
             Ok(goes_on)
         })
     }
@@ -83,6 +81,6 @@ pub(crate) fn scan(
         place: Place { origin: directory.clone().unbind(), prefix: prefix.unbind(), plain },
         scanned: Scanned::default(),
         at: 0,
-        facts: Vec::new().into_iter(),
+        facts: Facts::default(),
     }))
 }

@@ -2,6 +2,7 @@
 
 mod copying;
 
+use std::cell::Cell;
 use std::collections::TryReserveError;
 use std::io;
 use std::mem::MaybeUninit;
@@ -174,6 +175,12 @@ pub(crate) fn synchronise_everything(file: &File) -> io::Result<()> {
 pub(crate) struct DirectoryReader {
     directory: Arc<OwnedFd>,
     buffer: Vec<u8>,
+    has_begun: bool,
+}
+
+thread_local! {
+    /// The buffer of a reader that is gone, for the next one: allocating takes a part of what reading a directory does.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// The first buffer holds some 500 entries, so that the first ones arrive soon; each next one is twice as large, up to
@@ -190,12 +197,12 @@ const NAME_AT: usize = 19;
 impl DirectoryReader {
     /// Reads an open directory from its start on.
     pub(crate) fn new(directory: OwnedFd) -> io::Result<Self> {
-        Ok(Self { directory: Arc::new(directory), buffer: Vec::new() })
+        Self::of(&Arc::new(directory))
     }
 
     /// The same, of one that others use too.
     pub(crate) fn of(directory: &Arc<OwnedFd>) -> io::Result<Self> {
-        Ok(Self { directory: Arc::clone(directory), buffer: Vec::new() })
+        Ok(Self { directory: Arc::clone(directory), buffer: Vec::new(), has_begun: false })
     }
 
     /// The descriptor by which the entries are reached.
@@ -208,8 +215,13 @@ impl DirectoryReader {
         &mut self,
         push: &mut dyn FnMut(Entry<'_>) -> Result<(), TryReserveError>,
     ) -> io::Result<bool> {
-        let is_first = self.buffer.capacity() == 0;
-        let size = (self.buffer.capacity() * 2).clamp(FIRST_BUFFER, LARGEST_BUFFER);
+        let is_first = !std::mem::replace(&mut self.has_begun, true);
+        let size = if is_first {
+            self.buffer = SPARE.try_with(Cell::take).unwrap_or_default();
+            FIRST_BUFFER
+        } else {
+            (self.buffer.capacity() * 2).clamp(FIRST_BUFFER, LARGEST_BUFFER)
+        };
         self.buffer.clear();
         self.buffer.try_reserve_exact(size)?;
         let mut ended = false;
@@ -243,6 +255,15 @@ impl DirectoryReader {
             push(Entry { name, file_type: file_type_of(entry[TYPE_AT]), inode })?;
         }
         Ok(!ended)
+    }
+}
+
+impl Drop for DirectoryReader {
+    fn drop(&mut self) {
+        if self.buffer.capacity() == FIRST_BUFFER {
+            // A thread that ends has no use for it.
+            let _ = SPARE.try_with(|spare| spare.set(std::mem::take(&mut self.buffer)));
+        }
     }
 }
 

@@ -38,6 +38,11 @@ struct Packed {
     file_type: u32,
 }
 
+/// For so many entries there is room in a block at first …
+const FIRST_ENTRIES: usize = 64;
+/// … with names of this length.
+const USUAL_NAME: usize = 16;
+
 impl Block {
     /// The number of entries.
     pub fn len(&self) -> usize {
@@ -67,6 +72,11 @@ impl Block {
     }
 
     pub(crate) fn push(&mut self, entry: Entry<'_>) -> Result<(), TryReserveError> {
+        if self.entries.capacity() == 0 {
+            // Most directories are small, and growing bit by bit takes longer than reading them.
+            self.entries.try_reserve(FIRST_ENTRIES)?;
+            self.names.try_reserve(FIRST_ENTRIES * USUAL_NAME)?;
+        }
         self.entries.try_reserve(1)?;
         extend(&mut self.names, entry.name)?;
         let file_type = entry.file_type.map_or(0, |file_type| file_type.0);

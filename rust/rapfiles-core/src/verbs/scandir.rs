@@ -4,6 +4,7 @@
 //! leads to, a type that the file system keeps to itself, and everything where all of `stat(2)` is wanted.
 
 use std::io;
+use std::vec::IntoIter;
 
 use crate::engine::Engine;
 use crate::engine::kind::Kind;
@@ -27,8 +28,6 @@ pub struct EntryFacts {
     pub target: Result<FileType, i32>,
     /// Whether it is a junction of Windows.
     pub is_junction: bool,
-    /// The results of `stat(2)`, if they were requested.
-    pub stats: Option<Box<EntryStats>>,
 }
 
 /// The result of `stat(2)` about an entry, or the code of its error.
@@ -53,12 +52,13 @@ impl EntryFacts {
         }
     }
 
-    /// Looks up what the directory did not contain. `stat` is called for the entry, following a link or not.
+    /// Looks up what the directory did not contain, and the results of `stat(2)` if they are requested. `stat` is called for
+    /// the entry, following a link or not.
     pub(crate) fn find(
         entry: &Entry<'_>,
         with_stat: bool,
         stat: impl Fn(bool) -> io::Result<Metadata>,
-    ) -> Self {
+    ) -> (Self, Option<EntryStats>) {
         let stat = |follow| stat(follow).map_err(|error| code_of(&error));
         let own_stat = (with_stat || !is_told(entry)).then(|| stat(false));
         let type_of = |metadata: &Result<Metadata, i32>| match metadata {
@@ -72,7 +72,7 @@ impl EntryFacts {
         };
         let target_stat = (own == Ok(FileType::SYMLINK)).then(|| stat(true));
         let known = own_stat.as_ref().and_then(|metadata| metadata.as_ref().ok());
-        Self {
+        let facts = Self {
             inode: match entry.inode {
                 0 => known.map_or(0, |metadata| metadata.inode),
                 inode => inode.into(),
@@ -80,13 +80,31 @@ impl EntryFacts {
             own,
             target: target_stat.as_ref().map_or(own, type_of),
             is_junction: known.is_some_and(|metadata| metadata.reparse_tag == JUNCTION),
-            stats: match own_stat {
-                Some(own) if with_stat => {
-                    Some(Box::new(EntryStats { own, target: target_stat.map(Box::new) }))
-                }
-                _ => None,
-            },
-        }
+        };
+        let stats = own_stat.filter(|_| with_stat);
+        (facts, stats.map(|own| EntryStats { own, target: target_stat.map(Box::new) }))
+    }
+}
+
+/// What is known of entries, one after the other.
+#[derive(Debug, Default)]
+pub struct Facts {
+    facts: IntoIter<EntryFacts>,
+    /// As many, or none.
+    stats: IntoIter<EntryStats>,
+}
+
+impl Facts {
+    pub(crate) fn new(facts: Vec<EntryFacts>, stats: Vec<EntryStats>) -> Self {
+        Self { facts: facts.into_iter(), stats: stats.into_iter() }
+    }
+}
+
+impl Iterator for Facts {
+    type Item = (EntryFacts, Option<EntryStats>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some((self.facts.next()?, self.stats.next()))
     }
 }
 
@@ -101,6 +119,8 @@ fn is_told(entry: &Entry<'_>) -> bool {
 pub struct Scanned {
     block: Block,
     facts: Vec<EntryFacts>,
+    /// As many, where they are wanted.
+    stats: Vec<EntryStats>,
 }
 
 impl Scanned {
@@ -120,16 +140,25 @@ impl Scanned {
     }
 
     /// Takes the properties of the entries, in their order.
-    pub fn take_facts(&mut self) -> Vec<EntryFacts> {
-        std::mem::take(&mut self.facts)
+    pub fn take_facts(&mut self) -> Facts {
+        Facts::new(std::mem::take(&mut self.facts), std::mem::take(&mut self.stats))
     }
 
     /// Adds an entry.
     ///
     /// # Errors
     /// Memory cannot be allocated.
-    pub(crate) fn push(&mut self, entry: Entry<'_>, facts: EntryFacts) -> Result<(), Error> {
+    pub(crate) fn push(
+        &mut self,
+        entry: Entry<'_>,
+        facts: EntryFacts,
+        stats: Option<EntryStats>,
+    ) -> Result<(), Error> {
         self.facts.try_reserve(1)?;
+        if let Some(stats) = stats {
+            self.stats.try_reserve(1)?;
+            self.stats.push(stats);
+        }
         self.block.push(entry)?;
         self.facts.push(facts);
         Ok(())
@@ -172,9 +201,9 @@ impl Part for ScanDirectory {
             }
             while let Some(entry) = self.read.get(self.at) {
                 let stat = |follow| reader.stat_entry(&self.path, entry.name, follow);
-                let facts = EntryFacts::find(&entry, self.with_stat, stat);
-                let was_looked_up = facts.stats.is_some() || facts.own == Ok(FileType::SYMLINK);
-                scanned.push(entry, facts)?;
+                let (facts, stats) = EntryFacts::find(&entry, self.with_stat, stat);
+                let was_looked_up = stats.is_some() || facts.own == Ok(FileType::SYMLINK);
+                scanned.push(entry, facts, stats)?;
                 self.at += 1;
                 // Each look-up may have to wait for a server.
                 if (was_looked_up || !is_told(&entry)) && slice.is_over() {
@@ -209,7 +238,9 @@ mod tests {
 
     use super::*;
 
-    fn facts(file_type: Option<FileType>, inode: u64, with_stat: bool) -> (EntryFacts, Vec<bool>) {
+    type Found = (EntryFacts, Option<EntryStats>);
+
+    fn facts(file_type: Option<FileType>, inode: u64, with_stat: bool) -> (Found, Vec<bool>) {
         let asked = RefCell::new(Vec::new());
         let entry = Entry { name: b"name", file_type, inode };
         let facts = EntryFacts::find(&entry, with_stat, |follow| {
@@ -222,34 +253,34 @@ mod tests {
 
     #[test]
     fn what_the_directory_tells_is_not_looked_up() {
-        let (facts, asked) = facts(Some(FileType::REGULAR), 5, false);
+        let ((facts, stats), asked) = facts(Some(FileType::REGULAR), 5, false);
         assert!(asked.is_empty());
         assert_eq!((facts.own, facts.target), (Ok(FileType::REGULAR), Ok(FileType::REGULAR)));
-        assert_eq!((facts.inode, facts.stats), (5, None));
+        assert_eq!((facts.inode, stats), (5, None));
     }
 
     #[test]
     fn what_a_link_leads_to_is_looked_up_once() {
-        let (facts, asked) = facts(Some(FileType::SYMLINK), 5, false);
+        let ((facts, _), asked) = facts(Some(FileType::SYMLINK), 5, false);
         assert_eq!(asked, [true]);
         assert_eq!((facts.own, facts.target), (Ok(FileType::SYMLINK), Ok(FileType::DIRECTORY)));
     }
 
     #[test]
     fn what_the_directory_does_not_tell_is_looked_up() {
-        let (unknown, asked) = facts(None, 5, false);
+        let ((unknown, stats), asked) = facts(None, 5, false);
         assert_eq!(asked, [false, true]);
         assert_eq!((unknown.own, unknown.target), (Ok(FileType::SYMLINK), Ok(FileType::DIRECTORY)));
-        assert_eq!(unknown.stats, None);
-        let (numberless, asked) = facts(Some(FileType::REGULAR), 0, false);
+        assert_eq!(stats, None);
+        let ((numberless, _), asked) = facts(Some(FileType::REGULAR), 0, false);
         assert_eq!((numberless.inode, asked), (7, vec![false]));
     }
 
     #[test]
     fn everything_is_looked_up_where_it_is_wanted() {
-        let (facts, asked) = facts(Some(FileType::SYMLINK), 5, true);
+        let ((_, stats), asked) = facts(Some(FileType::SYMLINK), 5, true);
         assert_eq!(asked, [false, true]);
-        let stats = facts.stats.unwrap();
+        let stats = stats.unwrap();
         assert_eq!(stats.own.unwrap().file_type(), FileType::SYMLINK);
         assert_eq!(stats.target.as_deref().unwrap().as_ref().unwrap().file_type(), FileType::DIRECTORY);
     }
@@ -257,8 +288,8 @@ mod tests {
     #[test]
     fn an_error_is_kept() {
         let entry = Entry { name: b"name", file_type: None, inode: 5 };
-        let facts = EntryFacts::find(&entry, true, |_| Err(io::Error::from_raw_os_error(13)));
+        let (facts, stats) = EntryFacts::find(&entry, true, |_| Err(io::Error::from_raw_os_error(13)));
         assert_eq!((facts.own, facts.target), (Err(13), Err(13)));
-        assert_eq!(facts.stats.unwrap().own, Err(13));
+        assert_eq!(stats.unwrap().own, Err(13));
     }
 }

@@ -10,7 +10,7 @@ use crate::limits::TREE_DIRECTORY;
 use crate::platform::{self, Directory, DirectoryReader, NativePath};
 use crate::verbs::listing::{Block, Entry};
 use crate::verbs::metadata::FileType;
-use crate::verbs::scandir::EntryFacts;
+use crate::verbs::scandir::{EntryFacts, EntryStats, Facts};
 
 use super::node::Node;
 use super::options::{Options, Purpose};
@@ -27,6 +27,7 @@ pub struct Listing {
     directories: usize,
     /// What is known of each entry, where that is wanted.
     facts: Vec<EntryFacts>,
+    stats: Vec<EntryStats>,
     usage: Usage,
     errors: Vec<Error>,
     /// It belongs to another file system, and is not wanted.
@@ -41,6 +42,7 @@ impl Listing {
             children: Vec::new(),
             directories: 0,
             facts: Vec::new(),
+            stats: Vec::new(),
             usage: Usage::default(),
             errors: Vec::new(),
             skipped: false,
@@ -68,8 +70,8 @@ impl Listing {
     }
 
     /// Takes what is known of each entry, in their order.
-    pub fn take_facts(&mut self) -> Vec<EntryFacts> {
-        std::mem::take(&mut self.facts)
+    pub fn take_facts(&mut self) -> Facts {
+        Facts::new(std::mem::take(&mut self.facts), std::mem::take(&mut self.stats))
     }
 
     /// How much room everything in it takes that is no directory to be entered.
@@ -125,12 +127,18 @@ impl Listing {
             sorted.push(entry)?;
         }
         self.entries = sorted;
-        let mut facts: Vec<_> = std::mem::take(&mut self.facts).into_iter().map(Some).collect();
-        if !facts.is_empty() {
-            self.facts = order.into_iter().filter_map(|index| facts[index].take()).collect();
-        }
+        reorder(&mut self.facts, &order);
+        reorder(&mut self.stats, &order);
         self.children.sort_by_cached_key(|child| child.name().encoded().into_owned());
         Ok(())
+    }
+}
+
+/// Brings what there is, if there is anything, into an order.
+fn reorder<T>(items: &mut Vec<T>, order: &[usize]) {
+    let mut before: Vec<_> = std::mem::take(items).into_iter().map(Some).collect();
+    if !before.is_empty() {
+        *items = order.iter().filter_map(|index| before[*index].take()).collect();
     }
 }
 
@@ -295,11 +303,11 @@ impl Reading {
             }
             Purpose::Entries { with_stat } => {
                 let with_stat = with_stat || options.filter.asks_stat();
-                let facts = EntryFacts::find(&entry, with_stat, |follow| {
+                let (facts, stats) = EntryFacts::find(&entry, with_stat, |follow| {
                     self.directory.metadata_of_entry(entry.name, follow)
                 });
                 asks |= with_stat || is_link;
-                let wanted = match self.wants(entry.name, &facts, is_directory, shared) {
+                let wanted = match self.wants(entry.name, &facts, stats.as_ref(), is_directory, shared) {
                     Ok(wanted) => wanted,
                     // It is gone.
                     Err(code) if platform::is_not_found(code) => false,
@@ -312,6 +320,10 @@ impl Reading {
                 if wanted {
                     self.listing.facts.try_reserve(1)?;
                     self.listing.facts.push(facts);
+                    if let Some(stats) = stats {
+                        self.listing.stats.try_reserve(1)?;
+                        self.listing.stats.push(stats);
+                    }
                 }
                 wanted
             }
@@ -358,6 +370,7 @@ impl Reading {
         &self,
         name: &[u8],
         facts: &EntryFacts,
+        stats: Option<&EntryStats>,
         is_directory: bool,
         shared: &Shared,
     ) -> Result<bool, i32> {
@@ -376,14 +389,14 @@ impl Reading {
         }
         if !filter.asks_stat() {
             // What is gone is not handed out where that is known.
-            return match &facts.stats {
+            return match stats {
                 Some(stats) if stats.own.as_ref().is_err_and(|code| platform::is_not_found(*code)) => {
                     Ok(false)
                 }
                 _ => Ok(true),
             };
         }
-        let Some(stats) = &facts.stats else { return Ok(false) };
+        let Some(stats) = stats else { return Ok(false) };
         let metadata = match stats.target.as_deref() {
             Some(Ok(target)) if options.follow_symlinks => target,
             _ => match &stats.own {

@@ -25,7 +25,7 @@ enum Next {
     /// A directory, and then what is in it.
     Enter(Arc<Node>),
     /// A directory that has been read, after what is in it.
-    Leave(Listing),
+    Leave(Box<Listing>),
 }
 
 /// The directories of a tree, one after the other: each before those in it, or after them.
@@ -65,7 +65,7 @@ impl Tree {
         loop {
             let node = match self.stack.pop() {
                 None => return Progress::Done(Ok(None)),
-                Some(Next::Leave(listing)) => return Progress::Done(Ok(Some(listing))),
+                Some(Next::Leave(listing)) => return Progress::Done(Ok(Some(*listing))),
                 Some(Next::Enter(node)) => node,
             };
             if let Some(listing) = self.found.remove(&address(&node)) {
@@ -103,7 +103,7 @@ impl Tree {
             self.undecided = Some((Arc::clone(listing.node()), children));
             return Some(listing);
         }
-        self.stack.push(Next::Leave(listing));
+        self.stack.push(Next::Leave(Box::new(listing)));
         self.stack.extend(children.into_iter().rev().map(Next::Enter));
         None
     }
