@@ -263,7 +263,7 @@ async def test_an_error_anywhere_costs_nothing_else(fault: str, prompt_disk: Slo
     """Each call in turn fails with EIO: it is told with the path, and everything else is found."""
     tree = ["a", "a/b", "a/b/c", "d", "d/e", "f"]
     for number, at in enumerate(tree):
-        top = prompt_disk.backing / f"{fault}s" / str(number)
+        top = prompt_disk.backing / f"at-{fault}" / str(number)
         broken = os.path.join(os.path.dirname(at), fault)
         names = {path.replace(at, broken, 1) if f"{path}/".startswith(f"{at}/") else path for path in tree}
         for name in names:
@@ -330,7 +330,8 @@ def git(top: Path, *arguments: str, **options: Any) -> "subprocess.CompletedProc
 RULES = [
     "*.txt", "!a.txt*", "/a*", "b*/", "**/c", "a/**", "a/**/b", "[x]*", "\\*", "*1*", "!*11*", "# comment",
     "", "foo\\ ", "/*/B*", "!/a0", "B[0-9]", "-*", ".hidden*", "with space*", "?.py*", "!b.py*", "  ",
-    "a[!0-9]", "*/", "!*/", "**", "!**/a*", "ünï*",
+    "a[!0-9]", "*/", "!*/", "**", "!**/a*", "ünï*", "[[:alpha:]][[:digit:]]*", "[^a-m]*", "a***", "***/b*",
+    "a[/]b", "[]x-]*", "[a", "a\\", "b//", "//a", "/**", "**/*1", "[[:odd:]]", "[a-]*", "*[", "???", "x\r",
 ]  # fmt: skip
 
 

@@ -348,8 +348,11 @@ for name, mode in (("secret", 0o000), ("listed", 0o444), ("entered", 0o111), ("o
     (root / name / "a.txt").touch()
     (root / name / "sub" / "b.txt").touch()
     (root / name).chmod(mode)
-(root / "link").symlink_to("secret/sub")
+if sys.version_info >= (3, 13):
+    # Before, one link that cannot be followed makes pathlib pass over everything behind it.
+    (root / "link").symlink_to("secret/sub")
 (root / "link2").symlink_to("open")
+print("ready", flush=True)
 json.dump(asyncio.run(main(root)), sys.stdout)
 """
 

@@ -9,4 +9,5 @@ mod selector;
 pub(crate) use characters::decode;
 pub use find::{Glob, GlobFound, GlobGroup, GlobPart};
 pub use name_pattern::NamePattern;
+pub(crate) use name_pattern::Token;
 pub use selector::{GlobRules, Selector};

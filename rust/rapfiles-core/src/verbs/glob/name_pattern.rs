@@ -17,12 +17,15 @@ enum Form {
     None,
     /// Text between stars, compared byte by byte: what is before the first star, and what is behind each.
     Text { first: Vec<u8>, others: Vec<Vec<u8>> },
+    /// The same as tokens, byte by byte.
+    Bytes(Vec<Token>),
     /// Everything else, compared character by character.
     Tokens { tokens: Vec<Token>, case_sensitive: bool },
 }
 
+/// What a pattern for a name consists of.
 #[derive(Debug, Clone)]
-enum Token {
+pub(crate) enum Token {
     Star,
     One,
     /// A character, folded where case is ignored.
@@ -55,12 +58,34 @@ impl NamePattern {
         Self(text(&tokens, case_sensitive).unwrap_or(Form::Tokens { tokens, case_sensitive }))
     }
 
+    /// The pattern of these tokens, whose characters are bytes, and no two stars of which follow one another.
+    pub(crate) fn of_bytes(tokens: Vec<Token>) -> Self {
+        if let [Token::Star] = tokens[..] {
+            return Self(Form::Any);
+        }
+        let mut pieces = vec![Vec::new()];
+        for token in &tokens {
+            match (token, pieces.last_mut()) {
+                (Token::Star, _) => pieces.push(Vec::new()),
+                (Token::Character(byte), Some(piece)) => piece.push(*byte as u8),
+                _ => return Self(Form::Bytes(tokens)),
+            }
+        }
+        let mut pieces = pieces.into_iter();
+        Self(Form::Text { first: pieces.next().unwrap_or_default(), others: pieces.collect() })
+    }
+
     /// Whether a name matches. `room` is for the characters of the name, where they are needed.
     pub fn matches(&self, name: &[u8], room: &mut Vec<u32>) -> bool {
         match &self.0 {
             Form::Any => true,
             Form::None => false,
             Form::Text { first, others } => matches_text(name, first, others),
+            Form::Bytes(tokens) => {
+                room.clear();
+                room.extend(name.iter().map(|byte| u32::from(*byte)));
+                matches_tokens(room, tokens, true)
+            }
             Form::Tokens { tokens, case_sensitive } => {
                 room.clear();
                 decode(name, room);

@@ -1,19 +1,22 @@
 //! What git would ignore: the rules of `.gitignore` files from the top of the repository down, and of
 //! `.git/info/exclude`.
 //!
-//! The rules themselves are the `ignore` crate's. Each directory with a file of them has a [`Rules`], which knows those
+//! Each directory with a file of them has a [`Rules`], which knows those
 //! above it; the deepest one that says anything about a path decides.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ignore::Match;
-use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use super::ignore_rule::IgnoreRule;
+
+/// git skips it at the beginning of a file, in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The rules of one directory, before those of the directories above it.
 #[derive(Debug)]
 pub(super) struct Rules {
-    matcher: Gitignore,
+    rules: Vec<IgnoreRule>,
     /// The directory, from the top of the repository.
     place: PathBuf,
     above: Option<Arc<Self>>,
@@ -62,13 +65,12 @@ impl Ruled {
         if !file.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
             return;
         }
-        let mut builder = GitignoreBuilder::new("");
-        // What is wrong in it is passed over, line by line.
-        drop(builder.add(file));
-        let Ok(matcher) = builder.build() else { return };
-        if !matcher.is_empty() {
+        let Ok(content) = std::fs::read(file) else { return };
+        let content = content.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&content);
+        let rules: Vec<_> = content.split(|byte| *byte == b'\n').filter_map(IgnoreRule::new).collect();
+        if !rules.is_empty() {
             let (place, above) = (self.place.clone(), self.rules.take());
-            self.rules = Some(Arc::new(Rules { matcher, place, above }));
+            self.rules = Some(Arc::new(Rules { rules, place, above }));
         }
     }
 
@@ -81,10 +83,11 @@ impl Ruled {
         let path = self.place.join(name);
         while let Some(here) = rules {
             let inside = path.strip_prefix(&here.place).unwrap_or(&path);
-            match here.matcher.matched(inside, is_directory) {
-                Match::Ignore(_) => return true,
-                Match::Whitelist(_) => return false,
-                Match::None => rules = here.above.as_deref(),
+            let names: Vec<&[u8]> = inside.iter().map(OsStr::as_encoded_bytes).collect();
+            // The last rule that matches decides.
+            match here.rules.iter().rev().find(|rule| rule.matches(&names, is_directory)) {
+                Some(rule) => return !rule.keeps,
+                None => rules = here.above.as_deref(),
             }
         }
         false

@@ -3,6 +3,7 @@
 mod filter;
 mod frontier;
 mod gitignore;
+mod ignore_rule;
 mod listing;
 mod node;
 mod open_directories;

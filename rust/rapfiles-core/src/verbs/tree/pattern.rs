@@ -10,7 +10,7 @@ use crate::verbs::glob::{NamePattern, decode};
 
 /// A pattern for one name.
 #[derive(Debug, Clone)]
-enum Component {
+pub(super) enum Component {
     /// `**`: any number of directories.
     Directories,
     Name(NamePattern),
@@ -39,7 +39,7 @@ impl Component {
         Self::Name(NamePattern::new(&pattern, !cfg!(windows)))
     }
 
-    fn matches(&self, name: &[u8], room: &mut Vec<u32>) -> bool {
+    pub(super) fn matches(&self, name: &[u8], room: &mut Vec<u32>) -> bool {
         match self {
             Self::Directories => true,
             Self::Name(pattern) => pattern.matches(name, room),
@@ -72,7 +72,7 @@ impl Pattern {
 }
 
 /// How many leading names the components so far may have taken is a set, so that `**` costs no going back.
-fn matches_path(components: &[Component], names: &[Cow<'_, [u8]>]) -> bool {
+pub(super) fn matches_path(components: &[Component], names: &[impl AsRef<[u8]>]) -> bool {
     let (mut taken, mut room) = (vec![false; names.len() + 1], Vec::new());
     taken[0] = true;
     for component in components {
@@ -83,7 +83,7 @@ fn matches_path(components: &[Component], names: &[Cow<'_, [u8]>]) -> bool {
             continue;
         }
         for count in (0..names.len()).rev() {
-            taken[count + 1] = taken[count] && component.matches(&names[count], &mut room);
+            taken[count + 1] = taken[count] && component.matches(names[count].as_ref(), &mut room);
         }
         taken[0] = false;
     }
