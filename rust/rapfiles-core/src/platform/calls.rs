@@ -19,11 +19,43 @@ pub(crate) mod system {
     pub(crate) use {std::fs::File, std::os::fd::OwnedFd};
 
     pub(crate) use libc::{
-        close, fchmod, fcntl, fstat, fstatat, fsync, ftruncate, isatty, lseek, mkdir, open, openat, poll,
-        pread, pwrite, read, rename, rmdir, truncate, unlink, unlinkat, write,
+        close, fchmod, fchmodat, fcntl, fstat, fstatat, fsync, ftruncate, futimens, isatty, linkat, lseek,
+        mkdir, mkdirat, open, openat, poll, pread, pwrite, read, readlinkat, rename, renameat, rmdir,
+        symlinkat, truncate, unlink, unlinkat, utimensat, write,
     };
     #[cfg(target_os = "linux")]
-    pub(crate) use libc::{eventfd, fdatasync, getrusage, preadv2, statx};
+    pub(crate) use libc::{
+        copy_file_range, eventfd, fdatasync, fgetxattr, flistxattr, fsetxattr, getrusage, getxattr,
+        lgetxattr, listxattr, llistxattr, lsetxattr, mknodat, preadv2, sendfile64, setxattr, statx,
+    };
+
+    /// `ioctl(2)` with `FICLONE`.
+    ///
+    /// # Safety
+    /// None is needed: no memory is involved.
+    #[cfg(target_os = "linux")]
+    #[inline]
+    pub(crate) unsafe fn clone_file(target: libc::c_int, source: libc::c_int) -> libc::c_int {
+        // SAFETY: no memory is involved.
+        unsafe { libc::ioctl(target, libc::FICLONE, source) }
+    }
+
+    /// `renameat2(2)`, for which not every C library has a function.
+    ///
+    /// # Safety
+    /// Both paths are C strings.
+    #[cfg(target_os = "linux")]
+    #[inline]
+    pub(crate) unsafe fn renameat2(
+        from: libc::c_int,
+        path: *const libc::c_char,
+        to: libc::c_int,
+        target: *const libc::c_char,
+        flags: libc::c_uint,
+    ) -> libc::c_long {
+        // SAFETY: the caller's promise.
+        unsafe { libc::syscall(libc::SYS_renameat2, from, path, to, target, flags) }
+    }
 
     /// `openat2(2)`, for which the C library has no function.
     ///

@@ -19,7 +19,7 @@ const ALL_PERMISSIONS: libc::mode_t = 0o700;
 fn open(directory: RawFd, name: *const libc::c_char, flags: libc::c_int) -> io::Result<Arc<OwnedFd>> {
     let flags = flags | libc::O_DIRECTORY | libc::O_NONBLOCK | libc::O_CLOEXEC;
     // SAFETY: the name is a C string.
-    let fd = checked(|| unsafe { calls::openat(directory, name, flags) })?;
+    let fd = checked(|| unsafe { calls::openat(directory, name, flags, 0) })?;
     // SAFETY: the descriptor is new and nobody else's.
     Ok(Arc::new(unsafe { OwnedFd::from_raw_fd(fd) }))
 }
@@ -167,7 +167,7 @@ impl Directory {
     pub(crate) fn permit_entry(name: &NativePath, inside: Option<&Self>) -> io::Result<()> {
         let (fd, flags) = (descriptor(inside), libc::AT_SYMLINK_NOFOLLOW);
         // SAFETY: the name is a C string.
-        checked(|| unsafe { libc::fchmodat(fd, name.as_ptr(), ALL_PERMISSIONS, flags) }).map(drop)
+        checked(|| unsafe { calls::fchmodat(fd, name.as_ptr(), ALL_PERMISSIONS, flags) }).map(drop)
     }
 }
 

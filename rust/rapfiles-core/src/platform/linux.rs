@@ -75,7 +75,7 @@ pub(crate) fn get_attribute_into(
     room: &mut [u8],
     follow: bool,
 ) -> io::Result<usize> {
-    let call = if follow { libc::getxattr } else { libc::lgetxattr };
+    let call = if follow { calls::getxattr } else { calls::lgetxattr };
     // SAFETY: both are C strings, and the room is as long as it says.
     let length =
         checked(|| unsafe { call(path.as_ptr(), name.as_ptr(), room.as_mut_ptr().cast(), room.len()) })?;
@@ -83,7 +83,7 @@ pub(crate) fn get_attribute_into(
 }
 
 pub(crate) fn list_attributes_into(path: &NativePath, room: &mut [u8], follow: bool) -> io::Result<usize> {
-    let call = if follow { libc::listxattr } else { libc::llistxattr };
+    let call = if follow { calls::listxattr } else { calls::llistxattr };
     // SAFETY: the path is a C string, and the room is as long as it says.
     let length = checked(|| unsafe { call(path.as_ptr(), room.as_mut_ptr().cast(), room.len()) })?;
     Ok(length as usize)
@@ -96,7 +96,7 @@ pub(crate) fn set_attribute(
     flags: i32,
     follow: bool,
 ) -> io::Result<()> {
-    let call = if follow { libc::setxattr } else { libc::lsetxattr };
+    let call = if follow { calls::setxattr } else { calls::lsetxattr };
     // SAFETY: both are C strings, and the value is as long as it says.
     checked(|| unsafe { call(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), flags) })
         .map(drop)

@@ -249,7 +249,7 @@ pub(crate) fn access(path: &NativePath, mode: i32, effective_ids: bool, follow: 
 pub(crate) fn change_mode(path: &NativePath, mode: u32, follow: bool) -> io::Result<()> {
     let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
     // SAFETY: the path is a C string.
-    checked(|| unsafe { libc::fchmodat(libc::AT_FDCWD, path.as_ptr(), mode as libc::mode_t, flags) })
+    checked(|| unsafe { calls::fchmodat(libc::AT_FDCWD, path.as_ptr(), mode as libc::mode_t, flags) })
         .map(drop)
 }
 

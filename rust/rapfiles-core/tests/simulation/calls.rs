@@ -7,10 +7,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
 use std::rc::Rc;
 
 use libc::{
-    c_char, c_int, c_long, c_short, c_uint, c_void, iovec, mode_t, nfds_t, off_t, pollfd, size_t, ssize_t,
+    c_char, c_int, c_long, c_short, c_uint, c_void, dev_t, iovec, mode_t, nfds_t, off_t, pollfd, size_t,
+    ssize_t, timespec,
 };
 
 use super::files::{DEVICE_MINOR, FIRST_DESCRIPTOR, Kind, MOUNT};
+use super::trial;
 use super::world::{DESCRIPTORS, Wait, World, world};
 use crate::platform::calls::system;
 
@@ -89,7 +91,12 @@ fn model(descriptor: c_int) -> Option<Rc<World>> {
     if descriptor >= FIRST_DESCRIPTOR { world() } else { None }
 }
 
-fn give<T: From<i8>>(result: Result<T>) -> T {
+/// The world whose paths are those of a model file system.
+fn modelled() -> Option<Rc<World>> {
+    world().filter(|world| world.trial.get().is_none())
+}
+
+pub(super) fn give<T: From<i8>>(result: Result<T>) -> T {
     result.unwrap_or_else(|code| {
         // SAFETY: the location is this thread's own.
         unsafe { *libc::__errno_location() = code };
@@ -136,8 +143,10 @@ unsafe fn name<'a>(path: *const c_char) -> &'a [u8] {
 }
 
 pub(crate) unsafe fn open(path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
-    // SAFETY: the caller's promises, which are those of the system's.
-    let Some(world) = world() else { return unsafe { system::open(path, flags, mode) } };
+    let Some(world) = modelled() else {
+        // SAFETY: the caller's promises, which are those of the system's.
+        return trial::opened(trial::call("open", || unsafe { system::open(path, flags, mode) }));
+    };
     // SAFETY: as above.
     let path = unsafe { name(path) };
     give(enter(&world, "open").and_then(|()| {
@@ -148,9 +157,13 @@ pub(crate) unsafe fn open(path: *const c_char, flags: c_int, mode: c_uint) -> c_
     }))
 }
 
-pub(crate) unsafe fn openat(directory: c_int, path: *const c_char, flags: c_int) -> c_int {
-    // SAFETY: the caller's promises, which are those of the system's.
-    let Some(world) = world() else { return unsafe { system::openat(directory, path, flags) } };
+pub(crate) unsafe fn openat(directory: c_int, path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
+    let Some(world) = modelled() else {
+        let unnamed = flags & libc::O_TMPFILE == libc::O_TMPFILE;
+        let call = if unnamed { "openat, O_TMPFILE" } else { "openat" };
+        // SAFETY: the caller's promises, which are those of the system's.
+        return trial::opened(trial::call(call, || unsafe { system::openat(directory, path, flags, mode) }));
+    };
     // SAFETY: as above.
     let path = unsafe { name(path) };
     give(enter(&world, "openat").and_then(|()| {
@@ -164,8 +177,10 @@ pub(crate) unsafe fn openat(directory: c_int, path: *const c_char, flags: c_int)
 }
 
 pub(crate) unsafe fn unlinkat(directory: c_int, path: *const c_char, flags: c_int) -> c_int {
-    // SAFETY: the caller's promises, which are those of the system's.
-    let Some(world) = world() else { return unsafe { system::unlinkat(directory, path, flags) } };
+    let Some(world) = modelled() else {
+        // SAFETY: the caller's promises, which are those of the system's.
+        return trial::call("unlinkat", || unsafe { system::unlinkat(directory, path, flags) });
+    };
     // SAFETY: as above.
     let path = unsafe { name(path) };
     give(enter(&world, "unlinkat").and_then(|()| {
@@ -180,14 +195,16 @@ pub(crate) unsafe fn unlinkat(directory: c_int, path: *const c_char, flags: c_in
 }
 
 pub(crate) unsafe fn fchmod(descriptor: c_int, mode: mode_t) -> c_int {
-    // SAFETY: no memory is involved.
-    let Some(world) = model(descriptor) else { return unsafe { system::fchmod(descriptor, mode) } };
+    let Some(world) = model(descriptor) else {
+        // SAFETY: no memory is involved.
+        return trial::call("fchmod", || unsafe { system::fchmod(descriptor, mode) });
+    };
     give(enter(&world, "fchmod").map(|()| 0))
 }
 
 pub(crate) unsafe fn close(descriptor: c_int) -> c_int {
     // SAFETY: the caller's promises, which are those of the system's.
-    let Some(world) = model(descriptor) else { return unsafe { system::close(descriptor) } };
+    let Some(world) = model(descriptor) else { return trial::close(descriptor) };
     if world.has_failed() {
         return 0;
     }
@@ -217,8 +234,10 @@ pub(crate) unsafe fn close(descriptor: c_int) -> c_int {
 }
 
 pub(crate) unsafe fn read(descriptor: c_int, start: *mut c_void, length: size_t) -> ssize_t {
-    // SAFETY: the caller's promises, which are those of the system's.
-    let Some(world) = model(descriptor) else { return unsafe { system::read(descriptor, start, length) } };
+    let Some(world) = model(descriptor) else {
+        // SAFETY: the caller's promises, which are those of the system's.
+        return trial::call("read", || unsafe { system::read(descriptor, start, length) });
+    };
     // SAFETY: as above.
     give(unsafe { read_from(&world, descriptor, start, length, None) })
 }
@@ -226,7 +245,7 @@ pub(crate) unsafe fn read(descriptor: c_int, start: *mut c_void, length: size_t)
 pub(crate) unsafe fn pread(descriptor: c_int, start: *mut c_void, length: size_t, offset: off_t) -> ssize_t {
     let Some(world) = model(descriptor) else {
         // SAFETY: the caller's promises, which are those of the system's.
-        return unsafe { system::pread(descriptor, start, length, offset) };
+        return trial::call("pread", || unsafe { system::pread(descriptor, start, length, offset) });
     };
     // SAFETY: as above.
     give(unsafe { read_from(&world, descriptor, start, length, Some(offset as u64)) })
@@ -290,8 +309,10 @@ unsafe fn copy_out(content: &[u8], from: u64, start: *mut u8, length: usize) -> 
 }
 
 pub(crate) unsafe fn write(descriptor: c_int, start: *const c_void, length: size_t) -> ssize_t {
-    // SAFETY: the caller's promises, which are those of the system's.
-    let Some(world) = model(descriptor) else { return unsafe { system::write(descriptor, start, length) } };
+    let Some(world) = model(descriptor) else {
+        // SAFETY: the caller's promises, which are those of the system's.
+        return trial::call("write", || unsafe { system::write(descriptor, start, length) });
+    };
     // SAFETY: as above.
     give(write_to(&world, descriptor, unsafe { std::slice::from_raw_parts(start.cast(), length) }, None))
 }
@@ -304,7 +325,7 @@ pub(crate) unsafe fn pwrite(
 ) -> ssize_t {
     let Some(world) = model(descriptor) else {
         // SAFETY: the caller's promises, which are those of the system's.
-        return unsafe { system::pwrite(descriptor, start, length, offset) };
+        return trial::call("pwrite", || unsafe { system::pwrite(descriptor, start, length, offset) });
     };
     // SAFETY: as above.
     let bytes = unsafe { std::slice::from_raw_parts(start.cast(), length) };
@@ -362,8 +383,10 @@ fn write_to(world: &World, descriptor: c_int, bytes: &[u8], offset: Option<u64>)
 }
 
 pub(crate) unsafe fn lseek(descriptor: c_int, offset: off_t, whence: c_int) -> off_t {
-    // SAFETY: no memory is involved.
-    let Some(world) = model(descriptor) else { return unsafe { system::lseek(descriptor, offset, whence) } };
+    let Some(world) = model(descriptor) else {
+        // SAFETY: no memory is involved.
+        return trial::call("lseek", || unsafe { system::lseek(descriptor, offset, whence) });
+    };
     give(seek(&world, descriptor, offset, whence))
 }
 
@@ -392,8 +415,10 @@ fn seek(world: &World, descriptor: c_int, offset: off_t, whence: c_int) -> Resul
 }
 
 pub(crate) unsafe fn ftruncate(descriptor: c_int, length: off_t) -> c_int {
-    // SAFETY: no memory is involved.
-    let Some(world) = model(descriptor) else { return unsafe { system::ftruncate(descriptor, length) } };
+    let Some(world) = model(descriptor) else {
+        // SAFETY: no memory is involved.
+        return trial::call("ftruncate", || unsafe { system::ftruncate(descriptor, length) });
+    };
     give(enter(&world, "ftruncate").and_then(|()| {
         let mut files = world.files.borrow_mut();
         let node = files.node_of(descriptor)?;
@@ -407,14 +432,18 @@ pub(crate) unsafe fn ftruncate(descriptor: c_int, length: off_t) -> c_int {
 }
 
 pub(crate) unsafe fn fsync(descriptor: c_int) -> c_int {
-    // SAFETY: no memory is involved.
-    let Some(world) = model(descriptor) else { return unsafe { system::fsync(descriptor) } };
+    let Some(world) = model(descriptor) else {
+        // SAFETY: no memory is involved.
+        return trial::call("fsync", || unsafe { system::fsync(descriptor) });
+    };
     give(enter(&world, "fsync").and_then(|()| synchronise(&world, descriptor)))
 }
 
 pub(crate) unsafe fn fdatasync(descriptor: c_int) -> c_int {
-    // SAFETY: no memory is involved.
-    let Some(world) = model(descriptor) else { return unsafe { system::fdatasync(descriptor) } };
+    let Some(world) = model(descriptor) else {
+        // SAFETY: no memory is involved.
+        return trial::call("fdatasync", || unsafe { system::fdatasync(descriptor) });
+    };
     give(enter(&world, "fdatasync").and_then(|()| synchronise(&world, descriptor)))
 }
 
@@ -426,7 +455,8 @@ fn synchronise(world: &World, descriptor: c_int) -> Result<c_int> {
 pub(crate) unsafe fn fcntl(descriptor: c_int, command: c_int, argument: c_int) -> c_int {
     let Some(world) = model(descriptor) else {
         // SAFETY: no memory is involved.
-        return unsafe { system::fcntl(descriptor, command, argument) };
+        let result = trial::call("fcntl", || unsafe { system::fcntl(descriptor, command, argument) });
+        return if command == libc::F_DUPFD_CLOEXEC { trial::opened(result) } else { result };
     };
     let mut files = world.files.borrow_mut();
     give(files.get(descriptor).map(|open| *open).and_then(|open| match command {
@@ -504,8 +534,10 @@ fn stat_of(files: &super::files::Files, node: usize) -> libc::stat {
 }
 
 pub(crate) unsafe fn fstat(descriptor: c_int, stat: *mut libc::stat) -> c_int {
-    // SAFETY: the caller's promises, which are those of the system's.
-    let Some(world) = model(descriptor) else { return unsafe { system::fstat(descriptor, stat) } };
+    let Some(world) = model(descriptor) else {
+        // SAFETY: the caller's promises, which are those of the system's.
+        return trial::call("fstat", || unsafe { system::fstat(descriptor, stat) });
+    };
     let mut files = world.files.borrow_mut();
     give(files.node_of(descriptor).map(|node| {
         // SAFETY: as above.
@@ -520,8 +552,10 @@ pub(crate) unsafe fn fstatat(
     stat: *mut libc::stat,
     flags: c_int,
 ) -> c_int {
-    // SAFETY: the caller's promises, which are those of the system's.
-    let Some(world) = world() else { return unsafe { system::fstatat(directory, path, stat, flags) } };
+    let Some(world) = modelled() else {
+        // SAFETY: the caller's promises, which are those of the system's.
+        return trial::call("fstatat", || unsafe { system::fstatat(directory, path, stat, flags) });
+    };
     // SAFETY: as above.
     let path = unsafe { name(path) };
     give(enter(&world, "stat").and_then(|()| {
@@ -538,7 +572,7 @@ macro_rules! of_paths {
     ($($call:ident($path:ident $(, $argument:ident: $type:ty)*) => $work:expr;)*) => {
         $(pub(crate) unsafe fn $call($path: *const c_char $(, $argument: $type)*) -> c_int {
             // SAFETY: the caller's promises, which are those of the system's.
-            let Some(world) = world() else { return unsafe { system::$call($path $(, $argument)*) } };
+            let Some(world) = modelled() else { return trial::call(stringify!($call), || unsafe { system::$call($path $(, $argument)*) }) };
             // SAFETY: as above.
             let $path = unsafe { name($path) };
             give(enter(&world, stringify!($call)).and_then(|()| {
@@ -583,8 +617,10 @@ pub(crate) unsafe fn openat2(
     how: *const libc::open_how,
     size: usize,
 ) -> c_long {
-    // SAFETY: the caller's promises, which are those of the system's.
-    let Some(world) = world() else { return unsafe { system::openat2(directory, path, how, size) } };
+    let Some(world) = modelled() else {
+        // SAFETY: the caller's promises, which are those of the system's.
+        return trial::opened_at_once(unsafe { system::openat2(directory, path, how, size) });
+    };
     // SAFETY: as above.
     let (path, flags) = unsafe { (name(path), (*how).flags as i32) };
     if world.chance(world.faults.uncached) {
@@ -673,7 +709,7 @@ pub(crate) unsafe fn statx(
 pub(crate) unsafe fn getdents64<Buffer>(directory: c_int, buffer: *mut Buffer, size: usize) -> c_long {
     let Some(world) = model(directory) else {
         // SAFETY: the caller's promises, which are those of the system's.
-        return unsafe { system::getdents64(directory, buffer, size) };
+        return trial::call("getdents64", || unsafe { system::getdents64(directory, buffer, size) });
     };
     // SAFETY: there is room for that much.
     give(enter(&world, "getdents64").and_then(|()| unsafe {
@@ -720,7 +756,7 @@ pub(crate) unsafe fn statmount<Request, Answer>(
     answer: *mut Answer,
     size: usize,
 ) -> c_long {
-    if world().is_none() {
+    if modelled().is_none() {
         // SAFETY: the caller's promises, which are those of the system's.
         return unsafe { system::statmount(request, answer, size) };
     }
@@ -734,4 +770,54 @@ pub(crate) unsafe fn statmount<Request, Answer>(
         start.add(64).cast::<u64>().write_unaligned(libc::MOUNT_ATTR_NOATIME);
     }
     0
+}
+
+// What the model file system does not have: calls that only copying and moving make.
+macro_rules! of_real_files {
+    ($($call:ident($($argument:ident: $type:ty),*) -> $result:ty;)*) => {
+        $(pub(crate) unsafe fn $call($($argument: $type),*) -> $result {
+            if let Some(world) = modelled() {
+                world.die(concat!("the model file system has no ", stringify!($call)));
+            }
+            // SAFETY: the caller's promises, which are those of the system's.
+            trial::call(stringify!($call), || unsafe { system::$call($($argument),*) })
+        })*
+    };
+}
+
+of_real_files! {
+    clone_file(target: c_int, source: c_int) -> c_int;
+    copy_file_range(
+        source: c_int, from: *mut off_t, target: c_int, to: *mut off_t, length: size_t, flags: c_uint
+    ) -> ssize_t;
+    fchmodat(directory: c_int, path: *const c_char, mode: mode_t, flags: c_int) -> c_int;
+    fgetxattr(descriptor: c_int, name: *const c_char, start: *mut c_void, length: size_t) -> ssize_t;
+    flistxattr(descriptor: c_int, start: *mut c_char, length: size_t) -> ssize_t;
+    fsetxattr(
+        descriptor: c_int, name: *const c_char, start: *const c_void, length: size_t, flags: c_int
+    ) -> c_int;
+    futimens(descriptor: c_int, times: *const timespec) -> c_int;
+    getxattr(path: *const c_char, name: *const c_char, start: *mut c_void, length: size_t) -> ssize_t;
+    lgetxattr(path: *const c_char, name: *const c_char, start: *mut c_void, length: size_t) -> ssize_t;
+    linkat(
+        from: c_int, path: *const c_char, to: c_int, target: *const c_char, flags: c_int
+    ) -> c_int;
+    listxattr(path: *const c_char, start: *mut c_char, length: size_t) -> ssize_t;
+    llistxattr(path: *const c_char, start: *mut c_char, length: size_t) -> ssize_t;
+    lsetxattr(
+        path: *const c_char, name: *const c_char, start: *const c_void, length: size_t, flags: c_int
+    ) -> c_int;
+    mkdirat(directory: c_int, path: *const c_char, mode: mode_t) -> c_int;
+    mknodat(directory: c_int, path: *const c_char, mode: mode_t, device: dev_t) -> c_int;
+    readlinkat(directory: c_int, path: *const c_char, start: *mut c_char, length: size_t) -> ssize_t;
+    renameat(from: c_int, path: *const c_char, to: c_int, target: *const c_char) -> c_int;
+    renameat2(
+        from: c_int, path: *const c_char, to: c_int, target: *const c_char, flags: c_uint
+    ) -> c_long;
+    sendfile64(target: c_int, source: c_int, from: *mut off_t, length: size_t) -> ssize_t;
+    setxattr(
+        path: *const c_char, name: *const c_char, start: *const c_void, length: size_t, flags: c_int
+    ) -> c_int;
+    symlinkat(content: *const c_char, directory: c_int, path: *const c_char) -> c_int;
+    utimensat(directory: c_int, path: *const c_char, times: *const timespec, flags: c_int) -> c_int;
 }

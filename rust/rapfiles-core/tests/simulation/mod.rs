@@ -15,6 +15,8 @@ pub(crate) mod runtime;
 mod sink;
 mod source;
 mod text;
+mod trees;
+mod trial;
 mod world;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

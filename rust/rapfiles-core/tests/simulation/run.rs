@@ -71,7 +71,7 @@ pub(super) fn steps() -> u64 {
 
 /// What wakes the loop.
 #[derive(Default)]
-struct Bell(AtomicBool);
+pub(super) struct Bell(pub(super) AtomicBool);
 
 impl Wake for Bell {
     fn wake(&self) {
@@ -165,7 +165,7 @@ struct Loop {
 /// How many loops there are. One thread runs them by turns, which is allowed.
 const LOOPS: usize = 2;
 
-fn new_loop() -> (Arc<Bell>, Arc<Port>) {
+pub(super) fn new_loop() -> (Arc<Bell>, Arc<Port>) {
     let bell = Arc::new(Bell::default());
     let port = Port::new(Arc::clone(&bell) as Arc<dyn Wake>);
     (bell, port)
@@ -1213,6 +1213,18 @@ impl Loop {
             self.wrong("memory of the caller's is kept alive for nothing");
         }
     }
+}
+
+/// Has the world look after the lock and the invariants of an engine alone.
+pub(super) fn watch_engine(world: &World, engine: &Arc<Engine>) {
+    let engine = Arc::downgrade(engine);
+    let other = Weak::clone(&engine);
+    let is_free = move || peek(&engine, |engine| engine.pool().is_unlocked()).unwrap_or(true);
+    world.locks.replace(vec![Box::new(is_free)]);
+    world.invariant.replace(Some(Box::new(move || {
+        let threads = super::world().map(|world| world.workers());
+        peek(&other, |engine| engine.pool().broken(threads)).flatten().map_or(Ok(()), Err)
+    })));
 }
 
 /// Looks at something without keeping it: what is looked at may be taken down only by its owners.

@@ -5,7 +5,7 @@
 //! is next is drawn from a generator of random numbers, so a seed determines everything. Time passes a little with each
 //! step, and jumps to the next point at which somebody wants to be woken when nobody can go on.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use super::faults::Faults;
 use super::files::Files;
+use super::trial::Trial;
 use crate::engine::Engine;
 use crate::engine::configuration::Configuration;
 
@@ -68,6 +69,8 @@ pub(crate) struct World {
     pub(super) forks: Cell<u32>,
     pub(super) faults: Faults,
     pub(super) files: RefCell<Files>,
+    /// Where paths are those of the real file system: what happens there.
+    pub(super) trial: OnceCell<Trial>,
     pub(super) current: RefCell<Option<Arc<Engine>>>,
     pub(super) configuration: Configuration,
     /// What has to hold between two steps.
@@ -107,6 +110,7 @@ impl World {
             forks: Cell::new(0),
             faults,
             files: RefCell::default(),
+            trial: OnceCell::new(),
             current: RefCell::default(),
             configuration,
             invariant: RefCell::default(),

@@ -54,7 +54,7 @@ impl Directory {
     /// Creates a directory.
     pub(crate) fn make(&self, name: &NativePath, mode: u32) -> io::Result<()> {
         // SAFETY: the name is a C string.
-        checked(|| unsafe { libc::mkdirat(self.0.as_raw_fd(), name.as_ptr(), mode as libc::mode_t) })
+        checked(|| unsafe { calls::mkdirat(self.0.as_raw_fd(), name.as_ptr(), mode as libc::mode_t) })
             .map(drop)
     }
 
@@ -66,14 +66,14 @@ impl Directory {
         _directory: bool,
     ) -> io::Result<()> {
         // SAFETY: both are C strings.
-        checked(|| unsafe { libc::symlinkat(target.as_ptr(), self.0.as_raw_fd(), name.as_ptr()) }).map(drop)
+        checked(|| unsafe { calls::symlinkat(target.as_ptr(), self.0.as_raw_fd(), name.as_ptr()) }).map(drop)
     }
 
     /// Creates a hard link to a file.
     pub(crate) fn make_name(&self, name: &NativePath, of: &NativePath, inside: &Self) -> io::Result<()> {
         let (from, to) = (inside.0.as_raw_fd(), self.0.as_raw_fd());
         // SAFETY: both are C strings.
-        checked(|| unsafe { libc::linkat(from, of.as_ptr(), to, name.as_ptr(), 0) }).map(drop)
+        checked(|| unsafe { calls::linkat(from, of.as_ptr(), to, name.as_ptr(), 0) }).map(drop)
     }
 
     /// Where a symbolic link leads.
@@ -83,7 +83,7 @@ impl Directory {
             let (start, room) = (target.as_mut_ptr().cast(), target.capacity());
             // SAFETY: the name is a C string, and the vector has so much room.
             let length =
-                checked(|| unsafe { libc::readlinkat(descriptor(inside), name.as_ptr(), start, room) })?
+                checked(|| unsafe { calls::readlinkat(descriptor(inside), name.as_ptr(), start, room) })?
                     as usize;
             if length < room {
                 // SAFETY: the kernel has written that many bytes.
@@ -98,7 +98,7 @@ impl Directory {
     pub(crate) fn rename(&self, name: &NativePath, to: &NativePath) -> io::Result<()> {
         let fd = self.0.as_raw_fd();
         // SAFETY: both are C strings.
-        checked(|| unsafe { libc::renameat(fd, name.as_ptr(), fd, to.as_ptr()) }).map(drop)
+        checked(|| unsafe { calls::renameat(fd, name.as_ptr(), fd, to.as_ptr()) }).map(drop)
     }
 
     /// Sets the times of an entry, without following a link.
@@ -106,7 +106,7 @@ impl Directory {
         let times = native(times);
         let (fd, flags) = (self.0.as_raw_fd(), libc::AT_SYMLINK_NOFOLLOW);
         // SAFETY: the name is a C string, and there are two points in time.
-        checked(|| unsafe { libc::utimensat(fd, name.as_ptr(), times.as_ptr(), flags) }).map(drop)
+        checked(|| unsafe { calls::utimensat(fd, name.as_ptr(), times.as_ptr(), flags) }).map(drop)
     }
 
     /// The directory as an open file, for operations on both.
@@ -126,7 +126,12 @@ fn open_file(inside: Option<&Directory>, name: &NativePath, flags: i32, mode: u3
     let fd = checked(|| {
         // SAFETY: the name is a C string.
         unsafe {
-            libc::openat(descriptor(inside), name.as_ptr(), flags | libc::O_CLOEXEC, libc::c_uint::from(mode))
+            calls::openat(
+                descriptor(inside),
+                name.as_ptr(),
+                flags | libc::O_CLOEXEC,
+                libc::c_uint::from(mode),
+            )
         }
     })?;
     // SAFETY: the descriptor is new and nobody else's.
@@ -145,13 +150,13 @@ fn native((accessed, modified): (Timestamp, Timestamp)) -> [libc::timespec; 2] {
 pub(crate) fn set_file_times(file: &File, times: (Timestamp, Timestamp)) -> io::Result<()> {
     let times = native(times);
     // SAFETY: there are two points in time.
-    checked(|| unsafe { libc::futimens(file.as_raw_fd(), times.as_ptr()) }).map(drop)
+    checked(|| unsafe { calls::futimens(file.as_raw_fd(), times.as_ptr()) }).map(drop)
 }
 
 /// Sets the permissions of an open file.
 pub(crate) fn set_file_mode(file: &File, mode: u32) -> io::Result<()> {
     // SAFETY: no memory is involved.
-    checked(|| unsafe { libc::fchmod(file.as_raw_fd(), (mode & 0o7777) as libc::mode_t) }).map(drop)
+    checked(|| unsafe { calls::fchmod(file.as_raw_fd(), (mode & 0o7777) as libc::mode_t) }).map(drop)
 }
 
 /// The bytes of a name, as in a listing.

@@ -14,7 +14,7 @@ pub(crate) const SEARCH: libc::c_int = libc::O_PATH;
 /// Makes the target share the source's content until one of them is changed: a reflink (ioctl_ficlone(2)).
 pub(crate) fn clone_content(source: &File, target: &File) -> io::Result<()> {
     // SAFETY: no memory is involved.
-    checked(|| unsafe { libc::ioctl(target.as_raw_fd(), libc::FICLONE, source.as_raw_fd()) }).map(drop)
+    checked(|| unsafe { calls::clone_file(target.as_raw_fd(), source.as_raw_fd()) }).map(drop)
 }
 
 /// Linux has no call for content and metadata together.
@@ -33,7 +33,7 @@ pub(crate) fn copy_range(source: &File, target: &File, offset: u64, length: usiz
     let (source, target) = (source.as_raw_fd(), target.as_raw_fd());
     // SAFETY: both offsets are there to be changed.
     let copied =
-        checked(|| unsafe { libc::copy_file_range(source, &raw mut from, target, &raw mut to, length, 0) })?;
+        checked(|| unsafe { calls::copy_file_range(source, &raw mut from, target, &raw mut to, length, 0) })?;
     Ok(copied as usize)
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn send(source: &File, target: &File, offset: u64, length: usize) -> 
     // SAFETY: no memory is involved.
     checked(|| unsafe { calls::lseek(target, offset as libc::off_t, libc::SEEK_SET) })?;
     // SAFETY: the offset is there to be changed.
-    let sent = checked(|| unsafe { libc::sendfile64(target, source, &raw mut from, length) })?;
+    let sent = checked(|| unsafe { calls::sendfile64(target, source, &raw mut from, length) })?;
     Ok(sent as usize)
 }
 
@@ -72,7 +72,7 @@ impl Directory {
         let flags = libc::O_TMPFILE | libc::O_WRONLY | libc::O_CLOEXEC;
         let opened = checked(|| {
             // SAFETY: the path is a C string.
-            unsafe { libc::openat(self.raw(), c".".as_ptr(), flags, libc::c_uint::from(mode)) }
+            unsafe { calls::openat(self.raw(), c".".as_ptr(), flags, libc::c_uint::from(mode)) }
         });
         match opened {
             // SAFETY: the descriptor is new and nobody else's.
@@ -95,7 +95,8 @@ impl Directory {
         let path = NativePath::from_vec(format!("/proc/self/fd/{}", file.as_raw_fd()).into_bytes())?;
         let (to, flags) = (self.raw(), libc::AT_SYMLINK_FOLLOW);
         // SAFETY: both are C strings.
-        checked(|| unsafe { libc::linkat(libc::AT_FDCWD, path.as_ptr(), to, name.as_ptr(), flags) }).map(drop)
+        checked(|| unsafe { calls::linkat(libc::AT_FDCWD, path.as_ptr(), to, name.as_ptr(), flags) })
+            .map(drop)
     }
 
     /// Renames an entry to an unused name (`RENAME_NOREPLACE`, rename(2)).
@@ -103,9 +104,7 @@ impl Directory {
         let fd = self.raw();
         let call = |fd: libc::c_int, name: &NativePath, to: &NativePath| {
             // SAFETY: both are C strings.
-            unsafe {
-                libc::syscall(libc::SYS_renameat2, fd, name.as_ptr(), fd, to.as_ptr(), libc::RENAME_NOREPLACE)
-            }
+            unsafe { calls::renameat2(fd, name.as_ptr(), fd, to.as_ptr(), libc::RENAME_NOREPLACE) }
         };
         checked(|| call(fd, name, to)).map(drop)
     }
@@ -114,7 +113,7 @@ impl Directory {
     pub(crate) fn make_special(&self, name: &NativePath, like: &Metadata) -> io::Result<()> {
         let (mode, device) = (like.mode as libc::mode_t, like.special_device as libc::dev_t);
         // SAFETY: the name is a C string.
-        checked(|| unsafe { libc::mknodat(self.raw(), name.as_ptr(), mode, device) }).map(drop)
+        checked(|| unsafe { calls::mknodat(self.raw(), name.as_ptr(), mode, device) }).map(drop)
     }
 
     /// Copies the extended attributes of an entry, without following a link.
@@ -158,14 +157,14 @@ pub(crate) fn copy_attributes(source: &File, target: &File) -> io::Result<()> {
     let (from, to) = (source.as_raw_fd(), target.as_raw_fd());
     // Most files have none, or few.
     // SAFETY: the room is as long as it says.
-    let listed = checked(|| unsafe { libc::flistxattr(from, names.as_mut_ptr().cast(), names.len()) });
+    let listed = checked(|| unsafe { calls::flistxattr(from, names.as_mut_ptr().cast(), names.len()) });
     let long;
     let names = match listed {
         Ok(length) => &names[..length as usize],
         Err(error) if error.raw_os_error() == Some(libc::ERANGE) => {
             long = super::super::sized(|room| {
                 // SAFETY: as above.
-                checked(|| unsafe { libc::flistxattr(from, room.as_mut_ptr().cast(), room.len()) })
+                checked(|| unsafe { calls::flistxattr(from, room.as_mut_ptr().cast(), room.len()) })
                     .map(|length| length as usize)
             })?;
             &long[..]
@@ -177,12 +176,12 @@ pub(crate) fn copy_attributes(source: &File, target: &File) -> io::Result<()> {
         let name = NativePath::from_vec(name.to_vec())?;
         let value = super::super::sized(|room| {
             // SAFETY: the name is a C string, and the room is as long as it says.
-            checked(|| unsafe { libc::fgetxattr(from, name.as_ptr(), room.as_mut_ptr().cast(), room.len()) })
+            checked(|| unsafe { calls::fgetxattr(from, name.as_ptr(), room.as_mut_ptr().cast(), room.len()) })
                 .map(|length| length as usize)
         });
         pass(value.and_then(|value| {
             // SAFETY: the name is a C string, and the value is as long as it says.
-            checked(|| unsafe { libc::fsetxattr(to, name.as_ptr(), value.as_ptr().cast(), value.len(), 0) })
+            checked(|| unsafe { calls::fsetxattr(to, name.as_ptr(), value.as_ptr().cast(), value.len(), 0) })
                 .map(drop)
         }))?;
     }

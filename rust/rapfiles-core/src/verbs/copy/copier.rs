@@ -266,7 +266,7 @@ impl Copier {
         self.done_with_entry(at, metadata)
     }
 
-    /// Makes an entry that is no file: at once, or in place of what is there.
+    /// Makes an entry that is no file. It appears with its metadata, or not at all.
     fn put(
         &self,
         at: &At<'_, Self>,
@@ -275,13 +275,18 @@ impl Copier {
         finish: &dyn Fn(&NativePath) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let name = self.target_name(at);
-        if !self.options.atomic || self.is_hidden(at) {
+        let is_one_call = !self.options.atomic && !self.options.preserve_metadata;
+        if is_one_call || self.is_hidden(at) {
             make(name).map_err(|error| Error::new(&error, subject(self)))?;
             return finish(name);
         }
         let (temporary, ()) = with_temporary_name(make).map_err(|error| Error::new(&error, subject(self)))?;
         let put = finish(&temporary).and_then(|()| {
-            target.rename(&temporary, name).map_err(|error| Error::new(&error, self.target_path(at)))
+            if self.options.atomic {
+                target.rename(&temporary, name).map_err(|error| Error::new(&error, self.target_path(at)))
+            } else {
+                give_name(target, &temporary, name).map_err(|error| Error::new(&error, subject(self)))
+            }
         });
         if put.is_err() {
             // There is an error to be told already.
@@ -500,6 +505,10 @@ impl Copier {
                 self.check_not_inside(source, &directory)?;
                 return Ok(directory);
             }
+            // Not that it is there already, which is what the next look would tell.
+            Err(error) if !error.raw_os_error().is_some_and(is_absent) => {
+                return Err(Error::new(&error, subject()));
+            }
             _ => {}
         }
         match Directory::entry(name, Some(inside), false) {
@@ -525,6 +534,11 @@ fn open_made(name: &NativePath, inside: &Directory) -> io::Result<Directory> {
             error
         }
     })
+}
+
+/// Whether a name leads to nothing: also that of a link.
+fn is_absent(code: i32) -> bool {
+    platform::is_not_found(code) || code == codes::LOOP
 }
 
 fn is_changed(before: &Metadata, now: &Metadata) -> bool {

@@ -1,0 +1,130 @@
+//! Work on a real file system, with something that happens at one of its calls: the threads are a world's, but the calls
+//! reach the system, all but the one that fails, or those that come after the end of the process.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+
+use libc::{c_int, c_long};
+
+use super::calls::give;
+use super::world::{LOOP, Wait, world};
+use crate::platform::calls::system;
+
+/// What happens at a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Event {
+    /// It fails.
+    Error(c_int),
+    /// The consumer gives up what it waits for.
+    Cancel,
+    /// The process is killed: neither it nor what comes after it is done.
+    Kill,
+}
+
+/// What happens, and what has happened so far.
+#[derive(Debug)]
+pub(super) struct Trial {
+    pub(super) event: Event,
+    /// At this call, the first one being 1.
+    pub(super) at: u64,
+    /// Calls that never work, each with its error: the file system is one that has them not.
+    pub(super) lacks: &'static [(&'static str, c_int)],
+    pub(super) calls: Cell<u64>,
+    /// The call at which it has happened.
+    pub(super) happened: Cell<Option<&'static str>>,
+    pub(super) open: RefCell<BTreeSet<c_int>>,
+}
+
+impl Trial {
+    pub(super) fn new(event: Event, at: u64, lacks: &'static [(&'static str, c_int)]) -> Self {
+        Self { event, at, lacks, calls: Cell::new(0), happened: Cell::new(None), open: RefCell::default() }
+    }
+
+    /// Whether the consumer is to give up now.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.event == Event::Cancel && self.happened.get().is_some()
+    }
+
+    /// Counts a call; whether it is that one, or comes after the end of the process.
+    fn is_due(&self, name: &'static str) -> bool {
+        let number = self.calls.get() + 1;
+        self.calls.set(number);
+        if number == self.at {
+            self.happened.set(Some(name));
+        }
+        number == self.at || (self.event == Event::Kill && number > self.at)
+    }
+}
+
+/// A call, or what happens instead.
+pub(super) fn call<T: From<i8>>(name: &'static str, work: impl FnOnce() -> T) -> T {
+    let Some(world) = world() else { return work() };
+    let Some(trial) = world.trial.get() else { return work() };
+    if world.has_failed() {
+        return work();
+    }
+    if !world.is_unlocked() {
+        world.die(format!("{name} is called under a lock"));
+    }
+    if world.is_loop() {
+        world.die(format!("{name} is called on the loop"));
+    }
+    // Sometimes it takes so long that a step is over.
+    if world.chance(24) {
+        world.wait(Wait::Until(world.after(6_000_000)));
+    } else {
+        world.step();
+    }
+    world.note(|| format!("{name}, call {}", trial.calls.get() + 1));
+    if let Some((_, code)) = trial.lacks.iter().find(|(call, _)| *call == name) {
+        return give(Err(*code));
+    }
+    if trial.is_due(name) {
+        match trial.event {
+            Event::Error(code) => return give(Err(code)),
+            Event::Kill => return give(Err(libc::EIO)),
+            Event::Cancel => world.notify(LOOP, true),
+        }
+    }
+    work()
+}
+
+/// `close(2)`, which closes a descriptor even when it fails, as the end of a process does.
+pub(super) fn close(descriptor: c_int) -> c_int {
+    // SAFETY: the descriptor is the caller's.
+    let close = || unsafe { system::close(descriptor) };
+    let Some(world) = world() else { return close() };
+    let Some(trial) = world.trial.get() else { return close() };
+    if !trial.open.borrow_mut().remove(&descriptor) && !world.has_failed() {
+        world.fail("a descriptor is closed that is not open");
+    }
+    let mut closed = None;
+    if world.is_loop() || world.has_failed() {
+        return close();
+    }
+    let result = call("close", || *closed.insert(close()));
+    if closed.is_none() {
+        close();
+        return give(Err(match trial.event {
+            Event::Error(code) => code,
+            _ => libc::EIO,
+        }));
+    }
+    result
+}
+
+/// Takes note of a descriptor that has been opened.
+pub(super) fn opened(descriptor: c_int) -> c_int {
+    if descriptor >= 0
+        && let Some(world) = world()
+        && let Some(trial) = world.trial.get()
+    {
+        trial.open.borrow_mut().insert(descriptor);
+    }
+    descriptor
+}
+
+/// The same for `openat2(2)`.
+pub(super) fn opened_at_once(descriptor: c_long) -> c_long {
+    opened(descriptor as c_int).into()
+}
