@@ -68,7 +68,7 @@ class _Question(Answer):
     def __bool__(self) -> bool:
         known = self._info._known(self._follow)
         if not known:
-            raise RuntimeError("this is not known of the path yet: await it")
+            raise RuntimeError("this is not known yet: await it")
         return self._test(known)
 
     def __repr__(self) -> str:

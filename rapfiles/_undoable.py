@@ -36,7 +36,7 @@ class Undoable(Generic[T]):
     def __call__(self) -> T:
         """Do the work, in this thread."""
         if self._abandoned:
-            raise InterruptedError(errno.EINTR, "nobody waits for this any more")
+            raise InterruptedError(errno.EINTR, "the task that waited for this was cancelled")
         made = self._work()
         with self._lock:
             self._made.append(made)

@@ -174,7 +174,7 @@ def synchronous(wrapper: AsyncBase[Any]) -> Any:
             descriptor = _native.take_descriptor(handle._file)
         except OSError as error:
             if error.errno == errno.ESPIPE or isinstance(error, io.UnsupportedOperation):
-                raise io.UnsupportedOperation("what was read ahead cannot be put back: no seeking") from None
+                raise io.UnsupportedOperation("the file has been read ahead and cannot seek back") from None
             raise
         file = _open(descriptor, opened, name)
         if place is not None:

@@ -137,7 +137,8 @@ impl DirEntry {
     #[pyo3(signature = (*arguments, **named))]
     fn new(arguments: &Bound<'_, PyTuple>, named: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         let _ = (arguments, named);
-        NEXT.take().ok_or_else(|| PyTypeError::new_err("entries of directories are made by `scandir` alone"))
+        NEXT.take()
+            .ok_or_else(|| PyTypeError::new_err("directory entries are only created by `scandir` and `find`"))
     }
 
     /// The name within the directory.

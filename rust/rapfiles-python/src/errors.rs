@@ -106,7 +106,7 @@ pub(crate) fn exception(py: Python<'_>, error: Error, names: &Names) -> PyErr {
             "this was begun before the process was forked, and cannot be gone on with in the child",
         ),
         Error::Panic(message) => {
-            PyRuntimeError::new_err(format!("a worker of rapfiles panicked, which is a defect: {message}"))
+            PyRuntimeError::new_err(format!("a worker of rapfiles panicked, which is a bug: {message}"))
         }
     }
 }

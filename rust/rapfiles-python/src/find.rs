@@ -145,7 +145,7 @@ pub(crate) fn find(
     wanted: TreeArguments,
 ) -> PyResult<Source> {
     if !class.is_subclass_of::<DirEntry>()? {
-        return Err(PyTypeError::new_err("this is no class of entries"));
+        return Err(PyTypeError::new_err("not a subclass of DirEntry"));
     }
     let path: PathArgument<'_> = directory.extract()?;
     let native = path.native("scandir")?;

@@ -357,7 +357,7 @@ unsafe fn step(
 
 #[cold]
 fn panicked() -> PyErr {
-    PyRuntimeError::new_err("rapfiles panicked, which is a defect")
+    PyRuntimeError::new_err("rapfiles panicked, which is a bug")
 }
 
 unsafe extern "C" fn next(object: *mut ffi::PyObject) -> *mut ffi::PyObject {

@@ -272,8 +272,7 @@ unsafe extern "C" fn am_send(
         let step = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             operation.get().0.step(operation.as_any(), &value)
         }));
-        let step =
-            step.unwrap_or_else(|_| Err(PyRuntimeError::new_err("rapfiles panicked, which is a defect")));
+        let step = step.unwrap_or_else(|_| Err(PyRuntimeError::new_err("rapfiles panicked, which is a bug")));
         let (value, sent) = match step {
             Ok(Resumption::Suspend(value)) => (value.into_ptr(), ffi::PySendResult::PYGEN_NEXT),
             Ok(Resumption::Return(value)) => (value.into_ptr(), ffi::PySendResult::PYGEN_RETURN),

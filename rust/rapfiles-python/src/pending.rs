@@ -308,7 +308,7 @@ impl Pending {
                 }
             }
         }
-        Err(PyRuntimeError::new_err("an operation on this file is under way"))
+        Err(PyRuntimeError::new_err("an operation on this file is running"))
     }
 
     /// Abandons it: the task that awaited it is gone.

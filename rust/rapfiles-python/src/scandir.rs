@@ -70,7 +70,7 @@ pub(crate) fn scan(
     with_stat: bool,
 ) -> PyResult<Source> {
     if !class.is_subclass_of::<DirEntry>()? {
-        return Err(pyo3::exceptions::PyTypeError::new_err("this is no class of entries"));
+        return Err(pyo3::exceptions::PyTypeError::new_err("not a subclass of DirEntry"));
     }
     let path: PathArgument<'_> = directory.extract()?;
     let native = path.native("scandir")?;

@@ -25,7 +25,7 @@ impl Selection {
 }
 
 fn over() -> PyErr {
-    PyRuntimeError::new_err("what is kept of this directory has been said already")
+    PyRuntimeError::new_err("the entries of this directory have been selected already")
 }
 
 #[pymethods]

@@ -54,7 +54,7 @@ impl Reader {
 }
 
 fn take(opened: &Bound<'_, Opened>) -> PyResult<OpenedFile> {
-    opened.get().take().ok_or_else(|| PyRuntimeError::new_err("it has a handle already"))
+    opened.get().take().ok_or_else(|| PyRuntimeError::new_err("this file already has a handle"))
 }
 
 /// Adopts a descriptor that is already open. `owned`: it has to be closed even if it cannot be adopted.

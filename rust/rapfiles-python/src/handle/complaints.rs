@@ -37,13 +37,15 @@ pub(crate) fn worded(py: Python<'_>, complaint: Complaint) -> PyErr {
             PyValueError::new_err(format!("invalid whence ({whence}, should be 0, 1 or 2)"))
         }
         Complaint::CannotRestorePosition => PyOSError::new_err("can't restore logical file position"),
-        Complaint::UnderWay => PyRuntimeError::new_err("an operation on this file is under way"),
+        Complaint::UnderWay => PyRuntimeError::new_err("an operation on this file is running"),
         Complaint::Forked => {
             PyRuntimeError::new_err("this file was in use when the process was forked: open it again")
         }
         Complaint::Reused => PyRuntimeError::new_err("cannot reuse already awaited coroutine"),
         Complaint::Cancelled => PyRuntimeError::new_err("this operation was cancelled"),
-        Complaint::Misplaced => PyRuntimeError::new_err("this operation is a defect of rapfiles"),
+        Complaint::Misplaced => {
+            PyRuntimeError::new_err("operation without a turn, which is a bug of rapfiles")
+        }
     }
 }
 

@@ -116,7 +116,7 @@ impl ForeignCodec<Objects> for PythonCodec {
             .and_then(|bytes| bytes.call_method1(intern!(py, "decode"), (native_name(&encoding), errors)));
         Failure::Caller(match decoded {
             Err(error) => error,
-            Ok(_) => PyUnicodeDecodeError::new_err("the engine and Python's codec do not agree"),
+            Ok(_) => PyUnicodeDecodeError::new_err("the engine and Python's codec disagree"),
         })
     }
 
