@@ -34,11 +34,12 @@ from ._wrap import WrappedFile, wrap_file
 
 if TYPE_CHECKING:
     from . import compat as compat
+    from . import progress as progress
     from . import tempfile as tempfile
 else:
     from ._lazy import loaded_on_first_use as _loaded_on_first_use
 
-    __getattr__, __dir__ = _loaded_on_first_use(globals(), "compat", "tempfile")
+    __getattr__, __dir__ = _loaded_on_first_use(globals(), "compat", "progress", "tempfile")
 
 __all__ = [
     "Answer",

@@ -33,6 +33,7 @@ async def copy_path(
     target: P,
     moves: bool,
     progress: ProgressCallback | None,
+    totals: bool,
     on_error: ErrorCallback | None,
     ignore: Ignore | None = None,
     **options: bool,
@@ -43,8 +44,10 @@ async def copy_path(
     if progress is None and on_error is None and ignore is None:
         await _native.copy(source, target, moves, **options)
     else:
+        reports = progress is not None
         options |= {
-            "progress": progress is not None,
+            "progress": reports,
+            "totals": reports and totals,
             "report_errors": on_error is not None,
             "selects": ignore is not None,
         }

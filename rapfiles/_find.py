@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, TypeVar
 
 import rapfiles._native as _native
 
 from ._iterdir import leaves_it_to_pathlib, text_before_names
+from ._progress import snapshot
 from ._pure.segments import SegmentsPath
 from ._scandir import AsyncDirEntry
 from ._stream import Stream
 
 if TYPE_CHECKING:
     from ._native import _Wanted as Wanted  # pyright: ignore[reportPrivateUsage]
+    from ._progress import Figures, ProgressCallback
     from ._tree import OnError
 
 P = TypeVar("P", bound=SegmentsPath)
 
-__all__ = ["TreeSearch"]
+__all__ = ["ReportedSearch", "TreeSearch"]
 
 
 class TreeSearch(Stream[AsyncDirEntry[P]]):
@@ -51,7 +54,48 @@ class TreeSearch(Stream[AsyncDirEntry[P]]):
             self._limit,
             self._on_error,
             self._wanted,
+            self._reports(),
         )
+
+    def _reports(self) -> bool:
+        """Whether there are snapshots between the entries."""
+        return False
 
 
 _native.set_next_slot(TreeSearch)
+
+
+class ReportedSearch(TreeSearch[P]):
+    """The same, with somebody who is told how far it has come."""
+
+    __module__ = "rapfiles"
+    __slots__ = ("_callback",)
+
+    def __init__(  # pyright: ignore[reportInconsistentConstructor]
+        self,
+        directory: P,
+        with_stat: bool,
+        limit: int | None,
+        on_error: OnError,
+        wanted: Wanted,
+        progress: ProgressCallback,
+        /,
+    ) -> None:
+        super().__init__(directory, with_stat, limit, on_error, wanted)
+        self._callback = progress
+
+    def _reports(self) -> bool:
+        return True
+
+    async def __anext__(self) -> AsyncDirEntry[P]:
+        while True:
+            found: AsyncDirEntry[P] | Figures = await super().__anext__()
+            if not isinstance(found, tuple):
+                return found
+            try:
+                answer = self._callback(snapshot(found))
+                if isinstance(answer, Awaitable):
+                    await answer
+            except BaseException:
+                self._end()
+                raise

@@ -25,7 +25,7 @@ from ._arguments import (
     permissions,
 )
 from ._copying import copy_path, target_in
-from ._find import TreeSearch
+from ._find import ReportedSearch, TreeSearch
 from ._glob import GlobIterator
 from ._info import PathInfo
 from ._iterdir import DirectoryIterator
@@ -40,7 +40,7 @@ from ._times import nanoseconds
 from ._tree import callback
 from ._tree import wanted as tree_wanted
 from ._unsupported import unsupported
-from ._usage import DiskUsage
+from ._usage import DiskUsage, disk_usage
 from ._walk import DirectoryWalk
 
 if TYPE_CHECKING:
@@ -927,6 +927,7 @@ class AsyncPath(LexicalPath):
         workers: SupportsIndex | None = None,
         with_stat: bool = False,
         on_error: OnError = None,
+        progress: ProgressCallback | None = None,
     ) -> Stream[AsyncDirEntry[Self]]:
         """Find entries in the tree below this directory, in one flat stream.
 
@@ -965,6 +966,8 @@ class AsyncPath(LexicalPath):
             with_stat: Whether workers `stat` each entry beforehand.
             on_error: Called with each OSError; an exception that it raises ends the search. A plain
                 function, called in the event loop's thread.
+            progress: As for `copy`, while the next entry is awaited. It tells how many entries have been
+                looked at, wanted or not. What it raises ends the search.
 
         Returns:
             An asynchronous iterator, which is also a context manager, of entries like those of `scandir()`.
@@ -1012,7 +1015,9 @@ class AsyncPath(LexicalPath):
             workers=workers,
             detect_loops=follow_symlinks,
         )
-        return TreeSearch(self, bool(with_stat), most, callback(on_error), wanted)
+        if progress is None:
+            return TreeSearch(self, bool(with_stat), most, callback(on_error), wanted)
+        return ReportedSearch(self, bool(with_stat), most, callback(on_error), wanted, progress)
 
     async def tree(
         self,
@@ -1026,6 +1031,7 @@ class AsyncPath(LexicalPath):
         same_file_system: bool = False,
         workers: SupportsIndex | None = None,
         on_error: OnError = None,
+        progress: ProgressCallback | None = None,
     ) -> str:
         """Draw the tree below this directory, as the command `tree` does.
 
@@ -1040,6 +1046,7 @@ class AsyncPath(LexicalPath):
             workers: The most directories that are read at once, as for `walk()`.
             on_error: Called with the OSError of each directory that cannot be read. A plain function. The
                 reason is also drawn beside the directory's name.
+            progress: As for `copy`. It tells how many files were found and how many directories were read.
 
         Returns:
             Lines, with no line end after the last. Names are sorted by their bytes, directories end with a
@@ -1072,7 +1079,7 @@ class AsyncPath(LexicalPath):
         )
         from ._outline import outline
 
-        return await outline(self, callback(on_error), bool(follow_symlinks), wanted)
+        return await outline(self, callback(on_error), bool(follow_symlinks), wanted, progress)
 
     async def du(
         self,
@@ -1082,6 +1089,7 @@ class AsyncPath(LexicalPath):
         same_file_system: bool = False,
         workers: SupportsIndex | None = None,
         on_error: OnError = None,
+        progress: ProgressCallback | None = None,
     ) -> DiskUsage:
         """How much space this file, or everything in this directory, takes.
 
@@ -1095,6 +1103,7 @@ class AsyncPath(LexicalPath):
             workers: The most directories that are read at once; by default as many as there are processors,
                 at most 8.
             on_error: Called with each OSError. A plain function, called in the event loop's thread.
+            progress: As for `copy`; bytes are those of the apparent size. What it raises ends the counting.
 
         Returns:
             The sums, and how many entries of each kind there are.
@@ -1114,7 +1123,7 @@ class AsyncPath(LexicalPath):
         wanted = tree_wanted(
             exclude=exclude, gitignore=gitignore, same_file_system=same_file_system, workers=workers
         )
-        return DiskUsage(*await _native.usage(self, callback(on_error), wanted))
+        return await disk_usage(self, callback(on_error), wanted, progress)
 
     async def mkdir(
         self,
@@ -1178,6 +1187,7 @@ class AsyncPath(LexicalPath):
         *,
         onexc: OnExc | None = None,
         progress: ProgressCallback | None = None,
+        totals: bool = False,
     ) -> None:
         """Remove the directory with everything in it, as `shutil.rmtree` does.
 
@@ -1191,7 +1201,8 @@ class AsyncPath(LexicalPath):
                 path and the exception, as by `shutil.rmtree`; may be a coroutine function. Nothing else is
                 removed before it returns. An exception that it raises ends the removal. By default, the first
                 error does.
-            progress: As for `copy`.
+            progress: As for `copy`, except that no bytes are counted: files are removed without a `stat`.
+            totals: As for `copy`.
 
         Raises:
             FileNotFoundError: There is no such directory.
@@ -1207,7 +1218,7 @@ class AsyncPath(LexicalPath):
         assert not await (directory / "a").exists()
         ```
         """
-        await remove(self, bool(ignore_errors), onexc, progress)
+        await remove(self, bool(ignore_errors), onexc, progress, bool(totals))
 
     # Entries of directories.
 
@@ -1390,6 +1401,7 @@ class AsyncPath(LexicalPath):
         ignore: Ignore | None = None,
         on_error: ErrorCallback | None = None,
         progress: ProgressCallback | None = None,
+        totals: bool = False,
     ) -> P: ...
     @overload
     async def copy(
@@ -1405,6 +1417,7 @@ class AsyncPath(LexicalPath):
         ignore: Ignore | None = None,
         on_error: ErrorCallback | None = None,
         progress: ProgressCallback | None = None,
+        totals: bool = False,
     ) -> Self: ...
     async def copy(
         self,
@@ -1419,6 +1432,7 @@ class AsyncPath(LexicalPath):
         ignore: Ignore | None = None,
         on_error: ErrorCallback | None = None,
         progress: ProgressCallback | None = None,
+        totals: bool = False,
     ) -> Any:
         """Copy the file, or the directory with everything in it, as pathlib does since Python 3.14.
 
@@ -1447,8 +1461,12 @@ class AsyncPath(LexicalPath):
                 out; may be a coroutine function. An exception that it raises ends the copy. By default, the
                 first error does.
             progress: Called on the event loop with a [`Progress`][rapfiles.Progress], at most 20 times a
-                second and once at the end; may be a coroutine function. An exception that it raises ends the
-                copy.
+                second and once at the end; may be a coroutine function. While it runs, the copy goes on, but
+                it is not called again. An exception that it raises ends the copy as a cancellation does; if
+                the last call raises, the copy is complete.
+            totals: Whether to count all entries first, so that `progress` gets the totals. Entries that
+                cannot be read are not counted; they are errors only when they are copied. Entries that
+                `ignore` leaves out are counted. The totals stay as they are if the tree changes meanwhile.
 
         Returns:
             The path of the copy.
@@ -1477,6 +1495,7 @@ class AsyncPath(LexicalPath):
             self._destination(target),
             False,
             progress,
+            bool(totals),
             on_error,
             ignore,
             follow_symlinks=bool(follow_symlinks),
@@ -1501,6 +1520,7 @@ class AsyncPath(LexicalPath):
         ignore: Ignore | None = None,
         on_error: ErrorCallback | None = None,
         progress: ProgressCallback | None = None,
+        totals: bool = False,
     ) -> P: ...
     @overload
     async def copy_into(
@@ -1516,6 +1536,7 @@ class AsyncPath(LexicalPath):
         ignore: Ignore | None = None,
         on_error: ErrorCallback | None = None,
         progress: ProgressCallback | None = None,
+        totals: bool = False,
     ) -> Self: ...
     async def copy_into(
         self,
@@ -1530,6 +1551,7 @@ class AsyncPath(LexicalPath):
         ignore: Ignore | None = None,
         on_error: ErrorCallback | None = None,
         progress: ProgressCallback | None = None,
+        totals: bool = False,
     ) -> Any:
         """Copy the file, or the directory with everything in it, into an existing directory.
 
@@ -1546,6 +1568,7 @@ class AsyncPath(LexicalPath):
             ignore: As for `copy`.
             on_error: As for `copy`.
             progress: As for `copy`.
+            totals: As for `copy`.
 
         Returns:
             The path of the copy.
@@ -1575,13 +1598,20 @@ class AsyncPath(LexicalPath):
             ignore=ignore,
             on_error=on_error,
             progress=progress,
+            totals=totals,
         )
 
     @overload
-    async def move(self, target: P, *, progress: ProgressCallback | None = None) -> P: ...
+    async def move(
+        self, target: P, *, progress: ProgressCallback | None = None, totals: bool = False
+    ) -> P: ...
     @overload
-    async def move(self, target: StrPath, *, progress: ProgressCallback | None = None) -> Self: ...
-    async def move(self, target: StrPath, *, progress: ProgressCallback | None = None) -> Any:
+    async def move(
+        self, target: StrPath, *, progress: ProgressCallback | None = None, totals: bool = False
+    ) -> Self: ...
+    async def move(
+        self, target: StrPath, *, progress: ProgressCallback | None = None, totals: bool = False
+    ) -> Any:
         """Move the file, or the directory with everything in it, as pathlib does since Python 3.14.
 
         On one file system it is renamed atomically, and replaces a file or an empty directory at `target`. To
@@ -1592,6 +1622,7 @@ class AsyncPath(LexicalPath):
         Args:
             target: The new path. For the directory to move into, see `move_into`.
             progress: As for `copy`.
+            totals: As for `copy`. On one file system nothing has to be counted.
 
         Returns:
             The new path.
@@ -1616,6 +1647,7 @@ class AsyncPath(LexicalPath):
             self._destination(target),
             True,
             progress,
+            bool(totals),
             None,
             preserve_metadata=True,
             atomic=True,
@@ -1624,10 +1656,16 @@ class AsyncPath(LexicalPath):
         )
 
     @overload
-    async def move_into(self, target_dir: P, *, progress: ProgressCallback | None = None) -> P: ...
+    async def move_into(
+        self, target_dir: P, *, progress: ProgressCallback | None = None, totals: bool = False
+    ) -> P: ...
     @overload
-    async def move_into(self, target_dir: StrPath, *, progress: ProgressCallback | None = None) -> Self: ...
-    async def move_into(self, target_dir: StrPath, *, progress: ProgressCallback | None = None) -> Any:
+    async def move_into(
+        self, target_dir: StrPath, *, progress: ProgressCallback | None = None, totals: bool = False
+    ) -> Self: ...
+    async def move_into(
+        self, target_dir: StrPath, *, progress: ProgressCallback | None = None, totals: bool = False
+    ) -> Any:
         """Move the file, or the directory with everything in it, into an existing directory.
 
         Apart from the target, this is `move`.
@@ -1635,6 +1673,7 @@ class AsyncPath(LexicalPath):
         Args:
             target_dir: The directory to move into, under the same name.
             progress: As for `copy`.
+            totals: As for `copy`.
 
         Returns:
             The new path.
@@ -1653,7 +1692,7 @@ class AsyncPath(LexicalPath):
         assert text == directory / "archive" / "draft"
         ```
         """
-        return await self.move(target_in(self, target_dir), progress=progress)
+        return await self.move(target_in(self, target_dir), progress=progress, totals=totals)
 
     def _destination(self, target: StrPath) -> AsyncPath:
         return target if isinstance(target, AsyncPath) else self.with_segments(path_text("target", target))

@@ -13,16 +13,19 @@ __all__ = ["Progress"]
 
 
 class Progress(NamedTuple):
-    """How far a copy, a move or a removal has come.
+    """How far a copy, a move, a removal, a search or a sum has come.
 
     ```python
     from rapfiles import Progress
 
     async def show(progress: Progress) -> None:
-        print(progress.files, progress.bytes, progress.current)
+        if progress.counted is not None:
+            print(f"{progress.counted} entries so far")
+        else:
+            print(f"{progress.bytes} of {progress.total_bytes} bytes", progress.current)
 
     await (directory / "data").write_bytes(b"abc")
-    await (directory / "data").copy(directory / "copy", progress=show)
+    await (directory / "data").copy(directory / "copy", progress=show, totals=True)
     ```
     """
 
@@ -31,17 +34,22 @@ class Progress(NamedTuple):
     directories: int
     """Directories that have been begun."""
     bytes: int
-    """Bytes of content that are done."""
+    """Bytes of content that are done, holes included. A removal and a search have none."""
     total_files: int | None
-    """How many files there are altogether; `None` where that was not looked for."""
+    """How many files there are altogether; `None` where that is not known: without `totals=True`, and until
+    everything has been counted."""
+    total_directories: int | None
+    """How many directories there are altogether; `None` where that is not known."""
     total_bytes: int | None
-    """How many bytes there are altogether; `None` where that was not looked for."""
+    """How many bytes there are altogether; `None` where that is not known."""
+    counted: int | None
+    """With `totals=True`, how many entries have been counted so far; `None` when that is over."""
     errors: int
     """Entries that could not be dealt with."""
     current: str | None
     """What is being dealt with; `None` at the end."""
     elapsed: float
-    """Seconds since the beginning."""
+    """Seconds since the beginning of the counting, and then of the work."""
 
     @property
     def rate(self) -> float:
@@ -54,8 +62,10 @@ ErrorCallback: TypeAlias = Callable[[OSError], object]
 # Gets the path of a directory and the names in it; returns those that are left out. See `shutil.copytree`.
 Ignore: TypeAlias = Callable[[str, list[str]], Iterable[str] | Awaitable[Iterable[str]]]
 
-# The figures of a snapshot, as the native half gives them.
-Figures: TypeAlias = tuple[int, int, int, tuple[int, int, int] | None, int, str | None, float]
+# The figures of a snapshot, as the native half gives them: files, directories and bytes, done and in total.
+Figures: TypeAlias = tuple[
+    tuple[int, int, int], tuple[int, int, int] | None, int, str | None, int | None, float
+]
 # What it tells of a copy: an entry that failed, a directory of which it asks what to copy, or a snapshot.
 Report: TypeAlias = Exception | _native.Selection | Figures
 
@@ -115,6 +125,18 @@ async def _select(selection: _native.Selection, ignore: Ignore | None) -> None:
 
 def snapshot(figures: Figures) -> Progress:
     """The figures as what callers are told."""
-    files, directories, size, total, errors, current, elapsed = figures
-    total_files, _, total_bytes = (None, None, None) if total is None else total
-    return Progress(files, directories, size, total_files, total_bytes, errors, current, elapsed)
+    done, total, errors, current, counted, elapsed = figures
+    files, directories, size = done
+    total_files, total_directories, total_size = total or (None, None, None)
+    return Progress(
+        files,
+        directories,
+        size,
+        total_files,
+        total_directories,
+        total_size,
+        counted,
+        errors,
+        current,
+        elapsed,
+    )

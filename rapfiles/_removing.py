@@ -50,13 +50,20 @@ _native.set_next_slot(Removal)
 
 
 async def remove(
-    path: LexicalPath, ignore_errors: bool, onexc: OnExc | None, progress: ProgressCallback | None
+    path: LexicalPath,
+    ignore_errors: bool,
+    onexc: OnExc | None,
+    progress: ProgressCallback | None,
+    totals: bool,
 ) -> None:
     """Remove a directory with everything in it."""
     if progress is None and (onexc is None or ignore_errors):
         await _native.remove(path, ignore_errors)
         return
-    begin = partial(_native.remove_reports, path, ignore_errors, onexc is not None, progress is not None)
+    reports = progress is not None
+    begin = partial(
+        _native.remove_reports, path, ignore_errors, onexc is not None, reports, reports and totals
+    )
     async with Removal(begin) as removal:
         async for report in removal:
             answer: object = None

@@ -1,8 +1,23 @@
 """`DiskUsage`: how much space a tree takes."""
 
-from typing import NamedTuple
+from __future__ import annotations
 
-__all__ = ["DiskUsage"]
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import rapfiles._native as _native
+
+from ._progress import Figures, snapshot
+from ._stream import Stream
+
+if TYPE_CHECKING:
+    from ._native import _Wanted as Wanted  # pyright: ignore[reportPrivateUsage]
+    from ._progress import ProgressCallback
+    from ._pure.segments import SegmentsPath
+    from ._tree import OnError
+
+__all__ = ["DiskUsage", "disk_usage"]
 
 
 class DiskUsage(NamedTuple):
@@ -27,3 +42,39 @@ class DiskUsage(NamedTuple):
     """The number of symbolic links."""
     others: int
     """The number of FIFOs, sockets and devices."""
+
+
+class UsageReports(Stream[Figures | int]):
+    """How far the counting has come, and in the end the numbers."""
+
+    __slots__ = ("_begin",)
+
+    # The native half takes anything: what comes of it is decided here.
+    def __init__(  # pyright: ignore[reportInconsistentConstructor]
+        self, begin: Callable[[], _native.Source], /
+    ) -> None:
+        self._begin = begin
+
+    def _open(self) -> _native.Source:
+        return self._begin()
+
+
+_native.set_next_slot(UsageReports)
+
+
+async def disk_usage(
+    path: SegmentsPath, on_error: OnError, wanted: Wanted, progress: ProgressCallback | None
+) -> DiskUsage:
+    """Count everything."""
+    if progress is None:
+        return DiskUsage(*await _native.usage(path, on_error, wanted))
+    numbers: list[int] = []
+    async with UsageReports(partial(_native.usage_reports, path, on_error, wanted)) as reports:
+        async for report in reports:
+            if isinstance(report, int):
+                numbers.append(report)
+                continue
+            answer = progress(snapshot(report))
+            if isinstance(answer, Awaitable):
+                await answer
+    return DiskUsage(*numbers)

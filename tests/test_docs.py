@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 
 import rapfiles
+import rapfiles.progress
 
 ROOT = Path(__file__).resolve().parents[1]
 # Where this process found the package: an installed wheel or the checkout.
@@ -60,7 +61,10 @@ NEEDS: dict[str, Callable[[Path], bool]] = {
     "mkfifo": lambda _: hasattr(os, "mkfifo"),
     "statvfs": lambda _: hasattr(os, "statvfs"),
     "xattr": keeps_attributes,
-    "uvloop": lambda _: importlib.util.find_spec("uvloop") is not None,
+    **{
+        name: lambda _, name=name: importlib.util.find_spec(name) is not None
+        for name in ("rich", "tqdm", "uvloop")
+    },
 }
 
 
@@ -100,10 +104,12 @@ def documented(name: str, thing: object) -> Iterator[tuple[str, object]]:
 
 
 def docstring_examples() -> Iterator[Example]:
-    for name in rapfiles.__all__:
-        thing = getattr(rapfiles, name)
-        if not isinstance(thing, ModuleType):
-            for place, member in documented(f"rapfiles.{name}", thing):
+    for package in (rapfiles, rapfiles.progress):
+        for name in package.__all__:
+            thing = getattr(package, name)
+            if isinstance(thing, ModuleType):
+                continue
+            for place, member in documented(f"{package.__name__}.{name}", thing):
                 yield from blocks(place, inspect.getdoc(member) or "", DOCSTRING_PRELUDE)
 
 

@@ -14,6 +14,7 @@ from types import FunctionType
 import pytest
 
 import rapfiles
+import rapfiles.progress
 import rapfiles.tempfile
 from rapfiles import AsyncPath
 from support import process
@@ -25,8 +26,9 @@ import sys
 import rapfiles
 
 print("ready")
-print([name for name in ("rapfiles.tempfile", "rapfiles.compat", "asyncio", "trio") if name in sys.modules])
-print([name for name in ("compat", "tempfile", "open") if name not in dir(rapfiles)])
+parts = ("rapfiles.tempfile", "rapfiles.compat", "rapfiles.progress", "rich", "tqdm")
+print([name for name in (*parts, "asyncio", "trio") if name in sys.modules])
+print([name for name in ("compat", "progress", "tempfile", "open") if name not in dir(rapfiles)])
 print([name for name in dir(rapfiles) if not name.startswith("_") and name not in rapfiles.__all__])
 print(rapfiles.tempfile.TemporaryDirectory.__name__, rapfiles.compat.tempfile.TemporaryDirectory.__name__)
 print(rapfiles.tempfile is sys.modules["rapfiles.tempfile"])
@@ -43,14 +45,16 @@ def test_parts_are_loaded_on_first_use() -> None:
     assert ended.output.splitlines() == [
         "[]",
         "[]",
-        "['compat', 'tempfile']",
+        "['compat', 'progress', 'tempfile']",
         "TemporaryDirectory TemporaryDirectory",
         "True",
         "module 'rapfiles' has no attribute 'missing'",
     ]
 
 
-@pytest.mark.parametrize("package", [rapfiles, rapfiles.tempfile], ids=lambda package: package.__name__)
+@pytest.mark.parametrize(
+    "package", [rapfiles, rapfiles.progress, rapfiles.tempfile], ids=lambda package: package.__name__
+)
 def test_what_is_public_says_so(package: object) -> None:
     for name in package.__all__:  # type: ignore[attr-defined]
         exported = getattr(package, name)
@@ -126,6 +130,11 @@ def test_a_package_that_is_not_built(place: str, tmp_path: Path) -> None:
 
 
 def test_every_public_module_can_be_imported_on_its_own() -> None:
-    for name in ("rapfiles.tempfile", "rapfiles.compat.os", "rapfiles.compat.tempfile.temptypes"):
+    for name in (
+        "rapfiles.tempfile",
+        "rapfiles.progress",
+        "rapfiles.compat.os",
+        "rapfiles.compat.tempfile.temptypes",
+    ):
         assert process.run(f"import {name}\nprint('ready')").code == 0
         importlib.import_module(name)

@@ -44,6 +44,7 @@ async def run(options: argparse.Namespace, console: Console) -> int:
             special_files="recreate" if options.special_files else "refuse",
             on_error=console.complain if options.keep_going else None,
             progress=reporter,
+            totals=console.status.shown,
         )
 
     return await transfer(options, console, "copied", one)

@@ -5,6 +5,7 @@ from typing import Final
 
 from .._path import AsyncPath
 from .console import Console
+from .reporting import reporter_beside_output
 from .sizes import human
 
 DESCRIPTION: Final = "Print how much room files and trees take."
@@ -37,6 +38,7 @@ async def run(options: argparse.Namespace, console: Console) -> int:
                 gitignore=options.gitignore,
                 same_file_system=options.one_file_system,
                 on_error=console.complain,
+                progress=reporter_beside_output(console, "counted"),
             )
         except OSError as error:
             console.complain(error)

@@ -8,6 +8,7 @@ from .._path import AsyncPath
 from .._scandir import AsyncDirEntry
 from .._tree import permissions
 from .console import Console
+from .reporting import reporter_beside_output
 from .sizes import parsed as size
 
 DESCRIPTION: Final = "Print what is wanted of one or several trees."
@@ -96,6 +97,7 @@ async def run(options: argparse.Namespace, console: Console) -> int:
             sort=options.sort,
             with_stat=options.stat,
             on_error=console.complain,
+            progress=reporter_beside_output(console, "looked at"),
         )
         async with found:
             if options.json:

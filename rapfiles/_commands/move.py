@@ -24,6 +24,6 @@ async def run(options: argparse.Namespace, console: Console) -> int:
     """Run it and return its exit code."""
 
     async def one(source: AsyncPath, target: AsyncPath, reporter: Reporter) -> None:
-        await source.move(target, progress=reporter)
+        await source.move(target, progress=reporter, totals=console.status.shown)
 
     return await transfer(options, console, "moved", one)

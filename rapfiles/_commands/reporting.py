@@ -1,8 +1,27 @@
 """The progress of long work, shown if standard error is a terminal."""
 
+import os
+import stat
+import sys
+from typing import Final
+
 from .._progress import Progress
+from ..progress._bar import Position, amount
 from .console import Console, printable
-from .sizes import human
+
+# How many characters the bar has.
+_WIDTH: Final = 20
+
+
+def reporter_beside_output(console: Console, verb: str) -> "Reporter | None":
+    """A reporter for a command that prints, unless nobody would see it or it would disturb a reader.
+
+    A pager at the other end of a pipe has the same terminal.
+    """
+    if not console.status.shown:
+        return None
+    output = os.fstat(sys.stdout.fileno()).st_mode
+    return Reporter(console, verb) if sys.stdout.isatty() or stat.S_ISREG(output) else None
 
 
 class Reporter:
@@ -16,14 +35,13 @@ class Reporter:
     def __call__(self, progress: Progress) -> None:
         """How far it is now."""
         self.last = progress
-        done = f"{progress.files:,}"
-        if progress.total_files is not None:
-            done += f" of {progress.total_files:,}"
-        size = human(progress.bytes)
-        if progress.total_bytes is not None:
-            size += f" of {human(progress.total_bytes)}"
+        done, total, _ = Position.of(progress)
+        bar = ""
+        if total:
+            share = min(done / total, 1)
+            bar = f" {share:4.0%} [{'#' * int(share * _WIDTH):.<{_WIDTH}}]"
         current = "" if progress.current is None else f"  {printable(progress.current)}"
-        self._console.status(f"{self._verb} {done} files, {size}, {human(progress.rate)}/s{current}")
+        self._console.status(f"{self._verb}{bar} {amount(progress)}{current}")
 
     def end(self, **fields: object) -> None:
         """Remove the line; with `--json`, say how much it was."""

@@ -42,7 +42,7 @@ async def run(options: argparse.Namespace, console: Console) -> int:
         reporter = Reporter(console, "removed")
         try:
             if path in trees:
-                await path.rmtree(progress=reporter)
+                await path.rmtree(progress=reporter, totals=console.status.shown)
             else:
                 await path.unlink(missing_ok=options.force)
         except OSError as error:

@@ -5,6 +5,7 @@ from typing import Final
 
 from .._path import AsyncPath
 from .console import Console
+from .reporting import reporter_beside_output
 
 DESCRIPTION: Final = "Draw the trees that begin with directories."
 EPILOG: Final = (
@@ -45,6 +46,7 @@ async def run(options: argparse.Namespace, console: Console) -> int:
                 follow_symlinks=options.follow,
                 same_file_system=options.one_file_system,
                 on_error=console.complain,
+                progress=reporter_beside_output(console, "read"),
             )
         except OSError as error:
             console.complain(error)

@@ -198,6 +198,8 @@ pub(crate) const TREE_SHARE: usize = 4;
 pub(crate) const TREE_LEAST_OPEN: usize = 2;
 /// The interval of progress reports: shorter ones would not be visible to a user.
 pub(crate) const PROGRESS_EVERY: Duration = Duration::from_millis(50);
+/// How many directories are counted for totals before other tasks of the loop have a turn: some 30 µs.
+pub(crate) const TOTALS_AT_ONCE: usize = 64;
 /// Up to this size a file is copied by one read and one write, whatever else the file system supports: nearly all of
 /// the time is spent on creating it.
 pub(crate) const COPY_SMALL: u64 = 64 << 10;

@@ -10,6 +10,7 @@ use crate::arguments::PathArgument;
 use crate::dir_entry::{DirEntry, Place, spelled};
 use crate::errors::{self, Names};
 use crate::limits::{DIRECTORIES_AT_ONCE, ENTRIES_AT_ONCE};
+use crate::reports::ReadingReports;
 use crate::results;
 use crate::stream::{Items, Manners, Source};
 use crate::tree_arguments::{Errors, TreeArguments};
@@ -35,9 +36,18 @@ struct FindItems {
     /// How many are still wanted.
     left: usize,
     found: Option<Found>,
+    reports: Option<ReadingReports>,
 }
 
 impl FindItems {
+    /// Everything wanted has been found.
+    fn end(&mut self, py: Python<'_>) -> Progress<PyResult<bool>> {
+        if self.reports.as_mut().is_some_and(ReadingReports::end) {
+            return Progress::Done(Ok(true));
+        }
+        Progress::Done(self.errors.raise(py, "find").map(|()| false))
+    }
+
     /// Where the entries of a directory are.
     fn place_of(&self, py: Python<'_>, listing: &Listing) -> PyResult<Place> {
         let origin = self.place.origin.clone_ref(py);
@@ -63,12 +73,22 @@ impl FindItems {
 
 impl Items for FindItems {
     fn advance(&mut self, py: Python<'_>, manners: &Manners) -> Progress<PyResult<bool>> {
+        if let Some(reports) = &mut self.reports {
+            reports.go_on();
+        }
         let mut in_vain = 0;
         while self.left > 0 {
             match self.tree.next(Ticket::unique) {
                 Progress::Done(Ok(Some(mut listing))) => {
-                    if let Err(error) = self.errors.report(py, listing.take_errors()) {
+                    let errors = listing.take_errors();
+                    let failed = errors.len();
+                    if let Err(error) = self.errors.report(py, errors) {
                         return Progress::Done(Err(error));
+                    }
+                    let mut has_news = false;
+                    if let Some(reports) = &mut self.reports {
+                        reports.failed(failed);
+                        has_news = reports.note(&listing, listing.amount());
                     }
                     if !listing.entries().is_empty() {
                         let place = match self.place_of(py, &listing) {
@@ -77,6 +97,9 @@ impl Items for FindItems {
                         };
                         let facts = listing.take_facts();
                         self.found = Some(Found { listing, place, at: 0, facts });
+                        return Progress::Done(Ok(true));
+                    }
+                    if has_news {
                         return Progress::Done(Ok(true));
                     }
                     in_vain += 1;
@@ -88,9 +111,7 @@ impl Items for FindItems {
                         }
                     }
                 }
-                Progress::Done(Ok(None)) => {
-                    return Progress::Done(self.errors.raise(py, "find").map(|()| false));
-                }
+                Progress::Done(Ok(None)) => return self.end(py),
                 Progress::Done(Err(error)) => {
                     return Progress::Done(Err(errors::exception(py, error, &Names::none())));
                 }
@@ -98,10 +119,13 @@ impl Items for FindItems {
                 Progress::Yield => return Progress::Yield,
             }
         }
-        Progress::Done(self.errors.raise(py, "find").map(|()| false))
+        self.end(py)
     }
 
     fn make(&mut self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
+        if let Some(report) = self.reports.as_mut().map_or(Ok(None), |reports| reports.make(py))? {
+            return Ok(vec![report]);
+        }
         let Some(Found { listing, place, at, facts }) = &mut self.found else { return Ok(Vec::new()) };
         let from = *at;
         *at = listing.entries().len().min(from + ENTRIES_AT_ONCE.min(self.left));
@@ -130,9 +154,10 @@ impl Items for FindItems {
 }
 
 /// What is found in a tree, for a stream to be opened with, as instances of a class of entries. `prefix` and `plain`: as
-/// for `scan`. `limit`: how many are wanted.
+/// for `scan`. `limit`: how many are wanted. `progress`: it tells
+/// in between how far it has come.
 #[pyfunction]
-#[pyo3(signature = (directory, prefix, plain, class, with_stat, limit, on_error, wanted, /))]
+#[pyo3(signature = (directory, prefix, plain, class, with_stat, limit, on_error, wanted, progress, /))]
 #[allow(clippy::too_many_arguments, reason = "each is one of the package's")]
 pub(crate) fn find(
     directory: &Bound<'_, PyAny>,
@@ -143,6 +168,7 @@ pub(crate) fn find(
     limit: Option<usize>,
     on_error: Option<Py<PyAny>>,
     wanted: TreeArguments,
+    progress: bool,
 ) -> PyResult<Source> {
     if !class.is_subclass_of::<DirEntry>()? {
         return Err(PyTypeError::new_err("not a subclass of DirEntry"));
@@ -157,5 +183,6 @@ pub(crate) fn find(
         errors: Errors::new(on_error),
         left: limit.unwrap_or(usize::MAX),
         found: None,
+        reports: progress.then(ReadingReports::new),
     }))
 }

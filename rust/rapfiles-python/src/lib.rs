@@ -104,7 +104,7 @@ mod _native {
     #[pymodule_export]
     use crate::stream::{Source, Stream};
     #[pymodule_export]
-    use crate::usage::usage;
+    use crate::usage::{usage, usage_reports};
     #[pymodule_export]
     use crate::walk::walk;
 

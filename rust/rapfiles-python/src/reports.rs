@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use pyo3::prelude::*;
 use pyo3::{IntoPyObjectExt, PyTraverseError, PyVisit};
-use rapfiles_core::{Error, Progress, Reporter, Snapshot};
+use rapfiles_core::{Amount, Error, Listing, Policy, Progress, Reporter, Snapshot};
 
 use crate::errors::{self, Names};
 use crate::results;
@@ -97,13 +97,66 @@ impl<W: Reporting> Items for Reports<W> {
     }
 }
 
+/// How far the reading of a tree has come, for those who want to know.
+pub(crate) struct ReadingReports {
+    reporter: Reporter,
+    waiting: Option<Snapshot>,
+    /// The consumer has a snapshot.
+    told: bool,
+    over: bool,
+}
+
+impl ReadingReports {
+    pub(crate) fn new() -> Self {
+        Self { reporter: Reporter::new(Policy::Report, true), waiting: None, told: false, over: false }
+    }
+
+    /// The consumer asks for something again.
+    pub(crate) fn go_on(&mut self) {
+        if std::mem::take(&mut self.told) {
+            self.reporter.taken();
+        }
+    }
+
+    /// So many errors have been found.
+    pub(crate) fn failed(&self, errors: usize) {
+        for _ in 0..errors {
+            self.reporter.failed();
+        }
+    }
+
+    /// A directory has been read: whether there is something to tell.
+    pub(crate) fn note(&mut self, listing: &Listing, done: Amount) -> bool {
+        self.reporter.add(done);
+        self.waiting = self.reporter.snapshot(|| listing.node().path());
+        self.waiting.is_some()
+    }
+
+    /// Everything has been read: whether that is still to be told.
+    pub(crate) fn end(&mut self) -> bool {
+        if std::mem::replace(&mut self.over, true) {
+            return false;
+        }
+        self.waiting = Some(self.reporter.take(None));
+        true
+    }
+
+    /// What there is to tell.
+    pub(crate) fn make(&mut self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let Some(snapshot) = self.waiting.take() else { return Ok(None) };
+        self.told = true;
+        snapshot_arguments(py, &snapshot).map(Some)
+    }
+}
+
 /// A snapshot as the arguments of its class.
 fn snapshot_arguments(py: Python<'_>, snapshot: &Snapshot) -> PyResult<Py<PyAny>> {
-    let Snapshot { done, total, errors, current, elapsed } = snapshot;
+    let Snapshot { done, total, errors, current, counted, elapsed } = snapshot;
     let current = match current {
         Some(path) => Some(results::path(py, &path.to_os_string())?.unbind()),
         None => None,
     };
     let total = total.as_ref().map(|total| (total.files, total.directories, total.bytes));
-    (done.files, done.directories, done.bytes, total, *errors, current, elapsed.as_secs_f64()).into_py_any(py)
+    let done = (done.files, done.directories, done.bytes);
+    (done, total, *errors, current, *counted, elapsed.as_secs_f64()).into_py_any(py)
 }

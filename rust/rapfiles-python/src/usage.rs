@@ -2,13 +2,14 @@
 
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
-use rapfiles_core::{Engine, Progress, Purpose, Ticket, Tree, Usage};
+use rapfiles_core::{Amount, Engine, Progress, Purpose, Ticket, Tree, Usage};
 
 use crate::arguments::PathArgument;
 use crate::errors::{self, Names};
 use crate::limits::DIRECTORIES_AT_ONCE;
 use crate::operation::{Operation, Work};
-use crate::stream::{Items, Manners, WholeWork};
+use crate::reports::ReadingReports;
+use crate::stream::{Items, Manners, Source, WholeWork};
 use crate::tree_arguments::{Errors, TreeArguments};
 
 /// A tree of which everything is counted.
@@ -19,20 +20,36 @@ struct UsageItems {
     over: bool,
     /// The sum, to be handed out.
     total: Option<Usage>,
+    reports: Option<ReadingReports>,
 }
 
 impl UsageItems {
-    fn go_on(&mut self, py: Python<'_>, manners: &Manners) -> PyResult<Progress<()>> {
+    /// Until the end, `true`, or until there is something to tell.
+    fn go_on(&mut self, py: Python<'_>, manners: &Manners) -> PyResult<Progress<bool>> {
+        if let Some(reports) = &mut self.reports {
+            reports.go_on();
+        }
         let mut count = 0;
         loop {
             match self.tree.next(Ticket::unique) {
                 Progress::Done(Ok(Some(mut listing))) => {
-                    self.errors.report(py, listing.take_errors())?;
-                    self.usage += listing.usage();
+                    let errors = listing.take_errors();
+                    let (usage, failed) = (listing.usage(), errors.len());
+                    self.errors.report(py, errors)?;
+                    self.usage += usage;
+                    if let Some(reports) = &mut self.reports {
+                        reports.failed(failed);
+                        if reports.note(&listing, amount(usage)) {
+                            return Ok(Progress::Done(false));
+                        }
+                    }
                 }
                 Progress::Done(Ok(None)) => {
+                    if self.reports.as_mut().is_some_and(ReadingReports::end) {
+                        return Ok(Progress::Done(false));
+                    }
                     self.errors.raise(py, "du")?;
-                    return Ok(Progress::Done(()));
+                    return Ok(Progress::Done(true));
                 }
                 Progress::Done(Err(error)) => return Err(errors::exception(py, error, &Names::none())),
                 Progress::Pending(ticket) => return Ok(Progress::Pending(ticket)),
@@ -52,9 +69,11 @@ impl Items for UsageItems {
             return Progress::Done(Ok(false));
         }
         match self.go_on(py, manners) {
-            Ok(Progress::Done(())) => {
-                self.over = true;
-                self.total = Some(self.usage);
+            Ok(Progress::Done(is_over)) => {
+                if is_over {
+                    self.over = true;
+                    self.total = Some(self.usage);
+                }
                 Progress::Done(Ok(true))
             }
             Ok(Progress::Pending(ticket)) => Progress::Pending(ticket),
@@ -64,6 +83,9 @@ impl Items for UsageItems {
     }
 
     fn make(&mut self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
+        if let Some(report) = self.reports.as_mut().map_or(Ok(None), |reports| reports.make(py))? {
+            return Ok(vec![report]);
+        }
         let Some(total) = self.total.take() else { return Ok(Vec::new()) };
         let Usage { apparent, allocated, files, directories, symlinks, others } = total;
         let numbers = [apparent, allocated, files, directories, symlinks, others];
@@ -80,6 +102,30 @@ impl Items for UsageItems {
     }
 }
 
+/// How much of a tree has been seen to.
+fn amount(usage: Usage) -> Amount {
+    let files = usage.files + usage.symlinks + usage.others;
+    Amount { files, directories: usage.directories, bytes: usage.apparent }
+}
+
+fn items(
+    directory: &Bound<'_, PyAny>,
+    on_error: Option<Py<PyAny>>,
+    wanted: TreeArguments,
+    reports: Option<ReadingReports>,
+) -> PyResult<UsageItems> {
+    let path: PathArgument<'_> = directory.extract()?;
+    let native = path.native("scandir")?;
+    Ok(UsageItems {
+        tree: Engine::current().walk(native, wanted.options(Purpose::Usage)),
+        errors: Errors::new(on_error),
+        usage: Usage::default(),
+        over: false,
+        total: None,
+        reports,
+    })
+}
+
 /// How much room a tree takes: apparent and allocated size, then how many files, directories, links and others.
 #[pyfunction]
 #[pyo3(signature = (directory, on_error, wanted, /))]
@@ -88,14 +134,17 @@ pub(crate) fn usage(
     on_error: Option<Py<PyAny>>,
     wanted: TreeArguments,
 ) -> PyResult<Operation> {
-    let path: PathArgument<'_> = directory.extract()?;
-    let native = path.native("scandir")?;
-    let items = UsageItems {
-        tree: Engine::current().walk(native, wanted.options(Purpose::Usage)),
-        errors: Errors::new(on_error),
-        usage: Usage::default(),
-        over: false,
-        total: None,
-    };
+    let items = items(directory, on_error, wanted, None)?;
     Operation::of(directory.py(), Work::Whole(WholeWork::listing(directory.py(), "du", items)))
+}
+
+/// The same, for a stream that tells how far it has come, and then the numbers.
+#[pyfunction]
+#[pyo3(signature = (directory, on_error, wanted, /))]
+pub(crate) fn usage_reports(
+    directory: &Bound<'_, PyAny>,
+    on_error: Option<Py<PyAny>>,
+    wanted: TreeArguments,
+) -> PyResult<Source> {
+    Ok(Source::new(items(directory, on_error, wanted, Some(ReadingReports::new()))?))
 }

@@ -1,7 +1,7 @@
 //! How far long work has come, and what has gone wrong in it.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::engine::runtime;
@@ -9,6 +9,9 @@ use crate::error::Error;
 use crate::limits::PROGRESS_EVERY;
 use crate::platform::NativePath;
 use crate::verbs::selection::Selection;
+
+/// Nothing is being counted.
+const NOT_COUNTING: u64 = u64::MAX;
 
 /// What becomes of an entry that cannot be dealt with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +46,9 @@ pub struct Snapshot {
     pub errors: u64,
     /// What is being dealt with, for example.
     pub current: Option<NativePath>,
-    /// Since the beginning.
+    /// How many entries have been counted, while the total is not known yet but looked for.
+    pub counted: Option<u64>,
+    /// Since the beginning, of the counting while that goes on, and then of the work.
     pub elapsed: Duration,
 }
 
@@ -66,8 +71,9 @@ pub struct Reporter {
     directories: AtomicU64,
     bytes: AtomicU64,
     errors: AtomicU64,
-    total: Option<Amount>,
-    began: Instant,
+    total: OnceLock<Amount>,
+    counted: AtomicU64,
+    began: Mutex<Instant>,
     /// When to tell next; nobody wants to know where there is none.
     next: Option<Mutex<Instant>>,
     /// A snapshot is on its way.
@@ -76,7 +82,7 @@ pub struct Reporter {
 
 impl Reporter {
     /// One that tells nothing but errors.
-    pub fn new(policy: Policy, wants_progress: bool, total: Option<Amount>) -> Self {
+    pub fn new(policy: Policy, wants_progress: bool) -> Self {
         let began = runtime::now();
         Self {
             policy,
@@ -84,8 +90,9 @@ impl Reporter {
             directories: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             errors: AtomicU64::new(0),
-            total,
-            began,
+            total: OnceLock::new(),
+            counted: AtomicU64::new(NOT_COUNTING),
+            began: Mutex::new(began),
             next: wants_progress.then(|| Mutex::new(began + PROGRESS_EVERY)),
             underway: AtomicBool::new(false),
         }
@@ -103,8 +110,29 @@ impl Reporter {
         self.bytes.fetch_add(count, Ordering::Relaxed);
     }
 
+    /// So much more has been done.
+    pub fn add(&self, done: Amount) {
+        self.files.fetch_add(done.files, Ordering::Relaxed);
+        self.directories.fetch_add(done.directories, Ordering::Relaxed);
+        self.bytes.fetch_add(done.bytes, Ordering::Relaxed);
+    }
+
+    /// So many entries have been counted, of those of which the total will be made.
+    pub(crate) fn counted(&self, entries: u64) {
+        self.counted.store(entries, Ordering::Relaxed);
+    }
+
+    /// The counting is over, and the work begins.
+    pub(crate) fn begin_work(&self, total: Option<Amount>) {
+        self.counted.store(NOT_COUNTING, Ordering::Relaxed);
+        if let Some(total) = total {
+            let _ = self.total.set(total);
+        }
+        *runtime::lock(&self.began) = runtime::now();
+    }
+
     /// Something has failed: what becomes of it.
-    pub(crate) fn failed(&self) -> Policy {
+    pub fn failed(&self) -> Policy {
         self.errors.fetch_add(1, Ordering::Relaxed);
         self.policy
     }
@@ -116,7 +144,7 @@ impl Reporter {
     }
 
     /// How far it has come, if it is time to tell and what was told before has been taken.
-    pub(crate) fn snapshot(&self, current: impl FnOnce() -> Option<NativePath>) -> Option<Snapshot> {
+    pub fn snapshot(&self, current: impl FnOnce() -> Option<NativePath>) -> Option<Snapshot> {
         let next = self.next.as_ref()?;
         if self.underway.load(Ordering::Relaxed) {
             return None;
@@ -149,10 +177,11 @@ impl Reporter {
                 directories: read(&self.directories),
                 bytes: read(&self.bytes),
             },
-            total: self.total,
+            total: self.total.get().copied(),
             errors: read(&self.errors),
             current,
-            elapsed: runtime::elapsed(self.began),
+            counted: Some(read(&self.counted)).filter(|counted| *counted != NOT_COUNTING),
+            elapsed: runtime::elapsed(*runtime::lock(&self.began)),
         }
     }
 }

@@ -80,7 +80,7 @@ const PLAIN: CopyOptions = CopyOptions {
     selects: false,
     policy: Policy::Raise,
     progress: false,
-    total: None,
+    totals: false,
 };
 
 const fn scenario(verb: Verb, source: Thing, target: Thing, options: CopyOptions, lacks: Lacks) -> Scenario {
@@ -297,7 +297,7 @@ impl Work {
     fn begin(scenario: &Scenario, engine: &Engine, place: &Place) -> Self {
         let source = place.native("source");
         match scenario.verb {
-            Verb::Remove => Self::Removing(engine.remove(source, scenario.options.policy, false)),
+            Verb::Remove => Self::Removing(engine.remove(source, scenario.options.policy, false, false)),
             verb => Self::Copying(engine.copy(CopyRequest {
                 source,
                 target: place.native("target"),

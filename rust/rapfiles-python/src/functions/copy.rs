@@ -60,7 +60,7 @@ fn options(named: &Bound<'_, PyDict>, reports: bool) -> PyResult<CopyOptions> {
         recreate_special: is_set("recreate_special")?,
         policy: if is_set("report_errors")? { Policy::Report } else { Policy::Raise },
         progress: reports && is_set("progress")?,
-        total: None,
+        totals: reports && is_set("totals")?,
     })
 }
 

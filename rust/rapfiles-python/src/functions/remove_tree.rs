@@ -40,8 +40,13 @@ impl Reporting for Removing {
 }
 
 /// A removal whose consumer is told of errors and of how far it has come.
-fn removal(path: PathArgument<'_>, policy: Policy, wants_progress: bool) -> PyResult<Reports<Removing>> {
-    let removing = Engine::current().remove(path.native("rmtree")?, policy, wants_progress);
+fn removal(
+    path: PathArgument<'_>,
+    policy: Policy,
+    wants_progress: bool,
+    totals: bool,
+) -> PyResult<Reports<Removing>> {
+    let removing = Engine::current().remove(path.native("rmtree")?, policy, wants_progress, totals);
     Ok(Reports::new(removing, Names::one(path.name()), wants_progress))
 }
 
@@ -50,25 +55,26 @@ fn removal(path: PathArgument<'_>, policy: Policy, wants_progress: bool) -> PyRe
 #[pyo3(signature = (path, ignore_errors, /))]
 pub(crate) fn remove(py: Python<'_>, path: PathArgument<'_>, ignore_errors: bool) -> PyResult<Operation> {
     let policy = if ignore_errors { Policy::Ignore } else { Policy::Raise };
-    let removal = removal(path, policy, false)?;
+    let removal = removal(path, policy, false, false)?;
     Operation::of(py, Work::Whole(WholeWork::doing("rmtree", removal)))
 }
 
 /// The same, for a stream that tells what happens.
 #[pyfunction]
-#[pyo3(signature = (path, ignore_errors, reports_errors, progress, /))]
+#[pyo3(signature = (path, ignore_errors, reports_errors, progress, totals, /))]
 pub(crate) fn remove_reports(
     path: PathArgument<'_>,
     ignore_errors: bool,
     reports_errors: bool,
     progress: bool,
+    totals: bool,
 ) -> PyResult<Source> {
     let policy = match (ignore_errors, reports_errors) {
         (true, _) => Policy::Ignore,
         (false, true) => Policy::Report,
         (false, false) => Policy::Raise,
     };
-    Ok(Source::new(removal(path, policy, progress)?))
+    Ok(Source::new(removal(path, policy, progress, totals)?))
 }
 
 /// Removes a directory with everything in it, in workers.

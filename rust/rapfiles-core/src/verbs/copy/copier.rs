@@ -184,28 +184,12 @@ impl Copier {
 
     /// Sees to the path of the request.
     fn begin(&self, at: &At<'_, Self>) -> Result<Visit<FileCopy>, Error> {
-        if self.moves && self.rename()? {
+        if self.moves && rename(&self.source, &self.target)? {
             self.reporter.file();
             return Ok(Visit::Done);
         }
         let metadata = platform::metadata(&self.source, self.options.follow_symlinks).about_path()?;
         self.dispatch(at, metadata)
-    }
-
-    /// Moves at a stroke; `false` where that would lead to another file system.
-    fn rename(&self) -> Result<bool, Error> {
-        let source = platform::metadata(&self.source, true);
-        let target = platform::metadata(&self.target, true);
-        if let (Ok(source), Ok(target)) = (source, target)
-            && source.is_same_file(&target)
-        {
-            return Err(refused::same_file());
-        }
-        match platform::rename(&self.source, &self.target, true) {
-            Ok(()) => Ok(true),
-            Err(error) if error.raw_os_error() == Some(codes::OTHER_DEVICE) => Ok(false),
-            Err(error) => Err(Error::new(&error, Subject::Both)),
-        }
     }
 
     fn dispatch(&self, at: &At<'_, Self>, metadata: Metadata) -> Result<Visit<FileCopy>, Error> {
@@ -521,6 +505,20 @@ impl Copier {
         let opened = open_made(&temporary, inside).about(subject());
         let _ = self.hidden.set(temporary);
         opened
+    }
+}
+
+/// Moves at a stroke; `false` where that would lead to another file system.
+pub(super) fn rename(source: &NativePath, target: &NativePath) -> Result<bool, Error> {
+    if let (Ok(found), Ok(there)) = (platform::metadata(source, true), platform::metadata(target, true))
+        && found.is_same_file(&there)
+    {
+        return Err(refused::same_file());
+    }
+    match platform::rename(source, target, true) {
+        Ok(()) => Ok(true),
+        Err(error) if error.raw_os_error() == Some(codes::OTHER_DEVICE) => Ok(false),
+        Err(error) => Err(Error::new(&error, Subject::Both)),
     }
 }
 

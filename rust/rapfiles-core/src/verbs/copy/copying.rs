@@ -5,19 +5,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::aftermath::Aftermath;
-use super::copier::{Copier, Mark, Pair};
+use super::copier::{Copier, Mark, Pair, rename};
 use super::moved::Moved;
 use super::options::CopyRequest;
 use crate::engine::Engine;
 use crate::engine::kind::Kind;
 use crate::engine::progress::Progress;
-use crate::engine::stream::Stream;
+use crate::engine::stream::{Part, Single, Slice, Step, Stream};
 use crate::engine::ticket::Ticket;
 use crate::error::Error;
 use crate::platform::NativePath;
 use crate::verbs::post_order::{Manner, PostOrder};
 use crate::verbs::remove_tree::{Removed, Removing};
-use crate::verbs::report::{Policy, Report, Reporter};
+use crate::verbs::report::{Amount, Policy, Report, Reporter};
+use crate::verbs::tree::{Counts, Totals};
 
 /// A copy or a move: what it has to tell, until it is over.
 pub struct Copying {
@@ -32,6 +33,9 @@ pub struct Copying {
 }
 
 enum Stage {
+    /// A move is tried at a stroke, before it is counted what would have to be copied.
+    Renaming(Stream<Single<Rename>>, Box<Counting>),
+    Counting(Box<Counting>),
     Copying(Stream<PostOrder<Copier>>),
     /// What was copied is removed where it was.
     Removing(Removing),
@@ -40,13 +44,39 @@ enum Stage {
     Over,
 }
 
+/// What is counted, and what comes then.
+struct Counting {
+    totals: Totals,
+    copying: Stream<PostOrder<Copier>>,
+}
+
+/// A move at a stroke: the only part of its stream.
+struct Rename {
+    source: NativePath,
+    target: NativePath,
+    reporter: Arc<Reporter>,
+}
+
+impl Part for Rename {
+    type Batch = ();
+
+    fn step(&mut self, _slice: &Slice<'_>) -> Result<Step<()>, Error> {
+        if !rename(&self.source, &self.target)? {
+            return Ok(Step::Last(None));
+        }
+        self.reporter.file();
+        self.reporter.begin_work(Some(Amount { files: 1, ..Amount::default() }));
+        Ok(Step::Last(Some(())))
+    }
+}
+
 impl Engine {
     /// Copies or moves a file, a link or a tree. A target that is new appears complete or not at all; nothing is left of one
     /// that is not completed.
     pub fn copy(&self, request: CopyRequest) -> Copying {
         let lane = self.lane(&request.source);
         let options = &request.options;
-        let reporter = Arc::new(Reporter::new(options.policy, options.progress, options.total));
+        let reporter = Arc::new(Reporter::new(options.policy, options.progress));
         let (copied, aftermath) = (Arc::<AtomicBool>::default(), Arc::<Aftermath>::default());
         let (moved, policy) = (Arc::<Moved>::default(), options.policy);
         let manner = Manner {
@@ -56,7 +86,15 @@ impl Engine {
             descriptors: 2,
             workers: self.configuration().usable_cpus,
         };
-        let source = request.source.clone();
+        let (source, target, moves) = (request.source.clone(), request.target.clone(), request.moves);
+        let totals = options.totals.then(|| {
+            let counts = Counts {
+                follow_symlinks: options.follow_symlinks,
+                sizes: true,
+                hard_links_once: options.preserve_hard_links,
+            };
+            Totals::new(self, source.clone(), counts, Arc::clone(&reporter))
+        });
         let shared = (Arc::clone(&copied), Arc::clone(&moved), Arc::clone(&aftermath));
         let copier = Copier::new(self, lane, request, Arc::clone(&reporter), shared);
         let tree = PostOrder::new(
@@ -66,7 +104,19 @@ impl Engine {
             source.clone(),
             &manner,
         );
-        let stage = Stage::Copying(Stream::new(self, lane, Kind::Copy, tree));
+        let copying = Stream::new(self, lane, Kind::Copy, tree);
+        let stage = match totals {
+            None => Stage::Copying(copying),
+            Some(totals) => {
+                let counting = Box::new(Counting { totals, copying });
+                if moves {
+                    let rename = Rename { source: source.clone(), target, reporter: Arc::clone(&reporter) };
+                    Stage::Renaming(Stream::new(self, lane, Kind::Copy, Single::new(rename)), counting)
+                } else {
+                    Stage::Counting(counting)
+                }
+            }
+        };
         Copying { stage, reporter, copied, moved, policy, aftermath, source }
     }
 }
@@ -76,6 +126,32 @@ impl Copying {
     pub fn next(&mut self, ticket: impl Fn() -> Arc<Ticket>) -> Progress<Result<Option<Report>, Error>> {
         loop {
             match &mut self.stage {
+                Stage::Renaming(stream, _) => match stream.next(&ticket) {
+                    Progress::Done(Ok(Some(()))) => self.stage = Stage::Over,
+                    Progress::Done(Ok(None)) => {
+                        let Stage::Renaming(_, counting) = std::mem::replace(&mut self.stage, Stage::Over)
+                        else {
+                            continue;
+                        };
+                        self.stage = Stage::Counting(counting);
+                    }
+                    Progress::Done(Err(error)) => {
+                        self.stage = Stage::Over;
+                        return Progress::Done(Err(error));
+                    }
+                    Progress::Pending(ticket) => return Progress::Pending(ticket),
+                    Progress::Yield => return Progress::Yield,
+                },
+                Stage::Counting(counting) => match counting.totals.next(&ticket) {
+                    Progress::Done(Ok(None)) => {
+                        let Stage::Counting(counting) = std::mem::replace(&mut self.stage, Stage::Over)
+                        else {
+                            continue;
+                        };
+                        self.stage = Stage::Copying(counting.copying);
+                    }
+                    told => return told.map(|ended| Ok(ended?.map(Report::Progress))),
+                },
                 Stage::Copying(stream) => match stream.next(&ticket) {
                     Progress::Done(Ok(None)) => {
                         self.stage = if self.copied.load(Ordering::Relaxed) {

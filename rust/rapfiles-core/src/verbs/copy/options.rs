@@ -1,7 +1,7 @@
 //! What is to be copied, and how.
 
 use crate::platform::NativePath;
-use crate::verbs::report::{Amount, Policy};
+use crate::verbs::report::Policy;
 
 /// A copy or a move.
 #[derive(Debug)]
@@ -37,6 +37,6 @@ pub struct CopyOptions {
     pub policy: Policy,
     /// The consumer wants to know how far it has come.
     pub progress: bool,
-    /// How much there is to copy, where that is known.
-    pub total: Option<Amount>,
+    /// What there is to copy is counted first.
+    pub totals: bool,
 }

@@ -80,7 +80,8 @@ impl Transfer {
         self.size > 0 && self.way != Way::Clone
     }
 
-    /// Copies until everything is there, `true`, or the slice is over. `count` is told of each piece.
+    /// Copies until everything is there, `true`, or the slice is over. `count` is told of each piece; holes count as what
+    /// they are read as.
     pub(crate) fn go_on(
         &mut self,
         source: &File,
@@ -96,9 +97,14 @@ impl Transfer {
             self.way = Self::after_clone(self.size);
         }
         loop {
-            if self.at == self.until && !self.next_extent(source)? {
-                platform::set_length(target, i64::try_from(self.size).unwrap_or(i64::MAX))?;
-                return Ok(true);
+            if self.at == self.until {
+                let before = self.at;
+                if !self.next_extent(source)? {
+                    platform::set_length(target, i64::try_from(self.size).unwrap_or(i64::MAX))?;
+                    count(self.size.saturating_sub(before));
+                    return Ok(true);
+                }
+                count(self.at.saturating_sub(before));
             }
             match self.copy(source, target)? {
                 Piece::Copied(copied) => {

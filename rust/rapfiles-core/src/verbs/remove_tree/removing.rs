@@ -15,6 +15,7 @@ use crate::platform::NativePath;
 use crate::verbs::copy::Moved;
 use crate::verbs::post_order::{Manner, PostOrder};
 use crate::verbs::report::{Policy, Report, Reporter, Snapshot};
+use crate::verbs::tree::{Counts, Totals};
 
 /// What a removal has to tell.
 #[derive(Debug)]
@@ -61,21 +62,29 @@ pub struct Removing {
     stands_still: bool,
     policy: Policy,
     reporter: Arc<Reporter>,
+    /// What there is to remove is being counted.
+    totals: Option<Totals>,
 }
 
 impl Removing {
     fn new(engine: &Engine, request: Request, progress: bool) -> Self {
         let policy = request.policy;
-        let reporter = Arc::new(Reporter::new(policy, progress, None));
+        let reporter = Arc::new(Reporter::new(policy, progress));
         let lane = engine.lane(&request.path);
         let workers = engine.configuration().usable_cpus.clamp(1, STREAM_STEPS);
         let tree = request.tree(&reporter, workers);
         let stream = Stream::new(engine, lane, Kind::RemoveTree, tree.clone());
-        Self { tree: Some(tree), stream, stands_still: false, policy, reporter }
+        Self { tree: Some(tree), stream, stands_still: false, policy, reporter, totals: None }
     }
 
     /// What there is to tell next; `None` when everything is removed, or after an error that ends it.
     pub fn next(&mut self, ticket: impl Fn() -> Arc<Ticket>) -> Progress<Result<Option<Removed>, Error>> {
+        if let Some(totals) = &mut self.totals {
+            match totals.next(&ticket) {
+                Progress::Done(Ok(None)) => self.totals = None,
+                told => return told.map(|ended| Ok(ended?.map(Removed::Progress))),
+            }
+        }
         loop {
             let Some(tree) = &self.tree else { return Progress::Done(Ok(None)) };
             if self.stands_still {
@@ -163,9 +172,16 @@ impl Engine {
     }
 
     /// Removes a directory with everything in it, as `shutil.rmtree` does: what is not there is an error, and permissions
-    /// stay as they are.
-    pub fn remove(&self, path: NativePath, policy: Policy, progress: bool) -> Removing {
-        Removing::new(self, Request { path, policy, lenient: false, moved: None }, progress)
+    /// stay as they are. `totals`: what there is to remove is counted first.
+    pub fn remove(&self, path: NativePath, policy: Policy, progress: bool, totals: bool) -> Removing {
+        let top = path.clone();
+        let request = Request { path, policy, lenient: false, moved: None };
+        let mut removing = Removing::new(self, request, progress);
+        removing.totals = totals.then(|| {
+            let counts = Counts { follow_symlinks: false, sizes: false, hard_links_once: false };
+            Totals::new(self, top, counts, Arc::clone(&removing.reporter))
+        });
+        removing
     }
 
     /// Removes what has been moved elsewhere, and nothing else that is in the tree.
@@ -177,7 +193,7 @@ impl Engine {
 
 /// The removal of a tree that nobody waits for, whatever becomes of it.
 pub(crate) fn unattended(path: NativePath) -> SliceBySlice<PostOrder<Remover>> {
-    let reporter = Arc::new(Reporter::new(Policy::Ignore, false, None));
+    let reporter = Arc::new(Reporter::new(Policy::Ignore, false));
     SliceBySlice::new(Request::lenient(path, true).tree(&reporter, 1))
 }
 
@@ -191,7 +207,7 @@ pub fn remove_tree<E: From<Error>>(
     between: impl FnMut() -> Result<(), E>,
 ) -> Result<(), E> {
     let request = Request::lenient(path, ignore_errors);
-    let reporter = Arc::new(Reporter::new(request.policy, false, None));
+    let reporter = Arc::new(Reporter::new(request.policy, false));
     let tree = request.tree(&reporter, 1);
     run_here(tree.clone(), drop, between)?;
     tree.visitor().take_failure().map_or(Ok(()), |(_, error)| Err(error.into()))

@@ -9,7 +9,8 @@ use crate::error::Error;
 use crate::limits::TREE_DIRECTORY;
 use crate::platform::{self, Directory, DirectoryReader, NativePath};
 use crate::verbs::listing::{Block, Entry};
-use crate::verbs::metadata::FileType;
+use crate::verbs::metadata::{FileType, Metadata};
+use crate::verbs::report::Amount;
 use crate::verbs::scandir::{EntryFacts, EntryStats, Facts};
 
 use super::node::Node;
@@ -29,6 +30,7 @@ pub struct Listing {
     facts: Vec<EntryFacts>,
     stats: Vec<EntryStats>,
     usage: Usage,
+    amount: Amount,
     errors: Vec<Error>,
     /// It belongs to another file system, and is not wanted.
     skipped: bool,
@@ -44,6 +46,7 @@ impl Listing {
             facts: Vec::new(),
             stats: Vec::new(),
             usage: Usage::default(),
+            amount: Amount::default(),
             errors: Vec::new(),
             skipped: false,
         }
@@ -77,6 +80,12 @@ impl Listing {
     /// How much room everything in it takes that is no directory to be entered.
     pub fn usage(&self) -> Usage {
         self.usage
+    }
+
+    /// How many entries there are in it that are not left out, and how many bytes in those of which the size is wanted.
+    /// The first directory is one of its own.
+    pub fn amount(&self) -> Amount {
+        self.amount
     }
 
     /// Why it is not complete.
@@ -182,11 +191,28 @@ impl Reading {
             let reader = directory.reader()?;
             Ok((directory, reader))
         });
+        if let Purpose::Totals { .. } = shared.options.purpose
+            && node.depth() == 0
+            && !shared.options.follow_symlinks
+            && platform::metadata(node.name(), false).is_ok_and(|found| found.is_symlink())
+        {
+            listing.amount.files = 1;
+            return Begun::Over(listing);
+        }
         // Of the others, the one above has told.
         let counts = shared.options.purpose == Purpose::Usage && node.depth() == 0;
         let (directory, reader) = match opened {
             Ok(opened) => opened,
             Err(error) => {
+                if let Purpose::Totals { sizes, .. } = shared.options.purpose
+                    && node.depth() == 0
+                    && error.raw_os_error().is_some_and(platform::is_no_directory)
+                    && let Ok(metadata) = platform::metadata(node.name(), true)
+                {
+                    let bytes = if sizes { content(&metadata) } else { 0 };
+                    listing.amount = Amount { files: 1, bytes, ..Amount::default() };
+                    return Begun::Over(listing);
+                }
                 if counts
                     && error.raw_os_error().is_some_and(platform::is_no_directory)
                     && let Ok(metadata) = platform::metadata(node.name(), true)
@@ -209,6 +235,7 @@ impl Reading {
                 return Begun::Over(listing.failed(error));
             }
         }
+        listing.amount.directories = u64::from(listing.node.depth() == 0);
         if counts {
             match directory.metadata() {
                 Ok(metadata) => listing.usage = shared.counted.usage(&metadata),
@@ -341,8 +368,32 @@ impl Reading {
                 }
                 false
             }
+            Purpose::Totals { sizes, hard_links_once } => {
+                let has_content = file_type.is_none_or(|found| found == FileType::REGULAR)
+                    || (is_link && options.follow_symlinks);
+                if !is_directory && sizes && has_content {
+                    asks = true;
+                    let metadata = platform::entry_name(entry.name)
+                        .and_then(|name| self.directory.metadata_of(&name, options.follow_symlinks));
+                    match metadata {
+                        Ok(metadata) if !hard_links_once || shared.counted.is_new(&metadata) => {
+                            self.listing.amount.bytes += content(&metadata);
+                        }
+                        // It is gone, and will not be there for what is to be done.
+                        Err(error)
+                            if !is_link && error.raw_os_error().is_some_and(platform::is_not_found) =>
+                        {
+                            return Ok(asks);
+                        }
+                        _ => {}
+                    }
+                }
+                false
+            }
         };
         let listing = &mut self.listing;
+        listing.amount.directories += u64::from(is_directory);
+        listing.amount.files += u64::from(!is_directory);
         if enters && let Some(name) = platform::native_name(entry.name) {
             let node = &listing.node;
             let child = if is_link { node.followed_child(name, true) } else { node.child(name) };
@@ -450,6 +501,11 @@ impl Reading {
         }
         Ok(listing)
     }
+}
+
+/// How many bytes there are to be copied of something.
+fn content(metadata: &Metadata) -> u64 {
+    if metadata.is_regular_file() { metadata.size } else { 0 }
 }
 
 /// How much a listing counts in a batch.

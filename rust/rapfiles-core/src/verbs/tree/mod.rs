@@ -10,6 +10,7 @@ mod open_directories;
 mod options;
 mod pattern;
 mod source;
+mod totals;
 mod usage;
 mod walk;
 
@@ -18,5 +19,6 @@ pub use listing::Listing;
 pub use node::Node;
 pub use options::{Options, Purpose};
 pub use pattern::{Pattern, Patterns};
+pub(crate) use totals::{Counts, Totals};
 pub use usage::Usage;
 pub use walk::{Tree, WalkSource};

@@ -15,6 +15,13 @@ pub enum Purpose {
     },
     /// How much room they take, in sum.
     Usage,
+    /// How many there are, before something is done with all of them.
+    Totals {
+        /// Whether the sizes of files are wanted, which takes a call for each.
+        sizes: bool,
+        /// Whether the content of a file with several names counts once.
+        hard_links_once: bool,
+    },
 }
 
 /// What is wanted of a tree.

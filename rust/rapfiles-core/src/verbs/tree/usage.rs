@@ -66,12 +66,15 @@ pub(super) struct Counted(Mutex<HashSet<(u64, u128)>>);
 impl Counted {
     /// How much room something takes that has not been counted under another name.
     pub(super) fn usage(&self, metadata: &Metadata) -> Usage {
-        if metadata.links > 1 && metadata.file_type() != FileType::DIRECTORY {
-            let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if !counted.insert((metadata.device, metadata.inode)) {
-                return Usage::default();
-            }
+        if self.is_new(metadata) { Usage::of(metadata) } else { Usage::default() }
+    }
+
+    /// Whether something has not been counted under another name.
+    pub(super) fn is_new(&self, metadata: &Metadata) -> bool {
+        if metadata.links <= 1 || metadata.file_type() == FileType::DIRECTORY {
+            return true;
         }
-        Usage::of(metadata)
+        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.insert((metadata.device, metadata.inode))
     }
 }

@@ -1,0 +1,82 @@
+//! How much there is in a tree, counted before something is done with all of it.
+
+use std::sync::Arc;
+
+use crate::engine::Engine;
+use crate::engine::progress::Progress;
+use crate::engine::ticket::Ticket;
+use crate::error::Error;
+use crate::limits::TOTALS_AT_ONCE;
+use crate::platform::NativePath;
+use crate::verbs::report::{Amount, Reporter, Snapshot};
+
+use super::options::{Options, Purpose};
+use super::walk::Tree;
+
+/// What counts in a tree.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counts {
+    /// A symbolic link stands for what it leads to.
+    pub(crate) follow_symlinks: bool,
+    /// The sizes of files are wanted.
+    pub(crate) sizes: bool,
+    /// The content of a file with several names counts once.
+    pub(crate) hard_links_once: bool,
+}
+
+/// The counting of what is in a tree. What cannot be read counts as nothing: whoever does something with it will tell.
+#[derive(Debug)]
+pub(crate) struct Totals {
+    tree: Tree,
+    reporter: Arc<Reporter>,
+    sum: Amount,
+}
+
+impl Totals {
+    pub(crate) fn new(engine: &Engine, path: NativePath, counts: Counts, reporter: Arc<Reporter>) -> Self {
+        let Counts { follow_symlinks, sizes, hard_links_once } = counts;
+        let options = Options {
+            purpose: Purpose::Totals { sizes, hard_links_once },
+            top_down: true,
+            follow_symlinks,
+            detect_loops: follow_symlinks,
+            beyond_longest_path: true,
+            ..Options::default()
+        };
+        reporter.counted(0);
+        Self { tree: engine.walk(path, options), reporter, sum: Amount::default() }
+    }
+
+    /// How far the counting has come; `None` when it is over, and the reporter has the total.
+    pub(crate) fn next(
+        &mut self,
+        ticket: impl Fn() -> Arc<Ticket>,
+    ) -> Progress<Result<Option<Snapshot>, Error>> {
+        for _ in 0..TOTALS_AT_ONCE {
+            let listing = match self.tree.next(&ticket) {
+                Progress::Done(Ok(Some(listing))) => listing,
+                Progress::Done(Ok(None)) => {
+                    self.reporter.begin_work(Some(self.sum));
+                    return Progress::Done(Ok(None));
+                }
+                Progress::Done(Err(error @ Error::Forked)) => return Progress::Done(Err(error)),
+                Progress::Done(Err(_)) => {
+                    // It can be done all the same.
+                    self.reporter.begin_work(None);
+                    return Progress::Done(Ok(None));
+                }
+                Progress::Pending(ticket) => return Progress::Pending(ticket),
+                Progress::Yield => return Progress::Yield,
+            };
+            let Amount { files, directories, bytes } = listing.amount();
+            self.sum.files += files;
+            self.sum.directories += directories;
+            self.sum.bytes += bytes;
+            self.reporter.counted(self.sum.files + self.sum.directories);
+            if let Some(snapshot) = self.reporter.snapshot(|| listing.node().path()) {
+                return Progress::Done(Ok(Some(snapshot)));
+            }
+        }
+        Progress::Yield
+    }
+}

@@ -1,0 +1,438 @@
+"""How far long work has come: what snapshots say, what callbacks may do, and the bars that show it."""
+
+import io
+import os
+import sys
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from rapfiles import AsyncPath, Progress
+from rapfiles.progress import rich_progress, tqdm_progress
+from support import fuse, mounts
+from support.leaks import nothing_leaks
+from support.leftovers import becomes
+
+Told = list[Progress]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Two directories with one of everything: 3 directories, 7 files."""
+    top = tmp_path / "tree"
+    (top / "in" / "below").mkdir(parents=True)
+    (top / "one").write_bytes(b"1" * 1000)
+    (top / "in" / "again").hardlink_to(top / "one")
+    (top / "in" / "empty").touch()
+    with (top / "sparse").open("wb") as file:
+        file.write(b"begin")
+        file.seek(3 << 20)
+        file.write(b"middle")
+        file.truncate(5 << 20)
+    (top / "in" / "below" / "link").symlink_to("../../one")
+    (top / "to a directory").symlink_to("in/below")
+    os.mkfifo(top / "in" / "fifo")
+    return top
+
+
+SPARSE = 5 << 20
+
+
+def _at_the_end(told: Told) -> Progress:
+    """The last snapshot, which tells that everything was done and was known before."""
+    last = told[-1]
+    assert (last.files, last.directories, last.bytes) == (
+        last.total_files,
+        last.total_directories,
+        last.total_bytes,
+    )
+    assert (last.current, last.counted, last.errors) == (None, None, 0)
+    for known in (snapshot for snapshot in told if snapshot.total_files is not None):
+        assert known[3:6] == last[3:6]
+        assert (known.files, known.bytes) <= (last.files, last.bytes)
+    return last
+
+
+@pytest.mark.parametrize("hardlinks", ["copy", "preserve"])
+@pytest.mark.parametrize("follow", [True, False])
+@pytest.mark.one_loop
+async def test_totals_are_what_is_copied(follow: bool, hardlinks: Any, tree: Path, tmp_path: Path) -> None:
+    told: Told = []
+    await AsyncPath(tree).copy(
+        tmp_path / "copy",
+        follow_symlinks=follow,
+        hardlinks=hardlinks,
+        special_files="recreate",
+        progress=told.append,
+        totals=True,
+    )
+    last = _at_the_end(told)
+    if follow:
+        # The link to a directory is one, and what is in it is a file of 1000 bytes.
+        contents = 1 if hardlinks == "preserve" else 4
+        assert last[:3] == (7, 4, SPARSE + contents * 1000)
+    else:
+        contents = 1 if hardlinks == "preserve" else 2
+        assert last[:3] == (7, 3, SPARSE + contents * 1000)
+
+
+@pytest.mark.one_loop
+async def test_totals_of_what_is_removed(tree: Path) -> None:
+    told: Told = []
+    await AsyncPath(tree).rmtree(progress=told.append, totals=True)
+    assert _at_the_end(told)[:3] == (7, 3, 0)
+
+
+@pytest.mark.one_loop
+async def test_totals_of_what_is_moved(tree: Path, tmp_path: Path) -> None:
+    """At a stroke, or as it is copied to another file system."""
+    told: Told = []
+    moved = await AsyncPath(tree).move(tmp_path / "moved", progress=told.append, totals=True)
+    assert _at_the_end(told)[:3] == (1, 0, 0)
+    if (reason := mounts.missing("tmpfs")) is not None:
+        pytest.skip(reason)
+    with mounts.mounted("tmpfs", tmp_path / "elsewhere", size=64 << 20) as root:
+        told.clear()
+        target = await moved.move_into(root, progress=told.append, totals=True)
+        assert _at_the_end(told)[:3] == (7, 3, SPARSE + 1000)
+        assert await target.exists()
+        assert not await moved.exists()
+
+
+@pytest.mark.parametrize("what", ["file", "empty file", "empty directory", "link to a directory"])
+@pytest.mark.one_loop
+async def test_totals_of_little(what: str, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    expected = {"file": (1, 0, 3), "empty directory": (0, 1, 0)}.get(what, (1, 0, 0))
+    if what == "empty directory":
+        source.mkdir()
+    elif what == "link to a directory":
+        (tmp_path / "directory" / "in").mkdir(parents=True)
+        source.symlink_to("directory")
+    else:
+        source.write_bytes(b"abc" if what == "file" else b"")
+    told: Told = []
+    copy = AsyncPath(source).copy(tmp_path / "copy", follow_symlinks=False, progress=told.append, totals=True)
+    await copy
+    assert _at_the_end(told)[:3] == expected
+
+
+@pytest.mark.one_loop
+async def test_what_fails_is_counted(tree: Path, tmp_path: Path) -> None:
+    """What cannot be counted is no error before it cannot be copied."""
+    (tree / "broken").symlink_to("missing")
+    told: Told = []
+    errors: list[OSError] = []
+    await AsyncPath(tree).copy(tmp_path / "copy", on_error=errors.append, progress=told.append, totals=True)
+    last = told[-1]
+    # The broken link, and the FIFO.
+    assert last.errors == len(errors) == 2
+    assert last.total_files == last.files + last.errors
+    assert last.bytes == last.total_bytes
+    told.clear()
+    with pytest.raises(FileNotFoundError):
+        await AsyncPath(tmp_path, "missing").copy(tmp_path / "other", progress=told.append, totals=True)
+    with pytest.raises(FileNotFoundError):
+        await AsyncPath(tmp_path, "missing").rmtree(progress=told.append, totals=True)
+    assert told == []
+
+
+@pytest.mark.one_loop
+async def test_a_loop_of_links_is_counted_once(tmp_path: Path) -> None:
+    (tmp_path / "tree" / "in").mkdir(parents=True)
+    (tmp_path / "tree" / "in" / "up").symlink_to("..")
+    told: Told = []
+    errors: list[OSError] = []
+    await AsyncPath(tmp_path, "tree").copy(
+        tmp_path / "copy", on_error=errors.append, progress=told.append, totals=True
+    )
+    assert [error.filename for error in errors] == [str(tmp_path / "tree" / "in" / "up")]
+    assert told[-1][:6] == (0, 2, 0, 0, 3, 0)
+
+
+@pytest.mark.one_loop
+async def test_totals_of_nobody(tree: Path, tmp_path: Path) -> None:
+    """Where nobody wants to know, nothing is counted."""
+    await AsyncPath(tree).copy(tmp_path / "copy", special_files="recreate", totals=True)
+    await AsyncPath(tree).rmtree(totals=True)
+
+
+@pytest.mark.one_loop
+async def test_sums_and_searches(tree: Path) -> None:
+    told: Told = []
+    usage = await AsyncPath(tree).du(progress=told.append)
+    assert usage == await AsyncPath(tree).du()
+    # A file with two names counts once.
+    assert told[-1][:3] == (6, 3, usage.apparent)
+    told.clear()
+    async with AsyncPath(tree).find(include="nothing is called so", progress=told.append) as found:
+        assert [entry async for entry in found] == []
+    assert told[-1][:3] == (7, 3, 0)
+    told.clear()
+    everything = AsyncPath(tree).find(progress=told.append, limit=3)
+    assert len([entry async for entry in everything]) == 3
+    assert told[-1].current is None
+    told.clear()
+    assert await AsyncPath(tree).tree(progress=told.append) == await AsyncPath(tree).tree()
+    assert told[-1][:3] == (7, 3, 0)
+
+
+@pytest.mark.one_loop
+async def test_errors_of_sums_and_searches(tmp_path: Path) -> None:
+    """They are counted, and told of before they are raised."""
+    told: Told = []
+    with pytest.raises(ExceptionGroup) as caught:
+        await AsyncPath(tmp_path, "missing").du(progress=told.append)
+    assert isinstance(caught.value.exceptions[0], FileNotFoundError)
+    with pytest.raises(ExceptionGroup):
+        [entry async for entry in AsyncPath(tmp_path, "missing").find(progress=told.append)]
+    assert [snapshot.errors for snapshot in told] == [1, 1]
+
+
+def _long(disk: fuse.SlowDisk) -> tuple[AsyncPath, AsyncPath]:
+    """A tree that takes some time to be read, and where to copy it."""
+    source = disk.backing / uuid.uuid4().hex
+    for name in ("a", "b", "c"):
+        (source / name).mkdir(parents=True)
+        (source / name / "file").write_bytes(b"content")
+    return AsyncPath(disk.root, source.name), AsyncPath(disk.root, source.name + "-copy")
+
+
+@pytest.mark.one_loop
+async def test_counting_is_told_of(sluggish_disk: fuse.SlowDisk) -> None:
+    source, target = _long(sluggish_disk)
+    told: Told = []
+    await source.copy(target, progress=told.append, totals=True)
+    assert _at_the_end(told)[:3] == (3, 4, 21)
+    counted = [snapshot.counted for snapshot in told if snapshot.counted is not None]
+    assert counted
+    assert counted == sorted(counted)
+    assert all(snapshot[:6] == (0, 0, 0, None, None, None) for snapshot in told[: len(counted)])
+    # The clock begins again with the work.
+    assert told[len(counted)].elapsed < told[-1].elapsed
+
+
+class StopError(Exception):
+    pass
+
+
+async def _operations(disk: fuse.SlowDisk, progress: Callable[[Progress], object], what: str) -> None:
+    source, target = _long(disk)
+    if what == "find":
+        async with source.find(include="nothing", progress=progress) as found:
+            assert [entry async for entry in found] == []
+    elif what == "du":
+        await source.du(progress=progress)
+    elif what == "tree":
+        await source.tree(progress=progress)
+    elif what == "rmtree":
+        await source.rmtree(progress=progress)
+    else:
+        try:
+            await source.copy(target, progress=progress, totals=what == "count")
+        finally:
+            backing = disk.backing / target.name
+            # Nothing of it, or in the end all.
+            assert not backing.exists() or len(list(backing.glob("*/file"))) == 3
+
+
+@pytest.mark.parametrize("what", ["copy", "count", "rmtree", "du", "find", "tree"])
+@pytest.mark.parametrize("awaits", [False, True])
+@pytest.mark.one_loop
+async def test_what_a_callback_raises(what: str, awaits: bool, sluggish_disk: fuse.SlowDisk) -> None:
+    calls = 0
+
+    def raises(progress: Progress) -> None:
+        nonlocal calls
+        calls += 1
+        raise StopError(progress)
+
+    async def raises_later(progress: Progress) -> None:
+        await anyio.sleep(0)
+        raises(progress)
+
+    with nothing_leaks():
+        with pytest.raises(StopError):
+            await _operations(sluggish_disk, raises_later if awaits else raises, what)
+        assert calls == 1
+        left = [path for path in sluggish_disk.backing.iterdir() if path.name.startswith(".rapfiles-")]
+        await becomes(lambda: not any(path.exists() for path in left), "nothing of it is left")
+
+
+@pytest.mark.parametrize("what", ["copy", "count", "rmtree", "du", "find", "tree"])
+@pytest.mark.one_loop
+async def test_cancelled_by_a_callback(what: str, sluggish_disk: fuse.SlowDisk) -> None:
+    calls = 0
+    with nothing_leaks():
+        with anyio.CancelScope() as scope:
+
+            async def cancels(progress: Progress) -> None:
+                nonlocal calls
+                calls += 1
+                scope.cancel()
+                await anyio.sleep(0)
+
+            await _operations(sluggish_disk, cancels, what)
+        assert scope.cancelled_caught
+        assert calls == 1
+
+
+@pytest.mark.one_loop
+async def test_the_work_goes_on_beside_a_slow_callback(sluggish_disk: fuse.SlowDisk) -> None:
+    """It is not called again before it is done."""
+    source, target = _long(sluggish_disk)
+    under_way = 0
+    told: Told = []
+
+    async def slow(progress: Progress) -> None:
+        nonlocal under_way
+        assert under_way == 0
+        under_way += 1
+        if not told:
+            # Everything is there, though nobody has asked for anything meanwhile.
+            await becomes((sluggish_disk.backing / target.name).exists, "the copy is complete")
+        told.append(progress)
+        under_way -= 1
+
+    await source.copy(target, progress=slow)
+    assert told[-1][:3] == (3, 4, 21)
+
+
+async def test_callbacks_that_start_operations(tree: Path, tmp_path: Path) -> None:
+    """Two at once, each of whose callbacks copies and removes on its own."""
+    told: dict[str, Told] = {"one": [], "other": []}
+
+    async def copy(name: str) -> None:
+        async def inner(progress: Progress) -> None:
+            copied = await AsyncPath(tree / "in").copy(
+                tmp_path / f"inner {name}", special_files="recreate", progress=told[name].append
+            )
+            await copied.rmtree(progress=told[name].append, totals=True)
+            told[name].append(progress)
+
+        await AsyncPath(tree).copy(tmp_path / name, special_files="recreate", progress=inner, totals=True)
+
+    async with anyio.create_task_group() as group:
+        for name in told:
+            group.start_soon(copy, name)
+    for snapshots in told.values():
+        assert snapshots[-1][:6] == (7, 4, SPARSE + 4000, 7, 4, SPARSE + 4000)
+
+
+# Bars.
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.one_loop
+async def test_rich(tree: Path, tmp_path: Path) -> None:
+    from rich.console import Console
+
+    shown = Terminal()
+    console = Console(file=shown, width=120, force_terminal=True)
+    with rich_progress("Copying", console=console) as report:
+        await AsyncPath(tree).copy(tmp_path / "copy", special_files="recreate", progress=report, totals=True)
+    last = shown.getvalue().rpartition("Copying")[2]
+    assert "100%" in last
+    assert "7/7 files, 5.0M/5.0M" in last
+    # Without totals it ends full, too; a removal counts entries.
+    for totals in (False, True):
+        await AsyncPath(tree).copy(tmp_path / f"copy {totals}", special_files="recreate")
+        with rich_progress("Removing", console=console) as report:
+            await AsyncPath(tmp_path, f"copy {totals}").rmtree(progress=report, totals=totals)
+        last = shown.getvalue().rpartition("Removing")[2]
+        assert "100%" in last
+        assert ("7/7 files" if totals else "7 files") in last
+
+
+@pytest.mark.one_loop
+async def test_rich_with_bars_of_its_user(tree: Path, tmp_path: Path) -> None:
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as Bars
+
+    console = Console(file=Terminal(), width=120, force_terminal=True)
+    with Bars(TextColumn("{task.description}"), BarColumn(), console=console) as bars:
+
+        async def copy(name: str) -> None:
+            with rich_progress(name, bars=bars) as report:
+                await AsyncPath(tree).copy(
+                    tmp_path / name, special_files="recreate", progress=report, totals=True
+                )
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(copy, "one")
+            group.start_soon(copy, "other")
+        with pytest.raises(FileNotFoundError), rich_progress("missing", bars=bars) as report:
+            await AsyncPath(tmp_path, "missing").copy(tmp_path / "no", progress=report, totals=True)
+        assert [(task.completed, task.total) for task in bars.tasks[:2]] == [(SPARSE + 4000,) * 2] * 2
+        assert not bars.tasks[2].finished
+
+
+@pytest.mark.one_loop
+async def test_tqdm(tree: Path, tmp_path: Path) -> None:
+    shown = Terminal()
+    with tqdm_progress("Copying", file=shown) as report:
+        await AsyncPath(tree).copy(tmp_path / "copy", special_files="recreate", progress=report, totals=True)
+    last = shown.getvalue().rstrip().rpartition("\r")[2]
+    assert last.startswith("Copying: 100%|")
+    assert "5.00M/5.00M" in last
+    assert "7/7 files" in last
+    shown = Terminal()
+    with tqdm_progress("Removing", file=shown) as report:
+        await AsyncPath(tmp_path, "copy").rmtree(progress=report, totals=True)
+    assert "11.0/11.0" in shown.getvalue()
+    assert "entries/s" in shown.getvalue()
+    shown = Terminal()
+    with tqdm_progress(file=shown) as report:
+        await AsyncPath(tree).du(progress=report)
+    assert "5.0" in shown.getvalue()
+    # The bar is closed in any case, and is for terminals.
+    shown = Terminal()
+    with pytest.raises(FileNotFoundError), tqdm_progress(file=shown, leave=False) as report:
+        await AsyncPath(tmp_path, "missing").copy(tmp_path / "no", progress=report, totals=True)
+    silent = io.StringIO()
+    with tqdm_progress(file=silent) as report:
+        await AsyncPath(tree).rmtree(progress=report, totals=True)
+    assert silent.getvalue() == ""
+
+
+def _snapshot(**figures: Any) -> Progress:
+    return Progress(0, 0, 0, None, None, None, None, 0, "path", 1.0)._replace(**figures)
+
+
+def test_bars_while_it_is_counted() -> None:
+    from rich.console import Console
+
+    shown, counted = Terminal(), _snapshot(counted=1234)
+    with tqdm_progress(file=shown) as report:
+        report(counted)
+        report(_snapshot(files=1, total_files=2, total_directories=0, total_bytes=0, errors=1))
+    assert "1,234 counted" in shown.getvalue()
+    assert "1.00/2.00" in shown.getvalue()
+    assert "1 failed" in shown.getvalue()
+    shown = Terminal()
+    with rich_progress(console=Console(file=shown, width=120, force_terminal=True)) as report:
+        report(counted)
+    assert "1,234 counted" in shown.getvalue()
+
+
+@pytest.mark.parametrize("bar", [rich_progress, tqdm_progress])
+def test_what_is_not_installed(bar: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    name = bar.__name__.partition("_")[0]
+    for module in [module for module in sys.modules if module.partition(".")[0] == name]:
+        monkeypatch.delitem(sys.modules, module)
+    # That is how an import is told that there is nothing: the documentation of `sys.modules`.
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(
+        ModuleNotFoundError, match=rf"needs {name}.*pip install 'rapfiles\[{name}\]'"
+    ) as caught:
+        bar()
+    assert caught.value.name is not None
