@@ -24,6 +24,74 @@ _BESIDE, _BELOW = "│   ", "    "
 _LOT: Final = 128
 
 
+class _Level:
+    """A directory that is being drawn: what comes before the names in it, and those that are left."""
+
+    __slots__ = ("before", "left", "prefix")
+
+    def __init__(self, before: str, prefix: str) -> None:
+        self.before = before
+        self.prefix = prefix
+        self.left: deque[tuple[str, bool]] = deque()
+
+
+class _Drawing:
+    """Lines that are drawn as far as is known what comes behind them.
+
+    A directory is known when something of another one is found, and drawn down to that one. So nothing has to
+    be sorted or kept but what is left of the directories on the way to the one at hand.
+    """
+
+    def __init__(self, root: str) -> None:
+        # Nothing shows of the dot but in errors.
+        self._dot = os.path.join(root, "") if root == os.curdir else ""
+        self.here = _Level("", "" if self._dot else os.path.join(root, ""))
+        self.refused: dict[str, str] = {}
+        self._root = root
+        self._above: list[_Level] = []
+        self._lines: list[str] = []
+        # Joined some at a time: nothing here takes long, however large the tree is.
+        self._texts: list[str] = []
+
+    async def go_on_to(self, prefix: str | None) -> None:
+        """Draw everything before the directory whose names have this before them, or all."""
+        while True:
+            if not self.here.left:
+                if not self._above:
+                    return
+                self.here = self._above.pop()
+                continue
+            name, is_directory = self.here.left.popleft()
+            last = not self.here.left
+            line = self.here.before + (_LAST if last else _BRANCH) + _shown(name)
+            if is_directory:
+                path = self.here.prefix + name
+                await self._draw(line + os.sep + self._reason(self._dot + path))
+                inside = os.path.join(path, "")
+                if inside == prefix:
+                    self._above.append(self.here)
+                    self.here = _Level(self.here.before + (_BELOW if last else _BESIDE), inside)
+                    return
+            else:
+                await self._draw(line)
+
+    async def _draw(self, line: str) -> None:
+        self._lines.append(line)
+        if len(self._lines) == _LOT:
+            self._texts.append("\n".join(self._lines))
+            self._lines.clear()
+            await _native.checkpoint()
+
+    def text(self) -> str:
+        """All lines."""
+        root = _shown(self._root) + self._reason(self._root)
+        return "\n".join([root, *self._texts, *self._lines])
+
+    def _reason(self, path: str) -> str:
+        """Why there is nothing in a directory, if it could not be read."""
+        return f" [{self.refused[path]}]" if path in self.refused else ""
+
+
 async def outline(
     path: SegmentsPath,
     on_error: OnError,

@@ -199,18 +199,45 @@ def test_whoever_reads_may_have_enough(tmp_path: Path) -> None:
 
 
 def test_progress_is_for_terminals(tree: Path, tmp_path: Path) -> None:
-    """It is one line, which is gone at the end."""
+    """It is one line, with totals and a bar, which is gone at the end."""
+    output, shown = _in_terminal("copy", "-P", tree, tmp_path / "copy")
+    assert output == b""
+    assert f"copied 100% [{'#' * 20}] 5/5 files, 4.9K/4.9K" in shown
+    assert shown.endswith(" \r")
+    assert "\n" not in shown
+    output, shown = _in_terminal("rm", "--force", tmp_path / "copy")
+    assert f"removed 100% [{'#' * 20}] 5/5 files" in shown
+
+
+def test_progress_disturbs_no_reader(tree: Path, tmp_path: Path) -> None:
+    """What is at the other end of a pipe may show its own on the terminal; a file shows nothing."""
+    assert _in_terminal("du", "--apparent-size", tree)[1] == ""
+    assert _in_terminal("find", tree)[1] == ""
+    with (tmp_path / "output").open("wb") as file:
+        _, shown = _in_terminal("du", "--apparent-size", tree, stdout=file)
+        assert "counted 5 files" in shown
+        assert shown.endswith(" \r")
+        assert "looked at 5 files" in _in_terminal("find", tree, stdout=file)[1]
+        assert "read 5 files" in _in_terminal("tree", tree, stdout=file)[1]
+
+
+def _in_terminal(*arguments: str | Path, **options: Any) -> tuple[bytes | None, str]:
+    """The output of a command whose standard error is a terminal, and what that shows."""
     ours, theirs = pty.openpty()
     with (
         os.fdopen(theirs, "wb", buffering=0) as stderr,
-        process.limited(_start("copy", "-P", tree, tmp_path / "copy", stderr=stderr)) as child,
+        process.limited(_start(*arguments, stderr=stderr, **options)) as child,
     ):
         output, _ = child.communicate()
-    shown = os.read(ours, 1 << 16).decode()
+    assert child.returncode == 0
+    os.set_blocking(ours, False)
+    try:
+        shown = os.read(ours, 1 << 16).decode()
+    except OSError:
+        # Nothing was written, and the other end is closed.
+        shown = ""
     os.close(ours)
-    assert (child.returncode, output) == (0, b"")
-    assert "copied 5 files" in shown
-    assert "\n" not in shown
+    return output, shown
 
 
 def test_an_interrupted_copy_leaves_nothing(tmp_path: Path) -> None:

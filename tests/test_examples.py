@@ -19,7 +19,16 @@ from support import process
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 PACKAGE = Path(rapfiles.__file__).parents[1]
-TESTED = {"count_words", "follow", "copy_with_progress", "csv_to_jsonl", "hash_pieces", "file_server"}
+TESTED = {
+    "back_up",
+    "clear_out",
+    "copy_with_progress",
+    "count_words",
+    "csv_to_jsonl",
+    "file_server",
+    "follow",
+    "hash_pieces",
+}
 
 # Who starts the tests in the background starts them deaf to Ctrl-C.
 INTERRUPTIBLE = """
@@ -126,6 +135,27 @@ def test_copy_with_progress(tmp_path: Path) -> None:
     run("copy_with_progress", tmp_path / "missing", tmp_path / "target", code=1)
     assert (tmp_path / "target").read_bytes() == data
     assert {path.name for path in tmp_path.iterdir()} == {"source", "target"}
+
+
+def test_back_up(tmp_path: Path) -> None:
+    for name in ("photos", "music"):
+        (tmp_path / name / "in").mkdir(parents=True)
+        (tmp_path / name / "in" / "file").write_bytes(b"content" * 1000)
+    shown = run("back_up", tmp_path / "photos", tmp_path / "music", tmp_path / "backup")
+    for name in ("photos", "music"):
+        assert (tmp_path / "backup" / name / "in" / "file").read_bytes() == b"content" * 1000
+        assert re.search(rf"{name} .*7\.0/7\.0 kB", shown)
+    os.mkfifo(tmp_path / "photos" / "fifo")
+    run("back_up", tmp_path / "photos", tmp_path / "backup", code=1)
+
+
+def test_clear_out(tmp_path: Path) -> None:
+    for name in ("build", "cache"):
+        (tmp_path / name / "in").mkdir(parents=True)
+        (tmp_path / name / "in" / "file").touch()
+    run("clear_out", tmp_path / "build", tmp_path / "cache")
+    assert list(tmp_path.iterdir()) == []
+    run("clear_out", tmp_path / "missing", code=1)
 
 
 def test_csv_to_jsonl(tmp_path: Path) -> None:

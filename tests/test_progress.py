@@ -138,7 +138,6 @@ async def test_what_fails_is_counted(tree: Path, tmp_path: Path) -> None:
         await AsyncPath(tmp_path, "missing").copy(tmp_path / "other", progress=told.append, totals=True)
     with pytest.raises(FileNotFoundError):
         await AsyncPath(tmp_path, "missing").rmtree(progress=told.append, totals=True)
-    assert told == []
 
 
 @pytest.mark.one_loop
@@ -188,9 +187,11 @@ async def test_errors_of_sums_and_searches(tmp_path: Path) -> None:
     with pytest.raises(ExceptionGroup) as caught:
         await AsyncPath(tmp_path, "missing").du(progress=told.append)
     assert isinstance(caught.value.exceptions[0], FileNotFoundError)
+    assert told[-1].errors == 1
+    told.clear()
     with pytest.raises(ExceptionGroup):
         [entry async for entry in AsyncPath(tmp_path, "missing").find(progress=told.append)]
-    assert [snapshot.errors for snapshot in told] == [1, 1]
+    assert told[-1].errors == 1
 
 
 def _long(disk: fuse.SlowDisk) -> tuple[AsyncPath, AsyncPath]:
