@@ -1,11 +1,11 @@
-//! Going through a tree of directories with several workers at once, each directory left after everything in it.
+//! Post-order traversal of a tree of directories by several workers, each directory left after everything in it.
 //!
-//! Everything in a directory is reached by its descriptor, so no link that takes the place of one can mislead a visit. How
-//! many are open at once does not grow with the depth of the tree: those far above the one at hand are closed, and opened
-//! again on the way back up through `..`, if that is still the directory that it was.
+//! Entries are accessed relative to the descriptor of their directory, so no link that replaces a directory can mislead
+//! a visit. The number of open directories does not grow with the depth of the tree: those far above the current one
+//! are closed, and opened again on the way back up through `..`, if that is still the same directory.
 //!
-//! What there is to do is kept on a stack, so what is deep is done first and little waits. A directory with many entries
-//! is cut into slices, which several workers do at once.
+//! Tasks are kept on a stack, so that deep ones are done first and few wait. A directory with many entries is cut into
+//! slices, which several workers process at once.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -22,43 +22,43 @@ use crate::verbs::metadata::FileType;
 use crate::verbs::report::{Policy, Report, Reporter};
 use crate::verbs::selection::Selection;
 
-/// What is done with the entries and directories of a tree.
+/// The work on the entries and directories of a tree.
 pub(crate) trait Visitor: Send + Sync + Sized + 'static {
-    /// What is open of a directory while something is done in it.
+    /// The open directory while it is worked in.
     type Place: Send + Sync + 'static;
-    /// What is remembered of a directory until it is left.
+    /// The data that is kept for a directory until it is left.
     type Mark: Send + Sync + 'static;
     /// An entry that takes several steps.
     type Leaf: Send + 'static;
 
-    /// Whether all entries of a directory are known before anything is done with one: some file systems pass over some when
-    /// others are removed meanwhile.
+    /// Whether all entries of a directory are known before anything is done with one: some file systems pass over some
+    /// when others are removed meanwhile.
     const LISTS_FIRST: bool = false;
     /// Whether a directory that could not be entered for want of descriptors can be entered later: nothing was done.
     const ENTERS_LATER: bool = false;
 
-    /// Sees to an entry.
+    /// Visits an entry.
     fn visit(&self, at: &At<'_, Self>, file_type: Option<FileType>) -> Result<Visit<Self::Leaf>, Error>;
 
-    /// Goes on with an entry for as long as the slice lasts; `true` when it is done.
+    /// Continues with an entry for as long as the slice lasts; `true` when it is done.
     fn go_on(&self, leaf: &mut Self::Leaf, at: &At<'_, Self>, slice: &Slice<'_>) -> Result<bool, Error>;
 
-    /// Opens a directory; `None` where there is nothing to do in it.
+    /// Opens a directory; `None` if there is nothing to do in it.
     fn enter(&self, at: &At<'_, Self>) -> Result<Option<Entered<Self>>, Error>;
 
-    /// A directory cannot be entered for want of descriptors, although others have given back theirs.
+    /// Handles a directory that cannot be entered because no descriptor is left, although others have been closed.
     fn cannot_enter(&self, _at: &At<'_, Self>, error: Error) -> Result<(), Error> {
         Err(error)
     }
 
-    /// The entries of a directory, or some of them, could not be read.
+    /// Handles a directory whose entries, or some of them, could not be read.
     fn cannot_read(&self, node: &Node<Self>, error: &io::Error) -> Result<(), Error> {
         let path = platform::joined(node.names().into_iter());
         Err(Error::new(error, path.map_or(Subject::Nothing, Subject::Other)))
     }
 
-    /// Opens again the directory that one is in, if that is still the one that it was; `None` where there is no way back
-    /// and the consumer is told otherwise.
+    /// Opens again the directory that one is in, if that is still the one that it was; `None` where there is no way
+    /// back and the consumer is told otherwise.
     fn above(
         &self,
         node: &Node<Self>,
@@ -74,29 +74,29 @@ pub(crate) trait Visitor: Send + Sync + Sized + 'static {
         above: &Arc<Self::Place>,
     ) -> Result<Left, Error>;
 
-    /// Whether nothing is to be done until the consumer has seen to something. Then all tasks are put aside and the stream
-    /// ends; another one goes on with them.
+    /// Whether nothing is to be done until the consumer has seen to something. Then all tasks are put aside and the
+    /// stream ends; another one goes on with them.
     fn is_paused(&self) -> bool {
         false
     }
 }
 
-/// What has become of a directory that was to be ended.
+/// The result of ending a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Left {
     /// It is ended.
     Done,
-    /// It is to be entered once more.
+    /// It has to be entered once more.
     Again,
 }
 
-/// What is to be done with an entry.
+/// What to do with an entry.
 pub(crate) enum Visit<Leaf> {
-    /// Nothing any more.
+    /// Nothing more.
     Done,
     /// It takes several steps.
     Leaf(Leaf),
-    /// It is a directory, to be entered.
+    /// It is a directory to enter.
     Directory,
 }
 
@@ -105,11 +105,11 @@ pub(crate) struct Entered<V: Visitor> {
     pub(crate) place: V::Place,
     pub(crate) mark: V::Mark,
     pub(crate) reader: DirectoryReader,
-    /// There is no way back from here through `..`: what is above has to stay open.
+    /// Whether there is no way back from here through `..`, so that the directories above have to stay open.
     pub(crate) keeps_above: bool,
 }
 
-/// Where a visit is.
+/// The place of a visit.
 pub(crate) struct At<'a, V: Visitor> {
     pub(crate) node: &'a Arc<Node<V>>,
     pub(crate) place: &'a Arc<V::Place>,
@@ -122,10 +122,10 @@ pub(crate) struct Node<V: Visitor> {
     pub(crate) mark: V::Mark,
     pub(crate) above: Option<Arc<Self>>,
     depth: usize,
-    /// Closed while what is done is far below.
+    /// `None` while the work is far below, and the directory closed.
     open: Mutex<Option<Arc<V::Place>>>,
     stays_open: std::sync::atomic::AtomicBool,
-    /// Tasks that are not done; the entering is one.
+    /// The number of unfinished tasks; entering it is one.
     pending: AtomicUsize,
 }
 
@@ -158,7 +158,7 @@ impl<V: Visitor> Node<V> {
 }
 
 impl<V: Visitor> Drop for Node<V> {
-    /// Step by step: the chain may be longer than a thread's stack is deep.
+    /// Not recursive: the chain may be longer than the stack allows.
     fn drop(&mut self) {
         let mut above = self.above.take();
         while let Some(mut node) = above.and_then(Arc::into_inner) {
@@ -186,17 +186,17 @@ impl<V: Visitor> Task<V> {
 
 struct Stack<V: Visitor> {
     tasks: Vec<Task<V>>,
-    /// What was under way when the visitor paused.
+    /// Tasks that were running when the visitor paused.
     paused: Vec<State<V>>,
-    /// Tasks that have been claimed and are not done.
+    /// The number of tasks that have been claimed and are not done.
     claimed: usize,
-    /// Directories from which the consumer has still to select, by numbers that are not used again.
+    /// Directories from which the consumer has not selected yet, by numbers that are not reused.
     selecting: HashMap<u64, Arc<Node<V>>>,
     selections: u64,
 }
 
 impl<V: Visitor> Stack<V> {
-    /// Puts the entries of a block there, in slices. So many tasks there are.
+    /// Pushes the entries of a block, in slices.
     fn push_slices(&mut self, node: &Arc<Node<V>>, block: &Arc<Block>, slices: &[(usize, usize)]) {
         for (from, end) in slices {
             self.tasks.push(Task::Entries(Arc::clone(node), Arc::clone(block), *from, *end));
@@ -204,7 +204,7 @@ impl<V: Visitor> Stack<V> {
     }
 }
 
-/// The slices that so many entries are cut into.
+/// The slices into which `length` entries are cut.
 fn slices(length: usize) -> Vec<(usize, usize)> {
     (0..length).step_by(TREE_SLICE).map(|from| (from, length.min(from + TREE_SLICE))).collect()
 }
@@ -213,21 +213,21 @@ pub(crate) struct Shared<V: Visitor> {
     reporter: Arc<Reporter>,
     outside: Arc<Node<V>>,
     stack: Mutex<Stack<V>>,
-    /// The directories that are open.
+    /// The number of open directories.
     open: AtomicUsize,
-    /// With so many of them, one task at a time is done. The deepest is begun first, so no more get open than are on one
-    /// way down.
+    /// With this many, only one task at a time is done. The deepest is begun first, so that only those on one path down
+    /// get open.
     most_in_all: AtomicUsize,
-    /// So many directories on one way down are open.
+    /// The most directories on one path down that are kept open.
     most_open: usize,
-    /// One task at a time.
+    /// Whether only one task at a time is done.
     in_turn: bool,
     selects: bool,
-    /// Dropped last: then nothing is open any more.
+    /// Dropped last, when nothing is open any more.
     visitor: V,
 }
 
-/// A way through a tree, as the source of a stream. A copy is the same way.
+/// A traversal of a tree, as the source of a stream. A clone is the same traversal.
 pub struct PostOrder<V: Visitor>(Arc<Shared<V>>);
 
 impl<V: Visitor> Clone for PostOrder<V> {
@@ -236,9 +236,9 @@ impl<V: Visitor> Clone for PostOrder<V> {
     }
 }
 
-/// How a tree is gone through.
+/// The manner of a traversal.
 pub(crate) struct Manner {
-    /// One task at a time.
+    /// Whether only one task at a time is done.
     pub(crate) in_turn: bool,
     /// The consumer selects from each directory what is visited.
     pub(crate) selects: bool,
@@ -291,7 +291,7 @@ impl<V: Visitor> PostOrder<V> {
         &self.0.visitor
     }
 
-    /// Whether there is nothing to be done any more.
+    /// Whether there is nothing more to do.
     pub(crate) fn is_over(&self) -> bool {
         let stack = runtime::lock(&self.0.stack);
         stack.tasks.is_empty() && stack.paused.is_empty() && stack.claimed == 0
@@ -311,7 +311,7 @@ impl<V: Visitor> Source for PostOrder<V> {
             stack.claimed += 1;
             return Claim::Part(Visiting { shared: Arc::clone(&self.0), state, news: VecDeque::new() });
         }
-        // What is under way comes to something by itself, and a selection when it has been made.
+        // Running tasks yield results by themselves, and a selection when it has been made.
         let nothing_now = match stack.claimed {
             0 if !stack.selecting.is_empty() => Claim::OnDemand,
             0 if stack.tasks.is_empty() => Claim::Over,
@@ -354,7 +354,7 @@ enum State<V: Visitor> {
         block: Block,
     },
     Entries(Entries<V>),
-    /// A task of this directory is done.
+    /// A task of this directory is complete.
     Ending(Arc<Node<V>>),
     Over,
 }
@@ -368,17 +368,17 @@ struct Entries<V: Visitor> {
     leaf: Option<(NativePath, V::Leaf)>,
 }
 
-/// A task of the tree, and what comes of it.
+/// A task of the tree, and its results.
 pub struct Visiting<V: Visitor> {
     state: State<V>,
-    /// What is still to be told.
+    /// Reports that have not been handed out.
     news: VecDeque<Report>,
     /// Dropped last, as the visitor is.
     shared: Arc<Shared<V>>,
 }
 
 impl<V: Visitor> Visiting<V> {
-    /// Does a little; an error is of one entry, and what else there is can be gone on with, unless the state is over.
+    /// Does a little work; an error concerns one entry, and the rest can continue, unless the state is over.
     fn advance(&mut self, slice: &Slice<'_>) -> Result<(), Error> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Begin(Task::Top(name), place) => {
@@ -454,7 +454,7 @@ impl<V: Visitor> Visiting<V> {
         Ok(())
     }
 
-    /// Reads some of what is in a directory, and leaves it to whoever has time.
+    /// Reads some of the entries of a directory, and leaves them to any worker.
     fn read(
         &mut self,
         node: Arc<Node<V>>,
@@ -490,7 +490,7 @@ impl<V: Visitor> Visiting<V> {
         failed
     }
 
-    /// Sees to the next entry.
+    /// Visits the next entry.
     fn see_to(&mut self, mut entries: Entries<V>, slice: &Slice<'_>) -> Result<(), Error> {
         let shared = &self.shared;
         let (node, place) = (Arc::clone(&entries.node), Arc::clone(&entries.place));
@@ -533,14 +533,14 @@ impl<V: Visitor> Visiting<V> {
         done
     }
 
-    /// A task of a directory is done, and if that was the last one, the directory is.
+    /// Completes a task of a directory, and with the last one the directory.
     fn end(&mut self, node: Arc<Node<V>>) -> Result<(), Error> {
         if node.pending.fetch_sub(1, Ordering::AcqRel) > 1 {
             return Ok(());
         }
         let Some(above) = node.above.clone() else { return Ok(()) };
         let (shared, visitor) = (Arc::clone(&self.shared), &self.shared.visitor);
-        // What has nothing pending below it is open.
+        // A directory with nothing pending below it is open.
         let Some(place) = shared.take(&node) else {
             return Err(Error::Panic("a directory of a tree was closed too early".to_owned()));
         };
@@ -571,7 +571,7 @@ impl<V: Visitor> Visiting<V> {
         left.map(drop)
     }
 
-    /// Whether what has just failed leaves nothing to go on with.
+    /// Whether the failure leaves nothing to continue with.
     fn is_about_everything(&self) -> bool {
         match &self.state {
             State::Entries(entries) => entries.node.is_outside(),
@@ -617,7 +617,7 @@ impl<V: Visitor> Shared<V> {
         self.open.load(Ordering::Relaxed) >= self.most_in_all.load(Ordering::Relaxed)
     }
 
-    /// Closes a directory in this worker, unless another one has it still, which closes it then.
+    /// Closes a directory in this worker, unless another one still uses it, which then closes it.
     fn close(&self, node: &Node<V>) {
         if !node.stays_open.load(Ordering::Relaxed) {
             drop(self.take(node));
@@ -640,7 +640,7 @@ impl<V: Visitor> Shared<V> {
         }
     }
 
-    /// Leaves a directory that cannot be opened for want of descriptors until others have given some back; `false` where
+    /// Defers a directory that cannot be opened because no descriptor is left until others have been closed; `false` if
     /// there are no others.
     fn put_back(&self, above: &Arc<Node<V>>, name: &NativePath) -> bool {
         let mut stack = runtime::lock(&self.stack);
@@ -652,14 +652,14 @@ impl<V: Visitor> Shared<V> {
         true
     }
 
-    /// Puts aside what is under way.
+    /// Puts aside a running task.
     fn pause(&self, state: State<V>) {
         let mut stack = runtime::lock(&self.stack);
         stack.paused.push(state);
         stack.claimed -= 1;
     }
 
-    /// Leaves the entries of a directory to the consumer; what is selected counts as one task of it.
+    /// Lets the consumer select from the entries of a directory; the selection counts as one task of it.
     fn select(self: &Arc<Self>, node: &Arc<Node<V>>, block: Arc<Block>) -> Selection {
         node.pending.fetch_add(1, Ordering::Relaxed);
         let mut stack = runtime::lock(&self.stack);
@@ -668,7 +668,7 @@ impl<V: Visitor> Shared<V> {
         stack.selecting.insert(number, Arc::clone(node));
         drop(stack);
         let directory = platform::joined(node.names().into_iter()).unwrap_or_else(|| node.name.clone());
-        // Whoever holds the selection keeps nothing open.
+        // The selection keeps nothing open.
         let shared = Arc::downgrade(self);
         let proceed = move |kept: Arc<Block>| {
             if let Some(shared) = shared.upgrade() {
@@ -690,7 +690,7 @@ impl<V: Visitor> Shared<V> {
         stack.push_slices(&node, kept, &slices);
     }
 
-    /// Nothing more is begun.
+    /// Stops: nothing more is begun.
     fn give_up(&self) {
         let mut stack = runtime::lock(&self.stack);
         let (tasks, selecting) = (std::mem::take(&mut stack.tasks), std::mem::take(&mut stack.selecting));

@@ -1,4 +1,4 @@
-//! A directory whose entries wait until the consumer of the work has said which of them it is about.
+//! A directory whose entries wait until the consumer of the work has selected some of them.
 
 use std::collections::TryReserveError;
 use std::fmt;
@@ -7,12 +7,12 @@ use std::sync::Arc;
 use crate::platform::NativePath;
 use crate::verbs::listing::Block;
 
-/// Takes the entries that are left. Nothing comes of it where the work is over.
+/// Takes the selected entries. It has no effect if the work is over.
 type Proceed = Box<dyn FnOnce(Arc<Block>) + Send + Sync>;
 
 /// The entries of a directory, from which the consumer selects.
 ///
-/// It keeps nothing open, and nothing of the work alive: whoever holds it longer than the work lasts holds names only.
+/// It keeps nothing open, and nothing of the work alive: after the work it only holds names.
 pub struct Selection {
     directory: NativePath,
     entries: Arc<Block>,
@@ -29,15 +29,15 @@ impl Selection {
         &self.directory
     }
 
-    /// Everything that is in it.
+    /// Its entries.
     pub fn entries(&self) -> &Block {
         &self.entries
     }
 
-    /// Has the work go on with the entries at these positions, and only those.
+    /// Continues the work with the entries at these positions, and only those.
     ///
     /// # Errors
-    /// There is no memory for the list of them; then nothing goes on.
+    /// Memory for the list of them cannot be allocated; then the work does not continue.
     pub fn keep(self, is_kept: impl Fn(usize) -> bool) -> Result<(), TryReserveError> {
         let length = self.entries.len();
         let kept = if (0..length).all(&is_kept) {

@@ -1,4 +1,4 @@
-//! Clearing away what an unfinished copy leaves, in the background and in small steps.
+//! Removing what an unfinished copy leaves, in the background and in small steps.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +12,7 @@ use crate::platform::NativePath;
 use crate::verbs::post_order::PostOrder;
 use crate::verbs::remove_tree::{Remover, unattended};
 
-/// Whether everything has been cleared away, and who waits for it.
+/// Whether everything has been removed, and who waits for it.
 #[derive(Debug, Default)]
 pub(crate) struct Aftermath(Mutex<State>);
 
@@ -45,7 +45,7 @@ impl Aftermath {
         Some(ticket)
     }
 
-    /// Removes a tree, whatever becomes of it, and then nothing is left.
+    /// Removes a tree, ignoring errors, and then reports that nothing is left.
     pub(crate) fn clear(self: Arc<Self>, engine: &Arc<Engine>, lane: Lane, tree: NativePath) {
         go_on(engine, lane, unattended(tree), self);
     }

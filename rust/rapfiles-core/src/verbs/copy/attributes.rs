@@ -1,11 +1,11 @@
-//! The metadata that a copy is given, in pathlib's order: attributes are set while permissions still allow it.
+//! The metadata of a copy, set in pathlib's order: attributes while permissions still allow it.
 
 use std::io;
 
 use crate::platform::{self, Directory, File, NativePath};
 use crate::verbs::metadata::Metadata;
 
-/// Gives an open file or directory the metadata of another one.
+/// Copies the metadata of a file or directory to an open one.
 pub(crate) fn preserve(source: &File, like: &Metadata, target: &File) -> io::Result<()> {
     platform::copy_attributes(source, target)?;
     platform::set_file_mode(target, like.mode)?;
@@ -13,7 +13,7 @@ pub(crate) fn preserve(source: &File, like: &Metadata, target: &File) -> io::Res
     platform::copy_flags(like, target)
 }
 
-/// Gives an entry that is no file the metadata of another one.
+/// Copies the metadata to an entry that is not a file.
 pub(crate) fn preserve_entry(
     (source, from): (&NativePath, Option<&Directory>),
     like: &Metadata,

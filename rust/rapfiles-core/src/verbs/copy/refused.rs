@@ -1,4 +1,4 @@
-//! What is refused before anything is done.
+//! The errors of copies that are refused.
 
 use crate::error::{Error, Subject};
 use crate::platform::codes;
@@ -14,17 +14,17 @@ pub(crate) fn same_file_as(subject: Subject) -> Error {
     refused(codes::INVALID, "Source and target are the same file", subject)
 }
 
-/// The target is somewhere in the source.
+/// The target is inside the source.
 pub(crate) fn inside_itself() -> Error {
     refused(codes::INVALID, "Source path is a parent of target path", Subject::Both)
 }
 
-/// Something was written while it was moved.
+/// The source was written to while it was moved.
 pub(crate) fn changed(subject: Subject) -> Error {
     refused(codes::BUSY, "Source was changed while it was being moved", subject)
 }
 
-/// A directory is elsewhere than it was when it was entered: there is no way back from it.
+/// A directory has been moved since it was entered: there is no way back from it.
 pub(crate) fn moved(subject: Subject) -> Error {
     refused(codes::BUSY, "Directory was moved while it was being copied", subject)
 }
@@ -34,7 +34,7 @@ pub(crate) fn not_moved(subject: Subject) -> Error {
     refused(codes::BUSY, "Source holds what was not moved", subject)
 }
 
-/// A FIFO, a socket or a device, which has no content that could be copied.
+/// A FIFO, a socket or a device, whose content cannot be copied.
 pub(crate) fn special(metadata: &Metadata, subject: Subject) -> Error {
     let message = match metadata.file_type() {
         FileType::FIFO => "Is a named pipe",

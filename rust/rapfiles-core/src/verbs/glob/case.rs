@@ -1,4 +1,4 @@
-//! Case as Python's `re.IGNORECASE` ignores it, which is what pathlib matches with.
+//! Case-insensitive comparison as by Python's `re.IGNORECASE`, which pathlib uses for matching.
 
 /// Lower-case letters besides the one that a letter is folded to that count as the same: `_EXTRA_CASES` of CPython's
 /// `Lib/re/_casefix.py`, each group once.
@@ -50,14 +50,14 @@ fn only(mut letters: impl Iterator<Item = char>) -> Option<char> {
     letters.next().is_none().then_some(first)
 }
 
-/// What stands for a letter and for every other one that counts as the same.
+/// The representative of a letter and of all others that count as the same.
 pub(super) fn folded(character: u32) -> u32 {
     let letter = lower(character);
     let group = SAME.iter().find(|group| group.contains(&letter));
     group.map_or(letter, |group| group[0])
 }
 
-/// Every letter that counts as the same as one, that one included.
+/// All letters that count as the same as one, including that one.
 pub(super) fn variants(character: u32) -> impl Iterator<Item = u32> {
     let letter = lower(character);
     let group = SAME.iter().copied().find(|group| group.contains(&letter)).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Names as the characters that Python sees in them.
+//! The characters of names, as Python decodes them (PEP 383).
 
 /// Appends the characters of a name: what is not UTF-8 becomes surrogates, as by Python's `surrogateescape`.
 #[cfg(not(windows))]

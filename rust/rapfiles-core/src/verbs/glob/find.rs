@@ -1,8 +1,8 @@
 //! The search: the directories found last first, each read once, several at the same time.
 //!
-//! A part of the search reads directories until they are a batch, those that it finds among them, and leaves the others to
-//! the parts that are begun later. Batches are handed out in the order in which their parts were begun, so a directory comes
-//! before what is in it.
+//! A part of the search reads directories until they are a batch, those that it finds among them, and leaves the others
+//! to the parts that are begun later. Batches are handed out in the order in which their parts were begun, so a
+//! directory comes before what is in it.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -30,10 +30,10 @@ const MOST_CLAIMED: usize = 32;
 const SEPARATOR: &[u8] = MAIN_SEPARATOR_STR.as_bytes();
 const PARENT: &[u8] = b"..";
 
-/// What was found in one directory, or of it.
+/// The matches in one directory, or the directory itself.
 #[derive(Debug, Default)]
 pub struct GlobGroup {
-    /// What comes before the names in the texts of paths.
+    /// The text of paths before the names.
     pub prefix: Arc<[u8]>,
     /// Whether the top itself was found.
     pub top: bool,
@@ -49,16 +49,16 @@ pub struct GlobFound {
     count: usize,
 }
 
-/// A directory that is to be looked into.
+/// A directory to search.
 #[derive(Debug)]
 struct Node {
     prefix: Arc<[u8]>,
     positions: Arc<Positions>,
-    /// Whether it is known to be there.
+    /// Whether it is known to exist.
     exists: bool,
 }
 
-/// Directories in one directory that are to be looked into.
+/// Subdirectories of one directory to search.
 #[derive(Debug)]
 struct Level {
     prefix: Arc<[u8]>,
@@ -79,7 +79,7 @@ struct Reading {
     ended: bool,
     /// Those of its positions' literals that have come up.
     seen: Vec<Position>,
-    /// What it has led to so far.
+    /// The subdirectories that have been found so far.
     below: Level,
 }
 
@@ -189,7 +189,7 @@ impl Levels {
         self.0.iter().map(|level| level.positions.len() - level.at).sum()
     }
 
-    /// The directory that is next.
+    /// The next directory.
     fn next_node(&mut self) -> Result<Option<Node>, Error> {
         while let Some(level) = self.0.last_mut() {
             if let (Some(entry), Some(positions)) = (level.names.get(level.at), level.positions.get(level.at))
@@ -304,7 +304,7 @@ impl GlobPart {
         }
     }
 
-    /// Errors that pathlib swallows are none.
+    /// Ignores the errors that pathlib ignores.
     fn check(&self, error: &io::Error, path: NativePath) -> Result<(), Error> {
         let swallowed = error.raw_os_error().is_some_and(|code| {
             platform::is_refused(code) || platform::is_no_directory(code) || platform::means_missing(code)
@@ -356,7 +356,7 @@ impl GlobPart {
         }
     }
 
-    /// Looks where an entry leads to; whether that took a system call.
+    /// Matches an entry; returns whether that needed a system call.
     fn look_at(&mut self, entry: Entry<'_>, view: View<'_>) -> Result<bool, Error> {
         let (sets, Selector { rules, parts }) = (&mut self.sets, &self.shared.selector);
         let looked = Cell::new(false);
@@ -365,7 +365,7 @@ impl GlobPart {
             view.reader.stat_entry(view.path, entry.name, follow).ok()
         };
         let own = entry.file_type.or_else(|| Some(stat(false)?.file_type()));
-        // What a link leads to is looked up once, and only where it matters.
+        // The target of a link is looked up once, and only if it matters.
         let mut target = match own {
             Some(FileType::SYMLINK) => None,
             own => Some(own),
@@ -398,7 +398,7 @@ impl GlobPart {
                         continue;
                     }
                     view.seen.push(*position);
-                    // A directory may be listed in which nothing may be looked up.
+                    // A directory may be readable but not searchable (path_resolution(7)).
                     let is_found = if is_last {
                         let follow = rules.directories_only || !rules.finds_dangling;
                         stat(follow).is_some_and(|found| !rules.directories_only || found.is_directory())
@@ -421,7 +421,7 @@ impl GlobPart {
         Ok(looked.get())
     }
 
-    /// Ends with a directory: looks up what is looked up by its name.
+    /// Completes a directory: looks up the literal names.
     fn leave(&mut self, node: &Node, seen: &[Position], below: Level) -> Result<(), Error> {
         let (sets, Selector { rules, parts }) = (&mut self.sets, &self.shared.selector);
         let name_at = |position: Position| match &parts[position as usize] {

@@ -1,8 +1,7 @@
-//! Patterns for paths: which of their components a directory and what is in it have come to.
+//! Patterns for paths, as nondeterministic automata.
 //!
-//! A pattern is run like an automaton. What is known of a directory is the set of positions in the pattern that its path may
-//! have come to; each entry leads to a set of its own. So every directory is read once and every entry looked at once,
-//! however many `**` a pattern has.
+//! The state of a directory is the set of positions in the pattern that its path may have reached; each entry leads to
+//! a set of its own. So every directory is read once and every entry is matched once, however many `**` a pattern has.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,23 +9,23 @@ use std::sync::Arc;
 use super::characters::encode;
 use super::name_pattern::{NamePattern, is_magic};
 
-/// What pathlib's versions do differently, and what the caller wants.
+/// The rules of pathlib's versions, and the caller's options.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a decision of its own")]
 pub struct GlobRules {
     /// Whether case matters.
     pub case_sensitive: bool,
-    /// Whether components without wildcards are compared with what is there, instead of being looked up.
+    /// Whether components without wildcards are compared with the names in a directory, instead of being looked up.
     pub scans_literals: bool,
-    /// Whether `**` goes through links to directories.
+    /// Whether `**` follows links to directories.
     pub recurses_symlinks: bool,
-    /// Whether a `**` at the end stands for files, too.
+    /// Whether a `**` at the end also matches files.
     pub ends_in_files: bool,
     /// Whether the pattern ends with a separator: only directories match.
     pub directories_only: bool,
     /// Whether the top has to be a directory, before anything is looked up in it.
     pub needs_directory: bool,
-    /// Whether a link that leads nowhere is there when it is looked up.
+    /// Whether a link to nothing counts as existing when it is looked up.
     pub finds_dangling: bool,
     /// Whether directories that cannot be read, but for lack of permission, are errors.
     pub raises: bool,
@@ -41,19 +40,19 @@ pub(super) enum Part {
     Parent,
     /// A name that is looked up; `None` if no file can have it.
     Literal(Option<Vec<u8>>),
-    /// What names are compared with.
+    /// A pattern for names.
     Pattern(NamePattern),
 }
 
-/// A position in a pattern: how many of its components have been used up.
+/// A position in a pattern: how many of its components have been matched.
 pub(super) type Position = u32;
 
-/// The positions that a directory has come to.
+/// The positions that a directory has reached.
 #[derive(Debug)]
 pub(super) struct Positions {
     /// All but the end of the pattern.
     pub(super) open: Vec<Position>,
-    /// Whether what is in the directory has to be read.
+    /// Whether the directory has to be read.
     pub(super) scans: bool,
     /// Those at which a name is looked up.
     pub(super) literals: Vec<Position>,
@@ -68,7 +67,7 @@ pub struct Selector {
     pub(super) parts: Vec<Part>,
 }
 
-/// Sets of positions: the one that is being made, and those that have come up.
+/// Sets of positions: the one under construction, and those that have occurred.
 #[derive(Debug, Default)]
 pub(super) struct Sets {
     known: HashMap<Vec<Position>, Arc<Positions>>,
@@ -147,7 +146,7 @@ impl Sets {
         }
     }
 
-    /// Whether the set has the end of the pattern: what has come to it matches.
+    /// Whether the set contains the end of the pattern: a match.
     pub(super) fn matches(&self) -> bool {
         self.marks.last() == Some(&self.mark)
     }
@@ -172,7 +171,7 @@ impl Sets {
             parents: those(&|part| matches!(part, Part::Parent)),
             open,
         });
-        // What a hostile pattern may come to is not kept.
+        // The sets of a hostile pattern are not cached.
         if self.known.len() < MOST_SETS {
             self.known.insert(self.made.clone(), Arc::clone(&positions));
         }
@@ -180,5 +179,5 @@ impl Sets {
     }
 }
 
-/// Far more than patterns come to that people write.
+/// Far more than the patterns that people write need.
 const MOST_SETS: usize = 4096;

@@ -1,4 +1,4 @@
-//! What is done with each entry of a tree that is removed.
+//! Removing each entry of a tree.
 
 use std::collections::VecDeque;
 use std::io;
@@ -16,7 +16,7 @@ use crate::verbs::metadata::FileType;
 use crate::verbs::post_order::{At, Entered, Left, Node, Visit, Visitor};
 use crate::verbs::report::{Policy, Reporter};
 
-/// An open directory; none is where paths begin.
+/// An open directory; `None` is where paths begin.
 #[derive(Debug, Default)]
 pub struct Place(OnceLock<Directory>);
 
@@ -26,11 +26,11 @@ impl Place {
     }
 }
 
-/// What is remembered of a directory that is being emptied.
+/// The saved data of a directory that is being emptied.
 #[derive(Debug, Default)]
 pub struct Mark {
     identity: (u64, u128),
-    /// Something in it could not be removed.
+    /// Whether something in it could not be removed.
     keeps_something: AtomicBool,
 }
 
@@ -42,11 +42,11 @@ pub(crate) type Failure = (&'static str, Error);
 pub struct Remover {
     request: Request,
     reporter: Arc<Reporter>,
-    /// The name of the top in the directory that it is in.
+    /// The name of the top in its parent.
     name: OnceLock<NativePath>,
-    /// How often a directory may be emptied once more, because something was put into it meanwhile.
+    /// How often a directory may still be emptied again, because entries were created in it meanwhile.
     again: AtomicU32,
-    /// What could not be removed and is to be told. Until then nothing more is.
+    /// Failures that have to be reported. Until then nothing more is removed.
     failures: Mutex<VecDeque<Failure>>,
     paused: AtomicBool,
 }
@@ -128,8 +128,8 @@ impl Remover {
         }
     }
 
-    /// Whether an entry may be removed: after a move, what was copied may, as it was. Between this and its removal it can
-    /// still be exchanged, for entries are removed by name.
+    /// Whether an entry may be removed: after a move, what was copied may, as it was. Between this and its removal it
+    /// can still be exchanged, for entries are removed by name.
     fn was_moved(&self, at: &At<'_, Self>) -> bool {
         let (Some(moved), Some(here)) = (&self.request.moved, at.place.directory()) else { return true };
         match here.metadata_of(at.name, false) {
@@ -170,10 +170,11 @@ impl Remover {
         })
     }
 
-    /// Takes away what keeps even the owner from removing something, on the systems that have such flags and attributes.
+    /// Takes away what keeps even the owner from removing something, on the systems that have such flags and
+    /// attributes.
     ///
-    /// There is no way to do it by descriptor. All that a link in place of a directory could gain is that another file of
-    /// the same owner loses such a flag.
+    /// There is no way to do it by descriptor. All that a link in place of a directory could gain is that another file
+    /// of the same owner loses such a flag.
     fn clear_flags(&self, node: &Node<Self>, name: Option<&NativePath>) -> io::Result<()> {
         path(node, name).map_or(Ok(()), |path| platform::clear_flags(&path))
     }

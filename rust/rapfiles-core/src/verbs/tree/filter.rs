@@ -1,4 +1,4 @@
-//! What of a tree is wanted: rules about names, types and what `stat(2)` tells.
+//! Conditions on the entries of a tree: names, types and metadata.
 
 use std::io;
 
@@ -31,22 +31,22 @@ impl Permissions {
     }
 }
 
-/// What of a tree is wanted. What is not said is not asked for.
+/// Conditions on the entries of a tree. By default there are none.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// What is handed out, whatever else is entered.
+    /// Only entries that match are handed out; others are still entered.
     pub include: Patterns,
-    /// What is neither handed out nor entered.
+    /// Entries that match are neither handed out nor entered.
     pub exclude: Patterns,
-    /// What is handed out, but not entered.
+    /// Entries that match are handed out, but not entered.
     pub prune: Patterns,
     /// Types of files; none for all.
     pub kinds: Vec<FileType>,
     /// The least and the largest size.
     pub size: Option<(u64, u64)>,
-    /// When it was modified: not before, and not after.
+    /// The earliest and the latest time of modification.
     pub modified: Option<(Option<Timestamp>, Option<Timestamp>)>,
-    /// When it was changed.
+    /// The earliest and the latest time of change (`st_ctime`).
     pub changed: Option<(Option<Timestamp>, Option<Timestamp>)>,
     /// Its owner.
     pub owner: Option<Account>,
@@ -54,7 +54,7 @@ pub struct Filter {
     pub permissions: Option<Permissions>,
     /// Whether it is an empty file or an empty directory.
     pub empty: Option<bool>,
-    /// Whether it is hidden. If it is not to be, what is hidden is not entered either.
+    /// Whether it is hidden. With `false`, hidden directories are not entered either.
     pub hidden: Option<bool>,
 }
 
@@ -73,17 +73,17 @@ impl Filter {
             && self.hidden != Some(false)
     }
 
-    /// Whether something is handed out, as far as its name tells.
+    /// Whether the name of an entry meets the conditions.
     pub(super) fn includes(&self, names: &Names<'_>, is_directory: bool) -> bool {
         self.include.is_empty() || self.include.match_any(names, is_directory)
     }
 
-    /// Whether something of this type is handed out.
+    /// Whether this type meets the conditions.
     pub(super) fn wants_kind(&self, file_type: FileType) -> bool {
         self.kinds.is_empty() || self.kinds.contains(&file_type)
     }
 
-    /// Whether what `stat(2)` tells has to be known.
+    /// Whether the conditions need the result of `stat(2)`.
     pub(super) fn asks_stat(&self) -> bool {
         self.size.is_some()
             || self.modified.is_some()
@@ -93,7 +93,7 @@ impl Filter {
             || self.empty.is_some()
     }
 
-    /// Whether something is handed out, as far as `stat(2)` tells. `owner`: the number of the one that is wanted.
+    /// Whether the metadata of an entry meets the conditions. `owner`: the number of the requested owner.
     pub(super) fn accepts(
         &self,
         metadata: &Metadata,

@@ -1,4 +1,5 @@
-//! Which directory of a tree is to be read next: those that come first, and ahead of the consumer only so far.
+//! The frontier: the directories of a tree that are read next, in order, and only a bounded amount ahead of the
+//! consumer.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,16 +20,16 @@ struct Slot {
 /// The directories that are known and have not been read.
 #[derive(Debug)]
 pub(super) struct Frontier {
-    /// The one that comes first is the last.
+    /// The next one is the last element.
     slots: Vec<Slot>,
-    /// What has been read and not been handed out.
+    /// The amount that has been read and not been handed out.
     ahead: usize,
-    /// What the consumer needs next.
+    /// The directory that the consumer needs next.
     needed: Option<Arc<Node>>,
-    /// Parts that are at work.
+    /// The number of running parts.
     parts: usize,
     most_parts: usize,
-    /// As many parts as are enough where nothing has to be waited for; `None` where their number was said.
+    /// The number of parts that suffices if nothing blocks; `None` if the caller has given one.
     usual_parts: Option<usize>,
     reads_ahead: bool,
 }
@@ -73,7 +74,7 @@ impl Frontier {
         Some(Arc::clone(&slot.node))
     }
 
-    /// A directory has taken so long: where they are waited for, more of them are read at once.
+    /// Notes how long a directory has taken: if reading blocks, more of them are read at once.
     pub(super) fn note(&mut self, took: Duration) {
         let Some(usual) = self.usual_parts else { return };
         if took >= TREE_SLOW {
@@ -83,7 +84,7 @@ impl Frontier {
         }
     }
 
-    /// A directory has been read: those in it take its place, unless it is not wanted any more.
+    /// Notes that a directory has been read: its subdirectories take its place, unless it is not wanted any more.
     pub(super) fn finish(&mut self, node: &Arc<Node>, children: &[Arc<Node>], entries: usize) {
         self.ahead += entries;
         if let Some(at) = self.slots.iter().rposition(|slot| Arc::ptr_eq(&slot.node, node)) {
@@ -92,18 +93,19 @@ impl Frontier {
         }
     }
 
-    /// The consumer needs a directory, and waits for it.
+    /// Notes that the consumer waits for a directory.
     pub(super) fn need(&mut self, node: &Arc<Node>) {
         self.needed = Some(Arc::clone(node));
     }
 
-    /// A directory has been handed out, or thrown away. Whether workers that had read far enough ahead can go on.
+    /// Notes that a directory has been handed out, or dropped. Returns whether workers that were far enough ahead can
+    /// continue.
     pub(super) fn hand_out(&mut self, entries: usize) -> bool {
         self.ahead = self.ahead.saturating_sub(TREE_DIRECTORY + entries);
         self.reads_ahead && self.parts == 0 && self.ahead < TREE_AHEAD / 2 && !self.slots.is_empty()
     }
 
-    /// Nobody wants anything any more.
+    /// Drops everything: the consumer is gone.
     pub(super) fn clear(&mut self) {
         self.slots.clear();
         self.needed = None;

@@ -1,4 +1,4 @@
-//! A directory of a tree, as its name in the one before it.
+//! A directory of a tree: its name in its parent.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -18,17 +18,17 @@ pub struct Node {
     name: NativePath,
     parent: Option<Arc<Node>>,
     depth: u32,
-    /// How long its path is.
+    /// The length of its path.
     length: usize,
     /// Whether it may be a link to a directory.
     followed: bool,
-    /// How many links are on its path behind the first directory's.
+    /// The number of links on its path below the first directory.
     links: u32,
-    /// Nothing in it is wanted.
+    /// Whether its content is not wanted.
     pruned: AtomicBool,
-    /// What tells it from other directories, where that is asked for.
+    /// Its identity, if that is needed.
     identity: OnceLock<(u64, u128)>,
-    /// What git would ignore in it, where that is asked for.
+    /// Its ignore rules, if they are needed.
     ruled: OnceLock<Ruled>,
     open: Mutex<Option<Arc<OpenDirectory>>>,
 }
@@ -39,12 +39,12 @@ impl Node {
         Arc::new(Self::new(path, None, true, false))
     }
 
-    /// A directory in another one, never what a link leads to.
+    /// A subdirectory, without following a link.
     pub(super) fn child(self: &Arc<Self>, name: NativePath) -> Arc<Self> {
         Arc::new(Self::new(name, Some(Arc::clone(self)), false, false))
     }
 
-    /// What the name leads to, which may be a link, and was one if `is_link`.
+    /// A subdirectory whose name may be a link, and was one if `is_link`.
     pub(super) fn followed_child(self: &Arc<Self>, name: NativePath, is_link: bool) -> Arc<Self> {
         Arc::new(Self::new(name, Some(Arc::clone(self)), true, is_link))
     }
@@ -71,7 +71,7 @@ impl Node {
         self.depth
     }
 
-    /// The directory that it is in; `None` for the first.
+    /// The parent directory; `None` for the first.
     pub fn parent(&self) -> Option<&Arc<Self>> {
         self.parent.as_ref()
     }
@@ -117,12 +117,12 @@ impl Node {
         self.path_of(name).map_or(Subject::Nothing, Subject::Other)
     }
 
-    /// Nothing in it is wanted.
+    /// Notes that its content is not wanted.
     pub(super) fn prune(&self) {
         self.pruned.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it is in something that is not wanted.
+    /// Whether its content, or that of a directory above it, is not wanted.
     pub(super) fn is_pruned(&self) -> bool {
         self.line().any(|node| node.pruned.load(Ordering::Relaxed))
     }
@@ -135,7 +135,7 @@ impl Node {
         self.identity.get().copied()
     }
 
-    /// Finds out what git would ignore in it.
+    /// Reads its ignore rules.
     pub(super) fn rule(&self) {
         let Some(path) = self.path().map(|path| path.to_os_string()) else { return };
         let path = Path::new(&path);
@@ -158,18 +158,18 @@ impl Node {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Keeps it open, or does not any more.
+    /// Sets or drops the open directory.
     pub(super) fn set_open(&self, directory: Option<Arc<OpenDirectory>>) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *open, directory);
-        // Closing may have to be waited for.
+        // Closing may block.
         drop(open);
         drop(before);
     }
 }
 
 impl Drop for Node {
-    /// One after the other: a line may be longer than a stack is deep.
+    /// Not recursive: the chain may be longer than the stack allows.
     fn drop(&mut self) {
         let mut parent = self.parent.take();
         while let Some(mut node) = parent.and_then(Arc::into_inner) {

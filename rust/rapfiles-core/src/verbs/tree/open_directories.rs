@@ -1,8 +1,8 @@
-//! The directories that a tree keeps open, so that what is in them is reached by one name.
+//! The directories that a tree keeps open, so that their entries are accessed by a single name.
 //!
-//! All trees of the process share a budget of descriptors. Beyond it, the directory that was opened first is closed, and
-//! opened again when it is needed: from the nearest one above it that is open, one name at a time, so that no link that
-//! takes the place of a directory meanwhile leads elsewhere, and no path is too long.
+//! All trees of the process share a budget of descriptors. Beyond it, the directory that was opened first is closed,
+//! and opened again when it is needed: from the nearest open one above it, one name at a time, so that no link that
+//! replaces a directory meanwhile is followed, and no path is too long.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,7 +15,7 @@ use crate::platform::{self, Directory, NativePath};
 
 use super::node::Node;
 
-/// What all trees keep open.
+/// The number of directories that all trees keep open.
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 
 /// A directory that counts as open.
@@ -47,7 +47,7 @@ impl Deref for OpenDirectory {
 #[derive(Debug)]
 pub(super) struct OpenDirectories {
     most: usize,
-    /// In the order in which they were opened. Some may be gone.
+    /// In the order in which they were opened. Some may have been dropped.
     kept: Mutex<VecDeque<Weak<Node>>>,
 }
 
@@ -57,7 +57,7 @@ impl OpenDirectories {
         Self { most, kept: Mutex::default() }
     }
 
-    /// Opens a directory, if need be after those above it.
+    /// Opens a directory, and if necessary those above it first.
     pub(super) fn open(&self, node: &Node) -> io::Result<Directory> {
         let mut missing = Vec::new();
         let mut above = node.parent();
@@ -89,7 +89,7 @@ impl OpenDirectories {
         }
     }
 
-    /// Keeps a directory open in which others are to be opened.
+    /// Keeps a directory open, for opening its subdirectories.
     pub(super) fn keep_open(&self, node: &Arc<Node>, directory: Directory) {
         self.keep(node, &OpenDirectory::new(directory));
     }
