@@ -139,3 +139,49 @@ async def test_what_comes_into_the_source_after_it_was_copied_stays(tmp_path: Pa
     if late:
         assert error is not None
         assert Path(error.filename).name in ("late", "source") or error.errno == errno.ENOTEMPTY
+
+
+@pytest.mark.one_loop
+async def test_what_is_replaced_stays_until_the_new_one_is_complete(tmp_path: Path) -> None:
+    """A move that fails for want of space has not removed the target first (uutils/coreutils#10015)."""
+    if (reason := mounts.missing("tmpfs")) is not None:
+        pytest.skip(reason)
+    (tmp_path / "large").write_bytes(b"x" * (3 << 20))
+    with mounts.mounted("tmpfs", tmp_path / "small", size=2 << 20) as root:
+        (root / "target").write_bytes(b"old")
+        (root / "link").symlink_to("target")
+        for target in ("target", "link"):
+            with pytest.raises(OSError, match="No space left"):
+                await AsyncPath(tmp_path, "large").move(root / target)
+        assert (root / "target").read_bytes() == b"old"
+        assert (root / "link").is_symlink()
+        assert sorted(os.listdir(root)) == ["link", "target"]
+    assert (tmp_path / "large").stat().st_size == 3 << 20
+
+
+@pytest.mark.one_loop
+async def test_nobody_else_can_read_it_before_it_has_its_permissions(tmp_path: Path) -> None:
+    """A private file is never there with the permissions of the umask, in no directory of the way."""
+    (tmp_path / "tree" / "private").mkdir(parents=True, mode=0o700)
+    (tmp_path / "tree" / "private" / "file").write_bytes(b"x" * (8 << 20))
+    (tmp_path / "tree" / "private" / "file").chmod(0o600)
+    (tmp_path / "tree").chmod(0o755)
+    seen: set[tuple[str, int]] = set()
+
+    def look(_: object) -> None:
+        for folder, folders, files in os.walk(tmp_path):
+            for name in [*folders, *files]:
+                if ".rapfiles-" in folder or ".rapfiles-" in name or "copy" in folder:
+                    mode = os.lstat(os.path.join(folder, name)).st_mode
+                    seen.add((os.path.relpath(folder, tmp_path), mode & 0o077))
+
+    def ignore(folder: str, names: list[str]) -> list[str]:
+        look(folder)
+        return []
+
+    await AsyncPath(tmp_path, "tree").copy(
+        tmp_path / "copy", preserve_metadata=True, ignore=ignore, progress=look
+    )
+    unfinished = {mode for folder, mode in seen if not folder.startswith(("tree", "copy"))}
+    assert unfinished == {0}
+    assert (tmp_path / "copy").stat().st_mode & 0o777 == 0o755
