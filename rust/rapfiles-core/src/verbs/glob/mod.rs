@@ -1,4 +1,4 @@
-//! Globbing: what is in a tree and matches a pattern, with the meaning that pathlib gives to patterns.
+//! Globbing: the entries of a tree that match a pattern, as in pathlib.
 
 mod case;
 mod characters;

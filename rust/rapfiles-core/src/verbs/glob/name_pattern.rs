@@ -1,11 +1,12 @@
-//! Patterns for one component of a path: `*`, `?` and `[…]`, as `fnmatch.translate` of CPython reads them.
+//! Patterns for one component of a path: `*`, `?` and `[…]`, as in `fnmatch.translate` (CPython's Lib/fnmatch.py).
 
 use memchr::memmem;
 
 use super::case::{folded, variants};
 use super::characters::{decode, encode};
 
-/// A pattern for a name. Matching takes time in proportion to the product of both lengths at most, whatever the pattern.
+/// A pattern for a name. Matching takes time in proportion to the product of both lengths at most, whatever the
+/// pattern.
 #[derive(Debug, Clone)]
 pub struct NamePattern(Form);
 
@@ -15,7 +16,7 @@ enum Form {
     Any,
     /// No name.
     None,
-    /// Text between stars, compared byte by byte: what is before the first star, and what is behind each.
+    /// Text between stars, compared byte by byte: the text before the first star, and after each.
     Text { first: Vec<u8>, others: Vec<Vec<u8>> },
     /// The same as tokens, byte by byte.
     Bytes(Vec<Token>),
@@ -43,7 +44,7 @@ const CLOSE: u32 = ']' as u32;
 const NOT: u32 = '!' as u32;
 const HYPHEN: u32 = '-' as u32;
 
-/// Whether a component has to be matched, instead of being looked up.
+/// Whether a component has wildcards, so that names are matched instead of looked up.
 pub(super) fn is_magic(part: &[u32]) -> bool {
     part.iter().any(|character| [STAR, ONE, OPEN].contains(character))
 }
@@ -118,7 +119,7 @@ fn tokens(pattern: &[u32], case_sensitive: bool) -> Option<Vec<Token>> {
     Some(tokens)
 }
 
-/// Where the bracket is that closes a set whose content begins here.
+/// The position of the bracket that closes a set whose content begins here.
 fn end_of_set(pattern: &[u32], start: usize) -> Option<usize> {
     let mut from = start;
     from += usize::from(pattern.get(from) == Some(&NOT));
@@ -133,7 +134,7 @@ fn set(content: &[u32]) -> Option<Token> {
     let chunks = chunks(content, negated);
     let mut ranges = Vec::new();
     for (index, chunk) in chunks.iter().enumerate() {
-        // The character before a hyphen and the one behind it are the ends of a range.
+        // The characters before and after a hyphen are the ends of a range.
         let from = usize::from(index > 0);
         let to = chunk.len() - usize::from(index + 1 < chunks.len());
         if let Some(next) = chunks.get(index + 1) {
@@ -151,7 +152,7 @@ fn set(content: &[u32]) -> Option<Token> {
 /// The content of a set, cut at the hyphens that make ranges, without ranges that are empty.
 fn chunks(content: &[u32], negated: bool) -> Vec<Vec<u32>> {
     let (content, mut chunks) = (&content[usize::from(negated)..], Vec::new());
-    // Neither the first character nor one behind a range can be such a hyphen.
+    // Neither the first character nor one after a range can be such a hyphen.
     let (mut from, mut look) = (0, 1);
     while let Some(hyphen) = content.get(look..).and_then(|rest| rest.iter().position(|it| *it == HYPHEN)) {
         let hyphen = look + hyphen;
@@ -198,7 +199,7 @@ fn matches_text(name: &[u8], first: &[u8], others: &[Vec<u8>]) -> bool {
     let Some(rest) = name.strip_prefix(first) else { return false };
     let Some(mut rest) = rest.strip_suffix(&last[..]) else { return false };
     for piece in between {
-        // The earliest place leaves the most for what comes behind.
+        // The earliest match leaves the most for the rest.
         let Some(at) = memmem::find(rest, piece) else { return false };
         rest = &rest[at + piece.len()..];
     }
@@ -207,7 +208,7 @@ fn matches_text(name: &[u8], first: &[u8], others: &[Vec<u8>]) -> bool {
 
 fn matches_tokens(name: &[u32], tokens: &[Token], case_sensitive: bool) -> bool {
     let (mut at, mut token) = (0, 0);
-    // Where to go on if the rest does not fit: only the last star can have taken too little.
+    // Where to continue if the rest does not match: only the last star can have matched too little.
     let mut again = None;
     loop {
         match (tokens.get(token), name.get(at)) {

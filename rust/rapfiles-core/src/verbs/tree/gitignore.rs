@@ -22,10 +22,10 @@ pub(super) struct Rules {
     above: Option<Arc<Self>>,
 }
 
-/// Where a directory of a tree is, and which rules hold in it.
+/// The place of a directory of a tree, and its rules.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ruled {
-    /// From the top of the repository, or of the tree where that is in none.
+    /// From the top of the repository, or of the tree if it is not in one.
     place: PathBuf,
     rules: Option<Arc<Rules>>,
 }

@@ -1,4 +1,4 @@
-//! A tree on its way to its consumer: directory after directory, in an order that the consumer may change.
+//! `Tree`: the consumer's side of a tree, directory by directory, in an order that the consumer may change.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -22,9 +22,9 @@ pub use super::source::WalkSource;
 /// What comes next.
 #[derive(Debug)]
 enum Next {
-    /// A directory, and then what is in it.
+    /// A directory, and then its subdirectories.
     Enter(Arc<Node>),
-    /// A directory that has been read, after what is in it.
+    /// A directory that has been read, after its subdirectories.
     Leave(Box<Listing>),
 }
 
@@ -33,11 +33,11 @@ enum Next {
 pub struct Tree {
     stream: Stream<WalkSource>,
     shared: Arc<Shared>,
-    /// What comes first is the last.
+    /// The next one is the last element.
     stack: Vec<Next>,
-    /// What has been read before its turn.
+    /// Directories that have been read before their turn.
     found: HashMap<usize, Listing>,
-    /// The directory that was handed out last and those in it, until it is known which of them are wanted.
+    /// The directory that was handed out last and its subdirectories, until it is known which of them are wanted.
     undecided: Option<(Arc<Node>, Vec<Arc<Node>>)>,
     has_pruned: bool,
 }
@@ -58,7 +58,7 @@ impl Tree {
     /// The next directory; `None` after the last.
     pub fn next(&mut self, ticket: impl Fn() -> Arc<Ticket>) -> Progress<Result<Option<Listing>, Error>> {
         if !self.stream.is_own() {
-            // What a forked child has inherited may be locked for ever.
+            // Locks that a forked child has inherited may never be released (fork(2)).
             return self.stream.next(ticket).map(|ended| ended.map(|_| None));
         }
         self.descend_into_all();
@@ -93,7 +93,7 @@ impl Tree {
         }
     }
 
-    /// It is the turn of a directory that has been read: it is handed out now, or later.
+    /// Handles a directory whose turn it is: it is handed out now, or later.
     fn enter(&mut self, listing: Listing) -> Option<Listing> {
         if self.shared.frontier().hand_out(listing.weight()) {
             self.stream.go_on();
@@ -114,8 +114,8 @@ impl Tree {
         }
     }
 
-    /// The directories in the one that was handed out last that are wanted, in this order. One that was not among its
-    /// children is entered too, whatever it is.
+    /// Sets the subdirectories of the last directory to enter, in this order. Names that were not among its children
+    /// are entered too, whatever they are.
     pub fn descend(&mut self, names: Vec<NativePath>) {
         let Some((parent, children)) = self.undecided.take() else { return };
         if self.shared.options.max_depth.is_some_and(|most| parent.depth() >= most) || !self.stream.is_own() {
@@ -156,7 +156,7 @@ impl Tree {
     }
 }
 
-/// What tells a node from every other one that is there.
+/// The identity of a node among the existing ones.
 fn address(node: &Arc<Node>) -> usize {
     Arc::as_ptr(node).addr()
 }
