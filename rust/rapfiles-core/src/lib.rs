@@ -10,10 +10,13 @@ mod error;
 pub mod handle;
 mod limits;
 pub mod memory;
+#[cfg(all(test, loom))]
+#[path = "../tests/models/mod.rs"]
+mod models;
 mod outcome;
 mod path_operation;
 mod platform;
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(all(test, target_os = "linux", not(loom)))]
 #[path = "../tests/simulation/mod.rs"]
 mod simulation;
 mod text;

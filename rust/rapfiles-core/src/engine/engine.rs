@@ -83,7 +83,7 @@ impl Engine {
     /// `fork(2)` exists in the child, and locks keep the state that they had.
     #[inline]
     pub fn current() -> &'static Self {
-        #[cfg(all(test, target_os = "linux"))]
+        #[cfg(all(test, target_os = "linux", not(loom)))]
         if let Some(engine) = crate::simulation::engine() {
             return engine;
         }

@@ -30,14 +30,14 @@ impl Stack {
 static GIVEN_BACK: Stack = Stack::new();
 
 /// The stack of this process.
-#[cfg(not(all(test, target_os = "linux")))]
+#[cfg(not(all(test, target_os = "linux", not(loom))))]
 #[inline]
 fn given_back() -> &'static Stack {
     &GIVEN_BACK
 }
 
 /// The stack of the process that this thread simulates, or of this one.
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(all(test, target_os = "linux", not(loom)))]
 fn given_back() -> &'static Stack {
     thread_local! {
         static SIMULATED: &'static Stack = Box::leak(Box::new(Stack::new()));

@@ -12,18 +12,19 @@
 //! no job that may wait for another process. Tokio's blocking pool does not solve this: if it has threads, it ignores a
 //! refusal and keeps the job queued (`spawn_task` in `tokio/src/runtime/blocking/pool.rs`).
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(all(test, target_os = "linux", not(loom)))]
 mod invariants;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 
 use crate::engine::Engine;
 use crate::engine::configuration::Configuration;
 use crate::engine::counters::{Counters, Totals};
 use crate::engine::kind::Kind;
 use crate::engine::queue::{Detached, Job, Lane, Queue, Work};
+use crate::engine::runtime::sync::{AtomicU32, AtomicUsize, Mutex, MutexGuard};
 use crate::engine::runtime::{self, Condition};
 use crate::engine::ticket::Ticket;
 use crate::engine::timing::Timing;
@@ -557,6 +558,15 @@ impl Pool {
                 .unwrap_or_default();
             Err(Error::Panic(message))
         })
+    }
+
+    /// A model is over: everybody who sleeps has slept enough.
+    #[cfg(all(test, loom))]
+    pub(crate) fn end(&self) {
+        let state = self.lock();
+        self.work.end();
+        self.standby.end();
+        drop(state);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,8 +1,9 @@
 //! The completions of a loop: a queue, and one wake-up for everything in it.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
+use crate::engine::runtime::sync::Mutex;
 use crate::engine::ticket::Ticket;
 
 /// Makes the port's loop call [`Port::drain`].

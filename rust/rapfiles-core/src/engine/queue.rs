@@ -106,7 +106,7 @@ impl Queue {
     }
 
     /// The jobs that are queued.
-    #[cfg(all(test, target_os = "linux"))]
+    #[cfg(all(test, target_os = "linux", not(loom)))]
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Job> {
         self.lanes.iter().flat_map(|lane| &lane.jobs)
     }

@@ -1,16 +1,27 @@
 //! Threads, condition variables and the clock: the first of the two doors that a simulation can replace.
 //!
 //! All waiting, waking and reading of the clock in the engine goes through here. These are re-exports of the standard
-//! library's; in the crate's unit tests, a thread that simulates a world gets the simulated ones (`tests/simulation/`).
-//! The other door is `platform::calls`.
+//! library's; in the crate's unit tests, a thread that simulates a world gets the simulated ones (`tests/simulation/`),
+//! and with `--cfg loom` they are loom's (`tests/models/`). The other door is `platform::calls`.
 
 use std::time::Instant;
 
-#[cfg(not(all(test, target_os = "linux")))]
+#[cfg(not(any(loom, all(test, target_os = "linux"))))]
 pub(crate) use system::*;
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(all(test, target_os = "linux", not(loom)))]
 pub(crate) use crate::simulation::runtime::*;
+
+#[cfg(all(test, loom))]
+pub(crate) use crate::models::runtime::*;
+
+/// What threads hand work to each other by: the ticket, the port, the pool and the turn.
+#[cfg(not(all(test, loom)))]
+pub(crate) mod sync {
+    pub(crate) use std::cell::UnsafeCell;
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize};
+    pub(crate) use std::sync::{Mutex, MutexGuard};
+}
 
 /// The time that has passed since then.
 #[inline]
@@ -19,6 +30,7 @@ pub(crate) fn elapsed(since: Instant) -> std::time::Duration {
 }
 
 /// The functions of the system.
+#[cfg_attr(loom, allow(dead_code, reason = "loom has its own"))]
 pub(crate) mod system {
     use std::cell::Cell;
     use std::io;

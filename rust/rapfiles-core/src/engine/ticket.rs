@@ -1,10 +1,11 @@
 //! Tickets: a submitted operation, shared between the loop that waits for it and the worker that runs it.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use crate::engine::keep_alive;
 use crate::engine::port::Port;
+use crate::engine::runtime::sync::{AtomicU8, Mutex, MutexGuard};
 use crate::error::Error;
 use crate::outcome::Outcome;
 

@@ -1,6 +1,6 @@
 //! Closing a handle in the background after its owner dropped it: the buffer is written, and the file is closed.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::file_io;
@@ -8,6 +8,7 @@ use super::handle::Handle;
 use super::writer::Writer;
 use crate::engine::Engine;
 use crate::engine::queue::Detached;
+use crate::engine::runtime::sync::{Mutex, MutexGuard};
 use crate::engine::runtime::{self, Condition};
 use crate::error::{About, Subject};
 use crate::platform::{self, File};

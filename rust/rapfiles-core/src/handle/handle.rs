@@ -4,12 +4,11 @@
 //! things run concurrently with that: a worker that writes the write buffer, and positional reads and writes, for which
 //! only closing waits.
 
-use std::cell::UnsafeCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, TryLockError};
 
 use super::background_close::BackgroundClose;
 use super::file_info::FileInfo;
@@ -24,6 +23,7 @@ use super::turn::FREE;
 use super::writer::Writer;
 use crate::cached::{IoVec, Times};
 use crate::engine::runtime;
+use crate::engine::runtime::sync::{AtomicU8, Mutex, UnsafeCell};
 use crate::engine::ticket::Ticket;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Subject};

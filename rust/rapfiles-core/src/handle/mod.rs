@@ -12,7 +12,7 @@ mod file_io;
 mod guard;
 #[allow(clippy::module_inception, reason = "the noun of the folder")]
 mod handle;
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(all(test, target_os = "linux", not(loom)))]
 mod invariants;
 mod job;
 mod mark;

@@ -3,12 +3,13 @@
 
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::reply::Reply;
 use super::trace::{Trace, Unread};
 use super::writer::Writer;
+use crate::engine::runtime::sync::{AtomicBool, MutexGuard};
 use crate::engine::ticket::Ticket;
 use crate::error::Error;
 use crate::platform::File;

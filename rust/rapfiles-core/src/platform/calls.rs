@@ -4,16 +4,16 @@
 //! those of its model file system (`tests/simulation/`). The other door is [`crate::engine::runtime`]. Functions that
 //! are called as `libc::` are called in a simulation, too.
 
-#[cfg(not(all(test, target_os = "linux")))]
+#[cfg(not(all(test, target_os = "linux", not(loom))))]
 pub(crate) use system::*;
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(all(test, target_os = "linux", not(loom)))]
 pub(crate) use crate::simulation::calls::*;
 
 /// The functions of the system.
 pub(crate) mod system {
     #[cfg_attr(
-        all(test, target_os = "linux"),
+        all(test, target_os = "linux", not(loom)),
         allow(unused_imports, reason = "a simulation has its own")
     )]
     pub(crate) use {std::fs::File, std::os::fd::OwnedFd};
