@@ -30,7 +30,7 @@ class Progress(NamedTuple):
     """
 
     files: int
-    """Entries that are done and are no directories."""
+    """Completed entries other than directories."""
     directories: int
     """Directories that have been begun."""
     bytes: int
@@ -45,9 +45,9 @@ class Progress(NamedTuple):
     counted: int | None
     """With `totals=True`, how many entries have been counted so far; `None` when that is over."""
     errors: int
-    """Entries that could not be dealt with."""
+    """Entries that have failed."""
     current: str | None
-    """What is being dealt with; `None` at the end."""
+    """The path of an entry that is being processed; `None` at the end."""
     elapsed: float
     """Seconds since the beginning of the counting, and then of the work."""
 
@@ -71,7 +71,7 @@ Report: TypeAlias = Exception | _native.Selection | Figures
 
 
 class Reports(Stream[Report]):
-    """What long work tells until it is over."""
+    """The reports of long work, until it is complete."""
 
     __slots__ = ("_begin",)
 
@@ -94,7 +94,7 @@ async def attend(
     on_error: ErrorCallback | None,
     ignore: Ignore | None = None,
 ) -> None:
-    """Have long work done, and tell what happens. What a callback raises ends the work."""
+    """Run long work, and pass its reports to the callbacks. An exception of a callback ends the work."""
     async with Reports(begin) as reports:
         async for report in reports:
             answer: object = None
@@ -111,7 +111,7 @@ async def attend(
 
 
 async def _select(selection: _native.Selection, ignore: Ignore | None) -> None:
-    """Say what of a directory is not left out."""
+    """Select the entries of a directory that are not ignored."""
     names = selection.names()
     ignored = () if ignore is None else ignore(selection.directory, names.copy())
     if isinstance(ignored, Awaitable):
@@ -124,7 +124,7 @@ async def _select(selection: _native.Selection, ignore: Ignore | None) -> None:
 
 
 def snapshot(figures: Figures) -> Progress:
-    """The figures as what callers are told."""
+    """The figures as a `Progress`."""
     done, total, errors, current, counted, elapsed = figures
     files, directories, size = done
     total_files, total_directories, total_size = total or (None, None, None)

@@ -1,4 +1,4 @@
-"""Removing a directory with everything in it, and what a handler of errors is told."""
+"""Removing a directory with everything in it, and calling the handler of errors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
 
 
 class Removal(Stream[tuple[str, Exception] | Figures]):
-    """What a removal tells until it is over. It stands still while an error is being seen to."""
+    """The reports of a removal, until it is complete. The removal pauses while an error is being handled."""
 
     __slots__ = ("_begin",)
 

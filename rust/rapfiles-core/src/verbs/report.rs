@@ -1,4 +1,4 @@
-//! How far long work has come, and what has gone wrong in it.
+//! Reports of long work: its progress, and its errors.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -13,38 +13,38 @@ use crate::verbs::selection::Selection;
 /// Nothing is being counted.
 const NOT_COUNTING: u64 = u64::MAX;
 
-/// What becomes of an entry that cannot be dealt with.
+/// How to handle an entry that fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
-    /// It ends the work.
+    /// Its error ends the work.
     Raise,
-    /// The consumer is told, and the work goes on.
+    /// Its error is reported to the consumer, and the work continues.
     Report,
-    /// It is passed over.
+    /// It is ignored.
     Ignore,
 }
 
-/// What a long piece of work tells its consumer.
+/// A report to the consumer of long work.
 #[derive(Debug)]
 pub enum Report {
-    /// How far it has come.
+    /// The progress.
     Progress(Snapshot),
-    /// An entry could not be dealt with.
+    /// An entry has failed.
     Failed(Error),
-    /// Nothing is done in a directory before the consumer has selected from it.
+    /// The consumer has to select from a directory before the work continues in it.
     Selecting(Selection),
 }
 
-/// How far it has come.
+/// The progress of long work.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    /// What has been done.
+    /// The amount that is done.
     pub done: Amount,
-    /// How much there is altogether, where that was looked for.
+    /// The total amount, if it was determined.
     pub total: Option<Amount>,
-    /// What could not be dealt with.
+    /// The number of entries that have failed.
     pub errors: u64,
-    /// What is being dealt with, for example.
+    /// One of the entries that are being processed.
     pub current: Option<NativePath>,
     /// How many entries have been counted, while the total is not known yet but looked for.
     pub counted: Option<u64>,
@@ -52,10 +52,10 @@ pub struct Snapshot {
     pub elapsed: Duration,
 }
 
-/// So much of something.
+/// An amount of work.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Amount {
-    /// Entries that are no directories.
+    /// Entries other than directories.
     pub files: u64,
     /// Directories.
     pub directories: u64,
@@ -63,7 +63,7 @@ pub struct Amount {
     pub bytes: u64,
 }
 
-/// Counts what is done, and tells so now and then.
+/// Counts the work that is done, and reports it at intervals.
 #[derive(Debug)]
 pub struct Reporter {
     policy: Policy,
@@ -74,14 +74,14 @@ pub struct Reporter {
     total: OnceLock<Amount>,
     counted: AtomicU64,
     began: Mutex<Instant>,
-    /// When to tell next; nobody wants to know where there is none.
+    /// The time of the next report; `None` if none are wanted.
     next: Option<Mutex<Instant>>,
-    /// A snapshot is on its way.
+    /// Whether a snapshot has been reported and not taken yet.
     underway: AtomicBool,
 }
 
 impl Reporter {
-    /// One that tells nothing but errors.
+    /// A reporter.
     pub fn new(policy: Policy, wants_progress: bool) -> Self {
         let began = runtime::now();
         Self {
@@ -131,26 +131,26 @@ impl Reporter {
         *runtime::lock(&self.began) = runtime::now();
     }
 
-    /// Something has failed: what becomes of it.
+    /// Counts a failure; returns how to handle it.
     pub fn failed(&self) -> Policy {
         self.errors.fetch_add(1, Ordering::Relaxed);
         self.policy
     }
 
-    /// The entries that have been seen to.
+    /// The number of entries that have been processed.
     pub(crate) fn entries(&self) -> u64 {
         let counts = [&self.files, &self.directories, &self.errors];
         counts.into_iter().map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
-    /// How far it has come, if it is time to tell and what was told before has been taken.
+    /// A snapshot, if it is time for one and the previous one has been taken.
     pub fn snapshot(&self, current: impl FnOnce() -> Option<NativePath>) -> Option<Snapshot> {
         let next = self.next.as_ref()?;
         if self.underway.load(Ordering::Relaxed) {
             return None;
         }
         let now = runtime::now();
-        // Whoever finds it locked is not needed.
+        // If it is locked, another worker makes the report.
         let mut next = next.try_lock().ok()?;
         if now < *next || self.underway.swap(true, Ordering::Relaxed) {
             return None;
@@ -160,7 +160,7 @@ impl Reporter {
         Some(self.take(current()))
     }
 
-    /// The consumer has seen to a snapshot, and wants another.
+    /// The consumer has handled a snapshot, and wants another.
     pub fn taken(&self) {
         if let Some(next) = &self.next {
             *runtime::lock(next) = runtime::now() + PROGRESS_EVERY;
@@ -168,7 +168,7 @@ impl Reporter {
         self.underway.store(false, Ordering::Relaxed);
     }
 
-    /// How far it has come.
+    /// A snapshot.
     pub fn take(&self, current: Option<NativePath>) -> Snapshot {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         Snapshot {

@@ -1,4 +1,4 @@
-//! A copy or a move as its consumer sees it.
+//! `Copying`: the consumer's side of a copy or a move.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,11 +20,11 @@ use crate::verbs::remove_tree::{Removed, Removing};
 use crate::verbs::report::{Amount, Policy, Report, Reporter};
 use crate::verbs::tree::{Counts, Totals};
 
-/// A copy or a move: what it has to tell, until it is over.
+/// A copy or a move: a source of reports, until it is complete.
 pub struct Copying {
     stage: Stage,
     reporter: Arc<Reporter>,
-    /// A tree was copied whose source is to be removed.
+    /// Whether a tree was copied whose source has to be removed.
     copied: Arc<AtomicBool>,
     moved: Arc<Moved>,
     policy: Policy,
@@ -37,9 +37,9 @@ enum Stage {
     Renaming(Stream<Single<Rename>>, Box<Counting>),
     Counting(Box<Counting>),
     Copying(Stream<PostOrder<Copier>>),
-    /// What was copied is removed where it was.
+    /// The source is being removed.
     Removing(Removing),
-    /// It has failed, and what it leaves is being cleared away.
+    /// It has failed, and its remains are being removed.
     Clearing(Error),
     Over,
 }
@@ -71,8 +71,8 @@ impl Part for Rename {
 }
 
 impl Engine {
-    /// Copies or moves a file, a link or a tree. A target that is new appears complete or not at all; nothing is left of one
-    /// that is not completed.
+    /// Copies or moves a file, a link or a tree. A new target appears complete or not at all; nothing is left of an
+    /// unfinished one.
     pub fn copy(&self, request: CopyRequest) -> Copying {
         let lane = self.lane(&request.source);
         let options = &request.options;
@@ -80,7 +80,7 @@ impl Engine {
         let (copied, aftermath) = (Arc::<AtomicBool>::default(), Arc::<Aftermath>::default());
         let (moved, policy) = (Arc::<Moved>::default(), options.policy);
         let manner = Manner {
-            // The first name of a file has to be there before the others are made.
+            // The first name of a file must exist before the others are created.
             in_turn: options.preserve_hard_links,
             selects: options.selects,
             descriptors: 2,
@@ -122,7 +122,7 @@ impl Engine {
 }
 
 impl Copying {
-    /// What there is to tell next; `None` when it is done, or after an error.
+    /// The next report; `None` when it is complete, or after an error.
     pub fn next(&mut self, ticket: impl Fn() -> Arc<Ticket>) -> Progress<Result<Option<Report>, Error>> {
         loop {
             match &mut self.stage {
@@ -161,7 +161,7 @@ impl Copying {
                             Stage::Over
                         };
                     }
-                    // What was begun in another process is not ours to clear away.
+                    // A copy of another process is not removed by this one.
                     Progress::Done(Err(error)) if !matches!(error, Error::Forked) => {
                         self.stage = Stage::Clearing(error);
                     }
@@ -196,7 +196,7 @@ impl Copying {
         }
     }
 
-    /// How far it has come.
+    /// The reporter of its progress.
     pub fn reporter(&self) -> &Arc<Reporter> {
         &self.reporter
     }

@@ -1,4 +1,4 @@
-//! What is to be copied, and how.
+//! The request and the options of a copy or a move.
 
 use crate::platform::NativePath;
 use crate::verbs::report::Policy;
@@ -6,36 +6,36 @@ use crate::verbs::report::Policy;
 /// A copy or a move.
 #[derive(Debug)]
 pub struct CopyRequest {
-    /// What is copied.
+    /// The path to copy.
     pub source: NativePath,
-    /// What it is copied to.
+    /// The path of the copy.
     pub target: NativePath,
-    /// The source is removed in the end.
+    /// Whether the source is removed at the end.
     pub moves: bool,
-    /// How it is done.
+    /// The options.
     pub options: CopyOptions,
 }
 
-/// How something is copied.
+/// The options of a copy.
 #[derive(Debug, Clone, Copy)]
 pub struct CopyOptions {
-    /// A symbolic link stands for what it leads to.
+    /// Whether symbolic links are followed.
     pub follow_symlinks: bool,
-    /// Times, permissions and extended attributes are copied too.
+    /// Whether times, permissions and extended attributes are copied too.
     pub preserve_metadata: bool,
-    /// Names of one file become names of one file.
+    /// Whether hard links to one file become hard links to one copy.
     pub preserve_hard_links: bool,
-    /// A directory may be there already.
+    /// Whether the target directory may exist.
     pub merge: bool,
-    /// A file that is there is replaced at a stroke.
+    /// Whether an existing file is replaced atomically.
     pub atomic: bool,
-    /// The consumer selects what of each directory is copied.
+    /// Whether the consumer selects the entries of each directory to copy.
     pub selects: bool,
-    /// FIFOs, sockets and devices are made anew.
+    /// Whether FIFOs, sockets and devices are created anew.
     pub recreate_special: bool,
-    /// What becomes of an entry that cannot be copied.
+    /// How to handle an entry that cannot be copied.
     pub policy: Policy,
-    /// The consumer wants to know how far it has come.
+    /// Whether the consumer wants reports of progress.
     pub progress: bool,
     /// What there is to copy is counted first.
     pub totals: bool,

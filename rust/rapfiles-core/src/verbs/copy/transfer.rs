@@ -1,5 +1,4 @@
-//! The content of a file on its way into another one: the way that the file system is best at, and a bounded piece with each
-//! step.
+//! Copying the content of a file: by the best method of the file system, a bounded piece with each step.
 
 use std::io;
 
@@ -11,10 +10,10 @@ use crate::verbs::metadata::Metadata;
 /// The unit of `st_blocks`, whatever the file system's own is: see stat(2).
 const BLOCK: u64 = 512;
 
-/// How content is copied, in the order in which the ways are tried.
+/// The methods of copying content, in the order in which they are tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
-    /// Shared until one of the files is changed.
+    /// Shared until one of the files is changed (`FICLONE`, `ioctl_ficlone(2)`).
     Clone,
     /// Within the file system.
     Range,
@@ -30,16 +29,16 @@ pub(crate) struct Transfer {
     way: Way,
     size: u64,
     sparse: bool,
-    /// Everything before is copied.
+    /// Everything before this has been copied.
     at: u64,
     /// The end of the part that is being copied, which is followed by a hole or by the end.
     until: u64,
-    /// Something has been copied by the way that is being tried.
+    /// Whether the current method has copied something.
     works: bool,
     buffer: Vec<u8>,
 }
 
-/// What came of trying one way.
+/// The result of trying one method.
 enum Piece {
     /// The rest, after which there is nothing.
     Last(u64),
@@ -52,14 +51,14 @@ impl Transfer {
     /// The copying of a file. `clones`: whether the file system may know how to share content.
     pub(crate) fn new(metadata: &Metadata, clones: bool) -> Self {
         let size = metadata.size;
-        // What claims to be empty may have content all the same, as in /proc.
+        // Files that report a size of 0 may have content, as in /proc.
         let way = match size {
             0 => Way::Buffer,
             _ if clones => Way::Clone,
             size => Self::after_clone(size),
         };
-        // ZFS has told of holes that were none, in files that are not sparse: only where there must be some are they
-        // looked for (openzfs/zfs#15526).
+        // ZFS has reported holes where there are none, in files that are not sparse: holes are only searched where
+        // there must be some (openzfs/zfs#15526).
         let sparse = metadata.blocks.saturating_mul(BLOCK) < size && size > COPY_SMALL;
         Self { way, size, sparse, at: 0, until: 0, works: false, buffer: Vec::new() }
     }
@@ -68,7 +67,7 @@ impl Transfer {
         if size <= COPY_SMALL { Way::Buffer } else { Way::Range }
     }
 
-    /// Begins anew, for another target.
+    /// Starts again, for another target.
     pub(crate) fn restart(&mut self) {
         self.at = 0;
         self.until = 0;
@@ -80,8 +79,8 @@ impl Transfer {
         self.size > 0 && self.way != Way::Clone
     }
 
-    /// Copies until everything is there, `true`, or the slice is over. `count` is told of each piece; holes count as what
-    /// they are read as.
+    /// Copies until everything is there, `true`, or the slice is over. `count` is told of each piece; holes count as
+    /// what they are read as.
     pub(crate) fn go_on(
         &mut self,
         source: &File,
@@ -133,7 +132,7 @@ impl Transfer {
         }
     }
 
-    /// Goes to the next part that is no hole; `false` where there is none.
+    /// Moves to the next part that is not a hole; `false` if there is none.
     fn next_extent(&mut self, source: &File) -> io::Result<bool> {
         if !self.sparse {
             self.until = u64::MAX;
@@ -148,7 +147,7 @@ impl Transfer {
                 Ok(true)
             }
             Ok(_) => Ok(false),
-            // The file system does not tell.
+            // The file system does not support that.
             Err(error) if error.raw_os_error().is_some_and(is_unable) => {
                 self.sparse = false;
                 self.until = u64::MAX;

@@ -1,4 +1,4 @@
-//! The listing of one directory of a tree, as it is read and as it is handed out.
+//! The listing of one directory of a tree, while it is read and as it is handed out.
 
 use std::collections::TryReserveError;
 use std::io;
@@ -19,20 +19,20 @@ use super::pattern::Names;
 use super::source::Shared;
 use super::usage::Usage;
 
-/// What is in one directory of a tree.
+/// The entries of one directory of a tree.
 #[derive(Debug)]
 pub struct Listing {
     node: Arc<Node>,
     entries: Block,
     children: Vec<Arc<Node>>,
     directories: usize,
-    /// What is known of each entry, where that is wanted.
+    /// The properties of each entry, if they are requested.
     facts: Vec<EntryFacts>,
     stats: Vec<EntryStats>,
     usage: Usage,
     amount: Amount,
     errors: Vec<Error>,
-    /// It belongs to another file system, and is not wanted.
+    /// Whether it was skipped, because it belongs to another file system.
     skipped: bool,
 }
 
@@ -62,7 +62,7 @@ impl Listing {
         &self.entries
     }
 
-    /// The directories in it that are to be entered, in their order.
+    /// The subdirectories to enter, in order.
     pub fn children(&self) -> &[Arc<Node>] {
         &self.children
     }
@@ -72,12 +72,12 @@ impl Listing {
         self.directories
     }
 
-    /// Takes what is known of each entry, in their order.
+    /// Takes the properties of the entries, in their order.
     pub fn take_facts(&mut self) -> Facts {
         Facts::new(std::mem::take(&mut self.facts), std::mem::take(&mut self.stats))
     }
 
-    /// How much room everything in it takes that is no directory to be entered.
+    /// The space of everything in it, except subdirectories to enter.
     pub fn usage(&self) -> Usage {
         self.usage
     }
@@ -88,7 +88,7 @@ impl Listing {
         self.amount
     }
 
-    /// Why it is not complete.
+    /// Takes the errors that made it incomplete.
     pub fn take_errors(&mut self) -> Vec<Error> {
         std::mem::take(&mut self.errors)
     }
@@ -106,7 +106,7 @@ impl Listing {
         self
     }
 
-    /// How much it counts in what is read ahead.
+    /// Its weight in the amount that is read ahead.
     pub(super) fn weight(&self) -> usize {
         self.entries.len()
     }
@@ -151,12 +151,12 @@ fn reorder<T>(items: &mut Vec<T>, order: &[usize]) {
     }
 }
 
-/// What has become of a directory that was to be read.
+/// The result of opening a directory.
 #[derive(Debug)]
 pub(super) enum Begun {
     /// It is open.
     Reading(Reading),
-    /// There is nothing to be read, and the listing says why.
+    /// There is nothing to read; the listing has the error.
     Over(Listing),
 }
 
@@ -166,7 +166,7 @@ pub(super) struct Reading {
     listing: Listing,
     directory: Directory,
     reader: DirectoryReader,
-    /// What the reader gave last, and how much of it has been seen to.
+    /// The last block of the reader, and how much of it has been processed.
     block: Block,
     at: usize,
     is_read: bool,
@@ -199,7 +199,7 @@ impl Reading {
             listing.amount.files = 1;
             return Begun::Over(listing);
         }
-        // Of the others, the one above has told.
+        // The others have been counted with their parents.
         let counts = shared.options.purpose == Purpose::Usage && node.depth() == 0;
         let (directory, reader) = match opened {
             Ok(opened) => opened,
@@ -248,7 +248,7 @@ impl Reading {
         Begun::Reading(Self { listing, directory, reader, block: Block::default(), at: 0, is_read: false })
     }
 
-    /// Reads on; `true` at the end.
+    /// Continues to read; `true` at the end.
     pub(super) fn go_on(&mut self, shared: &Shared, slice: &Slice<'_>) -> Result<bool, Error> {
         loop {
             while self.at < self.block.len() {
@@ -268,7 +268,7 @@ impl Reading {
             let enters = shared.options.max_depth.is_none_or(|most| listing.node.depth() < most);
             let is_simple = shared.options.wants_names_alone();
             let mut push = |entry: Entry<'_>| {
-                // In their order: behind one that has to be looked at, all have to wait.
+                // In order: the entries after one that needs a look-up have to wait.
                 if is_simple && entry.file_type.is_some() && block.is_empty() {
                     listing.push_name(entry, enters)
                 } else {
@@ -292,11 +292,11 @@ impl Reading {
         }
     }
 
-    /// Sees to an entry; whether that took a call of its own.
+    /// Processes an entry; returns whether that needed a system call.
     fn see_to(&mut self, index: usize, shared: &Shared) -> Result<bool, Error> {
         let Some(entry) = self.block.get(index) else { return Ok(false) };
         let options = &shared.options;
-        // Only what is asked of the disk needs the name as a call wants it.
+        // The name is only converted if a system call needs it.
         let name = || platform::native_name(entry.name);
         let mut file_type = entry.file_type;
         let mut asks = false;
@@ -439,7 +439,7 @@ impl Reading {
             return Ok(false);
         }
         if !filter.asks_stat() {
-            // What is gone is not handed out where that is known.
+            // An entry that is known to be gone is not handed out.
             return match stats {
                 Some(stats) if stats.own.as_ref().is_err_and(|code| platform::is_not_found(*code)) => {
                     Ok(false)
@@ -478,11 +478,11 @@ impl Reading {
         }
     }
 
-    /// The type of what a link leads to.
+    /// The type of a link's target.
     fn target_type(&self, name: &NativePath) -> Option<FileType> {
         let node = &self.listing.node;
         let target = if node.is_behind_links() {
-            // The kernel follows only so many links of one path, and that is where a loop ends: path_resolution(7).
+            // The kernel follows at most 40 links in one path, where a loop ends: path_resolution(7).
             platform::metadata(&node.path_of(Some(name))?, true)
         } else {
             self.directory.metadata_of(name, true)
@@ -490,7 +490,7 @@ impl Reading {
         target.ok().map(|metadata| metadata.file_type())
     }
 
-    /// What has been read.
+    /// The listing.
     pub(super) fn finish(self, shared: &Shared) -> Result<Listing, Error> {
         let Self { mut listing, directory, .. } = self;
         if shared.options.sort {
@@ -508,7 +508,7 @@ fn content(metadata: &Metadata) -> u64 {
     if metadata.is_regular_file() { metadata.size } else { 0 }
 }
 
-/// How much a listing counts in a batch.
+/// The weight of a listing in a batch.
 pub(super) fn size(listing: &Listing) -> usize {
     listing.entries.len() + TREE_DIRECTORY
 }

@@ -1,4 +1,4 @@
-//! Trees: what is in a directory and in those below it.
+//! Trees: walking, searching and measuring a directory with everything below it.
 
 mod filter;
 mod frontier;

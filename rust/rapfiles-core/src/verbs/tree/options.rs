@@ -1,19 +1,19 @@
-//! What is wanted of a tree.
+//! The options of a tree.
 
 use super::filter::Filter;
 
-/// What is made of the entries of a directory.
+/// What is read of the entries of a directory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Purpose {
     /// Their names and types. Of a directory that cannot be read to its end, nothing.
     #[default]
     Names,
-    /// All that is known of each; `with_stat`: also what `stat(2)` tells.
+    /// The properties of each; `with_stat`: including the results of `stat(2)`.
     Entries {
-        /// Whether `stat(2)` is asked about each.
+        /// Whether `stat(2)` is called for each.
         with_stat: bool,
     },
-    /// How much room they take, in sum.
+    /// The space that they take in total.
     Usage,
     /// How many there are, before something is done with all of them.
     Totals {
@@ -24,15 +24,16 @@ pub enum Purpose {
     },
 }
 
-/// What is wanted of a tree.
+/// The options of a tree.
 #[derive(Debug, Clone, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub struct Options {
-    /// What is made of the entries.
+    /// What is read of the entries.
     pub purpose: Purpose,
-    /// Whether a directory comes before those in it. What is in it may be changed then ([`super::Tree::descend`]).
+    /// Whether a directory is handed out before its subdirectories. These may be changed then
+    /// ([`super::Tree::descend`]).
     pub top_down: bool,
-    /// Whether links to directories are taken for directories.
+    /// Whether links to directories are treated as directories.
     pub follow_symlinks: bool,
     /// How many directories deep it goes; the first one is 0.
     pub max_depth: Option<u32>,
@@ -42,16 +43,16 @@ pub struct Options {
     pub same_file_system: bool,
     /// Whether a followed link to a directory above it is an error.
     pub detect_loops: bool,
-    /// Whether the entries of a directory come in the order of their names.
+    /// Whether the entries of a directory are sorted by name.
     pub sort: bool,
-    /// Whether what git would ignore is left out.
+    /// Whether to leave out what git would ignore.
     pub gitignore: bool,
     /// Which entries are wanted.
     pub filter: Filter,
     /// Whether directories are handed out of which the name does not match what is to be included.
     pub all_directories: bool,
-    /// The most directories that are read at once; 0 for as many as there are processors. With 1, none is read before its
-    /// turn has come.
+    /// The most directories that are read at once; 0 for as many as there are processors. With 1, none is read before
+    /// its turn has come.
     pub workers: usize,
     /// Whether directories whose paths are too long for a system call are read all the same.
     pub beyond_longest_path: bool,
