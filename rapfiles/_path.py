@@ -1482,7 +1482,8 @@ class AsyncPath(LexicalPath):
         Cancellation:
             A new target is missing or complete; a file that is written to in place may be anything in
             between. An unfinished copy is removed in the background. A process that is killed may leave it: a
-            directory, or on file systems without `O_TMPFILE` a file, whose name begins with `.rapfiles-`.
+            directory, or with `atomic` and on file systems without `O_TMPFILE` a file, whose name begins with
+            `.rapfiles-`.
 
         ```python
         await (directory / "data").write_bytes(b"abc")
