@@ -39,8 +39,8 @@ class _Pattern(NamedTuple):
 class GlobIterator(Stream[P]):
     """The paths below a directory that match a pattern, in arbitrary order, each once.
 
-    Workers read directories, one after the other, and compare names; nothing but paths that match is made on
-    the event loop's thread.
+    A directory comes before what is in it. Workers read directories, several at a time, and compare names;
+    only the paths that match are created on the event loop's thread.
     """
 
     __module__ = "rapfiles"

@@ -475,3 +475,23 @@ async def test_a_link_in_place_of_a_directory_leads_nowhere(tmp_path: Path) -> N
     finally:
         stop.set()
         thread.join()
+
+
+@pytest.mark.one_loop
+@pytest.mark.parametrize("top_down", [True, False])
+async def test_a_directory_with_many_names(top_down: bool, tmp_path: Path) -> None:
+    """Its lists are made in lots, and are the same, also when some are taken out."""
+    for number in range(600):
+        (tmp_path / f"d{number}").mkdir()
+        (tmp_path / f"f{number}").touch()
+    expected = list(os.walk(tmp_path, topdown=top_down))
+    found = [
+        (str(path), directories, files)
+        async for path, directories, files in AsyncPath(tmp_path).walk(top_down=top_down)
+    ]
+    assert found == expected
+    if top_down:
+        async with AsyncPath(tmp_path).walk() as walk:
+            _, directories, _ = await anext(walk)
+            directories[:] = ["d599", "d7"]
+            assert [path.name async for path, _, _ in walk] == ["d599", "d7"]
