@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import rapfiles._native as _native
 
 from ._stream import Stream
+
+T = TypeVar("T")
 
 __all__ = ["Progress"]
 
@@ -70,7 +72,7 @@ Figures: TypeAlias = tuple[
 Report: TypeAlias = Exception | _native.Selection | Figures
 
 
-class Reports(Stream[Report]):
+class Reports(Stream[T]):
     """The reports of long work, until it is complete."""
 
     __slots__ = ("_begin",)
@@ -95,7 +97,8 @@ async def attend(
     ignore: Ignore | None = None,
 ) -> None:
     """Run long work, and pass its reports to the callbacks. An exception of a callback ends the work."""
-    async with Reports(begin) as reports:
+    stream: Reports[Report] = Reports(begin)
+    async with stream as reports:
         async for report in reports:
             answer: object = None
             if isinstance(report, Exception):

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import rapfiles._native as _native
 
-from ._progress import Figures, snapshot
-from ._stream import Stream
+from ._progress import Figures, Reports, snapshot
 
 if TYPE_CHECKING:
     from ._progress import ProgressCallback
@@ -31,24 +30,6 @@ _FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
 }
 
 
-class Removal(Stream[tuple[str, Exception] | Figures]):
-    """The reports of a removal, until it is complete. The removal pauses while an error is being handled."""
-
-    __slots__ = ("_begin",)
-
-    # `__new__` of the native base accepts any arguments; this is the signature.
-    def __init__(  # pyright: ignore[reportInconsistentConstructor]
-        self, begin: Callable[[], _native.Source], /
-    ) -> None:
-        self._begin = begin
-
-    def _open(self) -> _native.Source:
-        return self._begin()
-
-
-_native.set_next_slot(Removal)
-
-
 async def remove(
     path: LexicalPath,
     ignore_errors: bool,
@@ -64,7 +45,9 @@ async def remove(
     begin = partial(
         _native.remove_reports, path, ignore_errors, onexc is not None, reports, reports and totals
     )
-    async with Removal(begin) as removal:
+    stream: Reports[tuple[str, Exception] | Figures] = Reports(begin)
+    # The removal pauses while an error is being handled.
+    async with stream as removal:
         async for report in removal:
             answer: object = None
             if len(report) == 2:
