@@ -590,3 +590,35 @@ async def test_a_large_read_is_cancelled_after_any_turn(tmp_path: Path) -> None:
             for _ in range(turns):
                 await anyio.sleep(0)
             group.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+@pytest.mark.parametrize("mode", ["w", "a"])
+async def test_a_text_that_was_not_written_leaves_the_mark_to_the_next(
+    mode: str, encoding: str, tmp_path: Path
+) -> None:
+    """The encoder has seen it, but the byte order mark is not in the file."""
+    long = "l" * (1 << 20)
+    for turns in range(8):
+        path = tmp_path / f"file{turns}"
+        async with rapfiles.open(path, mode, encoding=encoding) as file:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(file.write, long)
+                for _ in range(turns):
+                    await anyio.lowlevel.checkpoint()
+                tasks.cancel_scope.cancel()
+            await file.write("short")
+        assert path.read_text(encoding=encoding) in ("short", f"{long}short")
+        assert path.read_bytes().startswith("".encode(encoding))
+
+
+@pytest.mark.one_loop
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+async def test_a_text_that_cannot_be_encoded_leaves_the_mark_to_the_next(
+    encoding: str, tmp_path: Path
+) -> None:
+    async with rapfiles.open(tmp_path / "file", "w", encoding=encoding) as file:
+        with pytest.raises(UnicodeEncodeError):
+            await file.write("l" * (1 << 20) + "\ud800")
+        await file.write("short")
+    assert (tmp_path / "file").read_bytes() == "short".encode(encoding)

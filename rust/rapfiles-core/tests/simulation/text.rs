@@ -164,6 +164,12 @@ impl ForeignCodec<Simulated> for Utf16 {
         Ok(widened(&text.0[part]))
     }
 
+    fn save_encoder(&self, _: Scene<'_>) -> Option<bool> {
+        None
+    }
+
+    fn restore_encoder(&self, _saved: bool) {}
+
     fn unencodable(&self, _: Scene<'_>, _: &Written, _: Option<&'static str>) -> Failure<String> {
         Failure::Caller("a text cannot be encoded".to_owned())
     }

@@ -416,6 +416,12 @@ impl ForeignCodec<Values> for Utf16 {
         Ok(part.encode_utf16().flat_map(u16::to_le_bytes).collect())
     }
 
+    fn save_encoder(&self, (): ()) -> Option<bool> {
+        None
+    }
+
+    fn restore_encoder(&self, _saved: bool) {}
+
     fn unencodable(&self, (): (), text: &String, _newline: Option<&'static str>) -> Failure<String> {
         Failure::Caller(format!("unencodable: {text}"))
     }

@@ -94,6 +94,12 @@ pub trait ForeignCodec<S: Sink>: Send + Sync {
         newline: Option<&'static str>,
     ) -> Fallible<S, Vec<u8>>;
 
+    /// The state of the encoder, if it has one that can be restored.
+    fn save_encoder(&self, context: S::Context<'_>) -> Option<Self::State>;
+
+    /// Restores that state.
+    fn restore_encoder(&self, saved: Self::State);
+
     /// The encoder's error for a text that the engine's cannot encode.
     fn unencodable(
         &self,

@@ -203,6 +203,21 @@ impl ForeignCodec<Objects> for PythonCodec {
         }
     }
 
+    fn save_encoder(&self, caller: Caller<'_>) -> Option<Py<PyAny>> {
+        // An encoder need not have `getstate`: `io` does not call it.
+        let state = self.encoder(caller.py)?.call_method0(intern!(caller.py, "getstate"));
+        state.ok().map(Bound::unbind)
+    }
+
+    fn restore_encoder(&self, saved: Py<PyAny>) {
+        Python::attach(|py| {
+            let Some(encoder) = self.encoder(py) else { return };
+            if let Err(error) = encoder.call_method1(intern!(py, "setstate"), (saved,)) {
+                error.write_unraisable(py, Some(&encoder));
+            }
+        });
+    }
+
     fn unencodable(
         &self,
         caller: Caller<'_>,

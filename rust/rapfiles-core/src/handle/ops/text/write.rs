@@ -11,6 +11,7 @@ use crate::handle::ops::checks::{check, check_open, check_written, number};
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
 use crate::handle::text::{Characters, ForeignCodec, TextSettings, TextState};
+use crate::handle::trace::Unread;
 use crate::limits::{CODEC_SLICE, LONG_TEXT, LOOP_SLICE};
 use crate::memory::extend;
 use crate::text::Codec;
@@ -21,6 +22,8 @@ pub struct Write<S: Sink> {
     state: Arc<TextState<S>>,
     text: S::Text,
     encoding: Encoding,
+    /// The state of the caller's encoder before this text: for the case that the text is not written.
+    encoder: Option<<S::ForeignCodec as ForeignCodec<S>>::State>,
     /// Whether a flush has to follow.
     flush: bool,
 }
@@ -38,7 +41,13 @@ enum Encoding {
 impl<S: Sink> Write<S> {
     /// Writes a text.
     pub fn new(state: &Arc<TextState<S>>, text: S::Text) -> Self {
-        Self { state: Arc::clone(state), text, encoding: Encoding::Begun(Vec::new(), 0), flush: false }
+        Self {
+            state: Arc::clone(state),
+            text,
+            encoding: Encoding::Begun(Vec::new(), 0),
+            encoder: None,
+            flush: false,
+        }
     }
 
     /// The characters, if they are identical to their encoding.
@@ -99,6 +108,13 @@ impl<S: Sink> Write<S> {
             if runtime::now() > until {
                 return Ok(Encoding::Begun(encoded, from));
             }
+        }
+    }
+
+    /// Takes back what the encoder knows of a text that is not written: a byte order mark, for example.
+    fn restore_encoder(&mut self) {
+        if let Some(saved) = self.encoder.take() {
+            self.state.codec.restore_encoder(saved);
         }
     }
 
@@ -184,11 +200,13 @@ impl<S: Sink> FileOperation<S> for Write<S> {
             }
             Encoding::Complete(encoded) => {
                 if let Some(error) = guard.take_error() {
+                    self.restore_encoder();
                     return Err(error.into());
                 }
                 if let Some(length) = self.accept(context, guard, encoded) {
                     return Ok(Advance::AwaitWriter(WriterState::RoomFor(length)));
                 }
+                self.encoder = None;
             }
         }
         // The snapshot of the decoder is not valid any more.
@@ -206,8 +224,22 @@ impl<S: Sink> FileOperation<S> for Write<S> {
     fn call(&mut self, context: S::Context<'_>, _guard: &mut Guard<'_>) -> Fallible<S, ()> {
         if let Encoding::Begun(encoded, characters) = &mut self.encoding {
             let (encoded, characters) = (std::mem::take(encoded), *characters);
-            self.encoding = self.encode(context, encoded, characters)?;
+            if characters == 0 && self.state.settings().native.is_none() {
+                self.encoder = self.state.codec.save_encoder(context);
+            }
+            match self.encode(context, encoded, characters) {
+                Ok(encoding) => self.encoding = encoding,
+                Err(error) => {
+                    self.restore_encoder();
+                    return Err(error);
+                }
+            }
         }
         Ok(())
+    }
+
+    fn unread(&mut self) -> Option<Unread> {
+        self.restore_encoder();
+        None
     }
 }
