@@ -13,6 +13,7 @@ except ModuleNotFoundError as _error:
 
     raise _explained(_Path(__file__).parent) from _error
 
+from ._durability import DurabilityError
 from ._engine import Configuration, Stats, configuration, configure, stats
 from ._file import (
     AsyncBufferedRandom,
@@ -52,6 +53,7 @@ __all__ = [
     "AsyncTextIOWrapper",
     "Configuration",
     "DiskUsage",
+    "DurabilityError",
     "FileContextManager",
     "PathInfo",
     "Progress",

@@ -90,7 +90,9 @@ __all__ = [
     "utime",
     "walk",
     "write_bytes",
+    "write_bytes_atomically",
     "write_text",
+    "write_text_atomically",
 ]
 
 _PathT = TypeVar("_PathT", bound=PurePath)
@@ -387,6 +389,20 @@ def read_text(path: _Path, codec: _Codec, newline: str | None, /) -> Awaitable[s
 def write_bytes(path: _Path, data: Buffer, append: bool, bom: int, /) -> Awaitable[int]: ...
 def write_text(
     path: _Path, data: str, codec: _Codec, newline: str | None, append: bool, /
+) -> Awaitable[int | None]: ...
+def write_bytes_atomically(
+    path: _Path, data: Buffer, durable: bool, overwrite: bool, follow_symlinks: bool, in_place: bool, /
+) -> Awaitable[int]: ...
+def write_text_atomically(
+    path: _Path,
+    data: str,
+    codec: _Codec,
+    newline: str | None,
+    durable: bool,
+    overwrite: bool,
+    follow_symlinks: bool,
+    in_place: bool,
+    /,
 ) -> Awaitable[int | None]: ...
 
 # Metadata. `file_type` is one of stat's S_IF… constants, or 0 for "exists"; `tolerant` swallows every

@@ -24,6 +24,9 @@ from ._arguments import (
     path_text,
     permissions,
 )
+from ._atomic import atomic_options
+from ._atomic import write_bytes as write_bytes_atomically
+from ._atomic import write_text as write_text_atomically
 from ._copying import copy_path, target_in
 from ._find import ReportedSearch, TreeSearch
 from ._glob import GlobIterator
@@ -167,24 +170,53 @@ class AsyncPath(LexicalPath):
             return content
         return await decode(content, encoding, errors, newline)
 
-    async def write_bytes(self, data: Buffer) -> int:
+    async def write_bytes(
+        self,
+        data: Buffer,
+        *,
+        atomic: bool = False,
+        durable: bool = False,
+        overwrite: bool = True,
+        follow_symlinks: bool = True,
+        fallback: Literal["error", "inplace"] = "error",
+    ) -> int:
         """Write the whole file: create it, or replace its content.
 
-        When this returns, the operating system has all of it. The file is not replaced atomically: others
-        can see it empty or half written, and after an error, such as a full disk, it stays like that.
+        When this returns, the operating system has all of it. Without `atomic=True`, others can see the file
+        empty or half written, and after an error, such as a full disk, it stays like that.
+
+        With `atomic=True` others see the old content or the new one, at any time, also after an error or a
+        crash: the new content is written to a file of its own beside the target, synchronised with the
+        device, and renamed. It gets the permissions of the old file, and its owner, extended attributes and
+        access list where that is permitted; a file that did not exist gets those of any new file. What else
+        the old file was is lost: other hard links to it keep the old content, and open files stay with it.
+        Permission to write the directory is needed, not the file.
 
         `data` must not be changed before this returns.
 
         Args:
             data: A bytes-like object, contiguous in memory.
+            atomic: Whether others see only the old content or the new one.
+            durable: Whether the device has the content, under its name, when this returns.
+            overwrite: Whether a file that exists is replaced.
+            follow_symlinks: Whether a symbolic link stands for what it leads to, as always without `atomic`;
+                otherwise the link itself is replaced.
+            fallback: What is done where the file is a mount point, which no file can be renamed to: the
+                error (EBUSY), or with `"inplace"` a backup is made beside it, the file is overwritten, and
+                the backup removed; others can see it half written then.
 
         Returns:
             The number of bytes.
 
         Raises:
-            OSError: The file cannot be opened or written.
+            OSError: The file cannot be opened or written. With `atomic=True` the target is as it was.
+            FileExistsError: There is such a file, and `overwrite` is false.
+            DurabilityError: With `durable=True`: others see the new content, but after a crash it may be the
+                old one.
             TypeError: `data` is not bytes-like. The file is not touched.
             BufferError: `data` is not in one piece. The file is not touched.
+            ValueError: An option was given that needs `atomic=True`, or `fallback` is no such word. The file
+                is not touched.
 
         Cancellation:
             The file may be unchanged or replaced, or be replaced a little later; cancelling never leaves it
@@ -192,9 +224,13 @@ class AsyncPath(LexicalPath):
 
         ```python
         assert await (directory / "data").write_bytes(b"abc") == 3
+        assert await (directory / "data").write_bytes(b"new", atomic=True, durable=True) == 3
         ```
         """
         in_one_piece(data)
+        options = atomic_options(atomic, durable, overwrite, follow_symlinks, fallback)
+        if options is not None:
+            return await write_bytes_atomically(self, data, options)
         return await _native.write_bytes(self, data, False, 0)
 
     async def write_text(
@@ -203,6 +239,12 @@ class AsyncPath(LexicalPath):
         encoding: str | None = None,
         errors: str | None = None,
         newline: str | None = None,
+        *,
+        atomic: bool = False,
+        durable: bool = False,
+        overwrite: bool = True,
+        follow_symlinks: bool = True,
+        fallback: Literal["error", "inplace"] = "error",
     ) -> int:
         """Write the whole file as text: create it, or replace its content.
 
@@ -214,26 +256,37 @@ class AsyncPath(LexicalPath):
             encoding: As for `open`; by default the locale's, or UTF-8 in UTF-8 mode.
             errors: As for `open`; by default `"strict"`.
             newline: As for `open`: what is written for `"\\n"`; by default the platform's line end.
+            atomic: As for `write_bytes`.
+            durable: As for `write_bytes`.
+            overwrite: As for `write_bytes`.
+            follow_symlinks: As for `write_bytes`.
+            fallback: As for `write_bytes`.
 
         Returns:
             The number of characters in `data`.
 
         Raises:
-            OSError: The file cannot be opened or written.
+            OSError: The file cannot be opened or written. With `atomic=True` the target is as it was.
+            DurabilityError: As for `write_bytes`.
             UnicodeEncodeError: The encoding cannot represent some character. As with pathlib, the file is
-                empty then.
+                empty then; with `atomic=True` it is as it was.
             LookupError: There is no such text encoding. The file is not touched.
             TypeError: `data` is not a str. The file is not touched.
-            ValueError: `newline` is none of `None`, `""`, `"\\n"`, `"\\r"` and `"\\r\\n"`. The file is not
-                touched.
+            ValueError: `newline` is none of `None`, `""`, `"\\n"`, `"\\r"` and `"\\r\\n"`, or the options
+                are not those of `write_bytes`. The file is not touched.
 
         ```python
         assert await (directory / "menu").write_text("crème\\n", encoding="utf-8") == 6
+        assert await (directory / "menu").write_text("thé", encoding="utf-8", atomic=True) == 3
         ```
         """
         if not isinstance(data, str):
             raise TypeError(f"data must be str, not {type(data).__name__}")
         encoding = text_encoding(encoding)
+        options = atomic_options(atomic, durable, overwrite, follow_symlinks, fallback)
+        if options is not None:
+            await write_text_atomically(self, data, encoding, errors, newline, options)
+            return len(data)
         codec = native_codec(encoding, errors, newline)
         if codec is None or await _native.write_text(self, data, codec, newline, False) is None:
             await write_with_python(self, data, encoding, errors, newline, append=False)

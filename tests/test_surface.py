@@ -203,7 +203,9 @@ NEWEST: dict[str, str] = {
     "stat": "(*, follow_symlinks=True)",
     "chmod": "(mode, *, follow_symlinks=True)",
     "read_text": "(encoding=None, errors=None, newline=None)",
-    "write_text": "(data, encoding=None, errors=None, newline=None)",
+    # What comes after the star is more than pathlib takes.
+    "write_text": "(data, encoding=None, errors=None, newline=None, *, atomic=False, durable=False, "
+    "overwrite=True, follow_symlinks=True, fallback='error')",
     "mkdir": "(mode=511, parents=False, exist_ok=False, *, parent_mode=None)",
     "match": "(path_pattern, *, case_sensitive=None)",
     "glob": "(pattern, *, case_sensitive=None, recurse_symlinks=False)",

@@ -61,6 +61,13 @@ pub enum Error {
         /// Whether it is about a FIFO, a socket or a device, whose content must not be copied.
         special: bool,
     },
+    /// The content is visible under its name, but may be lost in a crash: the code of the error that says so.
+    NotDurable {
+        /// `errno` on POSIX, the Windows error code there.
+        code: i32,
+        /// The path that the error names.
+        subject: Subject,
+    },
     /// The operation was begun by the parent process, before this process was forked.
     Forked,
     /// The worker panicked: a defect of this library.

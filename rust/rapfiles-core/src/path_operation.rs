@@ -10,13 +10,16 @@ use crate::outcome::Outcome;
 use crate::platform::NativePath;
 use crate::text::{Codec, Newline, TextSource};
 use crate::verbs::access::AccessMode;
+use crate::verbs::atomic::AtomicOptions;
 use crate::verbs::link::TargetKind;
 use crate::verbs::metadata::{FileType, MountRules, Timestamp};
 use crate::verbs::ownership::Account;
 use crate::verbs::resolve::Strictness;
 use crate::verbs::write::Data;
 use crate::verbs::xattr::AttributeName;
-use crate::verbs::{access, directory, entry, home, link, metadata, ownership, read, resolve, write, xattr};
+use crate::verbs::{
+    access, atomic, directory, entry, home, link, metadata, ownership, read, resolve, write, xattr,
+};
 use crate::{cached, handle};
 
 /// One operation, with everything that a worker needs to run it.
@@ -39,6 +42,16 @@ pub enum PathOperation {
     Write { path: NativePath, data: Data, append: bool, bom: usize },
     /// Replace or extend a file's content with encoded text.
     WriteText { path: NativePath, text: TextSource, codec: Codec, newline: Newline, append: bool },
+    /// Replace a file's content atomically.
+    WriteAtomically { path: NativePath, data: Data, options: AtomicOptions },
+    /// Replace a file's content with encoded text atomically.
+    WriteTextAtomically {
+        path: NativePath,
+        text: TextSource,
+        codec: Codec,
+        newline: Newline,
+        options: AtomicOptions,
+    },
     /// `stat(2)` or `lstat(2)`.
     Stat { path: NativePath, follow: bool },
     /// Whether there is an entry of this type. `tolerant`: every error means no.
@@ -118,6 +131,10 @@ impl PathOperation {
             Self::WriteText { path, text, codec, newline, append } => {
                 write::write_text(&path, &text, codec, newline, append)
             }
+            Self::WriteAtomically { path, data, options } => atomic::write(&path, &data, options),
+            Self::WriteTextAtomically { path, text, codec, newline, options } => {
+                atomic::write_text(&path, &text, codec, newline, options)
+            }
             Self::Stat { path, follow } => metadata::stat(&path, follow),
             Self::IsType { path, file_type, follow, tolerant } => {
                 metadata::is_type(&path, file_type, follow, tolerant)
@@ -170,6 +187,8 @@ impl PathOperation {
             | Self::Open { path, .. }
             | Self::Write { path, .. }
             | Self::WriteText { path, .. }
+            | Self::WriteAtomically { path, .. }
+            | Self::WriteTextAtomically { path, .. }
             | Self::Stat { path, .. }
             | Self::IsType { path, .. }
             | Self::IsMount { path, .. }
@@ -222,6 +241,8 @@ impl PathOperation {
             Self::ReadText { .. } => Kind::ReadText,
             Self::Write { .. } => Kind::Write,
             Self::WriteText { .. } => Kind::WriteText,
+            Self::WriteAtomically { .. } => Kind::WriteAtomically,
+            Self::WriteTextAtomically { .. } => Kind::WriteTextAtomically,
             Self::Stat { .. } => Kind::Stat,
             Self::IsType { .. } => Kind::IsType,
             Self::IsMount { .. } => Kind::IsMount,

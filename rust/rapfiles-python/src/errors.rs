@@ -102,6 +102,9 @@ pub(crate) fn exception(py: Python<'_>, error: Error, names: &Names) -> PyErr {
             };
             PyOSError::new_err((EBUSY, message, path))
         }
+        Error::NotDurable { code, subject } => {
+            not_durable(py, code, &subject, names).unwrap_or_else(|failure| failure)
+        }
         Error::Forked => PyRuntimeError::new_err(
             "this was begun before the process was forked, and cannot be gone on with in the child",
         ),
@@ -138,6 +141,15 @@ fn names_of(py: Python<'_>, subject: &Subject, names: &Names) -> PyResult<Filena
         _ => None,
     };
     Ok((first, second))
+}
+
+/// A `DurabilityError`.
+fn not_durable(py: Python<'_>, code: i32, subject: &Subject, names: &Names) -> PyResult<PyErr> {
+    let (path, _) = names_of(py, subject, names)?;
+    let class = py.import(intern!(py, "rapfiles._durability"))?.getattr(intern!(py, "DurabilityError"))?;
+    let error = os_error(py, code, &Subject::Nothing, names)?;
+    let message = error.value(py).getattr(intern!(py, "strerror"))?;
+    Ok(PyErr::from_value(class.call1((error.value(py).getattr(intern!(py, "errno"))?, message, path))?))
 }
 
 /// An error of the library itself; a `shutil.SpecialFileError` where shutil raises one.

@@ -72,7 +72,9 @@ mod _native {
     #[pymodule_export]
     use crate::functions::resolve::resolve;
     #[pymodule_export]
-    use crate::functions::write::{truncate, write_bytes, write_text};
+    use crate::functions::write::{
+        truncate, write_bytes, write_bytes_atomically, write_text, write_text_atomically,
+    };
     #[pymodule_export]
     use crate::functions::xattr::{getxattr, listxattr, removexattr, setxattr};
     #[pymodule_export]

@@ -21,6 +21,8 @@ kinds! {
     ReadText,
     Write,
     WriteText,
+    WriteAtomically,
+    WriteTextAtomically,
     Stat,
     IsType,
     IsMount,

@@ -2,8 +2,10 @@
 
 mod entries;
 
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
+use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 
 use super::calls::{self, OwnedFd};
@@ -185,6 +187,11 @@ pub(crate) fn joined<'a>(names: impl Iterator<Item = &'a NativePath>) -> Option<
         path.extend_from_slice(name.to_bytes());
     }
     NativePath::from_vec(path).ok()
+}
+
+/// A path as calls take it.
+pub(crate) fn native_path(path: OsString) -> io::Result<NativePath> {
+    Ok(NativePath::from_vec(path.into_vec())?)
 }
 
 /// The name of an entry, as a call wants it.

@@ -19,8 +19,8 @@ mod unsupported;
 
 pub(crate) use access::{access, change_mode, set_times};
 pub(crate) use copying::{
-    clone_content, copy_attributes, copy_flags, copy_range, copy_whole, next_data, send, set_file_mode,
-    set_file_times,
+    clone_content, copy_attributes, copy_flags, copy_range, copy_whole, next_data, reserve, send,
+    set_file_mode, set_file_owner, set_file_times, synchronise_directory,
 };
 pub(crate) use descriptor::{
     FROM_END, FROM_HERE, FROM_START, adopt, appends, descriptor, into_descriptor, is_terminal, only_reads,
@@ -30,7 +30,7 @@ pub(crate) use descriptor::{
 pub(crate) use directory::{
     Directory, DirectoryReader, LINKS_LOOP, LONGEST_PATH, PATH_TOO_LONG, clear_flags, codes, entry_name,
     file_name, is_no_directory, is_not_empty, is_refused, is_unable, joined, lacks_descriptors,
-    make_directory, most_descriptors, name_bytes, native_name, random_name, remove_directory,
+    make_directory, most_descriptors, name_bytes, native_name, native_path, random_name, remove_directory,
 };
 pub(crate) use entry::{rename, unlink};
 pub(crate) use errors::{BAD_DESCRIPTOR, EIO, IS_A_DIRECTORY, NO_THREAD, is_not_found, means_missing};

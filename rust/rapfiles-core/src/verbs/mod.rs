@@ -1,6 +1,7 @@
 //! What is done with paths: one noun a file, and in it all that an operation on it takes.
 
 pub(crate) mod access;
+pub(crate) mod atomic;
 pub(crate) mod copy;
 pub(crate) mod directory;
 pub(crate) mod entry;
@@ -19,6 +20,7 @@ pub(crate) mod resolve;
 pub(crate) mod scandir;
 pub(crate) mod selection;
 pub(crate) mod slices;
+pub(crate) mod temporary;
 pub(crate) mod tree;
 pub(crate) mod write;
 pub(crate) mod xattr;

@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use rapfiles_core::PathOperation;
+use rapfiles_core::{AtomicOptions, PathOperation};
 
 use crate::arguments::{self, PathArgument};
 use crate::errors::Names;
@@ -39,6 +39,49 @@ pub(crate) fn write_text(
     let newline = arguments::newline_written(newline);
     let request = PathOperation::WriteText { path: path.native("io.open")?, text, codec, newline, append };
     submit(py, request, Names::opened(path.name()))
+}
+
+/// Replaces a file's content atomically.
+#[pyfunction]
+#[pyo3(signature = (path, data, durable, overwrite, follow_symlinks, in_place, /))]
+pub(crate) fn write_bytes_atomically(
+    py: Python<'_>,
+    path: PathArgument<'_>,
+    data: &Bound<'_, PyAny>,
+    durable: bool,
+    overwrite: bool,
+    follow_symlinks: bool,
+    in_place: bool,
+) -> PyResult<Operation> {
+    let data = arguments::data(data)?;
+    let options = AtomicOptions { durable, overwrite, follow_symlinks, in_place };
+    let operation = PathOperation::WriteAtomically { path: path.native("io.open")?, data, options };
+    submit(py, operation, Names::opened(path.name()))
+}
+
+/// Replaces a file's content with encoded text atomically; `None` if the codec does not encode it.
+#[pyfunction]
+#[pyo3(signature = (path, data, codec, newline, durable, overwrite, follow_symlinks, in_place, /))]
+#[expect(clippy::too_many_arguments, reason = "they are the keywords of a method of Python's")]
+pub(crate) fn write_text_atomically(
+    py: Python<'_>,
+    path: PathArgument<'_>,
+    data: &Bound<'_, PyString>,
+    codec: &str,
+    newline: Option<&str>,
+    durable: bool,
+    overwrite: bool,
+    follow_symlinks: bool,
+    in_place: bool,
+) -> PyResult<Operation> {
+    let operation = PathOperation::WriteTextAtomically {
+        path: path.native("io.open")?,
+        text: arguments::text_source(data)?,
+        codec: arguments::codec(codec)?,
+        newline: arguments::newline_written(newline),
+        options: AtomicOptions { durable, overwrite, follow_symlinks, in_place },
+    };
+    submit(py, operation, Names::opened(path.name()))
 }
 
 /// Truncates a file to a length.

@@ -117,6 +117,11 @@ impl Directory {
         Ok(unsafe { File::from_raw_fd(fd) })
     }
 
+    /// The directory as [`synchronise_directory`] takes it.
+    pub(crate) fn to_synchronise(&self) -> io::Result<File> {
+        open_file(Some(self), &NativePath::from_vec(b".".to_vec())?, libc::O_RDONLY | libc::O_DIRECTORY, 0)
+    }
+
     pub(crate) fn raw(&self) -> i32 {
         self.0.as_raw_fd()
     }
@@ -159,6 +164,35 @@ pub(crate) fn set_file_mode(file: &File, mode: u32) -> io::Result<()> {
     checked(|| unsafe { calls::fchmod(file.as_raw_fd(), (mode & 0o7777) as libc::mode_t) }).map(drop)
 }
 
+/// Gives an open file the owner and the group of another one, as far as that is permitted; `false` if it keeps its own
+/// owner or group.
+pub(crate) fn set_file_owner(file: &File, like: &Metadata) -> io::Result<bool> {
+    let own = super::super::metadata_of_fd(file.as_raw_fd())?;
+    let change = |user: libc::uid_t, group: libc::gid_t| {
+        // SAFETY: no memory is involved.
+        match checked(|| unsafe { libc::fchown(file.as_raw_fd(), user, group) }) {
+            Ok(_) => Ok(true),
+            // EINVAL: an identity that the user namespace does not have.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EINVAL)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    };
+    let unchanged = u32::MAX;
+    if (own.user, own.group) == (like.user, like.group) || change(like.user, like.group)? {
+        return Ok(true);
+    }
+    // An owner may give a file to any group that is one of theirs: see chown(2).
+    if own.group != like.group {
+        change(unchanged, like.group)?;
+    }
+    Ok(false)
+}
+
+/// Waits until the device has the names in a directory.
+pub(crate) fn synchronise_directory(directory: &File) -> io::Result<()> {
+    crate::platform::synchronise(directory, false)
+}
+
 /// The bytes of a name, as in a listing.
 pub(crate) fn name_bytes(name: &NativePath) -> Vec<u8> {
     name.to_bytes().to_vec()
@@ -166,7 +200,7 @@ pub(crate) fn name_bytes(name: &NativePath) -> Vec<u8> {
 
 /// Random bytes of the operating system, as text for a name.
 pub(crate) fn random_name() -> io::Result<String> {
-    let mut bytes = [0_u8; 10];
+    let mut bytes = [0_u8; 12];
     // SAFETY: there is room for that many bytes, at most 256 as getentropy(3) requires.
     checked(|| unsafe { libc::getentropy(bytes.as_mut_ptr().cast(), bytes.len()) })?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())

@@ -192,3 +192,15 @@ pub(crate) fn copy_attributes(source: &File, target: &File) -> io::Result<()> {
 pub(crate) fn copy_flags(_like: &Metadata, _target: &File) -> io::Result<()> {
     Ok(())
 }
+
+/// Reserves room on the disk for the content of a file, where the file system can.
+pub(crate) fn reserve(file: &File, length: u64) -> io::Result<()> {
+    // SAFETY: no memory is involved.
+    let reserved = checked(|| unsafe {
+        libc::fallocate(file.as_raw_fd(), libc::FALLOC_FL_KEEP_SIZE, 0, length as libc::off_t)
+    });
+    match reserved {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::ENOSYS)) => Ok(()),
+        reserved => reserved.map(drop),
+    }
+}

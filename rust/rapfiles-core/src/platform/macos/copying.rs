@@ -115,3 +115,20 @@ pub(crate) fn copy_flags(like: &Metadata, target: &File) -> io::Result<()> {
         copied => copied.map(drop),
     }
 }
+
+/// Reserves room on the disk for the content of a file, where the file system can.
+pub(crate) fn reserve(file: &File, length: u64) -> io::Result<()> {
+    let mut room = libc::fstore_t {
+        fst_flags: libc::F_ALLOCATEALL,
+        fst_posmode: libc::F_PEOFPOSMODE,
+        fst_offset: 0,
+        fst_length: length as libc::off_t,
+        fst_bytesalloc: 0,
+    };
+    // SAFETY: the structure is there to be read and written.
+    let reserved = checked(|| unsafe { libc::fcntl(file.as_raw_fd(), libc::F_PREALLOCATE, &raw mut room) });
+    match reserved {
+        Err(error) if error.raw_os_error().is_some_and(is_unable) => Ok(()),
+        reserved => reserved.map(drop),
+    }
+}

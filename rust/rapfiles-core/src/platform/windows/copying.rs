@@ -86,3 +86,18 @@ pub(crate) fn set_file_times(file: &File, (accessed, modified): (Timestamp, Time
 pub(crate) fn copy_flags(_like: &Metadata, _target: &File) -> io::Result<()> {
     Ok(())
 }
+
+/// The first write finds a full disk.
+pub(crate) fn reserve(_file: &File, _length: u64) -> io::Result<()> {
+    Ok(())
+}
+
+/// A new file has the owner and the access list that its directory gives it.
+pub(crate) fn set_file_owner(_file: &File, _like: &Metadata) -> io::Result<bool> {
+    Ok(true)
+}
+
+/// The journal of NTFS has the names in a directory; there is no call for one.
+pub(crate) fn synchronise_directory(_directory: &File) -> io::Result<()> {
+    Ok(())
+}

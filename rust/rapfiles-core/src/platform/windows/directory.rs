@@ -266,6 +266,11 @@ pub(crate) fn joined<'a>(names: impl Iterator<Item = &'a NativePath>) -> Option<
     NativePath::from_wide(path)
 }
 
+/// A path as calls take it.
+pub(crate) fn native_path(path: OsString) -> io::Result<NativePath> {
+    NativePath::from_os_string(path).map_err(|_| error(ERROR_BAD_PATHNAME))
+}
+
 /// The name of an entry, as a call wants it.
 pub(crate) fn native_name(name: &[u8]) -> Option<NativePath> {
     // SAFETY: it is a name that a reader has given.

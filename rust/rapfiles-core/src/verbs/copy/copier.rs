@@ -10,7 +10,7 @@ use super::attributes::{preserve, preserve_entry};
 use super::moved::Moved;
 use super::options::{CopyOptions, CopyRequest};
 use super::refused;
-use super::target::{Target, give_name, with_temporary_name};
+use super::target::Target;
 use super::transfer::Transfer;
 use crate::engine::queue::Lane;
 use crate::engine::stream::Slice;
@@ -20,6 +20,7 @@ use crate::platform::{self, Directory, File, NativePath, codes};
 use crate::verbs::metadata::{FileType, Metadata};
 use crate::verbs::post_order::{At, Entered, Left, Node, Visit, Visitor};
 use crate::verbs::report::Reporter;
+use crate::verbs::temporary::{give_name, with_temporary_name};
 
 /// What is known to be shared by no two files is not tried: the devices of the last pair, mixed into one number.
 const NONE_FAILED: u64 = u64::MAX;

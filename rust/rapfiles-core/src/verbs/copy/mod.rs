@@ -13,3 +13,4 @@ mod transfer;
 pub use copying::Copying;
 pub(crate) use moved::Moved;
 pub use options::{CopyOptions, CopyRequest};
+pub(crate) use refused::special;

@@ -4,8 +4,8 @@ use std::io;
 use std::sync::Arc;
 
 use super::copier::Pair;
-use crate::limits::NAMES_TRIED;
-use crate::platform::{self, Directory, File, NativePath, codes};
+use crate::platform::{self, File, NativePath, codes};
+use crate::verbs::temporary::{give_name, with_temporary_name};
 
 /// What is done with a file when its content is complete.
 #[derive(Debug)]
@@ -113,44 +113,5 @@ impl Drop for Target {
             // There is nobody to tell of an error.
             let _ = directory.unlink(name);
         }
-    }
-}
-
-/// Makes something under a name that nobody can guess.
-pub(crate) fn with_temporary_name<T>(
-    mut make: impl FnMut(&NativePath) -> io::Result<T>,
-) -> io::Result<(NativePath, T)> {
-    let mut attempts = 0;
-    loop {
-        let name = format!(".rapfiles-{}", platform::random_name()?);
-        let Some(name) = platform::native_name(name.as_bytes()) else {
-            return Err(io::ErrorKind::InvalidInput.into());
-        };
-        match make(&name) {
-            Ok(made) => return Ok((name, made)),
-            Err(error) if error.raw_os_error() == Some(codes::EXISTS) && attempts < NAMES_TRIED => {
-                attempts += 1
-            }
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// Renames a file or a directory to a name that is not in use.
-pub(crate) fn give_name(directory: &Directory, from: &NativePath, to: &NativePath) -> io::Result<()> {
-    match directory.rename_new(from, to) {
-        // Some network and FUSE file systems cannot say "only if it is new".
-        Err(error) if error.raw_os_error().is_some_and(platform::is_unable) => {
-            match directory.make_name(to, from, directory) {
-                Ok(()) => directory.unlink(from),
-                Err(error) if error.raw_os_error() == Some(codes::EXISTS) => Err(error),
-                // A directory, or no hard links either.
-                Err(_) => match Directory::entry(to, Some(directory), false) {
-                    Ok(_) => Err(io::Error::from_raw_os_error(codes::EXISTS)),
-                    Err(_) => directory.rename(from, to),
-                },
-            }
-        }
-        renamed => renamed,
     }
 }

@@ -2,11 +2,12 @@
 
 use std::fs::File;
 use std::io;
+use std::time::Duration;
 
 use windows_sys::Win32::Foundation::{
-    ERROR_ALREADY_EXISTS, ERROR_BAD_PATHNAME, ERROR_BUSY, ERROR_CALL_NOT_IMPLEMENTED,
+    ERROR_ACCESS_DENIED, ERROR_ALREADY_EXISTS, ERROR_BAD_PATHNAME, ERROR_BUSY, ERROR_CALL_NOT_IMPLEMENTED,
     ERROR_CANT_RESOLVE_FILENAME, ERROR_DIRECTORY, ERROR_INVALID_FUNCTION, ERROR_INVALID_PARAMETER,
-    ERROR_NOT_SAME_DEVICE, ERROR_NOT_SUPPORTED,
+    ERROR_LOCK_VIOLATION, ERROR_NOT_SAME_DEVICE, ERROR_NOT_SUPPORTED, ERROR_SHARING_VIOLATION,
 };
 
 use super::{Directory, path_of};
@@ -15,6 +16,9 @@ use crate::platform::windows::lexical::split;
 use crate::platform::windows::{self, NativePath};
 use crate::verbs::link::TargetKind;
 use crate::verbs::metadata::{Metadata, Timestamp};
+
+/// How many milliseconds to wait each time before a refused rename is tried again.
+const SHARED_RENAME_PAUSES: [u64; 6] = [1, 4, 16, 32, 64, 128];
 
 impl Directory {
     /// The directory that the entry of a path is in, and the entry's name there.
@@ -107,9 +111,19 @@ impl Directory {
         NativePath::from_os_string(target).map_err(|_| error(ERROR_BAD_PATHNAME))
     }
 
-    /// Renames an entry over whatever may be renamed over.
+    /// Renames an entry over whatever may be renamed over. That is refused while another program, such as a virus scanner,
+    /// has either of them open, normally for a moment, so it is tried again for a while.
     pub(crate) fn rename(&self, name: &NativePath, to: &NativePath) -> io::Result<()> {
-        windows::rename(&path_of(name, Some(self))?, &path_of(to, Some(self))?, true)
+        let (from, to) = (path_of(name, Some(self))?, path_of(to, Some(self))?);
+        for pause in SHARED_RENAME_PAUSES {
+            match windows::rename(&from, &to, true) {
+                Err(error) if error.raw_os_error().is_some_and(is_shared) => {
+                    std::thread::sleep(Duration::from_millis(pause))
+                }
+                renamed => return renamed,
+            }
+        }
+        windows::rename(&from, &to, true)
     }
 
     /// Renames an entry to a name that is not in use.
@@ -127,6 +141,11 @@ impl Directory {
         use windows_sys::Win32::Storage::FileSystem::{FILE_READ_ATTRIBUTES, FILE_WRITE_ATTRIBUTES};
         windows::handle::open_to_look(&self.0, FILE_READ_ATTRIBUTES | FILE_WRITE_ATTRIBUTES, 0, true)
             .map(File::from)
+    }
+
+    /// The directory as [`windows::synchronise_directory`] takes it.
+    pub(crate) fn to_synchronise(&self) -> io::Result<File> {
+        self.as_file()
     }
 
     /// Windows has no files without names.
@@ -173,7 +192,7 @@ pub(crate) fn name_bytes(name: &NativePath) -> Vec<u8> {
 pub(crate) fn random_name() -> io::Result<String> {
     use std::hash::{BuildHasher, Hasher, RandomState};
     let random = || RandomState::new().build_hasher().finish();
-    Ok(format!("{:016x}{:04x}", random(), random() & 0xffff))
+    Ok(format!("{:016x}{:08x}", random(), random() & 0xffff_ffff))
 }
 
 /// The error codes that copying decides by.
@@ -184,6 +203,11 @@ pub(crate) mod codes {
     pub(crate) const IS_DIRECTORY: i32 = crate::platform::IS_A_DIRECTORY;
     pub(crate) const LOOP: i32 = super::ERROR_CANT_RESOLVE_FILENAME.cast_signed();
     pub(crate) const OTHER_DEVICE: i32 = super::ERROR_NOT_SAME_DEVICE.cast_signed();
+}
+
+/// Whether an error code may mean that another program has a file open.
+fn is_shared(code: i32) -> bool {
+    matches!(code.cast_unsigned(), ERROR_ACCESS_DENIED | ERROR_SHARING_VIOLATION | ERROR_LOCK_VIOLATION)
 }
 
 /// Whether a way to copy is not to be had for these files, so that another one is tried.

@@ -1,0 +1,82 @@
+"""Writing whole files atomically: the arguments, and what Python adds to the native operation."""
+
+from __future__ import annotations
+
+import errno
+import io
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, TypeVar
+
+import rapfiles._native as _native
+
+from ._text import check, encode, native_codec, native_codec_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from typing_extensions import Buffer
+
+    from ._arguments import StrPath
+
+T = TypeVar("T")
+Fallback: TypeAlias = Literal["error", "inplace"]
+
+_MOUNTED: Final = (
+    "The file is a mount point, such as a single file that is mounted into a container, so no other file can "
+    "take its place: mount the directory instead, or write with fallback='inplace'."
+)
+
+
+class AtomicOptions(NamedTuple):
+    """The options of the native operations, in their order."""
+
+    durable: bool
+    overwrite: bool
+    follow_symlinks: bool
+    in_place: bool
+
+
+def atomic_options(
+    atomic: bool, durable: bool, overwrite: bool, follow_symlinks: bool, fallback: Fallback
+) -> AtomicOptions | None:
+    """The options, or `None` for a file that is not written atomically.
+
+    Raises:
+        ValueError: `fallback` is no such word, or an option is given that needs `atomic=True`.
+    """
+    if fallback not in ("error", "inplace"):
+        raise ValueError(f"fallback must be 'error' or 'inplace', not {fallback!r}")
+    if atomic:
+        return AtomicOptions(bool(durable), bool(overwrite), bool(follow_symlinks), fallback == "inplace")
+    if durable or not overwrite or not follow_symlinks or fallback != "error":
+        raise ValueError("durable, overwrite, follow_symlinks and fallback need atomic=True")
+    return None
+
+
+async def write_bytes(path: StrPath, data: Buffer, options: AtomicOptions) -> int:
+    """Replace the content of a file."""
+    return await _explained(_native.write_bytes_atomically(path, data, *options))
+
+
+async def write_text(
+    path: StrPath, text: str, encoding: str, errors: str | None, newline: str | None, options: AtomicOptions
+) -> None:
+    """Replace the content of a file with text; `encoding` is what `io.text_encoding` returned."""
+    codec = native_codec(encoding, errors, newline)
+    if codec is None:
+        check(encoding, errors, newline, io.BufferedWriter)
+        codec = native_codec_of(encoding, errors)
+    if codec is not None:
+        written = _native.write_text_atomically(path, text, codec, newline, *options)
+        if await _explained(written) is not None:
+            return
+    content = await encode(text, encoding, errors, newline, within=False)
+    await write_bytes(path, content, options)
+
+
+async def _explained(operation: Awaitable[T]) -> T:
+    try:
+        return await operation
+    except OSError as error:
+        if error.errno == errno.EBUSY:
+            error.add_note(_MOUNTED)
+        raise

@@ -1,0 +1,64 @@
+//! Overwriting a file that nothing can be renamed to: a mount point, such as a single file that is mounted into a
+//! container.
+
+use std::io;
+
+use crate::error::{About, Error};
+use crate::platform::{self, Directory, File, NativePath};
+use crate::verbs::temporary::with_temporary_name;
+
+/// Bytes that are copied at a time.
+const PIECE: usize = 256 << 10;
+/// Nobody else may read the backup.
+const PRIVATE: u32 = 0o600;
+
+/// Overwrites a file: a backup beside it, the content, fsync, and only then the backup goes. After a crash in between,
+/// and where the old content could not be put back after an error, the backup has it.
+pub(crate) fn overwrite(directory: &Directory, name: &NativePath, content: &[u8]) -> Result<(), Error> {
+    let old = Directory::open_to_read(name, Some(directory), false).about_path()?;
+    let target = directory.open_to_overwrite(name).about_path()?;
+    let (backup, saved) = with_temporary_name(|name| directory.create(name, PRIVATE)).about_path()?;
+    let backed_up = copy(&old, &saved).and_then(|()| {
+        platform::synchronise(&saved, false)?;
+        platform::synchronise_directory(&directory.to_synchronise()?)
+    });
+    if backed_up.is_err() {
+        directory.unlink(&backup).about_path()?;
+        return backed_up.about_path();
+    }
+    let written = replace(&target, content);
+    if written.is_ok() || restore(directory, &backup, &target).is_ok() {
+        directory.unlink(&backup).about_path()?;
+    }
+    written.about_path()
+}
+
+/// Replaces the content of an open file.
+fn replace(target: &File, content: &[u8]) -> io::Result<()> {
+    platform::write_all(target, content)?;
+    platform::set_length(target, content.len() as i64)?;
+    platform::synchronise(target, false)
+}
+
+/// Puts the old content back.
+fn restore(directory: &Directory, backup: &NativePath, target: &File) -> io::Result<()> {
+    let saved = Directory::open_to_read(backup, Some(directory), false)?;
+    platform::seek(target, 0, 0)?;
+    copy(&saved, target)?;
+    platform::set_length(target, platform::length_of(&saved)? as i64)?;
+    platform::synchronise(target, false)
+}
+
+/// Copies the content of a file, from the start of one to the position of the other.
+fn copy(source: &File, target: &File) -> io::Result<()> {
+    let mut piece = vec![0; PIECE];
+    let mut offset = 0;
+    loop {
+        let count = platform::read_at(source, &mut piece, offset)?;
+        if count == 0 {
+            return Ok(());
+        }
+        platform::write_all(target, &piece[..count])?;
+        offset += count as u64;
+    }
+}

@@ -1,0 +1,10 @@
+//! Files whose content is replaced at a stroke: others see the old content or the new one, also after a crash.
+
+mod in_place;
+mod inheritance;
+mod options;
+mod staged;
+mod write;
+
+pub use options::AtomicOptions;
+pub(crate) use write::{write, write_text};

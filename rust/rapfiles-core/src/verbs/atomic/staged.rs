@@ -1,0 +1,152 @@
+//! A file that is written beside its target and takes its name when it is complete.
+//!
+//! The order is that of `renameio` and of systemd's `link_tmpfile_at`: write, fsync, then the name. Without the fsync a
+//! name may lead to an empty file, or to zeros, after a crash: ext4 and XFS commit the name and the length before the
+//! content.
+
+use std::io;
+
+use super::in_place;
+use super::inheritance;
+use super::options::AtomicOptions;
+use crate::error::{About, Error, Subject};
+use crate::platform::{self, Directory, File, NativePath, codes};
+use crate::verbs::copy::special;
+use crate::verbs::metadata::{FileType, Metadata};
+use crate::verbs::resolve::Strictness;
+use crate::verbs::temporary::{give_name, with_temporary_name};
+
+/// The permissions of a new file, before the umask.
+const NEW: u32 = 0o666;
+/// The same for one that gets those of an older one in the end: until then nobody else has any.
+const PRIVATE: u32 = 0o600;
+/// The minor version of the Python 3 whose rules are followed in resolving links.
+const RULES: u32 = 14;
+
+/// A file that has not got its name yet. Dropping it leaves the target as it was.
+pub(crate) struct Staged {
+    directory: Directory,
+    name: NativePath,
+    /// What has the name when it begins.
+    old: Option<Metadata>,
+    /// Open until it has a name.
+    file: Option<File>,
+    /// Its name meanwhile, where the file system has no files without one.
+    temporary: Option<NativePath>,
+    options: AtomicOptions,
+}
+
+impl Staged {
+    /// Makes the file, empty.
+    pub(crate) fn begin(path: &NativePath, options: AtomicOptions) -> Result<Self, Error> {
+        let (directory, name) = place(path, options.follow_symlinks)?;
+        let old = match directory.metadata_of(&name, false) {
+            Ok(metadata) => Some(metadata),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(Error::new(&error, Subject::Path)),
+        };
+        if let Some(old) = &old {
+            refuse(old, options)?;
+        }
+        let mode = if old.is_some() { PRIVATE } else { NEW };
+        let (file, temporary) = match directory.create_unnamed(mode).about_path()? {
+            Some(file) => (file, None),
+            None => {
+                let made = with_temporary_name(|temporary| directory.create(temporary, mode)).about_path()?;
+                (made.1, Some(made.0))
+            }
+        };
+        Ok(Self { directory, name, old, file: Some(file), temporary, options })
+    }
+
+    /// The file, to be written to.
+    pub(crate) fn file(&self) -> io::Result<&File> {
+        self.file.as_ref().ok_or_else(|| io::Error::from_raw_os_error(platform::BAD_DESCRIPTOR))
+    }
+
+    /// Gives the file, whose content is complete, the metadata of the old one and its name. `content`: what is written in
+    /// place if that has to be done.
+    pub(crate) fn finish(mut self, content: &[u8]) -> Result<(), Error> {
+        // Opened now: when the file has its name, this must not fail any more.
+        let directory =
+            if self.options.durable { Some(self.directory.to_synchronise().about_path()?) } else { None };
+        if let Some(old) = self.old.as_ref().filter(|old| old.is_regular_file()) {
+            inheritance::inherit(&self.directory, &self.name, old, self.file().about_path()?).about_path()?;
+        }
+        // Once only: after a failure the kernel takes the pages for clean, and a second call succeeds without having
+        // written anything (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
+        platform::synchronise(self.file().about_path()?, !self.options.durable).about_path()?;
+        match self.appear() {
+            Ok(()) => {}
+            Err(error) if error.raw_os_error() == Some(codes::BUSY) && self.options.in_place => {
+                return in_place::overwrite(&self.directory, &self.name, content);
+            }
+            Err(error) => return Err(Error::new(&error, Subject::Path)),
+        }
+        directory.map_or(Ok(()), |directory| {
+            platform::synchronise_directory(&directory).map_err(|error| Error::NotDurable {
+                code: crate::error::code_of(&error),
+                subject: Subject::Path,
+            })
+        })
+    }
+
+    /// Gives the file its name.
+    fn appear(&mut self) -> io::Result<()> {
+        if self.temporary.is_none() {
+            if self.old.is_none() {
+                match self.directory.name_file(self.file()?, &self.name) {
+                    Err(error) if error.raw_os_error() == Some(codes::EXISTS) && self.options.overwrite => {}
+                    named => return named,
+                }
+            }
+            // A link cannot take the place of another one: it is made under a name of its own, and renamed.
+            let (name, ()) = with_temporary_name(|name| self.directory.name_file(self.file()?, name))?;
+            self.temporary = Some(name);
+        }
+        // Network file systems tell of some errors only now, and Windows does not rename what is open.
+        self.file.take().map_or(Ok(()), platform::close)?;
+        let Some(temporary) = &self.temporary else { return Ok(()) };
+        if self.options.overwrite {
+            self.directory.rename(temporary, &self.name)?;
+        } else {
+            give_name(&self.directory, temporary, &self.name)?;
+        }
+        self.temporary = None;
+        Ok(())
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if let Some(temporary) = &self.temporary {
+            // There is nobody to tell of an error.
+            let _ = self.directory.unlink(temporary);
+        }
+    }
+}
+
+/// The directory in which the file is to appear, and its name there.
+fn place(path: &NativePath, follow: bool) -> Result<(Directory, NativePath), Error> {
+    let (directory, name) = Directory::of_entry(path).about_path()?;
+    if !follow || !directory.metadata_of(&name, false).is_ok_and(|metadata| metadata.is_symlink()) {
+        return Ok((directory, name));
+    }
+    let resolved = platform::resolve(path, Strictness::AllButLast, RULES)?;
+    let resolved = platform::native_path(resolved).about_path()?;
+    Directory::of_entry(&resolved).about_path()
+}
+
+/// Refuses what cannot, or must not, be replaced by a file.
+fn refuse(old: &Metadata, options: AtomicOptions) -> Result<(), Error> {
+    let os = |code| Err(Error::Os { code, subject: Subject::Path });
+    match old.file_type() {
+        _ if !options.overwrite => os(codes::EXISTS),
+        FileType::DIRECTORY => os(codes::IS_DIRECTORY),
+        FileType::REGULAR => Ok(()),
+        // It has become one after it was resolved.
+        FileType::SYMLINK if options.follow_symlinks => os(codes::LOOP),
+        FileType::SYMLINK => Ok(()),
+        _ => Err(special(old, Subject::Path)),
+    }
+}
