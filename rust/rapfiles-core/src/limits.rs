@@ -209,8 +209,8 @@ pub(crate) const COPY_BUFFER: usize = 256 << 10;
 pub(crate) const COPY_PIECE: u64 = 4 << 20;
 /// How many names are tried for a temporary entry if the generated ones are taken.
 pub(crate) const NAMES_TRIED: usize = 16;
-/// From so many bytes on, room on the disk is reserved before a file is written atomically: a full disk is found out
-/// at once. A small file's single write finds that out itself, and is done sooner.
+/// The size from which an atomic write first reserves room on the disk, so that a full disk is reported before anything
+/// is written. For smaller files the write itself reports it, and the extra call would cost more than it saves.
 pub(crate) const RESERVED_FROM: usize = 1 << 20;
 
 // Tier 0 (Linux): what is trusted to be in memory.

@@ -1,4 +1,4 @@
-//! What is done with paths: one noun a file, and in it all that an operation on it takes.
+//! Operations on paths: one noun per file, with everything that its operations need.
 
 pub(crate) mod access;
 pub(crate) mod atomic;

@@ -1,11 +1,11 @@
-//! Names that something has until it is complete.
+//! Temporary names of files and directories that are not complete.
 
 use std::io;
 
 use crate::limits::NAMES_TRIED;
 use crate::platform::{self, Directory, NativePath, codes};
 
-/// Makes something under a name that nobody can guess.
+/// Creates something under an unpredictable name.
 pub(crate) fn with_temporary_name<T>(
     mut make: impl FnMut(&NativePath) -> io::Result<T>,
 ) -> io::Result<(NativePath, T)> {

@@ -164,15 +164,15 @@ pub(crate) fn set_file_mode(file: &File, mode: u32) -> io::Result<()> {
     checked(|| unsafe { calls::fchmod(file.as_raw_fd(), (mode & 0o7777) as libc::mode_t) }).map(drop)
 }
 
-/// Gives an open file the owner and the group of another one, as far as that is permitted; `false` if it keeps its own
-/// owner or group.
+/// Sets the owner and the group of an open file to those of another one, as far as that is permitted; returns whether
+/// both were set.
 pub(crate) fn set_file_owner(file: &File, like: &Metadata) -> io::Result<bool> {
     let own = super::super::metadata_of_fd(file.as_raw_fd())?;
     let change = |user: libc::uid_t, group: libc::gid_t| {
         // SAFETY: no memory is involved.
         match checked(|| unsafe { libc::fchown(file.as_raw_fd(), user, group) }) {
             Ok(_) => Ok(true),
-            // EINVAL: an identity that the user namespace does not have.
+            // EINVAL: an ID without a mapping in the user namespace, user_namespaces(7).
             Err(error) if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EINVAL)) => Ok(false),
             Err(error) => Err(error),
         }
@@ -181,14 +181,14 @@ pub(crate) fn set_file_owner(file: &File, like: &Metadata) -> io::Result<bool> {
     if (own.user, own.group) == (like.user, like.group) || change(like.user, like.group)? {
         return Ok(true);
     }
-    // An owner may give a file to any group that is one of theirs: see chown(2).
+    // The owner of a file may set its group to any of the process's groups: chown(2).
     if own.group != like.group {
         change(unchanged, like.group)?;
     }
     Ok(false)
 }
 
-/// Waits until the device has the names in a directory.
+/// Waits until the device has the entries of a directory.
 pub(crate) fn synchronise_directory(directory: &File) -> io::Result<()> {
     crate::platform::synchronise(directory, false)
 }

@@ -1,4 +1,4 @@
-//! Overwriting a file that nothing can be renamed to: a mount point, such as a single file that is mounted into a
+//! Overwriting a file that a rename cannot replace: a mount point, such as a single file that is mounted into a
 //! container.
 
 use std::io;
@@ -9,11 +9,11 @@ use crate::verbs::temporary::with_temporary_name;
 
 /// Bytes that are copied at a time.
 const PIECE: usize = 256 << 10;
-/// Nobody else may read the backup.
+/// Permissions of the backup.
 const PRIVATE: u32 = 0o600;
 
-/// Overwrites a file: a backup beside it, the content, fsync, and only then the backup goes. After a crash in between,
-/// and where the old content could not be put back after an error, the backup has it.
+/// Overwrites a file: makes a backup beside it, writes the content, synchronises, and removes the backup. After a crash
+/// in between, or if the old content cannot be restored after an error, the backup has it.
 pub(crate) fn overwrite(directory: &Directory, name: &NativePath, content: &[u8]) -> Result<(), Error> {
     let old = Directory::open_to_read(name, Some(directory), false).about_path()?;
     let target = directory.open_to_overwrite(name).about_path()?;
@@ -40,7 +40,7 @@ fn replace(target: &File, content: &[u8]) -> io::Result<()> {
     platform::synchronise(target, false)
 }
 
-/// Puts the old content back.
+/// Restores the old content.
 fn restore(directory: &Directory, backup: &NativePath, target: &File) -> io::Result<()> {
     let saved = Directory::open_to_read(backup, Some(directory), false)?;
     platform::seek(target, 0, 0)?;

@@ -1,4 +1,4 @@
-//! Files whose content is replaced at a stroke: others see the old content or the new one, also after a crash.
+//! Atomic writes of whole files: others see the old content or the new one, also after a crash.
 
 mod in_place;
 mod inheritance;

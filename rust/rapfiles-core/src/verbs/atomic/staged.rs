@@ -1,4 +1,4 @@
-//! A file that is written beside its target and takes its name when it is complete.
+//! A file that is written beside its target and renamed to it when it is complete.
 //!
 //! The order is that of `renameio` and of systemd's `link_tmpfile_at`: write, fsync, then the name. Without the fsync a
 //! name may lead to an empty file, or to zeros, after a crash: ext4 and XFS commit the name and the length before the
@@ -18,26 +18,26 @@ use crate::verbs::temporary::{give_name, with_temporary_name};
 
 /// The permissions of a new file, before the umask.
 const NEW: u32 = 0o666;
-/// The same for one that gets those of an older one in the end: until then nobody else has any.
+/// The same if the file gets the permissions of an older one at the end: until then nobody else may have access.
 const PRIVATE: u32 = 0o600;
-/// The minor version of the Python 3 whose rules are followed in resolving links.
+/// Links are resolved by the rules of this minor version of Python 3.
 const RULES: u32 = 14;
 
-/// A file that has not got its name yet. Dropping it leaves the target as it was.
+/// A file without its final name. Dropping it leaves the target unchanged.
 pub(crate) struct Staged {
     directory: Directory,
     name: NativePath,
-    /// What has the name when it begins.
+    /// What had the name at the beginning.
     old: Option<Metadata>,
     /// Open until it has a name.
     file: Option<File>,
-    /// Its name meanwhile, where the file system has no files without one.
+    /// Its temporary name, if the file system has no files without one.
     temporary: Option<NativePath>,
     options: AtomicOptions,
 }
 
 impl Staged {
-    /// Makes the file, empty.
+    /// Creates the file, empty.
     pub(crate) fn begin(path: &NativePath, options: AtomicOptions) -> Result<Self, Error> {
         let (directory, name) = place(path, options.follow_symlinks)?;
         let old = match directory.metadata_of(&name, false) {
@@ -64,17 +64,17 @@ impl Staged {
         self.file.as_ref().ok_or_else(|| io::Error::from_raw_os_error(platform::BAD_DESCRIPTOR))
     }
 
-    /// Gives the file, whose content is complete, the metadata of the old one and its name. `content`: what is written in
-    /// place if that has to be done.
+    /// Completes the file: the metadata of the old one, synchronisation, and its name. `content`: what to write if the
+    /// target has to be overwritten in place.
     pub(crate) fn finish(mut self, content: &[u8]) -> Result<(), Error> {
-        // Opened now: when the file has its name, this must not fail any more.
+        // Opened now, because this must not fail once the file has its name.
         let directory =
             if self.options.durable { Some(self.directory.to_synchronise().about_path()?) } else { None };
         if let Some(old) = self.old.as_ref().filter(|old| old.is_regular_file()) {
             inheritance::inherit(&self.directory, &self.name, old, self.file().about_path()?).about_path()?;
         }
-        // Once only: after a failure the kernel takes the pages for clean, and a second call succeeds without having
-        // written anything (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
+        // Never a second time: after a failure the kernel marks the pages clean, so another call would succeed without
+        // writing anything (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
         platform::synchronise(self.file().about_path()?, !self.options.durable).about_path()?;
         match self.appear() {
             Ok(()) => {}
@@ -100,11 +100,11 @@ impl Staged {
                     named => return named,
                 }
             }
-            // A link cannot take the place of another one: it is made under a name of its own, and renamed.
+            // linkat(2) does not replace a name: the link gets a temporary name and is renamed.
             let (name, ()) = with_temporary_name(|name| self.directory.name_file(self.file()?, name))?;
             self.temporary = Some(name);
         }
-        // Network file systems tell of some errors only now, and Windows does not rename what is open.
+        // Network file systems report some errors only here, and Windows does not rename an open file.
         self.file.take().map_or(Ok(()), platform::close)?;
         let Some(temporary) = &self.temporary else { return Ok(()) };
         if self.options.overwrite {
@@ -120,13 +120,13 @@ impl Staged {
 impl Drop for Staged {
     fn drop(&mut self) {
         if let Some(temporary) = &self.temporary {
-            // There is nobody to tell of an error.
+            // An error cannot be reported.
             let _ = self.directory.unlink(temporary);
         }
     }
 }
 
-/// The directory in which the file is to appear, and its name there.
+/// The directory of the target, and its name there.
 fn place(path: &NativePath, follow: bool) -> Result<(Directory, NativePath), Error> {
     let (directory, name) = Directory::of_entry(path).about_path()?;
     if !follow || !directory.metadata_of(&name, false).is_ok_and(|metadata| metadata.is_symlink()) {
@@ -137,14 +137,14 @@ fn place(path: &NativePath, follow: bool) -> Result<(Directory, NativePath), Err
     Directory::of_entry(&resolved).about_path()
 }
 
-/// Refuses what cannot, or must not, be replaced by a file.
+/// Refuses a target that cannot, or must not, be replaced by a file.
 fn refuse(old: &Metadata, options: AtomicOptions) -> Result<(), Error> {
     let os = |code| Err(Error::Os { code, subject: Subject::Path });
     match old.file_type() {
         _ if !options.overwrite => os(codes::EXISTS),
         FileType::DIRECTORY => os(codes::IS_DIRECTORY),
         FileType::REGULAR => Ok(()),
-        // It has become one after it was resolved.
+        // It became a link after it was resolved.
         FileType::SYMLINK if options.follow_symlinks => os(codes::LOOP),
         FileType::SYMLINK => Ok(()),
         _ => Err(special(old, Subject::Path)),

@@ -16,7 +16,7 @@ pub(crate) fn write(path: &NativePath, data: &Data, options: AtomicOptions) -> R
     Ok(Outcome::Count(bytes.len() as u64))
 }
 
-/// Replaces the content of a file by encoded text, or creates it. What cannot be encoded changes nothing.
+/// Replaces the content of a file by encoded text, or creates it. Text that cannot be encoded changes nothing.
 pub(crate) fn write_text(
     path: &NativePath,
     text: &TextSource,

@@ -1,4 +1,4 @@
-//! What is done with each entry of what is copied.
+//! Copying each entry of a tree.
 
 use std::collections::HashMap;
 use std::io;
@@ -22,25 +22,25 @@ use crate::verbs::post_order::{At, Entered, Left, Node, Visit, Visitor};
 use crate::verbs::report::Reporter;
 use crate::verbs::temporary::{give_name, with_temporary_name};
 
-/// What is known to be shared by no two files is not tried: the devices of the last pair, mixed into one number.
+/// Cloning is not tried between devices where it has failed: a hash of the last pair of devices.
 const NONE_FAILED: u64 = u64::MAX;
-/// The permissions of what is new, before the umask.
+/// The permissions of new files, before the umask.
 const NEW_FILE: u32 = 0o666;
 const NEW_DIRECTORY: u32 = 0o777;
-/// The same where the source's are copied in the end: until then nobody else shall have any.
+/// The same if the source's are copied at the end: until then nobody else may have access.
 const PRIVATE_FILE: u32 = 0o600;
 const PRIVATE_DIRECTORY: u32 = 0o700;
 
-/// A directory of the source and the one that it becomes.
+/// A directory of the source and its copy.
 pub struct Pair {
-    /// The working directory where there is none.
+    /// `None` for the working directory.
     source: Option<Directory>,
-    /// Opened with the first thing that is done in it.
+    /// Opened when it is first used.
     target: OnceLock<Directory>,
 }
 
 impl Pair {
-    /// Where the paths of a request are.
+    /// The place of the paths of a request.
     pub(crate) fn outside() -> Self {
         Self { source: None, target: OnceLock::new() }
     }
@@ -55,14 +55,14 @@ impl Pair {
 }
 
 type Identity = (u64, u128);
-/// Makes an entry of a name.
+/// Creates an entry of this name.
 type Make<'a> = &'a dyn Fn(&NativePath) -> io::Result<()>;
 
-/// What is remembered of a directory that is copied.
+/// The saved data of a directory that is being copied.
 pub struct Mark {
     source: Metadata,
     target: Identity,
-    /// What is set in the end.
+    /// Whether metadata is set at the end.
     ends: bool,
 }
 
@@ -91,16 +91,16 @@ pub struct Copier {
     moved: Arc<Moved>,
     options: CopyOptions,
     pub(crate) reporter: Arc<Reporter>,
-    /// The new directory, and under which name it is being filled.
+    /// The temporary name of the new directory.
     hidden: OnceLock<NativePath>,
     top: OnceLock<Identity>,
     /// The new directory has its name.
     complete: AtomicBool,
-    /// The devices that were found not to share content.
+    /// The devices that cannot clone.
     unshared: AtomicU64,
-    /// Where files with several names have gone, as names from the top.
+    /// The copies of files with several names, as names from the top.
     names: Mutex<HashMap<Identity, Vec<NativePath>>>,
-    /// What remains to be done for a move after everything was copied.
+    /// Whether everything has been copied, so that a move removes the source.
     pub(crate) copied: Arc<AtomicBool>,
     aftermath: Arc<Aftermath>,
     engine: Arc<Engine>,
@@ -164,12 +164,12 @@ impl Copier {
         platform::joined([&self.target].into_iter().chain(names.into_iter().skip(1)).chain(name))
     }
 
-    /// What an entry becomes in the directory of the target.
+    /// The name of an entry in the directory of the target.
     fn target_name<'a>(&'a self, at: &At<'a, Self>) -> &'a NativePath {
         if at.node.is_outside() { &self.name } else { at.name }
     }
 
-    /// Whether it is copied into a directory that nobody knows of yet.
+    /// Whether it is copied into a directory that still has a temporary name.
     fn is_hidden(&self, at: &At<'_, Self>) -> bool {
         !at.node.is_outside() && self.hidden.get().is_some()
     }
@@ -183,7 +183,7 @@ impl Copier {
         at.place.target().about(Subject::Second)
     }
 
-    /// Sees to the path of the request.
+    /// Handles the path of the request.
     fn begin(&self, at: &At<'_, Self>) -> Result<Visit<FileCopy>, Error> {
         if self.moves && rename(&self.source, &self.target)? {
             self.reporter.file();
@@ -274,13 +274,13 @@ impl Copier {
             }
         });
         if put.is_err() {
-            // There is an error to be told already.
+            // There is already an error to report.
             let _ = target.unlink(&temporary);
         }
         put
     }
 
-    /// Makes another name of a file that has been copied under one; `false` where it has not.
+    /// Creates a hard link to a file that has been copied under another name; `false` if it has not.
     fn copy_name(&self, at: &At<'_, Self>, metadata: &Metadata) -> Result<bool, Error> {
         let identity = (metadata.device, metadata.inode);
         let mut own: Vec<NativePath> = at.node.names().into_iter().skip(1).cloned().collect();
@@ -313,7 +313,7 @@ impl Copier {
         Ok(true)
     }
 
-    /// Opens a file and makes what it becomes.
+    /// Opens a file and creates its target.
     fn copy_file(&self, at: &At<'_, Self>) -> Result<Visit<FileCopy>, Error> {
         let follow = self.options.follow_symlinks;
         let source = Directory::open_to_read(at.name, at.place.source.as_ref(), follow);
@@ -373,7 +373,7 @@ impl Copier {
         Target::appearing(name.clone(), inside, mode, replaces).about(self.target_path(at))
     }
 
-    /// Opens a file that is there. Below the top, never what a link leads to: it may lead out of the tree.
+    /// Opens an existing file. Below the top without following a link, which may lead out of the tree.
     fn open_in_place(&self, directory: &Directory, name: &NativePath, is_top: bool) -> io::Result<File> {
         if is_top {
             return directory.open_to_replace(name);
@@ -393,7 +393,7 @@ impl Copier {
         if self.options.preserve_metadata { PRIVATE_FILE } else { NEW_FILE }
     }
 
-    /// Something was copied; a move ends with the removal of the source.
+    /// Completes an entry; a move ends with the removal of the source.
     fn done_with_entry(&self, at: &At<'_, Self>, metadata: &Metadata) -> Result<Visit<FileCopy>, Error> {
         self.reporter.file();
         if self.moves && at.node.is_outside() {
@@ -408,7 +408,7 @@ impl Copier {
         if self.moves { self.moved.note(metadata) } else { Ok(()) }
     }
 
-    /// Removes what was moved, if it is still that.
+    /// Removes the source of a move, if it has not changed.
     fn remove_source(&self, metadata: &Metadata) -> Result<(), Error> {
         let now = platform::metadata(&self.source, false).about_path()?;
         if is_changed(metadata, &now) {
@@ -417,7 +417,7 @@ impl Copier {
         platform::unlink(&self.source).about_path()
     }
 
-    /// Gives a file that has been written everything else, and its name; `false` where it has to be written once more, to
+    /// Sets the metadata and the name of a file that has been written; `false` if it has to be written once more, to
     /// what somebody else has put there.
     fn finish_file(&self, leaf: &mut FileCopy, at: &At<'_, Self>) -> Result<bool, Error> {
         let both = |error: io::Error| Error::new(&error, self.both_paths(at));
@@ -449,7 +449,7 @@ impl Copier {
         Ok(true)
     }
 
-    /// Refuses to copy a directory into itself, however the paths are spelt.
+    /// Refuses to copy a directory into itself, however the paths are spelled.
     fn check_not_inside(&self, source: Identity, target: &Directory) -> Result<(), Error> {
         let mut directory = target.again().about(Subject::Second)?;
         let mut identity = directory.identity().about(Subject::Second)?;
@@ -457,7 +457,7 @@ impl Copier {
             if identity == source {
                 return Err(refused::inside_itself());
             }
-            // What is above may not be ours to see.
+            // There may be no permission to open the parent.
             let Ok(above) = directory.above_to_search() else { return Ok(()) };
             let Ok(above_identity) = above.identity() else { return Ok(()) };
             if above_identity == identity {
@@ -467,7 +467,7 @@ impl Copier {
         }
     }
 
-    /// Makes the directory that one becomes, and opens it; under another name until it is complete, where it is the top.
+    /// Creates the copy of a directory, and opens it; the top one has a temporary name until it is complete.
     fn make_directory(&self, at: &At<'_, Self>, source: Identity) -> Result<Directory, Error> {
         let inside = self.target_directory(at)?;
         let name = self.target_name(at);
@@ -526,7 +526,7 @@ pub(super) fn rename(source: &NativePath, target: &NativePath) -> Result<bool, E
 /// Opens a directory that has been made or found here.
 fn open_made(name: &NativePath, inside: &Directory) -> io::Result<Directory> {
     Directory::open(name, Some(inside)).map_err(|error| {
-        // What is there is none.
+        // The existing entry is not a directory.
         if error.raw_os_error().is_some_and(platform::is_no_directory) {
             io::Error::from_raw_os_error(codes::EXISTS)
         } else {
@@ -561,7 +561,7 @@ impl Visitor for Copier {
             Some(FileType::DIRECTORY) => return Ok(Visit::Directory),
             // Whether it has other names, fstat(2) tells too late.
             Some(FileType::REGULAR) if !self.options.preserve_hard_links => match self.copy_file(at) {
-                // A link has taken its place: that is looked at like any other.
+                // A link has replaced it: it is handled like any other.
                 Err(Error::Os { code: codes::LOOP, .. }) if !follow => {}
                 begun => return begun,
             },
@@ -667,7 +667,7 @@ impl Visitor for Copier {
         }
         drop(place);
         if is_top {
-            // What is removed in the end has to be what was copied.
+            // Only what was copied may be removed at the end.
             if self.moves
                 && !platform::metadata(&self.source, false).about_path()?.is_same_file(&node.mark.source)
             {
@@ -685,7 +685,7 @@ impl Visitor for Copier {
 }
 
 impl Drop for Copier {
-    /// Nothing of an unfinished tree is left.
+    /// Removes an unfinished tree.
     fn drop(&mut self) {
         let aftermath = Arc::clone(&self.aftermath);
         let unfinished = self.hidden.get().filter(|_| !self.complete.load(Ordering::Relaxed));

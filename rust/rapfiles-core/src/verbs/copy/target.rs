@@ -1,4 +1,4 @@
-//! The target of one file: how it comes about, and how it gets its name when it is complete.
+//! The target of one file: creating it, and giving it its name when it is complete.
 
 use std::io;
 use std::sync::Arc;
@@ -7,16 +7,16 @@ use super::copier::Pair;
 use crate::platform::{self, File, NativePath, codes};
 use crate::verbs::temporary::{give_name, with_temporary_name};
 
-/// What is done with a file when its content is complete.
+/// How a file gets its name when its content is complete.
 #[derive(Debug)]
 enum Finish {
-    /// It was there before, and is written to in place.
+    /// It existed before, and is written to in place.
     Nothing,
-    /// It is new, in a directory that nobody knows of yet.
+    /// It is new, in a directory with a temporary name.
     Hidden,
     /// It has no name yet.
     Unnamed,
-    /// It has this name, and is to get its own.
+    /// It has this temporary name, and has to be renamed.
     Temporary { name: NativePath, replaces: bool },
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct Target {
     name: NativePath,
     inside: Arc<Pair>,
     finish: Finish,
-    /// Nothing is to be cleared away.
+    /// Whether there is nothing to remove.
     finished: bool,
 }
 
@@ -35,18 +35,18 @@ impl Target {
         Self { file: Some(file), name, inside, finish, finished: false }
     }
 
-    /// A file that was there.
+    /// An existing file.
     pub(crate) fn in_place(file: File, name: NativePath, inside: Arc<Pair>) -> Self {
         Self::new(file, name, inside, Finish::Nothing)
     }
 
-    /// A new file, in a directory that nobody else works in.
+    /// A new file, in a directory with a temporary name.
     pub(crate) fn hidden(name: NativePath, inside: Arc<Pair>, mode: u32) -> io::Result<Self> {
         let file = inside.target()?.create(&name, mode)?;
         Ok(Self::new(file, name, inside, Finish::Hidden))
     }
 
-    /// A new file, which appears under its name when it is complete. `replaces`: over what has it now.
+    /// A new file, which appears under its name when it is complete. `replaces`: whether it replaces an existing one.
     pub(crate) fn appearing(
         name: NativePath,
         inside: Arc<Pair>,
@@ -75,7 +75,7 @@ impl Target {
             Finish::Nothing | Finish::Hidden => Ok(()),
             Finish::Unnamed => directory.name_file(&file, &self.name),
             Finish::Temporary { name, replaces } => {
-                // Only closing tells of some errors; what was not written must not get the name.
+                // Some errors are only reported by close(2); an incomplete file must not get the name.
                 platform::close(file)?;
                 let named = if *replaces {
                     directory.rename(name, &self.name)
@@ -110,7 +110,7 @@ impl Drop for Target {
         if !self.finished
             && let Ok(directory) = self.inside.target()
         {
-            // There is nobody to tell of an error.
+            // There is nobody to report an error to.
             let _ = directory.unlink(name);
         }
     }

@@ -117,7 +117,7 @@ fn components(text: &[u8]) -> Option<Vec<Component>> {
     Some(components)
 }
 
-/// The pattern of a name that has come to its end.
+/// The pattern of a complete name.
 fn name(tokens: &mut Vec<Token>) -> Option<Component> {
     let tokens = std::mem::take(tokens);
     (!tokens.is_empty()).then(|| Component::Name(NamePattern::of_bytes(tokens)))

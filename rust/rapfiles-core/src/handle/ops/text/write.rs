@@ -22,7 +22,7 @@ pub struct Write<S: Sink> {
     state: Arc<TextState<S>>,
     text: S::Text,
     encoding: Encoding,
-    /// The state of the caller's encoder before this text: for the case that the text is not written.
+    /// The state of the caller's encoder before this text, to restore if the text is not written.
     encoder: Option<<S::ForeignCodec as ForeignCodec<S>>::State>,
     /// Whether a flush has to follow.
     flush: bool,
@@ -111,7 +111,7 @@ impl<S: Sink> Write<S> {
         }
     }
 
-    /// Takes back what the encoder knows of a text that is not written: a byte order mark, for example.
+    /// Restores the encoder after a text that is not written. It may have put a byte order mark into that text.
     fn restore_encoder(&mut self) {
         if let Some(saved) = self.encoder.take() {
             self.state.codec.restore_encoder(saved);
