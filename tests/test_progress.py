@@ -14,6 +14,7 @@ import pytest
 from rapfiles import AsyncPath, Progress
 from rapfiles.progress import rich_progress, tqdm_progress
 from support import fuse, mounts
+from support.engine import idle
 from support.leaks import nothing_leaks
 from support.leftovers import becomes
 
@@ -256,6 +257,7 @@ async def test_what_a_callback_raises(what: str, awaits: bool, sluggish_disk: fu
         await anyio.sleep(0)
         raises(progress)
 
+    await idle()  # of the test before
     with nothing_leaks():
         with pytest.raises(StopError):
             await _operations(sluggish_disk, raises_later if awaits else raises, what)
@@ -268,6 +270,7 @@ async def test_what_a_callback_raises(what: str, awaits: bool, sluggish_disk: fu
 @pytest.mark.one_loop
 async def test_cancelled_by_a_callback(what: str, sluggish_disk: fuse.SlowDisk) -> None:
     calls = 0
+    await idle()  # of the test before
     with nothing_leaks():
         with anyio.CancelScope() as scope:
 
