@@ -1,7 +1,8 @@
 //! One line of a `.gitignore` file, as gitignore(5) and `wildmatch.c` of git read it.
 //!
 //! Names are matched byte by byte, by the same code as those of globs, and `**` as in the other patterns of trees, in
-//! linear time.
+//! linear time. The `ignore` crate does not match all rules as git does: it has no POSIX classes, for example
+//! (BurntSushi/ripgrep#2962).
 
 use super::pattern::{Component, matches_path};
 use crate::verbs::glob::{NamePattern, Token};
