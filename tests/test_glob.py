@@ -319,6 +319,9 @@ async def main(root):
     differences = []
     for pattern in PATTERNS:
         for method in ("glob", "rglob"):
+            if method == "rglob" and pattern.endswith("/..") and sys.version_info >= (3, 13):
+                # Since then pathlib drops the parent of a directory that may not be searched; ours has it.
+                continue
             try:
                 expected = sorted({str(path) for path in getattr(root, method)(pattern)})
             except OSError as error:

@@ -25,7 +25,7 @@ def _import_all() -> None:
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             if module.name not in ("rapfiles.__main__", "encodings.mbcs", "encodings.oem"):
                 importlib.import_module(module.name)
-    for name in ("pwd", "grp", "traceback", "concurrent.futures.thread", "uvloop", "trio"):
+    for name in ("pwd", "grp", "ipaddress", "traceback", "concurrent.futures.thread", "uvloop", "trio"):
         importlib.import_module(name)
 
 
