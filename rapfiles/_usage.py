@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import rapfiles._native as _native
 
-from ._progress import Figures, snapshot
-from ._stream import Stream
+from ._progress import Reports, snapshot
 
 if TYPE_CHECKING:
     from ._native import _Wanted as Wanted  # pyright: ignore[reportPrivateUsage]
-    from ._progress import ProgressCallback
+    from ._progress import Figures, ProgressCallback
     from ._pure.segments import SegmentsPath
     from ._tree import OnError
 
@@ -44,24 +43,6 @@ class DiskUsage(NamedTuple):
     """The number of FIFOs, sockets and devices."""
 
 
-class UsageReports(Stream[Figures | int]):
-    """How far the counting has come, and in the end the numbers."""
-
-    __slots__ = ("_begin",)
-
-    # The native half takes anything: what comes of it is decided here.
-    def __init__(  # pyright: ignore[reportInconsistentConstructor]
-        self, begin: Callable[[], _native.Source], /
-    ) -> None:
-        self._begin = begin
-
-    def _open(self) -> _native.Source:
-        return self._begin()
-
-
-_native.set_next_slot(UsageReports)
-
-
 async def disk_usage(
     path: SegmentsPath, on_error: OnError, wanted: Wanted, progress: ProgressCallback | None
 ) -> DiskUsage:
@@ -69,7 +50,8 @@ async def disk_usage(
     if progress is None:
         return DiskUsage(*await _native.usage(path, on_error, wanted))
     numbers: list[int] = []
-    async with UsageReports(partial(_native.usage_reports, path, on_error, wanted)) as reports:
+    counting: Reports[Figures | int] = Reports(partial(_native.usage_reports, path, on_error, wanted))
+    async with counting as reports:
         async for report in reports:
             if isinstance(report, int):
                 numbers.append(report)
