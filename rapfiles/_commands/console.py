@@ -10,6 +10,11 @@ from .status_line import StatusLine
 BROKEN_PIPE: Final = 128 + 13
 """The exit code where nobody reads the output any more: that of a shell for a program that SIGPIPE ended."""
 
+EXIT_CODES: Final = (
+    "exit codes: 0 nothing went wrong, 1 something could not be read, 2 wrong usage, 130 interrupted"
+)
+"""What `--help` says of commands that only read."""
+
 # What is written at once where nobody watches.
 _BUFFER: Final = 64 << 10
 

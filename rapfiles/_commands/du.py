@@ -4,14 +4,12 @@ import argparse
 from typing import Final
 
 from .._path import AsyncPath
-from .console import Console
+from .console import EXIT_CODES, Console
 from .reporting import reporter_beside_output
 from .sizes import human
 
 DESCRIPTION: Final = "Print how much room files and trees take."
-EPILOG: Final = (
-    "exit codes: 0 nothing went wrong, 1 something could not be read, 2 wrong usage, 130 interrupted"
-)
+EPILOG: Final = EXIT_CODES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

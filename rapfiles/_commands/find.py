@@ -7,14 +7,12 @@ from typing import Any, Final
 from .._path import AsyncPath
 from .._scandir import AsyncDirEntry
 from .._tree import permissions
-from .console import Console
+from .console import EXIT_CODES, Console
 from .reporting import reporter_beside_output
 from .sizes import parsed as size
 
 DESCRIPTION: Final = "Print what is wanted of one or several trees."
-EPILOG: Final = (
-    "exit codes: 0 nothing went wrong, 1 something could not be read, 2 wrong usage, 130 interrupted"
-)
+EPILOG: Final = EXIT_CODES
 
 _LETTERS: Final = {
     "file": "f",

@@ -4,13 +4,11 @@ import argparse
 from typing import Final
 
 from .._path import AsyncPath
-from .console import Console
+from .console import EXIT_CODES, Console
 from .reporting import reporter_beside_output
 
 DESCRIPTION: Final = "Draw the trees that begin with directories."
-EPILOG: Final = (
-    "exit codes: 0 nothing went wrong, 1 something could not be read, 2 wrong usage, 130 interrupted"
-)
+EPILOG: Final = EXIT_CODES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
