@@ -54,7 +54,7 @@ def atomic_options(
 
 async def write_bytes(path: StrPath, data: Buffer, options: AtomicOptions) -> int:
     """Replace the content of a file."""
-    return await _explained(_native.write_bytes_atomically(path, data, *options))
+    return await _explained(_native.write_bytes_atomically(path, data, options))
 
 
 async def write_text(
@@ -66,7 +66,7 @@ async def write_text(
         check(encoding, errors, newline, io.BufferedWriter)
         codec = native_codec_of(encoding, errors)
     if codec is not None:
-        written = _native.write_text_atomically(path, text, codec, newline, *options)
+        written = _native.write_text_atomically(path, text, codec, newline, options)
         if await _explained(written) is not None:
             return
     content = await encode(text, encoding, errors, newline, within=False)

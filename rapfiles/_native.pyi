@@ -9,6 +9,8 @@ from typing import Any, Generic, Literal, Self, TypeAlias, TypedDict, TypeVar, f
 
 from typing_extensions import Buffer, disjoint_base
 
+from ._atomic import AtomicOptions
+
 _Path: TypeAlias = str | os.PathLike[str]
 _GlobRules: TypeAlias = tuple[bool, bool, bool, bool, bool, bool, bool, bool]
 _Codec: TypeAlias = Literal["utf-8", "ascii", "latin-1"]
@@ -390,19 +392,9 @@ def write_bytes(path: _Path, data: Buffer, append: bool, bom: int, /) -> Awaitab
 def write_text(
     path: _Path, data: str, codec: _Codec, newline: str | None, append: bool, /
 ) -> Awaitable[int | None]: ...
-def write_bytes_atomically(
-    path: _Path, data: Buffer, durable: bool, overwrite: bool, follow_symlinks: bool, in_place: bool, /
-) -> Awaitable[int]: ...
+def write_bytes_atomically(path: _Path, data: Buffer, options: AtomicOptions, /) -> Awaitable[int]: ...
 def write_text_atomically(
-    path: _Path,
-    data: str,
-    codec: _Codec,
-    newline: str | None,
-    durable: bool,
-    overwrite: bool,
-    follow_symlinks: bool,
-    in_place: bool,
-    /,
+    path: _Path, data: str, codec: _Codec, newline: str | None, options: AtomicOptions, /
 ) -> Awaitable[int | None]: ...
 
 # Metadata. `file_type` is one of stat's S_IF… constants, or 0 for "exists"; `tolerant` swallows every

@@ -41,45 +41,48 @@ pub(crate) fn write_text(
     submit(py, request, Names::opened(path.name()))
 }
 
+/// The options of an atomic write, as `rapfiles._atomic.AtomicOptions` has them.
+#[derive(FromPyObject)]
+pub(crate) struct Options(bool, bool, bool, bool);
+
+impl From<Options> for AtomicOptions {
+    fn from(Options(durable, overwrite, follow_symlinks, in_place): Options) -> Self {
+        Self { durable, overwrite, follow_symlinks, in_place }
+    }
+}
+
 /// Replaces a file's content atomically.
 #[pyfunction]
-#[pyo3(signature = (path, data, durable, overwrite, follow_symlinks, in_place, /))]
+#[pyo3(signature = (path, data, options, /))]
 pub(crate) fn write_bytes_atomically(
     py: Python<'_>,
     path: PathArgument<'_>,
     data: &Bound<'_, PyAny>,
-    durable: bool,
-    overwrite: bool,
-    follow_symlinks: bool,
-    in_place: bool,
+    options: Options,
 ) -> PyResult<Operation> {
     let data = arguments::data(data)?;
-    let options = AtomicOptions { durable, overwrite, follow_symlinks, in_place };
+    let options = options.into();
     let operation = PathOperation::WriteAtomically { path: path.native("io.open")?, data, options };
     submit(py, operation, Names::opened(path.name()))
 }
 
 /// Replaces a file's content with encoded text atomically; `None` if the codec does not encode it.
 #[pyfunction]
-#[pyo3(signature = (path, data, codec, newline, durable, overwrite, follow_symlinks, in_place, /))]
-#[expect(clippy::too_many_arguments, reason = "they are the keywords of a method of Python's")]
+#[pyo3(signature = (path, data, codec, newline, options, /))]
 pub(crate) fn write_text_atomically(
     py: Python<'_>,
     path: PathArgument<'_>,
     data: &Bound<'_, PyString>,
     codec: &str,
     newline: Option<&str>,
-    durable: bool,
-    overwrite: bool,
-    follow_symlinks: bool,
-    in_place: bool,
+    options: Options,
 ) -> PyResult<Operation> {
     let operation = PathOperation::WriteTextAtomically {
         path: path.native("io.open")?,
         text: arguments::text_source(data)?,
         codec: arguments::codec(codec)?,
         newline: arguments::newline_written(newline),
-        options: AtomicOptions { durable, overwrite, follow_symlinks, in_place },
+        options: options.into(),
     };
     submit(py, operation, Names::opened(path.name()))
 }
