@@ -256,12 +256,29 @@ def test_an_interrupted_copy_leaves_nothing(tmp_path: Path) -> None:
         _, errors = child.communicate()
     assert errors == b""
     if target.exists():
-        assert child.returncode in (0, 130)
+        # A signal after the work is done ends the process as it ends any other.
+        assert child.returncode in (0, 130, -signal.SIGINT)
         assert len(os.listdir(target)) == 200
     else:
         assert child.returncode == 130
     shutil.rmtree(source)
     assert os.listdir(target.parent) in ([], ["target"])
+
+
+def test_an_interruption_after_the_work_ends_the_process_quietly(tmp_path: Path) -> None:
+    """It falls into the interpreter's finalization, where Python's own handler would print a traceback."""
+    program = (
+        "import atexit, runpy, signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "atexit.register(signal.raise_signal, signal.SIGINT)\n"
+        "runpy.run_module('rapfiles', run_name='__main__')\n"
+    )
+    (tmp_path / "name").touch()
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program, "find", tmp_path], capture_output=True, timeout=60
+    )
+    assert (ended.returncode, ended.stderr) == (-signal.SIGINT, b"")
+    assert ended.stdout.decode().strip() == str(tmp_path / "name")
 
 
 @pytest.mark.parametrize(
