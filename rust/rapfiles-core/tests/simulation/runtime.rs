@@ -43,17 +43,24 @@ pub(crate) fn spin(until: Instant, come: impl Fn() -> bool) -> bool {
 
 /// How often a thread looks for a lock that another one holds, which has stopped on its way to a second one.
 const LOOKS: usize = 10_000;
+/// After so many looks the others come first, or one of low priority would never give the lock back.
+const PATIENCE: usize = 100;
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     let Some(world) = world() else { return system::lock(mutex) };
     if world.chance(64) {
         world.step();
     }
-    for _ in 0..LOOKS {
+    for look in 1..=LOOKS {
         match mutex.try_lock() {
             Ok(guard) => return guard,
             Err(TryLockError::Poisoned(poisoned)) => return PoisonError::into_inner(poisoned),
-            Err(TryLockError::WouldBlock) => world.step(),
+            Err(TryLockError::WouldBlock) => {
+                if look.is_multiple_of(PATIENCE) {
+                    world.give_way();
+                }
+                world.step();
+            }
         }
     }
     world.die("a deadlock: a lock is not given back")

@@ -202,6 +202,11 @@ impl World {
         }
     }
 
+    /// Has everybody else who can go on do so first, where priorities decide.
+    pub(super) fn give_way(&self) {
+        self.threads.borrow_mut()[self.running.get()].priority = 0;
+    }
+
     /// Waits; whether that took until its end.
     pub(super) fn wait(&self, wait: Wait) -> bool {
         if !self.is_unlocked() {
@@ -324,7 +329,9 @@ impl World {
         }
         if self.ruled {
             let first = *ready.iter().max_by_key(|index| threads[**index].priority)?;
-            if draw.is_multiple_of(16) {
+            // While somebody spins, no multiple of 8 gets here.
+            let chance = if spinning.is_empty() { draw } else { draw >> 3 };
+            if chance.is_multiple_of(16) {
                 threads[first].priority = mix(draw);
             }
             return Some(first);
