@@ -18,7 +18,7 @@ _TESTS = Path(__file__).parent.parent
 # Where this process found the package: an installed wheel or the checkout.
 _PACKAGE = Path(rapfiles.__file__).parent.parent
 # At the end, because a folder of the tests may have the name of a standard module.
-_PREAMBLE = f"import sys; sys.path += [{str(_PACKAGE)!r}, {str(_TESTS)!r}]\n"
+PREAMBLE = f"import sys; sys.path += [{str(_PACKAGE)!r}, {str(_TESTS)!r}]\n"
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def run(
     It must print the line "ready" when it is where the test wants it to be; `interrupt` then sends SIGINT, as
     Ctrl-C does.
     """
-    command = [sys.executable, "-W", "error", "-c", _PREAMBLE + program, *arguments]
+    command = [sys.executable, "-W", "error", "-c", PREAMBLE + program, *arguments]
     started = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,

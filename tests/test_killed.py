@@ -1,0 +1,114 @@
+"""What is killed (`kill -9`) at any of its system calls leaves a file as it was or as it was to become."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from support import kill_points, mounts
+
+_OLD = b"old content"
+_NEW = b"n" * 300_000
+_PROGRAM = """
+from rapfiles import AsyncPath
+
+async def main(folder):
+    file = AsyncPath(folder, "file")
+    new = b"n" * 300_000
+    await {call}
+"""
+
+Files = dict[str, bytes]
+
+
+def _files(folder: Path) -> Files:
+    """The content of all files, apart from temporary ones."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith(".rapfiles-")
+    }
+
+
+def _filled(folder: Path, files: Files) -> Callable[[], None]:
+    """What makes the folder anew, with these files."""
+
+    def fill() -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        for name, content in files.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes(content)
+
+    return fill
+
+
+@pytest.mark.parametrize("old", [{}, {"file": _OLD}], ids=["new", "existing"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        "file.write_bytes(new, atomic=True)",
+        "file.write_bytes(new, atomic=True, durable=True)",
+        "file.write_text(new.decode(), atomic=True, durable=True, follow_symlinks=False)",
+    ],
+)
+def test_an_atomic_write(call: str, old: Files, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    seen = []
+    for point in kill_points.each(_PROGRAM.format(call=call), folder, _filled(folder, old)):
+        seen.append(_files(folder))
+        assert seen[-1] in (old, {"file": _NEW}), point
+    assert len(seen) > 5
+    assert seen[0] == old
+    assert seen[-1] == {"file": _NEW}
+    # At the end, temporary files are gone.
+    assert os.listdir(folder) == ["file"]
+
+
+def test_one_that_does_not_overwrite(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    program = _PROGRAM.format(call="file.write_bytes(new, atomic=True, overwrite=False)")
+    seen = [_files(folder) for _ in kill_points.each(program, folder, _filled(folder, {}))]
+    assert all(files in ({}, {"file": _NEW}) for files in seen)
+    assert (seen[0], seen[-1]) == ({}, {"file": _NEW})
+
+
+@pytest.fixture
+def mounted_file(tmp_path: Path) -> Iterator[Path]:
+    """A folder with a file that is a mount point."""
+    if (reason := mounts.can_mount()) is not None:
+        pytest.skip(reason)
+    outside, inside = tmp_path / "outside", tmp_path / "inside"
+    outside.touch()
+    inside.mkdir()
+    (inside / "file").touch()
+    subprocess.run(["mount", "--bind", outside, inside / "file"], check=True)
+    try:
+        yield inside
+    finally:
+        subprocess.run(["umount", inside / "file"], check=True)
+
+
+def test_overwriting_in_place(mounted_file: Path) -> None:
+    """The target may be incomplete, but then a backup beside it is complete."""
+    old = b"o" * 400_000
+
+    def prepare() -> None:
+        (mounted_file / "file").write_bytes(old)
+        for backup in mounted_file.glob(".rapfiles-*"):
+            backup.unlink()
+
+    program = _PROGRAM.format(call='file.write_bytes(new, atomic=True, fallback="inplace")')
+    content = b""
+    incomplete = 0
+    for point in kill_points.each(program, mounted_file, prepare):
+        content = (mounted_file / "file").read_bytes()
+        if content not in (old, _NEW):
+            incomplete += 1
+            assert old in [backup.read_bytes() for backup in mounted_file.glob(".rapfiles-*")], point
+    assert content == _NEW
+    assert os.listdir(mounted_file) == ["file"]
+    assert incomplete > 0
