@@ -268,6 +268,9 @@ pub(crate) const TREE_BATCH: usize = 1024;
 pub(crate) const TREE_BATCH_TIME: Duration = Duration::from_micros(500);
 /// A directory counts as this many entries, because opening it takes as long as reading them.
 pub(crate) const TREE_DIRECTORY: usize = 32;
+/// The memory of a listing of at most so many entries is used again for another directory. With the results of `stat(2)`
+/// that is 40 KiB, which as many listings may keep as there are directories in [`TREE_AHEAD`].
+pub(crate) const TREE_REUSED: usize = 128;
 /// The most entries that are read ahead of the consumer: a few milliseconds of its work, and a megabyte.
 pub(crate) const TREE_AHEAD: usize = 16 << 10;
 /// The most directories that all trees together keep open …

@@ -4,7 +4,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
 use pyo3::{PyTraverseError, PyVisit};
-use rapfiles_core::{Engine, Entry, Facts, Listing, Progress, Purpose, Ticket, Tree};
+use rapfiles_core::{Engine, Listing, Progress, Purpose, Ticket, Tree};
 
 use crate::arguments::PathArgument;
 use crate::dir_entry::{DirEntry, Place, spelled};
@@ -19,9 +19,8 @@ use crate::tree_arguments::{Errors, TreeArguments};
 struct Found {
     listing: Listing,
     place: Place,
-    /// How many of the entries have been made, and what is known of the others.
+    /// How many of the entries have been made.
     at: usize,
-    facts: Facts,
 }
 
 /// What is found in a tree, on its way to Python.
@@ -95,10 +94,10 @@ impl Items for FindItems {
                             Ok(place) => place,
                             Err(error) => return Progress::Done(Err(error)),
                         };
-                        let facts = listing.take_facts();
-                        self.found = Some(Found { listing, place, at: 0, facts });
+                        self.found = Some(Found { listing, place, at: 0 });
                         return Progress::Done(Ok(true));
                     }
+                    self.tree.take_back(listing);
                     if has_news {
                         return Progress::Done(Ok(true));
                     }
@@ -126,18 +125,21 @@ impl Items for FindItems {
         if let Some(report) = self.reports.as_mut().map_or(Ok(None), |reports| reports.make(py))? {
             return Ok(vec![report]);
         }
-        let Some(Found { listing, place, at, facts }) = &mut self.found else { return Ok(Vec::new()) };
+        let Some(Found { listing, place, at }) = &mut self.found else { return Ok(Vec::new()) };
         let from = *at;
         *at = listing.entries().len().min(from + ENTRIES_AT_ONCE.min(self.left));
         self.left -= *at - from;
         let class = self.class.bind(py);
-        let entries = (from..*at).filter_map(|index| listing.entries().get(index));
-        let make = |(entry, facts): (Entry<'_>, _)| {
-            Ok(DirEntry::make(class, place, spelled(py, entry.name)?, facts)?.unbind())
-        };
-        let made = entries.zip(facts.by_ref()).map(make).collect::<PyResult<_>>()?;
-        if *at == listing.entries().len() || self.left == 0 {
-            self.found = None;
+        let mut made = Vec::with_capacity(*at - from);
+        for index in from..*at {
+            let facts = listing.take_facts(index);
+            let (Some(entry), Some(facts)) = (listing.entries().get(index), facts) else { break };
+            made.push(DirEntry::make(class, place, spelled(py, entry.name)?, facts)?.unbind());
+        }
+        if (*at == listing.entries().len() || self.left == 0)
+            && let Some(found) = self.found.take()
+        {
+            self.tree.take_back(found.listing);
         }
         Ok(made)
     }

@@ -43,6 +43,7 @@ impl UsageItems {
                             return Ok(Progress::Done(false));
                         }
                     }
+                    self.tree.take_back(listing);
                 }
                 Progress::Done(Ok(None)) => {
                     if self.reports.as_mut().is_some_and(ReadingReports::end) {

@@ -169,9 +169,10 @@ impl WalkItems {
     fn finish(&mut self, py: Python<'_>) -> PyResult<()> {
         let Some(making) = self.making.take() else { return Ok(()) };
         let Making { listing, mut directories, mut files, kept, .. } = making;
-        let node = listing.node();
-        let path = match node.path() {
-            Some(path) if node.depth() > 0 => {
+        let (path, depth) = (listing.node().path(), listing.node().depth());
+        self.tree.take_back(listing);
+        let path = match path {
+            Some(path) if depth > 0 => {
                 let text = results::path(py, &path.to_os_string())?;
                 let directory = self.directory.bind(py);
                 if self.plain {

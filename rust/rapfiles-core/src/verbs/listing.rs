@@ -71,6 +71,17 @@ impl Block {
         self.names.try_reserve(other.names.len())
     }
 
+    /// Removes all entries, and keeps the memory for others.
+    pub(crate) fn clear(&mut self) {
+        self.names.clear();
+        self.entries.clear();
+    }
+
+    /// For how many entries there is memory.
+    pub(crate) fn capacity(&self) -> usize {
+        self.entries.capacity()
+    }
+
     pub(crate) fn push(&mut self, entry: Entry<'_>) -> Result<(), TryReserveError> {
         if self.entries.capacity() == 0 {
             // Most directories are small, and growing bit by bit takes longer than reading them.

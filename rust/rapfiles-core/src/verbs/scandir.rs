@@ -39,6 +39,13 @@ pub struct EntryStats {
     pub target: Option<Box<Result<Metadata, i32>>>,
 }
 
+impl EntryStats {
+    /// Takes it out of a place that is not looked at any more.
+    pub(crate) fn take(&mut self) -> Self {
+        Self { own: self.own.clone(), target: self.target.take() }
+    }
+}
+
 impl EntryFacts {
     /// Whether it is of a type; `follow`: whether to follow a link. An entry that does not exist has no type.
     ///

@@ -63,7 +63,7 @@ pub struct Removing {
     policy: Policy,
     reporter: Arc<Reporter>,
     /// What there is to remove is being counted.
-    totals: Option<Totals>,
+    totals: Option<Box<Totals>>,
 }
 
 impl Removing {
@@ -179,7 +179,7 @@ impl Engine {
         let mut removing = Removing::new(self, request, progress);
         removing.totals = totals.then(|| {
             let counts = Counts { follow_symlinks: false, sizes: false, hard_links_once: false };
-            Totals::new(self, top, counts, Arc::clone(&removing.reporter))
+            Box::new(Totals::new(self, top, counts, Arc::clone(&removing.reporter)))
         });
         removing
     }

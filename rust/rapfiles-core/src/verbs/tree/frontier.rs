@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::limits::{STREAM_STEPS, TREE_AHEAD, TREE_DIRECTORY, TREE_FAST, TREE_SLOW};
 
+use super::listing::Listing;
 use super::node::Node;
 
 /// A directory that has not been read.
@@ -16,6 +17,9 @@ struct Slot {
     /// It is being read.
     taken: bool,
 }
+
+/// A directory to be read, and a listing whose memory may be used again for that.
+pub(super) type Next = (Arc<Node>, Option<Listing>);
 
 /// The directories that are known and have not been read.
 #[derive(Debug)]
@@ -32,6 +36,9 @@ pub(super) struct Frontier {
     /// The number of parts that suffices if nothing blocks; `None` if the caller has given one.
     usual_parts: Option<usize>,
     reads_ahead: bool,
+    /// Listings that the consumer does not need any more. What one worker has allocated and the consumer frees makes both
+    /// wait for the allocator's lock (`M_ARENA_MAX` in `mallopt(3)`), so workers use it again.
+    spent: Vec<Listing>,
 }
 
 impl Frontier {
@@ -45,17 +52,18 @@ impl Frontier {
             most_parts: if workers == 0 { usual } else { workers },
             usual_parts: (workers == 0).then_some(usual),
             reads_ahead: workers != 1,
+            spent: Vec::new(),
         }
     }
 
     /// Takes a directory for a new part.
-    pub(super) fn begin_part(&mut self) -> Option<Arc<Node>> {
+    pub(super) fn begin_part(&mut self) -> Option<Next> {
         if self.parts >= self.most_parts {
             return None;
         }
-        let node = self.take()?;
+        let next = self.take()?;
         self.parts += 1;
-        Some(node)
+        Some(next)
     }
 
     pub(super) fn end_part(&mut self) {
@@ -63,7 +71,7 @@ impl Frontier {
     }
 
     /// Takes the first directory that nobody has taken, unless that is too far ahead.
-    pub(super) fn take(&mut self) -> Option<Arc<Node>> {
+    pub(super) fn take(&mut self) -> Option<Next> {
         let slot = self.slots.iter_mut().rfind(|slot| !slot.taken)?;
         let is_needed = self.needed.as_ref().is_some_and(|needed| Arc::ptr_eq(needed, &slot.node));
         if !is_needed && (self.ahead >= TREE_AHEAD || !self.reads_ahead) {
@@ -71,7 +79,7 @@ impl Frontier {
         }
         slot.taken = true;
         self.ahead += TREE_DIRECTORY;
-        Some(Arc::clone(&slot.node))
+        Some((Arc::clone(&slot.node), self.spent.pop()))
     }
 
     /// Notes how long a directory has taken: if reading blocks, more of them are read at once.
@@ -98,6 +106,11 @@ impl Frontier {
         self.needed = Some(Arc::clone(node));
     }
 
+    /// Takes back listings that the consumer does not need any more.
+    pub(super) fn take_back(&mut self, spent: &mut Vec<Listing>) {
+        self.spent.append(spent);
+    }
+
     /// Notes that a directory has been handed out, or dropped. Returns whether workers that were far enough ahead can
     /// continue.
     pub(super) fn hand_out(&mut self, entries: usize) -> bool {
@@ -108,6 +121,7 @@ impl Frontier {
     /// Drops everything: the consumer is gone.
     pub(super) fn clear(&mut self) {
         self.slots.clear();
+        self.spent.clear();
         self.needed = None;
     }
 
@@ -151,8 +165,8 @@ mod tests {
         Node::root(NativePath::from_vec(b"top".to_vec()).unwrap())
     }
 
-    fn name(node: Option<Arc<Node>>) -> String {
-        node.map_or_else(String::new, |node| String::from_utf8(node.name().to_bytes().to_vec()).unwrap())
+    fn name(next: Option<Next>) -> String {
+        next.map_or_else(String::new, |(node, _)| String::from_utf8(node.name().to_bytes().to_vec()).unwrap())
     }
 
     #[test]

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use crate::engine::stream::Slice;
 use crate::error::Error;
-use crate::limits::TREE_DIRECTORY;
+use crate::limits::{TREE_DIRECTORY, TREE_REUSED};
 use crate::platform::{self, Directory, DirectoryReader, NativePath};
 use crate::verbs::listing::{Block, Entry};
 use crate::verbs::metadata::{FileType, Metadata};
 use crate::verbs::report::Amount;
-use crate::verbs::scandir::{EntryFacts, EntryStats, Facts};
+use crate::verbs::scandir::{EntryFacts, EntryStats};
 
+use super::frontier::Next;
 use super::node::Node;
 use super::options::{Options, Purpose};
 use super::pattern::Names;
@@ -52,6 +53,19 @@ impl Listing {
         }
     }
 
+    /// The same, in the memory of one that is not needed any more.
+    fn reusing(spent: Self, node: Arc<Node>) -> Self {
+        if spent.entries.capacity() > TREE_REUSED {
+            return Self::new(node);
+        }
+        let Self { mut entries, mut children, mut facts, mut stats, .. } = spent;
+        entries.clear();
+        children.clear();
+        facts.clear();
+        stats.clear();
+        Self { entries, children, facts, stats, ..Self::new(node) }
+    }
+
     /// The directory.
     pub fn node(&self) -> &Arc<Node> {
         &self.node
@@ -72,9 +86,9 @@ impl Listing {
         self.directories
     }
 
-    /// Takes the properties of the entries, in their order.
-    pub fn take_facts(&mut self) -> Facts {
-        Facts::new(std::mem::take(&mut self.facts), std::mem::take(&mut self.stats))
+    /// Takes the properties of the entry at a position.
+    pub fn take_facts(&mut self, index: usize) -> Option<(EntryFacts, Option<EntryStats>)> {
+        Some((self.facts.get(index)?.clone(), self.stats.get_mut(index).map(EntryStats::take)))
     }
 
     /// The space of everything in it, except subdirectories to enter.
@@ -174,8 +188,11 @@ pub(super) struct Reading {
 
 impl Reading {
     /// Opens a directory.
-    pub(super) fn begin(node: Arc<Node>, shared: &Shared) -> Begun {
-        let mut listing = Listing::new(node);
+    pub(super) fn begin((node, spent): Next, shared: &Shared) -> Begun {
+        let mut listing = match spent {
+            Some(spent) => Listing::reusing(spent, node),
+            None => Listing::new(node),
+        };
         let node = &listing.node;
         let failed = |code| Error::Os { code, subject: node.subject(None) };
         if !shared.options.beyond_longest_path && node.is_too_long() {
@@ -261,7 +278,7 @@ impl Reading {
             if self.is_read {
                 return Ok(true);
             }
-            self.block = Block::default();
+            self.block.clear();
             self.at = 0;
             let before = self.listing.entries.len();
             let (block, listing) = (&mut self.block, &mut self.listing);

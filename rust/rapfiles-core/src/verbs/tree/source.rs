@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::limits::{TREE_BATCH, TREE_BATCH_TIME};
 use crate::platform::NativePath;
 
-use super::frontier::Frontier;
+use super::frontier::{Frontier, Next};
 use super::listing::{self, Begun, Listing, Reading};
 use super::node::Node;
 use super::open_directories::OpenDirectories;
@@ -73,8 +73,8 @@ impl Source for WalkSource {
 
     fn claim(&mut self) -> Claim<WalkPart> {
         match self.0.frontier().begin_part() {
-            Some(node) => {
-                let (next, shared) = (Some(node), Arc::clone(&self.0));
+            Some(next) => {
+                let (next, shared) = (Some(next), Arc::clone(&self.0));
                 Claim::Part(WalkPart { shared, next, reading: None, began: None, batch: Vec::new(), size: 0 })
             }
             None => Claim::OnDemand,
@@ -91,7 +91,7 @@ impl Source for WalkSource {
 #[derive(Debug)]
 pub struct WalkPart {
     shared: Arc<Shared>,
-    next: Option<Arc<Node>>,
+    next: Option<Next>,
     reading: Option<Reading>,
     /// When it began with the directory.
     began: Option<Instant>,
@@ -120,10 +120,10 @@ impl Part for WalkPart {
     fn step(&mut self, slice: &Slice<'_>) -> Result<Step<Vec<Listing>>, Error> {
         let until = runtime::now() + TREE_BATCH_TIME;
         loop {
-            if let Some(node) = self.next.take() {
+            if let Some(next) = self.next.take() {
                 self.began = Some(runtime::now());
                 self.shared.look_up()?;
-                match Reading::begin(node, &self.shared) {
+                match Reading::begin(next, &self.shared) {
                     Begun::Reading(reading) => self.reading = Some(reading),
                     Begun::Over(listing) => self.finish(listing),
                 }

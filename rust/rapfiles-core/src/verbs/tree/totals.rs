@@ -76,6 +76,7 @@ impl Totals {
             if let Some(snapshot) = self.reporter.snapshot(|| listing.node().path()) {
                 return Progress::Done(Ok(Some(snapshot)));
             }
+            self.tree.take_back(listing);
         }
         Progress::Yield
     }

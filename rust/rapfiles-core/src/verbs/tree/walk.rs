@@ -40,6 +40,8 @@ pub struct Tree {
     /// The directory that was handed out last and its subdirectories, until it is known which of them are wanted.
     undecided: Option<(Arc<Node>, Vec<Arc<Node>>)>,
     has_pruned: bool,
+    /// Listings to be given back to the workers.
+    spent: Vec<Listing>,
 }
 
 impl Engine {
@@ -50,7 +52,8 @@ impl Engine {
         let stream =
             Stream::with_steps(self, lane, Kind::Walk, STREAM_STEPS, WalkSource(Arc::clone(&shared)));
         let stack = vec![Next::Enter(root)];
-        Tree { stream, shared, stack, found: HashMap::new(), undecided: None, has_pruned: false }
+        let (found, spent) = (HashMap::new(), Vec::new());
+        Tree { stream, shared, stack, found, undecided: None, has_pruned: false, spent }
     }
 }
 
@@ -95,7 +98,11 @@ impl Tree {
 
     /// Handles a directory whose turn it is: it is handed out now, or later.
     fn enter(&mut self, listing: Listing) -> Option<Listing> {
-        if self.shared.frontier().hand_out(listing.weight()) {
+        let mut frontier = self.shared.frontier();
+        frontier.take_back(&mut self.spent);
+        let goes_on = frontier.hand_out(listing.weight());
+        drop(frontier);
+        if goes_on {
             self.stream.go_on();
         }
         let children = listing.children().to_vec();
@@ -150,6 +157,11 @@ impl Tree {
         self.stack.extend(wanted.into_iter().rev().map(Next::Enter));
     }
 
+    /// Takes back a directory that is not needed any more, so that workers use its memory again.
+    pub fn take_back(&mut self, listing: Listing) {
+        self.spent.push(listing);
+    }
+
     /// How many entries have been read.
     pub fn progress(&self) -> u64 {
         self.stream.progress()
@@ -167,7 +179,8 @@ fn key(name: &NativePath) -> Vec<u8> {
 
 impl Drop for Tree {
     fn drop(&mut self) {
-        let held = (std::mem::take(&mut self.stack), std::mem::take(&mut self.found), self.undecided.take());
+        let found = (std::mem::take(&mut self.found), std::mem::take(&mut self.spent));
+        let held = (std::mem::take(&mut self.stack), found, self.undecided.take());
         if !self.stream.is_own() {
             std::mem::forget((held, Arc::clone(&self.shared)));
             return;
