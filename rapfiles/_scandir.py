@@ -86,25 +86,26 @@ class AsyncDirEntry(_native.DirEntry, Generic[P_co]):
             """The number of its inode."""
             ...
 
-    async def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
-        """The `os.stat` result of the entry.
+        async def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
+            """The `os.stat` result of the entry.
 
-        It is cached, as in `os.DirEntry`; await `entry.path.stat()` for a new one. With
-        `scandir(with_stat=True)` it is known already.
+            It is cached, as in `os.DirEntry`; await `entry.path.stat()` for a new one. With
+            `scandir(with_stat=True)` it is known already.
 
-        Args:
-            follow_symlinks: Whether to follow a symbolic link.
+            Args:
+                follow_symlinks: Whether to follow a symbolic link.
 
-        Returns:
-            The same object that `os.stat` returns.
+            Returns:
+                The same object that `os.stat` returns.
 
-        Raises:
-            OSError: It is gone, or cannot be reached.
-        """
-        known = self._known_stat(follow_symlinks)
-        if known is None:
-            known = self._keep_stat(follow_symlinks, await _native.stat(self, follow_symlinks))
-        return known
+            Raises:
+                OSError: It is gone, or cannot be reached.
+            """
+            ...
+
+    async def _look_up(self, follow_symlinks: bool, /) -> os.stat_result:
+        """Ask the system: no worker has."""
+        return self._keep_stat(follow_symlinks, await _native.stat(self, follow_symlinks))
 
 
 class DirectoryScan(Stream[AsyncDirEntry[P]]):

@@ -5,7 +5,7 @@ import gc
 import os
 import pickle
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +148,30 @@ async def test_a_stat_that_was_brought_along_asks_for_nothing(tree: Path) -> Non
         await entry.stat(follow_symlinks=False)
     after = rapfiles.stats()
     assert (after.cached, after.submitted) == (before.cached, before.submitted)
+
+
+@pytest.mark.parametrize("with_stat", [False, True])
+async def test_a_stat_is_awaited_once_in_any_task(with_stat: bool, tree: Path) -> None:
+    entries = AsyncPath(tree).scandir(with_stat=with_stat)
+    (entry,) = [entry async for entry in entries if entry.name == "file"]
+    results = []
+
+    async def keep() -> None:
+        results.append(await entry.stat())
+
+    async with anyio.create_task_group() as group:
+        for _ in range(3):
+            group.start_soon(keep)
+    assert results == [os.stat(entry)] * 3
+    stat = entry.stat()
+    assert isinstance(stat, Coroutine)
+    assert await stat is await entry.stat()
+    with pytest.raises(RuntimeError):
+        await stat
+    abandoned = entry.stat()
+    abandoned.close()
+    with pytest.raises(RuntimeError):
+        await abandoned
 
 
 async def test_it_is_one_job(tmp_path: Path) -> None:

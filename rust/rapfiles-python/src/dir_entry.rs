@@ -11,6 +11,7 @@ use pyo3::{PyTraverseError, PyVisit, ffi};
 use rapfiles_core::{EntryFacts, EntryStats, Error, FileType, Metadata, Subject};
 
 use crate::errors::{self, Names};
+use crate::next_item::{Ask, next_item};
 use crate::once::intern;
 use crate::pure_path::{Children, known_types};
 use crate::{results, stat_result};
@@ -101,6 +102,34 @@ impl DirEntry {
         }
     }
 
+    /// The result of `stat`, or its error, if it is known.
+    fn known_stat(&self, py: Python<'_>, follow_symlinks: bool) -> Option<PyResult<Py<PyAny>>> {
+        let leads_on = follow_symlinks && self.facts.own == Ok(FileType::SYMLINK);
+        let kept = self.kept();
+        if let Some(known) = if leads_on { &kept.target } else { &kept.own } {
+            return Some(Ok(known.clone_ref(py)));
+        }
+        drop(kept);
+        let stats = self.stats.as_ref()?;
+        let found: &Result<Metadata, i32> = match &stats.target {
+            Some(target) if leads_on => target,
+            _ => &stats.own,
+        };
+        Some(match found {
+            Ok(metadata) => {
+                stat_result::build(py, metadata).map(|result| self.keep_stat(py, leads_on, result))
+            }
+            Err(code) => Err(self.refusal(py, Error::Os { code: *code, subject: Subject::Path })),
+        })
+    }
+
+    /// Caches a result, unless there is one; returns the cached one.
+    fn keep_stat(&self, py: Python<'_>, leads_on: bool, result: Py<PyAny>) -> Py<PyAny> {
+        let mut kept = self.kept();
+        let place = if leads_on { &mut kept.target } else { &mut kept.own };
+        place.get_or_insert(result).clone_ref(py)
+    }
+
     fn is_type(&self, py: Python<'_>, wanted: FileType, follow: bool) -> PyResult<bool> {
         self.facts.is(wanted, follow).map_err(|error| self.refusal(py, error))
     }
@@ -114,6 +143,24 @@ impl DirEntry {
         }
         joined(origin, self.text(py)?, known)
     }
+}
+
+/// The result of `stat`, if it is known.
+fn ready<'py>(entry: &Bound<'py, PyAny>, follow_symlinks: bool) -> Option<Bound<'py, PyAny>> {
+    let py = entry.py();
+    // SAFETY: this is asked of entries only.
+    let entry = unsafe { entry.cast_unchecked::<DirEntry>() }.get();
+    // An error is raised when it is looked up again.
+    entry.known_stat(py, follow_symlinks)?.ok().map(|result| result.into_bound(py))
+}
+
+/// Asks the system, if no worker has.
+fn look_up<'py>(entry: &Bound<'py, PyAny>, follow_symlinks: bool) -> PyResult<Bound<'py, PyAny>> {
+    let py = entry.py();
+    if let Some(Err(error)) = entry.cast::<DirEntry>()?.get().known_stat(py, follow_symlinks) {
+        return Err(error);
+    }
+    entry.call_method1(intern!(py, "_look_up"), (follow_symlinks,))
 }
 
 /// The path with this text, made by the class of another one. `known`: what its `info` knows already.
@@ -196,37 +243,21 @@ impl DirEntry {
         Ok(format!("<{} {name}>", slf.get_type().name()?))
     }
 
-    /// The result of `stat`, if it is known.
-    #[pyo3(signature = (follow_symlinks, /))]
-    fn _known_stat(&self, py: Python<'_>, follow_symlinks: bool) -> PyResult<Option<Py<PyAny>>> {
-        let leads_on = follow_symlinks && self.facts.own == Ok(FileType::SYMLINK);
-        let kept = self.kept();
-        let known = if leads_on { &kept.target } else { &kept.own };
-        if let Some(known) = known {
-            return Ok(Some(known.clone_ref(py)));
-        }
-        drop(kept);
-        let Some(stats) = &self.stats else { return Ok(None) };
-        let found: &Result<Metadata, i32> = match &stats.target {
-            Some(target) if leads_on => target,
-            _ => &stats.own,
-        };
-        match found {
-            Ok(metadata) => {
-                let result = stat_result::build(py, metadata)?;
-                self._keep_stat(py, follow_symlinks, result).map(Some)
-            }
-            Err(code) => Err(self.refusal(py, Error::Os { code: *code, subject: Subject::Path })),
-        }
+    /// An awaitable of the result of `stat`.
+    #[pyo3(signature = (*, follow_symlinks=true))]
+    fn stat<'py>(slf: &Bound<'py, Self>, follow_symlinks: bool) -> PyResult<Bound<'py, PyAny>> {
+        static FOLLOWED: Ask =
+            Ask { ready: |entry| ready(entry, true), operation: |entry| look_up(entry, true) };
+        static OWN: Ask =
+            Ask { ready: |entry| ready(entry, false), operation: |entry| look_up(entry, false) };
+        next_item(slf, if follow_symlinks { &FOLLOWED } else { &OWN })
     }
 
     /// Caches the result of `stat`, unless there is one; returns the cached one.
     #[pyo3(signature = (follow_symlinks, result, /))]
-    fn _keep_stat(&self, py: Python<'_>, follow_symlinks: bool, result: Py<PyAny>) -> PyResult<Py<PyAny>> {
-        let mut kept = self.kept();
+    fn _keep_stat(&self, py: Python<'_>, follow_symlinks: bool, result: Py<PyAny>) -> Py<PyAny> {
         let leads_on = follow_symlinks && self.facts.own == Ok(FileType::SYMLINK);
-        let place = if leads_on { &mut kept.target } else { &mut kept.own };
-        Ok(place.get_or_insert(result).clone_ref(py))
+        self.keep_stat(py, leads_on, result)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

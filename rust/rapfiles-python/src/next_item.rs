@@ -1,4 +1,4 @@
-//! The awaitable of one item of an iteration, for example over lines.
+//! The awaitable of one item of an iteration, for example over lines, and of other answers that are mostly known.
 //!
 //! The interpreter makes, asks and drops one for each line, so this is a bare type with bare slots, and nothing is
 //! looked up by name; the one before is made use of again. Where a line is available at once, asking takes it; else an

@@ -68,6 +68,16 @@ impl Field {
             _ => Self::Other,
         }
     }
+
+    /// Which time it is, and the number of its form.
+    fn time(self) -> Option<(usize, Time)> {
+        match self {
+            Self::Seconds(time) => Some((0, time)),
+            Self::Float(time) => Some((1, time)),
+            Self::Nanoseconds(time) => Some((2, time)),
+            _ => None,
+        }
+    }
 }
 
 struct Layout {
@@ -109,8 +119,23 @@ pub(crate) fn build(py: Python<'_>, metadata: &Metadata) -> PyResult<Py<PyAny>> 
     let kind = layout.kind.bind(py).as_type_ptr();
     // SAFETY: the type is a struct sequence, and the result is a new reference or null with an exception set.
     let result = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyStructSequence_New(kind)) }?;
+    // Times are often equal, and then share their numbers. The last one in each form:
+    let mut last: [Option<(Timestamp, Bound<'_, PyAny>)>; 3] = [const { None }; 3];
     for (position, field) in layout.fields.iter().enumerate() {
-        let value = value(py, *field, metadata)?;
+        let value = match field.time() {
+            None => value(py, *field, metadata)?,
+            Some((form, time)) => {
+                let time = point(time, metadata);
+                match &last[form] {
+                    Some((before, same)) if *before == time => same.clone(),
+                    _ => {
+                        let value = value(py, *field, metadata)?;
+                        last[form] = Some((time, value.clone()));
+                        value
+                    }
+                }
+            }
+        };
         // SAFETY: the sequence is new, the position is one of its own, and the reference is handed over.
         unsafe {
             ffi::PyStructSequence_SetItem(result.as_ptr(), position as ffi::Py_ssize_t, value.into_ptr())
