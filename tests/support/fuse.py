@@ -6,11 +6,11 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
+from support import compiled
+
 SOURCE = Path(__file__).parent.parent / "fuse" / "slow.c"
-BUILD = SOURCE.parent / "build"
 DELAY_MS = 100
 """Five times what a loop may lag: a wait on the loop is told from everything else."""
 
@@ -19,33 +19,9 @@ def missing() -> str | None:
     """Why FUSE cannot be used here, or None when it can."""
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
         return "/dev/fuse cannot be opened"
-    for program in ("cc", "pkg-config", "fusermount3"):
-        if shutil.which(program) is None:
-            return f"{program} is not installed"
-    if subprocess.run(["pkg-config", "--exists", "fuse3"], check=False, timeout=60).returncode != 0:
-        return "libfuse3-dev is not installed"
-    return None
-
-
-@cache
-def _program() -> Path:
-    """The compiled program, built anew when the source is newer."""
-    program = BUILD / "slow"
-    if program.exists() and program.stat().st_mtime_ns > SOURCE.stat().st_mtime_ns:
-        return program
-    BUILD.mkdir(exist_ok=True)
-    flags = subprocess.check_output(
-        ["pkg-config", "--cflags", "--libs", "fuse3"], text=True, timeout=60
-    ).split()
-    # Several test runs may build at once: each makes its own file and moves it into place.
-    fresh = BUILD / f"slow.{os.getpid()}"
-    subprocess.run(
-        ["cc", "-O1", "-Wall", "-Wextra", "-Werror", str(SOURCE), "-o", str(fresh), *flags],
-        check=True,
-        timeout=60,
-    )
-    fresh.replace(program)
-    return program
+    if shutil.which("fusermount3") is None:
+        return "fusermount3 is not installed"
+    return compiled.missing("fuse3")
 
 
 def _library_options() -> list[str]:
@@ -90,7 +66,8 @@ def mounted(folder: Path, delay_ms: int = DELAY_MS, hide: bool = False) -> Itera
         options.append("hide")
     if os.geteuid() == 0:
         options.append("allow_other")
-    command = [str(_program()), str(disk.backing), str(disk.root), "-f", "-o", ",".join(options)]
+    program = compiled.program(SOURCE, package="fuse3")
+    command = [str(program), str(disk.backing), str(disk.root), "-f", "-o", ",".join(options)]
     log = folder / "log"
     with log.open("w") as output:
         daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)

@@ -1,0 +1,189 @@
+"""What runs while the disk records, and what may be there after a power cut at any moment of it."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+
+from rapfiles import AsyncPath
+
+Files = dict[str, bytes]
+"""The content of each file, by its path in the folder of the workload."""
+Mark = Callable[[], None]
+
+_TEMPORARY = ".rapfiles-"
+_SIZES = (4096, 70_000, 1, 300_000)
+NAMES = ("a", "b")
+
+
+def content(number: int) -> bytes:
+    """The content of a file in the version with this number: never empty, distinctive in all its parts."""
+    size = _SIZES[number % len(_SIZES)]
+    piece = b"%06d|" % number
+    return (piece * (size // len(piece) + 1))[: max(size, len(piece))]
+
+
+def files(folder: Path) -> Files:
+    """All files, without temporary ones, which a crash may leave."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith(_TEMPORARY)
+    }
+
+
+def show(found: Files) -> str:
+    """Files, shortened for a report."""
+
+    def shortened(text: bytes) -> str:
+        zeros = f", {text.count(0)} zeros" if 0 in text else ""
+        return f"{len(text)} bytes {text[:8]!r}{zeros}"
+
+    return "{" + ", ".join(f"{name}: {shortened(text)}" for name, text in sorted(found.items())) + "}"
+
+
+@dataclass(frozen=True)
+class Step:
+    """An operation, and what it does to the files when it is complete."""
+
+    run: Callable[[AsyncPath], Awaitable[object]]
+    change: Callable[[Files], object]
+
+
+class Workload(ABC):
+    """Operations one after the other. What each is given in `run` it has in a folder of its own, `work`."""
+
+    name: str
+    settling: float = 0
+    """Seconds that it waits at the end, for the commits of the file system's own."""
+
+    @abstractmethod
+    def steps(self) -> Iterator[Step]:
+        """The operations."""
+
+    def before(self) -> Files:
+        """The files at the beginning."""
+        return {"t": content(1000), "b/t": content(1001)}
+
+    @abstractmethod
+    def problem(self, folder: Path, marks: int) -> str | None:
+        """What is wrong with the folder after a power cut, when so many operations had completed by then."""
+
+    def prepare(self, root: Path) -> None:
+        """Make the files, on a file system without anything."""
+        folder = root / "work"
+        for name in NAMES:
+            (folder / name).mkdir(parents=True)
+        for name, text in self.before().items():
+            (folder / name).write_bytes(text)
+        (root / "other").write_bytes(b"")
+
+    async def run(self, root: Path, mark: Mark) -> None:
+        """Do all of it."""
+        # Others who synchronise commit what is not yet meant to be committed, and so does time. They use
+        # O_SYNC, because a deliberate fault is to be nobody else's.
+        other = os.open(root / "other", os.O_WRONLY | os.O_SYNC)
+        try:
+            for number, step in enumerate(self.steps()):
+                await step.run(AsyncPath(root, "work"))
+                mark()
+                if number % 3 == 0:
+                    os.write(other, b"x")
+                elif number % 3 == 1:
+                    await anyio.sleep(0.05)
+            await anyio.sleep(self.settling)
+        finally:
+            os.close(other)
+
+    def _history(self) -> list[Files]:
+        """The files before the first operation, after it, after the second one, …"""
+        history = [self.before()]
+        for step in self.steps():
+            after = dict(history[-1])
+            step.change(after)
+            history.append(after)
+        return history
+
+
+class _Loose(Workload):
+    """Atomic, not durable: each file is one of those it has been, or the one it is about to become."""
+
+    settling = 1.5
+
+    def problem(self, folder: Path, marks: int) -> str | None:
+        found = files(folder)
+        history = self._history()[: marks + 2]
+        for name in {name for state in [found, *history] for name in state}:
+            if found.get(name) not in [state.get(name) for state in history]:
+                return f"{name} has never been so: {show({name: found[name]} if name in found else {})}"
+        return None
+
+
+class _Exact(Workload):
+    """Durable: the files are those after the operations that have completed, or after one more."""
+
+    def problem(self, folder: Path, marks: int) -> str | None:
+        found = files(folder)
+        history = self._history()
+        if found in history[marks : marks + 2]:
+            return None
+        wanted = {key: text for key, text in history[marks].items() if found.get(key) != text}
+        return f"after {marks} operations there is {show(found)}; not as acknowledged: {show(wanted)}"
+
+
+def _writes(name: Callable[[int], str], rounds: int, **options: bool) -> Iterator[Step]:
+    for number in range(rounds):
+
+        def run(folder: AsyncPath, number: int = number) -> Awaitable[object]:
+            return (folder / name(number)).write_bytes(content(number), atomic=True, **options)
+
+        def change(state: Files, number: int = number) -> None:
+            state[name(number)] = content(number)
+
+        yield Step(run, change)
+
+
+class Replace(_Loose):
+    """A file is overwritten."""
+
+    name = "replace"
+
+    def steps(self) -> Iterator[Step]:
+        return _writes(lambda _: "t", 16)
+
+
+class Create(_Loose):
+    """New files, and some are asked for with overwrite=False."""
+
+    name = "create"
+
+    def steps(self) -> Iterator[Step]:
+        yield from _writes(lambda number: f"n{number}", 8)
+        yield from _writes(lambda number: f"a/n{number}", 8, overwrite=False)
+
+
+class DurableReplace(_Exact):
+    """A file is overwritten durably, again and again."""
+
+    name = "durable-replace"
+
+    def steps(self) -> Iterator[Step]:
+        return _writes(lambda _: "t", 16, durable=True)
+
+
+class DurableCreate(_Exact):
+    """A chain of new files in two directories, the later ones with overwrite=False."""
+
+    name = "durable-create"
+
+    def steps(self) -> Iterator[Step]:
+        yield from _writes(lambda number: f"{NAMES[number % 2]}/n{number}", 8, durable=True)
+        yield from _writes(lambda number: f"m{number}", 8, durable=True, overwrite=False)
+
+
+WORKLOADS: dict[str, Workload] = {
+    workload.name: workload for workload in (Replace(), Create(), DurableReplace(), DurableCreate())
+}
