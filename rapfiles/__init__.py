@@ -13,6 +13,7 @@ except ModuleNotFoundError as _error:
 
     raise _explained(_Path(__file__).parent) from _error
 
+from ._atomic_open import AtomicFileContextManager
 from ._durability import DurabilityError
 from ._engine import Configuration, Stats, configuration, configure, stats
 from ._file import (
@@ -51,6 +52,7 @@ __all__ = [
     "AsyncFileIO",
     "AsyncPath",
     "AsyncTextIOWrapper",
+    "AtomicFileContextManager",
     "Configuration",
     "DiskUsage",
     "DurabilityError",

@@ -54,7 +54,7 @@ def atomic_options(
 
 async def write_bytes(path: StrPath, data: Buffer, options: AtomicOptions) -> int:
     """Replace the content of a file."""
-    return await _explained(_native.write_bytes_atomically(path, data, options))
+    return await explained(_native.write_bytes_atomically(path, data, options))
 
 
 async def write_text(
@@ -67,13 +67,14 @@ async def write_text(
         codec = native_codec_of(encoding, errors)
     if codec is not None:
         written = _native.write_text_atomically(path, text, codec, newline, options)
-        if await _explained(written) is not None:
+        if await explained(written) is not None:
             return
     content = await encode(text, encoding, errors, newline, within=False)
     await write_bytes(path, content, options)
 
 
-async def _explained(operation: Awaitable[T]) -> T:
+async def explained(operation: Awaitable[T]) -> T:
+    """The result of an operation, whose error says more where that helps."""
     try:
         return await operation
     except OSError as error:

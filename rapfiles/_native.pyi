@@ -27,6 +27,7 @@ __all__ = [
     "RawFile",
     "Selection",
     "Source",
+    "Staged",
     "Stream",
     "TextFile",
     "__version__",
@@ -36,11 +37,13 @@ __all__ = [
     "children",
     "chmod",
     "chown",
+    "commit",
     "configuration",
     "configure",
     "construct_natively",
     "copy",
     "copy_reports",
+    "discard",
     "find",
     "finish_closing",
     "getxattr",
@@ -60,6 +63,7 @@ __all__ = [
     "mkdir",
     "new_handle",
     "new_path",
+    "open_atomically",
     "open_file",
     "owner",
     "panic_in_worker",
@@ -232,6 +236,10 @@ class Opened:
     def at_start(self) -> bool: ...
 
 @final
+class Staged:
+    """A file that is to take the place of another one, between the operations on it."""
+
+@final
 class OpenFile:
     """An open file: what its layers share."""
 
@@ -243,6 +251,8 @@ class OpenFile:
     def raw_mode(self) -> str: ...
     @property
     def closed(self) -> bool: ...
+    @property
+    def incomplete(self) -> bool: ...
     @property
     def terminal(self) -> bool: ...
     @property
@@ -396,6 +406,11 @@ def write_bytes_atomically(path: _Path, data: Buffer, options: AtomicOptions, /)
 def write_text_atomically(
     path: _Path, data: str, codec: _Codec, newline: str | None, options: AtomicOptions, /
 ) -> Awaitable[int | None]: ...
+
+# A file that takes the place of another one: opened, written and closed, and then one of the other two.
+def open_atomically(path: _Path, options: AtomicOptions, /) -> Awaitable[tuple[Opened, Staged]]: ...
+def commit(path: _Path, staged: Staged, /) -> Awaitable[None]: ...
+def discard(staged: Staged, /) -> Awaitable[None]: ...
 
 # Metadata. `file_type` is one of stat's S_IF… constants, or 0 for "exists"; `tolerant` swallows every
 # OSError.

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
         OpenTextModeWriting,
     )
 
+    from ._text import Codec
+
     Opener: TypeAlias = Callable[[str, int], int]
     # Without the modes with `U`, which typeshed still has: Python 3.11 has removed them from `open`.
     OpenTextMode: TypeAlias = OpenTextModeUpdating | OpenTextModeWriting | Literal["r", "rt", "tr"]
@@ -59,6 +61,7 @@ _DEFAULT_PERMISSIONS: Final = 0o666
 _EMPTIED_AND_READ: Final = "wb+" if sys.version_info >= (3, 15) else "rb+"
 """The `mode` of a raw file that was opened with `w+`, as `io.FileIO` reports it."""
 _DEFAULT_BUFFERING: Final = -1
+_CALLER: Final = 3
 _PLATFORM_FLAGS: Final = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOINHERIT", 0)
 _TO_READ: Final = os.O_RDONLY | _PLATFORM_FLAGS
 
@@ -92,7 +95,7 @@ class FileContextManager(_native.Opening[FileT]):
             """Close the file."""
 
 
-class _Mode(NamedTuple):
+class Mode(NamedTuple):
     """A parsed mode."""
 
     flags: int
@@ -103,10 +106,10 @@ class _Mode(NamedTuple):
     raw_mode: str
 
 
-_modes: dict[str, _Mode] = {}
+_modes: dict[str, Mode] = {}
 
 
-def _parse(mode: str) -> _Mode:
+def _parse(mode: str) -> Mode:
     """Parse a mode, with the errors of `io.open`."""
     if not isinstance(mode, str):
         raise TypeError(f"open() argument 'mode' must be str, not {type(mode).__name__}")
@@ -134,7 +137,7 @@ def _parse(mode: str) -> _Mode:
         raw_mode = "ab+" if updating else "ab"
     else:
         raw_mode = "rb+" if updating else "rb"
-    parsed = _Mode(flags | _PLATFORM_FLAGS, readable, writable, "a" in letters, "b" in letters, raw_mode)
+    parsed = Mode(flags | _PLATFORM_FLAGS, readable, writable, "a" in letters, "b" in letters, raw_mode)
     _modes[mode] = parsed
     return parsed
 
@@ -276,16 +279,7 @@ def open(
     # Warnings name the caller's line, so they are given here and not in the coroutine.
     if isinstance(file, bool) and sys.version_info >= (3, 13):
         warnings.warn("bool is used as a file descriptor", RuntimeWarning, stacklevel=2)
-    if isinstance(mode, str):
-        if "b" not in mode:
-            encoding = io.text_encoding(encoding)
-        elif buffering == 1 and isinstance(buffering, int):
-            warnings.warn(
-                "line buffering (buffering=1) isn't supported in binary mode, "
-                "the default buffer size will be used",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+    encoding = announced(mode, buffering, encoding)
     opened: list[Any] = []
     opening = _open(opened, file, mode, buffering, encoding, errors, newline, closefd, opener)
     return FileContextManager(opening, opened)
@@ -302,30 +296,10 @@ async def _open(
     closefd: bool,
     opener: Opener | None,
 ) -> Any:
-    if buffering is not _DEFAULT_BUFFERING:
-        buffering = c_integer("buffering", buffering)
+    buffering = integral(buffering)
     name: Any = file if isinstance(file, int) else os.fspath(file)
-    parsed = _modes.get(mode) if isinstance(mode, str) else None
-    if parsed is None:
-        parsed = _parse(mode)
-    flags, readable, writable, append, binary, raw_mode = parsed
-    codec = None
-    if binary:
-        if encoding is not None:
-            raise ValueError("binary mode doesn't take an encoding argument")
-        if errors is not None:
-            raise ValueError("binary mode doesn't take an errors argument")
-        if newline is not None:
-            raise ValueError("binary mode doesn't take a newline argument")
-    else:
-        if buffering == 0:
-            raise ValueError("can't have unbuffered text I/O")
-        assert encoding is not None, "text files have one"
-        codec = native_codec(encoding, errors, newline)
-        if codec is None:
-            check(encoding, errors, newline)
-            codec = native_codec_of(encoding, errors)
-
+    kind = FileKind.of(mode, buffering, encoding, errors, newline)
+    flags, append = kind.mode.flags, kind.mode.append
     opened: _native.Opened
     if isinstance(name, int):
         if name < 0:
@@ -337,42 +311,106 @@ async def _open(
         opened = await _adopt(opener, name, flags, append)
     else:
         opened = await _native.open_file(name, flags, _DEFAULT_PERMISSIONS)
+    made = kind.file(opened, name)
+    result.append(made)
+    return made
 
-    if buffering == 0:
-        file_class: Any = AsyncFileIO
-    elif readable and writable:
-        if not opened.seekable:
-            raise io.UnsupportedOperation("File or stream is not seekable.")
-        file_class = AsyncBufferedRandom
-    else:
-        file_class = AsyncBufferedReader if readable else AsyncBufferedWriter
-    line_buffering = behind_start = False
-    if not binary:
-        line_buffering = buffering == 1 or (buffering < 0 and opened.terminal)
-        behind_start = opened.seekable and not opened.at_start
-    shared = _native.new_handle(
-        opened,
-        buffering if buffering > 1 else None,
-        readable,
-        writable,
-        name,
-        raw_mode,
-        file_class.__name__ if binary else "AsyncTextIOWrapper",
-    )
-    buffered = file_class(shared)
-    if binary:
-        result.append(buffered)
-        return buffered
-    text = AsyncTextIOWrapper(buffered, line_buffering)
-    text.mode = mode
-    assert encoding is not None, "text files have one"
-    if encoding == "locale":
-        encoding = getencoding()
-    text._set_codec(codec, encoding, "strict" if errors is None else errors, newline)
-    if codec is None and writable and behind_start:
-        text._encode_within()
-    result.append(text)
-    return text
+
+def integral(buffering: int) -> int:
+    """The argument as an integer of C, with the errors of `io.open`."""
+    return buffering if buffering is _DEFAULT_BUFFERING else c_integer("buffering", buffering)
+
+
+def announced(mode: str, buffering: int, encoding: str | None) -> str | None:
+    """Give the warnings of `io.open`, about the line that called the caller; returns the encoding."""
+    if isinstance(mode, str):
+        if "b" not in mode:
+            return io.text_encoding(encoding, _CALLER)
+        if buffering == 1 and isinstance(buffering, int):
+            warnings.warn(
+                "line buffering (buffering=1) isn't supported in binary mode, "
+                "the default buffer size will be used",
+                RuntimeWarning,
+                stacklevel=_CALLER,
+            )
+    return encoding
+
+
+class FileKind(NamedTuple):
+    """What a file becomes that is opened with these arguments, which have been checked."""
+
+    mode: Mode
+    text: str
+    buffering: int
+    codec: Codec | None
+    encoding: str | None
+    errors: str | None
+    newline: str | None
+
+    @classmethod
+    def of(
+        cls, mode: str, buffering: int, encoding: str | None, errors: str | None, newline: str | None
+    ) -> FileKind:
+        """Check the arguments, with the errors of `io.open`."""
+        parsed = _modes.get(mode) if isinstance(mode, str) else None
+        if parsed is None:
+            parsed = _parse(mode)
+        codec = None
+        if parsed.binary:
+            if encoding is not None:
+                raise ValueError("binary mode doesn't take an encoding argument")
+            if errors is not None:
+                raise ValueError("binary mode doesn't take an errors argument")
+            if newline is not None:
+                raise ValueError("binary mode doesn't take a newline argument")
+        else:
+            if buffering == 0:
+                raise ValueError("can't have unbuffered text I/O")
+            assert encoding is not None, "text files have one"
+            codec = native_codec(encoding, errors, newline)
+            if codec is None:
+                check(encoding, errors, newline)
+                codec = native_codec_of(encoding, errors)
+        return cls(parsed, mode, buffering, codec, encoding, errors, newline)
+
+    def file(self, opened: _native.Opened, name: Any) -> Any:
+        """The object for a file that has been opened."""
+        _, readable, writable, _, binary, raw_mode = self.mode
+        buffering = self.buffering
+        if buffering == 0:
+            file_class: Any = AsyncFileIO
+        elif readable and writable:
+            if not opened.seekable:
+                raise io.UnsupportedOperation("File or stream is not seekable.")
+            file_class = AsyncBufferedRandom
+        else:
+            file_class = AsyncBufferedReader if readable else AsyncBufferedWriter
+        line_buffering = behind_start = False
+        if not binary:
+            line_buffering = buffering == 1 or (buffering < 0 and opened.terminal)
+            behind_start = opened.seekable and not opened.at_start
+        shared = _native.new_handle(
+            opened,
+            buffering if buffering > 1 else None,
+            readable,
+            writable,
+            name,
+            raw_mode,
+            file_class.__name__ if binary else "AsyncTextIOWrapper",
+        )
+        buffered = file_class(shared)
+        if binary:
+            return buffered
+        text = AsyncTextIOWrapper(buffered, line_buffering)
+        text.mode = self.text
+        encoding, codec = self.encoding, self.codec
+        assert encoding is not None, "text files have one"
+        if encoding == "locale":
+            encoding = getencoding()
+        text._set_codec(codec, encoding, "strict" if self.errors is None else self.errors, self.newline)
+        if codec is None and writable and behind_start:
+            text._encode_within()
+        return text
 
 
 async def _adopt(opener: Opener, name: Any, flags: int, append: bool) -> _native.Opened:

@@ -27,12 +27,13 @@ from ._arguments import (
 from ._atomic import atomic_options
 from ._atomic import write_bytes as write_bytes_atomically
 from ._atomic import write_text as write_text_atomically
+from ._atomic_open import open_atomic
 from ._copying import copy_path, target_in
 from ._find import ReportedSearch, TreeSearch
 from ._glob import GlobIterator
 from ._info import PathInfo
 from ._iterdir import DirectoryIterator
-from ._open import open
+from ._open import announced, open
 from ._pure.lexical import LexicalPath
 from ._removing import remove
 from ._scandir import DirectoryScan
@@ -50,6 +51,13 @@ if TYPE_CHECKING:
     from _typeshed import OpenBinaryModeUpdating, OpenBinaryModeWriting
     from typing_extensions import Buffer
 
+    from ._atomic_open import (
+        AtomicBinaryMode,
+        AtomicBinaryModeUpdating,
+        AtomicBinaryModeWriting,
+        AtomicFileContextManager,
+        AtomicTextMode,
+    )
     from ._file import (
         AsyncBufferedRandom,
         AsyncBufferedReader,
@@ -467,6 +475,156 @@ class AsyncPath(LexicalPath):
         if "b" not in mode:
             encoding = text_encoding(encoding)
         return open(self, mode, buffering, encoding, errors, newline)
+
+    @overload
+    def open_atomic(
+        self,
+        mode: AtomicTextMode = "w",
+        buffering: int = -1,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+        *,
+        durable: bool = False,
+        overwrite: bool = True,
+        follow_symlinks: bool = True,
+        fallback: Literal["error", "inplace"] = "error",
+    ) -> AtomicFileContextManager[AsyncTextIOWrapper]: ...
+    @overload
+    def open_atomic(
+        self,
+        mode: AtomicBinaryMode,
+        buffering: Literal[0],
+        encoding: None = None,
+        errors: None = None,
+        newline: None = None,
+        *,
+        durable: bool = False,
+        overwrite: bool = True,
+        follow_symlinks: bool = True,
+        fallback: Literal["error", "inplace"] = "error",
+    ) -> AtomicFileContextManager[AsyncFileIO]: ...
+    @overload
+    def open_atomic(
+        self,
+        mode: AtomicBinaryModeUpdating,
+        buffering: Literal[-1, 1] = -1,
+        encoding: None = None,
+        errors: None = None,
+        newline: None = None,
+        *,
+        durable: bool = False,
+        overwrite: bool = True,
+        follow_symlinks: bool = True,
+        fallback: Literal["error", "inplace"] = "error",
+    ) -> AtomicFileContextManager[AsyncBufferedRandom]: ...
+    @overload
+    def open_atomic(
+        self,
+        mode: AtomicBinaryModeWriting,
+        buffering: Literal[-1, 1] = -1,
+        encoding: None = None,
+        errors: None = None,
+        newline: None = None,
+        *,
+        durable: bool = False,
+        overwrite: bool = True,
+        follow_symlinks: bool = True,
+        fallback: Literal["error", "inplace"] = "error",
+    ) -> AtomicFileContextManager[AsyncBufferedWriter]: ...
+    @overload
+    def open_atomic(
+        self,
+        mode: AtomicBinaryMode,
+        buffering: int = -1,
+        encoding: None = None,
+        errors: None = None,
+        newline: None = None,
+        *,
+        durable: bool = False,
+        overwrite: bool = True,
+        follow_symlinks: bool = True,
+        fallback: Literal["error", "inplace"] = "error",
+    ) -> AtomicFileContextManager[AsyncBufferedWriter | AsyncBufferedRandom | AsyncFileIO]: ...
+    @overload
+    def open_atomic(
+        self,
+        mode: str,
+        buffering: int = -1,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+        *,
+        durable: bool = False,
+        overwrite: bool = True,
+        follow_symlinks: bool = True,
+        fallback: Literal["error", "inplace"] = "error",
+    ) -> AtomicFileContextManager[Any]: ...
+    def open_atomic(
+        self,
+        mode: str = "w",
+        buffering: int = -1,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+        *,
+        durable: bool = False,
+        overwrite: bool = True,
+        follow_symlinks: bool = True,
+        fallback: Literal["error", "inplace"] = "error",
+    ) -> AtomicFileContextManager[Any]:
+        """Open a new file, which takes the place of this path's when the `async with` block ends well.
+
+        Until then others see the file that was there, or none. If the block ends with an exception, is
+        cancelled, or the process ends, the new file is discarded and the target is as it was; also if the
+        file cannot be written, closed or synchronised at the end. What the new file takes over from the old
+        one is described with `write_bytes`.
+
+        The file may be closed earlier; it gets its name at the end of the block. After the block it is
+        closed. It has no name before: `file.name` is the path of the target. A process that is forked within
+        the block cannot complete the file.
+
+        Args:
+            mode: `"w"`, or `"x"` for a file that must not exist, which is also checked at the end; with `b`,
+                `t` and `+` as for `open`.
+            buffering: As for `open`.
+            encoding: As for `open`.
+            errors: As for `open`.
+            newline: As for `open`.
+            durable: As for `write_bytes`.
+            overwrite: Whether a file that exists is replaced; never with mode `"x"`.
+            follow_symlinks: As for `write_bytes`.
+            fallback: As for `write_bytes`.
+
+        Returns:
+            A context manager for `async with`. Unlike that of `open` it cannot be awaited: the end of the
+            block says whether the file is complete.
+
+        Raises:
+            OSError: The file cannot be created, written or renamed. The target is as it was.
+            FileExistsError: There is such a file, at the beginning or at the end, and it must not be
+                replaced.
+            DurabilityError: With `durable=True`: others see the new content, but after a crash it may be the
+                old one.
+            LookupError: There is no such encoding.
+            ValueError: The arguments cannot be combined, or the mode has neither `w` nor `x`.
+
+        Cancellation:
+            Within the block, the target stays as it is. At its end, while the file gets its name, it may be
+            unchanged or replaced, or be replaced a little later.
+
+        ```python
+        report = directory / "report"
+        await report.write_text("old\\n")
+        async with report.open_atomic("w", encoding="utf-8") as file:
+            await file.write("new\\n")
+            assert await report.read_text() == "old\\n"
+        assert await report.read_text() == "new\\n"
+        ```
+        """
+        encoding = announced(mode, buffering, encoding)
+        options = (durable, overwrite, follow_symlinks, fallback)
+        return open_atomic(self, mode, buffering, encoding, errors, newline, options)
 
     async def truncate(self, length: SupportsIndex) -> None:
         """Cut the file to a length, or extend it with zeros.

@@ -88,7 +88,7 @@ AWAITED = [
     "write_text",
 ]
 ITERATED = ["glob", "iterdir", "rglob", "walk"]
-ENTERED = ["open"]
+ENTERED = ["open", "open_atomic"]
 
 # What pathlib does not have.
 ADDED = {

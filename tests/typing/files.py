@@ -14,6 +14,7 @@ from rapfiles import (
     AsyncFileIO,
     AsyncPath,
     AsyncTextIOWrapper,
+    AtomicFileContextManager,
     FileContextManager,
     WrappedFile,
     wrap_file,
@@ -94,6 +95,22 @@ async def of_a_path(path: AsyncPath, mode: str) -> None:
     assert_type(await path.open(mode), Any)
     async with path.open("xb") as file:
         assert_type(file, AsyncBufferedWriter)
+
+
+async def atomically(path: AsyncPath, mode: str) -> None:
+    assert_type(path.open_atomic(), AtomicFileContextManager[AsyncTextIOWrapper])
+    async with path.open_atomic("x", encoding="utf-8", durable=True) as text:
+        assert_type(text, AsyncTextIOWrapper)
+    async with path.open_atomic("wb", overwrite=False) as binary:
+        assert_type(binary, AsyncBufferedWriter)
+    async with path.open_atomic("wb+", fallback="inplace") as both:
+        assert_type(both, AsyncBufferedRandom)
+    async with path.open_atomic("wb", buffering=0) as raw:
+        assert_type(raw, AsyncFileIO)
+    async with path.open_atomic("wb", 4096) as sized:
+        assert_type(sized, AsyncBufferedWriter | AsyncBufferedRandom | AsyncFileIO)
+    async with path.open_atomic(mode) as anything:
+        assert_type(anything, Any)
 
 
 async def text(file: AsyncTextIOWrapper) -> None:

@@ -43,7 +43,7 @@ pub use engine::ticket::Ticket;
 pub use engine::{Answer, Engine};
 
 // Operations on paths.
-pub use verbs::atomic::AtomicOptions;
+pub use verbs::atomic::{AtomicOptions, StagedFile};
 pub use verbs::copy::{CopyOptions, CopyRequest, Copying};
 pub use verbs::glob::{Glob, GlobFound, GlobGroup, GlobPart, GlobRules, NamePattern, Selector};
 pub use verbs::link::TargetKind;

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use crate::handle::OpenedFile;
 use crate::text::{Text, TextFill};
+use crate::verbs::atomic::StagedFile;
 use crate::verbs::metadata::Metadata;
 use crate::verbs::read::LargeFile;
 
@@ -62,6 +63,8 @@ pub enum Outcome {
     InRoom,
     /// A file that has been opened for a handle.
     Opened(Box<OpenedFile>),
+    /// A file that is to replace another one, for a handle, and what gives it its name.
+    Staged(Box<(OpenedFile, StagedFile)>),
     /// An open file of known size, too large to be read before the caller provides a buffer.
     Large(LargeFile),
     /// The caller's buffer was filled with `length` bytes; `tail` is the content that was added since the size was

@@ -10,7 +10,7 @@ use crate::outcome::Outcome;
 use crate::platform::NativePath;
 use crate::text::{Codec, Newline, TextSource};
 use crate::verbs::access::AccessMode;
-use crate::verbs::atomic::AtomicOptions;
+use crate::verbs::atomic::{AtomicOptions, StagedFile};
 use crate::verbs::link::TargetKind;
 use crate::verbs::metadata::{FileType, MountRules, Timestamp};
 use crate::verbs::ownership::Account;
@@ -52,6 +52,12 @@ pub enum PathOperation {
         newline: Newline,
         options: AtomicOptions,
     },
+    /// Open a file that is to replace another one, or to be a new one.
+    OpenAtomically { path: NativePath, options: AtomicOptions },
+    /// Give such a file its name.
+    Commit { file: StagedFile },
+    /// Discard such a file.
+    Discard { file: StagedFile },
     /// `stat(2)` or `lstat(2)`.
     Stat { path: NativePath, follow: bool },
     /// Whether there is an entry of this type. `tolerant`: every error means no.
@@ -135,6 +141,9 @@ impl PathOperation {
             Self::WriteTextAtomically { path, text, codec, newline, options } => {
                 atomic::write_text(&path, &text, codec, newline, options)
             }
+            Self::OpenAtomically { path, options } => atomic::open(engine, &path, options),
+            Self::Commit { file } => atomic::commit(file),
+            Self::Discard { file } => Ok(atomic::discard(file)),
             Self::Stat { path, follow } => metadata::stat(&path, follow),
             Self::IsType { path, file_type, follow, tolerant } => {
                 metadata::is_type(&path, file_type, follow, tolerant)
@@ -189,6 +198,7 @@ impl PathOperation {
             | Self::WriteText { path, .. }
             | Self::WriteAtomically { path, .. }
             | Self::WriteTextAtomically { path, .. }
+            | Self::OpenAtomically { path, .. }
             | Self::Stat { path, .. }
             | Self::IsType { path, .. }
             | Self::IsMount { path, .. }
@@ -216,6 +226,7 @@ impl PathOperation {
             | Self::ReadLink { path }
             | Self::Resolve { path, .. }
             | Self::Inspect { path } => Some(path),
+            Self::Commit { file } | Self::Discard { file } => Some(file.path()),
             Self::Adopt(_) | Self::Home { .. } | Self::Panic => None,
         }
     }
@@ -243,6 +254,9 @@ impl PathOperation {
             Self::WriteText { .. } => Kind::WriteText,
             Self::WriteAtomically { .. } => Kind::WriteAtomically,
             Self::WriteTextAtomically { .. } => Kind::WriteTextAtomically,
+            Self::OpenAtomically { .. } => Kind::OpenAtomically,
+            Self::Commit { .. } => Kind::Commit,
+            Self::Discard { .. } => Kind::Discard,
             Self::Stat { .. } => Kind::Stat,
             Self::IsType { .. } => Kind::IsType,
             Self::IsMount { .. } => Kind::IsMount,

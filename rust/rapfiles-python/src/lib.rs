@@ -48,6 +48,8 @@ mod _native {
     #[pymodule_export]
     use crate::functions::access::{access, chmod};
     #[pymodule_export]
+    use crate::functions::atomic::{commit, discard, open_atomically};
+    #[pymodule_export]
     use crate::functions::copy::{copy, copy_reports};
     #[pymodule_export]
     use crate::functions::directory::{mkdir, rmdir};
@@ -98,7 +100,7 @@ mod _native {
     #[pymodule_export]
     use crate::pure_path::{construct_natively, init_path, new_path};
     #[pymodule_export]
-    use crate::results::Opened;
+    use crate::results::{Opened, Staged};
     #[pymodule_export]
     use crate::scandir::scan;
     #[pymodule_export]

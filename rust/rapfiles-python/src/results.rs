@@ -10,7 +10,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyList, PyString};
 use rapfiles_core::memory::joined;
 use rapfiles_core::{
-    BufferProvider, FileSystem, KeepAlive, LargeFile, OpenedFile, Outcome, StatVfs, Text, TextFill,
+    BufferProvider, FileSystem, KeepAlive, LargeFile, OpenedFile, Outcome, StagedFile, StatVfs, Text,
+    TextFill,
 };
 
 use crate::errors::no_memory;
@@ -67,6 +68,21 @@ impl Opened {
     }
 }
 
+/// A file that is to take the place of another one, between the operations on it.
+#[pyclass(frozen, module = "rapfiles._native")]
+pub(crate) struct Staged(Mutex<Option<StagedFile>>);
+
+impl Staged {
+    fn new(file: StagedFile) -> Self {
+        Self(Mutex::new(Some(file)))
+    }
+
+    /// The file, once.
+    pub(crate) fn take(&self) -> Option<StagedFile> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
 /// A bytes object for the content of a small file.
 pub(crate) struct BytesRoom<'py> {
     py: Python<'py>,
@@ -116,6 +132,10 @@ pub(crate) fn convert(py: Python<'_>, outcome: Outcome, room: Option<Py<PyAny>>)
         Outcome::Text(content) => return text(py, content).map_err(|(error, _)| error),
         Outcome::Unencodable => py.None(),
         Outcome::Opened(opened) => Py::new(py, Opened::new(*opened))?.into_any(),
+        Outcome::Staged(staged) => {
+            let (opened, staged) = *staged;
+            (Opened::new(opened), Staged::new(staged)).into_pyobject(py)?.into_any().unbind()
+        }
         Outcome::Metadata(metadata) => stat_result::build(py, &metadata)?,
         Outcome::StatVfs(limits) => statvfs_result(py, &limits)?,
         Outcome::Path(text) => path(py, &text)?.into_any().unbind(),

@@ -31,6 +31,8 @@ pub struct FileInfo {
     /// Whether opening it without waiting has left `O_NONBLOCK` set, which has no effect on a regular file (`open(2)`).
     /// It is cleared when the caller asks for the descriptor.
     pub(crate) non_blocking: bool,
+    /// Whether a forked child must leave it alone, because what was written is complete only in the parent.
+    pub(crate) of_parent: bool,
     pub(crate) lane: Lane,
 }
 
@@ -58,6 +60,7 @@ impl FileInfo {
             mount: mount.filter(|_| regular),
             settled_at: None,
             non_blocking: false,
+            of_parent: false,
             lane: if regular { Lane::Mount(metadata.device) } else { Lane::Special },
         }
     }

@@ -181,6 +181,9 @@ impl Handle {
             Err(TryLockError::WouldBlock) => return Ok(()),
         };
         // The holder of the turn is not in this process, nor the thread that has a job or closes the file.
+        if self.is_inherited() && self.info.of_parent {
+            return Err(in_use());
+        }
         let idle = self.turn.load(Ordering::Relaxed) == FREE && !shared.job && !shared.writer.running;
         if self.is_inherited()
             && !(idle && shared.positional == 0 && shared.unattended != Unattended::Closing)
@@ -380,8 +383,21 @@ impl Handle {
         std::mem::take(&mut self.shared().close_waiters)
     }
 
+    /// Notes that closing it has failed.
+    pub(super) fn is_left_incomplete(&self) {
+        self.known.incomplete.store(true, Ordering::Release);
+    }
+
+    /// Whether closing it has failed, so that something of what was written may be missing.
+    pub fn is_incomplete(&self) -> bool {
+        self.known.incomplete.load(Ordering::Acquire)
+    }
+
     /// Notes that it has been closed in the background.
     pub(super) fn closed_in_background(&self, error: Option<Error>) {
+        if error.is_some() {
+            self.is_left_incomplete();
+        }
         let mut shared = self.shared();
         shared.unattended = Unattended::Closed;
         shared.writer.error = error;

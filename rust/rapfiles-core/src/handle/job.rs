@@ -344,13 +344,14 @@ impl HandleJob {
         shared.writer.error = left.error.take();
         drop(shared);
         drop(left);
-        let Some(file) = file.and_then(Arc::into_inner) else { return written.map(|()| Reply::Done) };
-        let closed = if handle.closes_descriptor {
-            platform::close(file)
-        } else {
-            platform::into_descriptor(file).map(drop)
-        };
-        written.and(closed.about(Subject::Nothing))?;
+        let closed = file.and_then(Arc::into_inner).map_or(Ok(()), |file| {
+            if handle.closes_descriptor {
+                platform::close(file)
+            } else {
+                platform::into_descriptor(file).map(drop)
+            }
+        });
+        written.and(closed.about(Subject::Nothing)).inspect_err(|_| handle.is_left_incomplete())?;
         Ok(Reply::Done)
     }
 

@@ -45,4 +45,4 @@ pub use text::{Characters, Decoded, ForeignCodec, Snapshot, TextSettings, TextSt
 pub use trace::Unread;
 pub use turn::{QueuedTurn, Turn, TurnRequest};
 
-pub(crate) use open::open;
+pub(crate) use open::{examine, open};

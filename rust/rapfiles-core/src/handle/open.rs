@@ -65,7 +65,7 @@ pub(crate) fn open(
     permissions: u32,
 ) -> Result<Outcome, Error> {
     let file = platform::open_file(path, flags, permissions).about_path()?;
-    examine(engine, file, true, Some(flags))
+    examine(engine, file, true, Some(flags)).map(|opened| Outcome::Opened(Box::new(opened)))
 }
 
 /// A descriptor that is already open, to adopt.
@@ -88,16 +88,12 @@ impl Adoption {
     pub(crate) fn run(mut self) -> Result<Outcome, Error> {
         let file = platform::adopt(self.descriptor).about(Subject::Nothing)?;
         let owned = std::mem::take(&mut self.owned);
-        match examine(&self.engine, file, owned, None)? {
-            Outcome::Opened(mut opened) => {
-                opened.close = self.close;
-                if self.to_end {
-                    opened.move_to_end();
-                }
-                Ok(Outcome::Opened(opened))
-            }
-            other => Ok(other),
+        let mut opened = examine(&self.engine, file, owned, None)?;
+        opened.close = self.close;
+        if self.to_end {
+            opened.move_to_end();
         }
+        Ok(Outcome::Opened(Box::new(opened)))
     }
 }
 
@@ -111,8 +107,13 @@ impl Drop for Adoption {
     }
 }
 
-/// `flags`: those with which it was opened here.
-fn examine(engine: &Engine, file: File, close: bool, flags: Option<i32>) -> Result<Outcome, Error> {
+/// An open file, with what has to be known of it. `flags`: those with which it was opened here.
+pub(crate) fn examine(
+    engine: &Engine,
+    file: File,
+    close: bool,
+    flags: Option<i32>,
+) -> Result<OpenedFile, Error> {
     // A file whose metadata cannot be read, for example because it was removed on a server, may still be readable.
     let (metadata, mount) = cached::look(&file).unwrap_or_default();
     let info = FileInfo::new(&file, &metadata, mount, flags);
@@ -123,5 +124,5 @@ fn examine(engine: &Engine, file: File, close: bool, flags: Option<i32>) -> Resu
     if info.append {
         opened.move_to_end();
     }
-    Ok(Outcome::Opened(Box::new(opened)))
+    Ok(opened)
 }

@@ -67,6 +67,8 @@ pub(super) struct Known {
     /// Whether there may be something to write, an error to raise, or stale read-ahead. It is set only in a turn, or by
     /// positional operations.
     pub(super) unsettled: AtomicBool,
+    /// Closing it has failed, so that something of what was written may be missing.
+    pub(super) incomplete: AtomicBool,
 }
 
 /// The held lock. The flags are updated when it is released.

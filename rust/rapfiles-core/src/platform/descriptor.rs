@@ -46,6 +46,14 @@ pub(crate) fn into_descriptor(file: File) -> io::Result<RawFd> {
     Ok(file.into_raw_fd())
 }
 
+/// Another descriptor of the same open file: both have one position, and report the same errors.
+pub(crate) fn duplicate(file: &File) -> io::Result<File> {
+    // SAFETY: no memory is involved.
+    let fd = checked(|| unsafe { calls::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 0) })?;
+    // SAFETY: the descriptor is new and nobody else's.
+    Ok(unsafe { File::from_raw_fd(fd) })
+}
+
 /// Clears `O_NONBLOCK`.
 pub(crate) fn set_blocking(file: &File) -> io::Result<()> {
     // SAFETY: no memory is involved.

@@ -23,9 +23,9 @@ pub(crate) use copying::{
     set_file_mode, set_file_owner, set_file_times, synchronise_directory,
 };
 pub(crate) use descriptor::{
-    FROM_END, FROM_HERE, FROM_START, adopt, appends, descriptor, into_descriptor, is_terminal, only_reads,
-    open_file, read, seek, set_blocking, set_length, synchronise, wait_to_read, wait_to_write, would_block,
-    write, write_at,
+    FROM_END, FROM_HERE, FROM_START, adopt, appends, descriptor, duplicate, into_descriptor, is_terminal,
+    only_reads, open_file, read, seek, set_blocking, set_length, synchronise, wait_to_read, wait_to_write,
+    would_block, write, write_at,
 };
 pub(crate) use directory::{
     Directory, DirectoryReader, LINKS_LOOP, LONGEST_PATH, PATH_TOO_LONG, clear_flags, codes, entry_name,

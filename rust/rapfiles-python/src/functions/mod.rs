@@ -1,6 +1,7 @@
 //! The functions of the native module: one for each operation, in files by noun.
 
 pub(crate) mod access;
+pub(crate) mod atomic;
 pub(crate) mod copy;
 pub(crate) mod directory;
 pub(crate) mod entry;

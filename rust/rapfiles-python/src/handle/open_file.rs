@@ -116,6 +116,12 @@ impl OpenFile {
         self.is_closed()
     }
 
+    /// Whether closing it has failed, so that something of what was written may be missing.
+    #[getter]
+    fn incomplete(&self) -> bool {
+        self.file.handle.is_incomplete()
+    }
+
     /// Whether it is a terminal.
     #[getter]
     fn terminal(&self) -> bool {

@@ -46,9 +46,9 @@ impl Directory {
         open_file(Some(self), name, libc::O_WRONLY | libc::O_NONBLOCK | libc::O_NOFOLLOW, 0)
     }
 
-    /// Creates a new file.
+    /// Creates a new file, for writing and reading.
     pub(crate) fn create(&self, name: &NativePath, mode: u32) -> io::Result<File> {
-        open_file(Some(self), name, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL, mode)
+        open_file(Some(self), name, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL, mode)
     }
 
     /// Creates a directory.

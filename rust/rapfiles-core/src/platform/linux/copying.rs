@@ -69,7 +69,7 @@ impl Directory {
     /// A file without a name, which is deleted when it is closed, if the file system supports it (open(2),
     /// `O_TMPFILE`).
     pub(crate) fn create_unnamed(&self, mode: u32) -> io::Result<Option<File>> {
-        let flags = libc::O_TMPFILE | libc::O_WRONLY | libc::O_CLOEXEC;
+        let flags = libc::O_TMPFILE | libc::O_RDWR | libc::O_CLOEXEC;
         let opened = checked(|| {
             // SAFETY: the path is a C string.
             unsafe { calls::openat(self.raw(), c".".as_ptr(), flags, libc::c_uint::from(mode)) }

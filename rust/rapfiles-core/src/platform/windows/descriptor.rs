@@ -112,6 +112,11 @@ fn number(number: i32) -> io::Result<i32> {
     if number < 0 { Err(io::Error::last_os_error()) } else { Ok(number) }
 }
 
+/// Another handle of the same open file.
+pub(crate) fn duplicate(file: &File) -> io::Result<File> {
+    file.try_clone()
+}
+
 pub(crate) fn is_terminal(file: &File) -> bool {
     // SAFETY: the handle is open.
     let kind = unsafe { GetFileType(file.as_raw_handle() as HANDLE) };

@@ -12,9 +12,17 @@ const PIECE: usize = 256 << 10;
 /// Permissions of the backup.
 const PRIVATE: u32 = 0o600;
 
+/// What is written.
+#[derive(Clone, Copy)]
+pub(crate) enum Content<'a> {
+    Bytes(&'a [u8]),
+    /// Everything that a file has.
+    Of(&'a File),
+}
+
 /// Overwrites a file: makes a backup beside it, writes the content, synchronises, and removes the backup. After a crash
 /// in between, or if the old content cannot be restored after an error, the backup has it.
-pub(crate) fn overwrite(directory: &Directory, name: &NativePath, content: &[u8]) -> Result<(), Error> {
+pub(crate) fn overwrite(directory: &Directory, name: &NativePath, content: Content<'_>) -> Result<(), Error> {
     let old = Directory::open_to_read(name, Some(directory), false).about_path()?;
     let target = directory.open_to_overwrite(name).about_path()?;
     let (backup, saved) = with_temporary_name(|name| directory.create(name, PRIVATE)).about_path()?;
@@ -34,9 +42,18 @@ pub(crate) fn overwrite(directory: &Directory, name: &NativePath, content: &[u8]
 }
 
 /// Replaces the content of an open file.
-fn replace(target: &File, content: &[u8]) -> io::Result<()> {
-    platform::write_all(target, content)?;
-    platform::set_length(target, content.len() as i64)?;
+fn replace(target: &File, content: Content<'_>) -> io::Result<()> {
+    let length = match content {
+        Content::Bytes(bytes) => {
+            platform::write_all(target, bytes)?;
+            bytes.len() as u64
+        }
+        Content::Of(source) => {
+            copy(source, target)?;
+            platform::length_of(source)?
+        }
+    };
+    platform::set_length(target, length as i64)?;
     platform::synchronise(target, false)
 }
 

@@ -2,9 +2,12 @@
 
 mod in_place;
 mod inheritance;
+mod open;
 mod options;
 mod staged;
 mod write;
 
+pub use open::StagedFile;
+pub(crate) use open::{commit, discard, open};
 pub use options::AtomicOptions;
 pub(crate) use write::{write, write_text};

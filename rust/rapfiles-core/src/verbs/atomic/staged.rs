@@ -6,9 +6,10 @@
 
 use std::io;
 
-use super::in_place;
+use super::in_place::{self, Content};
 use super::inheritance;
 use super::options::AtomicOptions;
+use crate::engine::Process;
 use crate::error::{About, Error, Subject};
 use crate::platform::{self, Directory, File, NativePath, codes};
 use crate::verbs::copy::special;
@@ -24,6 +25,7 @@ const PRIVATE: u32 = 0o600;
 const RULES: u32 = 14;
 
 /// A file without its final name. Dropping it leaves the target unchanged.
+#[derive(Debug)]
 pub(crate) struct Staged {
     directory: Directory,
     name: NativePath,
@@ -34,6 +36,8 @@ pub(crate) struct Staged {
     /// Its temporary name, if the file system has no files without one.
     temporary: Option<NativePath>,
     options: AtomicOptions,
+    /// The process that has created it: a forked child neither removes its parent's file nor gives it its name.
+    process: Process,
 }
 
 impl Staged {
@@ -56,7 +60,8 @@ impl Staged {
                 (made.1, Some(made.0))
             }
         };
-        Ok(Self { directory, name, old, file: Some(file), temporary, options })
+        let process = Process::current();
+        Ok(Self { directory, name, old, file: Some(file), temporary, options, process })
     }
 
     /// The file, to be written to.
@@ -65,8 +70,11 @@ impl Staged {
     }
 
     /// Completes the file: the metadata of the old one, synchronisation, and its name. `content`: what to write if the
-    /// target has to be overwritten in place.
-    pub(crate) fn finish(mut self, content: &[u8]) -> Result<(), Error> {
+    /// target has to be overwritten in place; `None` for what the file has.
+    pub(crate) fn finish(mut self, content: Option<&[u8]>) -> Result<(), Error> {
+        if self.process != Process::current() {
+            return Err(Error::Forked);
+        }
         // Opened now, because this must not fail once the file has its name.
         let directory =
             if self.options.durable { Some(self.directory.to_synchronise().about_path()?) } else { None };
@@ -76,9 +84,18 @@ impl Staged {
         // Never a second time: after a failure the kernel marks the pages clean, so another call would succeed without
         // writing anything (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
         platform::synchronise(self.file().about_path()?, !self.options.durable).about_path()?;
+        // The file itself is closed before it is renamed.
+        let written = match content {
+            None if self.options.in_place => {
+                Some(platform::duplicate(self.file().about_path()?).about_path()?)
+            }
+            _ => None,
+        };
         match self.appear() {
             Ok(()) => {}
             Err(error) if error.raw_os_error() == Some(codes::BUSY) && self.options.in_place => {
+                let content =
+                    written.as_ref().map_or(Content::Bytes(content.unwrap_or_default()), Content::Of);
                 return in_place::overwrite(&self.directory, &self.name, content);
             }
             Err(error) => return Err(Error::new(&error, Subject::Path)),
@@ -119,7 +136,7 @@ impl Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        if let Some(temporary) = &self.temporary {
+        if let Some(temporary) = self.temporary.as_ref().filter(|_| self.process == Process::current()) {
             // An error cannot be reported.
             let _ = self.directory.unlink(temporary);
         }

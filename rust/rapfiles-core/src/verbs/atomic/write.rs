@@ -36,5 +36,5 @@ fn replace(path: &NativePath, content: &[u8], options: AtomicOptions) -> Result<
         platform::reserve(file, content.len() as u64).about_path()?;
     }
     platform::write_all(file, content).about_path()?;
-    staged.finish(content)
+    staged.finish(Some(content))
 }
