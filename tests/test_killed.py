@@ -68,6 +68,28 @@ def test_an_atomic_write(call: str, old: Files, tmp_path: Path) -> None:
     assert os.listdir(folder) == ["file"]
 
 
+_IN_PIECES = """
+from rapfiles import AsyncPath
+
+async def main(folder):
+    async with AsyncPath(folder, "file").open_atomic("wb", durable={durable}) as file:
+        for _ in range(3):
+            await file.write(b"n" * 100_000)
+"""
+
+
+@pytest.mark.parametrize("old", [{}, {"file": _OLD}], ids=["new", "existing"])
+@pytest.mark.parametrize("durable", [False, True])
+def test_an_atomic_write_in_pieces(durable: bool, old: Files, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    seen = []
+    for point in kill_points.each(_IN_PIECES.format(durable=durable), folder, _filled(folder, old)):
+        seen.append(_files(folder))
+        assert seen[-1] in (old, {"file": _NEW}), point
+    assert (seen[0], seen[-1]) == (old, {"file": _NEW})
+    assert os.listdir(folder) == ["file"]
+
+
 def test_one_that_does_not_overwrite(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     program = _PROGRAM.format(call="file.write_bytes(new, atomic=True, overwrite=False)")

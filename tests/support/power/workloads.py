@@ -184,6 +184,47 @@ class DurableCreate(_Exact):
         yield from _writes(lambda number: f"m{number}", 8, durable=True, overwrite=False)
 
 
+def _pieces(name: Callable[[int], str], rounds: int, durable: bool) -> Iterator[Step]:
+    for number in range(rounds):
+
+        async def run(folder: AsyncPath, number: int = number) -> None:
+            text = content(number)
+            async with (folder / name(number)).open_atomic("wb", durable=durable) as file:
+                for at in range(0, len(text), 60_000):
+                    await file.write(text[at : at + 60_000])
+
+        def change(state: Files, number: int = number) -> None:
+            state[name(number)] = content(number)
+
+        yield Step(run, change)
+
+
+class Pieces(_Loose):
+    """Files written piece by piece, one that exists and new ones in turn."""
+
+    name = "pieces"
+
+    def steps(self) -> Iterator[Step]:
+        return _pieces(lambda number: "t" if number % 2 else f"n{number}", 16, durable=False)
+
+
+class DurablePieces(_Exact):
+    """The same, durably."""
+
+    name = "durable-pieces"
+
+    def steps(self) -> Iterator[Step]:
+        return _pieces(lambda number: "t" if number % 2 else f"n{number}", 16, durable=True)
+
+
 WORKLOADS: dict[str, Workload] = {
-    workload.name: workload for workload in (Replace(), Create(), DurableReplace(), DurableCreate())
+    workload.name: workload
+    for workload in (
+        Replace(),
+        Create(),
+        Pieces(),
+        DurableReplace(),
+        DurableCreate(),
+        DurablePieces(),
+    )
 }
