@@ -77,10 +77,10 @@ def _silence_behind(failed: Record, records: list[Record]) -> Record | None:
     following = min(behind, key=lambda record: record.begin, default=None)
     if following is None or following.outcome is None or following.outcome[0] == "raises":
         return None
-    # What was begun earlier and had its turn later, such as `writelines`, may have told of it.
+    # What takes several turns, such as `writelines`, may have told of it, begun before it or after it.
     if any(
         not record.in_turn
-        and record.begin < failed.begin
+        and record.begin < following.begin
         and record.end is not None
         and record.end > failed.begin
         and record.outcome is not None
