@@ -24,6 +24,7 @@ from ._file import (
     AsyncTextIOWrapper,
 )
 from ._info import Answer, PathInfo
+from ._lock import FileLock, LockReentryError, LockTimeout
 from ._open import FileContextManager, open
 from ._path import AsyncPath
 from ._progress import Progress
@@ -57,6 +58,9 @@ __all__ = [
     "DiskUsage",
     "DurabilityError",
     "FileContextManager",
+    "FileLock",
+    "LockReentryError",
+    "LockTimeout",
     "PathInfo",
     "Progress",
     "StandardInput",

@@ -20,6 +20,7 @@ __all__ = [
     "Completions",
     "Counter",
     "DirEntry",
+    "Lock",
     "OpenFile",
     "Opened",
     "Opening",
@@ -209,6 +210,37 @@ def new_handle(
 def take_descriptor(file: RawFile | BufferedFile | TextFile | OpenFile, /) -> int: ...
 def finish_closing(seconds: float, /) -> None: ...
 def in_trio_task() -> bool: ...
+
+@disjoint_base
+class Lock:
+    """The native half of `FileLock`."""
+
+    # `range`: the first byte, and how many.
+    def __new__(
+        cls,
+        path: _Path,
+        shared: bool,
+        timeout: float | None,
+        blocking: bool,
+        range: tuple[int, int] | None,  # noqa: A002
+        /,
+    ) -> Self: ...
+    def acquire(self) -> Operation[Self]: ...
+    def __aenter__(self) -> Operation[Self]: ...
+    def release(self) -> Operation[None]: ...
+    def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+        /,
+    ) -> Operation[None]: ...
+    @property
+    def locked(self) -> bool: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def shared(self) -> bool: ...
 
 @final
 class Completions:

@@ -33,6 +33,7 @@ from ._find import ReportedSearch, TreeSearch
 from ._glob import GlobIterator
 from ._info import PathInfo
 from ._iterdir import DirectoryIterator
+from ._lock import FileLock
 from ._open import announced, open
 from ._pure.lexical import LexicalPath
 from ._removing import remove
@@ -645,6 +646,46 @@ class AsyncPath(LexicalPath):
         ```
         """
         await _native.truncate(self, c_integer("length", length, bits=64))
+
+    def lock(
+        self,
+        *,
+        shared: bool = False,
+        timeout: float | None = None,
+        blocking: bool = True,
+    ) -> FileLock:
+        """A lock of the file, which other tasks and other processes respect that ask for it too.
+
+        The file is created if there is none, and never written to, truncated or removed. A symbolic link is
+        refused. Use a file beside what the lock protects, such as `settings.lock` for `settings`: whoever
+        replaces a locked file by another one leaves the lock with the old one.
+
+        Args:
+            shared: Whether others may hold the lock at the same time, if they share it as well.
+            timeout: For how many seconds to wait; `None` for as long as it takes.
+            blocking: Whether to wait at all.
+
+        Returns:
+            An object that is entered with `async with`, or whose `acquire()` and `release()` are awaited.
+            Entering and acquiring raise `LockTimeout` (somebody else has the lock), `LockReentryError`
+            (this task has it), or OSError (the file cannot be opened or locked).
+
+        Raises:
+            ValueError: `timeout` is negative, or given with `blocking=False`.
+
+        Cancellation:
+            While it waits, the lock is not acquired, and nobody's turn is lost. At the end of a block
+            it is released, however the block ends. The file that was created stays.
+
+        ```python
+        counter = directory / "counter"
+        async with (directory / "counter.lock").lock():
+            count = int(await counter.read_text()) if await counter.exists() else 0
+            await counter.write_text(str(count + 1), atomic=True)
+        assert await counter.read_text() == "1"
+        ```
+        """
+        return FileLock(self, shared, timeout, blocking, None)
 
     # What there is.
 

@@ -97,6 +97,7 @@ ADDED = {
     "append_text",
     "du",
     "find",
+    "lock",
     "rmtree",
     "scandir",
     "tree",

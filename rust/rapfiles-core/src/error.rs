@@ -68,6 +68,13 @@ pub enum Error {
         /// The path that the error names.
         subject: Subject,
     },
+    /// A lock was not to be had in time.
+    LockTimeout {
+        /// The process that holds it, if that is known.
+        holder: Option<u32>,
+    },
+    /// The task that asks for a lock holds it.
+    LockReentry,
     /// The operation was begun by the parent process, before this process was forked.
     Forked,
     /// The worker panicked: a defect of this library.

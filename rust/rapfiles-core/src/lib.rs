@@ -9,6 +9,7 @@ mod engine;
 mod error;
 pub mod handle;
 mod limits;
+mod lock;
 pub mod memory;
 #[cfg(all(test, loom))]
 #[path = "../tests/models/mod.rs"]
@@ -63,6 +64,9 @@ pub use verbs::tree::{
 };
 pub use verbs::write::Data;
 pub use verbs::xattr::AttributeName;
+
+// Locks.
+pub use lock::{Acquisition, Extent, HeldLock, LockRequest, Mode};
 
 // Open files.
 pub use handle::{

@@ -281,3 +281,23 @@ pub(crate) const TREE_OPEN_SHARE: usize = 4;
 pub(crate) const TREE_SLOW: Duration = Duration::from_millis(1);
 /// … and those that take no longer than this are not.
 pub(crate) const TREE_FAST: Duration = Duration::from_micros(250);
+
+// Locks.
+
+/// How long one waits before the kernel is asked for a lock a second time: a few times as long as an uncontended lock is
+/// held …
+pub(crate) const LOCK_FIRST_PAUSE: Duration = Duration::from_micros(200);
+/// … doubled each time up to this, which is the longest that a lock may be free before one gets it …
+pub(crate) const LOCK_LONGEST_PAUSE: Duration = Duration::from_millis(20);
+/// … until a thread waits in the kernel.
+pub(crate) const LOCK_POLLED_FOR: Duration = Duration::from_millis(200);
+/// The most threads that wait in the kernel; the others keep asking.
+pub(crate) const LOCK_THREADS: usize = 8;
+/// How long the thread that asks the kernel is kept without anything to do.
+pub(crate) const LOCK_POLLER_KEPT_FOR: Duration = Duration::from_secs(5);
+/// The most locks that the loop's thread passes on at once: some 5 µs each.
+pub(crate) const LOCKS_AT_ONCE: usize = 8;
+/// How long the tasks of this process may pass a lock on to each other before another process may have it …
+pub(crate) const LOCK_LONGEST_STREAK: Duration = Duration::from_millis(10);
+/// … which has this long to wake up and take it.
+pub(crate) const LOCK_LET_IN: Duration = Duration::from_micros(300);

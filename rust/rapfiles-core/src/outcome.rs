@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use crate::handle::OpenedFile;
+use crate::lock::HeldLock;
 use crate::text::{Text, TextFill};
 use crate::verbs::atomic::StagedFile;
 use crate::verbs::metadata::Metadata;
@@ -95,4 +96,6 @@ pub enum Outcome {
     Names(Vec<OsString>),
     /// Whether and how tier 0 works on a file system.
     FileSystem(Box<FileSystem>),
+    /// A lock that has been acquired.
+    Locked(Box<HeldLock>),
 }

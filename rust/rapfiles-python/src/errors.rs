@@ -91,6 +91,10 @@ pub(crate) fn exception(py: Python<'_>, error: Error, names: &Names) -> PyErr {
             PyLookupError::new_err(format!("no such {kind}: {name}"))
         }
         Error::OutOfMemory => PyMemoryError::new_err(()),
+        Error::LockTimeout { holder } => {
+            of_lock(py, "timed_out", (&names.path, holder)).unwrap_or_else(|failure| failure)
+        }
+        Error::LockReentry => of_lock(py, "reentered", (&names.path,)).unwrap_or_else(|failure| failure),
         Error::Refused { code, message, subject, special } => {
             refusal(py, code, message, &subject, special, names).unwrap_or_else(|failure| failure)
         }
@@ -150,6 +154,16 @@ fn not_durable(py: Python<'_>, code: i32, subject: &Subject, names: &Names) -> P
     let error = os_error(py, code, &Subject::Nothing, names)?;
     let message = error.value(py).getattr(intern!(py, "strerror"))?;
     Ok(PyErr::from_value(class.call1((error.value(py).getattr(intern!(py, "errno"))?, message, path))?))
+}
+
+/// An error of a lock, from the function of the package that makes it.
+fn of_lock<'py>(
+    py: Python<'py>,
+    function: &str,
+    arguments: impl pyo3::call::PyCallArgs<'py>,
+) -> PyResult<PyErr> {
+    let made = py.import(intern!(py, "rapfiles._lock"))?.getattr(function)?.call1(arguments)?;
+    Ok(PyErr::from_value(made))
 }
 
 /// An error of the library itself; a `shutil.SpecialFileError` where shutil raises one.

@@ -56,3 +56,20 @@ pub(crate) fn in_trio_task(py: Python<'_>) -> PyResult<bool> {
     };
     in_trio_task.bind(py).call0()?.is_truthy()
 }
+
+/// The running task of an asyncio loop.
+pub(crate) fn asyncio_task<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    static CURRENT_TASK: Once<Py<PyAny>> = Once::new();
+    let py = event_loop.py();
+    let current_task = CURRENT_TASK
+        .get_or_try_init(py, || py.import("asyncio")?.getattr("current_task").map(Bound::unbind))?;
+    current_task.bind(py).call1((event_loop,))
+}
+
+/// The running task of trio.
+pub(crate) fn trio_task(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    static CURRENT_TASK: Once<Py<PyAny>> = Once::new();
+    let current_task = CURRENT_TASK
+        .get_or_try_init(py, || py.import("trio.lowlevel")?.getattr("current_task").map(Bound::unbind))?;
+    current_task.bind(py).call0()
+}

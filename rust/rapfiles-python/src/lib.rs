@@ -14,6 +14,7 @@ mod handle;
 mod large_read;
 mod limits;
 mod listing;
+mod lock;
 mod next_item;
 mod once;
 mod operation;
@@ -91,6 +92,8 @@ mod _native {
     use crate::handle::text_file::{Counter, TextFile};
     #[pymodule_export]
     use crate::listing::{children, list_directory};
+    #[pymodule_export]
+    use crate::lock::Lock;
     #[pymodule_export]
     use crate::next_item::set_next_slot;
     #[pymodule_export]

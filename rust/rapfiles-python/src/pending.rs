@@ -16,6 +16,7 @@ use crate::event_loop::{self, Framework};
 use crate::fairness;
 use crate::functions::open::Reader;
 use crate::handle::work::FileWork;
+use crate::lock::LockWork;
 use crate::path_work::PathWork;
 use crate::port::{self, Waiting};
 use crate::stream::{ItemWork, WholeWork};
@@ -34,6 +35,8 @@ pub(crate) enum Work {
     Item(ItemWork),
     /// A whole stream.
     Whole(WholeWork),
+    /// A lock.
+    Lock(LockWork),
 }
 
 impl Work {
@@ -44,6 +47,7 @@ impl Work {
             Self::File(work) => work.advance_fairly(py),
             Self::Item(work) => work.advance(py, trio),
             Self::Whole(work) => work.advance(py, trio),
+            Self::Lock(work) => work.advance(py, trio),
         }
     }
 
@@ -59,6 +63,7 @@ impl Work {
             Self::File(work) => work.is_untouched(),
             Self::Item(work) => work.is_untouched(),
             Self::Whole(work) => work.is_untouched(),
+            Self::Lock(work) => work.is_untouched(),
         }
     }
 
@@ -67,6 +72,7 @@ impl Work {
         let name = match self {
             // Only an interruption can come between an iteration and its item.
             Self::Path(_) | Self::Item(_) => return None,
+            Self::Lock(work) => return work.forgotten(),
             Self::File(work) => work.name(),
             Self::Whole(work) => work.name(),
         };
@@ -80,13 +86,14 @@ impl Work {
             Self::File(work) => work.abandon(),
             Self::Item(work) => work.abandon(),
             Self::Whole(work) => work.abandon(),
+            Self::Lock(work) => work.abandon(),
         }
     }
 
     /// For a task that was cancelled before it awaited this: only closing a file is done nevertheless.
     fn refuse(&mut self) {
         match self {
-            Self::Path(_) => {}
+            Self::Path(_) | Self::Lock(_) => {}
             Self::File(work) => work.refuse(),
             Self::Item(work) => work.refuse(),
             Self::Whole(work) => work.refuse(),
@@ -370,9 +377,11 @@ impl Pending {
         match &*state {
             State::Ready(Ok(answer)) | State::Yielding(Ok(answer)) => visit.call(answer)?,
             State::Going(Work::Path(work)) => work.traverse(visit)?,
+            State::Going(Work::Lock(work)) => work.traverse(visit)?,
             State::Suspended(then, suspension) => {
                 match then {
                     Then::GoOn(Work::Path(work)) => work.traverse(visit)?,
+                    Then::GoOn(Work::Lock(work)) => work.traverse(visit)?,
                     Then::Answer(Ok(answer)) => visit.call(answer)?,
                     _ => {}
                 }

@@ -21,6 +21,7 @@ use crate::engine::runtime;
 use crate::error::{About, Error, Subject};
 use crate::handle::{FileInfo, OpenedFile};
 use crate::limits::{DECODED_AT_ONCE, ENTRIES_TRIED, PARENTS_TRIED, READ_AT_ONCE};
+use crate::lock::{self, Identity, LockFile};
 use crate::outcome::{FileSystem, Outcome};
 use crate::path_operation::PathOperation;
 use crate::platform::calls::{self, File, OwnedFd};
@@ -296,6 +297,54 @@ impl Cached {
             self.recent.insert(place, known, began);
         }
         Ok((Ok(opened), now))
+    }
+
+    /// Opens a regular file to lock it. It must exist, and not be a link. Reading is enough: on a local file system
+    /// `flock(2)` does not ask for more.
+    pub(crate) fn open_to_lock(&self, engine: &Engine, path: &NativePath) -> Result<LockFile, Lane> {
+        if self.absent.load(Ordering::Relaxed) {
+            return Err(Lane::Unknown);
+        }
+        let began = runtime::now();
+        let forks = lock::forks();
+        let place = self.recent.place(path.to_bytes());
+        let recent = place.and_then(|place| self.recent.get(place, began));
+        let known = match recent {
+            Some(known) => known,
+            None => match self.find(path, false) {
+                Ok(Ok(found)) if found.metadata.is_regular_file() => {
+                    let (device, inode) = (found.metadata.device, found.metadata.inode);
+                    RecentFile { device, inode, mount: found.mount }
+                }
+                Ok(Ok(found)) => return Err(found.lane()),
+                _ => return Err(self.lane_of_directory(path)),
+            },
+        };
+        let lane = Lane::Mount(known.device);
+        let permit = self.mounts.permit(known.mount, began).ok_or(lane)?;
+        let opened = open_cached(path.as_c_str(), libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOFOLLOW);
+        let opened = opened.ok().map(File::from).and_then(|file| {
+            let metadata = metadata_of_fd(file.as_raw_fd()).ok()?;
+            let same = metadata.inode == known.inode && metadata.device == known.device;
+            let fit = same && metadata.is_regular_file();
+            if fit { LockFile::new(engine, file, &metadata, true, forks) } else { None }
+        });
+        self.mounts.ended(permit);
+        if let Some(place) = place {
+            match opened {
+                Some(_) => self.recent.insert(place, known, began),
+                None => self.recent.forget(place),
+            }
+        }
+        opened.ok_or(lane)
+    }
+
+    /// Which entry a path leads to, without following a link at its end; `None` if the kernel would have to look.
+    pub(crate) fn identity(&self, path: &NativePath) -> Option<Option<Identity>> {
+        match self.find(path, false).ok()? {
+            Ok(found) => Some(Some(Identity::from(&found.metadata))),
+            Err(_) => Some(None),
+        }
     }
 
     /// For how long a mount is still left to the workers, and how often it has blocked a loop.

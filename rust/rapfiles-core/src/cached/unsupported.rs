@@ -8,6 +8,7 @@ use super::{Attempt, BufferProvider, IoVec};
 use crate::engine::Engine;
 use crate::engine::queue::Lane;
 use crate::error::{About, Error};
+use crate::lock::{Identity, LockFile};
 use crate::outcome::{FileSystem, Outcome};
 use crate::path_operation::PathOperation;
 use crate::platform::{self, File, NativePath};
@@ -33,6 +34,14 @@ impl Cached {
 
     pub(crate) fn lane_of(&self, _path: &NativePath) -> Lane {
         Lane::Unknown
+    }
+
+    pub(crate) fn open_to_lock(&self, _engine: &Engine, _path: &NativePath) -> Result<LockFile, Lane> {
+        Err(Lane::Unknown)
+    }
+
+    pub(crate) fn identity(&self, _path: &NativePath) -> Option<Option<Identity>> {
+        None
     }
 
     pub(crate) fn permits(&self, _mount: MountNumber, _now: Instant) -> bool {

@@ -14,6 +14,7 @@ use crate::engine::runtime;
 use crate::engine::ticket::Ticket;
 use crate::error::Error;
 use crate::handle::{BackgroundCloses, HandleJob};
+use crate::lock::{self, HeldLock, Identity, LockFile, LockJob, Locks};
 use crate::outcome::Outcome;
 use crate::path_operation::PathOperation;
 use crate::platform::{File, NativePath};
@@ -39,6 +40,7 @@ pub struct Engine {
     pub(crate) background_closes: BackgroundCloses,
     /// The number of large files that stay open while their callers allocate buffers.
     pub(crate) large_files: AtomicUsize,
+    locks: Locks,
     process: Process,
 }
 
@@ -66,15 +68,17 @@ impl Engine {
     /// A separate engine beside the process's: for tests and benchmarks. It is dropped with the last file that was
     /// opened in it and the last of its workers.
     pub fn new(configuration: Configuration) -> Arc<Self> {
-        crate::platform::at_fork(|| {
+        crate::platform::at_fork(lock::before_fork, lock::after_fork, || {
             runtime::count_fork();
             ENGINE.store(ptr::null_mut(), Ordering::Release);
+            lock::in_child();
         });
         Arc::new_cyclic(|engine| Self {
             cached: Cached::new(),
             pool: Pool::new(configuration, engine.clone()),
             background_closes: BackgroundCloses::default(),
             large_files: AtomicUsize::new(0),
+            locks: Locks::default(),
             process: Process::current(),
         })
     }
@@ -119,6 +123,27 @@ impl Engine {
     /// Its workers.
     pub(crate) fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    /// The locks of its process.
+    pub(crate) fn locks(&self) -> &Locks {
+        &self.locks
+    }
+
+    /// Releases a lock, in a worker, if that may block.
+    pub fn release(&self, held: HeldLock, ticket: &Arc<Ticket>) {
+        let work = Work::Lock(LockJob::Release(held));
+        self.pool.submit(Lane::Unknown, Job { ticket: Arc::clone(ticket), work });
+    }
+
+    /// Opens an existing file to lock it, if the kernel has it in its caches; otherwise the lane in which a worker may.
+    pub(crate) fn open_lock_now(&self, path: &NativePath) -> Result<LockFile, Lane> {
+        self.cached.open_to_lock(self, path)
+    }
+
+    /// Which file a path leads to, if the kernel knows without waiting; `Some(None)` if there is none.
+    pub(crate) fn identity_now(&self, path: &NativePath) -> Option<Option<Identity>> {
+        self.cached.identity(path)
     }
 
     /// The process whose engine it is.

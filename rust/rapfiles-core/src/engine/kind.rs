@@ -57,6 +57,7 @@ kinds! {
     Panic,
     Open,
     Adopt,
+    Lock,
     // Of jobs for handles.
     Flush,
     HandleReadAhead,

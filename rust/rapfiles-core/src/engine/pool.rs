@@ -511,6 +511,15 @@ impl Pool {
                 Ok(outcome) => outcome.map_or(End::Nothing, End::Outcome),
                 Err(panic) => End::Outcome(Err(panic)),
             },
+            Work::Lock(job) => {
+                let began = runtime::now();
+                let answer = self.catch(|| Ok(job.run(engine)));
+                self.timing.note(Kind::Lock, runtime::elapsed(began));
+                match answer {
+                    Ok(answer) => answer.map_or(End::Nothing, End::Outcome),
+                    Err(panic) => End::Outcome(Err(panic)),
+                }
+            }
             Work::Detached(Detached { work, .. }) => {
                 // A panic is counted; there is nobody to report it to.
                 let _ = self.catch(|| {

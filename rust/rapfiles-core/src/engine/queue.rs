@@ -14,6 +14,7 @@ use crate::engine::stream::Steps;
 use crate::engine::ticket::Ticket;
 use crate::handle::{Handle, HandleJob};
 use crate::limits::PURGE_ABOVE;
+use crate::lock::LockJob;
 use crate::path_operation::PathOperation;
 use crate::text::TextFill;
 use crate::verbs::parallel_read::ParallelRead;
@@ -37,6 +38,7 @@ pub(crate) enum Work {
     ParallelRead(Arc<ParallelRead>),
     FillText(TextFill),
     Steps(Box<dyn Steps>),
+    Lock(LockJob),
     Detached(Detached),
 }
 

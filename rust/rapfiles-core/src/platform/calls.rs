@@ -19,8 +19,8 @@ pub(crate) mod system {
     pub(crate) use {std::fs::File, std::os::fd::OwnedFd};
 
     pub(crate) use libc::{
-        close, fchmod, fchmodat, fcntl, fstat, fstatat, fsync, ftruncate, futimens, isatty, linkat, lseek,
-        mkdir, mkdirat, open, openat, poll, pread, pwrite, read, readlinkat, rename, renameat, rmdir,
+        close, fchmod, fchmodat, fcntl, flock, fstat, fstatat, fsync, ftruncate, futimens, isatty, linkat,
+        lseek, mkdir, mkdirat, open, openat, poll, pread, pwrite, read, readlinkat, rename, renameat, rmdir,
         symlinkat, truncate, unlink, unlinkat, utimensat, write,
     };
     #[cfg(target_os = "linux")]
@@ -28,6 +28,20 @@ pub(crate) mod system {
         copy_file_range, eventfd, fdatasync, fgetxattr, flistxattr, fsetxattr, getrusage, getxattr,
         lgetxattr, listxattr, llistxattr, lsetxattr, mknodat, preadv2, sendfile64, setxattr, statx,
     };
+
+    /// `fcntl(2)` with a command for locks of ranges.
+    ///
+    /// # Safety
+    /// The lock is a `struct flock`.
+    #[inline]
+    pub(crate) unsafe fn set_range_lock(
+        descriptor: libc::c_int,
+        command: libc::c_int,
+        lock: *mut libc::flock,
+    ) -> libc::c_int {
+        // SAFETY: guaranteed by the caller.
+        unsafe { libc::fcntl(descriptor, command, lock) }
+    }
 
     /// `ioctl(2)` with `FICLONE`.
     ///

@@ -271,3 +271,20 @@ impl Drop for DirectoryReader {
 pub(crate) fn clear_flags(_path: &NativePath) -> io::Result<()> {
     Ok(())
 }
+
+/// The process that holds a `flock(2)` lock of a file, from the kernel's table (`/proc/locks`, proc_locks(5)), as this
+/// process's PID namespace numbers it.
+pub(crate) fn file_lock_holder(device: u64, inode: u128) -> Option<u32> {
+    let (major, minor) = (libc::major(device), libc::minor(device));
+    let file = format!("{major:02x}:{minor:02x}:{inode}");
+    let table = std::fs::read_to_string("/proc/locks").ok()?;
+    table.lines().find_map(|line| {
+        // `1: FLOCK  ADVISORY  WRITE 1234 fd:01:56789 0 EOF`; lines with `->` are of those who wait.
+        let mut fields = line.split_ascii_whitespace().skip(1);
+        if fields.next()? != "FLOCK" {
+            return None;
+        }
+        let pid = fields.nth(2)?.parse().ok().filter(|pid| *pid > 0)?;
+        (fields.next()? == file).then_some(pid)
+    })
+}

@@ -8,6 +8,8 @@ mod descriptor;
 mod directory;
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(unix)]
+mod locking;
 #[cfg(target_os = "macos")]
 mod macos;
 #[cfg(unix)]
@@ -32,4 +34,4 @@ pub(crate) use windows::*;
 #[cfg(windows)]
 pub use windows::{EventSignal, NativePath};
 #[cfg(unix)]
-pub(crate) use {descriptor::*, directory::*, realpath::*, unix::*};
+pub(crate) use {descriptor::*, directory::*, locking::*, realpath::*, unix::*};

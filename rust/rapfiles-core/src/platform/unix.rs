@@ -456,22 +456,51 @@ fn look_up<Entry>(
     }
 }
 
-/// Runs `then` in every child that this process forks. It must only do what is safe in a signal handler
-/// (pthread_atfork(3), of a process with threads).
-pub(crate) fn at_fork(then: fn()) {
-    static THEN: AtomicBool = AtomicBool::new(false);
-    static HANDLER: std::sync::OnceLock<fn()> = std::sync::OnceLock::new();
-    extern "C" fn in_child() {
-        if let Some(then) = HANDLER.get() {
-            then();
+/// Runs functions whenever this process is forked: before, and afterwards in the parent and in the child. That of the
+/// child must only do what is safe in a signal handler (pthread_atfork(3), of a process with threads).
+pub(crate) fn at_fork(before: fn(), parent: fn(), child: fn()) {
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    static HANDLERS: std::sync::OnceLock<[fn(); 3]> = std::sync::OnceLock::new();
+    fn run(handler: usize) {
+        if let Some(handlers) = HANDLERS.get() {
+            handlers[handler]();
         }
     }
-    if THEN.swap(true, Ordering::AcqRel) {
+    extern "C" fn run_before() {
+        run(0);
+    }
+    extern "C" fn run_in_parent() {
+        run(1);
+    }
+    extern "C" fn run_in_child() {
+        run(2);
+    }
+    if TOLD.swap(true, Ordering::AcqRel) {
         return;
     }
-    let _ = HANDLER.set(then);
-    // SAFETY: the handler is a function for the life of the process and calls what is safe in a signal handler.
-    unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+    let _ = HANDLERS.set([before, parent, child]);
+    // SAFETY: the handlers are functions for the life of the process, and the child's calls what is safe in a signal
+    // handler.
+    unsafe { libc::pthread_atfork(Some(run_before), Some(run_in_parent), Some(run_in_child)) };
+}
+
+/// The descriptor of a file, which a forked child has, too.
+pub(crate) fn inheritable_descriptor(file: &File) -> Option<i32> {
+    Some(file.as_raw_fd())
+}
+
+/// Closes a descriptor that was inherited, if it is still the same file's. Safe in a signal handler.
+pub(crate) fn close_inherited(descriptor: i32, device: u64, inode: u64) {
+    // SAFETY: all zeros is a valid `struct stat`.
+    let mut found: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: there is room for the result.
+    let looked = unsafe { libc::fstat(descriptor, &raw mut found) };
+    // The widths of these fields differ between platforms.
+    #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
+    if looked == 0 && found.st_dev as u64 == device && found.st_ino as u64 == inode {
+        // SAFETY: nobody in this process uses it.
+        unsafe { libc::close(descriptor) };
+    }
 }
 
 /// A descriptor that becomes readable when it is signalled, for a loop to watch.

@@ -11,6 +11,7 @@ mod file;
 mod handle;
 mod lexical;
 mod link;
+mod locking;
 mod metadata;
 mod mount;
 mod native_path;
@@ -40,12 +41,14 @@ pub(crate) use file::{
     write_all,
 };
 pub(crate) use link::{link, read_link, symlink};
+pub(crate) use locking::{file_lock_holder, open_lock_file, range_holder, try_lock, unlock, wait_for_lock};
 pub(crate) use metadata::{is_junction, metadata, metadata_of};
 pub(crate) use mount::is_mount;
 pub use native_path::NativePath;
 pub(crate) use native_path::parent;
 pub(crate) use resolve::resolve;
 pub(crate) use unsupported::{
-    account_id, account_name, at_fork, change_owner, expect_large_use, expect_small_use, get_attribute,
-    home_directory, keep_freed_memory, list_attributes, remove_attribute, set_attribute, statvfs,
+    account_id, account_name, at_fork, change_owner, close_inherited, expect_large_use, expect_small_use,
+    get_attribute, home_directory, inheritable_descriptor, keep_freed_memory, list_attributes,
+    remove_attribute, set_attribute, statvfs,
 };

@@ -792,6 +792,8 @@ of_real_files! {
     ) -> ssize_t;
     fchmodat(directory: c_int, path: *const c_char, mode: mode_t, flags: c_int) -> c_int;
     fgetxattr(descriptor: c_int, name: *const c_char, start: *mut c_void, length: size_t) -> ssize_t;
+    flock(descriptor: c_int, operation: c_int) -> c_int;
+    set_range_lock(descriptor: c_int, command: c_int, lock: *mut libc::flock) -> c_int;
     flistxattr(descriptor: c_int, start: *mut c_char, length: size_t) -> ssize_t;
     fsetxattr(
         descriptor: c_int, name: *const c_char, start: *const c_void, length: size_t, flags: c_int

@@ -1,6 +1,7 @@
 //! What Windows does not have, or has in another form than POSIX.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
 
 use windows_sys::Win32::Foundation::ERROR_CALL_NOT_IMPLEMENTED;
@@ -60,7 +61,15 @@ pub(crate) fn remove_attribute(_path: &NativePath, _name: &NativePath, _follow: 
 }
 
 /// Windows has no fork.
-pub(crate) fn at_fork(_then: fn()) {}
+pub(crate) fn at_fork(_before: fn(), _parent: fn(), _child: fn()) {}
+
+/// As above.
+pub(crate) fn inheritable_descriptor(_file: &File) -> Option<i32> {
+    None
+}
+
+/// As above.
+pub(crate) fn close_inherited(_descriptor: i32, _device: u64, _inode: u64) {}
 
 /// The C library has no such setting.
 pub(crate) fn keep_freed_memory() {}

@@ -1,0 +1,77 @@
+//! The place of a lock in its queue, from the moment when nothing in this process is in the way until it is released.
+
+use std::sync::Arc;
+
+use super::lock_file::{Identity, LockFile};
+use crate::engine::{Engine, Process, runtime};
+
+/// A place among the holders of a file's locks. Dropping it leaves the queue, and whoever is next may try.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// `None` once somebody else looks after it.
+    engine: Option<Arc<Engine>>,
+    pub(super) identity: Identity,
+    pub(super) id: u64,
+}
+
+impl Entry {
+    pub(super) fn new(engine: &Engine, identity: Identity, id: u64) -> Self {
+        Self { engine: Some(engine.share()), identity, id }
+    }
+
+    /// Leaves the place as it is: somebody else looks after it.
+    pub(super) fn forget(mut self) -> u64 {
+        self.engine = None;
+        self.id
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        // In a forked child the queues are the parent's, and perhaps locked for ever.
+        if let Some(engine) = self.engine.take().filter(|engine| engine.process() == Process::current()) {
+            engine.locks().leave(&engine, self.identity, self.id);
+        }
+    }
+}
+
+/// A file that nobody in this process keeps from being locked.
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    // Dropped in this order: who is next must find the file unlocked.
+    pub(super) file: LockFile,
+    pub(super) entry: Entry,
+}
+
+/// A lock that is held. Dropping it releases it.
+#[derive(Debug)]
+pub struct Held(Option<Candidate>);
+
+impl Held {
+    pub(super) fn new(candidate: Candidate) -> Self {
+        Self(Some(candidate))
+    }
+
+    /// Whether it is this process's: not in a forked child.
+    pub fn is_own(&self) -> bool {
+        self.0.as_ref().is_some_and(|candidate| !candidate.file.is_inherited())
+    }
+
+    /// Whether releasing it does not block.
+    pub fn is_local(&self) -> bool {
+        self.0.as_ref().is_none_or(|candidate| candidate.file.local)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let Some(candidate) = self.0.take() else { return };
+        if candidate.file.local || candidate.file.is_inherited() || runtime::in_worker() {
+            return;
+        }
+        let lane = candidate.file.lane;
+        if let Some(engine) = candidate.entry.engine.clone() {
+            engine.spawn(lane, move || drop(candidate));
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What a worker does for a lock: whatever may wait for the file system.
+
+use std::sync::Arc;
+
+use super::HeldLock;
+use super::candidate::{Candidate, Entry};
+use super::lock_file::LockFile;
+use super::queue::Patience;
+use super::request::Requested;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::outcome::Outcome;
+
+/// A job for a lock. If it is dropped, the place in the queue is given up.
+#[derive(Debug)]
+pub(crate) enum LockJob {
+    /// Open the file, and join its queue.
+    Open(Arc<Requested>),
+    /// It is this one's turn: open the file again.
+    Reopen(Arc<Requested>, Entry),
+    /// Ask the kernel, or find out whether the path still leads to the locked file.
+    Try(Arc<Requested>, Candidate, Patience),
+    /// Name the process that is in the way.
+    Explain(Arc<Requested>, LockFile),
+    /// Release it.
+    Release(HeldLock),
+}
+
+impl LockJob {
+    /// Runs it. `None`: the answer will come, or has come, from somebody else.
+    pub(crate) fn run(self, engine: &Engine) -> Option<Result<Outcome, Error>> {
+        let locks = engine.locks();
+        let (requested, answer) = match self {
+            Self::Open(requested) => {
+                let answer = locks.open(engine, &requested);
+                (requested, answer)
+            }
+            Self::Reopen(requested, entry) => {
+                let answer = locks.reopen(engine, &requested, entry, true);
+                (requested, answer)
+            }
+            Self::Try(requested, candidate, patience) => {
+                let answer = locks.settle(engine, &requested, candidate, patience, true);
+                (requested, answer)
+            }
+            Self::Explain(requested, file) => {
+                let answer = Some(Err(Error::LockTimeout { holder: file.holder(&requested.claim()) }));
+                (requested, answer)
+            }
+            Self::Release(held) => {
+                drop(held);
+                return Some(Ok(Outcome::Done));
+            }
+        };
+        // The timeout may have been faster.
+        answer
+            .filter(|_| requested.claim_answer())
+            .map(|answer| answer.map(|held| Outcome::Locked(Box::new(held))))
+    }
+}

@@ -1,0 +1,23 @@
+//! Locks of files, between the tasks of this process and between processes.
+//!
+//! Within the process they are granted in order by a queue for each file ([`locks`]); only its head asks the kernel.
+
+mod candidate;
+mod claim;
+mod inherited;
+mod job;
+mod lock_file;
+mod locks;
+mod poller;
+mod queue;
+mod request;
+
+pub use candidate::Held as HeldLock;
+pub use claim::{Extent, Mode};
+#[cfg(target_os = "linux")]
+pub(crate) use inherited::forks;
+pub(crate) use inherited::{after_fork, before_fork, in_child};
+pub(crate) use job::LockJob;
+pub(crate) use lock_file::{Identity, LockFile};
+pub(crate) use locks::Locks;
+pub use request::{Acquisition, LockRequest};

@@ -1,0 +1,156 @@
+//! The queue of one file: who holds locks of it in this process, and who waits for them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::claim::{Claim, Extent, Mode};
+use super::lock_file::LockFile;
+use super::request::Requested;
+
+/// A claim that is held, or that nothing in this process is in the way of.
+#[derive(Debug)]
+struct Holder {
+    id: u64,
+    claim: Claim,
+    requested: Arc<Requested>,
+}
+
+/// How long one has been asking the kernel.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    pub(super) since: Instant,
+    pub(super) pause: Duration,
+}
+
+/// What somebody who waits does.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// Waits for others of this process.
+    Queued,
+    /// Asks the kernel from time to time.
+    Polling(Patience),
+    /// A thread of its own waits in the kernel, and has the file.
+    Blocked,
+}
+
+/// Somebody who waits.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) id: u64,
+    pub(super) requested: Arc<Requested>,
+    pub(super) phase: Phase,
+    /// The file, while it is polled: those who wait for others of this process would use up the descriptors.
+    pub(super) file: Option<LockFile>,
+}
+
+/// The locks of one file.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    holders: Vec<Holder>,
+    /// In the order of their requests.
+    waiting: VecDeque<Waiting>,
+    /// Since when this process has had it without a pause.
+    pub(super) since: Option<Instant>,
+}
+
+/// Whether a claim may be tried.
+pub(super) enum Verdict {
+    Free,
+    /// Others of this process are in the way: those who hold it, or those who wait for another process.
+    Taken {
+        held: bool,
+    },
+    /// The task holds it already.
+    Reentry,
+}
+
+impl Queue {
+    pub(super) fn is_empty(&self) -> bool {
+        self.holders.is_empty() && self.waiting.is_empty()
+    }
+
+    /// Whether a claim may be tried before all that are behind this place.
+    pub(super) fn judge(&self, claim: &Claim, order: u64) -> Verdict {
+        let is_mine = |holder: &Holder| claim.is_reentry(&holder.claim) && !holder.requested.is_given_up();
+        if self.holders.iter().any(is_mine) {
+            return Verdict::Reentry;
+        }
+        if self.holders.iter().any(|holder| claim.conflicts(&holder.claim)) {
+            return Verdict::Taken { held: true };
+        }
+        let ahead = self.waiting.iter().take_while(|waiting| waiting.requested.order < order);
+        if ahead.into_iter().any(|waiting| claim.conflicts(&waiting.requested.claim())) {
+            return Verdict::Taken { held: false };
+        }
+        Verdict::Free
+    }
+
+    /// Whether somebody holds a lock that this one would wait for.
+    pub(super) fn is_held(&self, claim: &Claim) -> bool {
+        self.holders.iter().any(|holder| claim.conflicts(&holder.claim))
+    }
+
+    pub(super) fn hold(&mut self, id: u64, requested: &Arc<Requested>) {
+        self.holders.push(Holder { id, claim: requested.claim(), requested: Arc::clone(requested) });
+    }
+
+    /// Removes a holder.
+    pub(super) fn release(&mut self, id: u64) {
+        self.holders.retain(|holder| holder.id != id);
+    }
+
+    /// Adds somebody at the place of the request.
+    pub(super) fn wait(&mut self, waiting: Waiting) {
+        let order = waiting.requested.order;
+        let behind = self.waiting.iter().rposition(|other| other.requested.order < order);
+        self.waiting.insert(behind.map_or(0, |index| index + 1), waiting);
+    }
+
+    pub(super) fn find(&mut self, id: u64) -> Option<&mut Waiting> {
+        self.waiting.iter_mut().find(|waiting| waiting.id == id)
+    }
+
+    pub(super) fn remove(&mut self, id: u64) -> Option<Waiting> {
+        let index = self.waiting.iter().position(|waiting| waiting.id == id)?;
+        self.waiting.remove(index)
+    }
+
+    /// Lets somebody who waits hold it, if nobody is in the way.
+    pub(super) fn promote(&mut self, id: u64) -> Option<Waiting> {
+        let index = self.waiting.iter().position(|waiting| waiting.id == id)?;
+        let claim = self.waiting[index].requested.claim();
+        let free = !self.is_held(&claim)
+            && !self.waiting.iter().take(index).any(|ahead| claim.conflicts(&ahead.requested.claim()));
+        if !free {
+            return None;
+        }
+        let waiting = self.waiting.remove(index)?;
+        self.hold(id, &waiting.requested);
+        Some(waiting)
+    }
+
+    /// Those who have waited for others of this process and need not any more.
+    pub(super) fn ready(&self) -> Vec<u64> {
+        let mut ready = Vec::new();
+        // Those ahead; shared locks of the whole file, of which there may be many, are only counted.
+        let (mut ahead, mut shared): (Vec<Claim>, Option<Claim>) = (Vec::new(), None);
+        for waiting in &self.waiting {
+            let claim = waiting.requested.claim();
+            let in_the_way = |other: &Claim| claim.conflicts(other);
+            if matches!(waiting.phase, Phase::Queued)
+                && !self.is_held(&claim)
+                && !ahead.iter().chain(&shared).any(in_the_way)
+            {
+                ready.push(waiting.id);
+            }
+            match (claim.extent, claim.mode) {
+                // Nobody behind it is ready.
+                (Extent::Whole, Mode::Exclusive) => break,
+                (Extent::Whole, Mode::Shared) if claim.description == 0 => shared = Some(claim),
+                _ => ahead.push(claim),
+            }
+        }
+        ready
+    }
+}

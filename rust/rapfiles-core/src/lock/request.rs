@@ -1,0 +1,136 @@
+//! A request for a lock, and its way to an answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::HeldLock;
+use super::claim::{Claim, Extent, Mode};
+use crate::engine::progress::Progress;
+use crate::engine::ticket::Ticket;
+use crate::engine::{Engine, Process, runtime};
+use crate::error::Error;
+use crate::outcome::Outcome;
+use crate::platform::NativePath;
+
+/// What is to be locked, and how long that may take.
+#[derive(Debug)]
+pub struct LockRequest {
+    /// The lock file, which is created if there is none.
+    pub path: NativePath,
+    /// Whether others may hold the lock, too.
+    pub mode: Mode,
+    /// The whole file, or some of its bytes.
+    pub extent: Extent,
+    /// Whether to wait for others.
+    pub blocking: bool,
+    /// For how long.
+    pub timeout: Option<Duration>,
+    /// The task that asks, as the caller numbers them; zero for none. No two tasks that exist may have the same number.
+    pub owner: usize,
+}
+
+/// A request that has been made.
+#[derive(Debug)]
+pub(crate) struct Requested {
+    pub(super) request: LockRequest,
+    pub(super) ticket: Arc<Ticket>,
+    /// Its place among the requests of this process.
+    pub(super) order: u64,
+    pub(super) deadline: Option<Instant>,
+    answered: AtomicBool,
+    given_up: AtomicBool,
+}
+
+impl Requested {
+    pub(super) fn claim(&self) -> Claim {
+        let LockRequest { mode, extent, owner, .. } = self.request;
+        Claim { mode, extent, owner, description: 0 }
+    }
+
+    /// Whether nobody waits for the answer any more, or there is one.
+    pub(super) fn is_over(&self) -> bool {
+        self.ticket.is_cancelled() || self.answered.load(Ordering::Acquire)
+    }
+
+    /// Notes that nobody gets the lock, although somebody may still be asking for it.
+    pub(super) fn give_up(&self) {
+        self.given_up.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Acquire)
+    }
+
+    /// Whether the caller may give an answer: only the first one does.
+    pub(super) fn claim_answer(&self) -> bool {
+        !self.answered.swap(true, Ordering::AcqRel)
+    }
+
+    /// Answers it, unless it has been answered. A lock that nobody gets is released.
+    pub(super) fn answer(&self, answer: Result<HeldLock, Error>) {
+        if self.claim_answer() {
+            self.ticket.finish(answer.map(|held| Outcome::Locked(Box::new(held))));
+        }
+    }
+}
+
+/// The acquisition of a lock. Dropping it gives it up.
+#[derive(Debug)]
+pub struct Acquisition {
+    engine: Arc<Engine>,
+    requested: Arc<Requested>,
+    over: bool,
+}
+
+/// The answer to a request.
+type Answer = Result<HeldLock, Error>;
+
+impl Acquisition {
+    /// Asks for the lock.
+    pub fn begin(engine: &Engine, request: LockRequest) -> Result<Answer, Self> {
+        static ORDER: AtomicU64 = AtomicU64::new(0);
+        let deadline = request.timeout.and_then(|timeout| runtime::now().checked_add(timeout));
+        let requested = Arc::new(Requested {
+            request,
+            ticket: Ticket::unique(),
+            order: ORDER.fetch_add(1, Ordering::Relaxed),
+            deadline,
+            answered: AtomicBool::new(false),
+            given_up: AtomicBool::new(false),
+        });
+        match engine.locks().begin(engine, &requested) {
+            Some(answer) => Ok(answer),
+            None => Err(Self { engine: engine.share(), requested, over: false }),
+        }
+    }
+
+    /// The answer, or the ticket to wait for.
+    pub fn advance(&mut self) -> Progress<Answer> {
+        let ticket = &self.requested.ticket;
+        if !ticket.is_done() {
+            return Progress::Pending(Arc::clone(ticket));
+        }
+        self.over = true;
+        Progress::Done(match ticket.take() {
+            Some(Ok(Outcome::Locked(held))) => Ok(*held),
+            Some(Err(error)) => Err(error),
+            _ => Err(Error::Forked),
+        })
+    }
+}
+
+/// Gives it up: nobody waits for the lock any more.
+impl Drop for Acquisition {
+    fn drop(&mut self) {
+        // In a forked child, the queues are the parent's.
+        if self.over || self.engine.process() != Process::current() {
+            return;
+        }
+        self.requested.give_up();
+        self.requested.ticket.cancel();
+        self.engine.locks().forget(&self.engine, &self.requested);
+        // It may have come just before.
+        drop(self.requested.ticket.take());
+    }
+}

@@ -1,0 +1,719 @@
+"""Locks exclude tasks, threads and processes, in order, and leave nothing behind, however the wait ends."""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import pickle
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import filelock
+import pytest
+
+from rapfiles import AsyncPath, FileLock, LockReentryError, LockTimeout
+from support import leaks, process
+from support.loops import LOOPS, Loop
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="flock(2)")
+
+
+@contextlib.contextmanager
+def locked_by_another_process(path: Path, *options: str) -> Iterator[int]:
+    """Has flock(1) hold the lock; gives its process number."""
+    # `cat` ends with its standard input, also if this process is killed.
+    command = ["flock", *options, "--no-fork", str(path), "sh", "-c", "echo held; exec cat"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"held\n"
+        yield child.pid
+
+
+def is_locked(path: Path, *options: str) -> bool:
+    """Whether flock(1) has to wait for the lock."""
+    return subprocess.run(["flock", "--nonblock", *options, str(path), "true"]).returncode == 1
+
+
+def is_taken(path: Path) -> bool:
+    """Whether another open file has to wait for the lock."""
+    with open(path, "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+async def _turns(count: int) -> None:
+    """Let the other tasks run so often."""
+    for _ in range(count):
+        await anyio.lowlevel.checkpoint()
+
+
+async def test_a_block_holds_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    lock = AsyncPath(path).lock()
+    assert not lock.locked
+    async with lock as entered:
+        assert entered is lock
+        assert lock.locked
+        assert is_locked(path)
+        assert is_locked(path, "--shared")
+    assert not lock.locked
+    assert not is_locked(path)
+    assert await lock.acquire() is lock
+    assert is_taken(path)
+    await lock.release()
+    assert not is_taken(path)
+
+
+async def test_a_lock_is_released_when_the_block_fails(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with AsyncPath(tmp_path / "lock").lock():
+            raise ZeroDivisionError
+    assert not is_taken(tmp_path / "lock")
+
+
+async def test_a_lock_may_be_released_within_its_block(tmp_path: Path) -> None:
+    async with AsyncPath(tmp_path / "lock").lock() as lock:
+        await lock.release()
+        assert not is_taken(tmp_path / "lock")
+        with pytest.raises(RuntimeError, match="not held"):
+            await lock.release()
+
+
+async def test_shared_locks_are_held_together(tmp_path: Path) -> None:
+    path = AsyncPath(tmp_path / "lock")
+
+    async def share(held: anyio.Event, done: anyio.Event) -> None:
+        async with path.lock(shared=True):
+            held.set()
+            await done.wait()
+
+    done = anyio.Event()
+    async with anyio.create_task_group() as group:
+        for _ in range(3):
+            held = anyio.Event()
+            group.start_soon(share, held, done)
+            await held.wait()
+        assert not is_locked(tmp_path / "lock", "--shared")
+        assert is_locked(tmp_path / "lock")
+        with pytest.raises(LockTimeout):
+            await path.lock(blocking=False).acquire()
+        done.set()
+    assert not is_locked(tmp_path / "lock")
+
+
+@pytest.mark.one_loop
+async def test_the_file_is_created_and_never_changed(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        async with AsyncPath(tmp_path / "new").lock():
+            pass
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640
+    (tmp_path / "old").write_bytes(b"content")
+    status = (tmp_path / "old").stat()
+    async with AsyncPath(tmp_path / "old").lock():
+        pass
+    after = (tmp_path / "old").stat()
+    assert (tmp_path / "old").read_bytes() == b"content"
+    assert (after.st_mtime_ns, after.st_ctime_ns) == (status.st_mtime_ns, status.st_ctime_ns)
+
+
+@pytest.mark.one_loop
+async def test_errors_are_those_of_opening_the_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as raised:
+        await AsyncPath(tmp_path / "missing" / "lock").lock().acquire()
+    assert raised.value.filename == str(tmp_path / "missing" / "lock")
+    with pytest.raises(IsADirectoryError):
+        await AsyncPath(tmp_path).lock().acquire()
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(OSError, match="not a regular file"):
+        await AsyncPath(tmp_path / "fifo").lock().acquire()
+
+
+@pytest.mark.one_loop
+async def test_a_planted_link_is_refused(tmp_path: Path) -> None:
+    """CVE-2025-68146: filelock truncated what a link in the place of the lock file led to."""
+    (tmp_path / "victim").write_bytes(b"content")
+    (tmp_path / "lock").symlink_to(tmp_path / "victim")
+    (tmp_path / "dangling").symlink_to(tmp_path / "created")
+    for name in ("lock", "dangling"):
+        with pytest.raises(OSError, match="symbolic link") as raised:
+            await AsyncPath(tmp_path / name).lock().acquire()
+        assert raised.value.filename == str(tmp_path / name)
+    assert (tmp_path / "victim").read_bytes() == b"content"
+    assert not (tmp_path / "created").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"timeout": -1}, {"timeout": float("nan")}, {"timeout": 1, "blocking": False}]
+)
+def test_arguments_are_checked(arguments: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="timeout"):
+        AsyncPath(tmp_path / "lock").lock(**arguments)
+
+
+@pytest.mark.one_loop
+@pytest.mark.parametrize("arguments", [{"blocking": False}, {"timeout": 0.01}], ids=str)
+async def test_a_timeout_names_the_path_and_the_holder(arguments: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with locked_by_another_process(path) as holder:
+        with pytest.raises(LockTimeout) as raised:
+            await AsyncPath(path).lock(**arguments).acquire()
+        assert isinstance(raised.value, TimeoutError)
+        assert (raised.value.path, raised.value.filename) == (str(path), str(path))
+        if sys.platform == "linux":
+            assert raised.value.holder == holder
+            assert str(holder) in str(raised.value)
+        again = pickle.loads(pickle.dumps(raised.value))
+        assert (again.path, again.holder, str(again)) == (str(path), raised.value.holder, str(raised.value))
+    async with AsyncPath(path).lock():
+        # Of this process, by another task.
+        errors = []
+
+        async def other() -> None:
+            try:
+                await AsyncPath(path).lock(**arguments).acquire()
+            except LockTimeout as error:
+                errors.append(error)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(other)
+        assert [error.holder for error in errors] == [os.getpid()]
+
+
+@pytest.mark.one_loop
+async def test_a_lock_is_handed_over_by_another_process(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    async with anyio.create_task_group() as group:
+        with locked_by_another_process(path):
+            held = anyio.Event()
+
+            async def wait() -> None:
+                async with AsyncPath(path).lock():
+                    held.set()
+
+            group.start_soon(wait)
+            # Long enough for a thread to wait in the kernel.
+            with anyio.move_on_after(0.3):
+                await held.wait()
+            assert not held.is_set()
+        await held.wait()
+
+
+async def test_tasks_get_the_lock_in_order(tmp_path: Path) -> None:
+    path = AsyncPath(tmp_path / "lock")
+    order: list[int] = []
+    inside = 0
+
+    async def take(number: int) -> None:
+        nonlocal inside
+        async with path.lock():
+            inside += 1
+            assert inside == 1
+            order.append(number)
+            await anyio.lowlevel.checkpoint()
+            inside -= 1
+
+    async with anyio.create_task_group() as group, path.lock():
+        for number in range(100):
+            group.start_soon(take, number)
+            # trio starts tasks in a random order.
+            await _turns(3)
+    assert order == list(range(100))
+
+
+async def test_who_wants_the_lock_alone_is_not_overtaken(tmp_path: Path) -> None:
+    path = AsyncPath(tmp_path / "lock")
+    order: list[str] = []
+
+    async def take(name: str, shared: bool) -> None:
+        async with path.lock(shared=shared):
+            order.append(name)
+
+    async with anyio.create_task_group() as group, path.lock(shared=True):
+        for name in ("writer", "reader"):
+            group.start_soon(take, name, name == "reader")
+            await _turns(3)
+        assert order == []
+    assert order == ["writer", "reader"]
+
+
+@pytest.mark.one_loop
+async def test_two_spellings_are_one_lock(tmp_path: Path) -> None:
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "link").symlink_to("directory")
+    spellings = [tmp_path / "directory" / "lock", tmp_path / "link" / "lock", tmp_path / "directory" / "hard"]
+    spellings[0].touch()
+    os.link(spellings[0], spellings[2])
+    async with AsyncPath(spellings[0]).lock():
+        for spelling in spellings:
+            with pytest.raises(LockReentryError, match="holds"):
+                await AsyncPath(spelling).lock().acquire()
+
+            async def other(spelling: Path = spelling) -> None:
+                with pytest.raises(LockTimeout):
+                    await AsyncPath(spelling).lock(blocking=False).acquire()
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(other)
+
+
+async def test_one_object_is_for_several_tasks(tmp_path: Path) -> None:
+    for shared in (False, True):
+        lock = AsyncPath(tmp_path / "lock").lock(shared=shared)
+        inside = most = 0
+
+        async def take(lock: FileLock = lock) -> None:
+            nonlocal inside, most
+            async with lock:
+                inside += 1
+                most = max(most, inside)
+                await _turns(3)
+                inside -= 1
+
+        async with anyio.create_task_group() as group:
+            for _ in range(5):
+                group.start_soon(take)
+        assert most > 1 if shared else most == 1
+        assert not lock.locked
+        assert not is_taken(tmp_path / "lock")
+
+
+@pytest.mark.one_loop
+async def test_a_replaced_file_is_locked_again(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    async with anyio.create_task_group() as group:
+        with locked_by_another_process(path):
+            held = anyio.Event()
+            leave = anyio.Event()
+
+            async def wait() -> None:
+                async with AsyncPath(path).lock():
+                    held.set()
+                    await leave.wait()
+
+            group.start_soon(wait)
+            await anyio.sleep(0.25)
+            path.rename(tmp_path / "old")
+            path.touch()
+        await held.wait()
+        assert is_taken(path)
+        assert not is_taken(tmp_path / "old")
+        leave.set()
+
+
+@pytest.mark.one_loop
+async def test_a_removed_file_is_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    async with AsyncPath(path).lock():
+        path.unlink()
+        # Nobody can know of the lock of a file that has no name, not even its holder.
+        async with AsyncPath(path).lock():
+            assert is_taken(path)
+    assert not is_taken(path)
+
+
+@pytest.mark.parametrize("held_by", ["task", "process"])
+async def test_whoever_is_cancelled_loses_nobodys_turn(held_by: str, tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    order: list[int] = []
+
+    async def take(number: int, scope: anyio.CancelScope) -> None:
+        with scope:
+            async with AsyncPath(path).lock():
+                order.append(number)
+
+    scopes = [anyio.CancelScope() for _ in range(9)]
+    async with anyio.create_task_group() as group, contextlib.AsyncExitStack() as stack:
+        if held_by == "task":
+            await stack.enter_async_context(AsyncPath(path).lock())
+        else:
+            stack.enter_context(locked_by_another_process(path))
+        for number, scope in enumerate(scopes):
+            group.start_soon(take, number, scope)
+            await _turns(3)
+        if held_by == "process":
+            # The first one's thread waits in the kernel.
+            await anyio.sleep(0.25)
+        for number in (0, 4, 8):
+            scopes[number].cancel()
+        await _turns(5)
+    assert order == [1, 2, 3, 5, 6, 7]
+    assert not is_taken(path)
+
+
+async def test_cancelled_at_every_moment(tmp_path: Path) -> None:
+    """After any number of turns of the loop: the lock is either held or not, and then free."""
+    path = AsyncPath(tmp_path / "lock")
+    for turns in range(12):
+        for holder in (False, True):
+            async with contextlib.AsyncExitStack() as stack:
+                if holder:
+                    await stack.enter_async_context(path.lock())
+                scope = anyio.CancelScope()
+
+                async def take(scope: anyio.CancelScope = scope) -> None:
+                    with scope:
+                        async with path.lock():
+                            await _turns(2)
+
+                async with anyio.create_task_group() as group:
+                    group.start_soon(take)
+                    await _turns(turns)
+                    scope.cancel()
+            # A worker that has begun for the cancelled one finishes first.
+            async with path.lock():
+                pass
+            assert not is_taken(tmp_path / "lock")
+
+
+@pytest.mark.loops("asyncio")
+async def test_cancelled_when_the_lock_has_come(tmp_path: Path) -> None:
+    path = AsyncPath(tmp_path / "lock")
+    first = await path.lock().acquire()
+    task = asyncio.ensure_future(path.lock().__aenter__())
+    await asyncio.sleep(0)
+    await first.release()
+    # The lock has been passed on, and the task has not been told.
+    assert is_taken(tmp_path / "lock")
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+        await task.result().release()
+    assert not is_taken(tmp_path / "lock")
+
+
+async def test_a_cancelled_block_releases_the_lock(tmp_path: Path) -> None:
+    with anyio.CancelScope() as scope:
+        async with AsyncPath(tmp_path / "lock").lock():
+            scope.cancel()
+            await anyio.sleep_forever()
+    assert not is_taken(tmp_path / "lock")
+
+
+async def test_a_task_whose_wait_was_cancelled_may_ask_again(tmp_path: Path) -> None:
+    """No false deadlock: what was given up does not count as held."""
+    path = AsyncPath(tmp_path / "lock")
+    with locked_by_another_process(tmp_path / "lock"):
+        for _ in range(20):
+            with anyio.move_on_after(0.001):
+                await path.lock().acquire()
+            with pytest.raises(LockTimeout):
+                await path.lock(timeout=0.001).acquire()
+    async with path.lock():
+        pass
+
+
+def test_a_task_may_have_the_address_of_another(tmp_path: Path) -> None:
+    """No false deadlock (filelock #675): who took the lock for another may have its address reused."""
+
+    async def main() -> None:
+        path = AsyncPath(tmp_path / "lock")
+        for _ in range(20):
+            lock = await asyncio.ensure_future(path.lock().acquire())
+
+            async def ask() -> None:
+                with pytest.raises(LockTimeout):
+                    await path.lock(blocking=False).acquire()
+
+            await asyncio.gather(*(ask() for _ in range(5)))
+            await lock.release()
+
+    asyncio.run(main())
+
+
+def test_a_forgotten_lock_is_released_with_a_warning(loop: Loop, tmp_path: Path) -> None:
+    async def main() -> None:
+        lock = await AsyncPath(tmp_path / "lock").lock().acquire()
+        held = [lock]
+        del lock
+        with pytest.warns(ResourceWarning, match="unreleased lock <rapfiles.FileLock path="):
+            held.clear()
+        assert not is_taken(tmp_path / "lock")
+
+    loop.run(main)
+
+
+@pytest.mark.loops("asyncio")
+async def test_what_is_not_awaited_does_nothing(tmp_path: Path) -> None:
+    lock = AsyncPath(tmp_path / "lock").lock()
+    with pytest.warns(RuntimeWarning, match="coroutine 'acquire' was never awaited"):
+        lock.acquire()
+    assert not (tmp_path / "lock").exists()
+
+
+def test_threads_exclude_each_other(tmp_path: Path) -> None:
+    value = 0
+
+    def run(loop: Loop) -> None:
+        async def main() -> None:
+            nonlocal value
+            for _ in range(50):
+                async with AsyncPath(tmp_path / "lock").lock():
+                    before = value
+                    await _turns(1)
+                    value = before + 1
+
+        loop.run(main)
+
+    threads = [threading.Thread(target=run, args=(loop,)) for loop in LOOPS]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert value == 50 * len(LOOPS)
+
+
+@pytest.mark.one_loop
+async def test_another_thread_may_release_it(tmp_path: Path) -> None:
+    """Not silently nothing, as with a lock that belongs to a thread."""
+    lock = await AsyncPath(tmp_path / "lock").lock().acquire()
+
+    def release() -> None:
+        async def main() -> None:
+            await lock.release()
+
+        asyncio.run(main())
+
+    thread = threading.Thread(target=release)
+    thread.start()
+    thread.join()
+    assert not is_taken(tmp_path / "lock")
+    assert not lock.locked
+
+
+@pytest.mark.one_loop
+async def test_many_wait_without_descriptors_or_threads(tmp_path: Path) -> None:
+    path = AsyncPath(tmp_path / "lock")
+    done = 0
+
+    async def take() -> None:
+        nonlocal done
+        async with path.lock():
+            done += 1
+
+    async with anyio.create_task_group() as group, path.lock():
+        before = len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0
+        for _ in range(1000):
+            group.start_soon(take)
+        await _turns(5)
+        if sys.platform == "linux":
+            assert len(os.listdir("/proc/self/fd")) - before < 70
+            assert len(os.listdir("/proc/self/task")) < 100
+    assert done == 1000
+
+
+_FORK = """
+import asyncio, fcntl, os, sys
+from rapfiles import AsyncPath, LockTimeout
+
+path = sys.argv[1]
+
+def is_taken():
+    with open(path, "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+def child(work):
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+    assert os.waitpid(pid, 0)[1] == 0
+
+async def refused():
+    try:
+        await AsyncPath(path).lock(blocking=False).acquire()
+    except LockTimeout:
+        return
+    raise AssertionError("the child has its parent's lock")
+
+async def main():
+    lock = await AsyncPath(path).lock().acquire()
+    waiting = asyncio.ensure_future(AsyncPath(path).lock().acquire())
+    await asyncio.sleep(0)
+    print("ready", flush=True)
+
+    def use():
+        # No descriptor of the file is left.
+        here = os.stat(path)
+        for number in os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd") else ():
+            try:
+                found = os.fstat(int(number))
+            except OSError:
+                continue
+            assert (found.st_dev, found.st_ino) != (here.st_dev, here.st_ino)
+        assert not lock.locked
+        asyncio.run(refused())
+        try:
+            asyncio.run(release())
+        except RuntimeError as error:
+            assert "not held" in str(error)
+        else:
+            raise AssertionError("the child has released its parent's lock")
+        assert is_taken()
+
+    async def release():
+        await lock.release()
+
+    await asyncio.to_thread(child, use)
+    assert is_taken() and lock.locked
+
+    # A child outlives the release: it does not hold the lock.
+    ours, theirs = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(theirs)
+        os.read(ours, 1)
+        os._exit(0)
+    await lock.release()
+    second = await waiting
+    assert is_taken()
+    await second.release()
+    assert not is_taken()
+    os.close(theirs)
+    os.waitpid(pid, 0)
+
+asyncio.run(main())
+"""
+
+
+def test_a_forked_child_neither_holds_nor_releases(tmp_path: Path) -> None:
+    ended = process.run(
+        "import warnings; warnings.simplefilter('ignore', DeprecationWarning)\n" + _FORK,
+        str(tmp_path / "lock"),
+    )
+    assert (ended.code, ended.errors) == (0, "")
+
+
+_ORPHAN = """
+import asyncio, os, signal, sys
+from rapfiles import AsyncPath
+
+async def main():
+    await AsyncPath(sys.argv[1]).lock().acquire()
+    if os.fork() == 0:
+        # It lives until its standard input ends.
+        os.close(1)
+        os.close(2)
+        os.read(0, 1)
+        os._exit(0)
+    print("ready", flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
+def test_the_lock_of_a_killed_process_is_not_its_childs(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    command = [sys.executable, "-c", process.PREAMBLE + _ORPHAN, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.read() == b"ready\n"
+        assert child.wait() == -signal.SIGKILL
+        assert not is_taken(path)
+
+
+_EXIT = """
+import sys, time
+from rapfiles import AsyncPath
+from support.loops import LOOPS
+
+loop = {loop.name: loop for loop in LOOPS}[sys.argv[2]]
+
+async def wait():
+    async with AsyncPath(sys.argv[1]).lock():
+        raise AssertionError
+
+async def main():
+    async with loop.tasks() as group:
+        for _ in range(20):
+            group.start_soon(wait)
+        import anyio
+        await anyio.sleep(0.3)
+        print("ready", flush=True)
+        group.cancel_scope.cancel()
+
+loop.run(main)
+"""
+
+
+@pytest.mark.one_loop
+def test_the_exit_waits_for_nobody(loop: Loop, tmp_path: Path) -> None:
+    with locked_by_another_process(tmp_path / "lock"):
+        ended = process.run(_EXIT, str(tmp_path / "lock"), loop.name)
+    assert (ended.code, ended.errors) == (0, "")
+    assert ended.seconds < process.AT_ONCE
+
+
+@pytest.mark.one_loop
+async def test_filelock_sees_our_locks(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    theirs = filelock.FileLock(path, blocking=False)
+    async with AsyncPath(path).lock():
+        with pytest.raises(filelock.Timeout):
+            theirs.acquire()
+    with theirs, pytest.raises(LockTimeout):
+        await AsyncPath(path).lock(blocking=False).acquire()
+    async with AsyncPath(path).lock():
+        pass
+
+
+@pytest.mark.one_loop
+async def test_flock_1_sees_our_locks(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    async with AsyncPath(path).lock(shared=True):
+        assert not is_locked(path, "--shared")
+        assert is_locked(path)
+    with locked_by_another_process(path, "--shared"):
+        async with AsyncPath(path).lock(shared=True):
+            pass
+        with pytest.raises(LockTimeout):
+            await AsyncPath(path).lock(blocking=False).acquire()
+
+
+@pytest.mark.one_loop
+async def test_on_every_file_system(directory: Path) -> None:
+    path = AsyncPath(directory / "lock")
+    for _ in range(3):
+        async with path.lock() as lock:
+            assert is_taken(directory / "lock")
+        assert not lock.locked
+        assert not is_taken(directory / "lock")
+    with locked_by_another_process(directory / "lock"):
+        with pytest.raises(LockTimeout):
+            await path.lock(blocking=False).acquire()
+        with pytest.raises(LockTimeout):
+            await path.lock(timeout=0.02).acquire()
+
+
+def test_nothing_is_left(loop: Loop, tmp_path: Path) -> None:
+    async def main() -> None:
+        for number in range(30):
+            lock = AsyncPath(tmp_path / f"{number % 3}").lock(shared=number % 2 == 0, timeout=5)
+            async with lock:
+                pass
+
+    loop.run(main)
+    with leaks.nothing_leaks():
+        loop.run(main)
