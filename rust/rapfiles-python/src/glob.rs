@@ -67,19 +67,19 @@ impl GlobItems {
 
     /// Makes paths of the next names of a group, and appends them.
     fn make_lot(&mut self, py: Python<'_>, group: &GlobGroup, made: &mut Vec<Py<PyAny>>) -> PyResult<()> {
-        if group.top && self.at == 0 {
+        if group.top {
             let text = self.top.bind(py).str()?;
             made.push(self.top.call_method1(py, intern!(py, "with_segments"), (text,))?);
-            self.at = 1;
+            return Ok(());
         }
         self.enter(py, &group.prefix)?;
         let Some(directory) = &self.directory else { return Ok(()) };
         let (path, prefix) = (directory.path.bind(py), directory.prefix.bind(py));
         let children = if self.plain { Children::of(path, prefix) } else { None };
-        let (from, first) = (self.at, usize::from(group.top));
-        self.at = (group.names.len() + first).min(from + if children.is_some() { LOT } else { JOINED });
+        let from = self.at;
+        self.at = group.end.min(from + if children.is_some() { LOT } else { JOINED });
         for index in from..self.at {
-            let Some(entry) = group.names.get(index - first) else { break };
+            let Some(entry) = self.found.names.get(index) else { break };
             let known = entry.file_type.map_or(0, |file_type| known_types(Ok(file_type), None));
             let name = spelled(py, entry.name)?;
             made.push(match &children {
@@ -99,7 +99,8 @@ impl Items for GlobItems {
         self.stream.next(Ticket::unique).map(|ended| {
             let found = ended.map_err(|error| errors::exception(py, error, &self.names))?;
             let goes_on = found.is_some();
-            self.found = found.unwrap_or_default();
+            let spent = std::mem::replace(&mut self.found, found.unwrap_or_default());
+            self.stream.take_back(spent);
             self.at = 0;
             Ok(goes_on)
         })
@@ -112,11 +113,10 @@ impl Items for GlobItems {
             && let Some(group) = self.found.groups.pop_front()
         {
             self.make_lot(py, &group, &mut made)?;
-            if self.at < group.names.len() + usize::from(group.top) {
+            if self.at < group.end {
                 self.found.groups.push_front(group);
                 break;
             }
-            self.at = 0;
         }
         Ok(made)
     }

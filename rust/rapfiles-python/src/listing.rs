@@ -56,7 +56,9 @@ impl ListingItems {
     /// Creates the next few; none if there are no more names.
     fn make_lot(&mut self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
         if self.blocks.front().is_some_and(|block| block.len() == self.at) {
-            self.blocks.pop_front();
+            if let Some(block) = self.blocks.pop_front() {
+                self.stream.take_back(block);
+            }
             self.at = 0;
         }
         let Maker::Child { directory, prefix, plain } = &self.maker else {

@@ -30,7 +30,8 @@ impl Items for ScanItems {
         self.stream.next(Ticket::unique).map(|ended| {
             let scanned = ended.map_err(|error| errors::exception(py, error, &self.names))?;
             let goes_on = scanned.is_some();
-            self.scanned = scanned.unwrap_or_default();
+            let spent = std::mem::replace(&mut self.scanned, scanned.unwrap_or_default());
+            self.stream.take_back(spent);
             self.at = 0;
             self.facts = self.scanned.take_facts();
             Ok(goes_on)

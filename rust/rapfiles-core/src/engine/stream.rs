@@ -279,6 +279,8 @@ struct State<S: Source> {
     /// The consumer waits.
     waiter: Option<Arc<Ticket>>,
     garbage: Garbage<S>,
+    /// Batches that the consumer does not need any more, for a worker to drop.
+    spent: Vec<S::Batch>,
 }
 
 impl<S: Source> State<S> {
@@ -520,10 +522,12 @@ impl<S: Source> Shared<S> {
             state.refill();
             let calls_for_help = state.wants_job(self.most);
             state.jobs += usize::from(calls_for_help);
+            let spent = std::mem::take(&mut state.spent);
             self.unlock(state);
             if calls_for_help {
                 self.submit();
             }
+            drop(spent);
 
             let slice = Slice { until: Some(until), ordinal, signals: &self.signals };
             let began = runtime::now();
@@ -575,6 +579,8 @@ pub struct Stream<S: Source> {
     process: Process,
     begun: bool,
     over: bool,
+    /// Batches to be given back to the workers.
+    spent: Vec<S::Batch>,
 }
 
 impl Engine {
@@ -604,6 +610,7 @@ impl<S: Source> Stream<S> {
             closed: false,
             waiter: None,
             garbage: Garbage::default(),
+            spent: Vec::new(),
         };
         let shared = Shared {
             engine: engine.share(),
@@ -614,7 +621,13 @@ impl<S: Source> Stream<S> {
             ticket: Ticket::new(0),
             state: Mutex::new(state),
         };
-        Self { shared: Arc::new(shared), process: engine.process(), begun: false, over: false }
+        Self {
+            shared: Arc::new(shared),
+            process: engine.process(),
+            begun: false,
+            over: false,
+            spent: Vec::new(),
+        }
     }
 
     /// The work that has been done so far, in the source's unit.
@@ -638,6 +651,7 @@ impl<S: Source> Stream<S> {
         self.begun = true;
         let shared = &self.shared;
         let mut state = shared.lock();
+        state.spent.append(&mut self.spent);
         state.refill();
         let mut taken = state.take();
         if taken.is_none() && state.is_starved() {
@@ -673,6 +687,16 @@ impl<S: Source> Stream<S> {
             shared.submit();
         }
         Progress::Done(item.transpose())
+    }
+
+    /// Takes back a batch that is not needed any more, so that a worker frees its memory: freeing what another thread has
+    /// allocated, and allocates again meanwhile, makes both wait for the allocator's lock (see the notes on arenas in
+    /// `mallopt(3)`).
+    pub fn take_back(&mut self, batch: S::Batch) {
+        // Without workers there is nobody to wait for.
+        if !self.over {
+            self.spent.push(batch);
+        }
     }
 
     /// Steps the source again after it has been told more, without waiting.

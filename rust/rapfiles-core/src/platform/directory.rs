@@ -196,12 +196,15 @@ pub(crate) fn native_path(path: OsString) -> io::Result<NativePath> {
 
 /// The name of an entry, as a call wants it.
 pub(crate) fn native_name(name: &[u8]) -> Option<NativePath> {
-    NativePath::from_vec(name.to_vec()).ok()
+    entry_name(name).ok()
 }
 
 /// The same; an invalid name is an error.
 pub(crate) fn entry_name(name: &[u8]) -> io::Result<NativePath> {
-    NativePath::from_vec(name.to_vec()).map_err(io::Error::from)
+    // With room for the NUL, so that the memory need not grow.
+    let mut bytes = Vec::with_capacity(name.len() + 1);
+    bytes.extend_from_slice(name);
+    NativePath::from_vec(bytes).map_err(io::Error::from)
 }
 
 /// Whether an error code is one that Python raises as `PermissionError`.

@@ -35,10 +35,10 @@ const PARENT: &[u8] = b"..";
 pub struct GlobGroup {
     /// The text of paths before the names.
     pub prefix: Arc<[u8]>,
-    /// Whether the top itself was found.
+    /// Whether the top itself was found, of which there is no name.
     pub top: bool,
-    /// The names of what was found. A type is that of the entry itself.
-    pub names: Block,
+    /// The end of its names among all of them.
+    pub end: usize,
 }
 
 /// Some of what was found.
@@ -46,7 +46,8 @@ pub struct GlobGroup {
 pub struct GlobFound {
     /// Directory by directory; one may come several times.
     pub groups: VecDeque<GlobGroup>,
-    count: usize,
+    /// The names of what was found, group after group. A type is that of the entry itself.
+    pub names: Block,
 }
 
 /// A directory to search.
@@ -140,6 +141,8 @@ pub struct GlobPart {
     until: Option<Instant>,
     size: usize,
     reading: Option<Reading>,
+    /// The memory for the names of a directory, when it is not in use.
+    read: Block,
     found: GlobFound,
     room: Vec<u32>,
 }
@@ -159,17 +162,18 @@ impl Level {
 
 impl GlobFound {
     fn push(&mut self, prefix: &Arc<[u8]>, entry: Entry<'_>) -> Result<(), Error> {
-        self.count += 1;
+        self.names.push(entry)?;
+        let end = self.names.len();
         let last = self.groups.back_mut().filter(|last| Arc::ptr_eq(&last.prefix, prefix) && !last.top);
         match last {
-            Some(group) => group.names.push(entry)?,
-            None => {
-                let mut group = GlobGroup { prefix: Arc::clone(prefix), top: false, names: Block::default() };
-                group.names.push(entry)?;
-                self.groups.push_back(group);
-            }
+            Some(group) => group.end = end,
+            None => self.groups.push_back(GlobGroup { prefix: Arc::clone(prefix), top: false, end }),
         }
         Ok(())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.groups.is_empty()
     }
 }
 
@@ -250,6 +254,7 @@ impl Source for Glob {
             until: None,
             size: 0,
             reading: None,
+            read: Block::default(),
             found: GlobFound::default(),
             room: Vec::new(),
         })
@@ -271,9 +276,8 @@ impl GlobPart {
         }
         let prefix = Arc::clone(&shared.prefix);
         if is_found && exists {
-            self.found.count += 1;
             let prefix = Arc::clone(&prefix);
-            self.found.groups.push_back(GlobGroup { prefix, top: true, names: Block::default() });
+            self.found.groups.push_back(GlobGroup { prefix, top: true, end: 0 });
         }
         match sets.finish(parts) {
             Some(positions) => self.enter(Node { prefix, positions, exists }),
@@ -293,7 +297,8 @@ impl GlobPart {
         let Some(path) = path else { return self.leave(&node, &[], below) };
         match DirectoryReader::open(&path) {
             Ok(reader) => {
-                let (read, seen) = (Block::default(), Vec::new());
+                let (mut read, seen) = (std::mem::take(&mut self.read), Vec::new());
+                read.clear();
                 self.reading = Some(Reading { node, path, reader, read, at: 0, ended: false, seen, below });
                 Ok(())
             }
@@ -335,16 +340,17 @@ impl GlobPart {
                 }
             }
             if reading.ended {
-                let Reading { node, reader, seen, below, .. } = reading;
+                let Reading { node, reader, seen, below, read, .. } = reading;
                 drop(reader);
+                self.read = read;
                 return self.leave(&node, &seen, below);
             }
-            if self.found.count >= MOST_FOUND || slice.is_over() {
+            if self.found.names.len() >= MOST_FOUND || slice.is_over() {
                 self.reading = Some(reading);
                 return Ok(());
             }
             let Reading { read, reader, .. } = &mut reading;
-            *read = Block::default();
+            read.clear();
             let outcome = reader.read(&mut |entry| read.push(entry));
             slice.count(reading.read.len() as u64);
             self.size += reading.read.len();
@@ -506,11 +512,11 @@ impl Part for GlobPart {
             if let Some(reading) = self.reading.take() {
                 self.read(reading, slice)?;
             }
-            let is_full = self.found.count >= MOST_FOUND || slice.is_over();
+            let is_full = self.found.names.len() >= MOST_FOUND || slice.is_over();
             if self.reading.is_some() {
                 if is_full {
                     let found = std::mem::take(&mut self.found);
-                    return Ok(if found.count == 0 { Step::Again } else { Step::Batch(found) });
+                    return Ok(if found.is_empty() { Step::Again } else { Step::Batch(found) });
                 }
                 continue;
             }
@@ -523,7 +529,7 @@ impl Part for GlobPart {
                 None => {
                     self.leave_the_rest();
                     let found = std::mem::take(&mut self.found);
-                    return Ok(Step::Last((found.count > 0).then_some(found)));
+                    return Ok(Step::Last((!found.is_empty()).then_some(found)));
                 }
             }
         }
