@@ -31,12 +31,17 @@ pub(crate) fn give_name(directory: &Directory, from: &NativePath, to: &NativePat
         // Some network and FUSE file systems cannot say "only if it is new".
         Err(error) if error.raw_os_error().is_some_and(platform::is_unable) => {
             match directory.make_name(to, from, directory) {
-                Ok(()) => directory.unlink(from),
+                Ok(()) => {
+                    // It has its name now. That the other one cannot be removed does not make it incomplete.
+                    let _ = directory.unlink(from);
+                    Ok(())
+                }
                 Err(error) if error.raw_os_error() == Some(codes::EXISTS) => Err(error),
                 // A directory, or no hard links either.
                 Err(_) => match Directory::entry(to, Some(directory), false) {
                     Ok(_) => Err(io::Error::from_raw_os_error(codes::EXISTS)),
-                    Err(_) => directory.rename(from, to),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => directory.rename(from, to),
+                    Err(error) => Err(error),
                 },
             }
         }

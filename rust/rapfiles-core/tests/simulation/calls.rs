@@ -7,8 +7,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
 use std::rc::Rc;
 
 use libc::{
-    c_char, c_int, c_long, c_short, c_uint, c_void, dev_t, iovec, mode_t, nfds_t, off_t, pollfd, size_t,
-    ssize_t, timespec,
+    c_char, c_int, c_long, c_short, c_uint, c_void, dev_t, gid_t, iovec, mode_t, nfds_t, off_t, pollfd,
+    size_t, ssize_t, timespec, uid_t,
 };
 
 use super::files::{DEVICE_MINOR, FIRST_DESCRIPTOR, Kind, MOUNT};
@@ -145,7 +145,7 @@ unsafe fn name<'a>(path: *const c_char) -> &'a [u8] {
 pub(crate) unsafe fn open(path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
     let Some(world) = modelled() else {
         // SAFETY: the caller's promises, which are those of the system's.
-        return trial::opened(trial::call("open", || unsafe { system::open(path, flags, mode) }));
+        return trial::open("open", || unsafe { system::open(path, flags, mode) });
     };
     // SAFETY: as above.
     let path = unsafe { name(path) };
@@ -162,7 +162,7 @@ pub(crate) unsafe fn openat(directory: c_int, path: *const c_char, flags: c_int,
         let unnamed = flags & libc::O_TMPFILE == libc::O_TMPFILE;
         let call = if unnamed { "openat, O_TMPFILE" } else { "openat" };
         // SAFETY: the caller's promises, which are those of the system's.
-        return trial::opened(trial::call(call, || unsafe { system::openat(directory, path, flags, mode) }));
+        return trial::open(call, || unsafe { system::openat(directory, path, flags, mode) });
     };
     // SAFETY: as above.
     let path = unsafe { name(path) };
@@ -455,8 +455,9 @@ fn synchronise(world: &World, descriptor: c_int) -> Result<c_int> {
 pub(crate) unsafe fn fcntl(descriptor: c_int, command: c_int, argument: c_int) -> c_int {
     let Some(world) = model(descriptor) else {
         // SAFETY: no memory is involved.
-        let result = trial::call("fcntl", || unsafe { system::fcntl(descriptor, command, argument) });
-        return if command == libc::F_DUPFD_CLOEXEC { trial::opened(result) } else { result };
+        let call = || unsafe { system::fcntl(descriptor, command, argument) };
+        let opens = command == libc::F_DUPFD_CLOEXEC;
+        return if opens { trial::open("fcntl", call) } else { trial::call("fcntl", call) };
     };
     let mut files = world.files.borrow_mut();
     give(files.get(descriptor).map(|open| *open).and_then(|open| match command {
@@ -772,7 +773,7 @@ pub(crate) unsafe fn statmount<Request, Answer>(
     0
 }
 
-// What the model file system does not have: calls that only copying and moving make.
+// What the model file system does not have: calls that only trees and atomic writes make.
 macro_rules! of_real_files {
     ($($call:ident($($argument:ident: $type:ty),*) -> $result:ty;)*) => {
         $(pub(crate) unsafe fn $call($($argument: $type),*) -> $result {
@@ -790,7 +791,9 @@ of_real_files! {
     copy_file_range(
         source: c_int, from: *mut off_t, target: c_int, to: *mut off_t, length: size_t, flags: c_uint
     ) -> ssize_t;
+    fallocate(descriptor: c_int, mode: c_int, offset: off_t, length: off_t) -> c_int;
     fchmodat(directory: c_int, path: *const c_char, mode: mode_t, flags: c_int) -> c_int;
+    fchown(descriptor: c_int, user: uid_t, group: gid_t) -> c_int;
     fgetxattr(descriptor: c_int, name: *const c_char, start: *mut c_void, length: size_t) -> ssize_t;
     flock(descriptor: c_int, operation: c_int) -> c_int;
     set_range_lock(descriptor: c_int, command: c_int, lock: *mut libc::flock) -> c_int;

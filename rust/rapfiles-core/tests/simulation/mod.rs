@@ -4,12 +4,16 @@
 //! It is compiled into the crate's unit tests, where it stands behind the two doors ([`crate::engine::runtime`],
 //! `platform::calls`) and can look at everything.
 
+mod atomic_writes;
 pub(crate) mod calls;
+mod consumer;
 mod faults;
 mod files;
+mod ground;
 mod operations;
 mod oracle;
 mod program;
+mod readings;
 mod run;
 pub(crate) mod runtime;
 mod sink;

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
+use super::trial::Trial;
 use super::world::{Wait, world};
 use crate::engine::runtime::system;
 
@@ -14,7 +15,8 @@ pub(crate) fn now() -> Instant {
 
 pub(crate) fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let Some(world) = world() else { return system::spawn(work) };
-    if world.faults.refuses_thread(&world) {
+    let refused_in_trial = world.trial.get().is_some_and(Trial::refuses_thread);
+    if refused_in_trial || world.faults.refuses_thread(&world) {
         world.note(|| "a thread is refused".to_owned());
         return Err(io::Error::from_raw_os_error(libc::EAGAIN));
     }

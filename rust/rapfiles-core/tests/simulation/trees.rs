@@ -4,30 +4,20 @@
 //! The files are real ones, because what decides here is what the kernel does; threads and the clock are simulated. The
 //! calls are counted, so nothing is left to chance but who runs next, which is drawn from a seed.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::ffi::CString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
 
 use libc::{EACCES, EINTR, EINVAL, EIO, ENOSPC, ENOTEMPTY, EOPNOTSUPP, EXDEV, c_int};
 
-use super::faults::Faults;
-use super::run::{new_loop, watch_engine};
+use super::consumer;
+use super::ground::{Snapshot, Thing, age, differences, link, look, make};
 use super::trial::{Event, Trial};
-use super::world::{LOOP, Wait, World};
 use crate::engine::Engine;
-use crate::engine::configuration::Configuration;
 use crate::engine::progress::Progress;
 use crate::engine::ticket::Ticket;
 use crate::error::{Error, Subject};
-use crate::limits::COPY_SMALL;
 use crate::platform::NativePath;
 use crate::verbs::copy::{CopyOptions, CopyRequest, Copying};
 use crate::verbs::remove_tree::{Removed, Removing};
@@ -44,14 +34,6 @@ const NO_NEW_NAMES: (&str, c_int) = ("renameat2", EINVAL);
 const OTHER_DEVICE: (&str, c_int) = ("rename", EXDEV);
 const ONLY_BUFFERS: Lacks =
     &[("clone_file", EOPNOTSUPP), ("copy_file_range", EXDEV), ("sendfile64", EINVAL), NO_UNNAMED];
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Thing {
-    Nothing,
-    File,
-    Link,
-    Tree,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verb {
@@ -131,98 +113,6 @@ const SCENARIOS: &[Scenario] = &[
     scenario(Verb::Remove, Thing::Tree, Thing::Nothing, PLAIN, &[]),
     scenario(Verb::Remove, Thing::Tree, Thing::Nothing, CopyOptions { policy: Policy::Report, ..PLAIN }, &[]),
 ];
-
-/// What is known of an entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Seen {
-    mode: u32,
-    modified: (i64, i64),
-    /// Of a file; where a link leads.
-    content: Vec<u8>,
-}
-
-impl Seen {
-    fn is_like(&self, other: &Self, with_metadata: bool) -> bool {
-        self.mode & libc::S_IFMT == other.mode & libc::S_IFMT
-            && self.content == other.content
-            && (!with_metadata || (self.mode == other.mode && self.modified == other.modified))
-    }
-}
-
-/// What there is, by the way to it; the top has none.
-type Snapshot = BTreeMap<PathBuf, Seen>;
-
-/// Looks at a tree. `follow`: links stand for what they lead to.
-fn look(top: &Path, follow: bool) -> Snapshot {
-    fn add(found: &mut Snapshot, path: &Path, name: PathBuf, follow: bool) {
-        let metadata = if follow { fs::metadata(path) } else { fs::symlink_metadata(path) };
-        let Ok(metadata) = metadata else { return };
-        let mut content = Vec::new();
-        if metadata.is_symlink() {
-            content = fs::read_link(path).unwrap().into_os_string().into_encoded_bytes();
-        } else if metadata.is_file() {
-            content = fs::read(path).unwrap();
-        } else if metadata.is_dir() {
-            for entry in fs::read_dir(path).unwrap() {
-                let entry = entry.unwrap().file_name();
-                add(found, &path.join(&entry), name.join(&entry), follow);
-            }
-        }
-        let modified = (metadata.mtime(), metadata.mtime_nsec());
-        found.insert(name, Seen { mode: metadata.mode(), modified, content });
-    }
-    let mut found = Snapshot::new();
-    add(&mut found, top, PathBuf::new(), follow);
-    found
-}
-
-/// Sets permissions and an old time.
-fn age(path: &Path, mode: u32) {
-    let time = SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000 + u64::from(mode), 123);
-    fs::File::open(path).unwrap().set_times(fs::FileTimes::new().set_modified(time)).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-}
-
-/// An old link.
-fn link(content: &str, path: &Path) {
-    symlink(content, path).unwrap();
-    let path = CString::new(path.as_os_str().as_bytes()).unwrap();
-    let time = libc::timespec { tv_sec: 1_000_000_000, tv_nsec: 321 };
-    // SAFETY: the path is a C string, and there are two points in time.
-    let set = unsafe {
-        libc::utimensat(libc::AT_FDCWD, path.as_ptr(), [time, time].as_ptr(), libc::AT_SYMLINK_NOFOLLOW)
-    };
-    assert_eq!(set, 0);
-}
-
-/// A little more than what goes through memory.
-fn large(text: &str) -> String {
-    text.repeat(COPY_SMALL as usize / text.len() + 1)
-}
-
-fn make(thing: Thing, path: &Path, text: &str) {
-    match thing {
-        Thing::Nothing => {}
-        Thing::File => {
-            fs::write(path, large(text)).unwrap();
-            age(path, 0o640);
-        }
-        Thing::Link => link("elsewhere", path),
-        Thing::Tree => {
-            fs::create_dir_all(path.join("lower/lowest")).unwrap();
-            fs::write(path.join("first"), text).unwrap();
-            fs::write(path.join("lower/second"), large(text)).unwrap();
-            fs::write(path.join("lower/lowest/third"), "").unwrap();
-            link("first", &path.join("link"));
-            fs::hard_link(path.join("first"), path.join("lower/again")).unwrap();
-            age(&path.join("first"), 0o600);
-            age(&path.join("lower/second"), 0o444);
-            age(&path.join("lower/lowest"), 0o711);
-            age(&path.join("lower"), 0o700);
-            age(path, 0o750);
-        }
-    }
-}
 
 /// Where it happens.
 struct Place {
@@ -342,74 +232,24 @@ struct Left {
     happened: Option<&'static str>,
 }
 
-/// Does the work in a world of its own, with an event at a call.
+/// Does the work, with an event at a call.
 fn attempt(scenario: &Scenario, place: &Rc<Place>, event: Event, at: u64, seed: u64) -> Result<Left, String> {
-    let verbose = std::env::var_os("SIMULATION_TRIAL").is_some();
-    let faults = Faults { descriptors: 200, space: usize::MAX, ..Faults::default() };
-    let world = World::new(seed, faults, Configuration { max_workers: 3, usable_cpus: 2 }, verbose);
-    world.trial.set(Trial::new(event, at, scenario.lacks)).unwrap();
-    let result = Rc::new(RefCell::new(None));
-    let (inside, answer, scenario, place) =
-        (Rc::clone(&world), Rc::clone(&result), *scenario, Rc::clone(place));
-    let failure = world.run(move || {
-        let world = inside;
-        let engine = Engine::new(world.configuration);
-        world.current.replace(Some(Arc::clone(&engine)));
-        watch_engine(&world, &engine);
-        let (bell, port) = new_loop();
-        let mut work = Work::begin(&scenario, &engine, &place);
+    let (scenario, place) = (*scenario, Rc::clone(place));
+    let trial = Trial::new(event, at, scenario.lacks);
+    let ((end, failures), happened) = consumer::attempt(trial, seed, move |consumer| {
+        let mut work = Work::begin(&scenario, &consumer.engine, &place);
         let mut failures = Vec::new();
-        let trial = world.trial.get().unwrap();
         let end = loop {
-            if trial.is_cancelled() {
-                break End::Cancelled;
-            }
-            match work.next() {
-                Progress::Done(Ok(None)) => break End::Done,
-                Progress::Done(Ok(Some(error))) => failures.push(error),
-                Progress::Done(Err(error)) => break End::Failed(error),
-                Progress::Yield => world.step(),
-                Progress::Pending(ticket) => {
-                    if ticket.expect(&port) {
-                        while !bell.0.load(Ordering::Relaxed) && !trial.is_cancelled() {
-                            world.wait(Wait::For { key: LOOP, until: None });
-                        }
-                        bell.0.store(false, Ordering::Relaxed);
-                        drop(port.drain());
-                    }
-                }
+            match consumer.next(|| work.next()) {
+                None => break End::Cancelled,
+                Some(Ok(None)) => break End::Done,
+                Some(Ok(Some(error))) => failures.push(error),
+                Some(Err(error)) => break End::Failed(error),
             }
         };
-        drop(work);
-        // What was given up is cleared away in the background.
-        loop {
-            let counters = engine.counters();
-            if counters.queued == 0 && counters.in_flight == 0 {
-                break;
-            }
-            world.sleep(Duration::from_millis(1));
-        }
-        if engine.counters().panics > 0 {
-            world.die("a worker has panicked");
-        }
-        answer.replace(Some((end, failures)));
-        world.current.take();
-        drop(engine);
-        world.sleep(Duration::from_secs(30));
-        if world.workers() > 0 {
-            world.die("threads are left");
-        }
-    });
-    if let Some(failure) = failure {
-        return Err(failure);
-    }
-    let trial = world.trial.get().unwrap();
-    let open = trial.open.borrow().len();
-    if open > 0 {
-        return Err(format!("{open} descriptors are left open"));
-    }
-    let (end, failures) = result.take().ok_or("it has no end")?;
-    Ok(Left { end, failures, event, happened: trial.happened.get() })
+        (end, failures)
+    })?;
+    Ok(Left { end, failures, event, happened })
 }
 
 /// What may be there when it is over, however it has ended.
@@ -423,8 +263,11 @@ fn check(scenario: &Scenario, place: &Place, left: &Left) -> Result<(), String> 
     let temporary = |name: &Path| {
         name.components().any(|part| part.as_os_str().as_bytes().starts_with(TEMPORARY.as_bytes()))
     };
+    // Where a file gets its name as a second one, the first may be impossible to remove.
+    let may_keep_first = left.happened == Some("unlinkat") && matches!(left.end, End::Done);
     if let Some(name) = everything.keys().find(|name| temporary(name))
         && !killed
+        && !may_keep_first
     {
         return Err(format!("{} is left", name.display()));
     }
@@ -447,8 +290,8 @@ fn check(scenario: &Scenario, place: &Place, left: &Left) -> Result<(), String> 
         _ => None,
     });
     for error in errors {
-        match left.event {
-            Event::Error(code) if left.happened.is_some() => {
+        match left.event.code().filter(|_| left.happened.is_some()) {
+            Some(code) => {
                 // The directory that something is left in cannot be removed either, as shutil reports too.
                 let follows = scenario.verb == Verb::Remove
                     && left.failures.first().is_some_and(|first| first.code() == Some(code));
@@ -456,10 +299,11 @@ fn check(scenario: &Scenario, place: &Place, left: &Left) -> Result<(), String> 
                     return Err(format!("another error is told: {error:?}"));
                 }
             }
-            Event::Kill => {}
-            _ => return Err(format!("nothing has happened, and it fails with {error:?}")),
+            None if left.event == Event::Kill => {}
+            None => return Err(format!("nothing has happened, and it fails with {error:?}")),
         }
-        if !killed && place.paths(error).iter().all(|path| !path.starts_with(place.folder.path())) {
+        let has_path = place.paths(error).iter().any(|path| path.starts_with(place.folder.path()));
+        if !has_path && !killed && left.event != Event::FewThreads {
             return Err(format!("an error has no path: {error:?}"));
         }
     }
@@ -530,76 +374,48 @@ fn missing(place: &Place, target: &Snapshot, left: &Left) -> Result<(), String> 
     Ok(())
 }
 
-fn differences(wanted: &Snapshot, found: &Snapshot) -> String {
-    let short = |seen: Option<&Seen>| {
-        seen.map(|seen| {
-            let start: String = String::from_utf8_lossy(&seen.content).chars().take(12).collect();
-            format!("{:o} {:?} {start:?} of {}", seen.mode, seen.modified, seen.content.len())
-        })
-    };
-    let names: std::collections::BTreeSet<_> = wanted.keys().chain(found.keys()).collect();
-    let lines = names.into_iter().filter(|name| wanted.get(*name) != found.get(*name)).map(|name| {
-        format!("  {name:?}: {:?} should be {:?}\n", short(found.get(name)), short(wanted.get(name)))
-    });
-    lines.collect()
-}
-
-/// Lets an event happen at each call in turn, and gives the number of runs.
-fn enumerate(scenario: &Scenario, event: Event, seed: u64) -> Result<u64, String> {
-    for at in 1.. {
+fn enumerate(event: Event) {
+    consumer::enumerate(SCENARIOS, event, |scenario, at, seed| {
         let place = Rc::new(Place::new(scenario));
-        let left = attempt(scenario, &place, event, at, seed);
-        let happened = left.as_ref().map(|left| left.happened).unwrap_or_default();
-        let checked = left.and_then(|left| {
-            check(scenario, &place, &left)
-                .map_err(|why| format!("{why}\nended: {:?} {:?}", left.end, left.failures))
-        });
-        if let Err(why) = checked {
-            return Err(format!("{scenario:?}\n{event:?} at call {at} ({happened:?}), seed {seed}: {why}\n"));
-        }
-        if happened.is_none() {
-            return Ok(at);
-        }
-    }
-    Ok(0)
-}
-
-fn enumerate_all(event: Event) {
-    let only = super::variable("SIMULATION_SCENARIO");
-    let (mut runs, mut failures) = (0, String::new());
-    for (index, scenario) in SCENARIOS.iter().enumerate() {
-        if only.is_none_or(|only| only == index as u64) {
-            // In every other world, who runs next seldom changes.
-            for seed in [1, 2].into_iter().take(if cfg!(debug_assertions) { 1 } else { 2 }) {
-                match enumerate(scenario, event, seed) {
-                    Ok(count) => runs += count,
-                    Err(why) => failures.push_str(&format!("{index}: {why}")),
-                }
+        match attempt(scenario, &place, event, at, seed) {
+            Ok(left) => {
+                let result = check(scenario, &place, &left);
+                let ended = || format!("ended: {:?} {:?}", left.end, left.failures);
+                (left.happened, result.map_err(|why| format!("{why}\n{}", ended())))
             }
+            Err(why) => (None, Err(why)),
         }
-    }
-    assert!(failures.is_empty(), "{failures}");
-    eprintln!("{event:?}: {runs} runs");
+    });
 }
 
 #[test]
 fn an_error_at_any_call_leaves_all_or_nothing() {
     for code in [EIO, EACCES, ENOSPC] {
-        enumerate_all(Event::Error(code));
+        enumerate(Event::Error(code));
     }
 }
 
 #[test]
 fn an_interruption_at_any_call_is_not_noticed() {
-    enumerate_all(Event::Error(EINTR));
+    enumerate(Event::Error(EINTR));
 }
 
 #[test]
 fn a_cancel_at_any_call_leaves_all_or_nothing() {
-    enumerate_all(Event::Cancel);
+    enumerate(Event::Cancel);
 }
 
 #[test]
 fn the_end_of_the_process_at_any_call_leaves_all_or_nothing() {
-    enumerate_all(Event::Kill);
+    enumerate(Event::Kill);
+}
+
+#[test]
+fn with_few_descriptors_all_or_nothing_is_done() {
+    enumerate(Event::FewDescriptors);
+}
+
+#[test]
+fn with_few_threads_all_or_nothing_is_done() {
+    enumerate(Event::FewThreads);
 }

@@ -19,6 +19,22 @@ pub(super) enum Event {
     Cancel,
     /// The process is killed: neither it nor what comes after it is done.
     Kill,
+    /// There is one descriptor less than it would have: no more than that are open at once, the first one being 1.
+    FewDescriptors,
+    /// This start of a thread is refused, and all later ones.
+    FewThreads,
+}
+
+impl Event {
+    /// The error that comes of it.
+    pub(super) fn code(self) -> Option<c_int> {
+        match self {
+            Self::Error(code) => Some(code),
+            Self::FewDescriptors => Some(libc::EMFILE),
+            Self::FewThreads => Some(libc::EAGAIN),
+            Self::Cancel | Self::Kill => None,
+        }
+    }
 }
 
 /// What happens, and what has happened so far.
@@ -30,6 +46,10 @@ pub(super) struct Trial {
     /// Calls that never work, each with its error: the file system is one that has them not.
     pub(super) lacks: &'static [(&'static str, c_int)],
     pub(super) calls: Cell<u64>,
+    /// Threads that were to be started.
+    threads: Cell<u64>,
+    /// The work has ended: there are threads again.
+    pub(super) ended: Cell<bool>,
     /// The call at which it has happened.
     pub(super) happened: Cell<Option<&'static str>>,
     pub(super) open: RefCell<BTreeSet<c_int>>,
@@ -37,7 +57,36 @@ pub(super) struct Trial {
 
 impl Trial {
     pub(super) fn new(event: Event, at: u64, lacks: &'static [(&'static str, c_int)]) -> Self {
-        Self { event, at, lacks, calls: Cell::new(0), happened: Cell::new(None), open: RefCell::default() }
+        Self {
+            event,
+            at,
+            lacks,
+            calls: Cell::new(0),
+            threads: Cell::new(0),
+            ended: Cell::new(false),
+            happened: Cell::new(None),
+            open: RefCell::default(),
+        }
+    }
+
+    /// Whether there is no thread to be had.
+    pub(super) fn refuses_thread(&self) -> bool {
+        let number = self.threads.get() + 1;
+        self.threads.set(number);
+        let refuses = self.event == Event::FewThreads && number >= self.at && !self.ended.get();
+        if refuses {
+            self.happened.set(Some("spawn"));
+        }
+        refuses
+    }
+
+    /// Whether there is no descriptor to be had.
+    fn refuses_descriptor(&self) -> bool {
+        let refuses = self.event == Event::FewDescriptors && self.open.borrow().len() as u64 >= self.at;
+        if refuses {
+            self.happened.set(Some("open"));
+        }
+        refuses
     }
 
     /// Whether the consumer is to give up now.
@@ -49,10 +98,11 @@ impl Trial {
     fn is_due(&self, name: &'static str) -> bool {
         let number = self.calls.get() + 1;
         self.calls.set(number);
-        if number == self.at {
+        let happens = !matches!(self.event, Event::FewDescriptors | Event::FewThreads);
+        if happens && number == self.at {
             self.happened.set(Some(name));
         }
-        number == self.at || (self.event == Event::Kill && number > self.at)
+        (happens && number == self.at) || (self.event == Event::Kill && number > self.at)
     }
 }
 
@@ -84,6 +134,7 @@ pub(super) fn call<T: From<i8>>(name: &'static str, work: impl FnOnce() -> T) ->
             Event::Error(code) => return give(Err(code)),
             Event::Kill => return give(Err(libc::EIO)),
             Event::Cancel => world.notify(LOOP, true),
+            Event::FewDescriptors | Event::FewThreads => {}
         }
     }
     work()
@@ -111,6 +162,15 @@ pub(super) fn close(descriptor: c_int) -> c_int {
         }));
     }
     result
+}
+
+/// A call that opens a descriptor, or what happens instead.
+pub(super) fn open(name: &'static str, work: impl FnOnce() -> c_int) -> c_int {
+    opened(call(name, || {
+        let world = world();
+        let trial = world.as_ref().and_then(|world| world.trial.get());
+        if trial.is_some_and(Trial::refuses_descriptor) { give(Err(libc::EMFILE)) } else { work() }
+    }))
 }
 
 /// Takes note of a descriptor that has been opened.

@@ -170,7 +170,7 @@ pub(crate) fn set_file_owner(file: &File, like: &Metadata) -> io::Result<bool> {
     let own = super::super::metadata_of_fd(file.as_raw_fd())?;
     let change = |user: libc::uid_t, group: libc::gid_t| {
         // SAFETY: no memory is involved.
-        match checked(|| unsafe { libc::fchown(file.as_raw_fd(), user, group) }) {
+        match checked(|| unsafe { calls::fchown(file.as_raw_fd(), user, group) }) {
             Ok(_) => Ok(true),
             // EINVAL: an ID without a mapping in the user namespace, user_namespaces(7).
             Err(error) if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EINVAL)) => Ok(false),

@@ -197,7 +197,7 @@ pub(crate) fn copy_flags(_like: &Metadata, _target: &File) -> io::Result<()> {
 pub(crate) fn reserve(file: &File, length: u64) -> io::Result<()> {
     // SAFETY: no memory is involved.
     let reserved = checked(|| unsafe {
-        libc::fallocate(file.as_raw_fd(), libc::FALLOC_FL_KEEP_SIZE, 0, length as libc::off_t)
+        calls::fallocate(file.as_raw_fd(), libc::FALLOC_FL_KEEP_SIZE, 0, length as libc::off_t)
     });
     match reserved {
         Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::ENOSYS)) => Ok(()),

@@ -146,8 +146,13 @@ impl Drop for Staged {
 /// The directory of the target, and its name there.
 fn place(path: &NativePath, follow: bool) -> Result<(Directory, NativePath), Error> {
     let (directory, name) = Directory::of_entry(path).about_path()?;
-    if !follow || !directory.metadata_of(&name, false).is_ok_and(|metadata| metadata.is_symlink()) {
+    if !follow {
         return Ok((directory, name));
+    }
+    match directory.metadata_of(&name, false) {
+        Ok(metadata) if metadata.is_symlink() => {}
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).about_path(),
+        _ => return Ok((directory, name)),
     }
     let resolved = platform::resolve(path, Strictness::AllButLast, RULES)?;
     let resolved = platform::native_path(resolved).about_path()?;

@@ -1,0 +1,166 @@
+//! The consumer of work on the real file system: it waits for what comes next, or gives it up.
+
+use std::cell::RefCell;
+use std::fmt::Debug;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::faults::Faults;
+use super::run::{Bell, new_loop, watch_engine};
+use super::trial::{Event, Trial};
+use super::world::{LOOP, Wait, World};
+use crate::engine::configuration::Configuration;
+use crate::engine::port::Port;
+use crate::engine::progress::Progress;
+use crate::engine::queue::Lane;
+use crate::engine::ticket::Ticket;
+use crate::engine::{Answer, Engine};
+use crate::error::Error;
+use crate::outcome::Outcome;
+use crate::path_operation::PathOperation;
+
+pub(super) struct Consumer {
+    world: Rc<World>,
+    pub(super) engine: Arc<Engine>,
+    bell: Arc<Bell>,
+    port: Arc<Port>,
+}
+
+impl Consumer {
+    fn trial(&self) -> &Trial {
+        self.world.trial.get().unwrap()
+    }
+
+    /// Waits for what comes next; `None` if that is given up.
+    pub(super) fn next<T>(&self, mut next: impl FnMut() -> Progress<T>) -> Option<T> {
+        while !self.trial().is_cancelled() {
+            match next() {
+                Progress::Done(done) => return Some(done),
+                Progress::Yield => self.world.step(),
+                Progress::Pending(ticket) => self.wait(&ticket),
+            }
+        }
+        None
+    }
+
+    /// Waits for an operation on a path; `None` if it is given up.
+    pub(super) fn run(&self, operation: PathOperation) -> Option<Result<Outcome, Error>> {
+        let ticket = Ticket::unique();
+        if let Answer::Ready(outcome) = self.engine.submit(operation, Lane::Unknown, &ticket) {
+            return Some(outcome);
+        }
+        while !self.trial().is_cancelled() {
+            if let Some(outcome) = ticket.take() {
+                return Some(outcome);
+            }
+            self.wait(&ticket);
+        }
+        ticket.cancel();
+        None
+    }
+
+    fn wait(&self, ticket: &Arc<Ticket>) {
+        if ticket.expect(&self.port) {
+            while !self.bell.0.load(Ordering::Relaxed) && !self.trial().is_cancelled() {
+                self.world.wait(Wait::For { key: LOOP, until: None });
+            }
+            self.bell.0.store(false, Ordering::Relaxed);
+            drop(self.port.drain());
+        }
+    }
+
+    /// Waits until what was given up has been cleared away in the background.
+    fn rest(&self) {
+        self.trial().ended.set(true);
+        // What found no thread is done when there is one.
+        self.engine.spawn(Lane::Unknown, || ());
+        loop {
+            let counters = self.engine.counters();
+            if counters.panics > 0 {
+                self.world.die("a worker has panicked");
+            }
+            if counters.queued == 0 && counters.in_flight == 0 {
+                return;
+            }
+            self.world.sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// Does some work in a world of its own, in which something happens. Gives the result, and the call at which it has
+/// happened. Afterwards nothing may be open, and no thread left.
+pub(super) fn attempt<R: 'static>(
+    trial: Trial,
+    seed: u64,
+    work: impl FnOnce(&Consumer) -> R + 'static,
+) -> Result<(R, Option<&'static str>), String> {
+    let verbose = std::env::var_os("SIMULATION_TRIAL").is_some();
+    let faults = Faults { descriptors: 200, space: usize::MAX, ..Faults::default() };
+    let world = World::new(seed, faults, Configuration { max_workers: 3, usable_cpus: 2 }, verbose);
+    let _ = world.trial.set(trial);
+    let result = Rc::new(RefCell::new(None));
+    let (inside, answer) = (Rc::clone(&world), Rc::clone(&result));
+    let failure = world.run(move || {
+        let world = inside;
+        let engine = Engine::new(world.configuration);
+        world.current.replace(Some(Arc::clone(&engine)));
+        watch_engine(&world, &engine);
+        let (bell, port) = new_loop();
+        let consumer = Consumer { world, engine, bell, port };
+        answer.replace(Some(work(&consumer)));
+        consumer.rest();
+        let Consumer { world, engine, .. } = consumer;
+        world.current.take();
+        drop(engine);
+        world.sleep(Duration::from_secs(30));
+        if world.workers() > 0 {
+            world.die("threads are left");
+        }
+    });
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    let trial = world.trial.get().unwrap();
+    let open = trial.open.borrow().len();
+    if open > 0 {
+        return Err(format!("{open} descriptors are left open"));
+    }
+    let result = result.take().ok_or("it has no end")?;
+    Ok((result, trial.happened.get()))
+}
+
+/// Lets something happen at the first call of each scenario, at the second, and so on until nothing happens any more.
+/// `run` gives the call at which it has happened, and what is wrong then.
+pub(super) fn enumerate<S: Debug>(
+    scenarios: &[S],
+    event: Event,
+    run: impl Fn(&S, u64, u64) -> (Option<&'static str>, Result<(), String>),
+) {
+    let only = super::variable("SIMULATION_SCENARIO");
+    let (mut runs, mut failures) = (0, String::new());
+    for (index, scenario) in scenarios.iter().enumerate() {
+        if only.is_some_and(|only| only != index as u64) {
+            continue;
+        }
+        // In every other world, who runs next seldom changes.
+        for seed in [1, 2].into_iter().take(if cfg!(debug_assertions) { 1 } else { 2 }) {
+            for at in 1.. {
+                runs += 1;
+                let (happened, result) = run(scenario, at, seed);
+                if let Err(why) = result {
+                    failures.push_str(&format!(
+                        "{index}: {scenario:?}\n{event:?} at {at} ({happened:?}), seed {seed}: {why}\n"
+                    ));
+                    break;
+                }
+                if happened.is_none() {
+                    break;
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{failures}");
+    eprintln!("{event:?}: {runs} runs");
+}
