@@ -239,6 +239,15 @@ def test_files_through_a_server() -> None:
         assert f"| {response:<8} | rapfiles |" in ended.stdout
 
 
+@pytest.mark.slow
+def test_locks() -> None:
+    pytest.importorskip("fcntl")
+    ended = _benchmarks("--rounds", "1", "--turns", "3", command="benchmarks.locks")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    for row in ("rapfiles: one object kept", "rapfiles  ", "1,000 tasks"):
+        assert f"\n| {row}" in ended.stdout
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -1,0 +1,258 @@
+"""The command `python -m benchmarks.locks`: locks of files, uncontended, between processes and under a crowd.
+
+The base of an uncontended lock is synchronous code, `os.open`, `fcntl.flock` and `os.close`, in interleaved
+rounds. Two processes that both wait hand a lock over, and tell how long after its release the other had it;
+filelock does the same. At last a file is read while a thousand tasks wait for a lock, and while none does.
+"""
+
+import argparse
+import asyncio
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+import rapfiles
+
+from .processes import ROOT
+from .report import table
+
+LIBRARIES = ("rapfiles", "filelock")
+HELD = 0.003
+"""Seconds for which a lock is held before it is handed over."""
+WAITING = 1_000
+_BATCH = 500
+"""Operations of one turn."""
+_PATIENCE = 120.0
+
+Turn = Callable[[int], Awaitable[None]]
+
+
+def _synchronous(path: str) -> Turn:
+    async def turn(count: int) -> None:
+        for _ in range(count):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            os.close(descriptor)
+
+    return turn
+
+
+def _ours(path: str) -> Turn:
+    where = rapfiles.AsyncPath(path)
+
+    async def turn(count: int) -> None:
+        for _ in range(count):
+            async with where.lock():
+                pass
+
+    return turn
+
+
+def _kept(path: str) -> Turn:
+    lock = rapfiles.AsyncPath(path).lock()
+
+    async def turn(count: int) -> None:
+        for _ in range(count):
+            async with lock:
+                pass
+
+    return turn
+
+
+def _filelock(path: str) -> Turn:
+    from filelock import AsyncFileLock
+
+    lock = AsyncFileLock(path)
+
+    async def turn(count: int) -> None:
+        for _ in range(count):
+            async with lock:
+                pass
+
+    return turn
+
+
+async def _uncontended(folder: str, rounds: int) -> list[tuple[str, ...]]:
+    """One row for each way: the time, and its ratio to the synchronous code in the same round."""
+    ways = {
+        "open + flock + close, synchronously": _synchronous(f"{folder}/a.lock"),
+        "rapfiles: async with path.lock()": _ours(f"{folder}/b.lock"),
+        "rapfiles: one object kept": _kept(f"{folder}/c.lock"),
+    }
+    with suppress(ImportError):
+        ways["filelock: AsyncFileLock"] = _filelock(f"{folder}/d.lock")
+    took: dict[str, list[float]] = {way: [] for way in ways}
+    for number in range(rounds + 1):
+        order = list(ways) if number % 2 else list(ways)[::-1]
+        for way in order:
+            count = _BATCH if not way.startswith("filelock") else _BATCH // 20
+            started = time.perf_counter()
+            await ways[way](count)
+            if number > 0:  # the first one warms up
+                took[way].append((time.perf_counter() - started) / count)
+    base = took["open + flock + close, synchronously"]
+    return [
+        (
+            way,
+            f"{median(times) * 1e6:,.2f}",
+            f"{median(own / its for own, its in zip(times, base, strict=True)):.2f}",
+        )
+        for way, times in took.items()
+    ]
+
+
+def take_turns(library: str, path: str, count: int) -> None:
+    """Hold the lock so many times, and print when it was acquired and released: what a child process does."""
+    events: list[tuple[float, float]] = []
+
+    def lock() -> Any:
+        if library == "rapfiles":
+            return rapfiles.AsyncPath(path).lock()
+        from filelock import AsyncFileLock
+
+        return AsyncFileLock(path)
+
+    async def main() -> None:
+        mine = lock()
+        print("ready", flush=True)
+        sys.stdin.readline()
+        for _ in range(count):
+            async with mine:
+                acquired = time.monotonic()
+                while time.monotonic() < acquired + HELD:
+                    pass
+                released = time.monotonic()
+            events.append((acquired, released))
+            # So that it is the other one's turn, who is waiting.
+            await asyncio.sleep(HELD / 2)
+
+    asyncio.run(main())
+    print(json.dumps(events))
+
+
+def _handed_over(library: str, path: str, count: int) -> list[float]:
+    """From a release to the acquisition by the other process, in seconds."""
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.locks", "--take-turns", library, path, str(count)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    events: list[tuple[float, float, int]] = []
+    try:
+        for child in children:
+            assert child.stdout is not None
+            if child.stdout.readline() != "ready\n":
+                return []
+        for child in children:
+            assert child.stdin is not None
+            child.stdin.write("go\n")
+            child.stdin.flush()
+        answers = [child.communicate(timeout=_PATIENCE)[0] for child in children]
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
+    for number, answer in enumerate(answers):
+        events += [(acquired, released, number) for acquired, released in json.loads(answer)]
+    events.sort()
+    # While both are there: at its end one is alone.
+    return [
+        acquired - released
+        for (_, released, former), (acquired, _, owner) in pairwise(events)
+        if former != owner
+    ]
+
+
+async def _read_beside(folder: str, rounds: int) -> list[tuple[str, ...]]:
+    """How long a file takes to be read while nobody waits for a lock, and while many tasks do."""
+    file = rapfiles.AsyncPath(folder, "file")
+    await file.write_bytes(b"x" * 4096)
+    path = rapfiles.AsyncPath(folder, "crowd.lock")
+
+    async def reads() -> list[float]:
+        took = []
+        for _ in range(_BATCH):
+            started = time.perf_counter()
+            await file.read_bytes()
+            took.append(time.perf_counter() - started)
+            await asyncio.sleep(0)
+        return took
+
+    async def wait() -> None:
+        async with path.lock():
+            pass
+
+    # Held by somebody else, so that whoever is first among the waiting asks the kernel, too.
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    alone: list[float] = []
+    beside: list[float] = []
+    try:
+        for _ in range(rounds):
+            alone += await reads()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(WAITING):
+                    tasks.create_task(wait())
+                await asyncio.sleep(0.5)  # all of them wait, and the first one does it in the kernel
+                beside += await reads()
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+    finally:
+        os.close(descriptor)
+    return [
+        (
+            title,
+            f"{median(took) * 1e6:,.1f}",
+            f"{quantiles(took, n=100)[98] * 1e6:,.1f}",
+            f"{max(took) * 1e6:,.0f}",
+        )
+        for title, took in (("nobody", alone), (f"{WAITING:,} tasks", beside))
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, and print three tables."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.locks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15, metavar="N", help="interleaved rounds")
+    parser.add_argument("--turns", type=int, default=200, metavar="N", help="of each of the two processes")
+    parser.add_argument("--take-turns", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.take_turns:
+        library, path, count = options.take_turns
+        take_turns(library, path, int(count))
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        uncontended = asyncio.run(_uncontended(folder, max(1, options.rounds)))
+        print(table(("lock and unlock", "µs", "ratio"), uncontended), end="\n\n")
+        handed = []
+        for library in LIBRARIES:
+            delays = _handed_over(library, str(Path(folder, f"{library}.lock")), max(2, options.turns))
+            if delays:
+                worst = f"{max(delays) * 1e3:.2f}"
+                handed.append((library, f"{median(delays) * 1e3:.2f}", worst, f"{len(delays)}"))
+            else:
+                handed.append((library, "not installed", "", ""))
+        header = ("handing over between two processes", "median, ms", "worst, ms", "times")
+        print(table(header, handed), end="\n\n")
+        beside = asyncio.run(_read_beside(folder, max(1, options.rounds // 5)))
+        header = ("a read of 4 KiB beside a lock for which waits", "median, µs", "99 %, µs", "worst, µs")
+        print(table(header, beside))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
