@@ -38,7 +38,7 @@ from ._open import announced, open
 from ._pure.lexical import LexicalPath
 from ._removing import remove
 from ._scandir import DirectoryScan
-from ._text import decode, native_codec
+from ._text import decode, native_codec, write_natively
 from ._text import read as read_with_python
 from ._text import write as write_with_python
 from ._times import nanoseconds
@@ -301,7 +301,7 @@ class AsyncPath(LexicalPath):
             await write_with_python(self, data, encoding, errors, newline, append=False)
         return len(data)
 
-    async def append_bytes(self, data: Buffer) -> int:
+    async def append_bytes(self, data: Buffer, *, durable: bool = False) -> int:
         """Append to the file; create it if it does not exist.
 
         The operating system moves to the end with each write (`O_APPEND`), so tasks and processes that append
@@ -309,12 +309,14 @@ class AsyncPath(LexicalPath):
 
         Args:
             data: A bytes-like object, contiguous in memory.
+            durable: Whether the device has what was appended, and the file's name, when this returns.
 
         Returns:
             The number of bytes in `data`.
 
         Raises:
             OSError: The file cannot be opened or written. Some of `data` may have been appended.
+            DurabilityError: With `durable=True`: `data` was appended, but may be lost in a crash.
             TypeError: `data` is not bytes-like. The file is not touched.
             BufferError: `data` is not in one piece. The file is not touched.
 
@@ -325,10 +327,13 @@ class AsyncPath(LexicalPath):
         log = directory / "log"
         await log.append_bytes(b"one\\n")
         await log.append_bytes(b"two\\n")
-        assert await log.read_bytes() == b"one\\ntwo\\n"
+        await log.append_bytes(b"three\\n", durable=True)
+        assert await log.read_bytes() == b"one\\ntwo\\nthree\\n"
         ```
         """
         in_one_piece(data)
+        if durable:
+            return await _native.append_bytes_durably(self, data, 0)
         return await _native.write_bytes(self, data, True, 0)
 
     async def append_text(
@@ -337,6 +342,8 @@ class AsyncPath(LexicalPath):
         encoding: str | None = None,
         errors: str | None = None,
         newline: str | None = None,
+        *,
+        durable: bool = False,
     ) -> int:
         """Append text to the file; create it if it does not exist.
 
@@ -347,12 +354,14 @@ class AsyncPath(LexicalPath):
             encoding: As for `open`; by default the locale's, or UTF-8 in UTF-8 mode.
             errors: As for `open`; by default `"strict"`.
             newline: As for `open`: what is written for `"\\n"`; by default the platform's line end.
+            durable: As for `append_bytes`.
 
         Returns:
             The number of characters in `data`.
 
         Raises:
             OSError: The file cannot be opened or written. Some of `data` may have been appended.
+            DurabilityError: As for `append_bytes`.
             UnicodeEncodeError: The encoding cannot represent some character. Nothing is appended then.
             LookupError: There is no such text encoding. The file is not touched.
             TypeError: `data` is not a str. The file is not touched.
@@ -373,8 +382,9 @@ class AsyncPath(LexicalPath):
             raise TypeError(f"data must be str, not {type(data).__name__}")
         encoding = text_encoding(encoding)
         codec = native_codec(encoding, errors, newline)
-        if codec is None or await _native.write_text(self, data, codec, newline, True) is None:
-            await write_with_python(self, data, encoding, errors, newline, append=True)
+        durable = bool(durable)
+        if codec is None or await write_natively(self, data, codec, newline, True, durable) is None:
+            await write_with_python(self, data, encoding, errors, newline, append=True, durable=durable)
         return len(data)
 
     @overload
@@ -1516,19 +1526,24 @@ class AsyncPath(LexicalPath):
         """
         await _native.unlink(self, bool(missing_ok))
 
-    async def rename(self, target: StrPath) -> Self:
+    async def rename(self, target: StrPath, *, durable: bool = False) -> Self:
         """Rename the file or directory.
 
         On POSIX a file at `target` is replaced; on Windows that is an error.
 
         Args:
             target: The new path. A relative one is relative to the working directory, not to this path.
+            durable: Whether the device has the new name when this returns. First the content of a file, or
+                the entries of a directory, are synchronised, and after renaming the directories of both
+                names.
 
         Returns:
             The new path.
 
         Raises:
             OSError: It cannot be renamed, for example because `target` is on another file system.
+            DurabilityError: With `durable=True`: it has the new name, but after a crash it may have the old
+                one.
 
         Cancellation:
             It may be renamed or not, or be renamed a little later.
@@ -1539,22 +1554,28 @@ class AsyncPath(LexicalPath):
         assert await new.exists()
         ```
         """
-        await _native.rename(self, path_text("target", target))
+        path_text("target", target)
+        if durable:
+            await _native.rename(self, self.with_segments(target), True)
+        else:
+            await _native.rename(self, path_text("target", target))
         return self._renamed(target)
 
-    async def replace(self, target: StrPath) -> Self:
+    async def replace(self, target: StrPath, *, durable: bool = False) -> Self:
         """Rename the file or directory, and replace a file or an empty directory at `target`.
 
         On one file system this is atomic: others see either the old or the new file.
 
         Args:
             target: The new path. A relative one is relative to the working directory, not to this path.
+            durable: As for `rename`.
 
         Returns:
             The new path.
 
         Raises:
             OSError: It cannot be renamed, for example because `target` is on another file system.
+            DurabilityError: As for `rename`.
 
         Cancellation:
             It may be renamed or not, or be renamed a little later.
@@ -1566,8 +1587,70 @@ class AsyncPath(LexicalPath):
         assert await text.read_text() == "second"
         ```
         """
-        await _native.replace(self, path_text("target", target))
+        path_text("target", target)
+        if durable:
+            await _native.replace(self, self.with_segments(target), True)
+        else:
+            await _native.replace(self, path_text("target", target))
         return self._renamed(target)
+
+    async def exchange(self, other: StrPath, *, durable: bool = False) -> None:
+        """Exchange two files or directories of one file system: each gets the other's name, in one step.
+
+        Others see both exchanged or none. The two may be of different kinds. Linux and macOS have a system
+        call for it, most local file systems of Linux and APFS support it, and there is no substitute.
+
+        Args:
+            other: The other path; it must exist, as this one. A relative one is relative to the working
+                directory.
+            durable: As for `rename`.
+
+        Raises:
+            OSError: They cannot be exchanged: one does not exist, they are on different file systems, one is
+                within the other, or the file system cannot (EINVAL).
+            DurabilityError: With `durable=True`: they are exchanged, but after a crash they may not be.
+            NotImplementedError: On Windows.
+
+        Cancellation:
+            They may be exchanged or not, or be exchanged a little later.
+
+        ```python
+        await (directory / "current").write_text("old")
+        await (directory / "next").write_text("new")
+        await (directory / "current").exchange(directory / "next")
+        assert await (directory / "current").read_text() == "new"
+        assert await (directory / "next").read_text() == "old"
+        ```
+        """
+        path_text("other", other)
+        if sys.platform == "win32":
+            raise unsupported(self, "exchange()")
+        await _native.exchange(self, self.with_segments(other), bool(durable))
+
+    async def sync(self) -> None:
+        """Wait until the device has the file; of a directory, its entries.
+
+        For a file: its content and metadata, whoever has written them, but not what is in the buffers of open
+        files (see `flush()`), nor its name, which is its directory's. For a directory: which entries it has,
+        not their content. On Linux this is `fsync(2)`, on macOS `F_FULLFSYNC`, on Windows `FlushFileBuffers`,
+        which needs a file that can be written, and does nothing for directories.
+
+        An error of the device is reported once: to whoever synchronises first. If this fails, what was
+        written is to be written again; calling it again proves nothing.
+
+        Raises:
+            OSError: The file cannot be opened, or the device has failed.
+
+        Cancellation:
+            Nothing changes.
+
+        ```python
+        await (directory / "data").write_bytes(b"abc")
+        await (directory / "data").sync()
+        await directory.sync()
+        ```
+        """
+        await _native.synchronise(self)
 
     def _renamed(self, target: StrPath) -> Self:
         if _RETURNS_TARGET and isinstance(target, AsyncPath):

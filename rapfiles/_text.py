@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, TypeVar
 import rapfiles._native as _native
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from ._arguments import StrPath
 
 Codec: TypeAlias = Literal["utf-8", "ascii", "latin-1"]
@@ -94,12 +96,29 @@ async def read(path: StrPath, encoding: str, errors: str | None, newline: str | 
 
 
 async def write(
-    path: StrPath, text: str, encoding: str, errors: str | None, newline: str | None, append: bool
+    path: StrPath,
+    text: str,
+    encoding: str,
+    errors: str | None,
+    newline: str | None,
+    *,
+    append: bool,
+    durable: bool = False,
 ) -> None:
-    """Write a file with a codec that the native module does not have, or text that it cannot encode."""
+    """Write a file with a codec that the native module does not have, or text that it cannot encode.
+
+    Args:
+        path: The file.
+        text: What is written.
+        encoding: What `io.text_encoding` returned.
+        errors: The name of an error handler; `None` means `"strict"`.
+        newline: As for `open`.
+        append: Whether it is written at the end.
+        durable: Whether the device is to have it; only with `append`.
+    """
     check(encoding, errors, newline, io.BufferedWriter)
     codec = native_codec_of(encoding, errors)
-    if codec is not None and await _native.write_text(path, text, codec, newline, append) is not None:
+    if codec is not None and await write_natively(path, text, codec, newline, append, durable) is not None:
         return
     mark = _mark_length(text[:1], encoding, errors) if append else 0
     try:
@@ -111,7 +130,19 @@ async def write(
         # `open` creates or truncates a text file before anything is encoded, so that has happened to it.
         await _native.write_bytes(path, b"", append, 0)
         raise
-    await _native.write_bytes(path, content, append, max(mark, 0))
+    if durable:
+        await _native.append_bytes_durably(path, content, max(mark, 0))
+    else:
+        await _native.write_bytes(path, content, append, max(mark, 0))
+
+
+def write_natively(
+    path: StrPath, text: str, codec: Codec, newline: str | None, append: bool, durable: bool
+) -> Awaitable[int | None]:
+    """Write a file with a codec of the native module."""
+    if durable:
+        return _native.append_text_durably(path, text, codec, newline)
+    return _native.write_text(path, text, codec, newline, append)
 
 
 async def decode(

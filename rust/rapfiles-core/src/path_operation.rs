@@ -18,7 +18,8 @@ use crate::verbs::resolve::Strictness;
 use crate::verbs::write::Data;
 use crate::verbs::xattr::AttributeName;
 use crate::verbs::{
-    access, atomic, directory, entry, home, link, metadata, ownership, read, resolve, write, xattr,
+    access, atomic, directory, entry, home, link, metadata, ownership, read, rename, resolve, synchronise,
+    write, xattr,
 };
 use crate::{cached, handle};
 
@@ -42,6 +43,10 @@ pub enum PathOperation {
     Write { path: NativePath, data: Data, append: bool, bom: usize },
     /// Replace or extend a file's content with encoded text.
     WriteText { path: NativePath, text: TextSource, codec: Codec, newline: Newline, append: bool },
+    /// Extend a file's content, and synchronise it. `bom`: as above.
+    AppendDurably { path: NativePath, data: Data, bom: usize },
+    /// Extend a file's content with encoded text, and synchronise it.
+    AppendTextDurably { path: NativePath, text: TextSource, codec: Codec, newline: Newline },
     /// Replace a file's content atomically.
     WriteAtomically { path: NativePath, data: Data, options: AtomicOptions },
     /// Replace a file's content with encoded text atomically.
@@ -109,6 +114,12 @@ pub enum PathOperation {
     Unlink { path: NativePath, missing_ok: bool },
     /// Rename. `replace`: over an existing file on every platform.
     Rename { path: NativePath, target: NativePath, replace: bool },
+    /// The same, and synchronise.
+    RenameDurably { path: NativePath, target: NativePath, replace: bool },
+    /// Exchange two entries.
+    Exchange { path: NativePath, other: NativePath, durable: bool },
+    /// Wait until the device has a file, or the entries of a directory.
+    Synchronise { path: NativePath },
     /// Create a symbolic link at `path`.
     Symlink { target: NativePath, path: NativePath, kind: TargetKind },
     /// Create a hard link at `path`.
@@ -136,6 +147,10 @@ impl PathOperation {
             Self::Write { path, data, append, bom } => write::write(&path, &data, append, bom),
             Self::WriteText { path, text, codec, newline, append } => {
                 write::write_text(&path, &text, codec, newline, append)
+            }
+            Self::AppendDurably { path, data, bom } => write::append_durably(&path, &data, bom),
+            Self::AppendTextDurably { path, text, codec, newline } => {
+                write::append_text_durably(&path, &text, codec, newline)
             }
             Self::WriteAtomically { path, data, options } => atomic::write(&path, &data, options),
             Self::WriteTextAtomically { path, text, codec, newline, options } => {
@@ -176,7 +191,10 @@ impl PathOperation {
             }
             Self::RemoveDirectory { path } => directory::remove(&path),
             Self::Unlink { path, missing_ok } => entry::unlink(&path, missing_ok),
-            Self::Rename { path, target, replace } => entry::rename(&path, &target, replace),
+            Self::Rename { path, target, replace } => rename::rename(&path, &target, replace),
+            Self::RenameDurably { path, target, replace } => rename::rename_durably(&path, &target, replace),
+            Self::Exchange { path, other, durable } => rename::exchange(&path, &other, durable),
+            Self::Synchronise { path } => synchronise::synchronise(&path),
             Self::Symlink { target, path, kind } => link::symlink(&target, &path, kind),
             Self::Link { target, path, follow } => link::link(&target, &path, follow),
             Self::ReadLink { path } => link::read(&path),
@@ -196,6 +214,8 @@ impl PathOperation {
             | Self::Open { path, .. }
             | Self::Write { path, .. }
             | Self::WriteText { path, .. }
+            | Self::AppendDurably { path, .. }
+            | Self::AppendTextDurably { path, .. }
             | Self::WriteAtomically { path, .. }
             | Self::WriteTextAtomically { path, .. }
             | Self::OpenAtomically { path, .. }
@@ -221,6 +241,9 @@ impl PathOperation {
             | Self::RemoveDirectory { path }
             | Self::Unlink { path, .. }
             | Self::Rename { path, .. }
+            | Self::RenameDurably { path, .. }
+            | Self::Exchange { path, .. }
+            | Self::Synchronise { path }
             | Self::Symlink { path, .. }
             | Self::Link { path, .. }
             | Self::ReadLink { path }
@@ -240,6 +263,8 @@ impl PathOperation {
                 | Self::RemoveDirectory { .. }
                 | Self::Unlink { .. }
                 | Self::Rename { .. }
+                | Self::RenameDurably { .. }
+                | Self::Exchange { .. }
                 | Self::Symlink { .. }
                 | Self::Link { .. }
         )
@@ -252,6 +277,8 @@ impl PathOperation {
             Self::ReadText { .. } => Kind::ReadText,
             Self::Write { .. } => Kind::Write,
             Self::WriteText { .. } => Kind::WriteText,
+            Self::AppendDurably { .. } => Kind::AppendDurably,
+            Self::AppendTextDurably { .. } => Kind::AppendTextDurably,
             Self::WriteAtomically { .. } => Kind::WriteAtomically,
             Self::WriteTextAtomically { .. } => Kind::WriteTextAtomically,
             Self::OpenAtomically { .. } => Kind::OpenAtomically,
@@ -279,6 +306,9 @@ impl PathOperation {
             Self::RemoveDirectory { .. } => Kind::RemoveDirectory,
             Self::Unlink { .. } => Kind::Unlink,
             Self::Rename { .. } => Kind::Rename,
+            Self::RenameDurably { .. } => Kind::RenameDurably,
+            Self::Exchange { .. } => Kind::Exchange,
+            Self::Synchronise { .. } => Kind::Synchronise,
             Self::Symlink { .. } => Kind::Symlink,
             Self::Link { .. } => Kind::Link,
             Self::ReadLink { .. } => Kind::ReadLink,

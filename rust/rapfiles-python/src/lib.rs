@@ -55,7 +55,7 @@ mod _native {
     #[pymodule_export]
     use crate::functions::directory::{mkdir, rmdir};
     #[pymodule_export]
-    use crate::functions::entry::{rename, replace, touch, unlink, utime};
+    use crate::functions::entry::{touch, unlink, utime};
     #[pymodule_export]
     use crate::functions::home::home_directory;
     #[pymodule_export]
@@ -73,10 +73,13 @@ mod _native {
     #[pymodule_export]
     use crate::functions::remove_tree::{remove, remove_reports, remove_tree, remove_tree_here};
     #[pymodule_export]
+    use crate::functions::rename::{exchange, rename, replace, synchronise};
+    #[pymodule_export]
     use crate::functions::resolve::resolve;
     #[pymodule_export]
     use crate::functions::write::{
-        truncate, write_bytes, write_bytes_atomically, write_text, write_text_atomically,
+        append_bytes_durably, append_text_durably, truncate, write_bytes, write_bytes_atomically, write_text,
+        write_text_atomically,
     };
     #[pymodule_export]
     use crate::functions::xattr::{getxattr, listxattr, removexattr, setxattr};

@@ -152,10 +152,17 @@ pub(crate) fn synchronise_everything(file: &File) -> io::Result<()> {
     // SAFETY: no memory is involved.
     match checked(|| unsafe { libc::fcntl(file.as_raw_fd(), libc::F_FULLFSYNC) }) {
         Ok(_) => Ok(()),
+        // A failed synchronisation is not repeated: the second one would succeed without writing anything.
+        Err(error) if !error.raw_os_error().is_some_and(lacks_full_synchronisation) => Err(error),
         // Not every file system has it.
         // SAFETY: as above.
         Err(_) => checked(|| unsafe { calls::fsync(file.as_raw_fd()) }).map(drop),
     }
+}
+
+/// Whether an error code says that a file system does not know `F_FULLFSYNC` (fcntl(2)).
+fn lacks_full_synchronisation(code: i32) -> bool {
+    matches!(code, libc::ENOTSUP | libc::EOPNOTSUPP | libc::ENOTTY | libc::EINVAL)
 }
 
 /// There is no call that leaves the metadata out.

@@ -1,4 +1,4 @@
-//! Entries of directories: touching, renaming and unlinking them.
+//! Entries of directories: touching and unlinking them.
 
 use crate::error::{About, Error, Subject};
 use crate::outcome::Outcome;
@@ -23,12 +23,6 @@ pub(crate) fn set_times(
     follow: bool,
 ) -> Result<Outcome, Error> {
     platform::set_times(path, times, follow).about_path()?;
-    Ok(Outcome::Done)
-}
-
-/// Renames. `replace`: over an existing file on every platform.
-pub(crate) fn rename(path: &NativePath, target: &NativePath, replace: bool) -> Result<Outcome, Error> {
-    platform::rename(path, target, replace).about(Subject::Both)?;
     Ok(Outcome::Done)
 }
 

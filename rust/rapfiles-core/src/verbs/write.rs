@@ -3,10 +3,11 @@
 use std::fmt;
 
 use crate::engine::keep_alive::KeepAlive;
-use crate::error::{About, Error, Subject};
+use crate::error::{About, Error, Subject, code_of};
 use crate::outcome::Outcome;
 use crate::platform::{self, File, NativePath};
 use crate::text::{Codec, Newline, TextSource};
+use crate::verbs::atomic;
 
 /// Bytes to write.
 pub enum Data {
@@ -101,6 +102,54 @@ pub(crate) fn write_text(
     };
     write_all(file, &bytes)?;
     Ok(Outcome::Count(text.chars() as u64))
+}
+
+/// Extends the content of a file, and waits until the device has it under its name.
+pub(crate) fn append_durably(path: &NativePath, data: &Data, bom: usize) -> Result<Outcome, Error> {
+    let bytes = data.bytes();
+    Extension::begin(path)?.write(bytes, bom)?;
+    Ok(Outcome::Count(bytes.len() as u64))
+}
+
+/// The same with encoded text.
+pub(crate) fn append_text_durably(
+    path: &NativePath,
+    text: &TextSource,
+    codec: Codec,
+    newline: Newline,
+) -> Result<Outcome, Error> {
+    let extension = Extension::begin(path)?;
+    let Some(bytes) = text.encode(codec, newline)? else { return Ok(Outcome::Unencodable) };
+    extension.write(&bytes, 0)?;
+    Ok(Outcome::Count(text.chars() as u64))
+}
+
+/// A file that is extended, and its directory.
+struct Extension {
+    file: File,
+    directory: File,
+}
+
+impl Extension {
+    fn begin(path: &NativePath) -> Result<Self, Error> {
+        let (directory, name) = atomic::place(path, true)?;
+        // Before anything is written, because opening it must not fail afterwards.
+        let parent = directory.to_synchronise().about_path()?;
+        Ok(Self { file: directory.open_to_append(&name).about_path()?, directory: parent })
+    }
+
+    /// Writes bytes without the first `bom` ones if there is something already, and synchronises.
+    fn write(self, bytes: &[u8], bom: usize) -> Result<(), Error> {
+        let within = bom > 0 && platform::length_of(&self.file).about(Subject::Nothing)? > 0;
+        let bytes = if within { &bytes[bom.min(bytes.len())..] } else { bytes };
+        platform::write_all(&self.file, bytes).about(Subject::Nothing)?;
+        // Whoever has created the file, perhaps this call, need not have synchronised its name. The content comes first.
+        let synchronised = platform::synchronise(&self.file, true)
+            .and_then(|()| platform::synchronise_directory(&self.directory));
+        let closed = platform::close(self.file);
+        synchronised.map_err(|error| Error::NotDurable { code: code_of(&error), subject: Subject::Path })?;
+        closed.about(Subject::Nothing)
+    }
 }
 
 /// Truncates a file to a length, or extends it with zeros.

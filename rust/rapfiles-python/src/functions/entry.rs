@@ -1,4 +1,4 @@
-//! Entries of directories: touching, renaming and unlinking them.
+//! Entries of directories: touching and unlinking them.
 
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
@@ -41,38 +41,6 @@ pub(crate) fn utime(
         times.map(|(accessed, modified)| Ok::<_, PyErr>((point(accessed)?, point(modified)?))).transpose()?;
     let request = PathOperation::SetTimes { path: path.native("utime")?, times, follow: follow_symlinks };
     submit(py, request, Names::one(path.name()))
-}
-
-/// Renames.
-#[pyfunction]
-#[pyo3(signature = (path, target, /))]
-pub(crate) fn rename(
-    py: Python<'_>,
-    path: PathArgument<'_>,
-    target: PathArgument<'_>,
-) -> PyResult<Operation> {
-    let request = PathOperation::Rename {
-        path: path.native_as("rename", "src")?,
-        target: target.native_as("rename", "dst")?,
-        replace: false,
-    };
-    submit(py, request, Names::two(path.name(), target.name()))
-}
-
-/// Renames over an existing file on every platform.
-#[pyfunction]
-#[pyo3(signature = (path, target, /))]
-pub(crate) fn replace(
-    py: Python<'_>,
-    path: PathArgument<'_>,
-    target: PathArgument<'_>,
-) -> PyResult<Operation> {
-    let request = PathOperation::Rename {
-        path: path.native_as("replace", "src")?,
-        target: target.native_as("replace", "dst")?,
-        replace: true,
-    };
-    submit(py, request, Names::two(path.name(), target.name()))
 }
 
 /// Removes a file or a link.

@@ -13,6 +13,7 @@ pub(crate) mod opening;
 pub(crate) mod ownership;
 pub(crate) mod read;
 pub(crate) mod remove_tree;
+pub(crate) mod rename;
 pub(crate) mod resolve;
 pub(crate) mod write;
 pub(crate) mod xattr;

@@ -41,6 +41,39 @@ pub(crate) fn write_text(
     submit(py, request, Names::opened(path.name()))
 }
 
+/// Extends a file's content, and synchronises it.
+#[pyfunction]
+#[pyo3(signature = (path, data, bom, /))]
+pub(crate) fn append_bytes_durably(
+    py: Python<'_>,
+    path: PathArgument<'_>,
+    data: &Bound<'_, PyAny>,
+    bom: usize,
+) -> PyResult<Operation> {
+    let data = arguments::data(data)?;
+    let request = PathOperation::AppendDurably { path: path.native("io.open")?, data, bom };
+    submit(py, request, Names::opened(path.name()))
+}
+
+/// Extends a file's content with encoded text, and synchronises it; `None` if the codec does not encode it.
+#[pyfunction]
+#[pyo3(signature = (path, data, codec, newline, /))]
+pub(crate) fn append_text_durably(
+    py: Python<'_>,
+    path: PathArgument<'_>,
+    data: &Bound<'_, PyString>,
+    codec: &str,
+    newline: Option<&str>,
+) -> PyResult<Operation> {
+    let request = PathOperation::AppendTextDurably {
+        path: path.native("io.open")?,
+        text: arguments::text_source(data)?,
+        codec: arguments::codec(codec)?,
+        newline: arguments::newline_written(newline),
+    };
+    submit(py, request, Names::opened(path.name()))
+}
+
 /// The options of an atomic write, as `rapfiles._atomic.AtomicOptions` has them.
 #[derive(FromPyObject)]
 pub(crate) struct Options(bool, bool, bool, bool);

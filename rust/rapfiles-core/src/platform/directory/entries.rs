@@ -101,6 +101,44 @@ impl Directory {
         checked(|| unsafe { calls::renameat(fd, name.as_ptr(), fd, to.as_ptr()) }).map(drop)
     }
 
+    /// The same, to a name in another directory. `replace`: on every platform.
+    pub(crate) fn rename_into(
+        &self,
+        name: &NativePath,
+        directory: &Self,
+        to: &NativePath,
+        _replace: bool,
+    ) -> io::Result<()> {
+        let (from, into) = (self.0.as_raw_fd(), directory.0.as_raw_fd());
+        // SAFETY: both are C strings.
+        checked(|| unsafe { calls::renameat(from, name.as_ptr(), into, to.as_ptr()) }).map(drop)
+    }
+
+    /// Opens a file for appending, and creates it if there is none, without following a link.
+    pub(crate) fn open_to_append(&self, name: &NativePath) -> io::Result<File> {
+        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_NOFOLLOW;
+        open_file(Some(self), name, flags, 0o666)
+    }
+
+    /// Waits until the device has the content of a file, or the entries of a directory.
+    pub(crate) fn synchronise_entry(
+        name: &NativePath,
+        inside: Option<&Self>,
+        follow: bool,
+    ) -> io::Result<()> {
+        let nofollow = if follow { 0 } else { libc::O_NOFOLLOW };
+        // A FIFO is not waited for (`O_NONBLOCK`, fifo(7)).
+        let open = |access| open_file(inside, name, access | libc::O_NONBLOCK | nofollow, 0);
+        let file = match open(libc::O_RDONLY) {
+            // Permission to write is enough.
+            Err(error) if error.raw_os_error() == Some(libc::EACCES) => {
+                open(libc::O_WRONLY).map_err(|_| error)
+            }
+            opened => opened,
+        }?;
+        crate::platform::synchronise(&file, false)
+    }
+
     /// Sets the times of an entry, without following a link.
     pub(crate) fn set_times(&self, name: &NativePath, times: (Timestamp, Timestamp)) -> io::Result<()> {
         let times = native(times);

@@ -109,6 +109,23 @@ impl Directory {
         checked(|| call(fd, name, to)).map(drop)
     }
 
+    /// Exchanges two entries (`RENAME_EXCHANGE`, rename(2)).
+    pub(crate) fn exchange(&self, name: &NativePath, directory: &Self, other: &NativePath) -> io::Result<()> {
+        let call = || {
+            // SAFETY: both are C strings.
+            unsafe {
+                calls::renameat2(
+                    self.raw(),
+                    name.as_ptr(),
+                    directory.raw(),
+                    other.as_ptr(),
+                    libc::RENAME_EXCHANGE,
+                )
+            }
+        };
+        checked(call).map(drop)
+    }
+
     /// Creates a FIFO, a socket or a device like this one.
     pub(crate) fn make_special(&self, name: &NativePath, like: &Metadata) -> io::Result<()> {
         let (mode, device) = (like.mode as libc::mode_t, like.special_device as libc::dev_t);

@@ -78,6 +78,23 @@ impl Directory {
             .map(drop)
     }
 
+    /// Exchanges two entries (`RENAME_SWAP`, renameatx_np(2)).
+    pub(crate) fn exchange(&self, name: &NativePath, directory: &Self, other: &NativePath) -> io::Result<()> {
+        let call = || {
+            // SAFETY: both are C strings.
+            unsafe {
+                libc::renameatx_np(
+                    self.raw(),
+                    name.as_ptr(),
+                    directory.raw(),
+                    other.as_ptr(),
+                    libc::RENAME_SWAP,
+                )
+            }
+        };
+        checked(call).map(drop)
+    }
+
     /// Creates a FIFO, a socket or a device like this one.
     pub(crate) fn make_special(&self, name: &NativePath, like: &Metadata) -> io::Result<()> {
         let (mode, device) = (like.mode as libc::mode_t, like.special_device as libc::dev_t);

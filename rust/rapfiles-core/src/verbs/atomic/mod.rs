@@ -10,4 +10,5 @@ mod write;
 pub use open::StagedFile;
 pub(crate) use open::{commit, discard, open};
 pub use options::AtomicOptions;
+pub(crate) use staged::place;
 pub(crate) use write::{write, write_text};

@@ -143,8 +143,8 @@ impl Drop for Staged {
     }
 }
 
-/// The directory of the target, and its name there.
-fn place(path: &NativePath, follow: bool) -> Result<(Directory, NativePath), Error> {
+/// The directory of a target, and its name there.
+pub(crate) fn place(path: &NativePath, follow: bool) -> Result<(Directory, NativePath), Error> {
     let (directory, name) = Directory::of_entry(path).about_path()?;
     if !follow {
         return Ok((directory, name));

@@ -126,6 +126,47 @@ impl Directory {
         windows::rename(&from, &to, true)
     }
 
+    /// The same, to a name in another directory. `replace`: also over a file.
+    pub(crate) fn rename_into(
+        &self,
+        name: &NativePath,
+        directory: &Self,
+        to: &NativePath,
+        replace: bool,
+    ) -> io::Result<()> {
+        windows::rename(&path_of(name, Some(self))?, &path_of(to, Some(directory))?, replace)
+    }
+
+    /// Opens a file for appending, and creates it if there is none.
+    pub(crate) fn open_to_append(&self, name: &NativePath) -> io::Result<File> {
+        windows::open_to_append(&path_of(name, Some(self))?)
+    }
+
+    /// Waits until the device has the content of a file, for which it must be writable (`FlushFileBuffers`). There is no
+    /// such call for a directory.
+    pub(crate) fn synchronise_entry(
+        name: &NativePath,
+        inside: Option<&Self>,
+        follow: bool,
+    ) -> io::Result<()> {
+        let path = path_of(name, inside)?;
+        if !windows::metadata(&path, follow)?.is_regular_file() {
+            return Ok(());
+        }
+        let file = std::fs::OpenOptions::new().write(true).open(path.to_os_string())?;
+        windows::synchronise(&file, false)
+    }
+
+    /// Windows cannot exchange two entries.
+    pub(crate) fn exchange(
+        &self,
+        _name: &NativePath,
+        _directory: &Self,
+        _other: &NativePath,
+    ) -> io::Result<()> {
+        Err(error(ERROR_CALL_NOT_IMPLEMENTED))
+    }
+
     /// Renames an entry to a name that is not in use.
     pub(crate) fn rename_new(&self, name: &NativePath, to: &NativePath) -> io::Result<()> {
         windows::rename(&path_of(name, Some(self))?, &path_of(to, Some(self))?, false)
