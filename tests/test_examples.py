@@ -1,6 +1,7 @@
 """Each program of examples/ does what its first lines say, with every warning an error."""
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import os
@@ -21,13 +22,16 @@ EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 PACKAGE = Path(rapfiles.__file__).parents[1]
 TESTED = {
     "back_up",
+    "cache",
     "clear_out",
     "copy_with_progress",
     "count_words",
     "csv_to_jsonl",
+    "edit_settings",
     "file_server",
     "follow",
     "hash_pieces",
+    "job_queue",
 }
 
 # Who starts the tests in the background starts them deaf to Ctrl-C.
@@ -156,6 +160,62 @@ def test_clear_out(tmp_path: Path) -> None:
     run("clear_out", tmp_path / "build", tmp_path / "cache")
     assert list(tmp_path.iterdir()) == []
     run("clear_out", tmp_path / "missing", code=1)
+
+
+def _together(*commands: list[str]) -> list[str]:
+    """What programs that run at the same time print; each must end with 0."""
+    with contextlib.ExitStack() as stack:
+        children = [
+            stack.enter_context(
+                process.limited(
+                    subprocess.Popen(
+                        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_environment()
+                    )
+                )
+            )
+            for command in commands
+        ]
+        ended = [child.communicate() for child in children]
+        assert [(child.returncode, errors) for child, (_, errors) in zip(children, ended, strict=True)] == [
+            (0, "") for _ in children
+        ]
+    return [output for output, _ in ended]
+
+
+def test_edit_settings(tmp_path: Path) -> None:
+    """Each change is there at the end, and what it found is what another one left."""
+    settings = tmp_path / "settings.json"
+    assert run("edit_settings", settings, "runs", "0") == "runs: None is now 0\n"
+    keys = [f"key {number}" for number in range(4)]
+    _together(*[_command("edit_settings", settings, key, '["a value"]') for key in keys])
+    assert json.loads(settings.read_text()) == {"runs": 0, **{key: ["a value"] for key in keys}}
+    assert {path.name for path in tmp_path.iterdir()} == {"settings.json", "settings.json.lock"}
+
+
+def test_cache(tmp_path: Path) -> None:
+    outputs = _together(*[_command("cache", tmp_path, 1_000_003 * 1_000_033, 97, 97) for _ in range(3)])
+    lines = [line for output in outputs for line in output.splitlines()]
+    assert lines.count("1000036000099 = 1000003 1000033") == 3
+    assert lines.count("97 = 97") == 6
+    assert lines.count("factorising 97") == lines.count("factorising 1000036000099") == 1
+
+
+def test_job_queue(tmp_path: Path) -> None:
+    """Every job is done by one of the workers, also what a killed one had begun."""
+    names = [f"job {number}" for number in range(5)]
+    for name in names:
+        run("job_queue", "put", tmp_path, name, "one two three")
+    run("job_queue", "put", tmp_path, names[0], "", code=1)
+    # What a worker leaves that was killed: a job that it had taken, and a lock file that nobody has locked.
+    (tmp_path / "running" / "killed").mkdir(parents=True)
+    (tmp_path / "locks").mkdir()
+    (tmp_path / "locks" / "killed").touch()
+    (tmp_path / "new" / names[0]).rename(tmp_path / "running" / "killed" / names[0])
+    outputs = _together(*[_command("job_queue", "work", tmp_path)] * 3)
+    assert sum(int(output.split()[0]) for output in outputs) == 5
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {f"done/{name}" for name in names}
+    assert {path.read_text() for path in (tmp_path / "done").iterdir()} == {"3 words"}
 
 
 def test_csv_to_jsonl(tmp_path: Path) -> None:
