@@ -239,6 +239,16 @@ def test_files_through_a_server() -> None:
         assert f"| {response:<8} | rapfiles |" in ended.stdout
 
 
+def test_atomic(tmp_path: Path) -> None:
+    ended = _benchmarks(
+        "--rounds", "1", "--count", "1", "--directory", str(tmp_path), command="benchmarks.atomic"
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    for row in ("an existing file", "open_atomic(), write()", "append_bytes(durable=True)"):
+        assert f"\n| {row}" in ended.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.slow
 def test_locks() -> None:
     pytest.importorskip("fcntl")
