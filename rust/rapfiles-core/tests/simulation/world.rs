@@ -64,6 +64,8 @@ pub(crate) struct World {
     running: Cell<usize>,
     /// Whether who runs next is a matter of priorities that seldom change, and not drawn anew each time.
     ruled: bool,
+    /// The priority of the last one that gave way.
+    lowest: Cell<u64>,
     failure: RefCell<Option<String>>,
     pub(super) steps: Cell<u64>,
     pub(super) forks: Cell<u32>,
@@ -105,6 +107,7 @@ impl World {
             yielders: RefCell::default(),
             running: Cell::new(0),
             ruled: seed.is_multiple_of(2),
+            lowest: Cell::new(u32::MAX.into()),
             failure: RefCell::default(),
             steps: Cell::new(0),
             forks: Cell::new(0),
@@ -202,9 +205,11 @@ impl World {
         }
     }
 
-    /// Has everybody else who can go on do so first, where priorities decide.
+    /// Has everybody else who can go on do so first, where priorities decide; also those who gave way before.
     pub(super) fn give_way(&self) {
-        self.threads.borrow_mut()[self.running.get()].priority = 0;
+        let lowest = self.lowest.get() - 1;
+        self.lowest.set(lowest);
+        self.threads.borrow_mut()[self.running.get()].priority = lowest;
     }
 
     /// Waits; whether that took until its end.
