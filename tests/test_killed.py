@@ -90,6 +90,34 @@ def test_an_atomic_write_in_pieces(durable: bool, old: Files, tmp_path: Path) ->
     assert os.listdir(folder) == ["file"]
 
 
+@pytest.mark.parametrize(
+    ("call", "before", "after"),
+    [
+        ("file.rename(file.with_name('b'), durable=True)", {"file": _OLD}, {"b": _OLD}),
+        (
+            "file.replace(file.parent / 'd' / 'b', durable=True)",
+            {"file": _OLD, "d/b": b"other"},
+            {"d/b": _OLD},
+        ),
+        (
+            "file.exchange(file.parent / 'd' / 'b', durable=True)",
+            {"file": _OLD, "d/b": b"other"},
+            {"file": b"other", "d/b": _OLD},
+        ),
+        ("file.append_bytes(new, durable=True)", {"file": _OLD}, {"file": _OLD + _NEW}),
+        ("file.append_bytes(new, durable=True)", {}, {"file": _NEW}),
+    ],
+)
+def test_a_durable_change(call: str, before: Files, after: Files, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    seen = []
+    for point in kill_points.each(_PROGRAM.format(call=call), folder, _filled(folder, before)):
+        seen.append(_files(folder))
+        # A file to which something is appended exists before it has any of it.
+        assert seen[-1] in (before, after, {"file": b""}), point
+    assert (seen[0], seen[-1]) == (before, after)
+
+
 def test_one_that_does_not_overwrite(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     program = _PROGRAM.format(call="file.write_bytes(new, atomic=True, overwrite=False)")

@@ -217,6 +217,105 @@ class DurablePieces(_Exact):
         return _pieces(lambda number: "t" if number % 2 else f"n{number}", 16, durable=True)
 
 
+def _moved(number: int) -> Step:
+    """A file that was written without ado is renamed durably: to a new name, or over another one."""
+    name = "t" if number % 2 else f"a/n{number}"
+
+    async def run(folder: AsyncPath) -> None:
+        source = folder / f"{_TEMPORARY}source"
+        await source.write_bytes(content(number))
+        await (source.rename if number % 4 < 2 else source.replace)(folder / name, durable=True)
+
+    return Step(run, lambda state: state.update({name: content(number)}))
+
+
+def _moved_on(number: int) -> Step:
+    """From one directory to another one."""
+
+    def change(state: Files) -> None:
+        state[f"b/n{number}"] = state.pop(f"a/n{number}")
+
+    return Step(
+        lambda folder: (folder / f"a/n{number}").replace(folder / f"b/n{number}", durable=True), change
+    )
+
+
+def _exchanged(one: str, other: str) -> Step:
+    def change(state: Files) -> None:
+        state[one], state[other] = state[other], state[one]
+
+    return Step(lambda folder: (folder / one).exchange(folder / other, durable=True), change)
+
+
+def _synchronised(number: int) -> Step:
+    """Written, synchronised, renamed, and the directory synchronised, each by a call of its own."""
+
+    async def run(folder: AsyncPath) -> None:
+        source = folder / f"{_TEMPORARY}source"
+        await source.write_bytes(content(number))
+        await source.sync()
+        await source.rename(folder / "b/t")
+        await (folder / "b").sync()
+        await folder.sync()
+
+    return Step(run, lambda state: state.update({"b/t": content(number)}))
+
+
+class DurableNames(_Exact):
+    """Renaming, replacing and exchanging durably, and `sync()`."""
+
+    name = "durable-names"
+
+    def steps(self) -> Iterator[Step]:
+        for number in range(0, 12, 4):
+            yield _moved(number)
+            yield _moved(number + 1)
+            yield _exchanged("t", "b/t")
+            yield _moved(number + 2)
+            yield _moved_on(number)
+            yield _moved(number + 3)
+            yield _exchanged("t", f"b/n{number}")
+            yield _synchronised(number + 4)
+
+
+class DurableAppends(Workload):
+    """A file that exists, and a new one, to which is appended durably."""
+
+    name = "durable-appends"
+
+    def steps(self) -> Iterator[Step]:
+        for number in range(16):
+            name = NAMES[number % 2] + "/log"
+
+            def run(folder: AsyncPath, number: int = number, name: str = name) -> Awaitable[object]:
+                return (folder / name).append_bytes(content(number), durable=True)
+
+            def change(state: Files, number: int = number, name: str = name) -> None:
+                state[name] = state.get(name, b"") + content(number)
+
+            yield Step(run, change)
+
+    def before(self) -> Files:
+        return {"a/log": content(1000)}
+
+    def problem(self, folder: Path, marks: int) -> str | None:
+        """What is being appended may be there in part, or be zeros; before it, everything is as it was."""
+        found = files(folder)
+        history = [*self._history(), self._history()[-1]]
+        for name, text in found.items():
+            certain, possible = history[marks].get(name, b""), history[marks + 1].get(name, b"")
+            tail = text[len(certain) :]
+            expected = possible[len(certain) : len(text)]
+            if text[: len(certain)] != certain or any(
+                byte not in (0, wanted) for byte, wanted in zip(tail, expected, strict=False)
+            ):
+                return f"after {marks} operations: {show({name: text})}; wanted {show({name: certain})}"
+            if len(text) > len(possible):
+                return f"after {marks} operations too long: {show({name: text})}"
+        missing = history[marks].keys() - found.keys()
+        return f"after {marks} operations missing: {missing}" if missing else None
+
+
 WORKLOADS: dict[str, Workload] = {
     workload.name: workload
     for workload in (
@@ -226,5 +325,7 @@ WORKLOADS: dict[str, Workload] = {
         DurableReplace(),
         DurableCreate(),
         DurablePieces(),
+        DurableNames(),
+        DurableAppends(),
     )
 }
