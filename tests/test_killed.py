@@ -11,13 +11,14 @@ import pytest
 from support import kill_points, mounts
 
 _OLD = b"old content"
-_NEW = b"n" * 300_000
+# So long that room is reserved for it.
+_NEW = b"n" * 1_200_000
 _PROGRAM = """
 from rapfiles import AsyncPath
 
 async def main(folder):
     file = AsyncPath(folder, "file")
-    new = b"n" * 300_000
+    new = b"n" * 1_200_000
     await {call}
 """
 
@@ -74,7 +75,7 @@ from rapfiles import AsyncPath
 async def main(folder):
     async with AsyncPath(folder, "file").open_atomic("wb", durable={durable}) as file:
         for _ in range(3):
-            await file.write(b"n" * 100_000)
+            await file.write(b"n" * 400_000)
 """
 
 
@@ -144,7 +145,7 @@ def mounted_file(tmp_path: Path) -> Iterator[Path]:
 
 def test_overwriting_in_place(mounted_file: Path) -> None:
     """The target may be incomplete, but then a backup beside it is complete."""
-    old = b"o" * 400_000
+    old = b"o" * 1_500_000
 
     def prepare() -> None:
         (mounted_file / "file").write_bytes(old)
