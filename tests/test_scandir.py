@@ -42,6 +42,9 @@ def tree(tmp_path: Path) -> Path:
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "through a file").symlink_to("file/x")
     os.mkfifo(tmp_path / "fifo")
+    for link in ("to file", "to directory", "dangling", "loop", "through a file"):
+        # With `relatime` (mount(8)), following it does not change such an access time.
+        os.utime(tmp_path / link, (2_000_000_000, 0), follow_symlinks=False)
     return tmp_path
 
 

@@ -10,6 +10,7 @@ use crate::engine::Engine;
 use crate::engine::kind::Kind;
 use crate::engine::stream::{Part, Single, Slice, Step, Stream};
 use crate::error::{About, Error, Subject, code_of};
+use crate::limits::SCAN_FIRST;
 use crate::platform::{self, DirectoryReader, NativePath};
 use crate::verbs::listing::{Block, Entry};
 use crate::verbs::metadata::{FileType, Metadata};
@@ -183,11 +184,13 @@ pub struct ScanDirectory {
     at: usize,
     /// Whether everything has been read.
     ended: bool,
+    /// After how many look-ups what has been found is handed out.
+    most: usize,
 }
 
 impl ScanDirectory {
     fn new(path: NativePath, with_stat: bool) -> Self {
-        Self { path, with_stat, reader: None, read: Block::default(), at: 0, ended: false }
+        Self { path, with_stat, reader: None, read: Block::default(), at: 0, ended: false, most: SCAN_FIRST }
     }
 }
 
@@ -196,6 +199,7 @@ impl Part for ScanDirectory {
 
     fn step(&mut self, slice: &Slice<'_>) -> Result<Step<Scanned>, Error> {
         let mut scanned = Scanned::default();
+        let mut looked_up = 0;
         let reader = match &mut self.reader {
             Some(reader) => reader,
             none => none.insert(DirectoryReader::open(&self.path).about_path()?),
@@ -212,9 +216,12 @@ impl Part for ScanDirectory {
                 let was_looked_up = stats.is_some() || facts.own == Ok(FileType::SYMLINK);
                 scanned.push(entry, facts, stats)?;
                 self.at += 1;
-                // Each look-up may have to wait for a server.
-                if (was_looked_up || !is_told(&entry)) && slice.is_over() {
-                    break;
+                if was_looked_up || !is_told(&entry) {
+                    looked_up += 1;
+                    // Each look-up may have to wait for a server.
+                    if looked_up == self.most || slice.is_over() {
+                        break;
+                    }
                 }
             }
             if self.ended && self.at == self.read.len() {
@@ -226,6 +233,7 @@ impl Part for ScanDirectory {
                 break;
             }
         }
+        self.most = self.most.saturating_mul(2);
         slice.count(scanned.len() as u64);
         Ok(if scanned.is_empty() { Step::Again } else { Step::Batch(scanned) })
     }
