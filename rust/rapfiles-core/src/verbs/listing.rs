@@ -71,6 +71,20 @@ impl Block {
         self.names.try_reserve(other.names.len())
     }
 
+    /// The same entries in the order of their inodes.
+    pub(crate) fn by_inode(&self) -> Result<Self, TryReserveError> {
+        let mut order = Vec::new();
+        order.try_reserve(self.len())?;
+        order.extend(0..self.len());
+        order.sort_unstable_by_key(|index| self.entries[*index].inode);
+        let mut sorted = Self::default();
+        sorted.reserve_for(self)?;
+        for entry in order.into_iter().filter_map(|index| self.get(index)) {
+            sorted.push(entry)?;
+        }
+        Ok(sorted)
+    }
+
     /// Removes all entries, and keeps the memory for others.
     pub(crate) fn clear(&mut self) {
         self.names.clear();
@@ -146,6 +160,19 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn entries_are_brought_into_the_order_of_their_inodes() {
+        let mut block = Block::default();
+        for (name, inode) in [("a long one", 7), ("b", 3), ("", 9), ("c c", 1)] {
+            block.push(Entry { name: name.as_bytes(), file_type: None, inode }).unwrap();
+        }
+        let sorted = block.by_inode().unwrap();
+        let found: Vec<_> = (0..4).filter_map(|index| sorted.get(index)).collect();
+        let names: Vec<&[u8]> = found.iter().map(|entry| entry.name).collect();
+        assert_eq!(names, [&b"c c"[..], b"b", b"a long one", b""]);
+        assert_eq!(found.iter().map(|entry| entry.inode).collect::<Vec<_>>(), [1, 3, 7, 9]);
+    }
 
     #[test]
     fn entries_stay_as_they_were_put_in() {
