@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 import rapfiles._native as _native
 
+from ._lock import warn_of_lock
 from ._text import check, encode, native_codec, native_codec_of
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def atomic_options(
 
 async def write_bytes(path: StrPath, data: Buffer, options: AtomicOptions) -> int:
     """Replace the content of a file."""
+    await warn_of_lock(path, options.follow_symlinks)
     return await explained(_native.write_bytes_atomically(path, data, options))
 
 
@@ -61,6 +63,7 @@ async def write_text(
     path: StrPath, text: str, encoding: str, errors: str | None, newline: str | None, options: AtomicOptions
 ) -> None:
     """Replace the content of a file with text; `encoding` is what `io.text_encoding` returned."""
+    await warn_of_lock(path, options.follow_symlinks)
     codec = native_codec(encoding, errors, newline)
     if codec is None:
         check(encoding, errors, newline, io.BufferedWriter)
@@ -70,7 +73,7 @@ async def write_text(
         if await explained(written) is not None:
             return
     content = await encode(text, encoding, errors, newline, within=False)
-    await write_bytes(path, content, options)
+    await explained(_native.write_bytes_atomically(path, content, options))
 
 
 async def explained(operation: Awaitable[T]) -> T:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import codecs
 import io
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, SupportsIndex, TypeVar
 
 import rapfiles._native as _native
 
+from ._lock import FileLock, file_lock
 from ._text import ENCODED_WHOLE, HANDLERS_OF_PYTHON, check, incremental, native_codec_of, resolved, universal
 
 if TYPE_CHECKING:
@@ -119,6 +120,21 @@ class _Common:
     ) -> None:
         """Close the file."""
         await self.close()
+
+    def lock(
+        self,
+        *,
+        shared: bool = False,
+        timeout: float | None = None,
+        blocking: bool = True,
+        range: tuple[SupportsIndex, SupportsIndex] | None = None,  # noqa: A002 - the name of what is locked
+    ) -> FileLock:
+        """A lock of this open file, with the parameters of `AsyncPath.lock`; closing the file releases it.
+
+        It says nothing of the buffers: what was read ahead before the lock was acquired may be old, and what
+        was written is in the file after `flush()`.
+        """
+        return file_lock(self._open_file(), shared, timeout, blocking, range)
 
     def isatty(self) -> bool:
         """Whether the file is a terminal."""

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import errno
-from typing import Any
+import os
+import warnings
+from operator import index
+from typing import Any, Final, SupportsIndex
 
 import rapfiles._native as _native
 
 __all__ = ["FileLock", "LockReentryError", "LockTimeout"]
+
+_END: Final = 2**63 - 1
 
 
 class LockTimeout(TimeoutError):  # noqa: N818 - as in filelock and in TimeoutError itself
@@ -46,10 +51,19 @@ class LockReentryError(RuntimeError):
 
 
 class FileLock(_native.Lock):
-    """A lock of a file, made by `AsyncPath.lock`.
+    """A lock of a file, made by `AsyncPath.lock` or by the method `lock` of an open file.
 
     Enter it with `async with`, or await `acquire()` and `release()`. One object may be used again and again,
     and by several tasks, each of which waits for its turn.
+
+    ```python
+    lock = (directory / "settings.lock").lock(shared=True)
+    async with lock:
+        assert lock.locked
+        await lock.upgrade()  # others may have had it in between
+        await lock.downgrade()
+    assert await lock.holder() is None
+    ```
     """
 
     __slots__ = ()
@@ -57,6 +71,41 @@ class FileLock(_native.Lock):
     def __repr__(self) -> str:
         state = "locked" if self.locked else "unlocked"
         return f"<rapfiles.FileLock path={self.path!r} {state}>"
+
+
+def file_lock(
+    file: Any,
+    shared: bool,
+    timeout: float | None,
+    blocking: bool,
+    bytes_: tuple[SupportsIndex, SupportsIndex] | None,
+) -> FileLock:
+    """The lock of a path or of an `OpenFile`."""
+    extent = None
+    if bytes_ is not None:
+        start, length = map(index, bytes_)
+        if start < 0 or length < 0 or start + length > _END:
+            raise ValueError(f"range must be a first byte and a number of bytes, not {bytes_!r}")
+        extent = start, length
+    return FileLock(file, bool(shared), timeout, bool(blocking), extent)
+
+
+async def warn_of_lock(path: Any, follow_symlinks: bool) -> None:
+    """Warn if this process holds the lock of a file that is about to be replaced. Called by what a public
+    method calls."""
+    if not _native.holds_locks():
+        return
+    try:
+        status = await _native.stat(path, follow_symlinks)
+    except OSError:
+        return
+    if _native.holds_lock(status.st_dev, status.st_ino):
+        warnings.warn(
+            f"this process holds the lock of {os.fspath(path)!r}, which stays with the old file when "
+            "another one takes its place: lock a file beside it",
+            RuntimeWarning,
+            stacklevel=4,
+        )
 
 
 def timed_out(path: str, holder: int | None) -> LockTimeout:

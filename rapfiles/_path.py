@@ -33,7 +33,7 @@ from ._find import ReportedSearch, TreeSearch
 from ._glob import GlobIterator
 from ._info import PathInfo
 from ._iterdir import DirectoryIterator
-from ._lock import FileLock
+from ._lock import FileLock, file_lock
 from ._open import announced, open
 from ._pure.lexical import LexicalPath
 from ._removing import remove
@@ -663,6 +663,7 @@ class AsyncPath(LexicalPath):
         shared: bool = False,
         timeout: float | None = None,
         blocking: bool = True,
+        range: tuple[SupportsIndex, SupportsIndex] | None = None,  # noqa: A002 - the name of what is locked
     ) -> FileLock:
         """A lock of the file, which other tasks and other processes respect that ask for it too.
 
@@ -674,6 +675,8 @@ class AsyncPath(LexicalPath):
             shared: Whether others may hold the lock at the same time, if they share it as well.
             timeout: For how many seconds to wait; `None` for as long as it takes.
             blocking: Whether to wait at all.
+            range: Lock only these bytes, which need not exist: the first one, and how many; zero for all up
+                to the end, however far that moves. Such locks and those of whole files do not see each other.
 
         Returns:
             An object that is entered with `async with`, or whose `acquire()` and `release()` are awaited.
@@ -681,7 +684,7 @@ class AsyncPath(LexicalPath):
             (this task has it), or OSError (the file cannot be opened or locked).
 
         Raises:
-            ValueError: `timeout` is negative, or given with `blocking=False`.
+            ValueError: `timeout` is negative, or given with `blocking=False`; `range` is none.
 
         Cancellation:
             While it waits, the lock is not acquired, and nobody's turn is lost. At the end of a block
@@ -695,7 +698,7 @@ class AsyncPath(LexicalPath):
         assert await counter.read_text() == "1"
         ```
         """
-        return FileLock(self, shared, timeout, blocking, None)
+        return file_lock(self, shared, timeout, blocking, range)
 
     # What there is.
 

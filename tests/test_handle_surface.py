@@ -55,8 +55,9 @@ PROPERTIES = {
     *("mode", "name"),
 }
 ITERATED = {"chunks", "lines"}
+ENTERED = {"lock"}
 # What io does not have.
-ADDED = {"aclose", "pread", "pwrite", "sync", "datasync", "stat", "chunks", "lines", "name", "mode"}
+ADDED = {"aclose", "lock", "pread", "pwrite", "sync", "datasync", "stat", "chunks", "lines", "name", "mode"}
 OF_BYTES = {"chunks", "pread", "pwrite"}
 # What io's classes have and an asynchronous one must not have: a file that is iterated or entered without
 # `async` says so.
@@ -152,6 +153,8 @@ async def test_kinds_of_members(ours: type[Any], tmp_path: Path) -> None:
                 assert isinstance(value(), int | bool), name
             elif name in ITERATED:
                 assert hasattr(value(), "__anext__"), name
+            elif name in ENTERED:
+                assert hasattr(value(), "__aenter__"), name
             else:
                 assert callable(value), name
 
@@ -170,7 +173,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
 
 
 def test_every_method_is_called() -> None:
-    known = set(CALLS) | NOT_AWAITED | PROPERTIES | ITERATED
+    known = set(CALLS) | NOT_AWAITED | PROPERTIES | ITERATED | ENTERED
     assert {name for ours in TWINS for name in public(ours)} == known
 
 

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ import anyio
 import filelock
 import pytest
 
+import rapfiles
 from rapfiles import AsyncPath, FileLock, LockReentryError, LockTimeout
-from support import leaks, process
+from support import effort, leaks, lock_torture, process
 from support.loops import LOOPS, Loop
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="flock(2)")
@@ -717,3 +719,343 @@ def test_nothing_is_left(loop: Loop, tmp_path: Path) -> None:
     loop.run(main)
     with leaks.nothing_leaks():
         loop.run(main)
+
+
+# Ranges.
+
+
+@contextlib.contextmanager
+def range_locked_by_another_process(
+    path: Path, start: int, length: int, shared: bool = False
+) -> Iterator[int]:
+    """Has another process hold a POSIX lock, which `fcntl.lockf` and sqlite use."""
+    program = (
+        "import fcntl, sys\n"
+        "file = open(sys.argv[1], 'r+b')\n"
+        "mode = fcntl.LOCK_SH if sys.argv[4] else fcntl.LOCK_EX\n"
+        "fcntl.lockf(file, mode, int(sys.argv[3]), int(sys.argv[2]))\n"
+        "print('held', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    path.touch()
+    command = [sys.executable, "-c", program, str(path), str(start), str(length), "shared" if shared else ""]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"held\n"
+        yield child.pid
+
+
+def range_is_taken(path: Path, start: int, length: int) -> bool:
+    """Whether another process has to wait for a POSIX lock."""
+    program = (
+        "import fcntl, sys\n"
+        "file = open(sys.argv[1], 'r+b')\n"
+        "try:\n"
+        "    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, int(sys.argv[3]), int(sys.argv[2]))\n"
+        "except OSError:\n"
+        "    sys.exit(7)\n"
+    )
+    command = [sys.executable, "-S", "-c", program, str(path), str(start), str(length)]
+    return subprocess.run(command).returncode == 7
+
+
+@pytest.mark.one_loop
+async def test_ranges_exclude_those_that_overlap(tmp_path: Path) -> None:
+    path = AsyncPath(tmp_path / "data")
+    async with path.lock(range=(10, 10)):
+        for span in [(0, 10), (20, 5), (20, 0)]:
+            async with path.lock(range=span, blocking=False):
+                pass
+        for span in [(0, 11), (15, 1), (19, 0), (0, 0)]:
+            with pytest.raises(LockReentryError):
+                await path.lock(range=span).acquire()
+        assert range_is_taken(tmp_path / "data", 15, 1)
+        assert not range_is_taken(tmp_path / "data", 20, 1)
+        # A lock of the whole file is of another kind.
+        async with path.lock(blocking=False):
+            assert is_taken(tmp_path / "data")
+    assert not range_is_taken(tmp_path / "data", 0, 0)
+
+
+@pytest.mark.one_loop
+async def test_ranges_are_those_of_lockf(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    with range_locked_by_another_process(path, 0, 10) as holder:
+        with pytest.raises(LockTimeout) as raised:
+            await AsyncPath(path).lock(range=(5, 1), blocking=False).acquire()
+        assert raised.value.holder == holder
+        assert await AsyncPath(path).lock(range=(5, 1)).holder() == holder
+        assert await AsyncPath(path).lock(range=(10, 1)).holder() is None
+        async with AsyncPath(path).lock(range=(10, 1)):
+            pass
+    with range_locked_by_another_process(path, 0, 10, shared=True):
+        async with AsyncPath(path).lock(range=(0, 1), shared=True):
+            pass
+        with pytest.raises(LockTimeout):
+            await AsyncPath(path).lock(range=(0, 1), timeout=0.01).acquire()
+    async with AsyncPath(path).lock(range=(0, 1), timeout=5):
+        pass
+
+
+@pytest.mark.one_loop
+async def test_sqlite_respects_a_lock_of_its_bytes(tmp_path: Path) -> None:
+    """Its PENDING byte and what follows (os.h of sqlite: `PENDING_BYTE`), from another process."""
+    path = tmp_path / "data.db"
+    program = (
+        "import sqlite3, sys\n"
+        "connection = sqlite3.connect(sys.argv[1], timeout=0)\n"
+        "try:\n"
+        "    connection.execute('create table if not exists numbers (number)')\n"
+        "    connection.execute('insert into numbers values (1)')\n"
+        "    connection.commit()\n"
+        "except sqlite3.OperationalError as error:\n"
+        "    sys.exit(str(error))\n"
+    )
+
+    def insert() -> bytes:
+        return subprocess.run([sys.executable, "-c", program, str(path)], stderr=subprocess.PIPE).stderr
+
+    assert insert() == b""
+    async with AsyncPath(path).lock(range=(0x40000000, 512)):
+        assert insert() == b"database is locked\n"
+    assert insert() == b""
+
+
+@pytest.mark.parametrize("span", [(-1, 1), (0, -1), (1, 2**63), (2**63, 0)])
+def test_ranges_are_checked(span: tuple[int, int], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="range"):
+        AsyncPath(tmp_path / "data").lock(range=span)
+
+
+async def test_tasks_share_a_file_by_ranges(tmp_path: Path) -> None:
+    path = AsyncPath(tmp_path / "data")
+    inside: set[int] = set()
+    most = 0
+
+    async def take(start: int) -> None:
+        nonlocal most
+        async with path.lock(range=(start, 10)):
+            assert start not in inside
+            inside.add(start)
+            most = max(most, len(inside))
+            await _turns(3)
+            inside.discard(start)
+
+    async with anyio.create_task_group() as group:
+        for number in range(40):
+            group.start_soon(take, number % 4 * 10)
+    assert most > 1
+
+
+# Open files.
+
+
+@pytest.mark.parametrize("mode", ["r", "r+", "rb", "wb", "r+b", "raw"])
+async def test_an_open_file_is_locked(mode: str, tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    path.touch()
+    buffering = {"buffering": 0} if mode == "raw" else {}
+    async with rapfiles.open(path, "r+b" if mode == "raw" else mode, **buffering) as file:
+        lock = file.lock()
+        for _ in range(2):
+            async with lock:
+                assert lock.locked
+                assert is_taken(path)
+                with pytest.raises(LockReentryError):
+                    await AsyncPath(path).lock().acquire()
+            assert not is_taken(path)
+        async with file.lock(shared=not file.writable(), range=(0, 5)):
+            assert range_is_taken(path, 0, 1)
+        assert lock.path == file.name
+
+
+async def test_tasks_exclude_each_other_through_one_open_file(tmp_path: Path) -> None:
+    """Also those who share it: the first to release would release it for all."""
+    path = tmp_path / "data"
+    async with rapfiles.open(path, "w+b") as file:
+        inside = 0
+
+        async def take(shared: bool) -> None:
+            nonlocal inside
+            async with file.lock(shared=shared):
+                inside += 1
+                assert inside == 1
+                await _turns(2)
+                assert is_taken(path)
+                inside -= 1
+
+        async with anyio.create_task_group() as group:
+            for number in range(10):
+                group.start_soon(take, number % 2 == 0)
+    assert not is_taken(path)
+
+
+async def test_closing_a_file_releases_its_locks(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    file = await rapfiles.open(path, "wb")
+    lock = await file.lock().acquire()
+    done = anyio.Event()
+
+    async def wait() -> None:
+        async with AsyncPath(path).lock():
+            done.set()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait)
+        await _turns(3)
+        await file.close()
+        assert not lock.locked
+        await done.wait()
+    await lock.__aexit__(None, None, None)
+    with pytest.raises(ValueError, match="closed file"):
+        file.lock()
+    with pytest.raises(ValueError, match="closed file"):
+        await lock.acquire()
+
+
+@pytest.mark.one_loop
+async def test_an_open_file_waits_for_another_process(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    async with rapfiles.open(path, "wb") as file, anyio.create_task_group() as group:
+        lock = file.lock()
+        held = anyio.Event()
+
+        async def wait() -> None:
+            await lock.acquire()
+            held.set()
+
+        with locked_by_another_process(path) as holder:
+            with pytest.raises(LockTimeout) as raised:
+                await file.lock(blocking=False).acquire()
+            assert raised.value.holder == holder
+            group.start_soon(wait)
+            # A thread waits in the kernel then.
+            await anyio.sleep(0.25)
+        await held.wait()
+        assert is_taken(path)
+        await lock.release()
+        assert not is_taken(path)
+
+
+# Conversions.
+
+
+async def test_a_whole_lock_is_upgraded_and_downgraded(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    async with AsyncPath(path).lock(shared=True) as lock:
+        assert not is_locked(path, "--shared")
+        assert await lock.upgrade() is lock
+        assert is_locked(path, "--shared")
+        assert await lock.downgrade() is lock
+        assert not is_locked(path, "--shared")
+        assert is_locked(path)
+    with pytest.raises(RuntimeError, match="not held"):
+        await lock.upgrade()
+    assert not is_taken(path)
+
+
+async def test_who_waits_gets_a_downgraded_lock(tmp_path: Path) -> None:
+    path = AsyncPath(tmp_path / "lock")
+    held = anyio.Event()
+
+    async def share() -> None:
+        async with path.lock(shared=True):
+            held.set()
+
+    async with anyio.create_task_group() as group, path.lock() as lock:
+        group.start_soon(share)
+        await _turns(3)
+        assert not held.is_set()
+        await lock.downgrade()
+        await held.wait()
+
+
+async def test_an_upgrade_of_a_whole_lock_that_times_out_has_lost_it(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with locked_by_another_process(path, "--shared"):
+        async with AsyncPath(path).lock(shared=True, timeout=0.01) as lock:
+            with pytest.raises(LockTimeout):
+                await lock.upgrade()
+            assert not lock.locked
+    async with AsyncPath(path).lock():
+        pass
+
+
+async def test_an_upgrade_of_a_range_keeps_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    with range_locked_by_another_process(path, 0, 1, shared=True):
+        async with AsyncPath(path).lock(range=(0, 1), shared=True, timeout=0.01) as lock:
+            with pytest.raises(LockTimeout):
+                await lock.upgrade()
+            assert lock.locked
+            assert range_is_taken(path, 0, 1)
+        async with AsyncPath(path).lock(range=(0, 1), shared=True) as lock:
+            with anyio.move_on_after(0.01):
+                await lock.upgrade()
+            assert lock.locked
+            assert range_is_taken(path, 0, 1)
+    async with AsyncPath(path).lock(range=(0, 1), shared=True) as lock:
+        await lock.upgrade()
+        with pytest.raises(LockReentryError):
+            await AsyncPath(path).lock(range=(0, 1), shared=True).acquire()
+        await lock.downgrade()
+        assert lock.locked
+    assert not range_is_taken(path, 0, 1)
+
+
+# What else there is.
+
+
+async def test_the_holder_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    lock = AsyncPath(path).lock()
+    assert await lock.holder() is None
+    assert not path.exists()
+    async with lock:
+        assert await lock.holder() == os.getpid()
+    assert await lock.holder() is None
+    if sys.platform == "linux":
+        with locked_by_another_process(path) as holder:
+            assert await lock.holder() == holder
+
+
+async def test_replacing_a_locked_file_is_warned_of(tmp_path: Path) -> None:
+    path = AsyncPath(tmp_path / "data")
+    await path.write_bytes(b"old")
+    async with path.lock():
+        with pytest.warns(RuntimeWarning, match="stays with the old file") as caught:
+            await path.write_bytes(b"new", atomic=True)
+        assert caught[0].filename == __file__
+    async with path.lock():
+        with pytest.warns(RuntimeWarning, match="stays with the old file") as caught:
+            await path.write_text("new", atomic=True)
+        assert caught[0].filename == __file__
+    async with AsyncPath(tmp_path / "data.lock").lock():
+        await path.write_bytes(b"new", atomic=True)
+    await path.write_bytes(b"new", atomic=True)
+
+
+# Everything at once.
+
+
+def check_torture(folder: Path, seconds: float, seed: int) -> lock_torture.Result:
+    result = lock_torture.torture(folder, seconds, seed)
+    assert result.failures == []
+    # Whoever was killed may have incremented the counter and not noted it.
+    assert result.done <= result.counter <= result.done + result.killed
+    assert result.done > 0
+    assert not (folder / "lock").exists() or not is_taken(folder / "lock")
+    return result
+
+
+@pytest.mark.watchdog(300)
+def test_torture(tmp_path: Path) -> None:
+    check_torture(tmp_path, effort.times(2, everything=60), seed=1)
+
+
+@pytest.mark.skipif("RAPFILES_SOAK" not in os.environ, reason="RAPFILES_SOAK says for how many seconds")
+@pytest.mark.watchdog(10**6)
+def test_torture_soak(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = check_torture(tmp_path, float(os.environ["RAPFILES_SOAK"]), seed=int(time.time()))
+    with capsys.disabled():
+        print(f"\n{result.counter} increments, {result.killed} processes killed")

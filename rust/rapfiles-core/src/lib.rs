@@ -66,7 +66,7 @@ pub use verbs::write::Data;
 pub use verbs::xattr::AttributeName;
 
 // Locks.
-pub use lock::{Acquisition, Extent, HeldLock, LockRequest, Mode};
+pub use lock::{Acquisition, Conversion, Extent, HeldLock, LockRequest, LockTarget, Mode};
 
 // Open files.
 pub use handle::{

@@ -98,4 +98,8 @@ pub enum Outcome {
     FileSystem(Box<FileSystem>),
     /// A lock that has been acquired.
     Locked(Box<HeldLock>),
+    /// A lock that has been converted, or was not.
+    Converted(Box<HeldLock>, bool),
+    /// The number of the process that has a lock.
+    Holder(Option<u32>),
 }

@@ -96,7 +96,7 @@ mod _native {
     #[pymodule_export]
     use crate::listing::{children, list_directory};
     #[pymodule_export]
-    use crate::lock::Lock;
+    use crate::lock::{Lock, holds_lock, holds_locks};
     #[pymodule_export]
     use crate::next_item::set_next_slot;
     #[pymodule_export]

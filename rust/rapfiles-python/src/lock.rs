@@ -7,24 +7,27 @@ use std::time::{Duration, Instant};
 
 use pyo3::exceptions::{PyResourceWarning, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::PyInt;
 use pyo3::{PyTraverseError, PyVisit};
 use rapfiles_core::{
-    Acquisition, Engine, Error, Extent, HeldLock, LockRequest, Mode, NativePath, Progress, Ticket,
+    Acquisition, Conversion, Engine, Error, Extent, HeldLock, LockRequest, LockTarget, Mode, Outcome,
+    Progress, Ticket,
 };
 
 use crate::arguments::PathArgument;
 use crate::errors::{self, Names};
 use crate::event_loop::{self, Framework};
 use crate::fairness;
+use crate::handle::open_file::OpenFile;
 use crate::operation::{self, Operation};
 use crate::pending::{Answer, Work};
 
 /// A lock of a file.
 #[pyclass(subclass, frozen, weakref, module = "rapfiles._native")]
 pub(crate) struct Lock {
-    path: NativePath,
-    name: Py<PyString>,
+    target: LockTarget,
+    /// The path as it was given, or the name of the open file.
+    name: Py<PyAny>,
     mode: Mode,
     extent: Extent,
     blocking: bool,
@@ -41,10 +44,10 @@ struct Holding {
 }
 
 impl Lock {
-    fn request(&self, owner: usize) -> LockRequest {
+    fn request(&self, mode: Mode, owner: usize) -> LockRequest {
         LockRequest {
-            path: self.path.clone(),
-            mode: self.mode,
+            target: self.target.clone(),
+            mode,
             extent: self.extent,
             blocking: self.blocking,
             timeout: self.timeout,
@@ -85,19 +88,30 @@ impl Lock {
 
 #[pymethods]
 impl Lock {
-    /// A lock that nobody has asked for yet. `range`: the first byte and their number.
+    /// A lock that nobody has asked for yet, of the file with a path or of an open file. `range`: the first byte and
+    /// their number.
     #[new]
-    #[pyo3(signature = (path, shared, timeout, blocking, range, /))]
+    #[pyo3(signature = (file, shared, timeout, blocking, range, /))]
     fn new(
-        path: PathArgument<'_>,
+        file: &Bound<'_, PyAny>,
         shared: bool,
         timeout: Option<f64>,
         blocking: bool,
         range: Option<(u64, u64)>,
     ) -> PyResult<Self> {
+        let (target, name) = match file.cast::<OpenFile>() {
+            Ok(file) => {
+                let handle = &file.get().file.handle;
+                (LockTarget::Handle(Arc::clone(handle)), file.get().name(file.py()))
+            }
+            Err(_) => {
+                let path: PathArgument<'_> = file.extract()?;
+                (LockTarget::Path(path.native("io.open")?), path.name().into_any())
+            }
+        };
         Ok(Self {
-            path: path.native("io.open")?,
-            name: path.name(),
+            target,
+            name,
             mode: if shared { Mode::Shared } else { Mode::Exclusive },
             extent: range.map_or(Extent::Whole, |(start, length)| Extent::Range { start, length }),
             blocking,
@@ -109,7 +123,30 @@ impl Lock {
     /// Acquires the lock, and returns this object.
     fn acquire(slf: Bound<'_, Self>) -> PyResult<Operation> {
         let py = slf.py();
-        Operation::of(py, Work::Lock(LockWork::acquire(slf.unbind())))
+        let mode = slf.get().mode;
+        Operation::of(py, Work::Lock(LockWork::new(slf.unbind(), Stage::Untouched(mode))))
+    }
+
+    /// Makes a shared lock exclusive.
+    fn upgrade(slf: Bound<'_, Self>) -> PyResult<Operation> {
+        let py = slf.py();
+        Operation::of(py, Work::Lock(LockWork::new(slf.unbind(), Stage::Unconverted(Mode::Exclusive))))
+    }
+
+    /// Makes an exclusive lock shared.
+    fn downgrade(slf: Bound<'_, Self>) -> PyResult<Operation> {
+        let py = slf.py();
+        Operation::of(py, Work::Lock(LockWork::new(slf.unbind(), Stage::Unconverted(Mode::Shared))))
+    }
+
+    /// Returns the number of a process that has a lock which would be in the way, if the system tells.
+    fn holder(slf: Bound<'_, Self>) -> PyResult<Operation> {
+        let (lock, ticket) = (slf.get(), Ticket::unique());
+        Engine::current().find_lock_holder(lock.target.clone(), lock.mode, lock.extent, &ticket);
+        Operation::of(
+            slf.py(),
+            Work::Lock(LockWork::new(slf.clone().unbind(), Stage::Submitted(ticket, false))),
+        )
     }
 
     fn __aenter__(slf: Bound<'_, Self>) -> PyResult<Operation> {
@@ -142,12 +179,12 @@ impl Lock {
     /// Whether it is held through this object.
     #[getter]
     fn locked(&self) -> bool {
-        self.held().iter().any(|holding| holding.held.is_own())
+        self.held().iter().any(|holding| holding.held.is_there())
     }
 
-    /// The path of the file.
+    /// The path of the file, or the name of the open file.
     #[getter]
-    fn path(&self, py: Python<'_>) -> Py<PyString> {
+    fn path(&self, py: Python<'_>) -> Py<PyAny> {
         self.name.clone_ref(py)
     }
 
@@ -158,6 +195,7 @@ impl Lock {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.name)?;
         if let Ok(held) = self.held.try_lock() {
             for holding in held.iter() {
                 visit.call(&holding.task)?;
@@ -215,10 +253,10 @@ fn release(lock: &Bound<'_, Lock>, holding: Holding) -> PyResult<Operation> {
     }
     let ticket = Ticket::unique();
     Engine::current().release(held, &ticket);
-    Operation::of(py, Work::Lock(LockWork::releasing(lock.clone().unbind(), ticket)))
+    Operation::of(py, Work::Lock(LockWork::new(lock.clone().unbind(), Stage::Submitted(ticket, false))))
 }
 
-/// The acquisition or the release of a lock, awaited.
+/// An operation on a lock, awaited.
 pub(crate) struct LockWork {
     lock: Py<Lock>,
     task: Option<Py<PyAny>>,
@@ -226,84 +264,100 @@ pub(crate) struct LockWork {
 }
 
 enum Stage {
-    /// Nobody has begun to await it.
-    Untouched,
+    /// Nobody has begun to await the acquisition.
+    Untouched(Mode),
     Waiting(Acquisition),
     /// The answer is there, but other tasks run first.
     Acquired(Result<HeldLock, Error>),
-    /// A worker releases it. Awaited or not.
-    Releasing(Arc<Ticket>, bool),
+    /// Nobody has begun to await the conversion.
+    Unconverted(Mode),
+    Converting(Box<Conversion>),
+    /// A worker has it. Whether it is awaited.
+    Submitted(Arc<Ticket>, bool),
     Over,
 }
 
 impl LockWork {
-    fn acquire(lock: Py<Lock>) -> Self {
-        Self { lock, task: None, stage: Stage::Untouched }
-    }
-
-    fn releasing(lock: Py<Lock>, ticket: Arc<Ticket>) -> Self {
-        Self { lock, task: None, stage: Stage::Releasing(ticket, false) }
+    fn new(lock: Py<Lock>, stage: Stage) -> Self {
+        Self { lock, task: None, stage }
     }
 
     /// Whether nobody has begun to await it.
     pub(crate) fn is_untouched(&self) -> bool {
-        matches!(self.stage, Stage::Untouched | Stage::Releasing(_, false))
+        matches!(self.stage, Stage::Untouched(_) | Stage::Unconverted(_) | Stage::Submitted(_, false))
     }
 
     /// The name in the warning about an operation that was never awaited.
     pub(crate) fn forgotten(&self) -> Option<&'static str> {
-        matches!(self.stage, Stage::Untouched).then_some("acquire")
+        match self.stage {
+            Stage::Untouched(_) => Some("acquire"),
+            Stage::Unconverted(Mode::Exclusive) => Some("upgrade"),
+            Stage::Unconverted(Mode::Shared) => Some("downgrade"),
+            _ => None,
+        }
     }
 
     /// Advances as far as possible.
     pub(crate) fn advance(&mut self, py: Python<'_>, trio: bool) -> Progress<Answer> {
-        let mut acquisition = match mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Untouched => match self.begin(py, trio) {
-                Ok(Ok(progress)) => return progress,
-                Ok(Err(acquisition)) => acquisition,
-                Err(error) => return Progress::Done(Err(error)),
+        match mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Untouched(mode) => match self.begin(py, mode, trio) {
+                Ok(Ok(progress)) => progress,
+                Ok(Err(acquisition)) => self.go_on(py, acquisition),
+                Err(error) => Progress::Done(Err(error)),
             },
-            Stage::Waiting(acquisition) => acquisition,
-            Stage::Acquired(answer) => return self.done(py, answer),
-            Stage::Releasing(ticket, _) if !ticket.is_done() => {
-                self.stage = Stage::Releasing(Arc::clone(&ticket), true);
-                return Progress::Pending(ticket);
-            }
-            Stage::Releasing(ticket, _) => {
-                return Progress::Done(match ticket.take() {
-                    Some(Err(error)) => Err(self.raised(py, error)),
-                    _ => Ok(py.None()),
-                });
-            }
-            Stage::Over => {
-                return Progress::Done(Err(PyRuntimeError::new_err(
-                    "cannot reuse already awaited coroutine",
-                )));
-            }
-        };
-        match acquisition.advance() {
-            Progress::Done(answer) => self.done(py, answer),
-            Progress::Pending(ticket) => {
-                self.stage = Stage::Waiting(acquisition);
+            Stage::Waiting(acquisition) => self.go_on(py, acquisition),
+            Stage::Acquired(answer) => self.done(py, answer),
+            Stage::Unconverted(mode) => self.convert(py, mode, trio),
+            Stage::Converting(conversion) => self.go_on_converting(py, conversion),
+            Stage::Submitted(ticket, _) if !ticket.is_done() => {
+                self.stage = Stage::Submitted(Arc::clone(&ticket), true);
                 Progress::Pending(ticket)
             }
-            Progress::Yield => {
+            Stage::Submitted(ticket, _) => Progress::Done(match ticket.take() {
+                Some(Ok(Outcome::Holder(holder))) => {
+                    Ok(PyInt::new(py, holder.unwrap_or(0)).into_any().unbind())
+                        .map(|number| if holder.is_some() { number } else { py.None() })
+                }
+                Some(Err(error)) => Err(self.raised(py, error)),
+                _ => Ok(py.None()),
+            }),
+            Stage::Over => {
+                Progress::Done(Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine")))
+            }
+        }
+    }
+
+    fn go_on(&mut self, py: Python<'_>, mut acquisition: Acquisition) -> Progress<Answer> {
+        match acquisition.advance() {
+            Progress::Done(answer) => self.done(py, answer),
+            progress => {
                 self.stage = Stage::Waiting(acquisition);
-                Progress::Yield
+                progress.map(|_| Ok(py.None()))
             }
         }
     }
 
     /// Asks for the lock. What was answered at once costs a task of asyncio's its budget.
-    fn begin(&mut self, py: Python<'_>, trio: bool) -> PyResult<Result<Progress<Answer>, Acquisition>> {
+    fn begin(
+        &mut self,
+        py: Python<'_>,
+        mode: Mode,
+        trio: bool,
+    ) -> PyResult<Result<Progress<Answer>, Acquisition>> {
         let framework = event_loop::framework(py)?;
         let task = match &framework {
             Framework::Asyncio(event_loop) => event_loop::asyncio_task(event_loop),
             Framework::Trio => event_loop::trio_task(py),
         }?;
+        let lock = self.lock.get();
+        if let LockTarget::Handle(handle) = &lock.target
+            && handle.is_closed()
+        {
+            return Err(PyValueError::new_err("I/O operation on closed file."));
+        }
         // Who runs no task of the loop's cannot be told from others.
         let owner = if task.is_none() { 0 } else { task.as_ptr().addr() };
-        let request = self.lock.get().request(owner);
+        let request = lock.request(mode, owner);
         self.task = Some(task.unbind());
         let answer = match Acquisition::begin(Engine::current(), request) {
             Ok(answer) => answer,
@@ -330,14 +384,62 @@ impl LockWork {
         })
     }
 
-    fn raised(&self, py: Python<'_>, error: Error) -> PyErr {
-        errors::exception(py, error, &Names::one(self.lock.get().name.clone_ref(py)))
+    /// Converts a lock: that of a range without giving it up, and that of a whole file, for which the kernel does not
+    /// promise this, by releasing it and asking for the other one.
+    fn convert(&mut self, py: Python<'_>, mode: Mode, trio: bool) -> Progress<Answer> {
+        let lock = self.lock.get();
+        let holding = match current_task(py) {
+            Ok(task) => lock.take(task.as_ptr().addr()),
+            Err(error) => return Progress::Done(Err(error)),
+        };
+        let Some(Holding { held, task }) = holding else {
+            return Progress::Done(Err(PyRuntimeError::new_err("cannot convert a lock that is not held")));
+        };
+        if mode == Mode::Exclusive && !held.is_of_range() {
+            drop(held);
+            drop(task);
+            self.stage = Stage::Untouched(mode);
+            return self.advance(py, trio);
+        }
+        self.task = task;
+        let conversion = Conversion::begin(Engine::current(), held, mode, lock.timeout, lock.blocking);
+        self.go_on_converting(py, Box::new(conversion))
     }
 
-    /// Abandons it: the task that awaited it is gone.
+    fn go_on_converting(&mut self, py: Python<'_>, mut conversion: Box<Conversion>) -> Progress<Answer> {
+        match conversion.advance() {
+            Progress::Done((held, converted)) => {
+                self.keep(held);
+                Progress::Done(match converted {
+                    Ok(()) => Ok(self.lock.clone_ref(py).into_any()),
+                    Err(error) => Err(self.raised(py, error)),
+                })
+            }
+            progress => {
+                self.stage = Stage::Converting(conversion);
+                progress.map(|_| Ok(py.None()))
+            }
+        }
+    }
+
+    /// Gives the lock back to its object.
+    fn keep(&mut self, held: Option<HeldLock>) {
+        if let Some(held) = held {
+            let task = self.task.take();
+            self.lock.get().held().push(Holding { held, task });
+        }
+    }
+
+    fn raised(&self, py: Python<'_>, error: Error) -> PyErr {
+        errors::exception(py, error, &Names::opened_as(self.lock.get().name.clone_ref(py)))
+    }
+
+    /// Abandons it: the task that awaited it is gone. A release is done nevertheless.
     pub(crate) fn abandon(&mut self) {
-        // A lock that is released is released nevertheless.
-        self.stage = Stage::Over;
+        if let Stage::Converting(mut conversion) = mem::replace(&mut self.stage, Stage::Over) {
+            let held = conversion.abandon();
+            self.keep(held);
+        }
     }
 
     /// Shows the collector what is held.
@@ -345,4 +447,17 @@ impl LockWork {
         visit.call(&self.lock)?;
         visit.call(&self.task)
     }
+}
+
+/// Whether this process holds any lock of a file.
+#[pyfunction]
+pub(crate) fn holds_locks() -> bool {
+    Engine::current().holds_locks()
+}
+
+/// Whether this process holds the lock of a whole file.
+#[pyfunction]
+#[pyo3(signature = (device, inode, /))]
+pub(crate) fn holds_lock(device: u64, inode: u128) -> bool {
+    Engine::current().holds_lock(device, inode)
 }

@@ -130,7 +130,7 @@ pub(crate) fn convert(py: Python<'_>, outcome: Outcome, room: Option<Py<PyAny>>)
         Outcome::Large(file) => return Ok(Converted::Large(file)),
         Outcome::Filled { length, tail } => filled(py, room, length, &tail)?,
         Outcome::Text(content) => return text(py, content).map_err(|(error, _)| error),
-        Outcome::Unencodable | Outcome::Locked(_) => py.None(),
+        Outcome::Unencodable | Outcome::Locked(_) | Outcome::Converted(..) | Outcome::Holder(_) => py.None(),
         Outcome::Opened(opened) => Py::new(py, Opened::new(*opened))?.into_any(),
         Outcome::Staged(staged) => {
             let (opened, staged) = *staged;

@@ -14,7 +14,7 @@ use crate::engine::runtime;
 use crate::engine::ticket::Ticket;
 use crate::error::Error;
 use crate::handle::{BackgroundCloses, HandleJob};
-use crate::lock::{self, HeldLock, Identity, LockFile, LockJob, Locks};
+use crate::lock::{self, Extent, HeldLock, Identity, LockFile, LockJob, LockTarget, Locks, Mode};
 use crate::outcome::Outcome;
 use crate::path_operation::PathOperation;
 use crate::platform::{File, NativePath};
@@ -128,6 +128,22 @@ impl Engine {
     /// The locks of its process.
     pub(crate) fn locks(&self) -> &Locks {
         &self.locks
+    }
+
+    /// Whether this process holds any lock of a file.
+    pub fn holds_locks(&self) -> bool {
+        self.locks.is_any_held()
+    }
+
+    /// Whether this process holds the lock of a whole file.
+    pub fn holds_lock(&self, device: u64, inode: u128) -> bool {
+        self.locks.is_held(device, inode)
+    }
+
+    /// Has a worker find out which process has a lock.
+    pub fn find_lock_holder(&self, target: LockTarget, mode: Mode, extent: Extent, ticket: &Arc<Ticket>) {
+        let work = Work::Lock(LockJob::Find(target, mode, extent));
+        self.pool.submit(Lane::Unknown, Job { ticket: Arc::clone(ticket), work });
     }
 
     /// Releases a lock, in a worker, if that may block.

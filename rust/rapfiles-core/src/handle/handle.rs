@@ -276,6 +276,28 @@ impl Handle {
         read
     }
 
+    /// Does something with the file that needs no turn, and takes no longer than the caller may wait.
+    ///
+    /// # Errors
+    /// If the file is closed; in a forked child, if the parent was using the handle during the fork.
+    pub(crate) fn with_file<T>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&File) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut shared = self.try_shared()?;
+        let open = !shared.closing && shared.unattended < Unattended::Due;
+        let Some(file) = shared.file.clone().filter(|_| open) else {
+            return Err(Error::Os { code: platform::BAD_DESCRIPTOR, subject: Subject::Path });
+        };
+        // So that closing waits for it.
+        shared.positional += 1;
+        drop(shared);
+        let done = work(&file);
+        drop(file);
+        self.positional_ended();
+        done
+    }
+
     /// Abandons a positional operation. `writes`: whether the next call has to raise its error.
     pub fn abandon_positional(&self, ticket: &Ticket, writes: bool) {
         let Ok(mut shared) = self.try_shared() else { return ticket.cancel() };

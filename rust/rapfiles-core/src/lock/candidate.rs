@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::claim::Mode;
 use super::lock_file::{Identity, LockFile};
 use crate::engine::{Engine, Process, runtime};
+use crate::error::Error;
 
 /// A place among the holders of a file's locks. Dropping it leaves the queue, and whoever is next may try.
 #[derive(Debug)]
@@ -55,6 +57,37 @@ impl Held {
     /// Whether it is this process's: not in a forked child.
     pub fn is_own(&self) -> bool {
         self.0.as_ref().is_some_and(|candidate| !candidate.file.is_inherited())
+    }
+
+    /// Whether it is held: not if the open file whose lock it is has been closed.
+    pub fn is_there(&self) -> bool {
+        self.is_own() && self.0.as_ref().is_some_and(|candidate| candidate.file.is_locked())
+    }
+
+    /// Whether it is a lock of a range, which is converted without being given up.
+    pub fn is_of_range(&self) -> bool {
+        self.0.as_ref().is_some_and(|candidate| candidate.file.is_of_range())
+    }
+
+    /// Makes it a shared or an exclusive one; whether that was possible at once. If it was not, the lock of a whole file
+    /// may be gone, and that of a range is what it was. It calls the kernel.
+    pub fn convert(&mut self, mode: Mode) -> Result<bool, Error> {
+        let Some(Candidate { file, entry }) = &mut self.0 else { return Ok(false) };
+        let Some(engine) = entry.engine.clone() else { return Ok(false) };
+        let (locks, before) =
+            (engine.locks(), if mode == Mode::Shared { Mode::Exclusive } else { Mode::Shared });
+        // Exclusive within the process first, and shared last: others would ask the kernel in vain.
+        if mode == Mode::Exclusive && !locks.convert(&engine, entry, mode) {
+            return Ok(false);
+        }
+        let converted = file.convert(mode);
+        if !matches!(converted, Ok(true)) && mode == Mode::Exclusive {
+            locks.convert(&engine, entry, before);
+        }
+        if matches!(converted, Ok(true)) && mode == Mode::Shared {
+            locks.convert(&engine, entry, mode);
+        }
+        converted
     }
 
     /// Whether releasing it does not block.

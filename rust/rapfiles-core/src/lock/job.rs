@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::HeldLock;
 use super::candidate::{Candidate, Entry};
+use super::claim::{Extent, Mode};
 use super::lock_file::LockFile;
 use super::queue::Patience;
-use super::request::Requested;
+use super::request::{LockTarget, Requested};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::outcome::Outcome;
@@ -24,6 +25,10 @@ pub(crate) enum LockJob {
     Explain(Arc<Requested>, LockFile),
     /// Release it.
     Release(HeldLock),
+    /// Make it a shared or an exclusive one.
+    Convert(HeldLock, Mode),
+    /// Find out which process has a lock that would be in the way.
+    Find(LockTarget, Mode, Extent),
 }
 
 impl LockJob {
@@ -50,6 +55,13 @@ impl LockJob {
             Self::Release(held) => {
                 drop(held);
                 return Some(Ok(Outcome::Done));
+            }
+            Self::Convert(mut held, mode) => {
+                let converted = held.convert(mode);
+                return Some(converted.map(|converted| Outcome::Converted(Box::new(held), converted)));
+            }
+            Self::Find(target, mode, extent) => {
+                return Some(locks.find_holder(engine, &target, mode, extent).map(Outcome::Holder));
             }
         };
         // The timeout may have been faster.

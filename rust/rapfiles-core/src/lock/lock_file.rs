@@ -1,13 +1,16 @@
 //! An open lock file.
 
+use std::mem;
 use std::sync::Arc;
 
-use super::claim::{Claim, Extent};
+use super::claim::{Claim, Extent, Mode};
 use super::inherited::{self, Place};
+use super::request::LockTarget;
 use crate::cached;
 use crate::engine::queue::Lane;
 use crate::engine::{Engine, Process, runtime};
 use crate::error::{About, Error, Subject};
+use crate::handle::Handle;
 use crate::platform::{self, File, NativePath, codes};
 use crate::verbs::metadata::Metadata;
 
@@ -33,14 +36,22 @@ pub(super) enum Standing {
     Unknown,
 }
 
-/// An open file to be locked. Dropping it unlocks and closes it.
+/// The open file description that is locked.
+#[derive(Debug)]
+enum Description {
+    /// One that was opened for the lock, and where a forked child finds it.
+    Own(File, Option<&'static Place>),
+    /// That of somebody's open file.
+    Handle(Arc<Handle>),
+    Closed,
+}
+
+/// An open file to be locked. Dropping it unlocks it, and closes it if it was opened for the lock.
 #[derive(Debug)]
 pub(crate) struct LockFile {
     engine: Arc<Engine>,
     process: Process,
-    file: Option<File>,
-    /// Where a forked child finds it.
-    place: Option<&'static Place>,
+    description: Description,
     pub(super) identity: Identity,
     /// Whether the loop's thread may call the kernel for it.
     pub(super) local: bool,
@@ -64,8 +75,7 @@ impl LockFile {
         let lock_file = Self {
             engine: engine.share(),
             process: Process::current(),
-            file: Some(file),
-            place,
+            description: Description::Own(file, place),
             identity,
             local,
             lane: Lane::Mount(metadata.device),
@@ -95,25 +105,86 @@ impl LockFile {
         }
     }
 
+    /// That of an open file.
+    pub(super) fn of_handle(engine: &Engine, handle: &Arc<Handle>) -> Result<Self, Error> {
+        let metadata = handle.with_file(|file| platform::metadata_of(file).about_path())?;
+        let info = &handle.info;
+        Ok(Self {
+            engine: engine.share(),
+            process: Process::current(),
+            description: Description::Handle(Arc::clone(handle)),
+            identity: Identity::from(&metadata),
+            local: info.mount.is_some_and(|mount| engine.permits(mount, runtime::now())),
+            lane: info.lane,
+            locked: None,
+        })
+    }
+
+    /// Does something with the file.
+    fn with<T>(&self, work: impl FnOnce(&File) -> Result<T, Error>) -> Result<T, Error> {
+        match &self.description {
+            Description::Own(file, _) => work(file),
+            Description::Handle(handle) => handle.with_file(work),
+            Description::Closed => Err(Error::Os { code: platform::BAD_DESCRIPTOR, subject: Subject::Path }),
+        }
+    }
+
     /// Locks it, unless another process is in the way; whether it is locked now.
     pub(super) fn try_lock(&mut self, claim: &Claim) -> Result<bool, Error> {
         if self.locked.is_some() {
             return Ok(true);
         }
-        let locked = platform::try_lock(self.file()?, claim.mode, claim.extent).about_path()?;
+        let locked = self.with(|file| platform::try_lock(file, claim.mode, claim.extent).about_path())?;
         self.locked = locked.then_some(claim.extent);
         Ok(locked)
     }
 
     /// Locks it, and waits for as long as that takes.
     pub(super) fn wait(&mut self, claim: &Claim) -> Result<(), Error> {
-        platform::wait_for_lock(self.file()?, claim.mode, claim.extent).about_path()?;
+        if let Description::Handle(handle) = &self.description {
+            // Closing the handle waits for those who use its file. Another descriptor has the same lock.
+            let other = handle.with_file(|file| platform::duplicate(file).about_path())?;
+            platform::wait_for_lock(&other, claim.mode, claim.extent).about_path()?;
+            if handle.is_closed() {
+                let _ = platform::unlock(&other, claim.extent);
+                return Err(Error::Os { code: platform::BAD_DESCRIPTOR, subject: Subject::Path });
+            }
+        } else {
+            self.with(|file| platform::wait_for_lock(file, claim.mode, claim.extent).about_path())?;
+        }
         self.locked = Some(claim.extent);
         Ok(())
     }
 
+    /// Makes a shared lock exclusive, or an exclusive one shared; whether that was possible at once.
+    pub(super) fn convert(&mut self, mode: Mode) -> Result<bool, Error> {
+        let Some(extent) = self.locked else { return Ok(false) };
+        let converted = self.with(|file| platform::convert_lock(file, mode, extent).about_path())?;
+        if !converted && platform::is_lost_by_converting(extent) {
+            self.locked = None;
+        }
+        Ok(converted)
+    }
+
+    /// Whether some of its bytes are locked.
+    pub(super) fn is_of_range(&self) -> bool {
+        matches!(self.locked, Some(Extent::Range { .. }))
+    }
+
+    /// Whether it is locked, as far as this process knows.
+    pub(super) fn is_locked(&self) -> bool {
+        self.locked.is_some()
+            && match &self.description {
+                Description::Own(..) => true,
+                // Closing a file releases its locks.
+                Description::Handle(handle) => !handle.is_closed(),
+                Description::Closed => false,
+            }
+    }
+
     /// Whether the path still leads to it. Without `may_block`, only if the kernel knows without waiting.
-    pub(super) fn standing(&self, path: &NativePath, may_block: bool) -> Standing {
+    pub(super) fn standing(&self, target: &LockTarget, may_block: bool) -> Standing {
+        let LockTarget::Path(path) = target else { return Standing::Current };
         let found = if may_block {
             platform::metadata(path, false).ok().map(|found| Identity::from(&found))
         } else {
@@ -129,12 +200,10 @@ impl LockFile {
     pub(super) fn holder(&self, claim: &Claim) -> Option<u32> {
         match claim.extent {
             Extent::Whole => platform::file_lock_holder(self.identity.device, self.identity.inode),
-            Extent::Range { .. } => platform::range_holder(self.file.as_ref()?, claim.mode, claim.extent),
+            Extent::Range { .. } => {
+                self.with(|file| Ok(platform::range_holder(file, claim.mode, claim.extent))).ok()?
+            }
         }
-    }
-
-    fn file(&self) -> Result<&File, Error> {
-        self.file.as_ref().ok_or(Error::Os { code: platform::BAD_DESCRIPTOR, subject: Subject::Path })
     }
 
     /// Whether it was opened in the process that this one was forked from.
@@ -143,22 +212,31 @@ impl LockFile {
     }
 
     /// Unlocks and closes it, which may take as long as the file system does.
-    pub(super) fn close(&mut self) {
-        let Some(file) = self.file.take() else { return };
-        if self.is_inherited() {
+    fn close(&mut self) {
+        let locked = self.locked.take();
+        match mem::replace(&mut self.description, Description::Closed) {
             // It has been closed already, and its number may be another file's.
-            std::mem::forget(file);
-            return;
+            Description::Own(file, _) if self.is_inherited() => mem::forget(file),
+            Description::Own(file, place) => {
+                if let Some(extent) = locked {
+                    // Closing releases it as well, unless a child process has the description.
+                    let _ = platform::unlock(&file, extent);
+                }
+                // Before it is closed, because its number may be another file's afterwards.
+                if let Some(place) = place {
+                    place.release();
+                }
+                drop(file);
+            }
+            Description::Handle(_) if self.is_inherited() => {}
+            Description::Handle(handle) => {
+                if let Some(extent) = locked {
+                    // If it has been closed, the lock is gone.
+                    let _ = handle.with_file(|file| platform::unlock(file, extent).about_path());
+                }
+            }
+            Description::Closed => {}
         }
-        if let Some(extent) = self.locked.take() {
-            // Closing releases it as well, unless a child process has the description.
-            let _ = platform::unlock(&file, extent);
-        }
-        // Before it is closed, because its number may be another file's afterwards.
-        if let Some(place) = self.place.take() {
-            place.release();
-        }
-        drop(file);
     }
 }
 

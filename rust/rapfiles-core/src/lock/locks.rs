@@ -7,21 +7,24 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::HeldLock;
 use super::candidate::{Candidate, Entry};
+use super::claim::{Claim, Extent, Mode};
 use super::job::LockJob;
 use super::lock_file::{Identity, LockFile, Standing};
 use super::queue::{Patience, Phase, Queue, Verdict, Waiting};
-use super::request::Requested;
+use super::request::{LockTarget, Requested};
 use crate::engine::Engine;
 use crate::engine::kind::Kind;
 use crate::engine::queue::{Job, Lane, Work};
 use crate::engine::runtime::sync::{Mutex, MutexGuard};
 use crate::engine::runtime::{self, Condition};
-use crate::error::{Error, Subject};
+use crate::engine::ticket::Ticket;
+use crate::error::{About, Error, Subject};
 use crate::limits::{
     LOCK_FIRST_PAUSE, LOCK_LET_IN, LOCK_LONGEST_PAUSE, LOCK_LONGEST_STREAK, LOCK_POLLED_FOR, LOCKS_AT_ONCE,
 };
@@ -41,6 +44,8 @@ pub(super) struct State {
     pub(super) polls: BTreeMap<(Instant, u64), Identity>,
     /// When a request times out.
     pub(super) deadlines: BTreeMap<(Instant, u64), Arc<Requested>>,
+    /// When to wake somebody who waits for something else.
+    pub(super) alarms: BTreeMap<(Instant, u64), Arc<Ticket>>,
     /// Whether there is a thread that looks at these times.
     pub(super) poller: bool,
     /// How many threads wait in the kernel.
@@ -60,8 +65,9 @@ struct Ready(Arc<Requested>, Entry);
 impl Locks {
     /// Makes a request, on the loop's thread.
     pub(super) fn begin(&self, engine: &Engine, requested: &Arc<Requested>) -> Answer {
-        match engine.open_lock_now(&requested.request.path) {
-            Ok(file) => self.join(engine, requested, file, false),
+        match Self::open_now(engine, requested) {
+            Ok(Ok(file)) => self.join(engine, requested, file, false),
+            Ok(Err(error)) => Some(Err(error)),
             Err(lane) => {
                 if let Err(error) = self.watch(engine, requested) {
                     return Some(Err(error));
@@ -75,10 +81,29 @@ impl Locks {
         }
     }
 
+    /// Opens the file, if that does not block; otherwise the lane for a worker.
+    fn open_now(engine: &Engine, requested: &Requested) -> Result<Result<LockFile, Error>, Lane> {
+        match &requested.request.target {
+            // For a lock of a range the file is opened for writing, if possible: opening it so may wait for who has a
+            // lease of it (fcntl(2)).
+            LockTarget::Path(path) if requested.request.extent != Extent::Whole => Err(engine.lane(path)),
+            LockTarget::Path(path) => engine.open_lock_now(path).map(Ok),
+            LockTarget::Handle(handle) if handle.info.regular => Ok(LockFile::of_handle(engine, handle)),
+            LockTarget::Handle(handle) => Err(handle.info.lane),
+        }
+    }
+
+    /// Opens the file, in a worker.
+    fn open_here(engine: &Engine, requested: &Requested) -> Result<LockFile, Error> {
+        match &requested.request.target {
+            LockTarget::Path(path) => LockFile::open(engine, path, requested.claim().needs_writing()),
+            LockTarget::Handle(handle) => LockFile::of_handle(engine, handle),
+        }
+    }
+
     /// Opens the file, in a worker.
     pub(super) fn open(&self, engine: &Engine, requested: &Arc<Requested>) -> Answer {
-        let request = &requested.request;
-        match LockFile::open(engine, &request.path, requested.claim().needs_writing()) {
+        match Self::open_here(engine, requested) {
             Ok(file) => self.join(engine, requested, file, true),
             Err(error) => Some(Err(error)),
         }
@@ -114,7 +139,13 @@ impl Locks {
                 let waiting =
                     Waiting { id, requested: Arc::clone(requested), phase: Phase::Queued, file: None };
                 queue.wait(waiting);
+                let through_handle = queue.is_held_through_handle(&claim);
                 state.waiting.insert(requested.order, (identity, id));
+                if through_handle {
+                    // Nobody tells when that is closed, which releases the lock.
+                    let next = runtime::now() + LOCK_LONGEST_PAUSE;
+                    let _ = self.poll_at(&mut state, engine, next, (identity, id));
+                }
                 drop(state);
                 drop(file);
                 self.watch(engine, requested).err().map(|error| {
@@ -137,10 +168,10 @@ impl Locks {
             return None;
         }
         let opened = if may_block {
-            LockFile::open(engine, &requested.request.path, requested.claim().needs_writing())
+            Self::open_here(engine, requested)
         } else {
-            match engine.open_lock_now(&requested.request.path) {
-                Ok(file) => Ok(file),
+            match Self::open_now(engine, requested) {
+                Ok(opened) => opened,
                 Err(lane) => {
                     self.submit(engine, lane, requested, LockJob::Reopen(Arc::clone(requested), entry));
                     return None;
@@ -180,7 +211,7 @@ impl Locks {
         }
         match candidate.file.try_lock(&claim) {
             Err(error) => Some(Err(error)),
-            Ok(true) => match candidate.file.standing(&requested.request.path, may_block) {
+            Ok(true) => match candidate.file.standing(&requested.request.target, may_block) {
                 Standing::Current => Some(Ok(HeldLock::new(candidate))),
                 Standing::Unknown => {
                     let job = LockJob::Try(Arc::clone(requested), candidate, patience);
@@ -340,14 +371,23 @@ impl Locks {
     pub(super) fn poll(&self, engine: &Engine, identity: Identity, id: u64) {
         let mut state = self.lock();
         let Some(queue) = state.queues.get_mut(&identity) else { return };
-        let Some(Phase::Polling(patience)) = queue.find(id).map(|waiting| &waiting.phase) else { return };
-        let patience = *patience;
+        let patience = match queue.find(id).map(|waiting| &waiting.phase) {
+            Some(Phase::Polling(patience)) => *patience,
+            Some(Phase::Queued) => Patience::new(),
+            Some(Phase::Blocked) | None => return,
+        };
         let Some(waiting) = queue.promote(id) else {
+            let Some(waiting) = queue.find(id) else { return };
             // Somebody has come between.
-            if let Some(waiting) = queue.find(id) {
-                waiting.phase = Phase::Queued;
-                waiting.file = None;
+            waiting.phase = Phase::Queued;
+            let file = waiting.file.take();
+            let claim = waiting.requested.claim();
+            if queue.is_held_through_handle(&claim) {
+                let next = runtime::now() + LOCK_LONGEST_PAUSE;
+                let _ = self.poll_at(&mut state, engine, next, (identity, id));
             }
+            drop(state);
+            drop(file);
             return;
         };
         state.waiting.remove(&waiting.requested.order);
@@ -472,6 +512,73 @@ impl Locks {
         requested.ticket.finish(Err(Error::LockTimeout { holder }));
         self.forget(engine, requested);
         drop(file);
+    }
+
+    /// Wakes somebody at a time.
+    pub(super) fn alarm(&self, engine: &Engine, time: Instant, ticket: &Arc<Ticket>) -> Result<(), Error> {
+        let mut state = self.lock();
+        self.start_poller(&mut state, engine)?;
+        state.alarms.insert((time, ticket.token()), Arc::clone(ticket));
+        self.times.notify_one();
+        Ok(())
+    }
+
+    /// The process that has a lock which would be in the way of another one. Runs in a worker.
+    pub(super) fn find_holder(
+        &self,
+        engine: &Engine,
+        target: &LockTarget,
+        mode: Mode,
+        extent: Extent,
+    ) -> Result<Option<u32>, Error> {
+        let claim = Claim { mode, extent, owner: 0, description: 0 };
+        let file = match target {
+            LockTarget::Path(path) => {
+                let identity = match platform::metadata(path, false) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                    metadata => Identity::from(&metadata.about_path()?),
+                };
+                if self.holds(identity, &claim) {
+                    return Ok(Some(std::process::id()));
+                }
+                if extent == Extent::Whole {
+                    return Ok(platform::file_lock_holder(identity.device, identity.inode));
+                }
+                LockFile::open(engine, path, false)?
+            }
+            LockTarget::Handle(handle) => LockFile::of_handle(engine, handle)?,
+        };
+        if self.holds(file.identity, &claim) {
+            return Ok(Some(std::process::id()));
+        }
+        Ok(file.holder(&claim))
+    }
+
+    fn holds(&self, identity: Identity, claim: &Claim) -> bool {
+        self.lock().queues.get(&identity).is_some_and(|queue| queue.is_held(claim))
+    }
+
+    /// Whether this process holds any lock.
+    pub(crate) fn is_any_held(&self) -> bool {
+        !self.lock().queues.is_empty()
+    }
+
+    /// Whether this process holds a lock of the whole file.
+    pub(crate) fn is_held(&self, device: u64, inode: u128) -> bool {
+        let claim = Claim { mode: Mode::Exclusive, extent: Extent::Whole, owner: 0, description: 0 };
+        self.holds(Identity { device, inode }, &claim)
+    }
+
+    /// Makes the claim of a holder another one, unless somebody in this process is in the way. Whoever has waited for
+    /// the old one may try.
+    pub(super) fn convert(&self, engine: &Engine, entry: &Entry, mode: Mode) -> bool {
+        let mut state = self.lock();
+        let Some(queue) = state.queues.get_mut(&entry.identity) else { return false };
+        let converted = queue.convert(entry.id, mode);
+        let ready = self.take_ready(&mut state, engine, entry.identity);
+        drop(state);
+        self.go_on(engine, ready);
+        converted
     }
 
     /// Notes when a request times out.

@@ -4,6 +4,7 @@
 
 mod candidate;
 mod claim;
+mod conversion;
 mod inherited;
 mod job;
 mod lock_file;
@@ -14,10 +15,11 @@ mod request;
 
 pub use candidate::Held as HeldLock;
 pub use claim::{Extent, Mode};
+pub use conversion::Conversion;
 #[cfg(target_os = "linux")]
 pub(crate) use inherited::forks;
 pub(crate) use inherited::{after_fork, before_fork, in_child};
 pub(crate) use job::LockJob;
 pub(crate) use lock_file::{Identity, LockFile};
 pub(crate) use locks::Locks;
-pub use request::{Acquisition, LockRequest};
+pub use request::{Acquisition, LockRequest, LockTarget};

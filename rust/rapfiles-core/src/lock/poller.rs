@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::lock_file::{Identity, LockFile};
 use super::locks::{Locks, State, no_thread};
 use super::request::Requested;
+use crate::engine::ticket::Ticket;
 use crate::engine::{Engine, runtime};
 use crate::error::Error;
 use crate::limits::{LOCK_POLLER_KEPT_FOR, LOCK_THREADS};
@@ -37,8 +38,14 @@ impl Locks {
                 let ((_, id), identity) = entry.remove_entry();
                 (identity, id)
             });
-            if poll.is_some() || !timed_out.is_empty() {
+            let mut rung = Vec::new();
+            while let Some(entry) = state.alarms.first_entry().filter(|entry| entry.key().0 <= now) {
+                rung.push(entry.remove());
+            }
+            if poll.is_some() || !timed_out.is_empty() || !rung.is_empty() {
                 drop(state);
+                rung.iter().for_each(Ticket::ring);
+                drop(rung);
                 for requested in &timed_out {
                     self.time_out(engine, requested);
                 }
@@ -51,11 +58,13 @@ impl Locks {
             }
             let deadline = state.deadlines.first_key_value().map(|((time, _), _)| *time);
             let next = state.polls.first_key_value().map(|((time, _), _)| *time);
-            let next = deadline.into_iter().chain(next).min();
+            let alarm = state.alarms.first_key_value().map(|((time, _), _)| *time);
+            let next = deadline.into_iter().chain(next).chain(alarm).min();
             let most = next.map_or(LOCK_POLLER_KEPT_FOR, |next| next.saturating_duration_since(now));
             let (back, timed_out) = self.times.wait(&self.state, state, most);
             state = back;
-            if timed_out && next.is_none() && state.deadlines.is_empty() && state.polls.is_empty() {
+            let idle = state.deadlines.is_empty() && state.polls.is_empty() && state.alarms.is_empty();
+            if timed_out && next.is_none() && idle {
                 state.poller = false;
                 return;
             }

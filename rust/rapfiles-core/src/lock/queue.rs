@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::claim::{Claim, Extent, Mode};
 use super::lock_file::LockFile;
-use super::request::Requested;
+use super::request::{LockTarget, Requested};
 
 /// A claim that is held, or that nothing in this process is in the way of.
 #[derive(Debug)]
@@ -14,6 +14,16 @@ struct Holder {
     id: u64,
     claim: Claim,
     requested: Arc<Requested>,
+}
+
+impl Holder {
+    /// Whether it still holds it: closing a file releases its locks.
+    fn is_there(&self) -> bool {
+        match &self.requested.request.target {
+            LockTarget::Path(_) => true,
+            LockTarget::Handle(handle) => !handle.is_closed(),
+        }
+    }
 }
 
 /// How long one has been asking the kernel.
@@ -76,7 +86,7 @@ impl Queue {
         if self.holders.iter().any(is_mine) {
             return Verdict::Reentry;
         }
-        if self.holders.iter().any(|holder| claim.conflicts(&holder.claim)) {
+        if self.is_held(claim) {
             return Verdict::Taken { held: true };
         }
         let ahead = self.waiting.iter().take_while(|waiting| waiting.requested.order < order);
@@ -88,7 +98,26 @@ impl Queue {
 
     /// Whether somebody holds a lock that this one would wait for.
     pub(super) fn is_held(&self, claim: &Claim) -> bool {
-        self.holders.iter().any(|holder| claim.conflicts(&holder.claim))
+        self.holders.iter().any(|holder| claim.conflicts(&holder.claim) && holder.is_there())
+    }
+
+    /// The same, through an open file that may be closed at any time.
+    pub(super) fn is_held_through_handle(&self, claim: &Claim) -> bool {
+        let through_handle = |holder: &&Holder| holder.claim.description != 0;
+        self.holders.iter().filter(through_handle).any(|holder| claim.conflicts(&holder.claim))
+    }
+
+    /// Makes a holder's claim another one, unless another holder is in the way.
+    pub(super) fn convert(&mut self, id: u64, mode: Mode) -> bool {
+        let Some(index) = self.holders.iter().position(|holder| holder.id == id) else { return false };
+        let claim = Claim { mode, ..self.holders[index].claim };
+        let in_the_way =
+            |holder: &Holder| holder.id != id && claim.conflicts(&holder.claim) && holder.is_there();
+        if self.holders.iter().any(in_the_way) {
+            return false;
+        }
+        self.holders[index].claim = claim;
+        true
     }
 
     pub(super) fn hold(&mut self, id: u64, requested: &Arc<Requested>) {

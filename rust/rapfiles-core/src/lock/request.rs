@@ -10,14 +10,24 @@ use crate::engine::progress::Progress;
 use crate::engine::ticket::Ticket;
 use crate::engine::{Engine, Process, runtime};
 use crate::error::Error;
+use crate::handle::Handle;
 use crate::outcome::Outcome;
 use crate::platform::NativePath;
+
+/// The file that is to be locked.
+#[derive(Debug, Clone)]
+pub enum LockTarget {
+    /// A file that is opened for the lock, and created if there is none.
+    Path(NativePath),
+    /// An open file.
+    Handle(Arc<Handle>),
+}
 
 /// What is to be locked, and how long that may take.
 #[derive(Debug)]
 pub struct LockRequest {
-    /// The lock file, which is created if there is none.
-    pub path: NativePath,
+    /// The file.
+    pub target: LockTarget,
     /// Whether others may hold the lock, too.
     pub mode: Mode,
     /// The whole file, or some of its bytes.
@@ -45,7 +55,11 @@ pub(crate) struct Requested {
 impl Requested {
     pub(super) fn claim(&self) -> Claim {
         let LockRequest { mode, extent, owner, .. } = self.request;
-        Claim { mode, extent, owner, description: 0 }
+        let description = match &self.request.target {
+            LockTarget::Path(_) => 0,
+            LockTarget::Handle(handle) => Arc::as_ptr(handle).addr(),
+        };
+        Claim { mode, extent, owner, description }
     }
 
     /// Whether nobody waits for the answer any more, or there is one.

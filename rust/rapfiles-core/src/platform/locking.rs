@@ -67,6 +67,17 @@ pub(crate) fn wait_for_lock(file: &File, mode: Mode, extent: Extent) -> io::Resu
     set_lock(file, Some(mode), extent, true)
 }
 
+/// Makes a lock another one, unless another open file description is in the way. A lock of a range is what it was then;
+/// that of a whole file is gone (flock(2)).
+pub(crate) fn convert_lock(file: &File, mode: Mode, extent: Extent) -> io::Result<bool> {
+    try_lock(file, mode, extent)
+}
+
+/// Whether a lock is gone if it could not be made another one.
+pub(crate) fn is_lost_by_converting(extent: Extent) -> bool {
+    extent == Extent::Whole
+}
+
 /// Releases the lock of the open file description.
 pub(crate) fn unlock(file: &File, extent: Extent) -> io::Result<()> {
     set_lock(file, None, extent, false)

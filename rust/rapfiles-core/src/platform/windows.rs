@@ -41,7 +41,10 @@ pub(crate) use file::{
     write_all,
 };
 pub(crate) use link::{link, read_link, symlink};
-pub(crate) use locking::{file_lock_holder, open_lock_file, range_holder, try_lock, unlock, wait_for_lock};
+pub(crate) use locking::{
+    convert_lock, file_lock_holder, is_lost_by_converting, open_lock_file, range_holder, try_lock, unlock,
+    wait_for_lock,
+};
 pub(crate) use metadata::{is_junction, metadata, metadata_of};
 pub(crate) use mount::is_mount;
 pub use native_path::NativePath;

@@ -93,7 +93,7 @@ impl OpenFile {
 impl OpenFile {
     /// The path or descriptor with which it was opened.
     #[getter]
-    fn name(&self, py: Python<'_>) -> Py<PyAny> {
+    pub(crate) fn name(&self, py: Python<'_>) -> Py<PyAny> {
         self.name.lock().unwrap_or_else(PoisonError::into_inner).clone_ref(py)
     }
 

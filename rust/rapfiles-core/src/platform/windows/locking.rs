@@ -64,6 +64,17 @@ fn lock(file: &File, mode: Mode, extent: Extent, flags: u32) -> io::Result<()> {
     checked(unsafe { LockFileEx(file.as_raw_handle(), flags, 0, low, high, &raw mut place) })
 }
 
+/// Makes a lock another one, unless another handle is in the way: it is released first.
+pub(crate) fn convert_lock(file: &File, mode: Mode, extent: Extent) -> io::Result<bool> {
+    unlock(file, extent)?;
+    try_lock(file, mode, extent)
+}
+
+/// Whether a lock is gone if it could not be made another one.
+pub(crate) fn is_lost_by_converting(_extent: Extent) -> bool {
+    true
+}
+
 /// Releases a lock of the handle.
 pub(crate) fn unlock(file: &File, extent: Extent) -> io::Result<()> {
     let (mut place, low, high) = described(extent);

@@ -1,0 +1,127 @@
+//! The conversion of a lock that is held, from shared to exclusive or back.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::HeldLock;
+use super::claim::Mode;
+use super::job::LockJob;
+use crate::engine::progress::Progress;
+use crate::engine::queue::{Job, Lane, Work};
+use crate::engine::ticket::Ticket;
+use crate::engine::{Engine, runtime};
+use crate::error::Error;
+use crate::limits::{LOCK_FIRST_PAUSE, LOCK_LONGEST_PAUSE};
+use crate::outcome::Outcome;
+
+/// The conversion of a lock of a range, which is held meanwhile as it was.
+#[derive(Debug)]
+pub struct Conversion {
+    engine: Arc<Engine>,
+    mode: Mode,
+    deadline: Option<Instant>,
+    blocking: bool,
+    pause: Duration,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Others are in the way; the ticket tells when to try again.
+    Waiting(HeldLock, Option<Arc<Ticket>>),
+    /// A worker tries.
+    Submitted(Arc<Ticket>),
+    Over,
+}
+
+/// The lock, and whether it has been converted. There is no lock if that has been lost.
+type Converted = (Option<HeldLock>, Result<(), Error>);
+
+impl Conversion {
+    /// Converts a lock.
+    pub fn begin(
+        engine: &Engine,
+        held: HeldLock,
+        mode: Mode,
+        timeout: Option<Duration>,
+        blocking: bool,
+    ) -> Self {
+        let deadline = timeout.and_then(|timeout| runtime::now().checked_add(timeout));
+        let stage = Stage::Waiting(held, None);
+        Self { engine: engine.share(), mode, deadline, blocking, pause: LOCK_FIRST_PAUSE, stage }
+    }
+
+    /// Advances as far as possible.
+    pub fn advance(&mut self) -> Progress<Converted> {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Waiting(held, Some(ticket)) if !ticket.is_done() => {
+                self.stage = Stage::Waiting(held, Some(Arc::clone(&ticket)));
+                Progress::Pending(ticket)
+            }
+            Stage::Waiting(mut held, _) if held.is_local() => {
+                let converted = held.convert(self.mode);
+                self.tried(held, converted)
+            }
+            Stage::Waiting(held, _) => {
+                let ticket = Ticket::unique();
+                let work = Work::Lock(LockJob::Convert(held, self.mode));
+                self.engine.pool().submit(Lane::Unknown, Job { ticket: Arc::clone(&ticket), work });
+                self.stage = Stage::Submitted(Arc::clone(&ticket));
+                Progress::Pending(ticket)
+            }
+            Stage::Submitted(ticket) if !ticket.is_done() => {
+                self.stage = Stage::Submitted(Arc::clone(&ticket));
+                Progress::Pending(ticket)
+            }
+            Stage::Submitted(ticket) => match ticket.take() {
+                Some(Ok(Outcome::Converted(held, converted))) => self.tried(*held, Ok(converted)),
+                Some(Err(error)) => Progress::Done((None, Err(error))),
+                _ => Progress::Done((None, Err(Error::Forked))),
+            },
+            Stage::Over => Progress::Done((None, Err(Error::Forked))),
+        }
+    }
+
+    fn tried(&mut self, held: HeldLock, converted: Result<bool, Error>) -> Progress<Converted> {
+        match converted {
+            Ok(true) => return Progress::Done((Some(held), Ok(()))),
+            Err(error) => return Progress::Done((Some(held), Err(error))),
+            Ok(false) if !held.is_there() => return Progress::Done((None, Err(timed_out()))),
+            Ok(false) => {}
+        }
+        let now = runtime::now();
+        if !self.blocking || self.deadline.is_some_and(|deadline| deadline <= now) {
+            return Progress::Done((Some(held), Err(timed_out())));
+        }
+        let next = self.deadline.map_or(now + self.pause, |deadline| deadline.min(now + self.pause));
+        self.pause = (self.pause * 2).min(LOCK_LONGEST_PAUSE);
+        let ticket = Ticket::unique();
+        if let Err(error) = self.engine.locks().alarm(&self.engine, next, &ticket) {
+            return Progress::Done((Some(held), Err(error)));
+        }
+        self.stage = Stage::Waiting(held, Some(Arc::clone(&ticket)));
+        Progress::Pending(ticket)
+    }
+
+    /// Gives it up: the lock as it was, unless a worker has it.
+    pub fn abandon(&mut self) -> Option<HeldLock> {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Waiting(held, ticket) => {
+                if let Some(ticket) = ticket {
+                    ticket.cancel();
+                }
+                Some(held)
+            }
+            Stage::Submitted(ticket) => {
+                ticket.cancel();
+                drop(ticket.take());
+                None
+            }
+            Stage::Over => None,
+        }
+    }
+}
+
+fn timed_out() -> Error {
+    Error::LockTimeout { holder: None }
+}
