@@ -105,7 +105,11 @@ class AtomicFileContextManager(Generic[FileT]):
                 del staged
                 raise
             await explained(_native.commit(self._path, staged))
-        elif not issubclass(kind, GeneratorExit):
+        elif issubclass(kind, GeneratorExit):
+            # Nothing can be awaited.
+            if self._open_file is not None:
+                self._open_file.close_in_background()
+        else:
             try:
                 await _native.discard(staged)
             finally:

@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import stat
+import struct
 import subprocess
 import sys
 import threading
@@ -100,6 +101,24 @@ async def test_owner_and_attributes_stay(tmp_path: Path) -> None:
     found = file.stat()
     assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (12345, 23456, 0o6755)
     assert os.getxattr(file, "user.colour") == b"blue"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="an access list is set as an extended attribute")
+@pytest.mark.one_loop
+async def test_access_lists_stay(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(_OLD)
+    # The layout of <linux/posix_acl_xattr.h>: owner, one more user, group, mask, others.
+    entries = [(1, 6, -1), (2, 4, 12345), (4, 4, -1), (16, 6, -1), (32, 0, -1)]
+    access_list = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+    try:
+        os.setxattr(file, "system.posix_acl_access", access_list)
+    except OSError:
+        pytest.skip("this file system has no access lists")
+    mode = file.stat().st_mode
+    await AsyncPath(file).write_bytes(b"new", atomic=True)
+    assert os.getxattr(file, "system.posix_acl_access") == access_list
+    assert (file.stat().st_mode, file.read_bytes()) == (mode, b"new")
 
 
 @pytest.mark.one_loop
@@ -337,3 +356,60 @@ def test_errors_at_each_step(injection: str, expected: list[str], exists: bool, 
     assert _names(path.parent) == (["file"] if exists or new else [])
     if exists:
         assert (path.read_bytes() == _OLD) is not new
+
+
+_OVERWRITES = """
+import asyncio, sys
+from rapfiles import AsyncPath
+
+async def main():
+    path = AsyncPath(sys.argv[1])
+    await path.exists()
+    print("ready", flush=True)
+    try:
+        await path.write_bytes(b"new", atomic=True, fallback="inplace")
+    except OSError as error:
+        print(error.errno, *error.__notes__, sep="\\n")
+
+asyncio.run(main())
+"""
+
+
+@needs_strace
+@pytest.mark.skipif(mounts.can_mount() is not None, reason=str(mounts.can_mount()))
+def test_what_cannot_be_restored(tmp_path: Path) -> None:
+    """Neither the new content can be written over a mount point nor the old one: the backup is named."""
+    (tmp_path / "outside").write_bytes(_OLD)
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    (inside / "file").touch()
+    subprocess.run(["mount", "--bind", tmp_path / "outside", inside / "file"], check=True)
+    try:
+        command = [
+            "strace",
+            "-f",
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-P",
+            inside / "file",
+            "-e",
+            "inject=write:error=EIO",
+        ]
+        environment = {**os.environ, "PYTHONPATH": str(Path(rapfiles.__file__).parents[1])}
+        done = subprocess.run(
+            [*command, sys.executable, "-c", _OVERWRITES, inside / "file"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=environment,
+            check=False,
+        )
+        if "ready" not in done.stdout and "PTRACE" in done.stderr:
+            pytest.skip("strace may not trace")
+        [backup] = set(_names(inside)) - {"file"}
+        note = f"The file could not be restored: its old content is in {backup!r}, beside it."
+        assert done.stdout.splitlines() == ["ready", "5", note], done.stderr
+        assert (inside / backup).read_bytes() == _OLD
+    finally:
+        subprocess.run(["umount", inside / "file"], check=True)

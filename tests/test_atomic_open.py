@@ -7,7 +7,7 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -356,6 +356,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.one_loop
 async def test_file_systems_without_nameless_files(tmp_path: Path) -> None:
     """There the file has a name of its own until it gets the target's."""
     if (reason := fuse.missing()) is not None:
@@ -385,3 +386,126 @@ async def test_file_systems_without_nameless_files(tmp_path: Path) -> None:
         assert (_names(disk.root / "long"), Path(target).read_bytes()) == ([name], b"new")
         (disk.root / "long" / name).unlink()
         (disk.root / "long").rmdir()
+
+
+async def test_the_last_one_to_end_has_the_name(tmp_path: Path) -> None:
+    path = AsyncPath(tmp_path, "file")
+    async with path.open_atomic("wb") as first:
+        await first.write(b"first" * 50_000)
+        async with path.open_atomic("wb") as second:
+            await second.write(b"second")
+        assert await path.read_bytes() == b"second"
+    assert (await path.read_bytes(), _names(tmp_path)) == (b"first" * 50_000, ["file"])
+
+
+@pytest.mark.one_loop
+async def test_a_generator_that_is_given_up(tmp_path: Path) -> None:
+    async def lines(path: AsyncPath) -> AsyncIterator[AsyncBufferedWriter]:
+        async with path.open_atomic("wb") as file:
+            await file.write(b"new")
+            yield file
+
+    with _unchanged(tmp_path) as path:
+        generator = lines(path)
+        file = await anext(generator)
+        del generator
+        while not file.closed:
+            gc.collect()
+            await asyncio.sleep(0)
+
+
+def test_a_task_that_is_given_up_with_its_loop(tmp_path: Path) -> None:
+    loop = asyncio.new_event_loop()
+
+    async def write(path: AsyncPath) -> None:
+        async with path.open_atomic("wb") as file:
+            await file.write(b"new")
+            loop.stop()
+            await loop.create_future()
+
+    with _unchanged(tmp_path) as path:
+        coroutine = write(path)
+        task = loop.create_task(coroutine)
+        loop.run_forever()
+        loop.close()
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        coroutine.close()
+
+
+@pytest.mark.one_loop
+async def test_a_directory_that_is_swapped(tmp_path: Path) -> None:
+    """What is written stays in the directory that was there at the beginning."""
+    for name in ("inside", "outside"):
+        (tmp_path / name).mkdir()
+    with _unchanged(tmp_path / "outside"):
+        async with AsyncPath(tmp_path, "inside", "file").open_atomic("wb") as file:
+            await file.write(b"new")
+            (tmp_path / "inside").rename(tmp_path / "moved")
+            (tmp_path / "inside").symlink_to("outside")
+        assert (tmp_path / "moved" / "file").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("exists", [False, True])
+@pytest.mark.one_loop
+async def test_a_target_that_becomes_a_link(exists: bool, tmp_path: Path) -> None:
+    """The link itself is replaced, or it is an error; never what it leads to."""
+    (tmp_path / "outside").mkdir()
+    target = tmp_path / "file"
+    with _unchanged(tmp_path / "outside"):
+        if exists:
+            target.write_bytes(_OLD)
+        with suppress(OSError):
+            async with AsyncPath(target).open_atomic("wb") as file:
+                await file.write(b"new")
+                target.unlink(missing_ok=True)
+                target.symlink_to("outside/file")
+    assert target.is_symlink() is exists
+    assert _names(tmp_path) == ["file", "outside"]
+
+
+@pytest.mark.one_loop
+async def test_another_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path)
+    async with AsyncPath("file").open_atomic("wb") as file:
+        monkeypatch.chdir(tmp_path / "other")
+        await file.write(b"new")
+    assert (_names(tmp_path), _names(tmp_path / "other")) == (["file", "other"], [])
+
+
+_FEW_DESCRIPTORS = """
+import asyncio, os, resource, sys
+from rapfiles import AsyncPath
+
+async def main(path):
+    await path.exists()
+    refused = 0
+    for room in range(12):
+        limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) - 1 + room, most))
+        try:
+            async with path.open_atomic("wb", durable=True) as file:
+                await file.write(b"new")
+        except OSError as error:
+            refused += 1
+            written = b"old content"
+            assert error.errno == 24, error
+        else:
+            written = b"new"
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, most))
+        assert (await path.read_bytes(), os.listdir(path.parent)) == (written, ["file"])
+        await path.write_bytes(b"old content")
+    assert 0 < refused < 12, refused
+
+asyncio.run(main(AsyncPath(sys.argv[1])))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and resource limits")
+def test_few_descriptors(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(_OLD)
+    environment = {**os.environ, "PYTHONPATH": str(Path(rapfiles.__file__).parents[1])}
+    command = [sys.executable, "-c", _FEW_DESCRIPTORS, str(tmp_path / "file")]
+    done = subprocess.run(command, env=environment, timeout=60, check=False, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")

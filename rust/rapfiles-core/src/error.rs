@@ -75,6 +75,15 @@ pub enum Error {
     },
     /// The task that asks for a lock holds it.
     LockReentry,
+    /// An error after which a file could not be restored; its old content is in a file beside it.
+    BackupLeft {
+        /// `errno` on POSIX, the Windows error code there.
+        code: i32,
+        /// The path that the error names.
+        subject: Subject,
+        /// The name of the file with the old content.
+        backup: NativePath,
+    },
     /// The operation was begun by the parent process, before this process was forked.
     Forked,
     /// The worker panicked: a defect of this library.

@@ -109,6 +109,9 @@ pub(crate) fn exception(py: Python<'_>, error: Error, names: &Names) -> PyErr {
         Error::NotDurable { code, subject } => {
             not_durable(py, code, &subject, names).unwrap_or_else(|failure| failure)
         }
+        Error::BackupLeft { code, subject, backup } => {
+            backup_left(py, code, &subject, &backup, names).unwrap_or_else(|failure| failure)
+        }
         Error::Forked => PyRuntimeError::new_err(
             "this was begun before the process was forked, and cannot be gone on with in the child",
         ),
@@ -164,6 +167,22 @@ fn of_lock<'py>(
 ) -> PyResult<PyErr> {
     let made = py.import(intern!(py, "rapfiles._lock"))?.getattr(function)?.call1(arguments)?;
     Ok(PyErr::from_value(made))
+}
+
+/// The error after which a file could not be restored, with a note that says where its old content is.
+fn backup_left(
+    py: Python<'_>,
+    code: i32,
+    subject: &Subject,
+    backup: &NativePath,
+    names: &Names,
+) -> PyResult<PyErr> {
+    let error = os_error(py, code, subject, names)?;
+    let backup = text(py, backup)?;
+    let backup = backup.bind(py).repr()?;
+    let note = format!("The file could not be restored: its old content is in {backup}, beside it.");
+    error.value(py).call_method1(intern!(py, "add_note"), (note,))?;
+    Ok(error)
 }
 
 /// An error of the library itself; a `shutil.SpecialFileError` where shutil raises one.

@@ -91,6 +91,13 @@ impl OpenFile {
 
 #[pymethods]
 impl OpenFile {
+    /// Closes it without being waited for, where nothing can be awaited.
+    fn close_in_background(&self) {
+        if self.file.handle.is_usable() && !self.detached.load(Ordering::Relaxed) {
+            self.file.handle.close_in_background();
+        }
+    }
+
     /// The path or descriptor with which it was opened.
     #[getter]
     pub(crate) fn name(&self, py: Python<'_>) -> Py<PyAny> {

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use crate::error::{About, Error};
+use crate::error::{About, Error, Subject, code_of};
 use crate::platform::{self, Directory, File, NativePath};
 use crate::verbs::temporary::with_temporary_name;
 
@@ -35,10 +35,13 @@ pub(crate) fn overwrite(directory: &Directory, name: &NativePath, content: Conte
         return backed_up.about_path();
     }
     let written = replace(&target, content);
-    if written.is_ok() || restore(directory, &backup, &target).is_ok() {
-        directory.unlink(&backup).about_path()?;
+    if let Err(error) = &written
+        && restore(directory, &backup, &target).is_err()
+    {
+        return Err(Error::BackupLeft { code: code_of(error), subject: Subject::Path, backup });
     }
-    written.about_path()
+    let removed = directory.unlink(&backup);
+    written.and(removed).about_path()
 }
 
 /// Replaces the content of an open file.
