@@ -1,0 +1,97 @@
+"""A process that exchanges directories of a tree for links out of it, over and over, and what is outside."""
+
+import contextlib
+import ctypes
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOAK = float(os.environ.get("RAPFILES_SOAK", "0"))
+"""For how many seconds an attack goes on."""
+
+OUTSIDE = b"precious"
+"""What is in every file outside of the tree, and in none in it."""
+
+_INSIDE = ("a/b/c", "a/b/d", "a/e")
+
+# Directories of the tree, links to the canary and directories of the same shape change places, over and over.
+_ATTACKER = """
+import ctypes, os, random, sys
+root, chosen = os.fsencode(sys.argv[1]), random.Random(int(sys.argv[2]))
+exchange = ctypes.CDLL(None).renameat2
+way = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+print("ready", flush=True)
+while True:
+    # By descriptor, so that this itself never goes through one of the links.
+    number, opened = b"%d" % chosen.randrange(4), []
+    *above, name = [b"tree", number, b"a", b"b"][: chosen.randrange(2, 5)]
+    aside = chosen.choice([b"link", b"look-alike", b"link-inside", b"aside"]) + number
+    try:
+        opened.append(os.open(root, way))
+        for directory in above:
+            opened.append(os.open(directory, way, dir_fd=opened[-1]))
+        exchange(opened[-1], name, opened[0], aside, 0 if aside.startswith(b"aside") else 2)
+    except OSError:
+        pass
+    for descriptor in opened:
+        os.close(descriptor)
+"""
+
+
+class Attack:
+    """The attacker, and the tree that it attacks, which is `tree` in its root."""
+
+    def __init__(self, root: Path, seed: int, process: "subprocess.Popen[bytes]") -> None:
+        self.seed = seed
+        self._root = root
+        self._process = process
+
+    def begin_anew(self) -> None:
+        """Make the tree again, while nothing is exchanged, and go on."""
+        self._process.send_signal(signal.SIGSTOP)
+        os.waitpid(self._process.pid, os.WUNTRACED)
+        _build(self._root)
+        self._process.send_signal(signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def attack(root: Path) -> Iterator[Attack]:
+    """Attack `tree` in a directory, which leads to its `canary`."""
+    if sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "renameat2"):
+        pytest.skip("two names cannot be exchanged at one stroke")
+    for inside in _INSIDE:
+        (root / "canary" / inside).mkdir(parents=True)
+        (root / "canary" / inside / "file").write_bytes(OUTSIDE)
+        (root / "canary" / inside / "only outside").write_bytes(OUTSIDE)
+    seed = random.randrange(1 << 32)
+    command = [sys.executable, "-c", _ATTACKER, str(root), str(seed)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            yield Attack(root, seed, process)
+        finally:
+            process.kill()
+
+
+def _build(root: Path) -> None:
+    for entry in os.scandir(root):
+        if entry.name != "canary":
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                Path(entry.path).unlink(missing_ok=True)
+    for number in range(4):
+        for place in (f"tree/{number}", f"look-alike{number}"):
+            for inside in _INSIDE:
+                (root / place / inside).mkdir(parents=True, exist_ok=True)
+                (root / place / inside / "file").write_bytes(b"not precious")
+        (root / f"link{number}").symlink_to(root / "canary")
+        (root / f"link-inside{number}").symlink_to(root / "canary" / "a")

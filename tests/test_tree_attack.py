@@ -1,0 +1,57 @@
+"""walk, find and copy beside a process that exchanges directories for links: nothing outside gets into them.
+
+`RAPFILES_SOAK=60` has it go on for so many seconds.
+"""
+
+import contextlib
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from rapfiles import AsyncPath
+from support.exchanges import OUTSIDE, SOAK, attack
+
+
+def ignore(_error: OSError) -> None:
+    """Something has gone while it was looked at."""
+
+
+@pytest.mark.one_loop
+async def test_nothing_outside_is_read(tmp_path: Path) -> None:
+    tree = AsyncPath(tmp_path, "tree")
+    with attack(tmp_path) as attacker:
+        until = time.monotonic() + SOAK
+        rounds = 0
+        while rounds < 8 or time.monotonic() < until:
+            attacker.begin_anew()
+            names = [name async for _, directories, files in tree.walk() for name in directories + files]
+            assert "only outside" not in names, attacker.seed
+            async for entry in tree.find(with_stat=True, on_error=ignore):
+                assert entry.name != "only outside", attacker.seed
+                if entry.is_file(follow_symlinks=False):
+                    stat = await entry.stat(follow_symlinks=False)
+                    assert stat.st_size != len(OUTSIDE), attacker.seed
+            rounds += 1
+
+
+@pytest.mark.one_loop
+async def test_nothing_outside_is_copied(tmp_path: Path) -> None:
+    target = tmp_path / "copies" / "tree"
+    with attack(tmp_path) as attacker:
+        until = time.monotonic() + SOAK
+        rounds = 0
+        while rounds < 8 or time.monotonic() < until:
+            attacker.begin_anew()
+            target.parent.mkdir()
+            with contextlib.suppress(OSError, ExceptionGroup):
+                await AsyncPath(tmp_path, "tree").copy(target, follow_symlinks=False, on_error=ignore)
+            for directory, _, files in os.walk(target):
+                assert "only outside" not in files, attacker.seed
+                for file in files:
+                    path = Path(directory, file)
+                    assert path.is_symlink() or path.read_bytes() != OUTSIDE, attacker.seed
+            shutil.rmtree(target.parent)
+            rounds += 1
