@@ -14,7 +14,7 @@ except ModuleNotFoundError as _error:
     raise _explained(_Path(__file__).parent) from _error
 
 from ._atomic_open import AtomicFileContextManager
-from ._durability import DurabilityError
+from ._durability import DurabilityError, TransactionError
 from ._engine import Configuration, Stats, configuration, configure, stats
 from ._file import (
     AsyncBufferedRandom,
@@ -32,6 +32,7 @@ from ._public import belong_to as _belong_to
 from ._scandir import AsyncDirEntry
 from ._standard import StandardInput, StandardOutput, stderr, stdin, stdout
 from ._stream import Stream
+from ._transaction import Recovery, Transaction, recover, transaction
 from ._usage import DiskUsage
 from ._wrap import WrappedFile, wrap_file
 
@@ -63,19 +64,24 @@ __all__ = [
     "LockTimeout",
     "PathInfo",
     "Progress",
+    "Recovery",
     "StandardInput",
     "StandardOutput",
     "Stats",
     "Stream",
+    "Transaction",
+    "TransactionError",
     "WrappedFile",
     "__version__",
     "configuration",
     "configure",
     "open",
+    "recover",
     "stats",
     "stderr",
     "stdin",
     "stdout",
+    "transaction",
     "wrap_file",
 ]
 

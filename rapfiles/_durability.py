@@ -1,10 +1,10 @@
-"""The error that says that something is visible and may not survive a crash."""
+"""The errors that say that something was done, but not all of it, or perhaps not for good."""
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["DurabilityError"]
+__all__ = ["DurabilityError", "TransactionError"]
 
 
 class DurabilityError(OSError):
@@ -29,4 +29,17 @@ class DurabilityError(OSError):
     @property
     def visible(self) -> bool:
         """Whether others see what was written: always."""
+        return True
+
+
+class TransactionError(OSError):
+    """A transaction is committed, but not all of its changes have been made.
+
+    `errno` and `filename` are those of the step that failed. [`recover()`][rapfiles.recover] makes the
+    changes that are missing, and so does the next transaction in the same directory that is committed.
+    """
+
+    @property
+    def committed(self) -> bool:
+        """Whether the transaction is committed: always."""
         return True

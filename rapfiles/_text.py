@@ -120,7 +120,7 @@ async def write(
     codec = native_codec_of(encoding, errors)
     if codec is not None and await write_natively(path, text, codec, newline, append, durable) is not None:
         return
-    mark = _mark_length(text[:1], encoding, errors) if append else 0
+    mark = mark_length(text[:1], encoding, errors) if append else 0
     try:
         # A negative length is that of an escape sequence that some codecs begin with unless the file is
         # empty.
@@ -344,7 +344,7 @@ def _in_whole_text(
     return UnicodeEncodeError(found.encoding, text, at + found.start, at + found.end, found.reason)
 
 
-def _mark_length(first: str, encoding: str, errors: str | None) -> int:
+def mark_length(first: str, encoding: str, errors: str | None) -> int:
     """How much longer a text that begins with `first` is at the start of a file than within it."""
     new_encoder = incremental(codecs.lookup(resolved(encoding)).incrementalencoder)
     handler = "strict" if errors is None else errors

@@ -84,6 +84,14 @@ pub enum Error {
         /// The name of the file with the old content.
         backup: NativePath,
     },
+    /// A transaction is committed, but not all of it has been done: the code of the error that says why. Recovery
+    /// finishes it.
+    Unfinished {
+        /// `errno` on POSIX, the Windows error code there.
+        code: i32,
+        /// The path that the error names.
+        subject: Subject,
+    },
     /// The operation was begun by the parent process, before this process was forked.
     Forked,
     /// The worker panicked: a defect of this library.

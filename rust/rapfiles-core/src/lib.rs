@@ -59,6 +59,7 @@ pub use verbs::resolve::Strictness;
 pub use verbs::scandir::{EntryFacts, EntryStats, Facts, ScanDirectory, Scanned};
 pub use verbs::selection::Selection;
 pub use verbs::slices::{Sliced, Slices};
+pub use verbs::transaction::{Recovery, Staging, Transaction, TransactionOptions};
 pub use verbs::tree::{
     Filter, Listing, Node, Options, Pattern, Patterns, Permissions, Purpose, Tree, Usage, WalkSource,
 };

@@ -1,6 +1,7 @@
 //! The results of operations.
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use crate::handle::OpenedFile;
 use crate::lock::HeldLock;
@@ -8,6 +9,7 @@ use crate::text::{Text, TextFill};
 use crate::verbs::atomic::StagedFile;
 use crate::verbs::metadata::Metadata;
 use crate::verbs::read::LargeFile;
+use crate::verbs::transaction::{Recovery, Transaction};
 
 /// The result of `statvfs(3)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,4 +104,8 @@ pub enum Outcome {
     Converted(Box<HeldLock>, bool),
     /// The number of the process that has a lock.
     Holder(Option<u32>),
+    /// A transaction that has begun.
+    Transaction(Arc<Transaction>),
+    /// What a recovery has done.
+    Recovered(Box<Recovery>),
 }

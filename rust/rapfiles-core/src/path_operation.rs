@@ -1,6 +1,7 @@
 //! The operations on paths, as plain data.
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use crate::engine::Engine;
 use crate::engine::kind::Kind;
@@ -15,6 +16,7 @@ use crate::verbs::link::TargetKind;
 use crate::verbs::metadata::{FileType, MountRules, Timestamp};
 use crate::verbs::ownership::Account;
 use crate::verbs::resolve::Strictness;
+use crate::verbs::transaction::{self, Staging, Transaction, TransactionOptions};
 use crate::verbs::write::Data;
 use crate::verbs::xattr::AttributeName;
 use crate::verbs::{
@@ -130,6 +132,16 @@ pub enum PathOperation {
     Resolve { path: NativePath, strictness: Strictness, rules: u32 },
     /// The home directory of a user; `None` for the one who runs this process.
     Home { user: Option<OsString> },
+    /// Begin a transaction in a directory.
+    BeginTransaction { path: NativePath, options: TransactionOptions },
+    /// Stage a change.
+    Stage { transaction: Arc<Transaction>, staging: Staging },
+    /// Make all changes of a transaction.
+    CommitTransaction { transaction: Arc<Transaction> },
+    /// Drop all changes of a transaction.
+    UndoTransaction { transaction: Arc<Transaction> },
+    /// Finish or undo the transactions of a directory that a crash has interrupted.
+    Recover { path: NativePath },
     /// Whether and how tier 0 works on the file system of a path.
     Inspect { path: NativePath },
     /// Panic: for tests of how a bug of this library is reported.
@@ -200,6 +212,11 @@ impl PathOperation {
             Self::ReadLink { path } => link::read(&path),
             Self::Resolve { path, strictness, rules } => resolve::resolve(&path, strictness, rules),
             Self::Home { user } => home::home(user),
+            Self::BeginTransaction { path, options } => Transaction::begin(&path, options),
+            Self::Stage { transaction, staging } => transaction.stage(&staging),
+            Self::CommitTransaction { transaction } => transaction.commit(),
+            Self::UndoTransaction { transaction } => transaction.undo(),
+            Self::Recover { path } => transaction::recover(&path),
             Self::Inspect { path } => cached::inspect(engine, &path),
             Self::Panic => panic!("a panic was asked for"),
         }
@@ -248,8 +265,13 @@ impl PathOperation {
             | Self::Link { path, .. }
             | Self::ReadLink { path }
             | Self::Resolve { path, .. }
+            | Self::BeginTransaction { path, .. }
+            | Self::Recover { path }
             | Self::Inspect { path } => Some(path),
             Self::Commit { file } | Self::Discard { file } => Some(file.path()),
+            Self::Stage { transaction, .. }
+            | Self::CommitTransaction { transaction }
+            | Self::UndoTransaction { transaction } => Some(transaction.path()),
             Self::Adopt(_) | Self::Home { .. } | Self::Panic => None,
         }
     }
@@ -314,6 +336,11 @@ impl PathOperation {
             Self::ReadLink { .. } => Kind::ReadLink,
             Self::Resolve { .. } => Kind::Resolve,
             Self::Home { .. } => Kind::Home,
+            Self::BeginTransaction { .. } => Kind::BeginTransaction,
+            Self::Stage { .. } => Kind::Stage,
+            Self::CommitTransaction { .. } => Kind::CommitTransaction,
+            Self::UndoTransaction { .. } => Kind::UndoTransaction,
+            Self::Recover { .. } => Kind::Recover,
             Self::Inspect { .. } => Kind::Inspect,
             Self::Panic => Kind::Panic,
             Self::Open { .. } => Kind::Open,

@@ -107,7 +107,12 @@ pub(crate) fn exception(py: Python<'_>, error: Error, names: &Names) -> PyErr {
             PyOSError::new_err((EBUSY, message, path))
         }
         Error::NotDurable { code, subject } => {
-            not_durable(py, code, &subject, names).unwrap_or_else(|failure| failure)
+            special_error(py, intern!(py, "DurabilityError"), code, &subject, names)
+                .unwrap_or_else(|failure| failure)
+        }
+        Error::Unfinished { code, subject } => {
+            special_error(py, intern!(py, "TransactionError"), code, &subject, names)
+                .unwrap_or_else(|failure| failure)
         }
         Error::BackupLeft { code, subject, backup } => {
             backup_left(py, code, &subject, &backup, names).unwrap_or_else(|failure| failure)
@@ -150,10 +155,16 @@ fn names_of(py: Python<'_>, subject: &Subject, names: &Names) -> PyResult<Filena
     Ok((first, second))
 }
 
-/// A `DurabilityError`.
-fn not_durable(py: Python<'_>, code: i32, subject: &Subject, names: &Names) -> PyResult<PyErr> {
+/// An error of a class of `rapfiles._durability`.
+fn special_error(
+    py: Python<'_>,
+    class: &Bound<'_, PyString>,
+    code: i32,
+    subject: &Subject,
+    names: &Names,
+) -> PyResult<PyErr> {
     let (path, _) = names_of(py, subject, names)?;
-    let class = py.import(intern!(py, "rapfiles._durability"))?.getattr(intern!(py, "DurabilityError"))?;
+    let class = py.import(intern!(py, "rapfiles._durability"))?.getattr(class)?;
     let error = os_error(py, code, &Subject::Nothing, names)?;
     let message = error.value(py).getattr(intern!(py, "strerror"))?;
     Ok(PyErr::from_value(class.call1((error.value(py).getattr(intern!(py, "errno"))?, message, path))?))

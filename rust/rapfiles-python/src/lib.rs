@@ -77,6 +77,8 @@ mod _native {
     #[pymodule_export]
     use crate::functions::resolve::resolve;
     #[pymodule_export]
+    use crate::functions::transaction::{Transaction, begin_transaction, recover};
+    #[pymodule_export]
     use crate::functions::write::{
         append_bytes_durably, append_text_durably, truncate, write_bytes, write_bytes_atomically, write_text,
         write_text_atomically,

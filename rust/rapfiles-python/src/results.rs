@@ -15,6 +15,7 @@ use rapfiles_core::{
 };
 
 use crate::errors::no_memory;
+use crate::functions::transaction::{Transaction, recovered};
 use crate::handle::strings::bytes_of;
 use crate::limits::{OTHER_TEXT, PLAIN_TEXT};
 use crate::stat_result;
@@ -146,6 +147,8 @@ pub(crate) fn convert(py: Python<'_>, outcome: Outcome, room: Option<Py<PyAny>>)
             PyList::new(py, names)?.into_any().unbind()
         }
         Outcome::FileSystem(system) => file_system(py, &system)?,
+        Outcome::Transaction(transaction) => Py::new(py, Transaction::new(transaction))?.into_any(),
+        Outcome::Recovered(recovery) => recovered(py, &recovery)?,
     };
     Ok(Converted::Value(value))
 }

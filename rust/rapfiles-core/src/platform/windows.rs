@@ -17,11 +17,12 @@ mod mount;
 mod native_path;
 mod resolve;
 mod unsupported;
+mod whole_file_lock;
 
 pub(crate) use access::{access, change_mode, set_times};
 pub(crate) use copying::{
-    clone_content, copy_attributes, copy_flags, copy_range, copy_whole, next_data, reserve, send,
-    set_file_mode, set_file_owner, set_file_times, synchronise_directory,
+    begin_to_write_back, clone_content, copy_attributes, copy_flags, copy_range, copy_whole, next_data,
+    reserve, reserve_after, send, set_file_mode, set_file_owner, set_file_times, synchronise_directory,
 };
 pub(crate) use descriptor::{
     FROM_END, FROM_HERE, FROM_START, adopt, appends, descriptor, duplicate, into_descriptor, is_terminal,
@@ -30,7 +31,7 @@ pub(crate) use descriptor::{
 };
 pub(crate) use directory::{
     Directory, DirectoryReader, LINKS_LOOP, LONGEST_PATH, PATH_TOO_LONG, clear_flags, codes, entry_name,
-    file_name, is_no_directory, is_not_empty, is_refused, is_unable, joined, lacks_descriptors,
+    file_name, is_no_directory, is_not_empty, is_own, is_refused, is_unable, joined, lacks_descriptors,
     make_directory, most_descriptors, name_bytes, native_name, native_path, random_name, remove_directory,
 };
 pub(crate) use entry::{rename, unlink};
@@ -55,3 +56,4 @@ pub(crate) use unsupported::{
     get_attribute, home_directory, inheritable_descriptor, keep_freed_memory, list_attributes,
     remove_attribute, set_attribute, statvfs,
 };
+pub(crate) use whole_file_lock::{leave_locks_to_parent, lock_whole, unlock_whole};

@@ -23,6 +23,7 @@ pub(crate) mod selection;
 pub(crate) mod slices;
 pub(crate) mod synchronise;
 pub(crate) mod temporary;
+pub(crate) mod transaction;
 pub(crate) mod tree;
 pub(crate) mod write;
 pub(crate) mod xattr;

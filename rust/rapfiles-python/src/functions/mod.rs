@@ -15,5 +15,6 @@ pub(crate) mod read;
 pub(crate) mod remove_tree;
 pub(crate) mod rename;
 pub(crate) mod resolve;
+pub(crate) mod transaction;
 pub(crate) mod write;
 pub(crate) mod xattr;

@@ -139,6 +139,13 @@ impl Directory {
         crate::platform::synchronise(&file, false)
     }
 
+    /// Checks that entries may be added to it and removed from it, as far as its permissions say.
+    pub(crate) fn may_change(&self) -> io::Result<()> {
+        let mode = libc::W_OK | libc::X_OK;
+        // SAFETY: the name is a C string.
+        checked(|| unsafe { libc::faccessat(self.raw(), c".".as_ptr(), mode, libc::AT_EACCESS) }).map(drop)
+    }
+
     /// Sets the times of an entry, without following a link.
     pub(crate) fn set_times(&self, name: &NativePath, times: (Timestamp, Timestamp)) -> io::Result<()> {
         let times = native(times);
@@ -231,6 +238,12 @@ pub(crate) fn synchronise_directory(directory: &File) -> io::Result<()> {
     crate::platform::synchronise(directory, false)
 }
 
+/// Whether something belongs to the effective user of this process.
+pub(crate) fn is_own(found: &Metadata) -> bool {
+    // SAFETY: no memory is involved.
+    found.user == unsafe { libc::geteuid() }
+}
+
 /// The bytes of a name, as in a listing.
 pub(crate) fn name_bytes(name: &NativePath) -> Vec<u8> {
     name.to_bytes().to_vec()
@@ -248,7 +261,7 @@ pub(crate) fn random_name() -> io::Result<String> {
 pub(crate) mod codes {
     pub(crate) use libc::{
         EBUSY as BUSY, EEXIST as EXISTS, EINVAL as INVALID, EISDIR as IS_DIRECTORY, ELOOP as LOOP,
-        EXDEV as OTHER_DEVICE,
+        ENOENT as NOT_FOUND, EPERM as NOT_PERMITTED, EXDEV as OTHER_DEVICE,
     };
 }
 

@@ -221,3 +221,38 @@ pub(crate) fn reserve(file: &File, length: u64) -> io::Result<()> {
         reserved => reserved.map(drop),
     }
 }
+
+/// Reserves room on the disk after the end of a file, where the file system can; its length stays.
+pub(crate) fn reserve_after(file: &File, end: u64, length: u64) -> io::Result<()> {
+    let (end, length) = (end as libc::off_t, length as libc::off_t);
+    // SAFETY: no memory is involved.
+    let reserved =
+        checked(|| unsafe { libc::fallocate(file.as_raw_fd(), libc::FALLOC_FL_KEEP_SIZE, end, length) });
+    match reserved {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::ENOSYS)) => Ok(()),
+        reserved => reserved.map(drop),
+    }
+}
+
+/// Asks the kernel to begin to write a file to its device (`sync_file_range(2)`).
+pub(crate) fn begin_to_write_back(file: &File) {
+    // Only a hint: `fsync(2)` does the same, and reports the errors.
+    // SAFETY: no memory is involved.
+    let _ = unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
+}
+
+impl Directory {
+    /// The number of the mount that an entry is on, or the directory itself, if the kernel tells (`STATX_MNT_ID`,
+    /// Linux 5.8). A file that something is mounted on is on that mount.
+    pub(crate) fn mount_of(&self, name: Option<&NativePath>) -> Option<u64> {
+        let mut found = std::mem::MaybeUninit::<libc::statx>::uninit();
+        let name = name.map_or(c".".as_ptr(), NativePath::as_ptr);
+        let flags = libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT;
+        // SAFETY: the name is a C string, and there is room for the result.
+        checked(|| unsafe { calls::statx(self.raw(), name, flags, libc::STATX_MNT_ID, found.as_mut_ptr()) })
+            .ok()?;
+        // SAFETY: the call succeeded, so it has filled the struct.
+        let found = unsafe { found.assume_init() };
+        (found.stx_mask & libc::STATX_MNT_ID != 0).then_some(found.stx_mnt_id)
+    }
+}

@@ -149,3 +149,18 @@ pub(crate) fn reserve(file: &File, length: u64) -> io::Result<()> {
         reserved => reserved.map(drop),
     }
 }
+
+/// The first write finds a full disk.
+pub(crate) fn reserve_after(_file: &File, _end: u64, _length: u64) -> io::Result<()> {
+    Ok(())
+}
+
+/// There is no such hint.
+pub(crate) fn begin_to_write_back(_file: &File) {}
+
+impl Directory {
+    /// Not known here: devices are compared instead.
+    pub(crate) fn mount_of(&self, _name: Option<&NativePath>) -> Option<u64> {
+        None
+    }
+}

@@ -101,3 +101,18 @@ pub(crate) fn set_file_owner(_file: &File, _like: &Metadata) -> io::Result<bool>
 pub(crate) fn synchronise_directory(_directory: &File) -> io::Result<()> {
     Ok(())
 }
+
+/// The first write finds a full disk.
+pub(crate) fn reserve_after(_file: &File, _end: u64, _length: u64) -> io::Result<()> {
+    Ok(())
+}
+
+/// There is no such hint.
+pub(crate) fn begin_to_write_back(_file: &File) {}
+
+impl Directory {
+    /// Not known here: devices are compared instead.
+    pub(crate) fn mount_of(&self, _name: Option<&NativePath>) -> Option<u64> {
+        None
+    }
+}

@@ -32,7 +32,7 @@ use super::lexical::is_separator;
 use crate::verbs::listing::Entry;
 use crate::verbs::metadata::{FileType, Metadata};
 
-pub(crate) use entries::{codes, file_name, is_unable, name_bytes, random_name};
+pub(crate) use entries::{codes, file_name, is_own, is_unable, name_bytes, random_name};
 
 /// The mode of a directory for its owner only, the only one that Python supports on Windows (`os.mkdir`).
 const OWNER_ONLY: u32 = 0o700;

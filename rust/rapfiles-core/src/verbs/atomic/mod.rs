@@ -7,6 +7,7 @@ mod options;
 mod staged;
 mod write;
 
+pub(crate) use inheritance::inherit;
 pub use open::StagedFile;
 pub(crate) use open::{commit, discard, open};
 pub use options::AtomicOptions;

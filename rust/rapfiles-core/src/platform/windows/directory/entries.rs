@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use windows_sys::Win32::Foundation::{
     ERROR_ACCESS_DENIED, ERROR_ALREADY_EXISTS, ERROR_BAD_PATHNAME, ERROR_BUSY, ERROR_CALL_NOT_IMPLEMENTED,
-    ERROR_CANT_RESOLVE_FILENAME, ERROR_DIRECTORY, ERROR_INVALID_FUNCTION, ERROR_INVALID_PARAMETER,
-    ERROR_LOCK_VIOLATION, ERROR_NOT_SAME_DEVICE, ERROR_NOT_SUPPORTED, ERROR_SHARING_VIOLATION,
+    ERROR_CANT_RESOLVE_FILENAME, ERROR_DIRECTORY, ERROR_FILE_NOT_FOUND, ERROR_INVALID_FUNCTION,
+    ERROR_INVALID_PARAMETER, ERROR_LOCK_VIOLATION, ERROR_NOT_SAME_DEVICE, ERROR_NOT_SUPPORTED,
+    ERROR_SHARING_VIOLATION,
 };
 
 use super::{Directory, path_of};
@@ -172,6 +173,11 @@ impl Directory {
         windows::rename(&path_of(name, Some(self))?, &path_of(to, Some(self))?, false)
     }
 
+    /// Access lists decide, entry by entry.
+    pub(crate) fn may_change(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Sets the times of an entry, of a link's own where it is one.
     pub(crate) fn set_times(&self, name: &NativePath, times: (Timestamp, Timestamp)) -> io::Result<()> {
         windows::set_times(&path_of(name, Some(self))?, Some(times), false)
@@ -224,6 +230,11 @@ pub(crate) fn file_name(path: &NativePath) -> NativePath {
     NativePath::from_wide(name.to_vec()).unwrap_or_else(|| path.clone())
 }
 
+/// Access lists decide, not owners.
+pub(crate) fn is_own(_found: &Metadata) -> bool {
+    true
+}
+
 /// The bytes of a name, as a listing has them.
 pub(crate) fn name_bytes(name: &NativePath) -> Vec<u8> {
     name.to_os_string().as_encoded_bytes().to_vec()
@@ -243,6 +254,8 @@ pub(crate) mod codes {
     pub(crate) const INVALID: i32 = super::ERROR_INVALID_PARAMETER.cast_signed();
     pub(crate) const IS_DIRECTORY: i32 = crate::platform::IS_A_DIRECTORY;
     pub(crate) const LOOP: i32 = super::ERROR_CANT_RESOLVE_FILENAME.cast_signed();
+    pub(crate) const NOT_FOUND: i32 = super::ERROR_FILE_NOT_FOUND.cast_signed();
+    pub(crate) const NOT_PERMITTED: i32 = super::ERROR_ACCESS_DENIED.cast_signed();
     pub(crate) const OTHER_DEVICE: i32 = super::ERROR_NOT_SAME_DEVICE.cast_signed();
 }
 

@@ -1,0 +1,205 @@
+//! Committing: from what was staged to the commit point, and from there to the end.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::apply::{Target, about};
+use super::changes::{Change, Changes};
+use super::log::{COMMIT, Log, Logs, MANIFEST, entry};
+use super::manifest::{self, Step};
+use super::name::Name;
+use super::places::{Mount, Places};
+use super::recover::{Recovery, end, finish_others};
+use super::refused;
+use super::staged::{Staged, file_name};
+use crate::error::{About, Error, Subject, code_of};
+use crate::platform::{self, Directory, NativePath};
+use crate::verbs::atomic::inherit;
+
+/// Permissions of the manifest.
+const PRIVATE: u32 = 0o600;
+
+/// What is committed.
+pub(super) struct Committing<'a> {
+    pub(super) root: &'a Directory,
+    pub(super) path: &'a NativePath,
+    pub(super) mount: Mount,
+    pub(super) logs: &'a Logs,
+    pub(super) log: &'a Log,
+    pub(super) durable: bool,
+    /// Whether whoever waits for it has been cancelled.
+    pub(super) abandoned: &'a AtomicBool,
+    /// Set at the commit point.
+    pub(super) committed: &'a AtomicBool,
+}
+
+impl Committing<'_> {
+    /// Commits and applies. The caller holds the lock of all logs, and undoes what is not committed.
+    pub(super) fn run(&self, mut changes: Changes) -> Result<(), Error> {
+        // Nobody may apply an older transaction after this one.
+        finish_others(self.root, self.path, self.logs, Some(&self.log.id), &mut Recovery::default())?;
+        let steps = self.prepare(&mut changes)?;
+        drop(changes);
+        self.write(&steps).about_path()?;
+        if self.abandoned.load(Ordering::Acquire) {
+            return Err(refused::abandoned());
+        }
+        let log = &self.log.directory;
+        log.rename(&entry(MANIFEST).about_path()?, &entry(COMMIT).about_path()?).about_path()?;
+        self.committed.store(true, Ordering::Release);
+        self.finish(&steps).map_err(unfinished)
+    }
+
+    /// What is done with each name, by what is there now. Content is synchronised, and what has to be held is in the
+    /// log.
+    fn prepare(&self, changes: &mut Changes) -> Result<Vec<Step>, Error> {
+        let mut places = Places::new(self.root);
+        let mut steps: Vec<Step> =
+            changes.made.iter().map(|name| Step::Make { name: name.clone() }).collect();
+        let (mut appends, mut removals) = (Vec::new(), Vec::new());
+        let mut next = changes.number();
+        let mut number = || {
+            next += 1;
+            next
+        };
+        for (name, change) in &mut changes.names {
+            let is_new = |name: &Name| name.parent().is_some_and(|above| changes.made.contains(&above));
+            let failed = |error: io::Error| Error::new(&error, about(self.path, name));
+            let leaf = name.leaf().map_err(failed)?;
+            let directory = if is_new(name) { None } else { Some(self.place(&mut places, name)?) };
+            let found = match directory.map(|directory| directory.metadata_of(&leaf, false)) {
+                None => None,
+                Some(Ok(found)) => Some(found),
+                Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => None,
+                Some(Err(error)) => return Err(failed(error)),
+            };
+            if let Some(found) = &found {
+                let may_be_link = !matches!(change, Change::Extended(_));
+                refused::unless_regular(found, about(self.path, name), may_be_link)?;
+            }
+            match change {
+                Change::Written(staged) => {
+                    if let (Some(old), Some(directory)) =
+                        (found.filter(|found| found.is_regular_file()), directory)
+                    {
+                        let file = staged.reopen(&self.log.directory).map_err(failed)?;
+                        inherit(directory, &leaf, &old, file).map_err(failed)?;
+                    }
+                    steps.push(put(staged, name));
+                }
+                Change::Extended(staged) => match (found, directory) {
+                    (Some(_), Some(directory)) => {
+                        let old = reserve(directory, &leaf, staged.size()).map_err(failed)?;
+                        appends.push(append(staged, old, name));
+                    }
+                    _ => steps.push(put(staged, name)),
+                },
+                Change::Moved { from, added, may_lack } => {
+                    let file = number();
+                    match self.hold(from, file) {
+                        Ok(old) => {
+                            steps.push(Step::Put { file, content: None, name: name.clone() });
+                            appends.extend(added.as_ref().map(|staged| append(staged, old, name)));
+                        }
+                        Err(error) if *may_lack && error.kind() == io::ErrorKind::NotFound => {
+                            steps.extend(added.as_ref().map(|staged| put(staged, name)));
+                        }
+                        Err(error) => return Err(Error::new(&error, about(self.path, from))),
+                    }
+                }
+                Change::Gone => {
+                    removals.extend(
+                        found.map(|found| Step::Remove { modified: found.modified, name: name.clone() }),
+                    );
+                }
+            }
+        }
+        for staged in changes.staged() {
+            staged.synchronise(self.durable).about_path()?;
+        }
+        steps.append(&mut removals);
+        steps.append(&mut appends);
+        Ok(steps)
+    }
+
+    /// The directory that an entry is in, if it may be changed.
+    fn place<'p>(&self, places: &'p mut Places<'_>, name: &Name) -> Result<&'p Directory, Error> {
+        let failed = |error: io::Error| Error::new(&error, about(self.path, name));
+        let directory = places.of(name).map_err(failed)?;
+        directory.may_change().map_err(failed)?;
+        if !self.mount.has(directory, None).map_err(failed)?
+            || !self.mount.has(directory, Some(&name.leaf().map_err(failed)?)).map_err(failed)?
+        {
+            return Err(refused::elsewhere(about(self.path, name)));
+        }
+        Ok(directory)
+    }
+
+    /// Gives a file a second name in the log, from which it is moved to its new one; returns its length.
+    fn hold(&self, name: &Name, file: u64) -> io::Result<u64> {
+        let mut places = Places::new(self.root);
+        let directory = places.of(name)?;
+        let held = file_name(file)?;
+        self.log.directory.make_name(&held, &name.leaf()?, directory)?;
+        Ok(self.log.directory.metadata_of(&held, false)?.size)
+    }
+
+    /// Writes the manifest, and waits until the device has it and the whole log.
+    fn write(&self, steps: &[Step]) -> io::Result<()> {
+        let log = &self.log.directory;
+        let file = log.create(&entry(MANIFEST)?, PRIVATE)?;
+        platform::write_all(&file, manifest::encode(steps).as_bytes())?;
+        platform::synchronise(&file, !self.durable)?;
+        platform::close(file)?;
+        if self.durable {
+            platform::synchronise_directory(&log.to_synchronise()?)?;
+            // The names that lead to it.
+            self.logs.synchronise()?;
+            platform::synchronise_directory(&self.root.to_synchronise()?)?;
+        }
+        Ok(())
+    }
+
+    /// From the commit point on.
+    fn finish(&self, steps: &[Step]) -> Result<(), Error> {
+        let log = &self.log.directory;
+        if self.durable {
+            log.to_synchronise().and_then(|log| platform::synchronise_directory(&log)).about_path()?;
+        }
+        let target = Target { root: self.root, path: self.path, log, durable: self.durable };
+        target.apply(steps)?;
+        end(log, self.durable).about_path()
+    }
+}
+
+fn put(staged: &Staged, name: &Name) -> Step {
+    Step::Put { file: staged.number, content: Some(staged.content()), name: name.clone() }
+}
+
+fn append(staged: &Staged, old: u64, name: &Name) -> Step {
+    Step::Append { file: staged.number, content: staged.content(), old, name: name.clone() }
+}
+
+/// Reserves room for what a file is to be extended by; returns its length.
+fn reserve(directory: &Directory, leaf: &NativePath, size: u64) -> io::Result<u64> {
+    let file = directory.open_to_overwrite(leaf)?;
+    let old = platform::length_of(&file)?;
+    if size > 0 {
+        platform::reserve_after(&file, old, size)?;
+    }
+    Ok(old)
+}
+
+/// An error after the commit point.
+fn unfinished(error: Error) -> Error {
+    match error {
+        Error::Os { code, subject } | Error::Refused { code, subject, .. } => {
+            Error::Unfinished { code, subject }
+        }
+        Error::OutOfMemory => {
+            let code = code_of(&io::Error::from(io::ErrorKind::OutOfMemory));
+            Error::Unfinished { code, subject: Subject::Path }
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,221 @@
+//! The directories of logs: `.rapfiles`, and in it one for each transaction.
+
+use std::io;
+
+use super::file_lock::FileLock;
+use super::name::LOGS;
+use super::refused;
+use crate::error::{About, Error, Subject};
+use crate::limits::NAMES_TRIED;
+use crate::platform::{self, Directory, NativePath, codes};
+
+/// The file that is locked: of all logs, and of each.
+const LOCK: &str = "lock";
+/// What is to be done, before it is complete …
+pub(super) const MANIFEST: &str = "manifest";
+/// … and from the commit point on.
+pub(super) const COMMIT: &str = "commit";
+/// Permissions of the directories.
+const PRIVATE: u32 = 0o700;
+/// Permissions that others must not have on them.
+const OTHERS_WRITE: u32 = 0o022;
+/// How long an id is: 96 bits in hexadecimal digits.
+const ID_LENGTH: usize = 24;
+
+/// The name of an entry of a log.
+pub(super) fn entry(name: &str) -> io::Result<NativePath> {
+    platform::entry_name(name.as_bytes())
+}
+
+/// The directory of all logs of a directory.
+#[derive(Debug)]
+pub(super) struct Logs {
+    directory: Directory,
+    path: NativePath,
+}
+
+/// The log of one transaction, locked.
+#[derive(Debug)]
+pub(super) struct Log {
+    pub(super) directory: Directory,
+    pub(super) id: NativePath,
+    _lock: FileLock,
+}
+
+impl Logs {
+    /// Opens the directory of logs; `None` if there is none. `path`: that of the directory it is in.
+    pub(super) fn open(root: &Directory, path: &NativePath) -> Result<Option<Self>, Error> {
+        let name = entry(LOGS).about_path()?;
+        let path = platform::joined([path, &name].into_iter()).unwrap_or(name.clone());
+        let about = || Subject::Other(path.clone());
+        let directory = match Directory::open(&name, Some(root)) {
+            Ok(directory) => directory,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::new(&error, about())),
+        };
+        let (found, above) =
+            directory.metadata().and_then(|found| Ok((found, root.metadata()?))).about(about())?;
+        // Whoever owns the directory can do what they like in it anyway.
+        let trusted = found.user == above.user || platform::is_own(&found);
+        if !trusted || (cfg!(unix) && found.mode & OTHERS_WRITE != 0) {
+            return Err(refused::foreign_log(path));
+        }
+        Ok(Some(Self { directory, path }))
+    }
+
+    /// The path of the log with this id, or of the directory of all.
+    pub(super) fn path(&self, id: Option<&NativePath>) -> NativePath {
+        platform::joined([&self.path].into_iter().chain(id)).unwrap_or_else(|| self.path.clone())
+    }
+
+    fn about(&self) -> Subject {
+        Subject::Other(self.path.clone())
+    }
+
+    /// Waits for whoever commits or recovers; `None` if the directory has been removed meanwhile.
+    pub(super) fn lock(&self) -> Result<Option<FileLock>, Error> {
+        match FileLock::acquire(&self.directory, &entry(LOCK).about_path()?, true) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            locked => locked.about(self.about()),
+        }
+    }
+
+    /// The ids of all logs.
+    pub(super) fn ids(&self) -> Result<Vec<NativePath>, Error> {
+        let mut ids = Vec::new();
+        self.list(|name| {
+            if name.len() == ID_LENGTH && name.iter().all(u8::is_ascii_hexdigit) {
+                ids.push(name.to_vec());
+            }
+        })
+        .about(self.about())?;
+        ids.sort();
+        ids.iter().map(|id| platform::entry_name(id).about(self.about())).collect()
+    }
+
+    fn list(&self, each: impl FnMut(&[u8])) -> io::Result<()> {
+        list(&self.directory, each)
+    }
+
+    /// Opens the log of a transaction that is not alive. `None`: it is alive, or gone.
+    pub(super) fn take(&self, id: &NativePath) -> io::Result<Option<Log>> {
+        let taken = Directory::open(id, Some(&self.directory)).and_then(|directory| {
+            let lock = FileLock::acquire(&directory, &entry(LOCK)?, false)?;
+            Ok(lock.map(|lock| Log { directory, id: id.clone(), _lock: lock }))
+        });
+        match taken {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            taken => taken,
+        }
+    }
+
+    /// Waits until the device has the names of logs.
+    pub(super) fn synchronise(&self) -> io::Result<()> {
+        platform::synchronise_directory(&self.directory.to_synchronise()?)
+    }
+
+    /// Removes a log. Once its first entry, `commit`, is gone, all others are removed by whoever comes next.
+    pub(super) fn remove(&self, log: Log) -> io::Result<()> {
+        let mut names = Vec::new();
+        list(&log.directory, |name| names.push(name.to_vec()))?;
+        // The lock is last: until then nobody else removes anything.
+        names.sort_by_key(|name| (name == LOCK.as_bytes(), name != COMMIT.as_bytes()));
+        for name in names {
+            match log.directory.unlink(&platform::entry_name(&name)?) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        let Log { directory, id, _lock } = log;
+        // Some systems remove nothing that is open.
+        drop(directory);
+        match Directory::remove(&id, Some(&self.directory)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+
+    /// Removes the directory of logs, if it has none.
+    pub(super) fn tidy(self, root: &Directory, lock: FileLock) -> io::Result<()> {
+        let mut others = false;
+        self.list(|name| others |= name != LOCK.as_bytes())?;
+        if others {
+            return Ok(());
+        }
+        // Whoever has waited for this lock looks whether it is still there.
+        self.directory.unlink(&entry(LOCK)?)?;
+        drop(lock);
+        let Self { directory, .. } = self;
+        drop(directory);
+        match Directory::remove(&entry(LOGS)?, Some(root)) {
+            // Another transaction has begun.
+            Err(error) if error.raw_os_error().is_some_and(platform::is_not_empty) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+}
+
+/// Begins a log.
+pub(super) fn begin(root: &Directory, path: &NativePath) -> Result<(Logs, Log), Error> {
+    let name = entry(LOGS).about_path()?;
+    for _ in 0..NAMES_TRIED {
+        match root.make(&name, PRIVATE) {
+            Err(error) if error.raw_os_error() != Some(codes::EXISTS) => {
+                return Err(Error::new(&error, Subject::Path));
+            }
+            _ => {}
+        }
+        let Some(logs) = Logs::open(root, path)? else { continue };
+        let id = platform::random_name().and_then(|id| entry(&id)).about_path()?;
+        match logs.directory.make(&id, PRIVATE) {
+            Ok(()) => {}
+            // Another transaction has just ended, and removed the directory, which was empty.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) if error.raw_os_error() == Some(codes::EXISTS) => continue,
+            Err(error) => {
+                discard(root, logs, None);
+                return Err(Error::new(&error, Subject::Path));
+            }
+        }
+        match logs.take(&id) {
+            // A recovery that has found it unlocked removes it, which it does before it releases the lock.
+            Ok(Some(log)) => match logs.directory.metadata_of(&id, false) {
+                Ok(_) => return Ok((logs, log)),
+                Err(_) => continue,
+            },
+            Ok(None) => continue,
+            Err(error) => {
+                discard(root, logs, Some(&id));
+                return Err(Error::new(&error, Subject::Path));
+            }
+        }
+    }
+    Err(Error::Os { code: codes::BUSY, subject: Subject::Path })
+}
+
+/// Removes what was made for a log that could not be begun.
+fn discard(root: &Directory, logs: Logs, id: Option<&NativePath>) {
+    // The error that is reported is that of the beginning.
+    if let Some(id) = id {
+        let _ = Directory::remove(id, Some(&logs.directory));
+    }
+    if let Ok(Some(lock)) = logs.lock() {
+        let _ = logs.tidy(root, lock);
+    }
+}
+
+fn list(directory: &Directory, mut each: impl FnMut(&[u8])) -> io::Result<()> {
+    // Readers of one descriptor share a position.
+    let again = Directory::open(&entry(".")?, Some(directory))?;
+    let mut reader = again.reader()?;
+    loop {
+        let more = reader.read(&mut |found| {
+            each(found.name);
+            Ok(())
+        })?;
+        if !more {
+            return Ok(());
+        }
+    }
+}

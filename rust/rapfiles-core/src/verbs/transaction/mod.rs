@@ -1,0 +1,33 @@
+//! Transactions: changes of several files in one directory, of which all happen or none, also after a crash.
+//!
+//! This is a redo log. All new content is staged in files of `<directory>/.rapfiles/<id>/` and synchronised. A manifest
+//! says what is to be done with them. Renaming it to `commit` is the commit point: before, the transaction is undone by
+//! removing the directory of the log; after, it is finished by applying the manifest, which may be done any number of
+//! times.
+//!
+//! Two locks: `<id>/lock` is held for as long as the transaction may go on, so that recovery leaves it alone; and
+//! `.rapfiles/lock` is held by whoever commits or recovers, and only in one job of a worker, so that a transaction
+//! never waits for one that is in its block.
+
+mod apply;
+mod changes;
+mod commit;
+mod copying;
+mod file_lock;
+mod log;
+mod manifest;
+mod name;
+mod options;
+mod places;
+mod recover;
+mod refused;
+mod staged;
+#[cfg(test)]
+mod tests;
+#[allow(clippy::module_inception, reason = "the noun of the folder")]
+mod transaction;
+
+pub use options::TransactionOptions;
+pub use recover::Recovery;
+pub(crate) use recover::recover;
+pub use transaction::{Staging, Transaction};

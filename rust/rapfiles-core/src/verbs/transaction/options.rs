@@ -1,0 +1,8 @@
+//! The options of a transaction.
+
+/// The options of a transaction.
+#[derive(Debug, Clone, Copy)]
+pub struct TransactionOptions {
+    /// When the transaction is committed, the device has all of it.
+    pub durable: bool,
+}

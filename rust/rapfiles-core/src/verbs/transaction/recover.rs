@@ -1,0 +1,120 @@
+//! Recovery: finishing or undoing what a crash has interrupted.
+
+use std::ffi::OsString;
+use std::io;
+
+use super::apply::Target;
+use super::log::{COMMIT, Log, Logs, entry};
+use super::manifest::{self, Step};
+use super::refused;
+use super::staged::{content_of, file_name};
+use crate::error::{About, Error, Subject};
+use crate::outcome::Outcome;
+use crate::platform::{self, Directory, NativePath};
+
+/// What was done with each log, by id.
+#[derive(Debug, Default)]
+pub struct Recovery {
+    /// Transactions that were committed, and have been applied.
+    pub finished: Vec<OsString>,
+    /// Transactions that were not committed, and have been removed.
+    pub undone: Vec<OsString>,
+    /// Transactions that are alive.
+    pub skipped: Vec<OsString>,
+}
+
+/// Finishes or undoes all transactions of a directory that are not alive.
+pub(crate) fn recover(path: &NativePath) -> Result<Outcome, Error> {
+    let root = Directory::open_followed(path, None).about_path()?;
+    let mut recovery = Recovery::default();
+    let Some(logs) = Logs::open(&root, path)? else { return Ok(Outcome::Recovered(Box::new(recovery))) };
+    let Some(lock) = logs.lock()? else { return Ok(Outcome::Recovered(Box::new(recovery))) };
+    finish_others(&root, path, &logs, None, &mut recovery)?;
+    logs.tidy(&root, lock).about_path()?;
+    Ok(Outcome::Recovered(Box::new(recovery)))
+}
+
+/// The same, by whoever holds the lock of all logs. `own`: the log of the caller.
+///
+/// An error with one does not keep the others from being finished; the first error is returned.
+pub(super) fn finish_others(
+    root: &Directory,
+    path: &NativePath,
+    logs: &Logs,
+    own: Option<&NativePath>,
+    recovery: &mut Recovery,
+) -> Result<(), Error> {
+    let mut first = Ok(());
+    for id in logs.ids()? {
+        if Some(&id) == own {
+            continue;
+        }
+        let about = Subject::Other(logs.path(Some(&id)));
+        let finished = match logs.take(&id).about(about.clone()) {
+            Ok(Some(log)) => finish(root, path, logs, log),
+            Ok(None) => {
+                recovery.skipped.push(id.to_os_string());
+                continue;
+            }
+            Err(error) => Err(error),
+        };
+        match finished {
+            Ok(true) => recovery.finished.push(id.to_os_string()),
+            Ok(false) => recovery.undone.push(id.to_os_string()),
+            Err(error) => first = first.and(Err(error)),
+        }
+    }
+    first
+}
+
+/// Finishes or undoes one; whether it was committed.
+fn finish(root: &Directory, path: &NativePath, logs: &Logs, log: Log) -> Result<bool, Error> {
+    let about = logs.path(Some(&log.id));
+    let committed = match read(&log.directory) {
+        Ok(text) => {
+            let steps = manifest::decode(&text).ok_or_else(|| refused::damaged(about.clone()))?;
+            if !is_complete(&log.directory, &steps).about(Subject::Other(about.clone()))? {
+                return Err(refused::damaged(about));
+            }
+            let target = Target { root, path, log: &log.directory, durable: true };
+            target.apply(&steps)?;
+            end(&log.directory, true).about(Subject::Other(about.clone()))?;
+            true
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(error) => return Err(Error::new(&error, Subject::Other(about))),
+    };
+    logs.remove(log).about(Subject::Other(about))?;
+    Ok(committed)
+}
+
+/// The manifest of a committed transaction.
+fn read(log: &Directory) -> io::Result<Vec<u8>> {
+    let file = Directory::open_to_read(&entry(COMMIT)?, Some(log), false)?;
+    let mut text = Vec::new();
+    platform::read_to_end(&file, &mut text, None)?;
+    Ok(text)
+}
+
+/// Whether the content that is in the log is what was written to it.
+fn is_complete(log: &Directory, steps: &[Step]) -> io::Result<bool> {
+    for step in steps {
+        let (Step::Put { file, content: Some(content), .. } | Step::Append { file, content, .. }) = step
+        else {
+            continue;
+        };
+        match Directory::open_to_read(&file_name(*file)?, Some(log), false) {
+            Ok(file) if content_of(&file)? != *content => return Ok(false),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(true)
+}
+
+/// The end of a transaction that was applied: from here on nobody applies it again, which would take back what has been
+/// changed since.
+pub(super) fn end(log: &Directory, durable: bool) -> io::Result<()> {
+    log.unlink(&entry(COMMIT)?)?;
+    if durable { platform::synchronise_directory(&log.to_synchronise()?) } else { Ok(()) }
+}

@@ -1,0 +1,270 @@
+//! Transactions and recoveries that are killed before each of their system calls: enumerated, not sampled.
+//!
+//! A child is stopped before each system call by ptrace(2), and killed before one of them. A call whose caller gets a
+//! SIGKILL while it is stopped there is not made.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::PermissionsExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::super::log::COMMIT;
+use super::super::{Recovery, Staging, Transaction, TransactionOptions, recover};
+use crate::outcome::Outcome;
+use crate::platform::NativePath;
+use crate::verbs::write::Data;
+
+/// Runs something in a child that is killed before its system call with this number; `true` if it has no such call.
+fn killed_before(number: usize, run: impl FnOnce()) -> bool {
+    // SAFETY: the child only does what the test needs: it calls no function of the test harness, and exits at once.
+    let child = unsafe { libc::fork() };
+    assert!(child >= 0, "fork");
+    if child == 0 {
+        // SAFETY: no memory is involved.
+        unsafe {
+            libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0);
+            libc::raise(libc::SIGSTOP);
+        }
+        let ran = catch_unwind(AssertUnwindSafe(run));
+        // SAFETY: no memory is involved.
+        unsafe { libc::_exit(i32::from(ran.is_err())) };
+    }
+    let wait = || {
+        let mut status = 0;
+        // SAFETY: there is room for the status.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        status
+    };
+    let mut status = wait();
+    assert!(libc::WIFSTOPPED(status));
+    let options = libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_EXITKILL;
+    // SAFETY: no memory is involved.
+    unsafe { libc::ptrace(libc::PTRACE_SETOPTIONS, child, 0, options) };
+    let (mut calls, mut entered) = (0, false);
+    loop {
+        // SAFETY: no memory is involved.
+        unsafe { libc::ptrace(libc::PTRACE_SYSCALL, child, 0, 0) };
+        status = wait();
+        if libc::WIFEXITED(status) {
+            assert_eq!(libc::WEXITSTATUS(status), 0, "the child failed");
+            return true;
+        }
+        assert!(libc::WIFSTOPPED(status), "the child was killed by somebody else");
+        if libc::WSTOPSIG(status) != libc::SIGTRAP | 0x80 {
+            continue;
+        }
+        entered = !entered;
+        calls += usize::from(entered);
+        if entered && calls == number {
+            // SAFETY: no memory is involved.
+            unsafe { libc::kill(child, libc::SIGKILL) };
+            assert!(libc::WIFSIGNALED(wait()));
+            return false;
+        }
+    }
+}
+
+fn native(path: &[u8]) -> NativePath {
+    NativePath::from_vec(path.to_vec()).unwrap()
+}
+
+fn native_path(path: &Path) -> NativePath {
+    native(path.as_os_str().as_encoded_bytes())
+}
+
+fn begin(directory: &Path, durable: bool) -> Arc<Transaction> {
+    match Transaction::begin(&native_path(directory), TransactionOptions { durable }).unwrap() {
+        Outcome::Transaction(transaction) => transaction,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn recovered(directory: &Path) -> Recovery {
+    match recover(&native_path(directory)).unwrap() {
+        Outcome::Recovered(recovery) => *recovery,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Where files are in memory: whether they survive a power cut is not tested here.
+fn directory() -> tempfile::TempDir {
+    let shared = Path::new("/dev/shm");
+    if shared.is_dir() { tempfile::tempdir_in(shared).unwrap() } else { tempfile::tempdir().unwrap() }
+}
+
+const BINARY: &[u8] = b"not UTF-8 \xff%";
+
+fn prepare(directory: &Path) {
+    fs::create_dir(directory.join("sub")).unwrap();
+    for name in ["replaced", "log", "first", "second", "third", "removed", "sub/inner"] {
+        fs::write(directory.join(name), format!("old {name}")).unwrap();
+    }
+    fs::set_permissions(directory.join("replaced"), fs::Permissions::from_mode(0o640)).unwrap();
+}
+
+/// A transaction with everything.
+fn transact(directory: &Path, durable: bool) {
+    let transaction = begin(directory, durable);
+    let data = |bytes: &[u8]| Data::Owned(bytes.to_vec());
+    let write = |name: &[u8], bytes: &[u8]| Staging::Write { name: native(name), data: data(bytes) };
+    let append =
+        |name: &[u8], bytes: &[u8]| Staging::Append { name: native(name), data: data(bytes), bom: 0 };
+    let rename = |name: &[u8], target: &[u8]| Staging::Rename { name: native(name), target: native(target) };
+    for staging in [
+        write(b"replaced", b"new"),
+        write(BINARY, &[7; 5000]),
+        append(b"log", b"more"),
+        append(b"log", b" and more"),
+        append(b"created", b"first line"),
+        // The first two exchange their names.
+        rename(b"first", b"between"),
+        rename(b"second", b"first"),
+        rename(b"between", b"second"),
+        append(b"second", b" extended"),
+        rename(b"third", b"sub/third"),
+        Staging::Copy { name: native(b"sub/inner"), target: native(b"copy") },
+        Staging::Remove { name: native(b"removed"), missing_ok: false },
+        Staging::MakeDirectory { name: native(b"new") },
+        write(b"new/file", b"in a new directory"),
+    ] {
+        transaction.stage(&staging).unwrap();
+    }
+    transaction.commit().unwrap();
+}
+
+type State = BTreeMap<PathBuf, (u32, Option<Vec<u8>>)>;
+
+/// What is in a directory, apart from the logs.
+fn state(directory: &Path) -> State {
+    let mut found = State::new();
+    let mut to_do = vec![directory.to_owned()];
+    while let Some(here) = to_do.pop() {
+        for entry in fs::read_dir(&here).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(directory).unwrap().to_owned();
+            if name == Path::new(".rapfiles") {
+                continue;
+            }
+            let mode = fs::symlink_metadata(&path).unwrap().permissions().mode();
+            let content = if path.is_dir() {
+                to_do.push(path.clone());
+                None
+            } else {
+                Some(fs::read(&path).unwrap())
+            };
+            found.insert(name, (mode, content));
+        }
+    }
+    found
+}
+
+fn is_committed(directory: &Path) -> bool {
+    let logs = fs::read_dir(directory.join(".rapfiles")).into_iter().flatten();
+    logs.flatten().any(|log| log.path().join(COMMIT).exists())
+}
+
+/// The state before the transaction, and after it.
+fn states() -> (State, State) {
+    let here = directory();
+    prepare(here.path());
+    let old = state(here.path());
+    transact(here.path(), true);
+    let new = state(here.path());
+    assert!(!here.path().join(".rapfiles").exists());
+    let content = |name: &str| new[Path::new(name)].1.as_deref().unwrap();
+    assert_eq!(content("first"), b"old second");
+    assert_eq!(content("second"), b"old first extended");
+    assert_eq!(content("log"), b"old logmore and more");
+    assert_eq!(content("sub/third"), b"old third");
+    assert_eq!(content("copy"), b"old sub/inner");
+    assert_eq!(new[Path::new("replaced")], (0o100_640, Some(b"new".to_vec())));
+    assert!(new.contains_key(Path::new(&OsString::from_vec(BINARY.to_vec()))));
+    assert!(!new.contains_key(Path::new("removed")) && !new.contains_key(Path::new("third")));
+    (old, new)
+}
+
+/// Kills a transaction before each of its calls, and hands over what it leaves: the directory, and whether it was
+/// committed.
+fn at_each_call(durable: bool, mut then: impl FnMut(usize, &Path, bool)) -> usize {
+    for number in 1.. {
+        let here = directory();
+        prepare(here.path());
+        let over = killed_before(number, || transact(here.path(), durable));
+        let committed = over || is_committed(here.path());
+        then(number, here.path(), committed);
+        if over {
+            return number;
+        }
+    }
+    unreachable!("the numbers end")
+}
+
+#[test]
+fn killed_at_each_call_of_a_transaction() {
+    let (old, new) = states();
+    for durable in [true, false] {
+        let mut finished = 0;
+        let calls = at_each_call(durable, |number, here, committed| {
+            if !committed && here.join(".rapfiles").exists() {
+                // Either nothing has been done, or everything, and the log is being removed.
+                let now = state(here);
+                assert!(now == old || now == new, "before call {number} something was changed");
+            }
+            let recovery = recovered(here);
+            let now = state(here);
+            assert!(now == if committed { new.clone() } else { now.clone() }, "call {number}: {now:?}");
+            assert!(now == old || now == new, "call {number}: {now:?}");
+            assert!(!here.join(".rapfiles").exists(), "call {number} leaves the log");
+            finished += recovery.finished.len();
+            assert!(recovery.skipped.is_empty());
+            assert_eq!(recovered(here).undone.len(), 0);
+        });
+        assert!(calls > 100, "{calls} calls");
+        assert!(finished > 10, "{finished} were finished by recovery");
+    }
+}
+
+/// Each of these is a transaction that was committed and not applied, not wholly applied, or not removed.
+#[test]
+fn killed_at_each_call_of_a_recovery() {
+    let (old, new) = states();
+    let mut first = None;
+    let (mut points, mut calls) = (0, 0);
+    for number in (1..).step_by(5) {
+        let here = directory();
+        prepare(here.path());
+        let over = killed_before(number, || transact(here.path(), true));
+        let committed = is_committed(here.path());
+        if over {
+            break;
+        }
+        first = first.or(committed.then_some(number));
+        // Before the commit point, recovery only removes the log.
+        if !committed && number % 4 != 0 {
+            continue;
+        }
+        points += 1;
+        for call in 1.. {
+            // The same again, as the recovery before has changed it.
+            let here = directory();
+            prepare(here.path());
+            assert!(!killed_before(number, || transact(here.path(), true)));
+            let over = killed_before(call, || drop(recovered(here.path())));
+            let recovery = recovered(here.path());
+            let now = state(here.path());
+            assert!(now == old || now == new, "killed at {number}, recovery at {call}: {now:?}");
+            assert!(!committed || now == new, "killed at {number}, recovery at {call} took it back");
+            assert!(!here.path().join(".rapfiles").exists(), "killed at {number}, recovery at {call}");
+            assert!(recovery.skipped.is_empty());
+            calls += 1;
+            if over {
+                break;
+            }
+        }
+    }
+    assert!(points > 10 && calls > 500, "{points} points, {calls} calls");
+}
