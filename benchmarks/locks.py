@@ -1,8 +1,9 @@
 """The command `python -m benchmarks.locks`: locks of files, uncontended, between processes and under a crowd.
 
-The base of an uncontended lock is synchronous code, `os.open`, `fcntl.flock` and `os.close`, in interleaved
-rounds. Two processes that both wait hand a lock over, and tell how long after its release the other had it;
-filelock does the same. At last a file is read while a thousand tasks wait for a lock, and while none does.
+The base of an uncontended lock is synchronous code, `os.open`, `fcntl.flock` and `os.close`, and for an open
+file the two calls of `fcntl.flock`, in interleaved rounds. Two processes that both wait hand a lock over, and
+tell how long after its release the other had it; filelock does the same. At last a file is read while a
+thousand tasks wait for a lock, and while none does.
 """
 
 import argparse
@@ -82,8 +83,28 @@ def _filelock(path: str) -> Turn:
     return turn
 
 
+def _pairs(descriptor: int) -> Turn:
+    async def turn(count: int) -> None:
+        for _ in range(count):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+    return turn
+
+
+def _of_open_file(file: rapfiles.AsyncBufferedReader, *, kept: bool) -> Turn:
+    lock = file.lock()
+
+    async def turn(count: int) -> None:
+        for _ in range(count):
+            async with lock if kept else file.lock():
+                pass
+
+    return turn
+
+
 async def _uncontended(folder: str, rounds: int) -> list[tuple[str, ...]]:
-    """One row for each way: the time, and its ratio to the synchronous code in the same round."""
+    """Rows for locks of paths and of open files."""
     ways = {
         "open + flock + close, synchronously": _synchronous(f"{folder}/a.lock"),
         "rapfiles: async with path.lock()": _ours(f"{folder}/b.lock"),
@@ -91,6 +112,22 @@ async def _uncontended(folder: str, rounds: int) -> list[tuple[str, ...]]:
     }
     with suppress(ImportError):
         ways["filelock: AsyncFileLock"] = _filelock(f"{folder}/d.lock")
+    rows = await _compared(ways, rounds)
+    descriptor = os.open(f"{folder}/e.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        async with rapfiles.open(f"{folder}/e.lock", "rb") as file:
+            ways = {
+                "flock and unlock of an open file, synchronously": _pairs(descriptor),
+                "rapfiles: async with file.lock()": _of_open_file(file, kept=False),
+                "rapfiles: one object of an open file kept": _of_open_file(file, kept=True),
+            }
+            return rows + await _compared(ways, rounds)
+    finally:
+        os.close(descriptor)
+
+
+async def _compared(ways: dict[str, Turn], rounds: int) -> list[tuple[str, ...]]:
+    """One row for each way: the time, and its ratio to that of the first in the same round."""
     took: dict[str, list[float]] = {way: [] for way in ways}
     for number in range(rounds + 1):
         order = list(ways) if number % 2 else list(ways)[::-1]
@@ -100,7 +137,7 @@ async def _uncontended(folder: str, rounds: int) -> list[tuple[str, ...]]:
             await ways[way](count)
             if number > 0:  # the first one warms up
                 took[way].append((time.perf_counter() - started) / count)
-    base = took["open + flock + close, synchronously"]
+    base = next(iter(took.values()))
     return [
         (
             way,
