@@ -1,6 +1,6 @@
 //! The engine of rapfiles: file operations as plain data, independent of Python.
 //!
-//! A [`PathOperation`] is first tried without blocking ([`cached`], tier 0: system calls that fail rather than block).
+//! A [`PathOperation`] is first tried without blocking (`cached/`, tier 0: system calls that fail rather than block).
 //! If that gives no answer, it is handed to a worker (`engine/pool.rs`, tier 1). The worker puts the finished
 //! [`Ticket`] on the [`Port`] of the loop that submitted it, which wakes that loop once for a whole burst.
 

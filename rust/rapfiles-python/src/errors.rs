@@ -222,8 +222,8 @@ fn posix_error(
 ) -> PyResult<PyErr> {
     let kind = py.get_type::<PyOSError>();
     let message = py.import(intern!(py, "os"))?.call_method1(intern!(py, "strerror"), (code,))?;
-    // No more arguments than the interpreter itself would pass: `OSError` keeps them (`oserror_parse_args` in CPython's
-    // Objects/exceptions.c), and `repr()` shows them.
+    // No more arguments than the interpreter itself would pass: without a filename `OSError` keeps all of them in `args`
+    // (`oserror_init` in CPython's Objects/exceptions.c), and `repr()` shows them.
     let exception = match (first, second) {
         (None, _) => kind.call1((code, message)),
         (Some(first), None) => kind.call1((code, message, first)),

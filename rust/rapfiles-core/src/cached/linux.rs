@@ -14,7 +14,7 @@ use super::mount::{self, Locality};
 use super::mounts::{self, MountNumber, Mounts, Permit};
 use super::overlay::{self, Doubt};
 use super::recent::{RecentFile, RecentFiles};
-use super::{Attempt, BufferProvider, IoVec};
+use super::{Attempted, BufferProvider, IoVec};
 use crate::engine::Engine;
 use crate::engine::queue::Lane;
 use crate::engine::runtime;
@@ -79,9 +79,9 @@ impl Cached {
         engine: &Engine,
         operation: &PathOperation,
         room: &mut dyn BufferProvider,
-    ) -> Attempt {
+    ) -> Attempted {
         if self.absent.load(Ordering::Relaxed) {
-            return Attempt::HandOff(Lane::Unknown);
+            return Err(Lane::Unknown);
         }
         let answer = match operation {
             PathOperation::Read { path } => self.read(engine, path, Some(room)),
@@ -102,15 +102,14 @@ impl Cached {
             PathOperation::IsJunction { .. } => Ok((Ok(Outcome::Flag(false)), runtime::now())),
             _ => Err(Miss::NotCached),
         };
-        match answer {
-            Ok((answer, now)) => Attempt::Answered(answer, now),
-            Err(Miss::HandOff(lane)) => Attempt::HandOff(lane),
-            Err(Miss::NotCached) => Attempt::HandOff(match operation.path() {
+        answer.map_err(|miss| match miss {
+            Miss::HandOff(lane) => lane,
+            Miss::NotCached => match operation.path() {
                 Some(path) if operation.changes_directory() => self.lane_of_directory(path),
                 Some(path) => self.lane_of(path),
                 None => Lane::Unknown,
-            }),
-        }
+            },
+        })
     }
 
     /// The lane of an entry's directory. Of many entries of one directory, only the first needs a look-up.
@@ -695,9 +694,9 @@ mod tests {
         fs::File::open(&file).unwrap().set_times(fs::FileTimes::new().set_accessed(later)).unwrap();
         let operation = PathOperation::Read { path: native(&file) };
         match Cached::new().attempt(&engine(), &operation, &mut NoRoom) {
-            Attempt::Answered(Ok(Outcome::Bytes(bytes)), _) => assert_eq!(bytes, b"content"),
+            Ok((Ok(Outcome::Bytes(bytes)), _)) => assert_eq!(bytes, b"content"),
             // The file system of the temporary directory, or the kernel, may not be one for tier 0.
-            Attempt::HandOff(_) => assert!(!matches!(
+            Err(_) => assert!(!matches!(
                 inspect(&engine(), &native(directory.path())),
                 Ok(Outcome::FileSystem(system)) if system.name == "ext4" && system.obstacle.is_none()
             )),
@@ -712,14 +711,11 @@ mod tests {
         // SAFETY: the path is a C string.
         assert_eq!(unsafe { libc::mkfifo(native(&fifo).as_ptr(), 0o600) }, 0);
         let operation = PathOperation::Read { path: native(&fifo) };
-        assert!(matches!(
-            Cached::new().attempt(&engine(), &operation, &mut NoRoom),
-            Attempt::HandOff(Lane::Special)
-        ));
+        assert!(matches!(Cached::new().attempt(&engine(), &operation, &mut NoRoom), Err(Lane::Special)));
         let operation = PathOperation::Read { path: native(directory.path()) };
-        assert!(matches!(Cached::new().attempt(&engine(), &operation, &mut NoRoom), Attempt::HandOff(_)));
+        assert!(Cached::new().attempt(&engine(), &operation, &mut NoRoom).is_err());
         let operation = PathOperation::Read { path: native(Path::new("/proc/self/status")) };
-        assert!(matches!(Cached::new().attempt(&engine(), &operation, &mut NoRoom), Attempt::HandOff(_)));
+        assert!(Cached::new().attempt(&engine(), &operation, &mut NoRoom).is_err());
     }
 
     #[test]
@@ -732,7 +728,7 @@ mod tests {
         let path = native(&directory.path().join("new").join("deeper"));
         let operation = PathOperation::Touch { path, mode: 0o666, exist_ok: true };
         match Cached::new().attempt(&engine(), &operation, &mut NoRoom) {
-            Attempt::HandOff(lane) => assert!(lane == Lane::Mount(device) || lane == Lane::Unknown),
+            Err(lane) => assert!(lane == Lane::Mount(device) || lane == Lane::Unknown),
             other => panic!("{other:?}"),
         }
     }

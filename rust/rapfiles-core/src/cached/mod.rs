@@ -52,12 +52,6 @@ pub unsafe trait BufferProvider {
     fn make(&mut self, size: usize) -> Option<NonNull<u8>>;
 }
 
-/// The result of an attempt to answer without blocking.
-#[derive(Debug)]
-pub(crate) enum Attempt {
-    /// The answer, and when it was there.
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux has a tier 0"))]
-    Answered(Result<Outcome, Error>, Instant),
-    /// A worker has to do it, in this lane.
-    HandOff(Lane),
-}
+/// The result of an attempt to answer without blocking: the answer, and when it was there; otherwise the lane in which a
+/// worker has to do it.
+pub(crate) type Attempted = Result<(Result<Outcome, Error>, Instant), Lane>;

@@ -145,8 +145,9 @@ fn is_local_handle(handle: &[u8]) -> bool {
     let Some(inner) = usize::from(*length).checked_sub(21).filter(|length| *length <= inner.len()) else {
         return false;
     };
-    // The types of handles (`enum fid_type` in `linux/exportfs.h`, `fs/xfs/xfs_export.h`): inode and generation, of
-    // ext4, f2fs and EROFS; XFS's with 64 bits; btrfs's. (tmpfs's look like those of OCFS2, a cluster file system.)
+    // The types of handles (`enum fid_type` in the kernel's `include/linux/exportfs.h`, `XFS_FILEID_TYPE_64FLAG` in
+    // `fs/xfs/xfs_export.h`): inode and generation, of ext4, f2fs and EROFS; XFS's with 64 bits; btrfs's. (tmpfs's look
+    // like those of OCFS2, a cluster file system.)
     uuid.iter().any(|byte| *byte != 0) && matches!((*kind, inner), (0x01, 8) | (0x81, 12) | (0x4d, 20))
 }
 

@@ -4,7 +4,7 @@
 use std::io;
 use std::time::Instant;
 
-use super::{Attempt, BufferProvider, IoVec};
+use super::{Attempted, BufferProvider, IoVec};
 use crate::engine::Engine;
 use crate::engine::queue::Lane;
 use crate::error::{About, Error};
@@ -28,8 +28,8 @@ impl Cached {
         _engine: &Engine,
         _operation: &PathOperation,
         _room: &mut dyn BufferProvider,
-    ) -> Attempt {
-        Attempt::HandOff(Lane::Unknown)
+    ) -> Attempted {
+        Err(Lane::Unknown)
     }
 
     pub(crate) fn lane_of(&self, _path: &NativePath) -> Lane {

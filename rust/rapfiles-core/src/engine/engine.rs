@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::cached::{Attempt, BufferProvider, Cached, IoVec, MountNumber, Times};
+use crate::cached::{BufferProvider, Cached, IoVec, MountNumber, Times};
 use crate::engine::configuration::Configuration;
 use crate::engine::counters::Counters;
 use crate::engine::pool::Pool;
@@ -181,13 +181,11 @@ impl Engine {
         operation: &PathOperation,
         room: &mut dyn BufferProvider,
     ) -> Result<(Result<Outcome, Error>, Instant), Lane> {
-        match self.cached.attempt(self, operation, room) {
-            Attempt::Answered(outcome, now) => {
-                self.pool.totals.cached.increment();
-                Ok((outcome, now))
-            }
-            Attempt::HandOff(lane) => Err(lane),
+        let attempted = self.cached.attempt(self, operation, room);
+        if attempted.is_ok() {
+            self.pool.totals.cached.increment();
         }
+        attempted
     }
 
     /// Tier 1: hands an operation to a worker. If an answer is likely soon, polls for it for a few microseconds before
@@ -230,7 +228,7 @@ impl Engine {
     }
 
     /// Closes a file that was only read, in a worker: even that may wait for a server or another process (`FUSE_FLUSH`,
-    /// `linux/fuse.h`; close-to-open consistency, `nfs(5)`).
+    /// `linux/fuse.h`; close-to-open cache consistency, `nfs(5)`).
     pub(crate) fn close(&self, file: File) {
         if !runtime::in_worker() {
             self.here().spawn(Lane::Unknown, move || drop(file));

@@ -157,7 +157,7 @@ impl Signals {
 }
 
 /// Does all of a source's work in this thread, for a caller without a loop. `between` is called every
-/// [`STREAM_ASKS_EVERY`]; its error stops the work.
+/// `STREAM_ASKS_EVERY`; its error stops the work.
 ///
 /// # Errors
 /// The first one that a part reports, or that of `between`.

@@ -332,7 +332,7 @@ impl<'a> Guard<'a> {
     /// Continues a read in slices. When it is complete, the file's position is at its end, and the buffer is empty.
     ///
     /// # Safety
-    /// That of [`Slices::advance`].
+    /// `start` must be valid for writes of all of the read and, if it goes to the end of the file, of one more byte.
     pub unsafe fn read_slices(&mut self, slices: &mut Slices, start: *mut u8) -> Sliced {
         let (Some(mount), Some(file)) = (self.handle.info.mount, self.own().file.as_ref()) else {
             return Sliced::Missing;
