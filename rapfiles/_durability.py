@@ -11,7 +11,7 @@ class DurabilityError(OSError):
     """What was written is visible under its name, but the device may not have it yet.
 
     Raised by operations with `durable=True` when the last of their steps fails: the directory, which has the
-    name, could not be synchronised. `errno` and `filename` are those of that failure.
+    name, or what was appended, could not be synchronised. `errno` and `filename` are those of that failure.
 
     ```python
     try:

@@ -347,6 +347,8 @@ needs_strace = pytest.mark.skipif(
         ("fsync:error=EIO:when=2", ["visible", "5"]),
         ("linkat:error=EROFS", ["failed", "30"]),
         ("linkat:error=EDQUOT", ["failed", "122"]),
+        # What network file systems say of a file that somebody else has just replaced.
+        ("flistxattr:error=ESTALE", ["written"]),
     ],
 )
 def test_errors_at_each_step(injection: str, expected: list[str], exists: bool, tmp_path: Path) -> None:

@@ -17,12 +17,20 @@ pub(crate) fn inherit(
     file: &File,
 ) -> io::Result<()> {
     let kept = platform::set_file_owner(file, old)?;
-    match Directory::open_to_read(name, Some(directory), false) {
-        Ok(source) => platform::copy_attributes(&source, file)?,
-        // A process that may replace a file need not be permitted to read it; or the file has been removed meanwhile.
-        Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound) => {}
-        Err(error) => return Err(error),
+    let source = Directory::open_to_read(name, Some(directory), false);
+    match source.and_then(|source| platform::copy_attributes(&source, file)) {
+        Err(error) if !is_passed_over(error.kind()) => return Err(error),
+        _ => {}
     }
     // Last, because chown(2) clears the set-ID bits, and an access list changes the bits of the group (acl(5)).
     platform::set_file_mode(file, if kept { old.mode } else { old.mode & !SET_ID })
+}
+
+/// Whether the attributes are left out after this error: a process that may replace a file need not be permitted to read
+/// it; or somebody else has removed or replaced it meanwhile, which network and FUSE file systems report as ESTALE.
+fn is_passed_over(error: io::ErrorKind) -> bool {
+    matches!(
+        error,
+        io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound | io::ErrorKind::StaleNetworkFileHandle
+    )
 }

@@ -11,6 +11,7 @@ use super::inheritance;
 use super::options::AtomicOptions;
 use crate::engine::Process;
 use crate::error::{About, Error, Subject};
+use crate::limits::NAMES_TRIED;
 use crate::platform::{self, Directory, File, NativePath, codes};
 use crate::verbs::copy::special;
 use crate::verbs::metadata::{FileType, Metadata};
@@ -44,11 +45,7 @@ impl Staged {
     /// Creates the file, empty.
     pub(crate) fn begin(path: &NativePath, options: AtomicOptions) -> Result<Self, Error> {
         let (directory, name) = place(path, options.follow_symlinks)?;
-        let old = match directory.metadata_of(&name, false) {
-            Ok(metadata) => Some(metadata),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(Error::new(&error, Subject::Path)),
-        };
+        let old = found(&directory, &name).about_path()?;
         if let Some(old) = &old {
             refuse(old, options)?;
         }
@@ -157,6 +154,22 @@ pub(crate) fn place(path: &NativePath, follow: bool) -> Result<(Directory, Nativ
     let resolved = platform::resolve(path, Strictness::AllButLast, RULES)?;
     let resolved = platform::native_path(resolved).about_path()?;
     Directory::of_entry(&resolved).about_path()
+}
+
+/// What has a name, if anything.
+fn found(directory: &Directory, name: &NativePath) -> io::Result<Option<Metadata>> {
+    let mut attempts = 0;
+    loop {
+        match directory.metadata_of(name, false) {
+            Ok(metadata) => return Ok(Some(metadata)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            // What network and FUSE file systems say of a name whose file was replaced during the look-up.
+            Err(error) if error.kind() == io::ErrorKind::StaleNetworkFileHandle && attempts < NAMES_TRIED => {
+                attempts += 1
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Refuses a target that cannot, or must not, be replaced by a file.
