@@ -9,6 +9,8 @@ not have is left out. For the programs over open files (see handles.py) a librar
 
 import os
 import shutil
+import subprocess
+import sys
 from asyncio import to_thread
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -213,6 +215,34 @@ class Rm(Peer):
         from subprocess import run
 
         return {"to_thread": to_thread, "command": run}
+
+
+class Find(Peer):
+    name = "find"
+    note = "a command: starting it counts, and making strings of what it prints"
+
+    rglob = "to_thread(printed, ['find', name, '-name', '*.txt', '-print0'])"
+
+    def namespace(self) -> dict[str, Any]:
+        _check_installed(self.name)
+        return {"to_thread": to_thread, "printed": _printed}
+
+
+class Bfs(Find):
+    name = "bfs"
+
+    rglob = "to_thread(printed, ['bfs', name, '-name', '*.txt', '-print0'])"
+
+
+class Du(Peer):
+    name = "du"
+    note = "a command: starting it counts"
+
+    find = "to_thread(summed, name)"
+
+    def namespace(self) -> dict[str, Any]:
+        _check_installed(self.name)
+        return {"to_thread": to_thread, "summed": _summed_by_du}
 
 
 class ThreadFile:
@@ -425,6 +455,23 @@ def _stats(name: str) -> list[os.stat_result]:
         return [entry.stat() for entry in entries]
 
 
+def _check_installed(command: str) -> None:
+    # Those of other systems do not have all the options.
+    if sys.platform != "linux" or shutil.which(command) is None:
+        raise ImportError(f"no command {command}")
+
+
+def _printed(command: list[str]) -> list[str]:
+    return os.fsdecode(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout).split("\0")[:-1]
+
+
+def _summed_by_du(name: str) -> int:
+    command = ["du", "-s", "-B1", "--apparent-size", name]
+    answer = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+    # It counts the top, too.
+    return int(answer.split()[0]) - os.lstat(name).st_size
+
+
 async def _stats_of(entries: AsyncIterator[Any]) -> list[os.stat_result]:
     return [await entry.stat() async for entry in entries]
 
@@ -467,6 +514,9 @@ PEERS: dict[str, Peer] = {
         ToThread(),
         Cp(),
         Rm(),
+        Find(),
+        Bfs(),
+        Du(),
         Compat(),
         Aiofiles(),
         AnyioPath(),

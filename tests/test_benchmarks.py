@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -41,6 +42,7 @@ _WORKS = {
 _TREES = {"walk", "find"}
 _COPIES = {"copy_large", "copy_tree"}
 _COMMANDS = {"cp -a": _COPIES, "rm -rf": {"rmtree"}}
+_LINUX_COMMANDS = {"find": {"rglob"}, "bfs": {"rglob"}, "du": {"find"}}
 _LISTINGS = {"iterdir", "scandir_stat", "rglob", "rmtree"} | _TREES | _COPIES
 _SIZED = {f"read_bytes_{size}" for size in ("32k", "256k", "1m", "4m")}
 _SIZED_TEXTS = {f"read_text_{size}" for size in ("32k", "256k", "1m")}
@@ -56,7 +58,10 @@ _ENTRIES = {"stat", "exists", "mkdir", "rmdir", "unlink", "rename"} | _LISTINGS
 # Peer, and the module that it needs; then the works that it has no operation for.
 _PEERS = {
     "to_thread": ("asyncio", set()),
-    **{name: ("subprocess", (_WORKS | _HANDLES) - works) for name, works in _COMMANDS.items()},
+    **{
+        name: ("subprocess", (_WORKS | _HANDLES) - works)
+        for name, works in (_COMMANDS | _LINUX_COMMANDS).items()
+    },
     "rapfiles.compat": ("rapfiles", _WORKS),
     "aiofiles": ("aiofiles", _LISTINGS),
     "anyio": ("anyio", {"scandir_stat"}),
@@ -103,6 +108,9 @@ def test_everything_once(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [report], "files are left over"
 
     installed = {peer for peer, (module, _) in _PEERS.items() if find_spec(module) is not None}
+    installed -= {
+        command for command in _LINUX_COMMANDS if sys.platform != "linux" or shutil.which(command) is None
+    }
     assert set(found["missing"]) - {"floor"} == set(_PEERS) - installed
     assert found["failures"] == {}
     assert set(found["versions"]) == installed | {"pathlib", "rapfiles"}
@@ -110,7 +118,7 @@ def test_everything_once(tmp_path: Path) -> None:
     for name, work in found["works"].items():
         able = {peer for peer in installed if name not in _PEERS[peer][1]}
         if name in _TREES | _COPIES | {"rmtree"}:
-            able &= {"to_thread", *_COMMANDS}
+            able &= {"to_thread", *_COMMANDS, *_LINUX_COMMANDS}
         assert set(work["peers"]) - {"floor"} == able | {"pathlib", "rapfiles"}
         assert ("floor" in work["peers"]) == ("floor" not in found["missing"] and name in _HAVE_FLOOR)
         for peer, figures in work["peers"].items():
@@ -144,7 +152,7 @@ def test_everything_once(tmp_path: Path) -> None:
         kept = bound["ratio"] < bound["bound"] if bound["below"] else bound["ratio"] <= bound["bound"]
         assert bound["passed"] is kept
 
-    libraries = installed - set(_COMMANDS)
+    libraries = installed - set(_COMMANDS | _LINUX_COMMANDS)
     assert set(found["peak_memory_bytes"]) == (libraries | {"pathlib", "rapfiles"}) - {"rapfiles.compat"}
     assert set(found["stalls"]) == libraries | {"rapfiles"}
     # The FIFO tells a library that opens files on the loop from one that does not.
