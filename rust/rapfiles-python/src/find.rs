@@ -19,7 +19,7 @@ use crate::tree_arguments::{Errors, TreeArguments};
 struct Found {
     listing: Listing,
     place: Place,
-    /// How many of the entries have been made.
+    /// How many of the entries have been created.
     at: usize,
 }
 
@@ -27,9 +27,9 @@ struct Found {
 struct FindItems {
     tree: Tree,
     class: Py<PyType>,
-    /// Where the entries of the first directory are.
+    /// The path of the entries of the first directory.
     place: Place,
-    /// Whether the first directory is `.`, of which nothing shows.
+    /// Whether the first directory is `.`, which does not appear in paths.
     is_dot: bool,
     errors: Errors,
     /// How many are still wanted.
@@ -47,7 +47,7 @@ impl FindItems {
         Progress::Done(self.errors.raise(py, "find").map(|()| false))
     }
 
-    /// Where the entries of a directory are.
+    /// The path of the entries of a directory.
     fn place_of(&self, py: Python<'_>, listing: &Listing) -> PyResult<Place> {
         let origin = self.place.origin.clone_ref(py);
         let node = listing.node();
@@ -55,7 +55,7 @@ impl FindItems {
             Some(path) if node.depth() > 0 => {
                 let mut text = path.to_os_string();
                 if self.is_dot {
-                    // SAFETY: what is left begins after a separator, which is a character of its own.
+                    // SAFETY: the rest begins after a separator, which is a whole character.
                     text = unsafe {
                         std::ffi::OsString::from_encoded_bytes_unchecked(
                             text.as_encoded_bytes()[2..].to_vec(),
@@ -155,9 +155,8 @@ impl Items for FindItems {
     }
 }
 
-/// What is found in a tree, for a stream to be opened with, as instances of a class of entries. `prefix` and `plain`: as
-/// for `scan`. `limit`: how many are wanted. `progress`: it tells
-/// in between how far it has come.
+/// What is found in a tree, as the source of a stream of instances of a class of entries. `prefix` and `plain`: as for
+/// `scan`. `limit`: the most entries that are wanted. `progress`: whether it also yields reports of its progress.
 #[pyfunction]
 #[pyo3(signature = (directory, prefix, plain, class, with_stat, limit, on_error, wanted, progress, /))]
 #[allow(clippy::too_many_arguments, reason = "each is one of the package's")]

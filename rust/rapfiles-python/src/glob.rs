@@ -1,4 +1,4 @@
-//! The paths that match a pattern, made in small lots as workers find them.
+//! The paths that match a pattern, created a few at a time as workers find them.
 
 use std::ffi::OsStr;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::stream::{Items, Manners, Source};
 
 /// Names that become paths before other tasks may have a turn: some 40 µs of work.
 const LOT: usize = 128;
-/// The same where each path is made by its class.
+/// The same if each path is created by its class.
 const JOINED: usize = 16;
 
 /// The directory that names are joined to.
@@ -35,16 +35,16 @@ struct GlobItems {
     names: Names,
     top: Py<PyAny>,
     prefix: Py<PyString>,
-    /// Whether the class of the top leaves to pathlib how paths are made.
+    /// Whether the class of the top leaves the creation of paths to pathlib.
     plain: bool,
     found: GlobFound,
-    /// How many of the first group's names have been made.
+    /// How many of the first group's names have been created.
     at: usize,
     directory: Option<Directory>,
 }
 
 impl GlobItems {
-    /// Has the directory available at once that a group's names are joined to.
+    /// Prepares the directory that a group's names are joined to.
     fn enter(&mut self, py: Python<'_>, key: &Arc<[u8]>) -> PyResult<()> {
         if self.directory.as_ref().is_some_and(|directory| Arc::ptr_eq(&directory.key, key)) {
             return Ok(());
@@ -55,7 +55,7 @@ impl GlobItems {
         let same = prefix.as_any().eq(self.prefix.bind(py))?;
         let path = match (same, self.plain) {
             (true, _) | (_, false) => self.top.clone_ref(py),
-            // Without the separator behind it.
+            // Without the separator after it.
             (false, true) => {
                 let path = text(key.split_last().map_or(&[][..], |(_, before)| before))?;
                 self.top.bind(py).get_type().call1((path,))?.unbind()
@@ -65,7 +65,7 @@ impl GlobItems {
         Ok(())
     }
 
-    /// Makes paths of the next names of a group, and appends them.
+    /// Creates paths from the next names of a group, and appends them.
     fn make_lot(&mut self, py: Python<'_>, group: &GlobGroup, made: &mut Vec<Py<PyAny>>) -> PyResult<()> {
         if group.top {
             let text = self.top.bind(py).str()?;
@@ -133,9 +133,9 @@ impl Items for GlobItems {
     }
 }
 
-/// What matches a pattern below a directory, for a stream to be opened with. `prefix`: what of the paths' texts comes
-/// before the names in it. `plain`: whether its class leaves to pathlib how paths are made. `components`: those of the
-/// pattern, in UTF-32. `rules`: see `GlobRules`.
+/// What matches a pattern below a directory, as the source of a stream. `prefix`: the text of the paths before the
+/// names in it. `plain`: whether its class leaves the creation of paths to pathlib. `components`: those of the pattern,
+/// in UTF-32. `rules`: see `GlobRules`.
 #[pyfunction]
 #[pyo3(signature = (directory, prefix, plain, components, rules, /))]
 pub(crate) fn glob(

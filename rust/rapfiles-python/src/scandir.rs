@@ -1,4 +1,4 @@
-//! The entries of a directory, handed out as they are read.
+//! The entries of a directory, yielded as they are read.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
@@ -10,7 +10,7 @@ use crate::dir_entry::{DirEntry, Place, spelled};
 use crate::errors::{self, Names};
 use crate::stream::{Items, Manners, Source};
 
-/// Entries that are made before other tasks may have a turn: some 30 µs of work.
+/// Entries that are created before other tasks may run: some 30 µs of work.
 const LOT: usize = 128;
 
 /// What is in a directory, on its way to Python.
@@ -20,7 +20,7 @@ struct ScanItems {
     class: Py<PyType>,
     place: Place,
     scanned: Scanned,
-    /// How many of those have been made, and what is known of the others.
+    /// How many of those have been created, and the properties of the others.
     at: usize,
     facts: Facts,
 }
@@ -58,9 +58,9 @@ impl Items for ScanItems {
     }
 }
 
-/// The entries of a directory, for a stream to be opened with, as instances of a class. `prefix`: what of their text
-/// comes before the name. `plain`: whether the directory's class leaves to pathlib how paths are made. `with_stat`:
-/// whether workers ask for everything beforehand.
+/// The entries of a directory, as the source of a stream of instances of a class. `prefix`: the text of their paths
+/// before the name. `plain`: whether the directory's class leaves the creation of paths to pathlib. `with_stat`:
+/// whether workers call `stat(2)` for each beforehand.
 #[pyfunction]
 #[pyo3(signature = (directory, prefix, plain, class, with_stat, /))]
 pub(crate) fn scan(

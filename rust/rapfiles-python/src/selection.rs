@@ -1,4 +1,4 @@
-//! Directories from which Python selects what long work is about.
+//! Directories from which Python selects the entries that a long operation goes on with.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -10,7 +10,7 @@ use crate::dir_entry::spelled;
 use crate::errors;
 use crate::results;
 
-/// What is in a directory, until it has been said what of it the work goes on with.
+/// The content of a directory, until the caller has selected from it.
 #[pyclass(frozen, module = "rapfiles._native")]
 pub(crate) struct Selection(Mutex<Option<rapfiles_core::Selection>>);
 
@@ -39,7 +39,7 @@ impl Selection {
 
     /// The names of everything in it.
     fn names<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyString>>> {
-        // Making objects may run other Python code, so it is done under no lock.
+        // Creating objects may run other Python code, so no lock is held.
         let Some(selection) = self.lock().take() else { return Err(over()) };
         let entries = selection.entries();
         let named = (0..entries.len()).filter_map(|position| entries.get(position));
@@ -48,7 +48,7 @@ impl Selection {
         names
     }
 
-    /// Has the work go on with the entries whose byte here is not 0.
+    /// Goes on with the entries whose byte here is not 0.
     fn keep(&self, kept: &[u8]) -> PyResult<()> {
         let Some(selection) = self.lock().take() else { return Err(over()) };
         let is_kept = |position: usize| kept.get(position).is_some_and(|byte| *byte != 0);

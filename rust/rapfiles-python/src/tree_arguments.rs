@@ -1,4 +1,4 @@
-//! What is wanted of a tree, as the package says it, and errors that are told at the end.
+//! The options of a tree as the package passes them, and errors that are raised at the end.
 
 use std::ffi::OsString;
 
@@ -12,7 +12,7 @@ use crate::errors::{self, Names};
 use crate::limits::MOST_ERRORS;
 use crate::once::intern;
 
-/// Not before and not after, in nanoseconds.
+/// The earliest and the latest time, in nanoseconds.
 type Times = (Option<i128>, Option<i128>);
 
 /// A user, by number or by name.
@@ -22,7 +22,7 @@ enum Owner {
     Name(String),
 }
 
-/// What is wanted of a tree.
+/// The options of a tree.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 pub(crate) struct TreeArguments {
@@ -103,7 +103,7 @@ fn patterns(texts: Vec<OsString>) -> Patterns {
     Patterns::new(texts.into_iter().map(separators).collect())
 }
 
-/// The errors of a tree: told one by one, or raised in a group at the end.
+/// The errors of a tree: reported one by one, or raised in a group at the end.
 pub(crate) struct Errors {
     on_error: Option<Py<PyAny>>,
     kept: Vec<PyErr>,
@@ -115,7 +115,7 @@ impl Errors {
         Self { on_error, kept: Vec::new(), count: 0 }
     }
 
-    /// Tells some, or keeps them.
+    /// Reports some, or keeps them.
     pub(crate) fn report(&mut self, py: Python<'_>, errors: Vec<Error>) -> PyResult<()> {
         for error in errors {
             let exception = errors::exception(py, error, &Names::none());
@@ -131,7 +131,7 @@ impl Errors {
         Ok(())
     }
 
-    /// Everything has been done: raises those that have been kept.
+    /// Raises those that have been kept, after everything else.
     pub(crate) fn raise(&mut self, py: Python<'_>, operation: &str) -> PyResult<()> {
         if self.kept.is_empty() {
             return Ok(());

@@ -1,4 +1,4 @@
-//! How much room a tree takes.
+//! The disk usage of a tree.
 
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
@@ -12,19 +12,19 @@ use crate::reports::ReadingReports;
 use crate::stream::{Items, Manners, Source, WholeWork};
 use crate::tree_arguments::{Errors, TreeArguments};
 
-/// A tree of which everything is counted.
+/// A tree whose entries are all counted.
 struct UsageItems {
     tree: Tree,
     errors: Errors,
     usage: Usage,
     over: bool,
-    /// The sum, to be handed out.
+    /// The sum, to be returned at the end.
     total: Option<Usage>,
     reports: Option<ReadingReports>,
 }
 
 impl UsageItems {
-    /// Until the end, `true`, or until there is something to tell.
+    /// Counts until the end (`true`), or until there is something to report.
     fn go_on(&mut self, py: Python<'_>, manners: &Manners) -> PyResult<Progress<bool>> {
         if let Some(reports) = &mut self.reports {
             reports.go_on();
@@ -103,7 +103,7 @@ impl Items for UsageItems {
     }
 }
 
-/// How much of a tree has been seen to.
+/// How much of a tree has been counted.
 fn amount(usage: Usage) -> Amount {
     let files = usage.files + usage.symlinks + usage.others;
     Amount { files, directories: usage.directories, bytes: usage.apparent }
@@ -127,7 +127,7 @@ fn items(
     })
 }
 
-/// How much room a tree takes: apparent and allocated size, then how many files, directories, links and others.
+/// The disk usage of a tree: apparent and allocated size, then the numbers of files, directories, links and others.
 #[pyfunction]
 #[pyo3(signature = (directory, on_error, wanted, /))]
 pub(crate) fn usage(
@@ -139,7 +139,7 @@ pub(crate) fn usage(
     Operation::of(directory.py(), Work::Whole(WholeWork::listing(directory.py(), "du", items)))
 }
 
-/// The same, for a stream that tells how far it has come, and then the numbers.
+/// The same, as a stream that yields reports of its progress, and then the numbers.
 #[pyfunction]
 #[pyo3(signature = (directory, on_error, wanted, /))]
 pub(crate) fn usage_reports(

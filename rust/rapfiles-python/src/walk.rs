@@ -1,4 +1,4 @@
-//! Walking a tree: directories in their order, made of what workers have read ahead, in small lots.
+//! Walking a tree: its directories in order, created from what workers have read ahead, a few names at a time.
 
 use std::ffi::OsStr;
 
@@ -15,26 +15,26 @@ use crate::results;
 use crate::stream::{Items, Manners, Source};
 use crate::tree_arguments::TreeArguments;
 
-/// A directory whose names are being made.
+/// A directory whose names are being created.
 struct Making {
     listing: Listing,
     at: usize,
     directories: Names,
     files: Names,
-    /// Those of the directories once more, where what becomes of their list matters.
+    /// The names of the directories again, if changes of their list matter.
     kept: Vec<Py<PyString>>,
 }
 
-/// A list of names that grows as they are made: of many, no step makes all.
+/// A list of names that grows as they are created: one step does not create all names of a large directory.
 #[derive(Default)]
 struct Names {
     list: Option<Py<PyList>>,
-    /// What is not in the list yet.
+    /// Names that are not in the list yet.
     lot: Vec<Py<PyString>>,
 }
 
 impl Names {
-    /// Puts what has been made into the list.
+    /// Moves the names that have been created into the list.
     fn settle<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let lot = self.lot.drain(..);
         if let Some(list) = &self.list {
@@ -50,7 +50,7 @@ impl Names {
     }
 }
 
-/// What was handed out last: the list of directories, which may be changed, and what was in it.
+/// What was yielded last: the list of directories, which the caller may change, and its original content.
 struct Given {
     list: Py<PyList>,
     names: Vec<Py<PyString>>,
@@ -60,7 +60,7 @@ struct Given {
 struct WalkItems {
     tree: Tree,
     directory: Py<PyAny>,
-    /// Whether its class leaves to pathlib how paths are made.
+    /// Whether its class leaves the creation of paths to pathlib.
     plain: bool,
     on_error: Option<Py<PyAny>>,
     top_down: bool,
@@ -68,12 +68,12 @@ struct WalkItems {
     making: Option<Making>,
     given: Option<Given>,
     ready: Option<Py<PyAny>>,
-    /// Python 3.12 says nothing of the `.` that it walks.
+    /// Python 3.12 omits the `.` that it walks from the paths.
     hides_dot: bool,
 }
 
 impl WalkItems {
-    /// Tells the tree which directories are wanted, where those that were handed out have been changed.
+    /// Tells the tree which directories to enter, if the caller has changed the list.
     fn decide(&mut self, py: Python<'_>) -> PyResult<()> {
         let Some(Given { list, names }) = self.given.take() else { return Ok(()) };
         let list = list.bind(py);
@@ -119,7 +119,7 @@ impl WalkItems {
         }
     }
 
-    /// Tells the caller of a directory that cannot be read.
+    /// Reports a directory that cannot be read to the caller.
     fn report(&self, py: Python<'_>, error: Error) -> PyResult<()> {
         let Some(on_error) = &self.on_error else { return Ok(()) };
         let exception = errors::exception(py, error, &errors::Names::none());
@@ -134,7 +134,7 @@ impl WalkItems {
         on_error.call1(py, (exception,)).map(drop)
     }
 
-    /// Makes the names of a directory; `false` if others shall have their turn before it is complete.
+    /// Creates the names of a directory; `false` if other tasks should run before it is complete.
     fn make_names(&mut self, py: Python<'_>, manners: &Manners) -> PyResult<bool> {
         let Some(making) = &mut self.making else { return Ok(true) };
         let entries = making.listing.entries();
@@ -165,7 +165,7 @@ impl WalkItems {
         }
     }
 
-    /// Makes what is handed out of a directory whose names are made.
+    /// Creates the item for a directory whose names are complete.
     fn finish(&mut self, py: Python<'_>) -> PyResult<()> {
         let Some(making) = self.making.take() else { return Ok(()) };
         let Making { listing, mut directories, mut files, kept, .. } = making;
@@ -212,7 +212,7 @@ impl Items for WalkItems {
     }
 
     fn make(&mut self, _py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
-        // One at a time: what becomes of it decides what comes next.
+        // One at a time: what the caller makes of it decides what comes next.
         Ok(self.ready.take().into_iter().collect())
     }
 
@@ -234,8 +234,8 @@ impl Items for WalkItems {
     }
 }
 
-/// The directories of a tree, for a stream to be opened with. `plain`: whether the directory's class leaves to pathlib how
-/// paths are made.
+/// The directories of a tree, as the source of a stream. `plain`: whether the directory's class leaves the creation of
+/// paths to pathlib.
 #[pyfunction]
 #[pyo3(signature = (directory, plain, on_error, wanted, /))]
 pub(crate) fn walk(

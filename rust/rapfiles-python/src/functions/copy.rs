@@ -46,7 +46,7 @@ impl Reporting for Copying {
     }
 }
 
-/// What of the options is set.
+/// The options that are set.
 fn options(named: &Bound<'_, PyDict>, reports: bool) -> PyResult<CopyOptions> {
     let is_set =
         |name: &str| -> PyResult<bool> { named.get_item(name)?.map_or(Ok(false), |value| value.extract()) };
@@ -81,7 +81,7 @@ fn items(
     Ok(Reports::new(Engine::current().copy(request), names, options.progress))
 }
 
-/// Copies or moves, in workers. The options are named, and off where they are not.
+/// Copies or moves, in workers. Options that are not named are off.
 #[pyfunction]
 #[pyo3(signature = (source, target, moves, /, **named))]
 pub(crate) fn copy(
@@ -96,7 +96,7 @@ pub(crate) fn copy(
     Operation::of(py, Work::Whole(WholeWork::doing(if moves { "move" } else { "copy" }, items)))
 }
 
-/// The same, for a stream that tells what happens.
+/// The same, as a stream of reports.
 #[pyfunction]
 #[pyo3(signature = (source, target, moves, /, **named))]
 pub(crate) fn copy_reports(

@@ -39,7 +39,7 @@ impl Reporting for Removing {
     }
 }
 
-/// A removal whose consumer is told of errors and of how far it has come.
+/// A removal that reports errors and its progress to its consumer.
 fn removal(
     path: PathArgument<'_>,
     policy: Policy,
@@ -59,7 +59,7 @@ pub(crate) fn remove(py: Python<'_>, path: PathArgument<'_>, ignore_errors: bool
     Operation::of(py, Work::Whole(WholeWork::doing("rmtree", removal)))
 }
 
-/// The same, for a stream that tells what happens.
+/// The same, as a stream of reports.
 #[pyfunction]
 #[pyo3(signature = (path, ignore_errors, reports_errors, progress, totals, /))]
 pub(crate) fn remove_reports(

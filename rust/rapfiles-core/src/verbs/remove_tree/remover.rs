@@ -34,7 +34,7 @@ pub struct Mark {
     keeps_something: AtomicBool,
 }
 
-/// The name of the function of Python's `os` that does the same as what has failed, and the error.
+/// The name of the function in Python's `os` that corresponds to the call that failed, and the error.
 pub(crate) type Failure = (&'static str, Error);
 
 /// The removal of a tree.
@@ -63,7 +63,7 @@ impl Remover {
         }
     }
 
-    /// What has failed and was not told; where there is nothing, the removal may go on.
+    /// The next failure that has not been reported; if there is none, the removal may go on.
     pub(crate) fn take_failure(&self) -> Option<Failure> {
         let mut failures = runtime::lock(&self.failures);
         let failure = failures.pop_front();
@@ -73,7 +73,7 @@ impl Remover {
         failure
     }
 
-    /// Whether an error may be one of permissions that are to be given.
+    /// Whether an error may be due to permissions that the removal is to grant.
     fn may_permit(&self, error: &io::Error) -> bool {
         self.request.lenient && is(error, platform::is_refused)
     }
@@ -102,7 +102,7 @@ impl Remover {
         }
     }
 
-    /// What an entry is called in its directory: the top is known by its whole path.
+    /// The name of an entry in its directory: the top is known by its whole path.
     fn name<'a>(&'a self, node: &Node<Self>, name: &'a NativePath) -> &'a NativePath {
         if node.is_outside() { self.name.get().unwrap_or(name) } else { name }
     }
@@ -128,8 +128,8 @@ impl Remover {
         }
     }
 
-    /// Whether an entry may be removed: after a move, what was copied may, as it was. Between this and its removal it
-    /// can still be exchanged, for entries are removed by name.
+    /// Whether an entry may be removed: after a move, only what was copied and has not changed since. It can still be
+    /// replaced between this check and its removal, as entries are removed by name.
     fn was_moved(&self, at: &At<'_, Self>) -> bool {
         let (Some(moved), Some(here)) = (&self.request.moved, at.place.directory()) else { return true };
         match here.metadata_of(at.name, false) {
@@ -137,7 +137,7 @@ impl Remover {
                 self.keep(at);
                 false
             }
-            // If there is nothing, there is nothing to be removed; other errors are told then.
+            // A missing entry needs no removal; other errors are reported when it is removed.
             _ => true,
         }
     }
@@ -147,7 +147,7 @@ impl Remover {
         self.complain("unlink", refused::not_moved(subject(at.node, Some(at.name))), at.node);
     }
 
-    /// Removes an entry, if need be after giving its directory and itself what permits it.
+    /// Removes an entry, if necessary after granting the permissions that this needs.
     fn attempt(
         &self,
         node: &Node<Self>,
@@ -160,7 +160,7 @@ impl Remover {
             if !self.may_permit(&error) {
                 return Err(error);
             }
-            // What is outside of the tree stays as it is.
+            // What is outside the tree stays as it is.
             if let Some(here) = inside.filter(|_| !node.is_outside()) {
                 here.permit()?;
                 self.clear_flags(node, None)?;
@@ -170,16 +170,15 @@ impl Remover {
         })
     }
 
-    /// Takes away what keeps even the owner from removing something, on the systems that have such flags and
-    /// attributes.
+    /// Clears the flags and attributes that keep even the owner from removing something, on the systems that have them.
     ///
-    /// There is no way to do it by descriptor. All that a link in place of a directory could gain is that another file
-    /// of the same owner loses such a flag.
+    /// This cannot be done by descriptor. The most that a link in place of a directory could achieve is that another
+    /// file of the same owner loses such a flag.
     fn clear_flags(&self, node: &Node<Self>, name: Option<&NativePath>) -> io::Result<()> {
         path(node, name).map_or(Ok(()), |path| platform::clear_flags(&path))
     }
 
-    /// What is to be removed is no directory, or one that may not be read. A link at the top is refused as shutil does.
+    /// Reports that an entry is not a directory, or not a readable one. A link at the top is refused, as in shutil.
     fn cannot_open(&self, error: &io::Error, at: &At<'_, Self>) {
         if !at.node.is_outside() || self.request.lenient {
             return self.failed("open", error, at.node, Some(at.name));
@@ -223,7 +222,7 @@ fn is(error: &io::Error, kind: fn(i32) -> bool) -> bool {
     error.raw_os_error().is_some_and(kind)
 }
 
-/// The path of a directory, or of an entry of it: put together only when it is needed.
+/// The path of a directory, or of an entry of it. It is only joined when it is needed.
 fn path(node: &Node<Remover>, name: Option<&NativePath>) -> Option<NativePath> {
     platform::joined(node.names().into_iter().chain(name))
 }
@@ -272,7 +271,7 @@ impl Visitor for Remover {
             Err(error) if is(&error, platform::lacks_descriptors) => {
                 return Err(Error::new(&error, subject(at.node, Some(at.name))));
             }
-            // Something took its place.
+            // Something else has taken its place.
             Err(error) if inside_tree && is(&error, platform::is_no_directory) => {
                 if self.was_moved(at) {
                     self.unlink(at);
@@ -350,7 +349,7 @@ impl Visitor for Remover {
             Err(error) if is(&error, platform::is_not_empty) && self.may_enter_again(node) => {
                 return Ok(Left::Again);
             }
-            // What was not moved was told.
+            // What was not moved has been reported.
             Err(error)
                 if is(&error, platform::is_not_empty)
                     && self.request.moved.is_some()

@@ -1,4 +1,4 @@
-//! A removal as its consumer sees it, who may do something about each error before it is gone on.
+//! A removal from the consumer's side, which may react to each error before the removal goes on.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use crate::verbs::post_order::{Manner, PostOrder};
 use crate::verbs::report::{Policy, Report, Reporter, Snapshot};
 use crate::verbs::tree::{Counts, Totals};
 
-/// What a removal has to tell.
+/// A report of a removal.
 #[derive(Debug)]
 pub enum Removed {
-    /// How far it has come.
+    /// Its progress.
     Progress(Snapshot),
-    /// Something could not be removed. With the name of the function of Python's `os` that does the same.
+    /// Something could not be removed. With the name of the function in Python's `os` that corresponds to the call.
     Failed(&'static str, Error),
 }
 
@@ -31,9 +31,9 @@ pub enum Removed {
 pub(crate) struct Request {
     pub(crate) path: NativePath,
     pub(crate) policy: Policy,
-    /// Whether what lacks permissions is given them, and a directory that is not there is as good as removed.
+    /// Whether missing permissions are granted, and a missing directory counts as removed.
     pub(crate) lenient: bool,
-    /// Nothing else goes.
+    /// Nothing else is removed.
     pub(crate) moved: Option<Arc<Moved>>,
 }
 
@@ -52,17 +52,17 @@ impl Request {
     }
 }
 
-/// A removal: what it has to tell, until it is over.
+/// A removal: its reports, until it is over.
 pub struct Removing {
-    /// Gone when it is over.
+    /// `None` when it is over.
     tree: Option<PostOrder<Remover>>,
-    /// Workers go on with the tree; while what has failed is being seen to, none does.
+    /// Workers process the tree in it; none does while the consumer handles a failure.
     stream: Stream<PostOrder<Remover>>,
     /// The stream has ended.
     stands_still: bool,
     policy: Policy,
     reporter: Arc<Reporter>,
-    /// What there is to remove is being counted.
+    /// The count of what there is to remove, while it goes on.
     totals: Option<Box<Totals>>,
 }
 
@@ -77,7 +77,7 @@ impl Removing {
         Self { tree: Some(tree), stream, stands_still: false, policy, reporter, totals: None }
     }
 
-    /// What there is to tell next; `None` when everything is removed, or after an error that ends it.
+    /// The next report; `None` when everything is removed, or after an error that ends it.
     pub fn next(&mut self, ticket: impl Fn() -> Arc<Ticket>) -> Progress<Result<Option<Removed>, Error>> {
         if let Some(totals) = &mut self.totals {
             match totals.next(&ticket) {
@@ -115,7 +115,7 @@ impl Removing {
                     self.stands_still = true;
                     continue;
                 }
-                // Nothing is selected from what is removed.
+                // A removal has no selection.
                 Progress::Done(Ok(Some(Report::Selecting(_)))) => continue,
                 Progress::Done(Ok(Some(Report::Progress(snapshot)))) => {
                     Progress::Done(Ok(Some(Removed::Progress(snapshot))))
@@ -135,7 +135,7 @@ impl Removing {
         &self.reporter
     }
 
-    /// How many entries have been seen to.
+    /// The number of entries that have been processed.
     pub fn progress(&self) -> u64 {
         self.reporter.entries()
     }
@@ -166,7 +166,7 @@ impl fmt::Debug for Removing {
 
 impl Engine {
     /// Removes a directory with everything in it. Where there is none, nothing happens; where there is something else, such
-    /// as a link to one, that is an error. What lacks permissions, or is kept by flags of its owner's, is given them.
+    /// as a link to one, that is an error. Missing permissions are granted, and flags that prevent a removal cleared.
     pub fn remove_tree(&self, path: NativePath, ignore_errors: bool) -> Removing {
         Removing::new(self, Request::lenient(path, ignore_errors), false)
     }
@@ -191,13 +191,13 @@ impl Engine {
     }
 }
 
-/// The removal of a tree that nobody waits for, whatever becomes of it.
+/// The removal of a tree that nobody waits for; its errors are ignored.
 pub(crate) fn unattended(path: NativePath) -> SliceBySlice<PostOrder<Remover>> {
     let reporter = Arc::new(Reporter::new(Policy::Ignore, false));
     SliceBySlice::new(Request::lenient(path, true).tree(&reporter, 1))
 }
 
-/// Does the same in this thread. `between` is asked now and then whether to go on.
+/// Does the same in this thread. `between` is called now and then; its error stops the removal.
 ///
 /// # Errors
 /// When something cannot be removed and errors are not to be ignored; that of `between`.

@@ -1,4 +1,4 @@
-//! Removals, one small step after the other.
+//! Removals, step by step.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -23,7 +23,7 @@ fn native(path: &Path) -> NativePath {
     NativePath::from_vec(path.as_os_str().as_bytes().to_vec()).unwrap()
 }
 
-/// A removal that is done in small steps.
+/// A removal in small steps.
 struct Slowly {
     tree: PostOrder<Remover>,
     steps: SliceBySlice<PostOrder<Remover>>,
@@ -46,7 +46,7 @@ impl Slowly {
         self.steps.part().is_some_and(|part| part.place_in_tree().1)
     }
 
-    /// Goes on until so many directories have been entered.
+    /// Goes on until `depth` directories have been entered.
     fn enter(&mut self, depth: usize) {
         while self.depth() < depth {
             assert!(matches!(self.steps.go_on_shortly(), Ok(false)));

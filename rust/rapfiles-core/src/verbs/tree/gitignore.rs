@@ -1,8 +1,8 @@
 //! What git would ignore: the rules of `.gitignore` files from the top of the repository down, and of
 //! `.git/info/exclude`.
 //!
-//! Each directory with a file of them has a [`Rules`], which knows those
-//! above it; the deepest one that says anything about a path decides.
+//! Each directory with such a file has a [`Rules`], which refers to those above it. The deepest one with a rule that
+//! matches a path decides.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,14 @@ use std::sync::Arc;
 
 use super::ignore_rule::IgnoreRule;
 
-/// git skips it at the beginning of a file, in UTF-8.
+/// In UTF-8. git skips it at the start of a file.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The rules of one directory, before those of the directories above it.
+/// The rules of one directory, which take precedence over those of the directories above it.
 #[derive(Debug)]
 pub(super) struct Rules {
     rules: Vec<IgnoreRule>,
-    /// The directory, from the top of the repository.
+    /// The directory, relative to the top of the repository.
     place: PathBuf,
     above: Option<Arc<Self>>,
 }
@@ -25,13 +25,13 @@ pub(super) struct Rules {
 /// The place of a directory of a tree, and its rules.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ruled {
-    /// From the top of the repository, or of the tree if it is not in one.
+    /// Relative to the top of the repository, or of the tree if it is not in one.
     place: PathBuf,
     rules: Option<Arc<Rules>>,
 }
 
 impl Ruled {
-    /// The first directory of a tree: with the rules that come from above.
+    /// The top directory of a tree, with the rules of the directories above it.
     pub(super) fn top(path: &Path) -> Self {
         let absolute = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let Some(repository) = absolute.ancestors().find(|above| above.join(".git").exists()) else {
@@ -49,19 +49,19 @@ impl Ruled {
         here
     }
 
-    /// A directory in it, with the same rules.
+    /// A subdirectory, with the same rules.
     pub(super) fn child(&self, name: &Path) -> Self {
         Self { place: self.place.join(name), rules: self.rules.clone() }
     }
 
-    /// The same with the rules of the directory itself.
+    /// Adds the rules of the directory's own file.
     pub(super) fn with_file(mut self, directory: &Path) -> Self {
         self.add(&directory.join(".gitignore"));
         self
     }
 
     fn add(&mut self, file: &Path) {
-        // A link is not followed, as git does not follow it.
+        // A link is not followed: git does not follow it either (gitignore(5), NOTES).
         if !file.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
             return;
         }

@@ -11,15 +11,15 @@ use crate::verbs::glob::{NamePattern, Token};
 #[derive(Debug)]
 pub(super) struct IgnoreRule {
     components: Vec<Component>,
-    /// It is about a path from the directory of its file on, and not about a name at any depth.
+    /// It matches a path relative to the directory of its file, rather than a name at any depth.
     anchored: bool,
     only_directories: bool,
-    /// What matches is not ignored, whatever an earlier rule says.
+    /// What matches is not ignored, even if an earlier rule ignores it.
     pub(super) keeps: bool,
 }
 
 impl IgnoreRule {
-    /// The rule of a line; `None` for a comment and for what is no rule.
+    /// Parses a line; `None` for a comment and for anything else that is not a rule.
     pub(super) fn new(line: &[u8]) -> Option<Self> {
         let line = without_trailing_spaces(line.strip_suffix(b"\r").unwrap_or(line));
         if line.starts_with(b"#") {
@@ -41,7 +41,7 @@ impl IgnoreRule {
         Some(Self { components: components(text)?, anchored, only_directories, keeps })
     }
 
-    /// Whether it is about something with these names, from the directory of its file on.
+    /// Whether it matches the entry with these names, relative to the directory of its file.
     pub(super) fn matches(&self, names: &[&[u8]], is_directory: bool) -> bool {
         if self.only_directories && !is_directory {
             return false;
@@ -53,7 +53,7 @@ impl IgnoreRule {
     }
 }
 
-/// Spaces at the end do not count, unless there is a backslash before them.
+/// Strips trailing spaces, except those after a backslash.
 fn without_trailing_spaces(line: &[u8]) -> &[u8] {
     let (mut end, mut at) = (0, 0);
     while at < line.len() {
@@ -91,7 +91,7 @@ fn components(text: &[u8]) -> Option<Vec<Component>> {
                 if at > begin && starts && ends {
                     components.push(Component::Directories);
                     if rest.is_empty() {
-                        // What is in a directory, not the directory itself.
+                        // The content of a directory, not the directory itself.
                         components.push(Component::Name(NamePattern::of_bytes(vec![Token::Star])));
                     }
                 } else if !matches!(tokens.last(), Some(Token::Star)) {
@@ -118,18 +118,18 @@ fn components(text: &[u8]) -> Option<Vec<Component>> {
     Some(components)
 }
 
-/// The pattern of a complete name.
+/// The pattern for a whole name.
 fn name(tokens: &mut Vec<Token>) -> Option<Component> {
     let tokens = std::mem::take(tokens);
     (!tokens.is_empty()).then(|| Component::Name(NamePattern::of_bytes(tokens)))
 }
 
-/// The set that begins behind a bracket, and where it ends; `None` if it does not.
+/// The set that begins after a bracket, and where it ends; `None` if it does not end.
 fn set(text: &[u8], mut at: usize) -> Option<(Token, usize)> {
     let negated = matches!(text.get(at)?, b'!' | b'^');
     at += usize::from(negated);
     let mut ranges: Vec<(u32, u32)> = Vec::new();
-    // The character that a hyphen would make the begin of a range.
+    // The character that would begin a range if a hyphen followed.
     let mut before: Option<u8> = None;
     let start = at;
     loop {
@@ -171,7 +171,7 @@ fn set(text: &[u8], mut at: usize) -> Option<(Token, usize)> {
     }
 }
 
-/// The characters of a class, as the C locale has them.
+/// The characters of a class in the C locale.
 fn class_of(name: &[u8]) -> Option<&'static [(u8, u8)]> {
     Some(match name {
         b"alnum" => &[(b'0', b'9'), (b'A', b'Z'), (b'a', b'z')],

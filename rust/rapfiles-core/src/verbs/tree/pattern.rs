@@ -1,7 +1,8 @@
 //! Patterns over names and paths: each name as in a glob ([`NamePattern`]), and `**` for any number of directories.
 //!
-//! A pattern without a slash is about names; one with a slash about paths from the top of the tree. A slash at the end
-//! keeps it to directories. Matching takes time in proportion to the pattern times the text, whatever they are.
+//! A pattern without a slash matches names; one with a slash matches paths relative to the top of the tree. With a
+//! slash at the end it only matches directories. Matching takes time proportional to the length of the pattern times
+//! that of the text, for any pattern.
 
 use std::borrow::Cow;
 
@@ -20,12 +21,12 @@ pub(super) enum Component {
 #[derive(Debug, Clone)]
 pub struct Pattern {
     components: Vec<Component>,
-    /// It is about a path, and not about a name.
+    /// It matches a path rather than a name.
     anchored: bool,
     only_directories: bool,
 }
 
-/// Patterns of which one has to match.
+/// Patterns, at least one of which has to match.
 #[derive(Debug, Clone, Default)]
 pub struct Patterns(Vec<Pattern>);
 
@@ -48,7 +49,7 @@ impl Component {
 }
 
 impl Pattern {
-    /// A pattern, with slashes between the names.
+    /// Parses a pattern, with slashes between the names.
     pub fn new(text: &[u8]) -> Self {
         let (text, only_directories) = match text.strip_suffix(b"/") {
             Some(text) => (text, true),
@@ -71,7 +72,7 @@ impl Pattern {
     }
 }
 
-/// How many leading names the components so far may have taken is a set, so that `**` costs no going back.
+/// Keeps the set of how many leading names the components so far may have matched, so that `**` needs no backtracking.
 pub(super) fn matches_path(components: &[Component], names: &[impl AsRef<[u8]>]) -> bool {
     let (mut taken, mut room) = (vec![false; names.len() + 1], Vec::new());
     taken[0] = true;
@@ -106,16 +107,17 @@ impl<'a> Names<'a> {
 }
 
 impl Patterns {
-    /// Patterns of which one has to match.
+    /// Patterns, at least one of which has to match.
     pub fn new(patterns: Vec<Pattern>) -> Self {
         Self(patterns)
     }
 
-    /// Whether there is none.
+    /// Whether there are no patterns.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
+    /// Whether one of the patterns matches.
     pub(super) fn match_any(&self, names: &Names<'_>, is_directory: bool) -> bool {
         self.0.iter().any(|pattern| pattern.matches(names, is_directory))
     }

@@ -1,4 +1,4 @@
-//! How much there is in a tree, counted before something is done with all of it.
+//! The total size of a tree, counted before an operation on all of it.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::walk::Tree;
 /// What counts in a tree.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Counts {
-    /// A symbolic link stands for what it leads to.
+    /// Symbolic links are followed.
     pub(crate) follow_symlinks: bool,
     /// The sizes of files are wanted.
     pub(crate) sizes: bool,
@@ -24,7 +24,7 @@ pub(crate) struct Counts {
     pub(crate) hard_links_once: bool,
 }
 
-/// The counting of what is in a tree. What cannot be read counts as nothing: whoever does something with it will tell.
+/// Counts what is in a tree. What cannot be read is not counted: the operation itself will report it.
 #[derive(Debug)]
 pub(crate) struct Totals {
     tree: Tree,
@@ -47,7 +47,7 @@ impl Totals {
         Self { tree: engine.walk(path, options), reporter, sum: Amount::default() }
     }
 
-    /// How far the counting has come; `None` when it is over, and the reporter has the total.
+    /// The progress of the count; `None` at the end, when the reporter has the total.
     pub(crate) fn next(
         &mut self,
         ticket: impl Fn() -> Arc<Ticket>,
@@ -61,7 +61,7 @@ impl Totals {
                 }
                 Progress::Done(Err(error @ Error::Forked)) => return Progress::Done(Err(error)),
                 Progress::Done(Err(_)) => {
-                    // It can be done all the same.
+                    // The operation is possible without a total.
                     self.reporter.begin_work(None);
                     return Progress::Done(Ok(None));
                 }

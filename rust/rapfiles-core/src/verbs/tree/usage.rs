@@ -1,4 +1,4 @@
-//! How much room a tree takes, as `du` counts it.
+//! The disk usage of a tree, as `du` counts it.
 
 use std::collections::HashSet;
 use std::ops::AddAssign;
@@ -9,20 +9,20 @@ use crate::verbs::metadata::{FileType, Metadata};
 /// The unit of `st_blocks`: see stat(3type).
 const BLOCK: u64 = 512;
 
-/// How much room something takes.
+/// Disk usage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
     /// The sum of the sizes.
     pub apparent: u64,
-    /// What is allocated for it.
+    /// The allocated space.
     pub allocated: u64,
-    /// How many regular files there are.
+    /// The number of regular files.
     pub files: u64,
-    /// How many directories.
+    /// The number of directories.
     pub directories: u64,
-    /// How many symbolic links.
+    /// The number of symbolic links.
     pub symlinks: u64,
-    /// How many others.
+    /// The number of other entries.
     pub others: u64,
 }
 
@@ -35,7 +35,7 @@ impl Usage {
             file_type == FileType::DIRECTORY,
             file_type == FileType::SYMLINK,
         );
-        // Others, such as devices, have no size of their own.
+        // Other entries, such as devices, have no size of their own.
         let sized = file || directory || link;
         Self {
             apparent: if sized { metadata.size } else { 0 },
@@ -59,17 +59,17 @@ impl AddAssign for Usage {
     }
 }
 
-/// The files with several names that have been counted.
+/// The files with several hard links that have been counted.
 #[derive(Debug, Default)]
 pub(super) struct Counted(Mutex<HashSet<(u64, u128)>>);
 
 impl Counted {
-    /// How much room something takes that has not been counted under another name.
+    /// The usage of a file; nothing if it has been counted under another name.
     pub(super) fn usage(&self, metadata: &Metadata) -> Usage {
         if self.is_new(metadata) { Usage::of(metadata) } else { Usage::default() }
     }
 
-    /// Whether something has not been counted under another name.
+    /// Whether a file has not been counted under another name.
     pub(super) fn is_new(&self, metadata: &Metadata) -> bool {
         if metadata.links <= 1 || metadata.file_type() == FileType::DIRECTORY {
             return true;
