@@ -126,7 +126,7 @@ class Server:
         self._signal("SIGSTOP")
 
     def turn(self, route: str, requests: int) -> Figures:
-        """Send so many requests over all connections together."""
+        """Send `requests` requests over all connections together."""
         self._signal("SIGCONT")
         faults, cpu = self._used()
         seconds = asyncio.run(asyncio.wait_for(_load(self._port, route, requests), _PATIENCE))
@@ -155,7 +155,7 @@ class Server:
 
 
 async def _load(port: int, route: str, requests: int) -> float:
-    """Seconds for so many requests over 16 connections; each response is read, and its length checked."""
+    """Seconds for `requests` requests over 16 connections; each response is read, and its length checked."""
     loop = asyncio.get_running_loop()
     request = f"GET /{route} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
     left = requests

@@ -149,7 +149,7 @@ async def _compared(ways: dict[str, Turn], rounds: int) -> list[tuple[str, ...]]
 
 
 def take_turns(library: str, path: str, count: int) -> None:
-    """Hold the lock so many times, and print when it was acquired and released: what a child process does."""
+    """Hold the lock `count` times, and print when it was acquired and released: a child process."""
     events: list[tuple[float, float]] = []
 
     def lock() -> Any:
@@ -234,7 +234,7 @@ async def _read_beside(folder: str, rounds: int) -> list[tuple[str, ...]]:
         async with path.lock():
             pass
 
-    # Held by somebody else, so that whoever is first among the waiting asks the kernel, too.
+    # Held by somebody else, so that the first of the waiting tasks has to ask the kernel, too.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     alone: list[float] = []
     beside: list[float] = []

@@ -266,7 +266,7 @@ class Worker:
         return {"wakeups": rapfiles.stats().wakeups - before}
 
     def fifo(self, peer: str, work: str, release_after: float) -> dict[str, Any]:
-        """Read a FIFO that nobody writes to; give the loop's lag until somebody does, after so many seconds.
+        """Read a FIFO that nobody writes to; give the loop's lag until somebody does, after `release_after`.
 
         A library that makes system calls on the loop's thread holds the loop up for that long.
         """

@@ -202,7 +202,7 @@ class Scale:
     small: int
     """Files of the tree that is copied or removed, 50 in a directory."""
     part: int
-    """Open files are read and written to this part, one of so many."""
+    """Works on open files read and write a `part`-th of their usual size."""
     settle: bool
     """Whether to wait after each turn until the library's threads are quiet."""
     blocked: float
@@ -288,7 +288,7 @@ class Files:
             os.fsync(file.fileno())
 
     def shared(self, count: int) -> list[str]:
-        """The first so many of the small files that are read."""
+        """The first `count` of the small files that are read."""
         return [os.path.join(self.directory, "shared", f"{index:06}") for index in range(count)]
 
     def sized(self, size: int) -> list[str]:

@@ -255,7 +255,7 @@ async def test_a_full_disk(tmp_path: Path) -> None:
 
         with pytest.raises(OSError, match="No space left"):
             await fill(closed=False)
-        # Whoever closes the file and passes over the error has no complete file either.
+        # A caller that closes the file and ignores the error has no complete file either.
         with pytest.raises(OSError, match="Not all of the file was written") as caught:
             await fill(closed=True)
         assert (caught.value.errno, caught.value.filename) == (errno.EIO, str(path))

@@ -114,7 +114,7 @@ def test_the_table(folder: Path) -> None:
 
 
 def _examined(lag: float, lag_of_loop: float) -> Findings:
-    """Findings of a single operation, beside which the loop lagged so much."""
+    """Findings of a single operation, beside which the loop lagged for this long."""
     findings = Findings(Sample("/"), {}, {"stat": {way: Measurement(times=[1e-6]) for way in _WAYS}})
     findings.files = 1
     findings.measurements["stat"]["AsyncPath"].note_lag(lag, lag_of_loop)

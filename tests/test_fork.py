@@ -222,7 +222,7 @@ import rapfiles
 
 async def main():
     await warm()
-    # A FIFO takes so much before somebody reads.
+    # A FIFO holds this much before somebody reads.
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     file = await rapfiles.open(fifo, "wb")
     for _ in range(2):

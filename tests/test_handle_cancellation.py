@@ -44,7 +44,7 @@ class Cancelling:
     until: Callable[[], bool] = lambda: True
 
     async def after(self, turns: int, begin: Callable[[], Awaitable[Any]], most: float) -> Any:
-        """The same, cancelled after so many turns of the loop, and up to `most` seconds at random."""
+        """The same, cancelled after `turns` iterations of the loop and up to `most` seconds at random."""
         self.pause = (turns, self.generator.random() * most)
         return await self(begin)
 
@@ -498,7 +498,7 @@ def test_a_cancelled_seek_has_moved_or_not(encoding: str, text: str, prompt_disk
 
 @pytest.fixture
 def little_space() -> Iterator[int]:
-    """Files cannot grow beyond so many bytes."""
+    """Files cannot grow beyond a limit."""
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (8 << 20, before[1]))

@@ -407,7 +407,7 @@ def test_exit_in_the_middle_of_work(way: str, code: int, tmp_path: Path, loop: L
 
 @pytest.mark.loops("asyncio")
 async def test_an_opening_that_is_given_up_when_it_gives_way(tmp_path: Path) -> None:
-    """The file is open already, and nobody has it: it is closed without a complaint."""
+    """The file is open already, and nobody refers to it: it is closed without a warning."""
     path = tmp_path / "file"
     path.write_bytes(b"content")
     given_up = 0

@@ -421,7 +421,7 @@ def permit():
     resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
 
 async def under_way(count):
-    # Waits until so many jobs run and none is queued: what has been awaited may still count for a moment.
+    # Waits until this many jobs run and none is queued: what has been awaited may still count for a moment.
     while True:
         now = rapfiles.stats()
         if (now.queued, now.in_flight) == (0, count):

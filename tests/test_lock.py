@@ -1041,7 +1041,7 @@ async def test_replacing_a_locked_file_is_warned_of(tmp_path: Path) -> None:
 def check_torture(folder: Path, seconds: float, seed: int) -> lock_torture.Result:
     result = lock_torture.torture(folder, seconds, seed)
     assert result.failures == []
-    # Whoever was killed may have incremented the counter and not noted it.
+    # A process that was killed may have incremented the counter without noting it.
     assert result.done <= result.counter <= result.done + result.killed
     assert result.done > 0
     assert not (folder / "lock").exists() or not is_taken(folder / "lock")

@@ -4,8 +4,8 @@ The model (`support.model`) is `io` and `pathlib` on twins of the files, and wha
 cancelled operations.
 
 - `RAPFILES_SEED` plays other programs than the usual ones.
-- `RAPFILES_SOAK=3600` plays random ones for so many seconds, on each kind of loop for its share, and says how
-  many they were. Differences do not end it; the first few are reported at the end.
+- `RAPFILES_SOAK=3600` runs random ones for this many seconds, on each kind of loop for its share, and says
+  how many they were. Differences do not end it; the first few are reported at the end.
 - `RAPFILES_PROGRAM=asyncio/2/17` plays the one program that a report names, over and over for a minute.
 """
 
@@ -42,7 +42,7 @@ MOST_REPORTED = 3
 def _problem(
     loop: Loop, program: Program, folder: Path, figures: Figures, tries: int = 1
 ) -> Exception | None:
-    """What is wrong with it, if anything is, in one of so many tries."""
+    """What is wrong with it, if anything is, in one of `tries` tries."""
     for _ in range(tries):
         try:
             loop.run(Player(program, folder, loop.library, figures).play)

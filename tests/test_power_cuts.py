@@ -18,7 +18,7 @@ pytestmark = [
 
 
 def _problems(trial: Trial, most: int, folder: Path) -> list[str]:
-    """What is wrong in so many states of a trial. They are in memory, where flushes cost nothing."""
+    """What is wrong in the states of a trial. They are in memory, where flushes cost nothing."""
     with mounts.mounted("tmpfs", folder, size=1 << 30) as memory:
         chosen = states.choose(trial.record(memory), trial.seed, most)
         assert len(chosen) == most

@@ -297,7 +297,7 @@ async def test_the_work_goes_on_beside_a_slow_callback(sluggish_disk: fuse.SlowD
         assert under_way == 0
         under_way += 1
         if not told:
-            # Everything is there, though nobody has asked for anything meanwhile.
+            # Everything is there, although nothing has been asked for meanwhile.
             await becomes((sluggish_disk.backing / target.name).exists, "the copy is complete")
         told.append(progress)
         under_way -= 1

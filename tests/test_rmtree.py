@@ -21,7 +21,7 @@ from support.leaks import nothing_leaks
 
 @contextmanager
 def few_descriptors(left: int) -> Iterator[None]:
-    """A context in which no more than so many can be opened."""
+    """A context in which no more than `left` files can be opened."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + left, hard))
     try:

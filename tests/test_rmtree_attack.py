@@ -1,6 +1,6 @@
 """rmtree beside a process that exchanges directories for links: nothing outside of the tree is touched.
 
-`RAPFILES_SOAK=60` has it go on for so many seconds; CVE-2022-21658 is one of its moves.
+`RAPFILES_SOAK=60` lets it run for this many seconds; CVE-2022-21658 is one of its moves.
 """
 
 import time

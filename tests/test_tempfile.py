@@ -391,7 +391,7 @@ async def test_ways_to_use(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.loops("asyncio")
 async def test_as_tasks(tmp_path: Path) -> None:
-    """What the functions return is as good as a coroutine."""
+    """What the functions return can be used like a coroutine."""
     file = await asyncio.create_task(tempfile.TemporaryFile(dir=tmp_path))
     await file.close()
     file, directory = await asyncio.gather(

@@ -38,7 +38,7 @@ async def test_awaited_it_is_an_object(directory: Path) -> None:
     await temporary.cleanup()
     assert entries(directory) == []
     await temporary.cleanup()
-    # As in the standard library, whoever makes it anew can have it removed again.
+    # As in the standard library, a directory that was created again can be removed again.
     os.mkdir(temporary.name)
     await temporary.cleanup()
     assert entries(directory) == []

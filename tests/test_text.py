@@ -108,7 +108,7 @@ def valid_or_not(encoding: str) -> st.SearchStrategy[bytes]:
 several = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-# Python's unicode-escape warns of what it does not know, whoever calls it.
+# Python's unicode-escape warns of unknown escapes, whatever calls it.
 @pytest.mark.filterwarnings("ignore:invalid escape sequence:DeprecationWarning")
 @pytest.mark.parametrize("encoding", CODECS)
 def test_decoding_in_slices_is_decoding(encoding: str, run: Callable[[Any], Any]) -> None:

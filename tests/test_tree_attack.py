@@ -1,6 +1,6 @@
 """walk, find and copy beside a process that exchanges directories for links: nothing outside gets into them.
 
-`RAPFILES_SOAK=60` has it go on for so many seconds.
+`RAPFILES_SOAK=60` lets it run for this many seconds.
 """
 
 import contextlib

@@ -110,7 +110,7 @@ fn a_handle_is_served_by_the_engine_that_opened_it() {
     turn(&handle).guard().unwrap().write(b"content");
     close(&handle).unwrap();
     assert_eq!((engine.counters().submitted, engine.counters().completed), (2, 2), "opened and closed");
-    // So is one that nobody has closed, and a file that nobody has taken.
+    // So is one that has not been closed, and a file that was not taken.
     open_in(&engine, &path).close_in_background();
     engine.finish_closing(std::time::Duration::from_secs(30));
     assert_eq!(fs::read(&path).unwrap(), b"content");
@@ -185,12 +185,12 @@ fn what_nobody_closes_is_closed_when_nobody_uses_it() {
     let handle = open(&folder.join("file"));
     let mut first = turn(&handle);
     handle.close_in_background();
-    // Whoever has the turn ends in peace.
+    // The operation that has the turn ends normally.
     assert!(!handle.is_closed());
     first.guard().unwrap().write(b"written");
     drop(first);
     assert!(handle.is_closed());
-    // Whoever waits for that does not hold it up.
+    // A waiter does not delay that.
     let mut turn = turn(&handle);
     let waiting = ticket();
     if turn.guard().unwrap().await_background_close(&waiting) {

@@ -1,4 +1,4 @@
-//! The hand-off under stress: no operation is lost and none runs twice, whoever submits it.
+//! The hand-off under stress: no operation is lost and none runs twice, whichever thread submits it.
 //!
 //! What takes long is a FIFO that nobody opens, so this is for POSIX.
 

@@ -374,7 +374,7 @@ fn an_error_is_told_after_what_came_before_it_and_ends_the_stream() {
 fn errors_come_in_the_order_of_the_parts() {
     let (engine, consumer) = (engine(4), Consumer::new());
     let failed = Arc::new(AtomicUsize::new(0));
-    // Each has a batch, and then goes on once so many others have failed: the last one first.
+    // Each has a batch, and then goes on once a number of others have failed: the last one first.
     let part = |name: &'static str, after: usize, end: Option<i32>| -> Stepping<&'static str> {
         let (failed, mut batches) = (Arc::clone(&failed), 0);
         Box::new(move |slice| {

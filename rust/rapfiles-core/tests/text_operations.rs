@@ -32,7 +32,7 @@ fn open_text(
     (file, Arc::new(TextState::new(settings, Utf16::default())))
 }
 
-/// Text of so many characters, with line ends of all kinds, and characters of other widths where the codec has them.
+/// Text of `length` characters, with line ends of all kinds, and characters of other widths where the codec has them.
 fn content(length: usize, native: Option<Codec>) -> String {
     let others: &[char] = if native == Some(Codec::Latin1) { &['é', 'x'] } else { &['é', '€'] };
     let character = |at: usize| match at % 83 {

@@ -166,7 +166,7 @@ impl Items for ListingItems {
     }
 }
 
-/// The children of a directory, for a stream to be opened with. `prefix`: what of their text comes before the name.
+/// The children of a directory, as the source of a stream. `prefix`: the text of their paths before the name.
 /// `plain`: whether the directory's class leaves to pathlib how paths are made.
 #[pyfunction]
 #[pyo3(signature = (directory, prefix, plain, /))]

@@ -363,7 +363,7 @@ pub(crate) fn known_types(own: Result<FileType, i32>, target: Option<Result<File
 /// A list with one item more.
 fn with_behind<'py>(list: &Bound<'py, PyList>, item: Bound<'py, PyString>) -> PyResult<Bound<'py, PyList>> {
     let (py, length) = (list.py(), list.len() as ffi::Py_ssize_t);
-    // SAFETY: the new list has so many empty places, each of which takes over a reference. Nothing here runs Python
+    // SAFETY: the new list has that many empty places, each of which takes over a reference. Nothing here runs Python
     // code, and a list of parts never changes.
     unsafe {
         let longer = ffi::PyList_New(length + 1);
