@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +129,33 @@ async def test_the_file_is_created_and_never_changed(tmp_path: Path) -> None:
     after = (tmp_path / "old").stat()
     assert (tmp_path / "old").read_bytes() == b"content"
     assert (after.st_mtime_ns, after.st_ctime_ns) == (status.st_mtime_ns, status.st_ctime_ns)
+
+
+@pytest.mark.parametrize("seconds", [0, 1e-9])
+async def test_a_lock_that_nobody_has_does_not_time_out(seconds: float, tmp_path: Path) -> None:
+    """Also if a worker has to open, or to make, the file."""
+    for number in range(20):
+        path = AsyncPath(tmp_path / f"{number // 2}")
+        async with path.lock(timeout=seconds), path.lock(timeout=seconds, range=(0, 1)):
+            pass
+
+
+@pytest.mark.one_loop
+async def test_who_waits_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.write_bytes(b"content")
+    before = path.stat()
+    with locked_by_another_process(path):
+        for arguments in ({"blocking": False}, {"timeout": 0.01}, {"timeout": 0.25}):
+            with pytest.raises(LockTimeout):
+                await AsyncPath(path).lock(**arguments).acquire()
+    after = path.stat()
+    assert path.read_bytes() == b"content"
+    assert (after.st_mtime_ns, after.st_ctime_ns, after.st_ino) == (
+        before.st_mtime_ns,
+        before.st_ctime_ns,
+        before.st_ino,
+    )
 
 
 @pytest.mark.one_loop
@@ -984,7 +1011,7 @@ async def test_an_upgrade_of_a_whole_lock_that_times_out_has_lost_it(tmp_path: P
 async def test_an_upgrade_of_a_range_keeps_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "data"
     with range_locked_by_another_process(path, 0, 1, shared=True):
-        async with AsyncPath(path).lock(range=(0, 1), shared=True, timeout=0.01) as lock:
+        async with AsyncPath(path).lock(range=(0, 1), shared=True, timeout=0.1) as lock:
             with pytest.raises(LockTimeout):
                 await lock.upgrade()
             assert lock.locked
@@ -1033,6 +1060,28 @@ async def test_replacing_a_locked_file_is_warned_of(tmp_path: Path) -> None:
     async with AsyncPath(tmp_path / "data.lock").lock():
         await path.write_bytes(b"new", atomic=True)
     await path.write_bytes(b"new", atomic=True)
+
+
+# What filelock's users have met in 2025 and 2026, and the tests that show that it cannot happen here.
+TROUBLES: dict[str, Callable[..., object]] = {
+    "#513: an error of close(2) in a container leaves the lock counted": test_on_every_file_system,
+    "#594: the file is changed before the lock is held": test_who_waits_changes_nothing,
+    "#615: a release fails, and is tried again for ever": test_a_lock_may_be_released_within_its_block,
+    "#621: two spellings of a path are two locks": test_two_spellings_are_one_lock,
+    "#634, #635: a forked child holds or releases its parent's lock": (
+        test_a_forked_child_neither_holds_nor_releases
+    ),
+    "#640: cancelled while waiting, and the lock is held": test_cancelled_when_the_lock_has_come,
+    "#669: the file was removed, and its lock fails": test_a_removed_file_is_made_again,
+    "#675: a deadlock is seen where there is none": test_a_task_may_have_the_address_of_another,
+    "#701: the interpreter's exit hangs": test_the_exit_waits_for_nobody,
+    "CVE-2025-68146: a planted link is followed, and its target emptied": test_a_planted_link_is_refused,
+    "a release in another thread does nothing": test_another_thread_may_release_it,
+}
+
+
+def test_every_trouble_has_a_test() -> None:
+    assert [test for test in TROUBLES.values() if not test.__name__.startswith("test_")] == []
 
 
 # Everything at once.

@@ -10,6 +10,7 @@ from rapfiles import (
     AsyncPath,
     Configuration,
     DiskUsage,
+    FileLock,
     Stats,
     Stream,
     __version__,
@@ -144,3 +145,17 @@ def engine() -> None:
     assert_type(stats(), Stats)
     assert_type(stats().in_flight, int)
     assert_type(__version__, str)
+
+
+async def locks(path: AsyncPath, derived: Derived) -> None:
+    assert_type(path.lock(), FileLock)
+    assert_type(derived.lock(shared=True, timeout=1, range=(0, 10)), FileLock)
+    async with path.lock(blocking=False) as lock:
+        assert_type(lock, FileLock)
+    assert_type(await lock.acquire(), FileLock)
+    assert_type(await lock.upgrade(), FileLock)
+    assert_type(await lock.downgrade(), FileLock)
+    assert_type(await lock.holder(), int | None)
+    assert_type(lock.locked, bool)
+    assert_type(lock.shared, bool)
+    assert_type(await lock.release(), None)

@@ -292,6 +292,9 @@ pub(crate) const TREE_FAST: Duration = Duration::from_micros(250);
 
 // Locks.
 
+/// How long a worker may take to ask for a lock the first time, even if the timeout is shorter: with a timeout of zero, too,
+/// a lock that nobody has is acquired.
+pub(crate) const LOCK_FIRST_TRY: Duration = Duration::from_secs(1);
 /// How long one waits before the kernel is asked for a lock a second time: a few times as long as an uncontended lock is
 /// held …
 pub(crate) const LOCK_FIRST_PAUSE: Duration = Duration::from_micros(200);

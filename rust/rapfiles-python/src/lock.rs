@@ -55,16 +55,18 @@ impl Lock {
         }
     }
 
-    /// Takes the lock that the task holds, or one that another task has left.
-    fn take(&self, task: usize) -> Option<Holding> {
+    /// Takes the lock that the running task holds, or one that another task has left.
+    fn take(&self, py: Python<'_>) -> PyResult<Option<Holding>> {
+        // Several tasks hold it if they share it.
+        let task = if self.held().len() > 1 { current_task(py)?.as_ptr().addr() } else { 0 };
         let mut held = self.held();
         let is_mine =
             |holding: &Holding| holding.task.as_ref().is_some_and(|own| own.as_ptr().addr() == task);
-        let index = held.iter().position(is_mine).or_else(|| held.len().checked_sub(1))?;
-        let holding = held.swap_remove(index);
+        let index = held.iter().position(is_mine).or_else(|| held.len().checked_sub(1));
+        let holding = index.map(|index| held.swap_remove(index));
         drop(held);
         // In a forked child, it is the parent's.
-        holding.held.is_own().then_some(holding)
+        Ok(holding.filter(|holding| holding.held.is_own()))
     }
 
     fn held(&self) -> MutexGuard<'_, Vec<Holding>> {
@@ -124,7 +126,15 @@ impl Lock {
     fn acquire(slf: Bound<'_, Self>) -> PyResult<Operation> {
         let py = slf.py();
         let mode = slf.get().mode;
-        Operation::of(py, Work::Lock(LockWork::new(slf.unbind(), Stage::Untouched(mode))))
+        let mut work = LockWork::new(slf.unbind(), Stage::Untouched(mode));
+        let trio = match event_loop::framework(py)? {
+            Framework::Trio => true,
+            Framework::Asyncio(event_loop) => {
+                work.event_loop = Some(event_loop.unbind());
+                false
+            }
+        };
+        Ok(Operation::on(Work::Lock(work), trio))
     }
 
     /// Makes a shared lock exclusive.
@@ -155,8 +165,7 @@ impl Lock {
 
     /// Releases the lock.
     fn release(slf: Bound<'_, Self>) -> PyResult<Operation> {
-        let holding = slf.get().take(current_task(slf.py())?.as_ptr().addr());
-        match holding {
+        match slf.get().take(slf.py())? {
             Some(holding) => release(&slf, holding),
             None => Err(PyRuntimeError::new_err("cannot release a lock that is not held")),
         }
@@ -169,7 +178,7 @@ impl Lock {
         _error: &Bound<'_, PyAny>,
         _traceback: &Bound<'_, PyAny>,
     ) -> PyResult<Operation> {
-        match slf.get().take(current_task(slf.py())?.as_ptr().addr()) {
+        match slf.get().take(slf.py())? {
             Some(holding) => release(&slf, holding),
             // It has been released within the block.
             None => operation::answered(slf.py(), Ok(slf.py().None())),
@@ -259,6 +268,8 @@ fn release(lock: &Bound<'_, Lock>, holding: Holding) -> PyResult<Operation> {
 /// An operation on a lock, awaited.
 pub(crate) struct LockWork {
     lock: Py<Lock>,
+    /// The loop of asyncio's, if it is known already.
+    event_loop: Option<Py<PyAny>>,
     task: Option<Py<PyAny>>,
     stage: Stage,
 }
@@ -279,7 +290,7 @@ enum Stage {
 
 impl LockWork {
     fn new(lock: Py<Lock>, stage: Stage) -> Self {
-        Self { lock, task: None, stage }
+        Self { lock, event_loop: None, task: None, stage }
     }
 
     /// Whether nobody has begun to await it.
@@ -344,7 +355,10 @@ impl LockWork {
         mode: Mode,
         trio: bool,
     ) -> PyResult<Result<Progress<Answer>, Acquisition>> {
-        let framework = event_loop::framework(py)?;
+        let framework = match self.event_loop.take() {
+            Some(event_loop) => Framework::Asyncio(event_loop.into_bound(py)),
+            None => event_loop::framework(py)?,
+        };
         let task = match &framework {
             Framework::Asyncio(event_loop) => event_loop::asyncio_task(event_loop),
             Framework::Trio => event_loop::trio_task(py),
@@ -388,8 +402,8 @@ impl LockWork {
     /// promise this, by releasing it and asking for the other one.
     fn convert(&mut self, py: Python<'_>, mode: Mode, trio: bool) -> Progress<Answer> {
         let lock = self.lock.get();
-        let holding = match current_task(py) {
-            Ok(task) => lock.take(task.as_ptr().addr()),
+        let holding = match lock.take(py) {
+            Ok(holding) => holding,
             Err(error) => return Progress::Done(Err(error)),
         };
         let Some(Holding { held, task }) = holding else {
@@ -445,6 +459,7 @@ impl LockWork {
     /// Shows the collector what is held.
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.lock)?;
+        visit.call(&self.event_loop)?;
         visit.call(&self.task)
     }
 }

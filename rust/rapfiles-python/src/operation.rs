@@ -89,7 +89,12 @@ impl Operation {
     /// An operation that begins when it is awaited.
     pub(crate) fn of(py: Python<'_>, work: Work) -> PyResult<Self> {
         let trio = matches!(event_loop::framework(py)?, Framework::Trio);
-        Ok(Self(Pending::work(work, trio)))
+        Ok(Self::on(work, trio))
+    }
+
+    /// The same, if the framework is known.
+    pub(crate) fn on(work: Work, trio: bool) -> Self {
+        Self(Pending::work(work, trio))
     }
 
     fn next(slf: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {

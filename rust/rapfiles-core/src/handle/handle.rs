@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, TryLockError};
+use std::sync::{Arc, OnceLock, TryLockError};
 
 use super::background_close::BackgroundClose;
 use super::file_info::FileInfo;
@@ -26,7 +26,8 @@ use crate::engine::runtime;
 use crate::engine::runtime::sync::{AtomicU8, Mutex, UnsafeCell};
 use crate::engine::ticket::Ticket;
 use crate::engine::{Engine, Process};
-use crate::error::{Error, Subject};
+use crate::error::{About, Error, Subject};
+use crate::lock::Identity;
 use crate::outcome::Outcome;
 use crate::platform::{self, EventSignal, File};
 use crate::text::{Decoder, Text};
@@ -72,6 +73,7 @@ pub struct Handle {
     engine: Arc<Engine>,
     /// The process that uses it: the one that opened it, or a forked child that found it idle.
     process: AtomicU32,
+    identity: OnceLock<Identity>,
 }
 
 // SAFETY: the content of the cell is used only by the holder of the turn. The turn is taken with an acquiring and
@@ -131,6 +133,7 @@ impl Handle {
             shared: Mutex::new(shared),
             known: Known::default(),
             process: AtomicU32::new(engine.process().number()),
+            identity: OnceLock::new(),
             engine,
         })
     }
@@ -274,6 +277,18 @@ impl Handle {
         drop(file);
         self.positional_ended();
         read
+    }
+
+    /// Which file it is, for its locks.
+    ///
+    /// # Errors
+    /// Those of [`Handle::with_file`].
+    pub(crate) fn identity(self: &Arc<Self>) -> Result<Identity, Error> {
+        if let Some(identity) = self.identity.get() {
+            return Ok(*identity);
+        }
+        let metadata = self.with_file(|file| platform::metadata_of(file).about_path())?;
+        Ok(*self.identity.get_or_init(|| Identity::from(&metadata)))
     }
 
     /// Does something with the file that needs no turn, and takes no longer than the caller may wait.

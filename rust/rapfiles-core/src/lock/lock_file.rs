@@ -107,13 +107,13 @@ impl LockFile {
 
     /// That of an open file.
     pub(super) fn of_handle(engine: &Engine, handle: &Arc<Handle>) -> Result<Self, Error> {
-        let metadata = handle.with_file(|file| platform::metadata_of(file).about_path())?;
+        let identity = handle.identity()?;
         let info = &handle.info;
         Ok(Self {
             engine: engine.share(),
             process: Process::current(),
             description: Description::Handle(Arc::clone(handle)),
-            identity: Identity::from(&metadata),
+            identity,
             local: info.mount.is_some_and(|mount| engine.permits(mount, runtime::now())),
             lane: info.lane,
             locked: None,

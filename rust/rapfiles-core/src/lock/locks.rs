@@ -139,6 +139,7 @@ impl Locks {
                 let waiting =
                     Waiting { id, requested: Arc::clone(requested), phase: Phase::Queued, file: None };
                 queue.wait(waiting);
+                requested.note_tried();
                 let through_handle = queue.is_held_through_handle(&claim);
                 state.waiting.insert(requested.order, (identity, id));
                 if through_handle {
@@ -260,6 +261,7 @@ impl Locks {
         candidate: Candidate,
         patience: Patience,
     ) -> Answer {
+        requested.note_tried();
         if let Err(error) = self.watch(engine, requested) {
             return Some(Err(error));
         }
@@ -308,10 +310,8 @@ impl Locks {
 
     /// Gives up a request, wherever it is.
     pub(super) fn forget(&self, engine: &Engine, requested: &Arc<Requested>) {
+        self.unwatch(requested);
         let mut state = self.lock();
-        if let Some(deadline) = requested.deadline {
-            state.deadlines.remove(&(deadline, requested.order));
-        }
         let Some((identity, id)) = state.waiting.remove(&requested.order) else { return };
         let Some(queue) = state.queues.get_mut(&identity) else { return };
         // One whose thread waits in the kernel is unlocked by that thread as soon as it is locked.
@@ -484,6 +484,14 @@ impl Locks {
 
     /// A request has timed out.
     pub(super) fn time_out(&self, engine: &Engine, requested: &Arc<Requested>) {
+        if let Some(until) = requested.first_try().filter(|until| *until > runtime::now()) {
+            // Only a worker knows yet whether somebody is in the way.
+            let mut state = self.lock();
+            if requested.first_try().is_some() && !requested.is_over() {
+                state.deadlines.insert((until, requested.order), Arc::clone(requested));
+                return;
+            }
+        }
         if !requested.claim_answer() {
             return;
         }
@@ -616,6 +624,15 @@ impl Locks {
             self.times.notify_one();
         }
         Ok(())
+    }
+
+    /// Forgets when a request times out.
+    pub(super) fn unwatch(&self, requested: &Requested) {
+        if let Some(deadline) = requested.deadline {
+            let forgotten = self.lock().deadlines.remove(&(deadline, requested.order));
+            // Not under the lock.
+            drop(forgotten);
+        }
     }
 
     /// Hands something to a worker.

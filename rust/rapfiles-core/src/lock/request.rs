@@ -11,6 +11,7 @@ use crate::engine::ticket::Ticket;
 use crate::engine::{Engine, Process, runtime};
 use crate::error::Error;
 use crate::handle::Handle;
+use crate::limits::LOCK_FIRST_TRY;
 use crate::outcome::Outcome;
 use crate::platform::NativePath;
 
@@ -48,6 +49,9 @@ pub(crate) struct Requested {
     /// Its place among the requests of this process.
     pub(super) order: u64,
     pub(super) deadline: Option<Instant>,
+    began: Instant,
+    /// Somebody was in the way.
+    tried: AtomicBool,
     answered: AtomicBool,
     given_up: AtomicBool,
 }
@@ -65,6 +69,17 @@ impl Requested {
     /// Whether nobody waits for the answer any more, or there is one.
     pub(super) fn is_over(&self) -> bool {
         self.ticket.is_cancelled() || self.answered.load(Ordering::Acquire)
+    }
+
+    /// Notes that somebody is in the way.
+    pub(super) fn note_tried(&self) {
+        self.tried.store(true, Ordering::Release);
+    }
+
+    /// Until when a worker may take to find out whether somebody is in the way; `None` if that is known.
+    pub(super) fn first_try(&self) -> Option<Instant> {
+        let until = self.began.checked_add(LOCK_FIRST_TRY)?;
+        (!self.tried.load(Ordering::Acquire)).then_some(until)
     }
 
     /// Notes that nobody gets the lock, although somebody may still be asking for it.
@@ -104,12 +119,15 @@ impl Acquisition {
     /// Asks for the lock.
     pub fn begin(engine: &Engine, request: LockRequest) -> Result<Answer, Self> {
         static ORDER: AtomicU64 = AtomicU64::new(0);
-        let deadline = request.timeout.and_then(|timeout| runtime::now().checked_add(timeout));
+        let began = runtime::now();
+        let deadline = request.timeout.and_then(|timeout| began.checked_add(timeout));
         let requested = Arc::new(Requested {
             request,
             ticket: Ticket::unique(),
             order: ORDER.fetch_add(1, Ordering::Relaxed),
             deadline,
+            began,
+            tried: AtomicBool::new(false),
             answered: AtomicBool::new(false),
             given_up: AtomicBool::new(false),
         });
@@ -126,6 +144,9 @@ impl Acquisition {
             return Progress::Pending(Arc::clone(ticket));
         }
         self.over = true;
+        if self.requested.deadline.is_some() {
+            self.engine.locks().unwatch(&self.requested);
+        }
         Progress::Done(match ticket.take() {
             Some(Ok(Outcome::Locked(held))) => Ok(*held),
             Some(Err(error)) => Err(error),
