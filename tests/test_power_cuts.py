@@ -25,11 +25,19 @@ def _problems(trial: Trial, most: int, folder: Path) -> list[str]:
         return [f"{state}: {problem}" for state, problem in trial.problems(memory, chosen) if problem]
 
 
-@pytest.mark.parametrize("workload", ["create", "durable-replace"])
+@pytest.mark.parametrize("workload", ["create", "durable-replace", "transactions", "durable-transactions"])
 def test_old_or_new(workload: str, tmp_path: Path) -> None:
     assert _problems(Trial("ext4", workload, seed=1), 40, tmp_path) == []
 
 
-@pytest.mark.parametrize("fault", ["no-file-sync", "no-directory-sync", "name-before-content"])
-def test_a_mistake_is_found(fault: str, tmp_path: Path) -> None:
-    assert _problems(Trial("ext4", "durable-create", seed=1, fault=fault), 24, tmp_path) != []
+@pytest.mark.parametrize(
+    ("fault", "workload"),
+    [
+        ("no-file-sync", "durable-create"),
+        ("no-directory-sync", "durable-create"),
+        ("name-before-content", "durable-create"),
+        ("commit-before-content", "durable-transactions"),
+    ],
+)
+def test_a_mistake_is_found(fault: str, workload: str, tmp_path: Path) -> None:
+    assert _problems(Trial("ext4", workload, seed=1, fault=fault), 24, tmp_path) != []

@@ -1,6 +1,8 @@
 """What runs while the disk records, and what may be there after a power cut at any moment of it."""
 
+import asyncio
 import os
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -8,7 +10,9 @@ from pathlib import Path
 
 import anyio
 
+import rapfiles
 from rapfiles import AsyncPath
+from support import kill_points
 
 Files = dict[str, bytes]
 """The content of each file, by its path in the folder of the workload."""
@@ -316,6 +320,116 @@ class DurableAppends(Workload):
         return f"after {marks} operations missing: {missing}" if missing else None
 
 
+def _transaction(number: int, durable: bool = True, extends: bool = True) -> Step:
+    """Several files in two directories: overwritten, created, extended, renamed, removed."""
+
+    async def run(folder: AsyncPath) -> None:
+        async with rapfiles.transaction(folder, durable=durable) as t:
+            await t.write_bytes("t", content(number))
+            await t.write_bytes(f"a/n{number}", content(number + 1))
+            if extends:
+                await t.append_bytes("log", content(number + 2))
+            if number > 0:
+                await t.rename(f"a/n{number - 1}", f"b/m{number - 1}")
+            if number > 1:
+                await t.remove(f"b/m{number - 2}")
+
+    def change(state: Files) -> None:
+        state["t"] = content(number)
+        state[f"a/n{number}"] = content(number + 1)
+        if extends:
+            state["log"] = state.get("log", b"") + content(number + 2)
+        if number > 0:
+            state[f"b/m{number - 1}"] = state.pop(f"a/n{number - 1}")
+        if number > 1:
+            del state[f"b/m{number - 2}"]
+
+    return Step(run, change)
+
+
+def _recovered(folder: Path) -> str | None:
+    """Recover what transactions have left; what is wrong with that."""
+    asyncio.run(rapfiles.recover(AsyncPath(folder)))
+    again = asyncio.run(rapfiles.recover(AsyncPath(folder)))
+    if again != ([], [], []):
+        return f"recovered again: {again}"
+    left = [str(path.relative_to(folder)) for path in folder.rglob(".rapfiles*")]
+    return f"left after recovery: {left}" if left else None
+
+
+class Transactions(Workload):
+    """Transactions that are not durable: all of one, or nothing of it."""
+
+    name = "transactions"
+    settling = 1.5
+    extends = False
+
+    def steps(self) -> Iterator[Step]:
+        return (_transaction(number, durable=False, extends=self.extends) for number in range(8))
+
+    def problem(self, folder: Path, marks: int) -> str | None:
+        if (problem := _recovered(folder)) is not None:
+            return problem
+        found = files(folder)
+        return None if found in self._history()[: marks + 2] else f"has never been so: {show(found)}"
+
+
+class ExtendingTransactions(Transactions):
+    """The same; each of them extends a file, too."""
+
+    name = "extending-transactions"
+    extends = True
+
+
+class DurableTransactions(_Exact):
+    """Durable ones: and what was acknowledged is there."""
+
+    name = "durable-transactions"
+
+    def steps(self) -> Iterator[Step]:
+        return (_transaction(number) for number in range(8))
+
+    def problem(self, folder: Path, marks: int) -> str | None:
+        return _recovered(folder) or super().problem(folder, marks)
+
+
+class Recovery(Workload):
+    """The recovery of a transaction that was killed after it was committed."""
+
+    name = "recovery"
+
+    def steps(self) -> Iterator[Step]:
+        yield Step(rapfiles.recover, lambda _: None)
+
+    def prepare(self, root: Path) -> None:
+        folder = root / "work"
+        number = 1
+        while not list(folder.glob(".rapfiles/*/commit")):
+            shutil.rmtree(folder, ignore_errors=True)
+            super().prepare(root)
+            # There are more calls than that while it is committed and not over.
+            number += 6
+            point = kill_points.until(_KILLED, folder, number)
+            assert point.call is not None, "it is never committed"
+
+    def problem(self, folder: Path, marks: int) -> str | None:
+        if (problem := _recovered(folder)) is not None:
+            return problem
+        wanted = self.before()
+        _transaction(0).change(wanted)
+        found = files(folder)
+        return None if found == wanted else f"recovered: {show(found)}; wanted {show(wanted)}"
+
+
+_KILLED = """
+from rapfiles import AsyncPath
+from support.power.workloads import _transaction
+
+async def main(folder):
+    await _transaction(0).run(AsyncPath(folder))
+"""
+
+
 WORKLOADS: dict[str, Workload] = {
     workload.name: workload
     for workload in (
@@ -327,5 +441,9 @@ WORKLOADS: dict[str, Workload] = {
         DurablePieces(),
         DurableNames(),
         DurableAppends(),
+        Transactions(),
+        ExtendingTransactions(),
+        DurableTransactions(),
+        Recovery(),
     )
 }

@@ -40,14 +40,18 @@ impl Committing<'_> {
         finish_others(self.root, self.path, self.logs, Some(&self.log.id), &mut Recovery::default())?;
         let steps = self.prepare(&mut changes)?;
         drop(changes);
-        self.write(&steps).about_path()?;
+        // Without waiting, a power cut leaves all or nothing only because file systems write changes of directories in
+        // their order. The content of a file is not among them: what is appended could be lost although the log, which
+        // has it, has been removed, or be there although the commit is not.
+        let durable = self.durable || steps.iter().any(|step| matches!(step, Step::Append { .. }));
+        self.write(&steps, durable).about_path()?;
         if self.abandoned.load(Ordering::Acquire) {
             return Err(refused::abandoned());
         }
         let log = &self.log.directory;
         log.rename(&entry(MANIFEST).about_path()?, &entry(COMMIT).about_path()?).about_path()?;
         self.committed.store(true, Ordering::Release);
-        self.finish(&steps).map_err(unfinished)
+        self.finish(&steps, durable).map_err(unfinished)
     }
 
     /// What is done with each name, by what is there now. Content is synchronised, and what has to be held is in the
@@ -145,13 +149,13 @@ impl Committing<'_> {
     }
 
     /// Writes the manifest, and waits until the device has it and the whole log.
-    fn write(&self, steps: &[Step]) -> io::Result<()> {
+    fn write(&self, steps: &[Step], durable: bool) -> io::Result<()> {
         let log = &self.log.directory;
         let file = log.create(&entry(MANIFEST)?, PRIVATE)?;
         platform::write_all(&file, manifest::encode(steps).as_bytes())?;
-        platform::synchronise(&file, !self.durable)?;
+        platform::synchronise(&file, !durable)?;
         platform::close(file)?;
-        if self.durable {
+        if durable {
             platform::synchronise_directory(&log.to_synchronise()?)?;
             // The names that lead to it.
             self.logs.synchronise()?;
@@ -161,14 +165,14 @@ impl Committing<'_> {
     }
 
     /// From the commit point on.
-    fn finish(&self, steps: &[Step]) -> Result<(), Error> {
+    fn finish(&self, steps: &[Step], durable: bool) -> Result<(), Error> {
         let log = &self.log.directory;
-        if self.durable {
+        if durable {
             log.to_synchronise().and_then(|log| platform::synchronise_directory(&log)).about_path()?;
         }
-        let target = Target { root: self.root, path: self.path, log, durable: self.durable };
+        let target = Target { root: self.root, path: self.path, log, durable };
         target.apply(steps)?;
-        end(log, self.durable).about_path()
+        end(log, durable).about_path()
     }
 }
 
