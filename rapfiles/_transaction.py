@@ -341,7 +341,7 @@ def transaction(directory: StrPath, *, durable: bool = True) -> Transaction:
     Args:
         directory: The directory. Until the end there is a directory `.rapfiles` in it.
         durable: Whether the device has all changes when the block has been left. Without it, a power cut may
-            take back the transaction.
+            take back the transaction, unless it extends a file.
 
     Returns:
         What `async with` enters, once.
