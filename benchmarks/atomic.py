@@ -14,17 +14,24 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
-from rapfiles import AsyncPath
+from rapfiles import AsyncPath, transaction
 
 from .report import table
 from .works import CONTENT
 
 Write = Callable[[str], Awaitable[object]]
+
+
+class Together(NamedTuple):
+    """What writes all files of a turn at once."""
+
+    write: Callable[[Sequence[str]], Awaitable[object]]
 
 
 def replace_carefully(path: str, *, durable: bool) -> None:
@@ -84,6 +91,12 @@ async def _open(path: str) -> None:
         await file.write(CONTENT)
 
 
+async def _in_one_transaction(paths: Sequence[str]) -> None:
+    async with transaction(os.path.dirname(paths[0])) as t:
+        for path in paths:
+            await t.write_bytes(path, CONTENT)
+
+
 _CAREFUL = _synchronous(lambda path: replace_carefully(path, durable=False))
 _ATOMIC: dict[str, Write] = {
     "the careful program: temporary, fdatasync, rename": _CAREFUL,
@@ -92,19 +105,20 @@ _ATOMIC: dict[str, Write] = {
     "temporary, rename: may be empty after a crash": _synchronous(replace_carelessly),
     "pathlib's write_bytes: neither": _synchronous(lambda path: Path(path).write_bytes(CONTENT)),
 }
-_DURABLE: dict[str, Write] = {
+_DURABLE: dict[str, Write | Together] = {
     "the careful program: with fsync, and fsync of the directory": _synchronous(
         lambda path: replace_carefully(path, durable=True)
     ),
     "write_bytes(atomic=True, durable=True)": lambda path: AsyncPath(path).write_bytes(
         CONTENT, atomic=True, durable=True
     ),
+    "write_bytes() of all files in one transaction()": Together(_in_one_transaction),
 }
 _APPENDED: dict[str, Write] = {
     "the careful program: write, fdatasync, fsync of the directory": _synchronous(append_carefully),
     "append_bytes(durable=True)": lambda path: AsyncPath(path).append_bytes(CONTENT, durable=True),
 }
-GROUPS: dict[str, tuple[dict[str, Write], bool]] = {
+GROUPS: dict[str, tuple[Mapping[str, Write | Together], bool]] = {
     "a new file": (_ATOMIC, False),
     "an existing file": (_ATOMIC, True),
     "a new file, durably": (_DURABLE, False),
@@ -115,7 +129,7 @@ GROUPS: dict[str, tuple[dict[str, Write], bool]] = {
 
 
 async def measure(
-    folder: str, ways: dict[str, Write], exists: bool, rounds: int, count: int
+    folder: str, ways: Mapping[str, Write | Together], exists: bool, rounds: int, count: int
 ) -> list[tuple[str, ...]]:
     """One row for each way: the time, and its ratio to the first way in the same round."""
     took: dict[str, list[float]] = {way: [] for way in ways}
@@ -125,8 +139,12 @@ async def measure(
             paths = [os.path.join(folder, f"{index:04}") for index in range(count)]
             _prepare(paths, exists)
             started = time.perf_counter()
-            for path in paths:
-                await ways[way](path)
+            write = ways[way]
+            if isinstance(write, Together):
+                await write.write(paths)
+            else:
+                for path in paths:
+                    await write(path)
             if number > 0:  # the first one warms up
                 took[way].append((time.perf_counter() - started) / count)
             _check_and_remove(paths)

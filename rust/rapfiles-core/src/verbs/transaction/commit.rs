@@ -12,6 +12,7 @@ use super::places::{Mount, Places};
 use super::recover::{Recovery, end, finish_others};
 use super::refused;
 use super::staged::{Staged, file_name};
+use super::together;
 use crate::error::{About, Error, Subject, code_of};
 use crate::platform::{self, Directory, NativePath};
 use crate::verbs::atomic::inherit;
@@ -118,9 +119,9 @@ impl Committing<'_> {
                 }
             }
         }
-        for staged in changes.staged() {
-            staged.synchronise(self.durable).about_path()?;
-        }
+        let open: io::Result<Vec<_>> =
+            changes.staged().filter_map(|staged| staged.take().transpose()).collect();
+        together::synchronise(open.about_path()?, !self.durable).about_path()?;
         steps.append(&mut removals);
         steps.append(&mut appends);
         Ok(steps)

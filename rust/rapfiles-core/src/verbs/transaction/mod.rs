@@ -24,6 +24,7 @@ mod refused;
 mod staged;
 #[cfg(test)]
 mod tests;
+mod together;
 #[allow(clippy::module_inception, reason = "the noun of the folder")]
 mod transaction;
 

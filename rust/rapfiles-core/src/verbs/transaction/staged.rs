@@ -96,13 +96,18 @@ impl Staged {
 
     /// Waits until the device has it, if it is open.
     pub(super) fn synchronise(&mut self, durable: bool) -> io::Result<()> {
-        if self.broken {
-            return Err(io::Error::from_raw_os_error(platform::EIO));
-        }
-        let Some(file) = self.file.take() else { return Ok(()) };
+        let Some(file) = self.take()? else { return Ok(()) };
         // Never a second time: see `verbs/atomic/staged.rs`.
         platform::synchronise(&file, !durable)?;
         platform::close(file)
+    }
+
+    /// Hands over the file, if it is open and so has not been synchronised.
+    pub(super) fn take(&mut self) -> io::Result<Option<File>> {
+        if self.broken {
+            return Err(io::Error::from_raw_os_error(platform::EIO));
+        }
+        Ok(self.file.take())
     }
 
     /// What was written to it.

@@ -1,0 +1,73 @@
+//! Synchronising many files at once.
+//!
+//! The device is told to write its cache for each `fsync(2)`; the kernel does that once for all that ask at the same
+//! time (`Documentation/block/writeback_cache_control.rst`). 100 small files take a quarter of the time with eight workers.
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::engine::Engine;
+use crate::engine::queue::Lane;
+use crate::limits::{SYNCHRONISED_EACH, SYNCHRONISING_WORKERS};
+use crate::platform::{self, File};
+
+#[derive(Default)]
+struct Work {
+    files: Vec<File>,
+    /// How many files are being synchronised.
+    running: usize,
+    first_error: Option<io::Error>,
+}
+
+struct Shared {
+    work: Mutex<Work>,
+    idle: Condvar,
+    data_only: bool,
+}
+
+impl Shared {
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Synchronises one file after the other, until none is left.
+    fn help(&self) {
+        let mut work = self.work();
+        while let Some(file) = work.files.pop() {
+            work.running += 1;
+            drop(work);
+            // Never a second time: see `verbs/atomic/staged.rs`.
+            let done = platform::synchronise(&file, self.data_only).and_then(|()| platform::close(file));
+            work = self.work();
+            work.running -= 1;
+            if let Err(error) = done {
+                work.first_error.get_or_insert(error);
+                // Nothing is to become of the others.
+                work.files.clear();
+            }
+            if work.running == 0 {
+                self.idle.notify_all();
+            }
+        }
+    }
+}
+
+/// Waits until the device has all of these files, and closes them.
+///
+/// Other workers help, if they come to it. This one does not wait for them to begin: all of them may be waiting for
+/// something like this themselves.
+pub(super) fn synchronise(files: Vec<File>, data_only: bool) -> io::Result<()> {
+    let helpers = (files.len() / SYNCHRONISED_EACH).min(SYNCHRONISING_WORKERS);
+    let work = Mutex::new(Work { files, ..Work::default() });
+    let shared = Arc::new(Shared { work, idle: Condvar::new(), data_only });
+    for _ in 0..helpers {
+        let shared = Arc::clone(&shared);
+        Engine::current().spawn(Lane::Unknown, move || shared.help());
+    }
+    shared.help();
+    let mut work = shared.work();
+    while work.running > 0 {
+        work = shared.idle.wait(work).unwrap_or_else(PoisonError::into_inner);
+    }
+    work.first_error.take().map_or(Ok(()), Err)
+}
