@@ -19,14 +19,15 @@ pub(crate) mod system {
     pub(crate) use {std::fs::File, std::os::fd::OwnedFd};
 
     pub(crate) use libc::{
-        close, fchmod, fchmodat, fchown, fcntl, flock, fstat, fstatat, fsync, ftruncate, futimens, isatty,
-        linkat, lseek, mkdir, mkdirat, open, openat, poll, pread, pwrite, read, readlinkat, rename, renameat,
-        rmdir, symlinkat, truncate, unlink, unlinkat, utimensat, write,
+        close, faccessat, fchmod, fchmodat, fchown, fcntl, flock, fstat, fstatat, fsync, ftruncate, futimens,
+        isatty, linkat, lseek, mkdir, mkdirat, open, openat, poll, pread, pwrite, read, readlinkat, rename,
+        renameat, rmdir, symlinkat, truncate, unlink, unlinkat, utimensat, write,
     };
     #[cfg(target_os = "linux")]
     pub(crate) use libc::{
         copy_file_range, eventfd, fallocate, fdatasync, fgetxattr, flistxattr, fsetxattr, getrusage,
         getxattr, lgetxattr, listxattr, llistxattr, lsetxattr, mknodat, preadv2, sendfile64, setxattr, statx,
+        sync_file_range,
     };
 
     /// `fcntl(2)` with a command for locks of ranges.

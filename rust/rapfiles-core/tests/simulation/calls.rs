@@ -791,6 +791,7 @@ of_real_files! {
     copy_file_range(
         source: c_int, from: *mut off_t, target: c_int, to: *mut off_t, length: size_t, flags: c_uint
     ) -> ssize_t;
+    faccessat(directory: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int;
     fallocate(descriptor: c_int, mode: c_int, offset: off_t, length: off_t) -> c_int;
     fchmodat(directory: c_int, path: *const c_char, mode: mode_t, flags: c_int) -> c_int;
     fchown(descriptor: c_int, user: uid_t, group: gid_t) -> c_int;
@@ -823,6 +824,7 @@ of_real_files! {
     setxattr(
         path: *const c_char, name: *const c_char, start: *const c_void, length: size_t, flags: c_int
     ) -> c_int;
+    sync_file_range(descriptor: c_int, offset: off_t, length: off_t, flags: c_uint) -> c_int;
     symlinkat(content: *const c_char, directory: c_int, path: *const c_char) -> c_int;
     utimensat(directory: c_int, path: *const c_char, times: *const timespec, flags: c_int) -> c_int;
 }

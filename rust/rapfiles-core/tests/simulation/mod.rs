@@ -7,6 +7,7 @@
 mod atomic_writes;
 pub(crate) mod calls;
 mod consumer;
+mod durable_names;
 mod faults;
 mod files;
 mod ground;

@@ -143,7 +143,7 @@ impl Directory {
     pub(crate) fn may_change(&self) -> io::Result<()> {
         let mode = libc::W_OK | libc::X_OK;
         // SAFETY: the name is a C string.
-        checked(|| unsafe { libc::faccessat(self.raw(), c".".as_ptr(), mode, libc::AT_EACCESS) }).map(drop)
+        checked(|| unsafe { calls::faccessat(self.raw(), c".".as_ptr(), mode, libc::AT_EACCESS) }).map(drop)
     }
 
     /// Sets the times of an entry, without following a link.

@@ -227,7 +227,7 @@ pub(crate) fn reserve_after(file: &File, end: u64, length: u64) -> io::Result<()
     let (end, length) = (end as libc::off_t, length as libc::off_t);
     // SAFETY: no memory is involved.
     let reserved =
-        checked(|| unsafe { libc::fallocate(file.as_raw_fd(), libc::FALLOC_FL_KEEP_SIZE, end, length) });
+        checked(|| unsafe { calls::fallocate(file.as_raw_fd(), libc::FALLOC_FL_KEEP_SIZE, end, length) });
     match reserved {
         Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::ENOSYS)) => Ok(()),
         reserved => reserved.map(drop),
@@ -238,7 +238,7 @@ pub(crate) fn reserve_after(file: &File, end: u64, length: u64) -> io::Result<()
 pub(crate) fn begin_to_write_back(file: &File) {
     // Only a hint: `fsync(2)` does the same, and reports the errors.
     // SAFETY: no memory is involved.
-    let _ = unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
+    let _ = unsafe { calls::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
 }
 
 impl Directory {

@@ -1,0 +1,137 @@
+//! Durable renames and exchanges, with something that happens at each of their system calls in turn: afterwards all names
+//! are as before or all as they should be, as the outcome says.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::rc::Rc;
+
+use libc::{EACCES, EINTR, EIO};
+
+use super::consumer;
+use super::ground::{Snapshot, Thing, differences, look, make};
+use super::trial::{Event, Trial};
+use crate::error::{Error, Subject};
+use crate::path_operation::PathOperation;
+use crate::platform::NativePath;
+
+/// What is done with `one` and `folder/other`.
+#[derive(Debug, Clone, Copy)]
+enum Scenario {
+    Rename { one: Thing, other: Thing },
+    Exchange { one: Thing, other: Thing },
+}
+
+const SCENARIOS: &[Scenario] = &[
+    Scenario::Rename { one: Thing::File, other: Thing::Nothing },
+    Scenario::Rename { one: Thing::File, other: Thing::File },
+    Scenario::Rename { one: Thing::Link, other: Thing::File },
+    Scenario::Rename { one: Thing::Tree, other: Thing::Nothing },
+    Scenario::Exchange { one: Thing::File, other: Thing::File },
+    Scenario::Exchange { one: Thing::Tree, other: Thing::Link },
+];
+
+/// Where it happens, and what is there before and, if all goes well, after it.
+struct Place {
+    folder: tempfile::TempDir,
+    before: Snapshot,
+    after: Snapshot,
+}
+
+impl Place {
+    fn new(scenario: Scenario) -> Self {
+        let memory = Path::new("/dev/shm");
+        let folder =
+            if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+        let (Scenario::Rename { one, other } | Scenario::Exchange { one, other }) = scenario;
+        fs::create_dir(folder.path().join("folder")).unwrap();
+        make(one, &folder.path().join("one"), "content");
+        make(other, &folder.path().join("folder/other"), "before");
+        let before = seen(folder.path());
+        let mut after = Snapshot::new();
+        for (path, entry) in &before {
+            let moved = if let Ok(rest) = path.strip_prefix("one") {
+                Path::new("folder/other").join(rest)
+            } else if let Ok(rest) = path.strip_prefix("folder/other") {
+                if matches!(scenario, Scenario::Rename { .. }) {
+                    continue;
+                }
+                Path::new("one").join(rest)
+            } else {
+                path.clone()
+            };
+            // Joining with nothing leaves a separator at the end.
+            after.insert(moved.components().collect(), entry.clone());
+        }
+        Self { folder, before, after }
+    }
+
+    fn operation(&self, scenario: Scenario) -> PathOperation {
+        let native = |name: &str| {
+            NativePath::from_vec(self.folder.path().join(name).as_os_str().as_bytes().to_vec()).unwrap()
+        };
+        let (path, other) = (native("one"), native("folder/other"));
+        match scenario {
+            Scenario::Rename { .. } => PathOperation::RenameDurably { path, target: other, replace: true },
+            Scenario::Exchange { .. } => PathOperation::Exchange { path, other, durable: true },
+        }
+    }
+}
+
+/// What is in a folder, but for the times of the directories that renames change.
+fn seen(folder: &Path) -> Snapshot {
+    let mut found = look(folder, false);
+    found.remove(Path::new(""));
+    found.remove(Path::new("folder"));
+    found
+}
+
+fn enumerate(event: Event) {
+    consumer::enumerate(SCENARIOS, event, |scenario, at, seed| {
+        let place = Rc::new(Place::new(*scenario));
+        let operation = place.operation(*scenario);
+        let trial = Trial::new(event, at, &[]);
+        let (outcome, happened) =
+            match consumer::attempt(trial, seed, move |consumer| consumer.run(operation)) {
+                Ok(done) => done,
+                Err(why) => return (None, Err(why)),
+            };
+        let found = seen(place.folder.path());
+        let (is_before, is_after) = (found == place.before, found == place.after);
+        let killed = event == Event::Kill && happened.is_some();
+        let may_fail = happened.is_some() && event != Event::Error(EINTR);
+        let fits = match &outcome {
+            _ if killed => is_before || is_after,
+            None => event == Event::Cancel && (is_before || is_after),
+            Some(Ok(_)) => is_after,
+            Some(Err(Error::NotDurable { code, subject: Subject::Second })) => {
+                may_fail && is_after && Some(*code) == event.code()
+            }
+            Some(Err(Error::Os { code, subject: Subject::Both })) => {
+                may_fail && is_before && Some(*code) == event.code()
+            }
+            Some(Err(error)) => event == Event::FewThreads && is_before && error.code() == event.code(),
+        };
+        let wrong = || format!("{outcome:?}\n{}", differences(&place.after, &found));
+        (happened, if fits { Ok(()) } else { Err(wrong()) })
+    });
+}
+
+#[test]
+fn an_error_at_any_call_leaves_the_old_names_or_the_new_ones() {
+    for code in [EIO, EACCES, EINTR] {
+        enumerate(Event::Error(code));
+    }
+}
+
+#[test]
+fn a_cancel_or_the_end_of_the_process_at_any_call_leaves_the_old_names_or_the_new_ones() {
+    enumerate(Event::Cancel);
+    enumerate(Event::Kill);
+}
+
+#[test]
+fn with_few_descriptors_or_threads_the_old_names_or_the_new_ones_are_there() {
+    enumerate(Event::FewDescriptors);
+    enumerate(Event::FewThreads);
+}
