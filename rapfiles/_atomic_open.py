@@ -14,6 +14,7 @@ import rapfiles._native as _native
 
 from ._atomic import atomic_options, explained
 from ._file import AsyncFileIO
+from ._lock import warn_of_lock
 from ._open import FileKind, FileT, integral
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class AtomicFileContextManager(Generic[FileT]):
         if options is None:
             raise RuntimeError("cannot reuse already entered open_atomic()")
         name = os.fspath(self._path)
+        await warn_of_lock(name, options.follow_symlinks, level=3)
         opened, self._staged = await _native.open_atomically(name, options)
         file: Any = self._kind.file(opened, name)
         self._process = os.getpid()

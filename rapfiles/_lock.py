@@ -90,9 +90,11 @@ def file_lock(
     return FileLock(file, bool(shared), timeout, bool(blocking), extent)
 
 
-async def warn_of_lock(path: Any, follow_symlinks: bool) -> None:
-    """Warn if this process holds the lock of a file that is about to be replaced. Called by what a public
-    method calls."""
+async def warn_of_lock(path: Any, follow_symlinks: bool, level: int = 4) -> None:
+    """Warn if this process holds the lock of a file that is about to be replaced.
+
+    `level` is that of the program's own code; by default, this is called by what a public method calls.
+    """
     if not _native.holds_locks():
         return
     try:
@@ -104,7 +106,7 @@ async def warn_of_lock(path: Any, follow_symlinks: bool) -> None:
             f"this process holds the lock of {os.fspath(path)!r}, which stays with the old file when "
             "another one takes its place: lock a file beside it",
             RuntimeWarning,
-            stacklevel=4,
+            stacklevel=level,
         )
 
 

@@ -1057,6 +1057,11 @@ async def test_replacing_a_locked_file_is_warned_of(tmp_path: Path) -> None:
         with pytest.warns(RuntimeWarning, match="stays with the old file") as caught:
             await path.write_text("new", atomic=True)
         assert caught[0].filename == __file__
+    async with path.lock():
+        with pytest.warns(RuntimeWarning, match="stays with the old file") as caught:
+            file = await path.open_atomic("wb").__aenter__()
+        assert caught[0].filename == __file__
+        await file.close()
     async with AsyncPath(tmp_path / "data.lock").lock():
         await path.write_bytes(b"new", atomic=True)
     await path.write_bytes(b"new", atomic=True)

@@ -342,18 +342,19 @@ impl Locks {
             queue.since = None;
             (at_once, next) = (0, now + LOCK_LET_IN);
         }
-        let mut taken = Vec::new();
+        let (mut taken, mut later) = (Vec::new(), Vec::new());
         for (number, id) in ready.into_iter().enumerate() {
             // Without a thread for later, it is done now.
             if number >= at_once && self.poll_at(state, engine, next, (identity, id)).is_ok() {
-                if let Some(waiting) = state.queues.get_mut(&identity).and_then(|queue| queue.find(id)) {
-                    waiting.phase = Phase::Polling(Patience::new());
-                }
+                later.push(id);
             } else if let Some(waiting) = state.queues.get_mut(&identity).and_then(|queue| queue.promote(id))
             {
                 state.waiting.remove(&waiting.requested.order);
                 taken.push(Ready(waiting.requested, Entry::new(engine, identity, id)));
             }
+        }
+        if let Some(queue) = state.queues.get_mut(&identity) {
+            queue.start_polling(&later, Patience::new());
         }
         taken
     }

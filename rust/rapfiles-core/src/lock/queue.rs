@@ -136,6 +136,16 @@ impl Queue {
         self.waiting.insert(behind.map_or(0, |index| index + 1), waiting);
     }
 
+    /// Has those with these numbers, which are in the order of the queue, ask the kernel from time to time.
+    pub(super) fn start_polling(&mut self, ids: &[u64], patience: Patience) {
+        let mut ids = ids.iter().peekable();
+        for waiting in &mut self.waiting {
+            if ids.next_if(|id| **id == waiting.id).is_some() {
+                waiting.phase = Phase::Polling(patience);
+            }
+        }
+    }
+
     pub(super) fn find(&mut self, id: u64) -> Option<&mut Waiting> {
         self.waiting.iter_mut().find(|waiting| waiting.id == id)
     }
