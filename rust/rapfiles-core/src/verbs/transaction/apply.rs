@@ -114,9 +114,8 @@ impl Target<'_> {
             return Ok(false);
         }
         each_piece(&staged, 0, |piece, offset| write_all_at(&target, piece, old + offset))?;
-        if self.durable {
-            platform::synchronise(&target, false)?;
-        }
+        // In any case: the names that are changed, and the end of the log, may reach the device before content does.
+        platform::synchronise(&target, !self.durable)?;
         platform::close(target)?;
         Ok(true)
     }

@@ -142,7 +142,14 @@ impl Transaction {
     pub(crate) fn commit(&self) -> Result<Outcome, Error> {
         let Opened { root, logs, log } = self.end()?.ok_or_else(refused::ended)?;
         let changes = std::mem::take(&mut *self.changes());
-        let lock = logs.lock()?.ok_or(Error::Os { code: codes::BUSY, subject: Subject::Path })?;
+        let lock = match logs.lock() {
+            Ok(Some(lock)) => lock,
+            failed => {
+                // The error that is reported is that of the lock.
+                let _ = logs.remove(log);
+                return Err(failed.err().unwrap_or(Error::Os { code: codes::BUSY, subject: Subject::Path }));
+            }
+        };
         let committing = Committing {
             root: &root,
             path: &self.path,

@@ -234,7 +234,7 @@ fn killed_at_each_call_of_a_recovery() {
     let (old, new) = states();
     let mut first = None;
     let (mut points, mut calls) = (0, 0);
-    for number in (1..).step_by(5) {
+    for number in (1..).step_by(9) {
         let here = directory();
         prepare(here.path());
         let over = killed_before(number, || transact(here.path(), true));
@@ -266,5 +266,5 @@ fn killed_at_each_call_of_a_recovery() {
             }
         }
     }
-    assert!(points > 10 && calls > 500, "{points} points, {calls} calls");
+    assert!(points > 5 && calls > 200, "{points} points, {calls} calls");
 }
