@@ -70,7 +70,6 @@ impl Engine {
     pub fn new(configuration: Configuration) -> Arc<Self> {
         crate::platform::at_fork(lock::before_fork, lock::after_fork, || {
             runtime::count_fork();
-            crate::platform::leave_locks_to_parent();
             ENGINE.store(ptr::null_mut(), Ordering::Release);
             lock::in_child();
         });

@@ -83,7 +83,8 @@ unsafe impl Sync for Handle {}
 /// What has to be done after the lock is released.
 #[must_use]
 pub(super) enum Effects {
-    Begin(BackgroundClose),
+    /// In a box, because it is large and rare.
+    Begin(Box<BackgroundClose>),
     Wake(Vec<Arc<Ticket>>),
 }
 
@@ -380,12 +381,8 @@ impl Handle {
             Some(file) => {
                 shared.unattended = Unattended::Closing;
                 let writer = std::mem::replace(&mut shared.writer, Writer::new(None));
-                Some(Effects::Begin(BackgroundClose::new(
-                    Arc::clone(self),
-                    file,
-                    self.closes_descriptor,
-                    writer,
-                )))
+                let close = BackgroundClose::new(Arc::clone(self), file, self.closes_descriptor, writer);
+                Some(Effects::Begin(Box::new(close)))
             }
             // Unless closing has already begun.
             None if shared.unattended == Unattended::Closing => None,

@@ -16,7 +16,7 @@ const FREE: i32 = -1;
 
 /// The place of one lock file. They are never freed, but used again.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     descriptor: AtomicI32,
     device: AtomicU64,
     inode: AtomicU64,
@@ -66,7 +66,7 @@ pub(crate) fn forks() -> Option<u32> {
 
 impl Place {
     /// Notes an open lock file.
-    pub(super) fn of(descriptor: i32, identity: Identity) -> &'static Self {
+    pub(crate) fn of(descriptor: i32, identity: Identity) -> &'static Self {
         let table = table();
         let mut free = table.free.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = free.pop() {
@@ -87,7 +87,7 @@ impl Place {
     }
 
     /// Forgets it, before it is closed.
-    pub(super) fn release(&'static self) {
+    pub(crate) fn release(&'static self) {
         self.descriptor.store(FREE, Ordering::SeqCst);
         table().free.lock().unwrap_or_else(PoisonError::into_inner).push(self);
     }

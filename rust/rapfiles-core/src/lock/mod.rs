@@ -16,9 +16,7 @@ mod request;
 pub use candidate::Held as HeldLock;
 pub use claim::{Extent, Mode};
 pub use conversion::Conversion;
-#[cfg(target_os = "linux")]
-pub(crate) use inherited::forks;
-pub(crate) use inherited::{after_fork, before_fork, in_child};
+pub(crate) use inherited::{Place, after_fork, before_fork, forks, in_child};
 pub(crate) use job::LockJob;
 pub(crate) use lock_file::{Identity, LockFile};
 pub(crate) use locks::Locks;

@@ -4,10 +4,10 @@
 //! the file does not release them. On local file systems the two kinds do not see each other.
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd};
 
 use super::calls::{self, File};
-use super::{NativePath, checked, open_file};
+use super::{Directory, NativePath, checked, open_file};
 use crate::lock::{Extent, Mode};
 
 /// Flags for a lock file: a link at its end is refused, and a FIFO or a device does not block the caller.
@@ -50,6 +50,17 @@ pub(crate) fn open_lock_file(path: &NativePath, writable: bool) -> io::Result<Fi
         }
     }
     Err(io::Error::from_raw_os_error(libc::ENOENT))
+}
+
+impl Directory {
+    /// Opens a file that only its owner may lock, and creates it if it does not exist.
+    pub(crate) fn open_lock_file(&self, name: &NativePath) -> io::Result<File> {
+        let flags = libc::O_RDWR | libc::O_CREAT | libc::O_CLOEXEC | FLAGS;
+        // SAFETY: the name is a C string.
+        let fd = checked(|| unsafe { calls::openat(self.raw(), name.as_ptr(), flags, 0o600) })?;
+        // SAFETY: the descriptor is new and nobody else's.
+        Ok(unsafe { File::from_raw_fd(fd) })
+    }
 }
 
 /// Locks, unless another open file description is in the way; returns whether it is locked now.

@@ -16,8 +16,6 @@ mod macos;
 mod realpath;
 #[cfg(unix)]
 mod unix;
-#[cfg(unix)]
-mod whole_file_lock;
 #[cfg(windows)]
 mod windows;
 
@@ -36,4 +34,4 @@ pub(crate) use windows::*;
 #[cfg(windows)]
 pub use windows::{EventSignal, NativePath};
 #[cfg(unix)]
-pub(crate) use {descriptor::*, directory::*, locking::*, realpath::*, unix::*, whole_file_lock::*};
+pub(crate) use {descriptor::*, directory::*, locking::*, realpath::*, unix::*};

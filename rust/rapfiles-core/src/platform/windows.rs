@@ -17,7 +17,6 @@ mod mount;
 mod native_path;
 mod resolve;
 mod unsupported;
-mod whole_file_lock;
 
 pub(crate) use access::{access, change_mode, set_times};
 pub(crate) use copying::{
@@ -56,4 +55,3 @@ pub(crate) use unsupported::{
     get_attribute, home_directory, inheritable_descriptor, keep_freed_memory, list_attributes,
     remove_attribute, set_attribute, statvfs,
 };
-pub(crate) use whole_file_lock::{leave_locks_to_parent, lock_whole, unlock_whole};

@@ -18,7 +18,7 @@ use windows_sys::Win32::Storage::FileSystem::{
 use windows_sys::Win32::System::IO::OVERLAPPED;
 
 use super::errors::{checked, error};
-use super::{NativePath, handle};
+use super::{Directory, NativePath, handle};
 use crate::lock::{Extent, Mode};
 
 const SHARE: u32 = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
@@ -39,6 +39,13 @@ pub(crate) fn open_lock_file(path: &NativePath, _writable: bool) -> io::Result<F
         return Err(error(ERROR_CANT_RESOLVE_FILENAME));
     }
     Ok(File::from(opened))
+}
+
+impl Directory {
+    /// Opens a file to lock it, and creates it if it does not exist.
+    pub(crate) fn open_lock_file(&self, name: &NativePath) -> io::Result<File> {
+        open_lock_file(&self.path_of(name)?, true)
+    }
 }
 
 /// Locks, unless another handle is in the way; returns whether it is locked now.
