@@ -43,12 +43,16 @@ def build(folder: Path) -> None:
         "unlinked",
         "renamed",
         "replaced",
+        "exchanged",
+        "exchanged-with",
+        "synchronised",
     ):
         (folder / name).write_bytes(b"content\n")
     for name in (
         "truncated",
         "overwritten",
         "overwritten-text",
+        "overwritten-atomically",
         "appended",
         "appended-text",
         "attribute",
@@ -100,6 +104,9 @@ CHANGING = [
     Operation("write_bytes", "overwritten", lambda path: path.write_bytes(b"new")),
     Operation("write_text", "overwritten-text", lambda path: path.write_text("new", "utf-8")),
     Operation("write_text_in_python", "created-text", lambda path: path.write_text("new", "cp1252")),
+    Operation(
+        "write_atomically", "overwritten-atomically", lambda path: path.write_bytes(b"new", atomic=True)
+    ),
     Operation("append_bytes", "appended", lambda path: path.append_bytes(b"more")),
     Operation("append_text", "appended-text", lambda path: path.append_text("more", "utf-8")),
     Operation("touch", "touched", lambda path: path.touch()),
@@ -110,6 +117,8 @@ CHANGING = [
     Operation("unlink", "unlinked", lambda path: path.unlink()),
     Operation("rename", "renamed", lambda path: path.rename(path.with_name("renamed-to"))),
     Operation("replace", "replaced", lambda path: path.replace(path.with_name("replaced-to"))),
+    Operation("exchange", "exchanged", lambda path: path.exchange(path.with_name("exchanged-with"))),
+    Operation("sync", "synchronised", lambda path: path.sync()),
     Operation("copy", "file", lambda path: path.copy(path.with_name("copied-to"))),
     Operation("copy_into", "file", lambda path: path.copy_into(path.with_name("dir"))),
     Operation("move", "moved", lambda path: path.move(path.with_name("moved-to"))),
