@@ -4,12 +4,14 @@
 //! SIGKILL while it is stopped there is not made.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use super::super::log::COMMIT;
@@ -17,6 +19,21 @@ use super::super::{Recovery, Staging, Transaction, TransactionOptions, recover};
 use crate::outcome::Outcome;
 use crate::platform::NativePath;
 use crate::verbs::write::Data;
+
+/// Runs a test in a process of its own, with nothing else in it: the thousands of forks of the one in which the simulator
+/// runs, which has gigabytes then, would take minutes.
+fn apart(name: &str, test: impl FnOnce()) {
+    const APART: &str = "RAPFILES_TEST_APART";
+    if env::var_os(APART).is_some() {
+        return test();
+    }
+    let (_, module) = module_path!().split_once("::").unwrap();
+    let mut command = Command::new(env::current_exe().unwrap());
+    let ended = command.args(["--exact", &format!("{module}::{name}")]).env(APART, "1").output().unwrap();
+    let told = String::from_utf8_lossy(&ended.stdout);
+    let errors = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success() && told.contains("1 passed"), "{told}{errors}");
+}
 
 /// Runs something in a child that is killed before its system call with this number; `true` if it has no such call.
 fn killed_before(number: usize, run: impl FnOnce()) -> bool {
@@ -205,6 +222,10 @@ fn at_each_call(durable: bool, mut then: impl FnMut(usize, &Path, bool)) -> usiz
 
 #[test]
 fn killed_at_each_call_of_a_transaction() {
+    apart("killed_at_each_call_of_a_transaction", kill_transactions);
+}
+
+fn kill_transactions() {
     let (old, new) = states();
     for durable in [true, false] {
         let mut finished = 0;
@@ -228,9 +249,13 @@ fn killed_at_each_call_of_a_transaction() {
     }
 }
 
-/// Each of these is a transaction that was committed and not applied, not wholly applied, or not removed.
 #[test]
 fn killed_at_each_call_of_a_recovery() {
+    apart("killed_at_each_call_of_a_recovery", kill_recoveries);
+}
+
+/// Each of these is of a transaction that was committed and not applied, not wholly applied, or not removed.
+fn kill_recoveries() {
     let (old, new) = states();
     let mut first = None;
     let (mut points, mut calls) = (0, 0);
