@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, TypeVar
 import rapfiles._native as _native
 
 from ._lock import warn_of_lock
-from ._text import check, encode, native_codec, native_codec_of
+from ._text import checked_codec, encode
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -64,10 +64,7 @@ async def write_text(
 ) -> None:
     """Replace the content of a file with text; `encoding` is what `io.text_encoding` returned."""
     await warn_of_lock(path, options.follow_symlinks)
-    codec = native_codec(encoding, errors, newline)
-    if codec is None:
-        check(encoding, errors, newline, io.BufferedWriter)
-        codec = native_codec_of(encoding, errors)
+    codec = checked_codec(encoding, errors, newline, io.BufferedWriter)
     if codec is not None:
         written = _native.write_text_atomically(path, text, codec, newline, options)
         if await explained(written) is not None:

@@ -25,7 +25,7 @@ from ._file import (
     AsyncFileIO,
     AsyncTextIOWrapper,
 )
-from ._text import check, native_codec, native_codec_of
+from ._text import checked_codec
 from ._undoable import Undoable, close_descriptor
 
 if TYPE_CHECKING:
@@ -367,10 +367,7 @@ class FileKind(NamedTuple):
             if buffering == 0:
                 raise ValueError("can't have unbuffered text I/O")
             assert encoding is not None, "text files have one"
-            codec = native_codec(encoding, errors, newline)
-            if codec is None:
-                check(encoding, errors, newline)
-                codec = native_codec_of(encoding, errors)
+            codec = checked_codec(encoding, errors, newline)
         return cls(parsed, mode, buffering, codec, encoding, errors, newline)
 
     def file(self, opened: _native.Opened, name: Any) -> Any:

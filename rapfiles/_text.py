@@ -87,10 +87,26 @@ def native_codec(encoding: str, errors: str | None, newline: str | None) -> Code
     return None
 
 
+def checked_codec(
+    encoding: str,
+    errors: str | None,
+    newline: str | None,
+    buffer: type[io.BufferedReader | io.BufferedWriter] = io.BufferedReader,
+) -> Codec | None:
+    """The native module's name for a codec, by any of its names, or `None` if Python's has to do the work.
+
+    `encoding` is what `io.text_encoding` returned. Raises the errors of `open`, before the file is touched.
+    """
+    codec = native_codec(encoding, errors, newline)
+    if codec is None:
+        check(encoding, errors, newline, buffer)
+        codec = native_codec_of(encoding, errors)
+    return codec
+
+
 async def read(path: StrPath, encoding: str, errors: str | None, newline: str | None) -> str:
     """Read a file with a codec that the native module does not have, or does not know by this name."""
-    check(encoding, errors, newline, io.BufferedReader)
-    codec = native_codec_of(encoding, errors)
+    codec = checked_codec(encoding, errors, newline)
     content = await (_native.read_bytes(path) if codec is None else _native.read_text(path, codec, newline))
     return content if isinstance(content, str) else await decode(content, encoding, errors, newline)
 
@@ -116,8 +132,7 @@ async def write(
         append: Whether it is written at the end.
         durable: Whether the device is to have it; only with `append`.
     """
-    check(encoding, errors, newline, io.BufferedWriter)
-    codec = native_codec_of(encoding, errors)
+    codec = checked_codec(encoding, errors, newline, io.BufferedWriter)
     if codec is not None and await write_natively(path, text, codec, newline, append, durable) is not None:
         return
     mark = mark_length(text[:1], encoding, errors) if append else 0

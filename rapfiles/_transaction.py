@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import rapfiles._native as _native
 
 from ._arguments import in_one_piece, path_text
-from ._text import check, encode, mark_length, native_codec, native_codec_of
+from ._text import checked_codec, encode, mark_length
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -252,10 +252,7 @@ class Transaction:
         named = self._named("name", name)
         if not isinstance(text, str):
             raise TypeError(f"data must be str, not {type(text).__name__}")
-        codec = native_codec(encoding, errors, newline)
-        if codec is None:
-            check(encoding, errors, newline, BufferedWriter)
-            codec = native_codec_of(encoding, errors)
+        codec = checked_codec(encoding, errors, newline, BufferedWriter)
         if codec is not None and await native.write_text(*named, text, codec, newline, append) is not None:
             return len(text)
         mark = mark_length(text[:1], encoding, errors) if append else 0
