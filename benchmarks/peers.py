@@ -193,28 +193,25 @@ class ToThread(Peer):
         return names | {"os": os, "shutil": shutil, "walk_and_stat": walk_and_stat}
 
 
-class Cp(Peer):
-    name = "cp -a"
+class Command(Peer):
     note = "a command: starting it counts"
+
+    def namespace(self) -> dict[str, Any]:
+        from subprocess import run
+
+        return {"to_thread": to_thread, "command": run}
+
+
+class Cp(Command):
+    name = "cp -a"
 
     copy = copy_tree = "to_thread(command, ['cp', '-a', name, target], check=True)"
 
-    def namespace(self) -> dict[str, Any]:
-        from subprocess import run
 
-        return {"to_thread": to_thread, "command": run}
-
-
-class Rm(Peer):
+class Rm(Command):
     name = "rm -rf"
-    note = "a command: starting it counts"
 
     remove_tree = "to_thread(command, ['rm', '-rf', name], check=True)"
-
-    def namespace(self) -> dict[str, Any]:
-        from subprocess import run
-
-        return {"to_thread": to_thread, "command": run}
 
 
 class Find(Peer):

@@ -237,9 +237,7 @@ async def test_a_mount_point(tmp_path: Path) -> None:
     (tmp_path / "outside").write_bytes(_OLD)
     inside = tmp_path / "inside"
     inside.mkdir()
-    (inside / "file").touch()
-    subprocess.run(["mount", "--bind", tmp_path / "outside", inside / "file"], check=True)
-    try:
+    with mounts.mounted_on_file(tmp_path / "outside", inside / "file"):
         path = AsyncPath(inside, "file")
         with pytest.raises(OSError, match="Errno") as caught:
             await path.write_bytes(b"new", atomic=True)
@@ -249,8 +247,6 @@ async def test_a_mount_point(tmp_path: Path) -> None:
         for content in (b"longer than it was before" * 100_000, b"short", b""):
             await path.write_bytes(content, atomic=True, durable=True, fallback="inplace")
             assert ((tmp_path / "outside").read_bytes(), _names(inside)) == (content, ["file"])
-    finally:
-        subprocess.run(["umount", inside / "file"], check=True)
 
 
 @pytest.mark.one_loop
@@ -384,9 +380,7 @@ def test_what_cannot_be_restored(tmp_path: Path) -> None:
     (tmp_path / "outside").write_bytes(_OLD)
     inside = tmp_path / "inside"
     inside.mkdir()
-    (inside / "file").touch()
-    subprocess.run(["mount", "--bind", tmp_path / "outside", inside / "file"], check=True)
-    try:
+    with mounts.mounted_on_file(tmp_path / "outside", inside / "file"):
         command = [
             "strace",
             "-f",
@@ -413,5 +407,3 @@ def test_what_cannot_be_restored(tmp_path: Path) -> None:
         note = f"The file could not be restored: its old content is in {backup!r}, beside it."
         assert done.stdout.splitlines() == ["ready", "5", note], done.stderr
         assert (inside / backup).read_bytes() == _OLD
-    finally:
-        subprocess.run(["umount", inside / "file"], check=True)

@@ -267,9 +267,7 @@ async def test_a_mount_point(tmp_path: Path) -> None:
     (tmp_path / "outside").write_bytes(_OLD)
     inside = tmp_path / "inside"
     inside.mkdir()
-    (inside / "file").touch()
-    subprocess.run(["mount", "--bind", tmp_path / "outside", inside / "file"], check=True)
-    try:
+    with mounts.mounted_on_file(tmp_path / "outside", inside / "file"):
         path = AsyncPath(inside, "file")
         with pytest.raises(OSError, match="busy") as caught:
             async with path.open_atomic("wb") as file:
@@ -280,8 +278,6 @@ async def test_a_mount_point(tmp_path: Path) -> None:
             async with path.open_atomic("wb", fallback="inplace") as file:
                 await file.write(content)
             assert ((tmp_path / "outside").read_bytes(), _names(inside)) == (content, ["file"])
-    finally:
-        subprocess.run(["umount", inside / "file"], check=True)
 
 
 @pytest.mark.one_loop

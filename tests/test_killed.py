@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -135,12 +134,8 @@ def mounted_file(tmp_path: Path) -> Iterator[Path]:
     outside, inside = tmp_path / "outside", tmp_path / "inside"
     outside.touch()
     inside.mkdir()
-    (inside / "file").touch()
-    subprocess.run(["mount", "--bind", outside, inside / "file"], check=True)
-    try:
+    with mounts.mounted_on_file(outside, inside / "file"):
         yield inside
-    finally:
-        subprocess.run(["umount", inside / "file"], check=True)
 
 
 def test_overwriting_in_place(mounted_file: Path) -> None:

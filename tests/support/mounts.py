@@ -56,6 +56,17 @@ def mounted(kind: str, folder: Path, size: int | None = None, options: str = "rw
         subprocess.run(["umount", "-l", str(root)], check=True, timeout=60)
 
 
+@contextlib.contextmanager
+def mounted_on_file(outside: Path, inside: Path) -> Iterator[None]:
+    """Mount the file `outside` on the new file `inside` for as long as the block lasts, as containers do."""
+    inside.touch()
+    subprocess.run(["mount", "--bind", outside, inside], check=True, timeout=60)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", inside], check=True, timeout=60)
+
+
 def settle(path: Path) -> None:
     """Make a file one whose reading changes nothing: it has been read since it was last changed."""
     status = path.stat()
