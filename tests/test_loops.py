@@ -67,6 +67,40 @@ def test_a_loop_that_watches_no_descriptor(tmp_path: Path) -> None:
         waiting.close()
 
 
+_WAKES_WHILE_THE_INTERPRETER_ENDS = """
+import asyncio, sys, threading, time
+from rapfiles import AsyncPath
+
+class Loop(asyncio.SelectorEventLoop):
+    def add_reader(self, *_arguments):
+        raise NotImplementedError
+
+    def call_soon_threadsafe(self, *arguments, **options):
+        super().call_soon_threadsafe(*arguments, **options)
+        if threading.current_thread() is not threading.main_thread():
+            # Asks for the interpreter again and again until there is none.
+            for _ in range(1_000):
+                time.sleep(0.000_1)
+
+class Last:
+    def __del__(self, sleep=time.sleep):
+        sleep(0.05)
+
+last = Last()
+print("ready", flush=True)
+loop = Loop()
+loop.run_until_complete(AsyncPath(sys.argv[1]).write_bytes(b"content"))
+loop.close()
+"""
+
+
+def test_a_worker_that_wakes_a_loop_while_the_interpreter_ends(tmp_path: Path) -> None:
+    """Before 3.14, CPython ends such a thread, and its stack is unwound: that must not abort the process."""
+    ended = process.run(_WAKES_WHILE_THE_INTERPRETER_ENDS, str(tmp_path / "file"))
+    assert (ended.code, ended.errors) == (0, "")
+    assert (tmp_path / "file").read_bytes() == b"content"
+
+
 def test_eight_loops_in_eight_threads(tmp_path: Path, loop: Loop) -> None:
     start = threading.Barrier(8)
 

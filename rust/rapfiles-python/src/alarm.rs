@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{mem, ptr};
 
 use pyo3::exceptions::PyRuntimeError;
-use pyo3::prelude::*;
-use pyo3::types::PyWeakrefReference;
+use pyo3::types::{PyString, PyWeakrefReference};
+use pyo3::{ffi, prelude::*};
 use rapfiles_core::{EventSignal, Wake};
 
 /// Wakes the loop from a worker. Workers may drop it, so it contains no Python object.
@@ -42,9 +43,9 @@ impl Wake for Alarm {
 
 /// The call that wakes a loop that cannot watch a descriptor.
 pub(crate) struct Call {
-    /// A callable, or the object that has the method, or a weak reference to it.
+    /// The object that has the method, or a weak reference to it.
     pub(crate) owner: Py<PyAny>,
-    pub(crate) method: Option<&'static str>,
+    pub(crate) method: &'static str,
     pub(crate) drain: Py<PyAny>,
 }
 
@@ -102,10 +103,46 @@ impl Call {
             },
             Err(_) => owner.clone(),
         };
-        match self.method {
-            Some(method) => owner.call_method1(method, (&self.drain,)),
-            None => owner.call1((&self.drain,)),
-        }
-        .map(drop)
+        call_method(&owner, &PyString::intern(py, self.method), self.drain.bind(py))
     }
+}
+
+/// Calls a method with an argument, from a thread that is not Python's.
+///
+/// If the interpreter is finalized meanwhile, the thread waits for the end of the process. Before CPython 3.14 (whose
+/// `take_gil` waits itself, gh-87135), a thread that asks for the interpreter again, as after the `send` in
+/// `call_soon_threadsafe`, is ended by `pthread_exit`, which unwinds the stack, and `catch_unwind` does not let that
+/// pass: it aborts the process. So the unwinding is stopped in the first Rust frame that it meets. PyO3 does the same
+/// where it asks for the interpreter itself (`HangThread` in pyo3-ffi).
+fn call_method(
+    owner: &Bound<'_, PyAny>,
+    name: &Bound<'_, PyString>,
+    argument: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    struct Wait;
+    impl Drop for Wait {
+        fn drop(&mut self) {
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+    unsafe extern "C-unwind" {
+        // Declared as what it is, able to unwind. PyO3 and this crate do not use pyo3-ffi's declaration, which says
+        // otherwise and might be taken for this one.
+        fn PyObject_CallMethodObjArgs(
+            owner: *mut ffi::PyObject,
+            name: *mut ffi::PyObject,
+            ...
+        ) -> *mut ffi::PyObject;
+    }
+    let wait = Wait;
+    // SAFETY: the interpreter is attached, the references outlive the call, and null ends the arguments.
+    let result = unsafe {
+        let end = ptr::null_mut::<ffi::PyObject>();
+        PyObject_CallMethodObjArgs(owner.as_ptr(), name.as_ptr(), argument.as_ptr(), end)
+    };
+    mem::forget(wait);
+    // SAFETY: a new reference, or null with an exception.
+    unsafe { Bound::from_owned_ptr_or_err(owner.py(), result) }.map(drop)
 }

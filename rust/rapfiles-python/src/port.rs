@@ -136,7 +136,7 @@ impl LoopPort {
             Err(_) => reference,
         };
         let drain = completions.getattr(intern!(py, "drain"))?.unbind();
-        port.alarm.set_call(Call { owner, method: Some("call_soon_threadsafe"), drain });
+        port.alarm.set_call(Call { owner, method: "call_soon_threadsafe", drain });
         Ok(port)
     }
 
@@ -251,7 +251,7 @@ impl Completions {
         let port = LoopPort::new(Alarm::unset(), None);
         let completions = Bound::new(py, Self(Arc::clone(&port)))?;
         let drain = completions.getattr(intern!(py, "drain"))?.unbind();
-        port.alarm.set_call(Call { owner: call, method: None, drain });
+        port.alarm.set_call(Call { owner: call, method: "__call__", drain });
         Ok(completions.unbind())
     }
 
