@@ -464,9 +464,7 @@ def _printed(command: list[str]) -> list[str]:
 
 def _summed_by_du(name: str) -> int:
     command = ["du", "-s", "-B1", "--apparent-size", name]
-    answer = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
-    # It counts the top, too.
-    return int(answer.split()[0]) - os.lstat(name).st_size
+    return int(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout.split()[0])
 
 
 async def _stats_of(entries: AsyncIterator[Any]) -> list[os.stat_result]:

@@ -384,7 +384,10 @@ def verify(work: Work, names: Names, result: Any) -> None:
                 path for path, _, _ in os.walk(name)
             )
         case "find":
-            done = result == walk_and_stat(name)
+            total = walk_and_stat(name)
+            # du counts the top, too, and since coreutils 9.2 no directory at all.
+            files = total - sum(os.lstat(path).st_size for path, _, _ in os.walk(name) if path != name)
+            done = result in (total, total + os.lstat(name).st_size, files)
         case "read_bytes":
             done = bytes(result) == CONTENT
         case "read_text":

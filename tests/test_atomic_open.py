@@ -295,11 +295,11 @@ async def test_permissions_and_links(tmp_path: Path) -> None:
     assert ((tmp_path / "link").is_symlink(), (tmp_path / "file").read_bytes()) == (False, b"new")
 
 
-# The end of a forked child within the block. In CPython 3.15.2 a task that ends in a child leaves its loop
-# waiting for ever, because that is not the running one any more, so there the child ends without its loop.
+# The end of a forked child within the block. In CPython 3.14.10 and 3.15.2 a task that ends in a child leaves
+# its loop waiting for ever, because that is not the running one any more; there the child ends without it.
 _LEAVES = """
 async def leave(block):
-    if sys.version_info >= (3, 15):
+    if sys.version_info >= (3, 14):
         await block.__aexit__(SystemExit, SystemExit(), None)
         atexit._run_exitfuncs()
         os._exit(0)
