@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from rapfiles import AsyncPath
-from support.exchanges import OUTSIDE, SOAK, attack
+from support import naive
+from support.exchanges import OUTSIDE, SOAK, StillTree, attack
 
 
 def ignore(_error: OSError) -> None:
@@ -55,3 +56,40 @@ async def test_nothing_outside_is_copied(tmp_path: Path) -> None:
                     assert path.is_symlink() or path.read_bytes() != OUTSIDE, attacker.seed
             shutil.rmtree(target.parent)
             rounds += 1
+
+
+@pytest.mark.one_loop
+@pytest.mark.parametrize(
+    ("place", "aside"), [("0", "link0"), ("1", "link-inside1"), ("2/a", "link2"), ("3/a/b", "link-inside3")]
+)
+async def test_an_exchange_misleads_only_naive_code(place: str, aside: str, tmp_path: Path) -> None:
+    """Each exchange of the attack happens once, when a directory is known and has not been entered."""
+    still = StillTree(tmp_path)
+    top, victim = tmp_path / "tree", tmp_path / "tree" / place
+
+    found = []
+    for directory, directories, files in naive.walk(top):
+        found += directories + files
+        if directory == victim.parent:
+            still.exchange(place, aside)
+    assert victim.is_symlink()
+    assert "only outside" in found
+    still.exchange(place, aside)
+
+    found.clear()
+    # With one worker, a directory is not read before the iteration reaches it.
+    async for path, directories, files in AsyncPath(top).walk(workers=1):
+        found += directories + files
+        if Path(path) == victim.parent:
+            still.exchange(place, aside)
+    assert victim.is_symlink()
+    assert "only outside" not in found
+    still.exchange(place, aside)
+
+    found.clear()
+    async for entry in AsyncPath(top).find(workers=1, on_error=ignore):
+        found.append(entry.name)
+        if Path(entry.path) == victim:
+            still.exchange(place, aside)
+    assert victim.is_symlink()
+    assert "only outside" not in found

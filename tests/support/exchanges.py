@@ -21,6 +21,9 @@ OUTSIDE = b"precious"
 
 _INSIDE = ("a/b/c", "a/b/d", "a/e")
 
+_EXCHANGE = 2
+"""`RENAME_EXCHANGE` of renameat2(2)."""
+
 # Directories of the tree, links to the canary and directories of the same shape change places, over and over.
 _ATTACKER = """
 import ctypes, os, random, sys
@@ -64,12 +67,8 @@ class Attack:
 @contextlib.contextmanager
 def attack(root: Path) -> Iterator[Attack]:
     """Attack `tree` in a directory, which leads to its `canary`."""
-    if sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "renameat2"):
-        pytest.skip("two names cannot be exchanged at one stroke")
-    for inside in _INSIDE:
-        (root / "canary" / inside).mkdir(parents=True)
-        (root / "canary" / inside / "file").write_bytes(OUTSIDE)
-        (root / "canary" / inside / "only outside").write_bytes(OUTSIDE)
+    _skip_unless_possible()
+    _make_canary(root)
     seed = random.randrange(1 << 32)
     command = [sys.executable, "-c", _ATTACKER, str(root), str(seed)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
@@ -79,6 +78,36 @@ def attack(root: Path) -> Iterator[Attack]:
             yield Attack(root, seed, process)
         finally:
             process.kill()
+
+
+class StillTree:
+    """The same tree, in which one directory at a time is exchanged, by whoever has it."""
+
+    def __init__(self, root: Path) -> None:
+        _skip_unless_possible()
+        _make_canary(root)
+        _build(root)
+        self._root = root
+
+    def exchange(self, place: str, aside: str) -> None:
+        """Exchange something in the tree for something beside it; called again, exchange it back."""
+        here, there = (os.fsencode(self._root / name) for name in (f"tree/{place}", aside))
+        at = -100  # AT_FDCWD
+        if ctypes.CDLL(None, use_errno=True).renameat2(at, here, at, there, _EXCHANGE):
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), place, None, aside)
+
+
+def _skip_unless_possible() -> None:
+    if sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "renameat2"):
+        pytest.skip("two names cannot be exchanged at one stroke")
+
+
+def _make_canary(root: Path) -> None:
+    for inside in _INSIDE:
+        (root / "canary" / inside).mkdir(parents=True)
+        (root / "canary" / inside / "file").write_bytes(OUTSIDE)
+        (root / "canary" / inside / "only outside").write_bytes(OUTSIDE)
 
 
 def _build(root: Path) -> None:
