@@ -6,7 +6,7 @@ use super::HeldLock;
 use super::candidate::{Candidate, Entry};
 use super::claim::{Extent, Mode};
 use super::lock_file::LockFile;
-use super::queue::Patience;
+use super::patience::Patience;
 use super::request::{LockTarget, Requested};
 use crate::engine::Engine;
 use crate::error::Error;

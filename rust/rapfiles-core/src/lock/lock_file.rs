@@ -4,7 +4,8 @@ use std::mem;
 use std::sync::Arc;
 
 use super::claim::{Claim, Extent, Mode};
-use super::inherited::{self, Place};
+use super::inherited;
+use super::own_file::OwnFile;
 use super::request::LockTarget;
 use crate::cached;
 use crate::engine::queue::Lane;
@@ -39,8 +40,8 @@ pub(super) enum Standing {
 /// The open file description that is locked.
 #[derive(Debug)]
 enum Description {
-    /// One that was opened for the lock, and where a forked child finds it.
-    Own(File, Option<&'static Place>),
+    /// One that was opened for the lock.
+    Own(OwnFile),
     /// That of somebody's open file.
     Handle(Arc<Handle>),
     Closed,
@@ -71,17 +72,15 @@ impl LockFile {
         forks: Option<u32>,
     ) -> Option<Self> {
         let identity = Identity::from(metadata);
-        let place = platform::inheritable_descriptor(&file).map(|descriptor| Place::of(descriptor, identity));
-        let lock_file = Self {
+        Some(Self {
             engine: engine.share(),
             process: Process::current(),
-            description: Description::Own(file, place),
+            description: Description::Own(OwnFile::new(file, identity, forks)?),
             identity,
             local,
             lane: Lane::Mount(metadata.device),
             locked: None,
-        };
-        (forks.is_some() && inherited::forks() == forks).then_some(lock_file)
+        })
     }
 
     /// Opens the file with this path, and creates it if there is none. Runs in a worker.
@@ -122,11 +121,12 @@ impl LockFile {
 
     /// Does something with the file.
     fn with<T>(&self, work: impl FnOnce(&File) -> Result<T, Error>) -> Result<T, Error> {
-        match &self.description {
-            Description::Own(file, _) => work(file),
-            Description::Handle(handle) => handle.with_file(work),
-            Description::Closed => Err(Error::Os { code: platform::BAD_DESCRIPTOR, subject: Subject::Path }),
-        }
+        let file = match &self.description {
+            Description::Own(own) => own.get(),
+            Description::Handle(handle) => return handle.with_file(work),
+            Description::Closed => None,
+        };
+        file.map_or(Err(Error::Os { code: platform::BAD_DESCRIPTOR, subject: Subject::Path }), work)
     }
 
     /// Locks it, unless another process is in the way; whether it is locked now.
@@ -215,19 +215,7 @@ impl LockFile {
     fn close(&mut self) {
         let locked = self.locked.take();
         match mem::replace(&mut self.description, Description::Closed) {
-            // It has been closed already, and its number may be another file's.
-            Description::Own(file, _) if self.is_inherited() => mem::forget(file),
-            Description::Own(file, place) => {
-                if let Some(extent) = locked {
-                    // Closing releases it as well, unless a child process has the description.
-                    let _ = platform::unlock(&file, extent);
-                }
-                // Before it is closed, because its number may be another file's afterwards.
-                if let Some(place) = place {
-                    place.release();
-                }
-                drop(file);
-            }
+            Description::Own(mut own) => own.close(locked),
             Description::Handle(_) if self.is_inherited() => {}
             Description::Handle(handle) => {
                 if let Some(extent) = locked {

@@ -2,22 +2,30 @@
 //!
 //! Within the process they are granted in order by a queue for each file ([`locks`]); only its head asks the kernel.
 
+mod attempt;
 mod candidate;
 mod claim;
 mod conversion;
+mod holder;
 mod inherited;
 mod job;
 mod lock_file;
 mod locks;
+mod own_file;
+mod patience;
 mod poller;
 mod queue;
 mod request;
+mod times;
+mod turn;
+mod waiting_thread;
 
 pub use candidate::Held as HeldLock;
 pub use claim::{Extent, Mode};
 pub use conversion::Conversion;
-pub(crate) use inherited::{Place, after_fork, before_fork, forks, in_child};
+pub(crate) use inherited::{after_fork, before_fork, forks, in_child};
 pub(crate) use job::LockJob;
 pub(crate) use lock_file::{Identity, LockFile};
 pub(crate) use locks::Locks;
+pub(crate) use own_file::OwnFile;
 pub use request::{Acquisition, LockRequest, LockTarget};

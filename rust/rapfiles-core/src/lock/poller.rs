@@ -1,17 +1,17 @@
-//! The threads of locks: one that asks the kernel from time to time, and a few that wait in the kernel.
+//! The thread that looks at the times: it answers those whose time is over, and asks the kernel again for others.
 //!
-//! They are no workers: whoever waits for another process may wait for ever, and must not keep a worker from the work of
-//! others. The exit of the process waits for none of them.
+//! It is no worker, never waits in the kernel for a lock, and the exit of the process does not wait for it.
 
-use std::sync::Arc;
-
-use super::lock_file::{Identity, LockFile};
-use super::locks::{Locks, State, no_thread};
-use super::request::Requested;
+use super::candidate::{Candidate, Entry};
+use super::lock_file::Identity;
+use super::locks::{Locks, State};
+use super::patience::Patience;
+use super::queue::Phase;
 use crate::engine::ticket::Ticket;
 use crate::engine::{Engine, runtime};
-use crate::error::Error;
-use crate::limits::{LOCK_POLLER_KEPT_FOR, LOCK_THREADS};
+use crate::error::{Error, Subject};
+use crate::limits::{LOCK_LONGEST_PAUSE, LOCK_POLLER_KEPT_FOR};
+use crate::platform;
 
 impl Locks {
     /// Ensures that there is a thread that looks at the times.
@@ -22,7 +22,7 @@ impl Locks {
         let engine = engine.share();
         let started = runtime::spawn(move || engine.locks().look_at_the_times(&engine));
         state.poller = started.is_ok();
-        started.map_err(|_| no_thread())
+        started.map_err(|_| Error::Os { code: platform::NO_THREAD, subject: Subject::Nothing })
     }
 
     /// Does what is due, until there has been nothing to do for a while.
@@ -70,42 +70,42 @@ impl Locks {
             }
         }
     }
-}
 
-/// A thread that waits in the kernel, or the right to start one.
-pub(super) struct WaitingThread(Arc<Engine>);
-
-impl WaitingThread {
-    /// Reserves one of those that there may be.
-    pub(super) fn reserve(engine: &Engine) -> Option<Self> {
-        let mut state = engine.locks().lock();
-        if state.blocked >= LOCK_THREADS {
-            return None;
-        }
-        state.blocked += 1;
+    /// It is time to ask the kernel again.
+    fn poll(&self, engine: &Engine, identity: Identity, id: u64) {
+        let mut state = self.lock();
+        let Some(queue) = state.queues.get_mut(&identity) else { return };
+        let patience = match queue.find(id).map(|waiting| &waiting.phase) {
+            Some(Phase::Polling(patience)) => *patience,
+            Some(Phase::Queued) => Patience::new(),
+            Some(Phase::Blocked) | None => return,
+        };
+        let Some(waiting) = queue.promote(id) else {
+            let Some(waiting) = queue.find(id) else { return };
+            // Somebody has come between.
+            waiting.phase = Phase::Queued;
+            let file = waiting.file.take();
+            let claim = waiting.requested.claim();
+            if queue.is_held_through_handle(&claim) {
+                let next = runtime::now() + LOCK_LONGEST_PAUSE;
+                let _ = self.poll_at(&mut state, engine, next, (identity, id));
+            }
+            drop(state);
+            drop(file);
+            return;
+        };
+        state.waiting.remove(&waiting.requested.order);
         drop(state);
-        Some(Self(engine.share()))
-    }
-
-    /// Starts it. If the system refuses, the kernel is asked again and again as before.
-    pub(super) fn begin(self, requested: Arc<Requested>, mut file: LockFile, identity: Identity, id: u64) {
-        let engine = Arc::clone(&self.0);
-        // What a refused thread would have had is lost, with the file in it.
-        let started = runtime::spawn(move || {
-            let outcome = file.wait(&requested.claim());
-            let engine = Arc::clone(&self.0);
-            // Another one may wait now.
-            drop(self);
-            engine.locks().unblocked(&engine, &requested, file, id, outcome);
-        });
-        if started.is_err() {
-            engine.locks().unblockable(&engine, identity, id);
+        let (requested, entry) = (waiting.requested, Entry::new(engine, identity, id));
+        let answer = match waiting.file {
+            Some(file) if patience.is_exhausted() && file.local => {
+                self.block(engine, &requested, Candidate { file, entry }, patience)
+            }
+            Some(file) => self.settle(engine, &requested, Candidate { file, entry }, patience, false),
+            None => self.reopen(engine, &requested, entry, false),
+        };
+        if let Some(answer) = answer {
+            requested.answer(answer);
         }
-    }
-}
-
-impl Drop for WaitingThread {
-    fn drop(&mut self) {
-        self.0.locks().lock().blocked -= 1;
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::claim::{Claim, Extent, Mode};
 use super::lock_file::LockFile;
+use super::patience::Patience;
 use super::request::{LockTarget, Requested};
 
 /// A claim that is held, or that nothing in this process is in the way of.
@@ -24,13 +25,6 @@ impl Holder {
             LockTarget::Handle(handle) => !handle.is_closed(),
         }
     }
-}
-
-/// How long one has been asking the kernel.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
-    pub(super) since: Instant,
-    pub(super) pause: Duration,
 }
 
 /// What somebody who waits does.

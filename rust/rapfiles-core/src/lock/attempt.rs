@@ -1,0 +1,262 @@
+//! The attempt to get a lock: opening the file, taking a place in its queue, and asking the kernel.
+//!
+//! Those whom nobody in this process is in the way of ask the kernel, without waiting. Nothing that may block is called
+//! on the loop's thread: a worker goes on then.
+
+use std::sync::Arc;
+
+use super::HeldLock;
+use super::candidate::{Candidate, Entry};
+use super::claim::Extent;
+use super::job::LockJob;
+use super::lock_file::{LockFile, Standing};
+use super::locks::Locks;
+use super::patience::Patience;
+use super::queue::{Phase, Verdict, Waiting};
+use super::request::{LockTarget, Requested};
+use crate::engine::kind::Kind;
+use crate::engine::queue::{Job, Lane, Work};
+use crate::engine::{Engine, runtime};
+use crate::error::Error;
+use crate::limits::LOCK_LONGEST_PAUSE;
+
+/// The answer to a request; `None` if it will come later.
+pub(super) type Answer = Option<Result<HeldLock, Error>>;
+
+impl Locks {
+    /// Makes a request, on the loop's thread.
+    pub(super) fn begin(&self, engine: &Engine, requested: &Arc<Requested>) -> Answer {
+        match Self::open_now(engine, requested) {
+            Ok(Ok(file)) => self.join(engine, requested, file, false),
+            Ok(Err(error)) => Some(Err(error)),
+            Err(lane) => {
+                if let Err(error) = self.watch(engine, requested) {
+                    return Some(Err(error));
+                }
+                let work = Work::Lock(LockJob::Open(Arc::clone(requested)));
+                let ticket = &requested.ticket;
+                let submitted = engine.pool().submit(lane, Job { ticket: Arc::clone(ticket), work });
+                engine.pool().look(submitted, Kind::Lock, ticket);
+                None
+            }
+        }
+    }
+
+    /// Opens the file, if that does not block; otherwise the lane for a worker.
+    fn open_now(engine: &Engine, requested: &Requested) -> Result<Result<LockFile, Error>, Lane> {
+        match &requested.request.target {
+            // For a lock of a range the file is opened for writing, if possible: opening it so may wait for who has a
+            // lease of it (fcntl(2)).
+            LockTarget::Path(path) if requested.request.extent != Extent::Whole => Err(engine.lane(path)),
+            LockTarget::Path(path) => engine.open_lock_now(path).map(Ok),
+            LockTarget::Handle(handle) if handle.info.regular => Ok(LockFile::of_handle(engine, handle)),
+            LockTarget::Handle(handle) => Err(handle.info.lane),
+        }
+    }
+
+    /// Opens the file, in a worker.
+    fn open_here(engine: &Engine, requested: &Requested) -> Result<LockFile, Error> {
+        match &requested.request.target {
+            LockTarget::Path(path) => LockFile::open(engine, path, requested.claim().needs_writing()),
+            LockTarget::Handle(handle) => LockFile::of_handle(engine, handle),
+        }
+    }
+
+    /// Opens the file, in a worker.
+    pub(super) fn open(&self, engine: &Engine, requested: &Arc<Requested>) -> Answer {
+        match Self::open_here(engine, requested) {
+            Ok(file) => self.join(engine, requested, file, true),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// Takes a place in the queue of a file.
+    fn join(&self, engine: &Engine, requested: &Arc<Requested>, file: LockFile, may_block: bool) -> Answer {
+        let (identity, claim) = (file.identity, requested.claim());
+        let mut state = self.lock();
+        if requested.is_over() {
+            drop(state);
+            return None;
+        }
+        let id = state.next;
+        state.next += 1;
+        let queue = state.queues.entry(identity).or_default();
+        match queue.judge(&claim, requested.order) {
+            Verdict::Free => {
+                queue.hold(id, requested);
+                drop(state);
+                let candidate = Candidate { file, entry: Entry::new(engine, identity, id) };
+                self.settle(engine, requested, candidate, Patience::new(), may_block)
+            }
+            Verdict::Reentry => Some(Err(Error::LockReentry)),
+            Verdict::Taken { held } if !requested.request.blocking => {
+                drop(state);
+                if held {
+                    return Some(Err(Error::LockTimeout { holder: Some(std::process::id()) }));
+                }
+                self.explain(engine, requested, file, may_block)
+            }
+            Verdict::Taken { .. } => {
+                let waiting =
+                    Waiting { id, requested: Arc::clone(requested), phase: Phase::Queued, file: None };
+                queue.wait(waiting);
+                requested.note_tried();
+                let through_handle = queue.is_held_through_handle(&claim);
+                state.waiting.insert(requested.order, (identity, id));
+                if through_handle {
+                    // Nobody tells when that is closed, which releases the lock.
+                    let next = runtime::now() + LOCK_LONGEST_PAUSE;
+                    let _ = self.poll_at(&mut state, engine, next, (identity, id));
+                }
+                drop(state);
+                drop(file);
+                self.watch(engine, requested).err().map(|error| {
+                    self.forget(engine, requested);
+                    Err(error)
+                })
+            }
+        }
+    }
+
+    /// Somebody's turn: opens the file again.
+    pub(super) fn reopen(
+        &self,
+        engine: &Engine,
+        requested: &Arc<Requested>,
+        entry: Entry,
+        may_block: bool,
+    ) -> Answer {
+        if requested.is_over() {
+            return None;
+        }
+        let opened = if may_block {
+            Self::open_here(engine, requested)
+        } else {
+            match Self::open_now(engine, requested) {
+                Ok(opened) => opened,
+                Err(lane) => {
+                    self.submit(engine, lane, requested, LockJob::Reopen(Arc::clone(requested), entry));
+                    return None;
+                }
+            }
+        };
+        match opened {
+            Ok(file) if file.identity == entry.identity => {
+                self.settle(engine, requested, Candidate { file, entry }, Patience::new(), may_block)
+            }
+            // It was replaced meanwhile, and the new file has a queue of its own.
+            Ok(file) => {
+                drop(entry);
+                self.join(engine, requested, file, may_block)
+            }
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// Asks the kernel for the lock, for one that nobody in this process is in the way of.
+    pub(super) fn settle(
+        &self,
+        engine: &Engine,
+        requested: &Arc<Requested>,
+        mut candidate: Candidate,
+        patience: Patience,
+        may_block: bool,
+    ) -> Answer {
+        if requested.is_over() {
+            return None;
+        }
+        let claim = requested.claim();
+        let lane = candidate.file.lane;
+        if !candidate.file.local && !may_block {
+            self.submit(engine, lane, requested, LockJob::Try(Arc::clone(requested), candidate, patience));
+            return None;
+        }
+        match candidate.file.try_lock(&claim) {
+            Err(error) => Some(Err(error)),
+            Ok(true) => match candidate.file.standing(&requested.request.target, may_block) {
+                Standing::Current => Some(Ok(HeldLock::new(candidate))),
+                Standing::Unknown => {
+                    let job = LockJob::Try(Arc::clone(requested), candidate, patience);
+                    self.submit(engine, lane, requested, job);
+                    None
+                }
+                Standing::Replaced if may_block => {
+                    drop(candidate);
+                    self.open(engine, requested)
+                }
+                Standing::Replaced => {
+                    drop(candidate);
+                    self.submit(engine, lane, requested, LockJob::Open(Arc::clone(requested)));
+                    None
+                }
+            },
+            Ok(false) if !requested.request.blocking => {
+                let Candidate { file, entry } = candidate;
+                drop(entry);
+                self.explain(engine, requested, file, may_block)
+            }
+            Ok(false) => self.poll_later(engine, requested, candidate, patience),
+        }
+    }
+
+    /// Refuses a request that does not wait, and names the process that is in the way.
+    pub(super) fn explain(
+        &self,
+        engine: &Engine,
+        requested: &Arc<Requested>,
+        file: LockFile,
+        may_block: bool,
+    ) -> Answer {
+        if may_block {
+            return Some(Err(Error::LockTimeout { holder: file.holder(&requested.claim()) }));
+        }
+        self.submit(engine, file.lane, requested, LockJob::Explain(Arc::clone(requested), file));
+        None
+    }
+
+    /// Another process has the lock: asks again in a while, at the place in the queue that the request had.
+    fn poll_later(
+        &self,
+        engine: &Engine,
+        requested: &Arc<Requested>,
+        candidate: Candidate,
+        patience: Patience,
+    ) -> Answer {
+        requested.note_tried();
+        if let Err(error) = self.watch(engine, requested) {
+            return Some(Err(error));
+        }
+        let Candidate { file, entry } = candidate;
+        let identity = entry.identity;
+        let mut state = self.lock();
+        if requested.is_over() {
+            drop(state);
+            // In this order.
+            drop(file);
+            drop(entry);
+            return None;
+        }
+        let id = entry.forget();
+        let (next, patience) = patience.next();
+        let queue = state.queues.entry(identity).or_default();
+        queue.release(id);
+        queue.since = None;
+        let phase = Phase::Polling(patience);
+        queue.wait(Waiting { id, requested: Arc::clone(requested), phase, file: Some(file) });
+        state.waiting.insert(requested.order, (identity, id));
+        // Others may be allowed to try now: those for other ranges.
+        let ready = self.take_ready(&mut state, engine, identity);
+        let started = self.poll_at(&mut state, engine, next, (identity, id));
+        drop(state);
+        self.go_on(engine, ready);
+        started.err().map(|error| {
+            self.forget(engine, requested);
+            Err(error)
+        })
+    }
+
+    /// Hands something to a worker.
+    pub(super) fn submit(&self, engine: &Engine, lane: Lane, requested: &Arc<Requested>, job: LockJob) {
+        engine.pool().submit(lane, Job { ticket: Arc::clone(&requested.ticket), work: Work::Lock(job) });
+    }
+}

@@ -1,0 +1,103 @@
+//! Whose turn it is: the queue of a file goes on when somebody leaves it.
+
+use std::sync::Arc;
+
+use super::candidate::Entry;
+use super::claim::Mode;
+use super::lock_file::Identity;
+use super::locks::{Locks, State};
+use super::patience::Patience;
+use super::request::Requested;
+use crate::engine::{Engine, runtime};
+use crate::limits::{LOCK_LET_IN, LOCK_LONGEST_STREAK, LOCKS_AT_ONCE};
+
+/// Somebody whose turn it is.
+pub(super) struct Ready(Arc<Requested>, Entry);
+
+impl Locks {
+    /// Removes a holder of a file's locks. Whoever is next may try.
+    pub(super) fn leave(&self, engine: &Engine, identity: Identity, id: u64) {
+        let mut state = self.lock();
+        let Some(queue) = state.queues.get_mut(&identity) else { return };
+        queue.release(id);
+        if queue.is_empty() {
+            state.queues.remove(&identity);
+            return;
+        }
+        let ready = self.take_ready(&mut state, engine, identity);
+        drop(state);
+        self.go_on(engine, ready);
+    }
+
+    /// Gives up a request, wherever it is.
+    pub(super) fn forget(&self, engine: &Engine, requested: &Arc<Requested>) {
+        self.unwatch(requested);
+        let mut state = self.lock();
+        let Some((identity, id)) = state.waiting.remove(&requested.order) else { return };
+        let Some(queue) = state.queues.get_mut(&identity) else { return };
+        // One whose thread waits in the kernel is unlocked by that thread as soon as it is locked.
+        let waiting = queue.remove(id);
+        let empty = queue.is_empty();
+        if empty {
+            state.queues.remove(&identity);
+        }
+        let ready = self.take_ready(&mut state, engine, identity);
+        drop(state);
+        drop(waiting);
+        self.go_on(engine, ready);
+    }
+
+    /// Makes the claim of a holder another one, unless somebody in this process is in the way. Whoever has waited for
+    /// the old one may try.
+    pub(super) fn convert(&self, engine: &Engine, entry: &Entry, mode: Mode) -> bool {
+        let mut state = self.lock();
+        let Some(queue) = state.queues.get_mut(&entry.identity) else { return false };
+        let converted = queue.convert(entry.id, mode);
+        let ready = self.take_ready(&mut state, engine, entry.identity);
+        drop(state);
+        self.go_on(engine, ready);
+        converted
+    }
+
+    /// Makes holders of those who have waited for others of this process and need not any more.
+    pub(super) fn take_ready(&self, state: &mut State, engine: &Engine, identity: Identity) -> Vec<Ready> {
+        let Some(queue) = state.queues.get_mut(&identity) else { return Vec::new() };
+        let ready = queue.ready();
+        if ready.is_empty() {
+            return Vec::new();
+        }
+        let now = runtime::now();
+        let since = *queue.since.get_or_insert(now);
+        // Other processes get it now and then.
+        let let_in = now.saturating_duration_since(since) > LOCK_LONGEST_STREAK;
+        let (mut at_once, mut next) = (LOCKS_AT_ONCE, now);
+        if let_in {
+            queue.since = None;
+            (at_once, next) = (0, now + LOCK_LET_IN);
+        }
+        let (mut taken, mut later) = (Vec::new(), Vec::new());
+        for (number, id) in ready.into_iter().enumerate() {
+            // Without a thread for later, it is done now.
+            if number >= at_once && self.poll_at(state, engine, next, (identity, id)).is_ok() {
+                later.push(id);
+            } else if let Some(waiting) = state.queues.get_mut(&identity).and_then(|queue| queue.promote(id))
+            {
+                state.waiting.remove(&waiting.requested.order);
+                taken.push(Ready(waiting.requested, Entry::new(engine, identity, id)));
+            }
+        }
+        if let Some(queue) = state.queues.get_mut(&identity) {
+            queue.start_polling(&later, Patience::new());
+        }
+        taken
+    }
+
+    /// Lets those whose turn it is try.
+    pub(super) fn go_on(&self, engine: &Engine, ready: Vec<Ready>) {
+        for Ready(requested, entry) in ready {
+            if let Some(answer) = self.reopen(engine, &requested, entry, false) {
+                requested.answer(answer);
+            }
+        }
+    }
+}
