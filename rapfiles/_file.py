@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Self, SupportsIndex, Type
 
 import rapfiles._native as _native
 
-from ._lock import FileLock, file_lock
+from ._lock import FileLock, checked_range
 from ._text import ENCODED_WHOLE, HANDLERS_OF_PYTHON, check, incremental, native_codec_of, resolved, universal
 
 if TYPE_CHECKING:
@@ -134,7 +134,8 @@ class _Common:
         It says nothing of the buffers: what was read ahead before the lock was acquired may be old, and what
         was written is in the file after `flush()`.
         """
-        return file_lock(self._open_file(), shared, timeout, blocking, range)
+        extent = None if range is None else checked_range(range)
+        return FileLock(self._file, shared, timeout, blocking, extent)
 
     def isatty(self) -> bool:
         """Whether the file is a terminal."""

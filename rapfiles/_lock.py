@@ -73,21 +73,12 @@ class FileLock(_native.Lock):
         return f"<rapfiles.FileLock path={self.path!r} {state}>"
 
 
-def file_lock(
-    file: Any,
-    shared: bool,
-    timeout: float | None,
-    blocking: bool,
-    bytes_: tuple[SupportsIndex, SupportsIndex] | None,
-) -> FileLock:
-    """The lock of a path or of an `OpenFile`."""
-    extent = None
-    if bytes_ is not None:
-        start, length = map(index, bytes_)
-        if start < 0 or length < 0 or start + length > _END:
-            raise ValueError(f"range must be a first byte and a number of bytes, not {bytes_!r}")
-        extent = start, length
-    return FileLock(file, bool(shared), timeout, bool(blocking), extent)
+def checked_range(bytes_: tuple[SupportsIndex, SupportsIndex]) -> tuple[int, int]:
+    """The first byte and the number of bytes of a range that can be locked."""
+    start, length = map(index, bytes_)
+    if start < 0 or length < 0 or start + length > _END:
+        raise ValueError(f"range must be a first byte and a number of bytes, not {bytes_!r}")
+    return start, length
 
 
 async def warn_of_lock(path: Any, follow_symlinks: bool, level: int = 4) -> None:

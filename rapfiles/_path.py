@@ -33,7 +33,7 @@ from ._find import ReportedSearch, TreeSearch
 from ._glob import GlobIterator
 from ._info import PathInfo
 from ._iterdir import DirectoryIterator
-from ._lock import FileLock, file_lock
+from ._lock import FileLock, checked_range
 from ._open import announced, open
 from ._pure.lexical import LexicalPath
 from ._removing import remove
@@ -698,7 +698,8 @@ class AsyncPath(LexicalPath):
         assert await counter.read_text() == "1"
         ```
         """
-        return file_lock(self, shared, timeout, blocking, range)
+        extent = None if range is None else checked_range(range)
+        return FileLock(self, shared, timeout, blocking, extent)
 
     # What there is.
 

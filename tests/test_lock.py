@@ -21,7 +21,7 @@ import pytest
 
 import rapfiles
 from rapfiles import AsyncPath, FileLock, LockReentryError, LockTimeout
-from support import effort, leaks, lock_torture, process
+from support import effort, leaks, lock_torture, mounts, process
 from support.loops import LOOPS, Loop
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="flock(2)")
@@ -543,6 +543,54 @@ async def test_many_wait_without_descriptors_or_threads(tmp_path: Path) -> None:
     assert done == 1000
 
 
+def _descriptors(path: Path) -> int:
+    """How many descriptors of this process are of the file."""
+    here = path.stat()
+    count = 0
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            found = os.fstat(int(number))
+            count += (found.st_dev, found.st_ino) == (here.st_dev, here.st_ino)
+    return count
+
+
+@pytest.mark.one_loop
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc/self/fd")
+@pytest.mark.parametrize("waiting", [False, True], ids=["at once", "after another process"])
+async def test_those_who_share_a_lock_share_a_descriptor(waiting: bool, tmp_path: Path) -> None:
+    path, count = tmp_path / "lock", 500
+    path.touch()
+    held, leave, inside = anyio.Event(), anyio.Event(), 0
+
+    async def share(first: bool) -> None:
+        nonlocal inside
+        async with AsyncPath(path).lock(shared=True):
+            inside += 1
+            if inside == count:
+                held.set()
+            if not first:
+                await leave.wait()
+
+    async with anyio.create_task_group() as group:
+        with locked_by_another_process(path) if waiting else contextlib.nullcontext():
+            for number in range(count):
+                group.start_soon(share, number == 0)
+            # Long enough for a thread to wait in the kernel.
+            with anyio.move_on_after(0.3 if waiting else 60):
+                await held.wait()
+            assert _descriptors(path) < 10
+        await held.wait()
+        assert _descriptors(path) < 10
+        assert is_taken(path)
+        # The lock of a removed file does not become that of the new one.
+        path.unlink()
+        async with AsyncPath(path).lock(shared=True):
+            assert not is_locked(path, "--shared")
+        path.rename(tmp_path / "new")
+        leave.set()
+    assert _descriptors(tmp_path / "new") == 0
+
+
 _FORK = """
 import asyncio, fcntl, os, sys
 from rapfiles import AsyncPath, LockTimeout
@@ -729,11 +777,41 @@ async def test_on_every_file_system(directory: Path) -> None:
             assert is_taken(directory / "lock")
         assert not lock.locked
         assert not is_taken(directory / "lock")
-    with locked_by_another_process(directory / "lock"):
-        with pytest.raises(LockTimeout):
-            await path.lock(blocking=False).acquire()
-        with pytest.raises(LockTimeout):
-            await path.lock(timeout=0.02).acquire()
+    with locked_by_another_process(directory / "lock") as holder:
+        for arguments in ({"blocking": False}, {"timeout": 0.02}):
+            with pytest.raises(LockTimeout) as raised:
+                await path.lock(**arguments).acquire()
+            if sys.platform == "linux":
+                assert raised.value.holder == holder
+        if sys.platform == "linux":
+            assert await path.lock().holder() == holder
+
+
+@pytest.mark.one_loop
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc/locks")
+async def test_the_holder_is_found_in_a_subvolume_and_on_an_overlay(tmp_path: Path) -> None:
+    """There the device of stat(2) is not that of /proc/locks, and two subvolumes have the same inode numbers."""
+    if (reason := mounts.missing("btrfs") or mounts.missing("overlay")) is not None:
+        pytest.skip(reason)
+    with mounts.mounted("btrfs", tmp_path / "btrfs") as disk:
+        for name in ("one", "other"):
+            subprocess.run(["btrfs", "-q", "subvolume", "create", disk / name], check=True)
+            (disk / name / "lock").touch()
+        one, other = disk / "one/lock", disk / "other/lock"
+        assert one.stat().st_ino == other.stat().st_ino
+        with locked_by_another_process(one) as holder:
+            assert await AsyncPath(one).lock().holder() == holder
+            assert await AsyncPath(other).lock().holder() is None
+        for folder in (layers := [tmp_path / name for name in ("lower", "upper", "work", "overlay")]):
+            folder.mkdir()
+        options = f"lowerdir={layers[0]}:{disk / 'one'},upperdir={layers[1]},workdir={layers[2]}"
+        subprocess.run(["mount", "-t", "overlay", "-o", options, "overlay", layers[3]], check=True)
+        try:
+            with locked_by_another_process(layers[3] / "lock") as holder:
+                assert await AsyncPath(layers[3] / "lock").lock().holder() == holder
+                assert await AsyncPath(one).lock().holder() is None
+        finally:
+            subprocess.run(["umount", layers[3]], check=True)
 
 
 def test_nothing_is_left(loop: Loop, tmp_path: Path) -> None:

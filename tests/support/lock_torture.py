@@ -29,6 +29,12 @@ main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))
 """
 
 
+def _number(path: Path) -> int:
+    """The number in a file, if somebody has made it."""
+    content = path.read_bytes() if path.exists() else b""
+    return int(struct.unpack("q", content)[0]) if content else 0
+
+
 class _Number:
     """A number in a file, which is changed without any care."""
 
@@ -175,5 +181,5 @@ def torture(folder: Path, seconds: float, seed: int, processes: int = 3) -> Resu
             end(child)
     for child in running:
         end(child)
-    done = sum(_Number(str(path)).get() for path in folder.glob("done-*"))
-    return Result(_Number(str(folder / "counter")).get(), done, killed, failures)
+    done = sum(_number(path) for path in folder.glob("done-*"))
+    return Result(_number(folder / "counter"), done, killed, failures)

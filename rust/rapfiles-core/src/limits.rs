@@ -308,6 +308,8 @@ pub(crate) const LOCK_LONGEST_PAUSE: Duration = Duration::from_millis(20);
 pub(crate) const LOCK_POLLED_FOR: Duration = Duration::from_millis(200);
 /// The most threads that wait in the kernel; the others keep asking.
 pub(crate) const LOCK_THREADS: usize = 8;
+/// The most descriptors of a process that are looked at to find out whether it has a lock: some 5 µs each.
+pub(crate) const LOCK_DESCRIPTORS: usize = 4096;
 /// How long the thread that asks the kernel is kept without anything to do.
 pub(crate) const LOCK_POLLER_KEPT_FOR: Duration = Duration::from_secs(5);
 /// The most locks that the loop's thread passes on at once: some 5 µs each.

@@ -9,6 +9,7 @@ use pyo3::exceptions::{PyResourceWarning, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyInt;
 use pyo3::{PyTraverseError, PyVisit};
+use rapfiles_core::handle::Handle;
 use rapfiles_core::{
     Acquisition, Conversion, Engine, Error, Extent, HeldLock, LockRequest, LockTarget, Mode, Outcome,
     Progress, Ticket,
@@ -96,14 +97,16 @@ impl Lock {
     #[pyo3(signature = (file, shared, timeout, blocking, range, /))]
     fn new(
         file: &Bound<'_, PyAny>,
-        shared: bool,
+        shared: &Bound<'_, PyAny>,
         timeout: Option<f64>,
-        blocking: bool,
+        blocking: &Bound<'_, PyAny>,
         range: Option<(u64, u64)>,
     ) -> PyResult<Self> {
+        let (shared, blocking) = (shared.is_truthy()?, blocking.is_truthy()?);
         let (target, name) = match file.cast::<OpenFile>() {
             Ok(file) => {
                 let handle = &file.get().file.handle;
+                check_open(handle)?;
                 (LockTarget::Handle(Arc::clone(handle)), file.get().name(file.py()))
             }
             Err(_) => {
@@ -226,6 +229,14 @@ impl Drop for Lock {
             Python::attach(|py| self.complain(py));
         }
     }
+}
+
+/// Only an open file can be locked.
+fn check_open(handle: &Handle) -> PyResult<()> {
+    if handle.is_closed() {
+        return Err(PyValueError::new_err("I/O operation on closed file."));
+    }
+    Ok(())
 }
 
 /// A time in seconds.
@@ -364,10 +375,8 @@ impl LockWork {
             Framework::Trio => event_loop::trio_task(py),
         }?;
         let lock = self.lock.get();
-        if let LockTarget::Handle(handle) = &lock.target
-            && handle.is_closed()
-        {
-            return Err(PyValueError::new_err("I/O operation on closed file."));
+        if let LockTarget::Handle(handle) = &lock.target {
+            check_open(handle)?;
         }
         // Who runs no task of the loop's cannot be told from others.
         let owner = if task.is_none() { 0 } else { task.as_ptr().addr() };

@@ -81,7 +81,7 @@ impl Locks {
         let id = state.next;
         state.next += 1;
         let queue = state.queues.entry(identity).or_default();
-        match queue.judge(&claim, requested.order) {
+        match queue.judge(requested) {
             Verdict::Free => {
                 queue.hold(id, requested);
                 drop(state);
@@ -171,10 +171,20 @@ impl Locks {
             self.submit(engine, lane, requested, LockJob::Try(Arc::clone(requested), candidate, patience));
             return None;
         }
+        if claim.is_shareable()
+            && let Some(locked) = self.shared_file(candidate.entry.identity)
+        {
+            candidate.file.share(locked);
+        }
         match candidate.file.try_lock(&claim) {
             Err(error) => Some(Err(error)),
             Ok(true) => match candidate.file.standing(&requested.request.target, may_block) {
-                Standing::Current => Some(Ok(HeldLock::new(candidate))),
+                Standing::Current => {
+                    if claim.is_shareable() {
+                        self.offer(engine, &candidate);
+                    }
+                    Some(Ok(HeldLock::new(candidate)))
+                }
                 Standing::Unknown => {
                     let job = LockJob::Try(Arc::clone(requested), candidate, patience);
                     self.submit(engine, lane, requested, job);

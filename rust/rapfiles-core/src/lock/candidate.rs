@@ -72,7 +72,8 @@ impl Held {
     /// Makes it a shared or an exclusive one; whether that was possible at once. If it was not, the lock of a whole file
     /// may be gone, and that of a range is what it was. It calls the kernel.
     pub fn convert(&mut self, mode: Mode) -> Result<bool, Error> {
-        let Some(Candidate { file, entry }) = &mut self.0 else { return Ok(false) };
+        let Some(candidate) = &mut self.0 else { return Ok(false) };
+        let Candidate { file, entry } = candidate;
         let Some(engine) = entry.engine.clone() else { return Ok(false) };
         let (locks, before) =
             (engine.locks(), if mode == Mode::Shared { Mode::Exclusive } else { Mode::Shared });
@@ -85,7 +86,10 @@ impl Held {
             locks.convert(&engine, entry, before);
         }
         if matches!(converted, Ok(true)) && mode == Mode::Shared {
-            locks.convert(&engine, entry, mode);
+            if !file.is_of_range() {
+                locks.offer(&engine, candidate);
+            }
+            locks.convert(&engine, &candidate.entry, mode);
         }
         converted
     }

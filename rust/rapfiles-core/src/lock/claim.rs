@@ -57,6 +57,12 @@ impl Claim {
         self.extent.meets(other.extent) && (same || !both_shared)
     }
 
+    /// Whether one open file will do for all of this process who have such a claim: the first one locks it, and the last
+    /// one unlocks it.
+    pub(super) fn is_shareable(&self) -> bool {
+        self.mode == Mode::Shared && self.extent == Extent::Whole && self.description == 0
+    }
+
     /// Whether the file has to be open for writing.
     pub(super) fn needs_writing(&self) -> bool {
         self.mode == Mode::Exclusive && self.extent != Extent::Whole

@@ -40,8 +40,8 @@ pub(super) enum Standing {
 /// The open file description that is locked.
 #[derive(Debug)]
 enum Description {
-    /// One that was opened for the lock.
-    Own(OwnFile),
+    /// One that was opened for the lock, or for that of others who share it.
+    Own(Arc<OwnFile>),
     /// That of somebody's open file.
     Handle(Arc<Handle>),
     Closed,
@@ -75,7 +75,7 @@ impl LockFile {
         Some(Self {
             engine: engine.share(),
             process: Process::current(),
-            description: Description::Own(OwnFile::new(file, identity, forks)?),
+            description: Description::Own(Arc::new(OwnFile::new(file, identity, forks)?)),
             identity,
             local,
             lane: Lane::Mount(metadata.device),
@@ -127,6 +127,21 @@ impl LockFile {
             Description::Closed => None,
         };
         file.map_or(Err(Error::Os { code: platform::BAD_DESCRIPTOR, subject: Subject::Path }), work)
+    }
+
+    /// What others may share, if it was opened for the lock.
+    pub(super) fn own(&self) -> Option<&Arc<OwnFile>> {
+        match &self.description {
+            Description::Own(own) => Some(own),
+            _ => None,
+        }
+    }
+
+    /// Shares what another one has opened and locked, instead of what it has opened itself.
+    pub(super) fn share(&mut self, locked: Arc<OwnFile>) {
+        self.close();
+        self.description = Description::Own(locked);
+        self.locked = Some(Extent::Whole);
     }
 
     /// Locks it, unless another process is in the way; whether it is locked now.
@@ -215,7 +230,12 @@ impl LockFile {
     fn close(&mut self) {
         let locked = self.locked.take();
         match mem::replace(&mut self.description, Description::Closed) {
-            Description::Own(mut own) => own.close(locked),
+            // Only the last one of those who share it.
+            Description::Own(own) => {
+                if let Some(mut own) = Arc::into_inner(own) {
+                    own.close(locked);
+                }
+            }
             Description::Handle(_) if self.is_inherited() => {}
             Description::Handle(handle) => {
                 if let Some(extent) = locked {

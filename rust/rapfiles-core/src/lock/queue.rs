@@ -1,11 +1,12 @@
 //! The queue of one file: who holds locks of it in this process, and who waits for them.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use super::claim::{Claim, Extent, Mode};
 use super::lock_file::LockFile;
+use super::own_file::OwnFile;
 use super::patience::Patience;
 use super::request::{LockTarget, Requested};
 
@@ -56,6 +57,8 @@ pub(super) struct Queue {
     waiting: VecDeque<Waiting>,
     /// Since when this process has had it without a pause.
     pub(super) since: Option<Instant>,
+    /// The file through which it is locked for those who share it.
+    shared: Weak<OwnFile>,
 }
 
 /// Whether a claim may be tried.
@@ -69,13 +72,21 @@ pub(super) enum Verdict {
     Reentry,
 }
 
+impl Waiting {
+    /// Whether it asks the kernel, or is about to.
+    fn is_asking(&self) -> bool {
+        matches!(self.phase, Phase::Polling(_) | Phase::Blocked)
+    }
+}
+
 impl Queue {
     pub(super) fn is_empty(&self) -> bool {
         self.holders.is_empty() && self.waiting.is_empty()
     }
 
-    /// Whether a claim may be tried before all that are behind this place.
-    pub(super) fn judge(&self, claim: &Claim, order: u64) -> Verdict {
+    /// Whether a request may be tried before all that are behind its place.
+    pub(super) fn judge(&self, requested: &Requested) -> Verdict {
+        let (claim, order) = (&requested.claim(), requested.order);
         let is_mine = |holder: &Holder| claim.is_reentry(&holder.claim) && !holder.requested.is_given_up();
         if self.holders.iter().any(is_mine) {
             return Verdict::Reentry;
@@ -83,11 +94,31 @@ impl Queue {
         if self.is_held(claim) {
             return Verdict::Taken { held: true };
         }
-        let ahead = self.waiting.iter().take_while(|waiting| waiting.requested.order < order);
-        if ahead.into_iter().any(|waiting| claim.conflicts(&waiting.requested.claim())) {
+        let ahead = || self.waiting.iter().take_while(|waiting| waiting.requested.order < order);
+        let asked = requested.request.blocking && self.is_asked_for(claim, ahead());
+        if asked || ahead().any(|waiting| claim.conflicts(&waiting.requested.claim())) {
             return Verdict::Taken { held: false };
         }
         Verdict::Free
+    }
+
+    /// Whether one of those ahead asks the kernel for a lock that both can share: one is enough.
+    fn is_asked_for<'a>(&self, claim: &Claim, mut ahead: impl Iterator<Item = &'a Waiting>) -> bool {
+        claim.is_shareable()
+            && self.shared.strong_count() == 0
+            && ahead.any(|other| other.is_asking() && other.requested.claim().is_shareable())
+    }
+
+    /// The open file of those who share the lock.
+    pub(super) fn shared(&self) -> Option<Arc<OwnFile>> {
+        self.shared.upgrade()
+    }
+
+    /// Has others share a locked file; `false` if they do already.
+    pub(super) fn offer(&mut self, file: &Arc<OwnFile>) -> bool {
+        let is_new = self.shared.as_ptr() != Arc::as_ptr(file);
+        self.shared = Arc::downgrade(file);
+        is_new
     }
 
     /// Whether somebody holds a lock that this one would wait for.
@@ -153,8 +184,10 @@ impl Queue {
     pub(super) fn promote(&mut self, id: u64) -> Option<Waiting> {
         let index = self.waiting.iter().position(|waiting| waiting.id == id)?;
         let claim = self.waiting[index].requested.claim();
+        let ahead = || self.waiting.iter().take(index);
         let free = !self.is_held(&claim)
-            && !self.waiting.iter().take(index).any(|ahead| claim.conflicts(&ahead.requested.claim()));
+            && !self.is_asked_for(&claim, ahead())
+            && !ahead().any(|ahead| claim.conflicts(&ahead.requested.claim()));
         if !free {
             return None;
         }
@@ -168,14 +201,20 @@ impl Queue {
         let mut ready = Vec::new();
         // Those ahead; shared locks of the whole file, of which there may be many, are only counted.
         let (mut ahead, mut shared): (Vec<Claim>, Option<Claim>) = (Vec::new(), None);
+        // One of them asks the kernel, and then the others share its file.
+        let mut asked = false;
         for waiting in &self.waiting {
             let claim = waiting.requested.claim();
             let in_the_way = |other: &Claim| claim.conflicts(other);
             if matches!(waiting.phase, Phase::Queued)
+                && !(asked && claim.is_shareable())
                 && !self.is_held(&claim)
                 && !ahead.iter().chain(&shared).any(in_the_way)
             {
                 ready.push(waiting.id);
+                asked |= claim.is_shareable() && self.shared.strong_count() == 0;
+            } else {
+                asked |= self.is_asked_for(&claim, std::iter::once(waiting));
             }
             match (claim.extent, claim.mode) {
                 // Nobody behind it is ready.

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use super::candidate::Entry;
+use super::candidate::{Candidate, Entry};
 use super::claim::Mode;
 use super::lock_file::Identity;
 use super::locks::{Locks, State};
+use super::own_file::OwnFile;
 use super::patience::Patience;
+use super::queue::Queue;
 use super::request::Requested;
 use crate::engine::{Engine, runtime};
 use crate::limits::{LOCK_LET_IN, LOCK_LONGEST_STREAK, LOCKS_AT_ONCE};
@@ -44,6 +46,23 @@ impl Locks {
         let ready = self.take_ready(&mut state, engine, identity);
         drop(state);
         drop(waiting);
+        self.go_on(engine, ready);
+    }
+
+    /// The open file through which a file is locked for those of this process who share it.
+    pub(super) fn shared_file(&self, identity: Identity) -> Option<Arc<OwnFile>> {
+        self.lock().queues.get(&identity).and_then(Queue::shared)
+    }
+
+    /// Has others share the file of a shared lock. Those who have waited for it may try.
+    pub(super) fn offer(&self, engine: &Engine, candidate: &Candidate) {
+        let (Some(file), identity) = (candidate.file.own(), candidate.entry.identity) else { return };
+        let mut state = self.lock();
+        if !state.queues.get_mut(&identity).is_some_and(|queue| queue.offer(file)) {
+            return;
+        }
+        let ready = self.take_ready(&mut state, engine, identity);
+        drop(state);
         self.go_on(engine, ready);
     }
 

@@ -1,6 +1,7 @@
 //! System calls of Linux only.
 
 mod copying;
+mod lock_table;
 
 use std::cell::Cell;
 use std::collections::TryReserveError;
@@ -16,6 +17,7 @@ use crate::verbs::listing::Entry;
 use crate::verbs::metadata::{Metadata, Timestamp};
 
 pub(crate) use copying::*;
+pub(crate) use lock_table::file_lock_holder;
 
 /// The size of a transparent huge page on most machines.
 const HUGE_PAGE: usize = 2 << 20;
@@ -270,21 +272,4 @@ impl Drop for DirectoryReader {
 /// Only root can clear the flags that keep even the owner from removing a file (`FS_IMMUTABLE_FL`, ioctl_iflags(2)).
 pub(crate) fn clear_flags(_path: &NativePath) -> io::Result<()> {
     Ok(())
-}
-
-/// The process that holds a `flock(2)` lock of a file, from the kernel's table (`/proc/locks`, proc_locks(5)), as this
-/// process's PID namespace numbers it.
-pub(crate) fn file_lock_holder(device: u64, inode: u128) -> Option<u32> {
-    let (major, minor) = (libc::major(device), libc::minor(device));
-    let file = format!("{major:02x}:{minor:02x}:{inode}");
-    let table = std::fs::read_to_string("/proc/locks").ok()?;
-    table.lines().find_map(|line| {
-        // `1: FLOCK  ADVISORY  WRITE 1234 fd:01:56789 0 EOF`; lines with `->` are of those who wait.
-        let mut fields = line.split_ascii_whitespace().skip(1);
-        if fields.next()? != "FLOCK" {
-            return None;
-        }
-        let pid = fields.nth(2)?.parse().ok().filter(|pid| *pid > 0)?;
-        (fields.next()? == file).then_some(pid)
-    })
 }
