@@ -206,8 +206,9 @@ impl Queue {
         for waiting in &self.waiting {
             let claim = waiting.requested.claim();
             let in_the_way = |other: &Claim| claim.conflicts(other);
+            let by_another = asked && claim.is_shareable();
             if matches!(waiting.phase, Phase::Queued)
-                && !(asked && claim.is_shareable())
+                && !by_another
                 && !self.is_held(&claim)
                 && !ahead.iter().chain(&shared).any(in_the_way)
             {
