@@ -790,7 +790,7 @@ async def test_on_every_file_system(directory: Path) -> None:
 @pytest.mark.one_loop
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc/locks")
 async def test_the_holder_is_found_in_a_subvolume_and_on_an_overlay(tmp_path: Path) -> None:
-    """There the device of stat(2) is not that of /proc/locks, and two subvolumes have the same inode numbers."""
+    """The device of stat(2) is not that of /proc/locks there, and subvolumes have the same inode numbers."""
     if (reason := mounts.missing("btrfs") or mounts.missing("overlay")) is not None:
         pytest.skip(reason)
     with mounts.mounted("btrfs", tmp_path / "btrfs") as disk:
