@@ -20,6 +20,7 @@ __all__ = [
     "Completions",
     "Counter",
     "DirEntry",
+    "Joining",
     "Lock",
     "OpenFile",
     "Opened",
@@ -141,9 +142,18 @@ class Selection:
 
     @property
     def directory(self) -> str: ...
-    def names(self) -> list[str]: ...
+    # Some of the names, from this one on; none at the end.
+    def names(self, start: int, /) -> list[str]: ...
     # A byte for each name; those whose byte is 0 are left out.
     def keep(self, kept: bytes) -> None: ...
+
+@final
+class Joining:
+    """Strings that become one, some at a time."""
+
+    def __new__(cls, parts: list[str], /) -> Self: ...
+    # Goes on; the text, when it is complete.
+    def text(self) -> str | None: ...
 
 @disjoint_base
 class Stream:

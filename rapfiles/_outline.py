@@ -49,7 +49,8 @@ class _Drawing:
         self.refused: dict[str, str] = {}
         self._root = root
         self._above: list[_Level] = []
-        self._lines: list[str] = []
+        # What is joined begins with a line break.
+        self._lines = [""]
         # Joined some at a time: nothing here takes long, however large the tree is.
         self._texts: list[str] = []
 
@@ -77,15 +78,18 @@ class _Drawing:
 
     async def _draw(self, line: str) -> None:
         self._lines.append(line)
-        if len(self._lines) == _LOT:
+        if len(self._lines) > _LOT:
             self._texts.append("\n".join(self._lines))
-            self._lines.clear()
+            self._lines = [""]
             await _native.checkpoint()
 
-    def text(self) -> str:
+    async def text(self) -> str:
         """All lines."""
         root = _shown(self._root) + self._reason(self._root)
-        return "\n".join([root, *self._texts, *self._lines])
+        joining = _native.Joining([root, *self._texts, "\n".join(self._lines)])
+        while (text := joining.text()) is None:
+            await _native.checkpoint()
+        return text
 
     def _reason(self, path: str) -> str:
         """Why there is nothing in a directory, if it could not be read."""
@@ -120,7 +124,7 @@ async def outline(
                 await drawing.go_on_to(prefix)
             drawing.here.left.append((name, entry.is_dir(follow_symlinks=follow_symlinks)))
     await drawing.go_on_to(None)
-    return drawing.text()
+    return await drawing.text()
 
 
 def _shown(name: str) -> str:

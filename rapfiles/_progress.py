@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from typing import NamedTuple, TypeAlias, TypeVar
+from itertools import chain, islice
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 import rapfiles._native as _native
 
@@ -12,6 +14,9 @@ from ._stream import Stream
 T = TypeVar("T")
 
 __all__ = ["Progress"]
+
+# Names that are looked up before other tasks may run: some 100 µs of work.
+_LOT: Final = 1024
 
 
 class Progress(NamedTuple):
@@ -115,15 +120,34 @@ async def attend(
 
 async def _select(selection: _native.Selection, ignore: Ignore | None) -> None:
     """Select the entries of a directory that are not ignored."""
-    names = selection.names()
-    ignored = () if ignore is None else ignore(selection.directory, names.copy())
+    # In a large directory other tasks run in between.
+    lots: deque[list[str]] = deque()
+    count = 0
+    while lot := selection.names(count):
+        lots.append(lot)
+        count += len(lot)
+        await _native.checkpoint()
+    ignored = () if ignore is None else ignore(selection.directory, list(chain.from_iterable(lots)))
     if isinstance(ignored, Awaitable):
         ignored = await ignored
     # A string would be the set of its characters.
     if isinstance(ignored, str) or not isinstance(ignored, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"ignore must return the names that are left out, not {ignored!r}")
-    left_out = frozenset(ignored)
-    selection.keep(bytes(name not in left_out for name in names))
+    left_out = ignored if isinstance(ignored, set | frozenset) else await _set_of(ignored)
+    kept = bytearray()
+    while lots:
+        kept += bytes(name not in left_out for name in lots.popleft())
+        await _native.checkpoint()
+    selection.keep(bytes(kept))
+
+
+async def _set_of(names: Iterable[str]) -> set[str]:
+    found: set[str] = set()
+    rest = iter(names)
+    while lot := list(islice(rest, _LOT)):
+        found.update(lot)
+        await _native.checkpoint()
+    return found
 
 
 def snapshot(figures: Figures) -> Progress:

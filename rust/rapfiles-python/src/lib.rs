@@ -11,6 +11,7 @@ mod find;
 mod functions;
 mod glob;
 mod handle;
+mod joining;
 mod large_read;
 mod limits;
 mod listing;
@@ -95,6 +96,8 @@ mod _native {
     use crate::handle::raw::RawFile;
     #[pymodule_export]
     use crate::handle::text_file::{Counter, TextFile};
+    #[pymodule_export]
+    use crate::joining::Joining;
     #[pymodule_export]
     use crate::listing::{children, list_directory};
     #[pymodule_export]

@@ -17,6 +17,12 @@ pub(crate) const PATHS_AT_ONCE: usize = 16;
 pub(crate) const MOST_MADE_AHEAD: usize = 128;
 /// Names of a tree that become strings before other tasks may run.
 pub(crate) const TREE_NAMES_AT_ONCE: usize = 512;
+/// Names of a directory from which the caller of a copy selects, before other tasks may run: some 50 µs to create them,
+/// and as long to look them up among those that are left out.
+pub(crate) const SELECTED_AT_ONCE: usize = 1024;
+/// The characters that are joined to a text before other tasks may run: some 100 µs of copying into memory that has not
+/// been touched before.
+pub(crate) const JOINED_AT_ONCE: isize = 64 << 10;
 /// Entries that are created before other tasks may run: some 30 µs of work.
 pub(crate) const ENTRIES_AT_ONCE: usize = 128;
 /// After this many directories without a result, other tasks may run.

@@ -8,6 +8,7 @@ use pyo3::types::PyString;
 
 use crate::dir_entry::spelled;
 use crate::errors;
+use crate::limits::SELECTED_AT_ONCE;
 use crate::results;
 
 /// The content of a directory, until the caller has selected from it.
@@ -37,12 +38,14 @@ impl Selection {
         results::path(py, &directory)
     }
 
-    /// The names of everything in it.
-    fn names<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyString>>> {
+    /// The next names of what is in it, from this one on; none at the end.
+    #[pyo3(signature = (start, /))]
+    fn names<'py>(&self, py: Python<'py>, start: usize) -> PyResult<Vec<Bound<'py, PyString>>> {
         // Creating objects may run other Python code, so no lock is held.
         let Some(selection) = self.lock().take() else { return Err(over()) };
         let entries = selection.entries();
-        let named = (0..entries.len()).filter_map(|position| entries.get(position));
+        let end = entries.len().min(start.saturating_add(SELECTED_AT_ONCE));
+        let named = (start..end).filter_map(|position| entries.get(position));
         let names = named.map(|entry| spelled(py, entry.name)).collect();
         *self.lock() = Some(selection);
         names
