@@ -1,5 +1,7 @@
 //! `os.stat_result`: creating real ones, with all fields of this platform.
 
+use std::sync::Mutex;
+
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyInt, PyType};
@@ -69,6 +71,22 @@ impl Field {
         }
     }
 
+    /// The number of a field that is often the same for one file after another: they share a device, an owner, permissions
+    /// and the second in which they were written. Integers of any sign, as bits.
+    fn often_the_same(self, metadata: &Metadata) -> Option<u64> {
+        Some(match self {
+            Self::Mode => metadata.mode.into(),
+            Self::Device => metadata.device,
+            Self::Links => metadata.links,
+            Self::User => metadata.user.into(),
+            Self::Group => metadata.group.into(),
+            Self::BlockSize => metadata.block_size,
+            Self::SpecialDevice => metadata.special_device,
+            Self::Seconds(time) => point(time, metadata).seconds as u64,
+            _ => return None,
+        })
+    }
+
     /// Which time it is, and the number of its form.
     fn time(self) -> Option<(usize, Time)> {
         match self {
@@ -80,9 +98,14 @@ impl Field {
     }
 }
 
+/// A number and its object.
+type Last = Option<(u64, Py<PyAny>)>;
+
 struct Layout {
     kind: Py<PyType>,
     fields: Vec<Field>,
+    /// The last number in each field that is [often the same](Field::often_the_same), and its object.
+    last: Mutex<Vec<Last>>,
 }
 
 static LAYOUT: Once<Layout> = Once::new();
@@ -109,7 +132,8 @@ fn layout(py: Python<'_>) -> PyResult<&'static Layout> {
         }
         let seconds = [Time::Accessed, Time::Modified, Time::Changed].map(Field::Seconds);
         fields.splice(7..7, seconds);
-        Ok(Layout { kind: kind.unbind(), fields })
+        let last = fields.iter().map(|_| None).collect();
+        Ok(Layout { kind: kind.unbind(), fields, last: Mutex::new(last) })
     })
 }
 
@@ -121,10 +145,21 @@ pub(crate) fn build(py: Python<'_>, metadata: &Metadata) -> PyResult<Py<PyAny>> 
     let result = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyStructSequence_New(kind)) }?;
     // Times are often equal, and then share their numbers. The last one in each form:
     let mut last: [Option<(Timestamp, Bound<'_, PyAny>)>; 3] = [const { None }; 3];
+    // Without the GIL, another thread may have it, and sharing numbers between threads would make both slower.
+    let mut numbers = if cfg!(Py_GIL_DISABLED) { None } else { layout.last.try_lock().ok() };
     for (position, field) in layout.fields.iter().enumerate() {
-        let value = match field.time() {
-            None => value(py, *field, metadata)?,
-            Some((form, time)) => {
+        let same = numbers.as_mut().and_then(|numbers| Some((field.often_the_same(metadata)?, numbers)));
+        let value = match (field.time(), same) {
+            (_, Some((number, numbers))) => match &numbers[position] {
+                Some((before, same)) if *before == number => same.bind(py).clone(),
+                _ => {
+                    let value = value(py, *field, metadata)?;
+                    numbers[position] = Some((number, value.clone().unbind()));
+                    value
+                }
+            },
+            (None, None) => value(py, *field, metadata)?,
+            (Some((form, time)), None) => {
                 let time = point(time, metadata);
                 match &last[form] {
                     Some((before, same)) if *before == time => same.clone(),
