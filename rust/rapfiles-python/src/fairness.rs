@@ -59,6 +59,19 @@ pub(crate) fn spend_budget(event_loop: &Bound<'_, PyAny>, now: Instant) -> PyRes
     Ok(exhausted)
 }
 
+/// The same, for a caller that does not know the loop.
+pub(crate) fn spend_budget_here(py: Python<'_>) -> PyResult<bool> {
+    let now = Instant::now();
+    let exhausted = with_iteration(|iteration| iteration.budget.spend(now));
+    if exhausted {
+        let_others_in(py, now);
+        if let Framework::Asyncio(event_loop) = framework(py)? {
+            ask_to_refill(&event_loop, now)?;
+        }
+    }
+    Ok(exhausted)
+}
+
 /// The same on trio, where the task refills the budget when it resumes.
 pub(crate) fn spend_budget_on_trio(py: Python<'_>) -> bool {
     let now = Instant::now();

@@ -58,9 +58,13 @@ impl Lock {
 
     /// Takes the lock that the running task holds, or one that another task has left.
     fn take(&self, py: Python<'_>) -> PyResult<Option<Holding>> {
-        // Several tasks hold it if they share it.
-        let task = if self.held().len() > 1 { current_task(py)?.as_ptr().addr() } else { 0 };
-        let mut held = self.held();
+        let (mut held, mut task) = (self.held(), 0);
+        if held.len() > 1 {
+            // Several tasks hold it if they share it. Nothing is locked while Python is called.
+            drop(held);
+            task = current_task(py)?.as_ptr().addr();
+            held = self.held();
+        }
         let is_mine =
             |holding: &Holding| holding.task.as_ref().is_some_and(|own| own.as_ptr().addr() == task);
         let index = held.iter().position(is_mine).or_else(|| held.len().checked_sub(1));
@@ -167,7 +171,7 @@ impl Lock {
     }
 
     /// Releases the lock.
-    fn release(slf: Bound<'_, Self>) -> PyResult<Operation> {
+    fn release(slf: Bound<'_, Self>) -> PyResult<Py<Operation>> {
         match slf.get().take(slf.py())? {
             Some(holding) => release(&slf, holding),
             None => Err(PyRuntimeError::new_err("cannot release a lock that is not held")),
@@ -180,11 +184,11 @@ impl Lock {
         _kind: &Bound<'_, PyAny>,
         _error: &Bound<'_, PyAny>,
         _traceback: &Bound<'_, PyAny>,
-    ) -> PyResult<Operation> {
+    ) -> PyResult<Py<Operation>> {
         match slf.get().take(slf.py())? {
             Some(holding) => release(&slf, holding),
             // It has been released within the block.
-            None => operation::answered(slf.py(), Ok(slf.py().None())),
+            None => operation::done(slf.py()),
         }
     }
 
@@ -263,17 +267,18 @@ fn current_task(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 }
 
 /// Releases a lock: now, if that does not block, and by a worker otherwise.
-fn release(lock: &Bound<'_, Lock>, holding: Holding) -> PyResult<Operation> {
+fn release(lock: &Bound<'_, Lock>, holding: Holding) -> PyResult<Py<Operation>> {
     let py = lock.py();
     let Holding { held, task } = holding;
     drop(task);
     if held.is_local() {
         drop(held);
-        return operation::answered(py, Ok(py.None()));
+        return operation::done(py);
     }
     let ticket = Ticket::unique();
     Engine::current().release(held, &ticket);
-    Operation::of(py, Work::Lock(LockWork::new(lock.clone().unbind(), Stage::Submitted(ticket, false))))
+    let work = LockWork::new(lock.clone().unbind(), Stage::Submitted(ticket, false));
+    Py::new(py, Operation::of(py, Work::Lock(work))?)
 }
 
 /// An operation on a lock, awaited.
@@ -290,7 +295,7 @@ enum Stage {
     Untouched(Mode),
     Waiting(Acquisition),
     /// The answer is there, but other tasks run first.
-    Acquired(Result<HeldLock, Error>),
+    Acquired(Box<Result<HeldLock, Error>>),
     /// Nobody has begun to await the conversion.
     Unconverted(Mode),
     Converting(Box<Conversion>),
@@ -328,7 +333,7 @@ impl LockWork {
                 Err(error) => Progress::Done(Err(error)),
             },
             Stage::Waiting(acquisition) => self.go_on(py, acquisition),
-            Stage::Acquired(answer) => self.done(py, answer),
+            Stage::Acquired(answer) => self.done(py, *answer),
             Stage::Unconverted(mode) => self.convert(py, mode, trio),
             Stage::Converting(conversion) => self.go_on_converting(py, conversion),
             Stage::Submitted(ticket, _) if !ticket.is_done() => {
@@ -390,7 +395,7 @@ impl LockWork {
             && !trio
             && fairness::spend_budget(&event_loop, Instant::now())?
         {
-            self.stage = Stage::Acquired(answer);
+            self.stage = Stage::Acquired(Box::new(answer));
             return Ok(Ok(Progress::Yield));
         }
         Ok(Ok(self.done(py, answer)))

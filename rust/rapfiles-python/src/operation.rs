@@ -14,9 +14,11 @@ use rapfiles_core::handle::FileOperation;
 
 use crate::errors::Names;
 use crate::event_loop::{self, Framework};
+use crate::fairness;
 use crate::handle::objects::Objects;
 use crate::handle::open_file::OpenFile;
 use crate::handle::work::FileWork;
+use crate::once::Once;
 use crate::path_work::PathWork;
 pub(crate) use crate::pending::Work;
 use crate::pending::{Answer, Pending, Resumption};
@@ -57,6 +59,18 @@ pub(crate) fn answered(py: Python<'_>, answer: Answer) -> PyResult<Operation> {
         Framework::Trio => Pending::work(Work::Path(PathWork::answered(answer)), true),
         Framework::Asyncio(event_loop) => Pending::answered(&event_loop, answer, Instant::now())?,
     }))
+}
+
+/// An awaitable for what is done, without a value.
+pub(crate) fn done(py: Python<'_>) -> PyResult<Py<Operation>> {
+    static DONE: Once<Py<Operation>> = Once::new();
+    if event_loop::in_trio_task(py)? {
+        return Py::new(py, Operation(Pending::work(Work::Path(PathWork::answered(Ok(py.None()))), true)));
+    }
+    if fairness::spend_budget_here(py)? {
+        return Py::new(py, Operation(Pending::yielding(Ok(py.None()))));
+    }
+    DONE.get_or_try_init(py, || Py::new(py, Operation(Pending::done()))).map(|done| done.clone_ref(py))
 }
 
 /// An operation on a handle. Nothing happens before it is awaited.

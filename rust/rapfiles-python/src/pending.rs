@@ -110,6 +110,8 @@ pub(crate) struct Pending {
     reader: Option<Reader>,
     /// It is the next item of an iteration: `anext` with a default asks it for an iterator at each step.
     item: bool,
+    /// It is for all who await what is done, and gives them `None`.
+    done: bool,
 }
 
 enum State {
@@ -152,7 +154,7 @@ pub(crate) enum Resumption {
 
 impl Pending {
     fn new(state: State, trio: bool) -> Self {
-        Self { state: Mutex::new(state), trio, reader: None, item: false }
+        Self { state: Mutex::new(state), trio, reader: None, item: false, done: false }
     }
 
     /// Sets the class that an opened file becomes when it is returned.
@@ -169,6 +171,16 @@ impl Pending {
     /// A completed one.
     pub(crate) fn over() -> Self {
         Self::new(State::Over, false)
+    }
+
+    /// One that is for all who await what is done on asyncio.
+    pub(crate) fn done() -> Self {
+        Self { done: true, ..Self::over() }
+    }
+
+    /// An answer that costs an asyncio task its budget, which is spent.
+    pub(crate) fn yielding(answer: Answer) -> Self {
+        Self::new(State::Yielding(answer), false)
     }
 
     /// Work that begins when it is awaited.
@@ -190,6 +202,9 @@ impl Pending {
         value: &Bound<'_, PyAny>,
     ) -> PyResult<Resumption> {
         let py = operation.py();
+        if self.done {
+            return Ok(Resumption::Return(py.None()));
+        }
         // The state is taken out while Python may run, so that nothing is locked then.
         let mut state = self.take();
         loop {

@@ -300,11 +300,10 @@ impl Cached {
 
     /// Opens a regular file to lock it. It must exist, and not be a link. Reading is enough: on a local file system
     /// `flock(2)` does not ask for more.
-    pub(crate) fn open_to_lock(&self, engine: &Engine, path: &NativePath) -> Result<LockFile, Lane> {
+    pub(crate) fn open_to_lock(&self, path: &NativePath, began: Instant) -> Result<LockFile, Lane> {
         if self.absent.load(Ordering::Relaxed) {
             return Err(Lane::Unknown);
         }
-        let began = runtime::now();
         let forks = lock::forks();
         let place = self.recent.place(path.to_bytes());
         let recent = place.and_then(|place| self.recent.get(place, began));
@@ -326,12 +325,13 @@ impl Cached {
             let metadata = metadata_of_fd(file.as_raw_fd()).ok()?;
             let same = metadata.inode == known.inode && metadata.device == known.device;
             let fit = same && metadata.is_regular_file();
-            if fit { LockFile::new(engine, file, &metadata, true, forks) } else { None }
+            if fit { LockFile::new(file, &metadata, true, forks) } else { None }
         });
         self.mounts.ended(permit);
         if let Some(place) = place {
             match opened {
-                Some(_) => self.recent.insert(place, known, began),
+                Some(_) if recent.is_none() => self.recent.insert(place, known, began),
+                Some(_) => {}
                 None => self.recent.forget(place),
             }
         }

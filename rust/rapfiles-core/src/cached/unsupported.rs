@@ -36,7 +36,7 @@ impl Cached {
         Lane::Unknown
     }
 
-    pub(crate) fn open_to_lock(&self, _engine: &Engine, _path: &NativePath) -> Result<LockFile, Lane> {
+    pub(crate) fn open_to_lock(&self, _path: &NativePath, _now: Instant) -> Result<LockFile, Lane> {
         Err(Lane::Unknown)
     }
 

@@ -153,8 +153,8 @@ impl Engine {
     }
 
     /// Opens an existing file to lock it, if the kernel has it in its caches; otherwise the lane in which a worker may.
-    pub(crate) fn open_lock_now(&self, path: &NativePath) -> Result<LockFile, Lane> {
-        self.cached.open_to_lock(self, path)
+    pub(crate) fn open_lock_now(&self, path: &NativePath, now: Instant) -> Result<LockFile, Lane> {
+        self.cached.open_to_lock(path, now)
     }
 
     /// Which file a path leads to, if the kernel knows without waiting; `Some(None)` if there is none.

@@ -4,6 +4,7 @@
 //! on the loop's thread: a worker goes on then.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::HeldLock;
 use super::candidate::{Candidate, Entry};
@@ -26,7 +27,7 @@ pub(super) type Answer = Option<Result<HeldLock, Error>>;
 impl Locks {
     /// Makes a request, on the loop's thread.
     pub(super) fn begin(&self, engine: &Engine, requested: &Arc<Requested>) -> Answer {
-        match Self::open_now(engine, requested) {
+        match Self::open_now(engine, requested, requested.began) {
             Ok(Ok(file)) => self.join(engine, requested, file, false),
             Ok(Err(error)) => Some(Err(error)),
             Err(lane) => {
@@ -43,13 +44,17 @@ impl Locks {
     }
 
     /// Opens the file, if that does not block; otherwise the lane for a worker.
-    fn open_now(engine: &Engine, requested: &Requested) -> Result<Result<LockFile, Error>, Lane> {
+    fn open_now(
+        engine: &Engine,
+        requested: &Requested,
+        now: Instant,
+    ) -> Result<Result<LockFile, Error>, Lane> {
         match &requested.request.target {
             // For a lock of a range the file is opened for writing, if possible: opening it so may wait for who has a
             // lease of it (fcntl(2)).
             LockTarget::Path(path) if requested.request.extent != Extent::Whole => Err(engine.lane(path)),
-            LockTarget::Path(path) => engine.open_lock_now(path).map(Ok),
-            LockTarget::Handle(handle) if handle.info.regular => Ok(LockFile::of_handle(engine, handle)),
+            LockTarget::Path(path) => engine.open_lock_now(path, now).map(Ok),
+            LockTarget::Handle(handle) if handle.info.regular => Ok(LockFile::of_handle(engine, handle, now)),
             LockTarget::Handle(handle) => Err(handle.info.lane),
         }
     }
@@ -58,7 +63,7 @@ impl Locks {
     fn open_here(engine: &Engine, requested: &Requested) -> Result<LockFile, Error> {
         match &requested.request.target {
             LockTarget::Path(path) => LockFile::open(engine, path, requested.claim().needs_writing()),
-            LockTarget::Handle(handle) => LockFile::of_handle(engine, handle),
+            LockTarget::Handle(handle) => LockFile::of_handle(engine, handle, runtime::now()),
         }
     }
 
@@ -132,7 +137,7 @@ impl Locks {
         let opened = if may_block {
             Self::open_here(engine, requested)
         } else {
-            match Self::open_now(engine, requested) {
+            match Self::open_now(engine, requested, runtime::now()) {
                 Ok(opened) => opened,
                 Err(lane) => {
                     self.submit(engine, lane, requested, LockJob::Reopen(Arc::clone(requested), entry));
@@ -178,7 +183,7 @@ impl Locks {
         }
         match candidate.file.try_lock(&claim) {
             Err(error) => Some(Err(error)),
-            Ok(true) => match candidate.file.standing(&requested.request.target, may_block) {
+            Ok(true) => match candidate.file.standing(engine, &requested.request.target, may_block) {
                 Standing::Current => {
                     if claim.is_shareable() {
                         self.offer(engine, &candidate);

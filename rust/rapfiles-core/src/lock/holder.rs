@@ -6,7 +6,7 @@ use super::claim::{Claim, Extent, Mode};
 use super::lock_file::{Identity, LockFile};
 use super::locks::Locks;
 use super::request::LockTarget;
-use crate::engine::Engine;
+use crate::engine::{Engine, runtime};
 use crate::error::{About, Error};
 use crate::platform;
 
@@ -34,7 +34,7 @@ impl Locks {
                 }
                 LockFile::open(engine, path, false)?
             }
-            LockTarget::Handle(handle) => LockFile::of_handle(engine, handle)?,
+            LockTarget::Handle(handle) => LockFile::of_handle(engine, handle, runtime::now())?,
         };
         if self.holds(file.identity, &claim) {
             return Ok(Some(std::process::id()));

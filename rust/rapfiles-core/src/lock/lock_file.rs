@@ -2,6 +2,7 @@
 
 use std::mem;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::claim::{Claim, Extent, Mode};
 use super::inherited;
@@ -50,7 +51,6 @@ enum Description {
 /// An open file to be locked. Dropping it unlocks it, and closes it if it was opened for the lock.
 #[derive(Debug)]
 pub(crate) struct LockFile {
-    engine: Arc<Engine>,
     process: Process,
     description: Description,
     pub(super) identity: Identity,
@@ -64,16 +64,9 @@ pub(crate) struct LockFile {
 impl LockFile {
     /// The file, unless a fork has come between, whose child has it too and does not know of it. `forks`: those before it
     /// was opened.
-    pub(crate) fn new(
-        engine: &Engine,
-        file: File,
-        metadata: &Metadata,
-        local: bool,
-        forks: Option<u32>,
-    ) -> Option<Self> {
+    pub(crate) fn new(file: File, metadata: &Metadata, local: bool, forks: Option<u32>) -> Option<Self> {
         let identity = Identity::from(metadata);
         Some(Self {
-            engine: engine.share(),
             process: Process::current(),
             description: Description::Own(Arc::new(OwnFile::new(file, identity, forks)?)),
             identity,
@@ -96,7 +89,7 @@ impl LockFile {
                 return Err(special(&metadata));
             }
             let local = mount.is_some_and(|mount| engine.permits(mount, runtime::now()));
-            if let Some(file) = Self::new(engine, file, &metadata, local, forks) {
+            if let Some(file) = Self::new(file, &metadata, local, forks) {
                 return Ok(file);
             }
             // The process is being forked, which takes milliseconds.
@@ -105,15 +98,14 @@ impl LockFile {
     }
 
     /// That of an open file.
-    pub(super) fn of_handle(engine: &Engine, handle: &Arc<Handle>) -> Result<Self, Error> {
+    pub(super) fn of_handle(engine: &Engine, handle: &Arc<Handle>, now: Instant) -> Result<Self, Error> {
         let identity = handle.identity()?;
         let info = &handle.info;
         Ok(Self {
-            engine: engine.share(),
             process: Process::current(),
             description: Description::Handle(Arc::clone(handle)),
             identity,
-            local: info.mount.is_some_and(|mount| engine.permits(mount, runtime::now())),
+            local: info.mount.is_some_and(|mount| engine.permits(mount, now)),
             lane: info.lane,
             locked: None,
         })
@@ -198,12 +190,12 @@ impl LockFile {
     }
 
     /// Whether the path still leads to it. Without `may_block`, only if the kernel knows without waiting.
-    pub(super) fn standing(&self, target: &LockTarget, may_block: bool) -> Standing {
+    pub(super) fn standing(&self, engine: &Engine, target: &LockTarget, may_block: bool) -> Standing {
         let LockTarget::Path(path) = target else { return Standing::Current };
         let found = if may_block {
             platform::metadata(path, false).ok().map(|found| Identity::from(&found))
         } else {
-            match self.engine.identity_now(path) {
+            match engine.identity_now(path) {
                 Some(found) => found,
                 None => return Standing::Unknown,
             }

@@ -49,7 +49,7 @@ pub(crate) struct Requested {
     /// Its place among the requests of this process.
     pub(super) order: u64,
     pub(super) deadline: Option<Instant>,
-    began: Instant,
+    pub(super) began: Instant,
     /// Somebody was in the way.
     tried: AtomicBool,
     answered: AtomicBool,

@@ -1,8 +1,9 @@
 //! Whose turn it is: the queue of a file goes on when somebody leaves it.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use super::candidate::{Candidate, Entry};
+use super::candidate::{Candidate, Entry as Place};
 use super::claim::Mode;
 use super::lock_file::Identity;
 use super::locks::{Locks, State};
@@ -14,16 +15,16 @@ use crate::engine::{Engine, runtime};
 use crate::limits::{LOCK_LET_IN, LOCK_LONGEST_STREAK, LOCKS_AT_ONCE};
 
 /// Somebody whose turn it is.
-pub(super) struct Ready(Arc<Requested>, Entry);
+pub(super) struct Ready(Arc<Requested>, Place);
 
 impl Locks {
     /// Removes a holder of a file's locks. Whoever is next may try.
     pub(super) fn leave(&self, engine: &Engine, identity: Identity, id: u64) {
         let mut state = self.lock();
-        let Some(queue) = state.queues.get_mut(&identity) else { return };
-        queue.release(id);
-        if queue.is_empty() {
-            state.queues.remove(&identity);
+        let Entry::Occupied(mut queue) = state.queues.entry(identity) else { return };
+        queue.get_mut().release(id);
+        if queue.get().is_empty() {
+            queue.remove();
             return;
         }
         let ready = self.take_ready(&mut state, engine, identity);
@@ -68,7 +69,7 @@ impl Locks {
 
     /// Makes the claim of a holder another one, unless somebody in this process is in the way. Whoever has waited for
     /// the old one may try.
-    pub(super) fn convert(&self, engine: &Engine, entry: &Entry, mode: Mode) -> bool {
+    pub(super) fn convert(&self, engine: &Engine, entry: &Place, mode: Mode) -> bool {
         let mut state = self.lock();
         let Some(queue) = state.queues.get_mut(&entry.identity) else { return false };
         let converted = queue.convert(entry.id, mode);
@@ -102,7 +103,7 @@ impl Locks {
             } else if let Some(waiting) = state.queues.get_mut(&identity).and_then(|queue| queue.promote(id))
             {
                 state.waiting.remove(&waiting.requested.order);
-                taken.push(Ready(waiting.requested, Entry::new(engine, identity, id)));
+                taken.push(Ready(waiting.requested, Place::new(engine, identity, id)));
             }
         }
         if let Some(queue) = state.queues.get_mut(&identity) {
