@@ -211,8 +211,8 @@ class AsyncPath(LexicalPath):
             follow_symlinks: Whether a symbolic link stands for what it leads to, as always without `atomic`;
                 otherwise the link itself is replaced.
             fallback: What is done where the file is a mount point, which no file can be renamed to: the
-                error (EBUSY), or with `"inplace"` a backup is made beside it, the file is overwritten, and
-                the backup removed; others can see it half written then.
+                error (EBUSY), or with `"inplace"` a backup is made beside it, the file is overwritten
+                durably, and the backup removed; others can see it half written then.
 
         Returns:
             The number of bytes.

@@ -144,17 +144,19 @@ def test_overwriting_in_place(mounted_file: Path) -> None:
 
     def prepare() -> None:
         (mounted_file / "file").write_bytes(old)
-        for backup in mounted_file.glob(".rapfiles-*"):
-            backup.unlink()
+        for left in mounted_file.glob(".rapfiles-*"):
+            left.unlink()
 
     program = _PROGRAM.format(call='file.write_bytes(new, atomic=True, fallback="inplace")')
     content = b""
     incomplete = 0
     for point in kill_points.each(program, mounted_file, prepare):
         content = (mounted_file / "file").read_bytes()
+        backups = [backup.read_bytes() for backup in mounted_file.glob(".rapfiles-*-file.backup")]
+        assert backups in ([], [old]), point
         if content not in (old, _NEW):
             incomplete += 1
-            assert old in [backup.read_bytes() for backup in mounted_file.glob(".rapfiles-*")], point
+            assert backups, point
     assert content == _NEW
     assert os.listdir(mounted_file) == ["file"]
     assert incomplete > 0

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import IO
 
 _HEADER = struct.Struct("<QQQ")
-# What a disk of today writes as a whole: btrfs rests on it for its superblock.
-_SECTOR = 4096
+_BLOCK = 4096
+# What a disk writes as a whole: today's, and older ones.
+_SECTORS = (_BLOCK, 512)
+# The superblocks of a btrfs, which rests on it that they are written as a whole.
+_WHOLE = (64 << 10, 64 << 20)
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class State:
     followed.
 
     `choice` 0 has all of them, 1 none. From 2 on each is there or not, at random, and in every second of
-    these one of them is torn: only some of its sectors are there.
+    these one of them is torn: only some of its sectors are there, of 4096 bytes or of 512.
     """
 
     cut: int
@@ -88,9 +91,14 @@ def choose(entries: list[Entry], seed: int, most: int) -> list[State]:
 
 def _torn(entry: Entry, random_state: random.Random) -> Iterator[Entry]:
     """Some of a write's sectors."""
-    for at in range(0, len(entry.content), _SECTOR):
+    sector = random_state.choice(_SECTORS)
+    end = entry.offset + len(entry.content)
+    at = entry.offset
+    while at < end:
+        following = min(end, at + (_BLOCK if at in _WHOLE else sector))
         if random_state.random() < 0.5:
-            yield Entry("W", entry.offset + at, entry.content[at : at + _SECTOR])
+            yield Entry("W", at, entry.content[at - entry.offset : following - entry.offset])
+        at = following
 
 
 def _selected(entries: list[Entry], state: State, seed: int) -> Iterator[Entry]:

@@ -12,7 +12,7 @@ import anyio
 
 import rapfiles
 from rapfiles import AsyncPath
-from support import kill_points
+from support import kill_points, mounts
 
 Files = dict[str, bytes]
 """The content of each file, by its path in the folder of the workload."""
@@ -320,6 +320,44 @@ class DurableAppends(Workload):
         return f"after {marks} operations missing: {missing}" if missing else None
 
 
+class InPlace(Workload):
+    """A file that is mounted on another one is overwritten: what is incomplete has a complete backup."""
+
+    name = "in-place"
+
+    def before(self) -> Files:
+        return {"a/t": b"", "b/t": content(1000)}
+
+    def steps(self) -> Iterator[Step]:
+        for number in range(12):
+
+            async def run(folder: AsyncPath, number: int = number) -> None:
+                target, new = folder / "a/t", content(number)
+                if number % 2:
+                    async with target.open_atomic("wb", fallback="inplace") as file:
+                        await file.write(new)
+                else:
+                    await target.write_bytes(new, atomic=True, fallback="inplace")
+
+            yield Step(run, lambda state, number=number: state.update({"b/t": content(number)}))
+
+    async def run(self, root: Path, mark: Mark) -> None:
+        with mounts.mounted_on_file(root / "work/b/t", root / "work/a/t"):
+            await super().run(root, mark)
+
+    def problem(self, folder: Path, marks: int) -> str | None:
+        """A backup has what there was before the write that goes on; without one the file is old or new."""
+        history = self._history()
+        found = files(folder)
+        for backup in folder.rglob(f"{_TEMPORARY}*-t.backup"):
+            found["b/t"] = backup.read_bytes()
+            if found != history[marks]:
+                return f"after {marks} operations, with the backup: {show(found)}"
+        if found in history[marks : marks + 2]:
+            return None
+        return f"after {marks} operations: {show(found)}; wanted {show(history[marks])}"
+
+
 def _transaction(number: int, durable: bool = True, extends: bool = True) -> Step:
     """Several files in two directories: overwritten, created, extended, renamed, removed."""
 
@@ -441,6 +479,7 @@ WORKLOADS: dict[str, Workload] = {
         DurablePieces(),
         DurableNames(),
         DurableAppends(),
+        InPlace(),
         Transactions(),
         ExtendingTransactions(),
         DurableTransactions(),

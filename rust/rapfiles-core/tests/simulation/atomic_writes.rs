@@ -128,11 +128,17 @@ fn check(
     let killed = event == Event::Kill && happened.is_some();
     let mut backups = Vec::new();
     for name in temporary {
-        backups.extend(after.remove(&name));
+        let file = after.remove(&name);
+        if name.as_os_str().as_bytes().ends_with(b".backup") {
+            backups.extend(file);
+        }
         // One error of removing it is all that there can be.
         if !killed && happened != Some("unlinkat") {
             return Err(format!("{} is left", name.display()));
         }
+    }
+    if backups.iter().any(|backup| backup.content != OLD.as_bytes()) {
+        return Err("a backup is incomplete".to_owned());
     }
     let replaced = match scenario.target {
         Target::Link if scenario.options.follow_symlinks => "real",
