@@ -112,22 +112,13 @@ impl Directory {
         NativePath::from_os_string(target).map_err(|_| error(ERROR_BAD_PATHNAME))
     }
 
-    /// Renames an entry over whatever may be renamed over. That is refused while another program, such as a virus scanner,
-    /// has either of them open, normally for a moment, so it is tried again for a while.
+    /// Renames an entry over whatever may be renamed over.
     pub(crate) fn rename(&self, name: &NativePath, to: &NativePath) -> io::Result<()> {
-        let (from, to) = (path_of(name, Some(self))?, path_of(to, Some(self))?);
-        for pause in SHARED_RENAME_PAUSES {
-            match windows::rename(&from, &to, true) {
-                Err(error) if error.raw_os_error().is_some_and(is_shared) => {
-                    std::thread::sleep(Duration::from_millis(pause))
-                }
-                renamed => return renamed,
-            }
-        }
-        windows::rename(&from, &to, true)
+        self.rename_into(name, self, to, true)
     }
 
-    /// The same, to a name in another directory. `replace`: also over a file.
+    /// The same, to a name in another directory. `replace`: also over a file. It is refused while another program, such as
+    /// a virus scanner, has either of them open, normally for a moment, so it is tried again for a while.
     pub(crate) fn rename_into(
         &self,
         name: &NativePath,
@@ -135,7 +126,16 @@ impl Directory {
         to: &NativePath,
         replace: bool,
     ) -> io::Result<()> {
-        windows::rename(&path_of(name, Some(self))?, &path_of(to, Some(directory))?, replace)
+        let (from, to) = (path_of(name, Some(self))?, path_of(to, Some(directory))?);
+        for pause in SHARED_RENAME_PAUSES {
+            match windows::rename(&from, &to, replace) {
+                Err(error) if error.raw_os_error().is_some_and(is_shared) => {
+                    std::thread::sleep(Duration::from_millis(pause))
+                }
+                renamed => return renamed,
+            }
+        }
+        windows::rename(&from, &to, replace)
     }
 
     /// Opens a file for appending, and creates it if there is none.
@@ -170,7 +170,7 @@ impl Directory {
 
     /// Renames an entry to a name that is not in use.
     pub(crate) fn rename_new(&self, name: &NativePath, to: &NativePath) -> io::Result<()> {
-        windows::rename(&path_of(name, Some(self))?, &path_of(to, Some(self))?, false)
+        self.rename_into(name, self, to, false)
     }
 
     /// Access lists decide, entry by entry.
