@@ -92,11 +92,19 @@ impl Directory {
 
     /// Gives a file without a name an unused one (linkat(2)).
     pub(crate) fn name_file(&self, file: &File, name: &NativePath) -> io::Result<()> {
-        let path = NativePath::from_vec(format!("/proc/self/fd/{}", file.as_raw_fd()).into_bytes())?;
-        let (to, flags) = (self.raw(), libc::AT_SYMLINK_FOLLOW);
-        // SAFETY: both are C strings.
-        checked(|| unsafe { calls::linkat(libc::AT_FDCWD, path.as_ptr(), to, name.as_ptr(), flags) })
-            .map(drop)
+        let (from, to) = (file.as_raw_fd(), self.raw());
+        let link = |from, path: *const libc::c_char, flags| {
+            // SAFETY: both are C strings.
+            checked(|| unsafe { calls::linkat(from, path, to, name.as_ptr(), flags) }).map(drop)
+        };
+        match link(from, c"".as_ptr(), libc::AT_EMPTY_PATH) {
+            // Before Linux 6.10 this is only for those with CAP_DAC_READ_SEARCH.
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
+                let path = NativePath::from_vec(format!("/proc/self/fd/{from}").into_bytes())?;
+                link(libc::AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_FOLLOW)
+            }
+            linked => linked,
+        }
     }
 
     /// Renames an entry to an unused name (`RENAME_NOREPLACE`, rename(2)).

@@ -44,8 +44,7 @@ pub(crate) struct Staged {
 impl Staged {
     /// Creates the file, empty.
     pub(crate) fn begin(path: &NativePath, options: AtomicOptions) -> Result<Self, Error> {
-        let (directory, name) = place(path, options.follow_symlinks)?;
-        let old = found(&directory, &name).about_path()?;
+        let (directory, name, old) = find(path, options.follow_symlinks)?;
         if let Some(old) = &old {
             refuse(old, options)?;
         }
@@ -142,18 +141,22 @@ impl Drop for Staged {
 
 /// The directory of a target, and its name there.
 pub(crate) fn place(path: &NativePath, follow: bool) -> Result<(Directory, NativePath), Error> {
-    let (directory, name) = Directory::of_entry(path).about_path()?;
-    if !follow {
-        return Ok((directory, name));
-    }
-    match directory.metadata_of(&name, false) {
-        Ok(metadata) if metadata.is_symlink() => {}
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).about_path(),
-        _ => return Ok((directory, name)),
+    find(path, follow).map(|(directory, name, _)| (directory, name))
+}
+
+/// The same, and what has that name, if anything.
+fn find(path: &NativePath, follow: bool) -> Result<(Directory, NativePath, Option<Metadata>), Error> {
+    let look = |path: &NativePath| -> io::Result<_> {
+        let (directory, name) = Directory::of_entry(path)?;
+        let found = found(&directory, &name)?;
+        Ok((directory, name, found))
+    };
+    let here = look(path).about_path()?;
+    if !follow || !here.2.as_ref().is_some_and(Metadata::is_symlink) {
+        return Ok(here);
     }
     let resolved = platform::resolve(path, Strictness::AllButLast, RULES)?;
-    let resolved = platform::native_path(resolved).about_path()?;
-    Directory::of_entry(&resolved).about_path()
+    platform::native_path(resolved).and_then(|path| look(&path)).about_path()
 }
 
 /// What has a name, if anything.
