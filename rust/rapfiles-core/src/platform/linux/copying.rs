@@ -250,17 +250,65 @@ pub(crate) fn begin_to_write_back(file: &File) {
 }
 
 impl Directory {
-    /// The number of the mount that an entry is on, or the directory itself, if the kernel tells (`STATX_MNT_ID`,
-    /// Linux 5.8). A file that something is mounted on is on that mount.
-    pub(crate) fn mount_of(&self, name: Option<&NativePath>) -> Option<u64> {
+    /// Checks what permissions do not say of replacing, renaming or removing an entry: the flags of chattr(1), and the
+    /// sticky bit (unlink(2)).
+    pub(crate) fn may_replace(&self, name: &NativePath) -> io::Result<()> {
+        // A kernel without the call tells whoever tries.
+        let (Ok(above), Ok(found)) = (self.look(None), self.look(Some(name))) else { return Ok(()) };
+        let flagged = libc::STATX_ATTR_APPEND | libc::STATX_ATTR_IMMUTABLE;
+        let is_sticky = u32::from(above.stx_mode) & libc::S_ISVTX != 0;
+        // SAFETY: no memory is involved.
+        let user = unsafe { libc::geteuid() };
+        if is_append_only(&above)
+            || found.stx_attributes & flagged as u64 != 0
+            || (is_sticky && user != found.stx_uid && user != above.stx_uid && !acts_as_owner())
+        {
+            return Err(io::Error::from_raw_os_error(libc::EPERM));
+        }
+        Ok(())
+    }
+
+    /// Checks that entries may not only be added to it: in an append-only directory (chattr(1)), nothing can be renamed
+    /// or removed.
+    pub(crate) fn may_rename(&self) -> io::Result<()> {
+        match self.look(None) {
+            Ok(found) if is_append_only(&found) => Err(io::Error::from_raw_os_error(libc::EPERM)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The result of `statx(2)` of an entry, or of the directory itself.
+    fn look(&self, name: Option<&NativePath>) -> io::Result<libc::statx> {
         let mut found = std::mem::MaybeUninit::<libc::statx>::uninit();
         let name = name.map_or(c".".as_ptr(), NativePath::as_ptr);
         let flags = libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT;
+        let mask = libc::STATX_BASIC_STATS | libc::STATX_MNT_ID;
         // SAFETY: the name is a C string, and there is room for the result.
-        checked(|| unsafe { calls::statx(self.raw(), name, flags, libc::STATX_MNT_ID, found.as_mut_ptr()) })
-            .ok()?;
+        checked(|| unsafe { calls::statx(self.raw(), name, flags, mask, found.as_mut_ptr()) })?;
         // SAFETY: the call succeeded, so it has filled the struct.
-        let found = unsafe { found.assume_init() };
+        Ok(unsafe { found.assume_init() })
+    }
+
+    /// The number of the mount that an entry is on, or the directory itself, if the kernel tells (`STATX_MNT_ID`,
+    /// Linux 5.8). A file that something is mounted on is on that mount.
+    pub(crate) fn mount_of(&self, name: Option<&NativePath>) -> Option<u64> {
+        let found = self.look(name).ok()?;
         (found.stx_mask & libc::STATX_MNT_ID != 0).then_some(found.stx_mnt_id)
     }
+}
+
+fn is_append_only(found: &libc::statx) -> bool {
+    found.stx_attributes & libc::STATX_ATTR_APPEND as u64 != 0
+}
+
+/// Whether this thread may do with the files of others what their owner may (`CAP_FOWNER`, capabilities(7)).
+fn acts_as_owner() -> bool {
+    const VERSION: u32 = 0x2008_0522;
+    const FILE_OWNER: u32 = 1 << 3;
+    let header: [u32; 2] = [VERSION, 0];
+    // Twice: effective, permitted, inheritable (capget(2)).
+    let mut sets = [0_u32; 6];
+    // SAFETY: the structs are as the call describes them.
+    let told = checked(|| unsafe { libc::syscall(libc::SYS_capget, header.as_ptr(), sets.as_mut_ptr()) });
+    told.is_ok() && sets[0] & FILE_OWNER != 0
 }

@@ -159,6 +159,16 @@ pub(crate) fn reserve_after(_file: &File, _end: u64, _length: u64) -> io::Result
 pub(crate) fn begin_to_write_back(_file: &File) {}
 
 impl Directory {
+    /// There is no call that tells: whoever tries is told.
+    pub(crate) fn may_replace(&self, _name: &NativePath) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// As above.
+    pub(crate) fn may_rename(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Not known here: devices are compared instead.
     pub(crate) fn mount_of(&self, _name: Option<&NativePath>) -> Option<u64> {
         None

@@ -52,6 +52,7 @@ impl Staged {
         let (file, temporary) = match directory.create_unnamed(mode).about_path()? {
             Some(file) => (file, None),
             None => {
+                directory.may_rename().about_path()?;
                 let made = with_temporary_name(|temporary| directory.create(temporary, mode)).about_path()?;
                 (made.1, Some(made.0))
             }
@@ -114,6 +115,7 @@ impl Staged {
                 }
             }
             // linkat(2) does not replace a name: the link gets a temporary name and is renamed.
+            self.directory.may_rename()?;
             let (name, ()) = with_temporary_name(|name| self.directory.name_file(self.file()?, name))?;
             self.temporary = Some(name);
         }

@@ -81,6 +81,9 @@ impl Committing<'_> {
             if let Some(found) = &found {
                 let may_be_link = !matches!(change, Change::Extended(_));
                 refused::unless_regular(found, about(self.path, name), may_be_link)?;
+                if let Some(directory) = directory.filter(|_| may_be_link) {
+                    directory.may_replace(&leaf).map_err(failed)?;
+                }
             }
             match change {
                 Change::Written(staged) => {

@@ -159,6 +159,8 @@ impl Logs {
 /// Begins a log.
 pub(super) fn begin(root: &Directory, path: &NativePath) -> Result<(Logs, Log), Error> {
     let name = entry(LOGS).about_path()?;
+    // Otherwise what is made here could not be removed.
+    root.may_rename().about_path()?;
     for _ in 0..NAMES_TRIED {
         match root.make(&name, PRIVATE) {
             Err(error) if error.raw_os_error() != Some(codes::EXISTS) => {
