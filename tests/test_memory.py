@@ -184,3 +184,75 @@ def test_what_a_cancelled_read_has_read_needs_no_memory(keywords: dict[str, obje
     """Where there is room for it once and not twice, it is read again: nothing is lost, nothing aborts."""
     ended = process.run(_CANCELLED, str(tmp_path), repr(keywords), HEADROOM=str(120 << 20))
     assert (ended.code, ended.output, ended.errors) == (0, "", "")
+
+
+# Each in a child of its own, with too little memory, and with enough.
+_WHOLE_CHANGES = """
+import asyncio, faulthandler, os, resource, sys, warnings
+from pathlib import Path
+import rapfiles
+from rapfiles import AsyncPath
+
+warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+folder = Path(sys.argv[1])
+path = AsyncPath(folder, "file")
+# So large that the C library has nothing like it in reserve.
+SIZE = 20 << 20
+content, wide = b"n" * SIZE, "\\u20ac" * (SIZE // 2)
+
+async def opens(mode, part, **options):
+    async with path.open_atomic(mode, **options) as file:
+        await file.write(part)
+
+async def transacts():
+    async with rapfiles.transaction(folder, durable=False) as t:
+        await t.write_bytes("file", content)
+        await t.append_text("file", wide, "utf-8")
+
+OPERATIONS = {
+    "write_text": (lambda: path.write_text(wide, "utf-8", atomic=True), 3 * len(wide)),
+    "append_text": (lambda: path.append_text(wide, "utf-8", durable=True), 3 + 3 * len(wide)),
+    "open_atomic": (lambda: opens("w", wide, encoding="utf-16-le"), 2 * len(wide)),
+    "transaction": (transacts, SIZE + 3 * len(wide)),
+}
+
+def child(run, headroom):
+    faulthandler.dump_traceback_later(30, exit=True)
+    number = os.fork()
+    if number == 0:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        size = pages * resource.getpagesize() + headroom
+        try:
+            resource.setrlimit(resource.RLIMIT_AS, (size, size))
+            asyncio.run(run())
+        except MemoryError:
+            os._exit(2)
+        except OSError as error:
+            os._exit(2 if error.errno == 12 else 3)
+        except BaseException:
+            os._exit(4)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
+
+print("ready", flush=True)
+refused = 0
+for name, (run, new) in OPERATIONS.items():
+    for headroom in HEADROOMS:
+        (folder / "file").write_bytes(b"old")
+        ended = child(run, headroom << 20)
+        refused += ended == 2
+        found = (folder / "file").stat().st_size
+        if found != (new if ended == 0 else 3) or ended not in (0, 2) or os.listdir(folder) != ["file"]:
+            print(name, headroom, ended, found, os.listdir(folder), flush=True)
+    if ended != 0:
+        print(name, "refused with enough", flush=True)
+if refused == 0:
+    print("none refused", flush=True)
+""".replace("HEADROOMS", repr([8, 600]))
+
+
+@pytest.mark.slow
+def test_whole_changes(tmp_path: Path) -> None:
+    """An atomic write or a transaction for which there is no memory changes nothing and leaves nothing."""
+    ended = process.run(_WHOLE_CHANGES, str(tmp_path))
+    assert (ended.code, ended.output, ended.errors) == (0, "", "")
