@@ -314,6 +314,22 @@ impl Handle {
         done
     }
 
+    /// The same, for a system call that does not wait: closing waits for it as for any use of the state.
+    ///
+    /// # Errors
+    /// Those of [`Handle::with_file`].
+    pub(crate) fn with_file_at_once<T>(
+        &self,
+        work: impl FnOnce(&File) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let shared = self.try_shared()?;
+        let open = !shared.closing && shared.unattended < Unattended::Due;
+        match shared.file.as_ref().filter(|_| open) {
+            Some(file) => work(file),
+            None => Err(Error::Os { code: platform::BAD_DESCRIPTOR, subject: Subject::Path }),
+        }
+    }
+
     /// Abandons a positional operation. `writes`: whether the next call has to raise its error.
     pub fn abandon_positional(&self, ticket: &Ticket, writes: bool) {
         let Ok(mut shared) = self.try_shared() else { return ticket.cancel() };

@@ -35,7 +35,7 @@ impl Locks {
                     return Some(Err(error));
                 }
                 let work = Work::Lock(LockJob::Open(Arc::clone(requested)));
-                let ticket = &requested.ticket;
+                let ticket = requested.ticket();
                 let submitted = engine.pool().submit(lane, Job { ticket: Arc::clone(ticket), work });
                 engine.pool().look(submitted, Kind::Lock, ticket);
                 None
@@ -272,6 +272,6 @@ impl Locks {
 
     /// Hands something to a worker.
     pub(super) fn submit(&self, engine: &Engine, lane: Lane, requested: &Arc<Requested>, job: LockJob) {
-        engine.pool().submit(lane, Job { ticket: Arc::clone(&requested.ticket), work: Work::Lock(job) });
+        engine.pool().submit(lane, Job { ticket: Arc::clone(requested.ticket()), work: Work::Lock(job) });
     }
 }

@@ -115,6 +115,7 @@ impl LockFile {
     fn with<T>(&self, work: impl FnOnce(&File) -> Result<T, Error>) -> Result<T, Error> {
         let file = match &self.description {
             Description::Own(own) => own.get(),
+            Description::Handle(handle) if self.local => return handle.with_file_at_once(work),
             Description::Handle(handle) => return handle.with_file(work),
             Description::Closed => None,
         };
@@ -232,7 +233,9 @@ impl LockFile {
             Description::Handle(handle) => {
                 if let Some(extent) = locked {
                     // If it has been closed, the lock is gone.
-                    let _ = handle.with_file(|file| platform::unlock(file, extent).about_path());
+                    let unlock = |file: &File| platform::unlock(file, extent).about_path();
+                    let _ =
+                        if self.local { handle.with_file_at_once(unlock) } else { handle.with_file(unlock) };
                 }
             }
             Description::Closed => {}

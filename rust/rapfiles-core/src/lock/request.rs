@@ -1,7 +1,7 @@
 //! A request for a lock, and its way to an answer.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::HeldLock;
@@ -45,7 +45,8 @@ pub struct LockRequest {
 #[derive(Debug)]
 pub(crate) struct Requested {
     pub(super) request: LockRequest,
-    pub(super) ticket: Arc<Ticket>,
+    /// Made for the first one who asks: an answer that is there at once needs none.
+    ticket: OnceLock<Arc<Ticket>>,
     /// Its place among the requests of this process.
     pub(super) order: u64,
     pub(super) deadline: Option<Instant>,
@@ -66,9 +67,14 @@ impl Requested {
         Claim { mode, extent, owner, description }
     }
 
+    /// What the answer is waited for with.
+    pub(super) fn ticket(&self) -> &Arc<Ticket> {
+        self.ticket.get_or_init(Ticket::unique)
+    }
+
     /// Whether nobody waits for the answer any more, or there is one.
     pub(super) fn is_over(&self) -> bool {
-        self.ticket.is_cancelled() || self.answered.load(Ordering::Acquire)
+        self.ticket.get().is_some_and(|ticket| ticket.is_cancelled()) || self.answered.load(Ordering::Acquire)
     }
 
     /// Notes that somebody is in the way.
@@ -99,7 +105,7 @@ impl Requested {
     /// Answers it, unless it has been answered. A lock that nobody gets is released.
     pub(super) fn answer(&self, answer: Result<HeldLock, Error>) {
         if self.claim_answer() {
-            self.ticket.finish(answer.map(|held| Outcome::Locked(Box::new(held))));
+            self.ticket().finish(answer.map(|held| Outcome::Locked(Box::new(held))));
         }
     }
 }
@@ -123,7 +129,7 @@ impl Acquisition {
         let deadline = request.timeout.and_then(|timeout| began.checked_add(timeout));
         let requested = Arc::new(Requested {
             request,
-            ticket: Ticket::unique(),
+            ticket: OnceLock::new(),
             order: ORDER.fetch_add(1, Ordering::Relaxed),
             deadline,
             began,
@@ -139,7 +145,7 @@ impl Acquisition {
 
     /// The answer, or the ticket to wait for.
     pub fn advance(&mut self) -> Progress<Answer> {
-        let ticket = &self.requested.ticket;
+        let ticket = self.requested.ticket();
         if !ticket.is_done() {
             return Progress::Pending(Arc::clone(ticket));
         }
@@ -163,9 +169,9 @@ impl Drop for Acquisition {
             return;
         }
         self.requested.give_up();
-        self.requested.ticket.cancel();
+        self.requested.ticket().cancel();
         self.engine.locks().forget(&self.engine, &self.requested);
         // It may have come just before.
-        drop(self.requested.ticket.take());
+        drop(self.requested.ticket().take());
     }
 }

@@ -76,7 +76,7 @@ impl Locks {
                 },
             )
         };
-        requested.ticket.finish(Err(Error::LockTimeout { holder }));
+        requested.ticket().finish(Err(Error::LockTimeout { holder }));
         self.forget(engine, requested);
         drop(file);
     }
