@@ -1,9 +1,10 @@
 """The command `python -m benchmarks.locks`: locks of files, uncontended, between processes and under a crowd.
 
-The base of an uncontended lock is synchronous code, `os.open`, `fcntl.flock` and `os.close`, and for an open
-file the two calls of `fcntl.flock`, in interleaved rounds. Two processes that both wait hand a lock over, and
-tell how long after its release the other had it; filelock does the same. At last a file is read while a
-thousand tasks wait for a lock, and while none does.
+The base of an uncontended lock is synchronous code, `os.open`, `fcntl.flock` and `os.close`, and for an
+open file the two calls of `fcntl.flock`, in interleaved rounds. A careful program also makes sure that the
+file was not replaced before it was locked, as rapfiles does: that is a row of its own. Two processes that
+both wait hand a lock over, and tell how long after its release the other had it; filelock does the same. At
+last a file is read while a thousand tasks wait for a lock, and while none does.
 """
 
 import argparse
@@ -43,6 +44,21 @@ def _synchronous(path: str) -> Turn:
         for _ in range(count):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+            os.close(descriptor)
+
+    return turn
+
+
+def _checked(path: str) -> Turn:
+    async def turn(count: int) -> None:
+        for _ in range(count):
+            while True:
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                with suppress(FileNotFoundError):
+                    if os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False)):
+                        break
+                os.close(descriptor)
             os.close(descriptor)
 
     return turn
@@ -107,6 +123,7 @@ async def _uncontended(folder: str, rounds: int) -> list[tuple[str, ...]]:
     """Rows for locks of paths and of open files."""
     ways = {
         "open + flock + close, synchronously": _synchronous(f"{folder}/a.lock"),
+        "the same, and the file is not replaced": _checked(f"{folder}/f.lock"),
         "rapfiles: async with path.lock()": _ours(f"{folder}/b.lock"),
         "rapfiles: one object kept": _kept(f"{folder}/c.lock"),
     }

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import errno
 import fcntl
+import gc
 import os
 import pickle
 import signal
@@ -182,6 +184,35 @@ async def test_a_planted_link_is_refused(tmp_path: Path) -> None:
         assert raised.value.filename == str(tmp_path / name)
     assert (tmp_path / "victim").read_bytes() == b"content"
     assert not (tmp_path / "created").exists()
+
+
+@pytest.mark.one_loop
+async def test_a_link_that_comes_and_goes_is_never_followed(tmp_path: Path) -> None:
+    """CVE-2026-22701: a link that comes between looking and opening."""
+    path, victim = tmp_path / "lock", tmp_path / "victim"
+    refused: set[int | None] = set()
+
+    def plant() -> None:
+        while not over.is_set():
+            path.unlink(missing_ok=True)
+            path.symlink_to(victim)
+            path.unlink()
+
+    over = threading.Event()
+    thread = threading.Thread(target=plant)
+    thread.start()
+    try:
+        for _ in range(100):
+            try:
+                async with AsyncPath(path).lock():
+                    pass
+            except OSError as error:
+                refused.add(error.errno)
+    finally:
+        over.set()
+        thread.join()
+    assert refused <= {errno.ELOOP}
+    assert not victim.exists()
 
 
 @pytest.mark.parametrize(
@@ -472,6 +503,20 @@ def test_a_forgotten_lock_is_released_with_a_warning(loop: Loop, tmp_path: Path)
         assert not is_taken(tmp_path / "lock")
 
     loop.run(main)
+
+
+@pytest.mark.loops("asyncio")
+async def test_a_lock_is_collected_with_the_task_that_holds_it(tmp_path: Path) -> None:
+    """The task has the lock as its result, and the lock knows its task."""
+    task = asyncio.ensure_future(AsyncPath(tmp_path / "lock").lock().acquire())
+    assert (await task).locked
+    del task
+    # The loop lets go of it.
+    await asyncio.sleep(0)
+    assert is_taken(tmp_path / "lock")
+    with pytest.warns(ResourceWarning, match="unreleased lock"):
+        gc.collect()
+    assert not is_taken(tmp_path / "lock")
 
 
 @pytest.mark.loops("asyncio")
@@ -1159,6 +1204,9 @@ TROUBLES: dict[str, Callable[..., object]] = {
     "#675: a deadlock is seen where there is none": test_a_task_may_have_the_address_of_another,
     "#701: the interpreter's exit hangs": test_the_exit_waits_for_nobody,
     "CVE-2025-68146: a planted link is followed, and its target emptied": test_a_planted_link_is_refused,
+    "CVE-2026-22701: a link comes between looking and opening": (
+        test_a_link_that_comes_and_goes_is_never_followed
+    ),
     "a release in another thread does nothing": test_another_thread_may_release_it,
 }
 
