@@ -362,6 +362,8 @@ impl Pool {
         &'a self,
         mut state: MutexGuard<'a, State>,
     ) -> (MutexGuard<'a, State>, Option<(Lane, Job)>) {
+        // Waking up in vain does not prolong it.
+        let mut kept_until = None;
         loop {
             if std::mem::take(&mut state.standby_wanted) {
                 let (back, job) = self.stand_by(state);
@@ -390,9 +392,14 @@ impl Pool {
                 continue;
             }
             state.parked += 1;
-            let (back, timed_out) = self.work.wait(&self.state, state, WORKER_KEPT_FOR);
+            let now = runtime::now();
+            let most = kept_until.get_or_insert(now + WORKER_KEPT_FOR).saturating_duration_since(now);
+            let (back, timed_out) = self.work.wait(&self.state, state, most);
             state = back;
             state.parked -= 1;
+            if timed_out {
+                kept_until = None;
+            }
             if state.coming > 0 {
                 state.coming -= 1;
             } else if timed_out && state.queue.is_empty() && !state.standby_wanted {
