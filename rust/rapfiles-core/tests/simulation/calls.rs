@@ -11,6 +11,7 @@ use libc::{
     size_t, ssize_t, timespec, uid_t,
 };
 
+use super::device;
 use super::files::{DEVICE_MINOR, FIRST_DESCRIPTOR, Kind, MOUNT};
 use super::trial;
 use super::world::{DESCRIPTORS, Wait, World, world};
@@ -162,7 +163,10 @@ pub(crate) unsafe fn openat(directory: c_int, path: *const c_char, flags: c_int,
         let unnamed = flags & libc::O_TMPFILE == libc::O_TMPFILE;
         let call = if unnamed { "openat, O_TMPFILE" } else { "openat" };
         // SAFETY: the caller's promises, which are those of the system's.
-        return trial::open(call, || unsafe { system::openat(directory, path, flags, mode) });
+        let opened = trial::open(call, || unsafe { system::openat(directory, path, flags, mode) });
+        let creates = flags & libc::O_CREAT != 0;
+        // SAFETY: as above.
+        return unsafe { device::named(call, opened, creates.then_some((directory, path)), None) };
     };
     // SAFETY: as above.
     let path = unsafe { name(path) };
@@ -179,7 +183,9 @@ pub(crate) unsafe fn openat(directory: c_int, path: *const c_char, flags: c_int,
 pub(crate) unsafe fn unlinkat(directory: c_int, path: *const c_char, flags: c_int) -> c_int {
     let Some(world) = modelled() else {
         // SAFETY: the caller's promises, which are those of the system's.
-        return trial::call("unlinkat", || unsafe { system::unlinkat(directory, path, flags) });
+        let removed = trial::call("unlinkat", || unsafe { system::unlinkat(directory, path, flags) });
+        // SAFETY: as above.
+        return unsafe { device::named("unlinkat", removed, Some((directory, path)), None) };
     };
     // SAFETY: as above.
     let path = unsafe { name(path) };
@@ -311,7 +317,8 @@ unsafe fn copy_out(content: &[u8], from: u64, start: *mut u8, length: usize) -> 
 pub(crate) unsafe fn write(descriptor: c_int, start: *const c_void, length: size_t) -> ssize_t {
     let Some(world) = model(descriptor) else {
         // SAFETY: the caller's promises, which are those of the system's.
-        return trial::call("write", || unsafe { system::write(descriptor, start, length) });
+        let written = trial::call("write", || unsafe { system::write(descriptor, start, length) });
+        return device::changed(descriptor, written, written > 0);
     };
     // SAFETY: as above.
     give(write_to(&world, descriptor, unsafe { std::slice::from_raw_parts(start.cast(), length) }, None))
@@ -325,7 +332,8 @@ pub(crate) unsafe fn pwrite(
 ) -> ssize_t {
     let Some(world) = model(descriptor) else {
         // SAFETY: the caller's promises, which are those of the system's.
-        return trial::call("pwrite", || unsafe { system::pwrite(descriptor, start, length, offset) });
+        let written = trial::call("pwrite", || unsafe { system::pwrite(descriptor, start, length, offset) });
+        return device::changed(descriptor, written, written > 0);
     };
     // SAFETY: as above.
     let bytes = unsafe { std::slice::from_raw_parts(start.cast(), length) };
@@ -417,7 +425,8 @@ fn seek(world: &World, descriptor: c_int, offset: off_t, whence: c_int) -> Resul
 pub(crate) unsafe fn ftruncate(descriptor: c_int, length: off_t) -> c_int {
     let Some(world) = model(descriptor) else {
         // SAFETY: no memory is involved.
-        return trial::call("ftruncate", || unsafe { system::ftruncate(descriptor, length) });
+        let cut = trial::call("ftruncate", || unsafe { system::ftruncate(descriptor, length) });
+        return device::changed(descriptor, cut, cut == 0);
     };
     give(enter(&world, "ftruncate").and_then(|()| {
         let mut files = world.files.borrow_mut();
@@ -434,7 +443,8 @@ pub(crate) unsafe fn ftruncate(descriptor: c_int, length: off_t) -> c_int {
 pub(crate) unsafe fn fsync(descriptor: c_int) -> c_int {
     let Some(world) = model(descriptor) else {
         // SAFETY: no memory is involved.
-        return trial::call("fsync", || unsafe { system::fsync(descriptor) });
+        let synchronised = trial::call("fsync", || unsafe { system::fsync(descriptor) });
+        return device::synchronised(descriptor, synchronised);
     };
     give(enter(&world, "fsync").and_then(|()| synchronise(&world, descriptor)))
 }
@@ -442,7 +452,8 @@ pub(crate) unsafe fn fsync(descriptor: c_int) -> c_int {
 pub(crate) unsafe fn fdatasync(descriptor: c_int) -> c_int {
     let Some(world) = model(descriptor) else {
         // SAFETY: no memory is involved.
-        return trial::call("fdatasync", || unsafe { system::fdatasync(descriptor) });
+        let synchronised = trial::call("fdatasync", || unsafe { system::fdatasync(descriptor) });
+        return device::synchronised(descriptor, synchronised);
     };
     give(enter(&world, "fdatasync").and_then(|()| synchronise(&world, descriptor)))
 }
@@ -537,7 +548,7 @@ fn stat_of(files: &super::files::Files, node: usize) -> libc::stat {
 pub(crate) unsafe fn fstat(descriptor: c_int, stat: *mut libc::stat) -> c_int {
     let Some(world) = model(descriptor) else {
         // SAFETY: the caller's promises, which are those of the system's.
-        return trial::call("fstat", || unsafe { system::fstat(descriptor, stat) });
+        return trial::call_anywhere("fstat", || unsafe { system::fstat(descriptor, stat) });
     };
     let mut files = world.files.borrow_mut();
     give(files.node_of(descriptor).map(|node| {
@@ -620,7 +631,7 @@ pub(crate) unsafe fn openat2(
 ) -> c_long {
     let Some(world) = modelled() else {
         // SAFETY: the caller's promises, which are those of the system's.
-        return trial::opened_at_once(unsafe { system::openat2(directory, path, how, size) });
+        return trial::open_at_once(|| unsafe { system::openat2(directory, path, how, size) });
     };
     // SAFETY: as above.
     let (path, flags) = unsafe { (name(path), (*how).flags as i32) };
@@ -796,8 +807,6 @@ of_real_files! {
     fchmodat(directory: c_int, path: *const c_char, mode: mode_t, flags: c_int) -> c_int;
     fchown(descriptor: c_int, user: uid_t, group: gid_t) -> c_int;
     fgetxattr(descriptor: c_int, name: *const c_char, start: *mut c_void, length: size_t) -> ssize_t;
-    flock(descriptor: c_int, operation: c_int) -> c_int;
-    set_range_lock(descriptor: c_int, command: c_int, lock: *mut libc::flock) -> c_int;
     flistxattr(descriptor: c_int, start: *mut c_char, length: size_t) -> ssize_t;
     fsetxattr(
         descriptor: c_int, name: *const c_char, start: *const c_void, length: size_t, flags: c_int
@@ -805,21 +814,13 @@ of_real_files! {
     futimens(descriptor: c_int, times: *const timespec) -> c_int;
     getxattr(path: *const c_char, name: *const c_char, start: *mut c_void, length: size_t) -> ssize_t;
     lgetxattr(path: *const c_char, name: *const c_char, start: *mut c_void, length: size_t) -> ssize_t;
-    linkat(
-        from: c_int, path: *const c_char, to: c_int, target: *const c_char, flags: c_int
-    ) -> c_int;
     listxattr(path: *const c_char, start: *mut c_char, length: size_t) -> ssize_t;
     llistxattr(path: *const c_char, start: *mut c_char, length: size_t) -> ssize_t;
     lsetxattr(
         path: *const c_char, name: *const c_char, start: *const c_void, length: size_t, flags: c_int
     ) -> c_int;
-    mkdirat(directory: c_int, path: *const c_char, mode: mode_t) -> c_int;
     mknodat(directory: c_int, path: *const c_char, mode: mode_t, device: dev_t) -> c_int;
     readlinkat(directory: c_int, path: *const c_char, start: *mut c_char, length: size_t) -> ssize_t;
-    renameat(from: c_int, path: *const c_char, to: c_int, target: *const c_char) -> c_int;
-    renameat2(
-        from: c_int, path: *const c_char, to: c_int, target: *const c_char, flags: c_uint
-    ) -> c_long;
     sendfile64(target: c_int, source: c_int, from: *mut off_t, length: size_t) -> ssize_t;
     setxattr(
         path: *const c_char, name: *const c_char, start: *const c_void, length: size_t, flags: c_int
@@ -827,4 +828,81 @@ of_real_files! {
     sync_file_range(descriptor: c_int, offset: off_t, length: off_t, flags: c_uint) -> c_int;
     symlinkat(content: *const c_char, directory: c_int, path: *const c_char) -> c_int;
     utimensat(directory: c_int, path: *const c_char, times: *const timespec, flags: c_int) -> c_int;
+}
+
+/// What the model file system does not have.
+fn only_real(name: &str) {
+    if let Some(world) = modelled() {
+        world.die(format!("the model file system has no {name}"));
+    }
+}
+
+pub(crate) unsafe fn flock(descriptor: c_int, operation: c_int) -> c_int {
+    only_real("flock");
+    if world().is_none() {
+        // SAFETY: no memory is involved.
+        return unsafe { system::flock(descriptor, operation) };
+    }
+    let waits = operation & (libc::LOCK_NB | libc::LOCK_UN) == 0;
+    // SAFETY: no memory is involved.
+    trial::lock("flock", waits, || unsafe { system::flock(descriptor, operation | libc::LOCK_NB) })
+}
+
+pub(crate) unsafe fn set_range_lock(descriptor: c_int, command: c_int, lock: *mut libc::flock) -> c_int {
+    only_real("fcntl with locks");
+    let waits = command == libc::F_OFD_SETLKW;
+    let at_once = if waits && world().is_some() { libc::F_OFD_SETLK } else { command };
+    // SAFETY: the caller's promises, which are those of the system's.
+    let attempt = || unsafe { system::set_range_lock(descriptor, at_once, lock) };
+    if world().is_none() { attempt() } else { trial::lock("fcntl, lock", waits, attempt) }
+}
+
+// Changes of names, which the device may not have yet.
+
+pub(crate) unsafe fn mkdirat(directory: c_int, path: *const c_char, mode: mode_t) -> c_int {
+    only_real("mkdirat");
+    // SAFETY: the caller's promises, which are those of the system's.
+    unsafe {
+        let made = trial::call("mkdirat", || system::mkdirat(directory, path, mode));
+        device::named("mkdirat", made, Some((directory, path)), None)
+    }
+}
+
+pub(crate) unsafe fn linkat(
+    from: c_int,
+    path: *const c_char,
+    to: c_int,
+    target: *const c_char,
+    flags: c_int,
+) -> c_int {
+    only_real("linkat");
+    // SAFETY: the caller's promises, which are those of the system's.
+    unsafe {
+        let linked = trial::call("linkat", || system::linkat(from, path, to, target, flags));
+        device::named("linkat", linked, None, Some((to, target)))
+    }
+}
+
+pub(crate) unsafe fn renameat(from: c_int, path: *const c_char, to: c_int, target: *const c_char) -> c_int {
+    only_real("renameat");
+    // SAFETY: the caller's promises, which are those of the system's.
+    unsafe {
+        let renamed = trial::call("renameat", || system::renameat(from, path, to, target));
+        device::named("renameat", renamed, Some((from, path)), Some((to, target)))
+    }
+}
+
+pub(crate) unsafe fn renameat2(
+    from: c_int,
+    path: *const c_char,
+    to: c_int,
+    target: *const c_char,
+    flags: c_uint,
+) -> c_long {
+    only_real("renameat2");
+    // SAFETY: the caller's promises, which are those of the system's.
+    unsafe {
+        let renamed = trial::call("renameat2", || system::renameat2(from, path, to, target, flags));
+        device::named("renameat2", renamed as c_int, Some((from, path)), Some((to, target))).into()
+    }
 }

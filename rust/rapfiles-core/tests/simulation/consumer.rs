@@ -29,8 +29,17 @@ pub(super) struct Consumer {
 }
 
 impl Consumer {
-    fn trial(&self) -> &Trial {
+    pub(super) fn trial(&self) -> &Trial {
         self.world.trial.get().unwrap()
+    }
+
+    pub(super) fn world(&self) -> Rc<World> {
+        Rc::clone(&self.world)
+    }
+
+    /// Something that must not be.
+    pub(super) fn wrong(&self, why: impl Into<String>) -> ! {
+        self.world.die(why)
     }
 
     /// Waits for what comes next; `None` if that is given up.

@@ -4,9 +4,12 @@
 //! It is compiled into the crate's unit tests, where it stands behind the two doors ([`crate::engine::runtime`],
 //! `platform::calls`) and can look at everything.
 
+mod atomic_files;
 mod atomic_writes;
 pub(crate) mod calls;
 mod consumer;
+mod device;
+mod durable_appends;
 mod durable_names;
 mod faults;
 mod files;

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use libc::{c_int, c_long};
 
 use super::calls::give;
-use super::world::{LOOP, Wait, world};
+use super::device::Device;
+use super::world::{LOOP, Wait, World, world};
 use crate::platform::calls::system;
 
 /// What happens at a call.
@@ -53,6 +54,7 @@ pub(super) struct Trial {
     /// The call at which it has happened.
     pub(super) happened: Cell<Option<&'static str>>,
     pub(super) open: RefCell<BTreeSet<c_int>>,
+    pub(super) device: Device,
 }
 
 impl Trial {
@@ -66,6 +68,7 @@ impl Trial {
             ended: Cell::new(false),
             happened: Cell::new(None),
             open: RefCell::default(),
+            device: Device::default(),
         }
     }
 
@@ -92,6 +95,10 @@ impl Trial {
     /// Whether the consumer is to give up now.
     pub(super) fn is_cancelled(&self) -> bool {
         self.event == Event::Cancel && self.happened.get().is_some()
+    }
+
+    fn is_killed(&self) -> bool {
+        self.event == Event::Kill && self.calls.get() >= self.at
     }
 
     /// Counts a call; whether it is that one, or comes after the end of the process.
@@ -125,6 +132,23 @@ pub(super) fn call<T: From<i8>>(name: &'static str, work: impl FnOnce() -> T) ->
     } else {
         world.step();
     }
+    happen(&world, trial, name, work)
+}
+
+/// A call that the loop may make too, because it does not wait there.
+pub(super) fn call_anywhere<T: From<i8>>(name: &'static str, work: impl FnOnce() -> T) -> T {
+    let Some(world) = world() else { return work() };
+    let Some(trial) = world.trial.get() else { return work() };
+    if !world.is_loop() || world.has_failed() {
+        return call(name, work);
+    }
+    if !world.is_unlocked() {
+        world.die(format!("{name} is called under a lock"));
+    }
+    happen(&world, trial, name, work)
+}
+
+fn happen<T: From<i8>>(world: &World, trial: &Trial, name: &'static str, work: impl FnOnce() -> T) -> T {
     world.note(|| format!("{name}, call {}", trial.calls.get() + 1));
     if let Some((_, code)) = trial.lacks.iter().find(|(call, _)| *call == name) {
         return give(Err(*code));
@@ -138,6 +162,25 @@ pub(super) fn call<T: From<i8>>(name: &'static str, work: impl FnOnce() -> T) ->
         }
     }
     work()
+}
+
+/// How long a thread sleeps before it looks whether it gets a lock that it waits for in the kernel.
+const LOOK_AGAIN: u64 = 200_000;
+
+/// A call that locks a file, or what happens instead. One that waits keeps its thread alone waiting; one that does not is
+/// permitted on the loop. `attempt` never waits.
+pub(super) fn lock(name: &'static str, waits: bool, attempt: impl Fn() -> c_int) -> c_int {
+    if !waits {
+        return call_anywhere(name, attempt);
+    }
+    let Some(world) = world() else { return attempt() };
+    let Some(trial) = world.trial.get() else { return attempt() };
+    let mut result = call(name, &attempt);
+    while result != 0 && std::io::Error::last_os_error().kind() == std::io::ErrorKind::WouldBlock {
+        world.wait(Wait::Until(world.after(LOOK_AGAIN)));
+        result = if trial.is_killed() { give(Err(libc::EIO)) } else { attempt() };
+    }
+    result
 }
 
 /// `close(2)`, which closes a descriptor even when it fails, as the end of a process does.
@@ -184,7 +227,12 @@ pub(super) fn opened(descriptor: c_int) -> c_int {
     descriptor
 }
 
-/// The same for `openat2(2)`.
-pub(super) fn opened_at_once(descriptor: c_long) -> c_long {
-    opened(descriptor as c_int).into()
+/// The same for `openat2(2)`, which does not wait.
+pub(super) fn open_at_once(work: impl FnOnce() -> c_long) -> c_long {
+    let world = world();
+    let trial = world.as_ref().and_then(|world| world.trial.get());
+    if trial.is_some_and(Trial::refuses_descriptor) {
+        return give(Err(libc::EMFILE));
+    }
+    opened(work() as c_int).into()
 }
