@@ -35,7 +35,7 @@ pub(crate) mod system {
     use std::cell::Cell;
     use std::io;
     use std::sync::atomic::{AtomicU32, Ordering};
-    use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+    use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
     use std::thread;
     use std::time::{Duration, Instant};
 
@@ -85,6 +85,18 @@ pub(crate) mod system {
     #[inline]
     pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a lock together with others who only read.
+    #[inline]
+    pub(crate) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+        lock.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes such a lock alone.
+    #[inline]
+    pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+        lock.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A condition variable.

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 
 use loom::sync::atomic::{AtomicBool, Ordering};
 
+/// No model has two threads at one.
+pub(crate) use crate::engine::runtime::system::{read, write};
+
 pub(crate) mod sync {
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize};
     pub(crate) use loom::sync::{Mutex, MutexGuard};

@@ -23,6 +23,7 @@ pub(crate) mod runtime;
 mod sink;
 mod source;
 mod text;
+mod transactions;
 mod trees;
 mod trial;
 mod world;

@@ -2,11 +2,11 @@
 //! simulates none.
 
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError, TryLockResult};
 use std::time::{Duration, Instant};
 
 use super::trial::Trial;
-use super::world::{Wait, world};
+use super::world::{Wait, World, world};
 use crate::engine::runtime::system;
 
 pub(crate) fn now() -> Instant {
@@ -48,18 +48,39 @@ const LOOKS: usize = 10_000;
 /// After so many looks the others come first, or one of low priority would never give the lock back.
 const PATIENCE: usize = 100;
 
+/// After so many looks it sleeps before the next one: who has the lock may be in a slow system call.
+const LONG_PATIENCE: usize = 1_000;
+const SLEEP: u64 = 10_000_000;
+
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     let Some(world) = world() else { return system::lock(mutex) };
     if world.chance(64) {
         world.step();
     }
+    take(&world, || mutex.try_lock())
+}
+
+pub(crate) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    let Some(world) = world() else { return system::read(lock) };
+    take(&world, || lock.try_read())
+}
+
+pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    let Some(world) = world() else { return system::write(lock) };
+    take(&world, || lock.try_write())
+}
+
+fn take<Guard>(world: &World, attempt: impl Fn() -> TryLockResult<Guard>) -> Guard {
     for look in 1..=LOOKS {
-        match mutex.try_lock() {
+        match attempt() {
             Ok(guard) => return guard,
-            Err(TryLockError::Poisoned(poisoned)) => return PoisonError::into_inner(poisoned),
+            Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => {
                 if look.is_multiple_of(PATIENCE) {
                     world.give_way();
+                }
+                if look.is_multiple_of(LONG_PATIENCE) && world.is_unlocked() {
+                    world.wait(Wait::Until(world.after(SLEEP)));
                 }
                 world.step();
             }

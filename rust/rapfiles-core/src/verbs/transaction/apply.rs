@@ -80,7 +80,8 @@ impl Target<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 match self.log.metadata_of(&staged, false) {
                     Err(missing) if missing.kind() == io::ErrorKind::NotFound => Ok(()),
-                    _ => Err(error),
+                    Err(unknown) => Err(unknown),
+                    Ok(_) => Err(error),
                 }
             }
             put => put,
@@ -166,12 +167,11 @@ fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()
 
 fn make(directory: &Directory, leaf: &NativePath) -> io::Result<()> {
     match directory.make(leaf, NEW) {
-        Err(error)
-            if error.raw_os_error() == Some(codes::EXISTS)
-                && directory.has_directory(leaf).unwrap_or(false) =>
-        {
-            Ok(())
-        }
+        Err(error) if error.raw_os_error() == Some(codes::EXISTS) => match directory.has_directory(leaf) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(error),
+            Err(unknown) => Err(unknown),
+        },
         made => made,
     }
 }

@@ -162,13 +162,22 @@ pub(super) fn begin(root: &Directory, path: &NativePath) -> Result<(Logs, Log), 
     // Otherwise what is made here could not be removed.
     root.may_rename().about_path()?;
     for _ in 0..NAMES_TRIED {
-        match root.make(&name, PRIVATE) {
+        let made = match root.make(&name, PRIVATE) {
             Err(error) if error.raw_os_error() != Some(codes::EXISTS) => {
                 return Err(Error::new(&error, Subject::Path));
             }
-            _ => {}
-        }
-        let Some(logs) = Logs::open(root, path)? else { continue };
+            made => made.is_ok(),
+        };
+        let logs = match Logs::open(root, path) {
+            Ok(Some(logs)) => logs,
+            Ok(None) => continue,
+            Err(error) => {
+                if made {
+                    remove_empty(root);
+                }
+                return Err(error);
+            }
+        };
         let id = platform::random_name().and_then(|id| entry(&id)).about_path()?;
         match logs.directory.make(&id, PRIVATE) {
             Ok(()) => {}
@@ -200,11 +209,23 @@ pub(super) fn begin(root: &Directory, path: &NativePath) -> Result<(Logs, Log), 
 fn discard(root: &Directory, logs: Logs, id: Option<&NativePath>) {
     // The error that is reported is that of the beginning.
     if let Some(id) = id {
-        let _ = Directory::remove(id, Some(&logs.directory));
+        let _ = match logs.take(id) {
+            Ok(Some(log)) => logs.remove(log),
+            _ => Directory::remove(id, Some(&logs.directory)),
+        };
     }
-    if let Ok(Some(lock)) = logs.lock() {
-        let _ = logs.tidy(root, lock);
+    match logs.lock() {
+        Ok(Some(lock)) => {
+            let _ = logs.tidy(root, lock);
+        }
+        _ => remove_empty(root),
     }
+}
+
+/// Removes the directory of logs, if it has nothing at all: not even a lock that somebody may wait for.
+pub(super) fn remove_empty(root: &Directory) {
+    // An error is not the one that is reported.
+    let _ = entry(LOGS).and_then(|name| Directory::remove(&name, Some(root)));
 }
 
 fn list(directory: &Directory, mut each: impl FnMut(&[u8])) -> io::Result<()> {

@@ -4,12 +4,18 @@
 //! time (`Documentation/block/writeback_cache_control.rst`). 100 small files take a quarter of the time with eight workers.
 
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::engine::Engine;
 use crate::engine::queue::Lane;
+use crate::engine::runtime::sync::{Mutex, MutexGuard};
+use crate::engine::runtime::{self, Condition};
 use crate::limits::{SYNCHRONISED_EACH, SYNCHRONISING_WORKERS};
 use crate::platform::{self, File};
+
+/// How long one waits for the others before it looks again, although it will be woken.
+const LOOK_AGAIN: Duration = Duration::from_secs(3600);
 
 #[derive(Default)]
 struct Work {
@@ -21,13 +27,13 @@ struct Work {
 
 struct Shared {
     work: Mutex<Work>,
-    idle: Condvar,
+    idle: Condition,
     data_only: bool,
 }
 
 impl Shared {
     fn work(&self) -> MutexGuard<'_, Work> {
-        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+        runtime::lock(&self.work)
     }
 
     /// Synchronises one file after the other, until none is left.
@@ -59,7 +65,7 @@ impl Shared {
 pub(super) fn synchronise(files: Vec<File>, data_only: bool) -> io::Result<()> {
     let helpers = (files.len() / SYNCHRONISED_EACH).min(SYNCHRONISING_WORKERS);
     let work = Mutex::new(Work { files, ..Work::default() });
-    let shared = Arc::new(Shared { work, idle: Condvar::new(), data_only });
+    let shared = Arc::new(Shared { work, idle: Condition::default(), data_only });
     for _ in 0..helpers {
         let shared = Arc::clone(&shared);
         Engine::current().spawn(Lane::Unknown, move || shared.help());
@@ -67,7 +73,7 @@ pub(super) fn synchronise(files: Vec<File>, data_only: bool) -> io::Result<()> {
     shared.help();
     let mut work = shared.work();
     while work.running > 0 {
-        work = shared.idle.wait(work).unwrap_or_else(PoisonError::into_inner);
+        work = shared.idle.wait(&shared.work, work, LOOK_AGAIN).0;
     }
     work.first_error.take().map_or(Ok(()), Err)
 }

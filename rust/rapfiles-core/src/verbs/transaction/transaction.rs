@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::changes::{Change, Changes};
 use super::commit::Committing;
@@ -14,6 +14,7 @@ use super::places::{Mount, Places};
 use super::refused;
 use super::staged::{Staged, file_name};
 use crate::engine::queue::Lane;
+use crate::engine::runtime::sync::{Mutex, MutexGuard};
 use crate::engine::{Engine, Process, runtime};
 use crate::error::{About, Error, Subject};
 use crate::limits::{STAGED_OPEN, STAGED_OPEN_SHARE};
@@ -118,7 +119,7 @@ impl Transaction {
     }
 
     fn changes(&self) -> MutexGuard<'_, Changes> {
-        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+        runtime::lock(&self.changes)
     }
 
     /// Ends the transaction.
@@ -126,7 +127,7 @@ impl Transaction {
         if self.process != Process::current() {
             return Err(Error::Forked);
         }
-        Ok(self.opened.write().unwrap_or_else(PoisonError::into_inner).take())
+        Ok(runtime::write(&self.opened).take())
     }
 
     /// Removes the log. Nothing else has been changed.
@@ -147,6 +148,7 @@ impl Transaction {
             failed => {
                 // The error that is reported is that of the lock.
                 let _ = logs.remove(log);
+                log::remove_empty(&root);
                 return Err(failed.err().unwrap_or(Error::Os { code: codes::BUSY, subject: Subject::Path }));
             }
         };
@@ -175,7 +177,7 @@ impl Transaction {
         if self.process != Process::current() {
             return Err(Error::Forked);
         }
-        let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
+        let opened = runtime::read(&self.opened);
         let Opened { root, log, .. } = opened.as_ref().ok_or_else(refused::ended)?;
         let stage = Stage { transaction: self, root, log: &log.directory };
         match staging {
