@@ -138,6 +138,12 @@ impl WalkItems {
     fn make_names(&mut self, py: Python<'_>, manners: &Manners) -> PyResult<bool> {
         let Some(making) = &mut self.making else { return Ok(true) };
         let entries = making.listing.entries();
+        if making.at == 0 && entries.len() <= TREE_NAMES_AT_ONCE {
+            // Their numbers are known.
+            let directories = making.listing.directories();
+            making.directories.lot.reserve_exact(directories);
+            making.files.lot.reserve_exact(entries.len() - directories);
+        }
         loop {
             let end = entries.len().min(making.at + TREE_NAMES_AT_ONCE);
             for entry in (making.at..end).filter_map(|index| entries.get(index)) {

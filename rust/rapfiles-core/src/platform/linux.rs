@@ -215,8 +215,26 @@ impl DirectoryReader {
     /// Passes on the next entries, without `.` and `..`; `false` with the last ones.
     pub(crate) fn read(
         &mut self,
-        push: &mut dyn FnMut(Entry<'_>) -> Result<(), TryReserveError>,
+        push: &mut impl FnMut(Entry<'_>) -> Result<(), TryReserveError>,
     ) -> io::Result<bool> {
+        let ended = self.fill()?;
+        let mut rest = &self.buffer[..];
+        while rest.len() > NAME_AT {
+            let size = usize::from(u16::from_ne_bytes([rest[LENGTH_AT], rest[LENGTH_AT + 1]]));
+            let (entry, behind) = rest.split_at(size.clamp(NAME_AT, rest.len()));
+            rest = behind;
+            let name = name_of(entry);
+            if name == b"." || name == b".." {
+                continue;
+            }
+            let inode = entry[..8].try_into().map_or(0, u64::from_ne_bytes);
+            push(Entry { name, file_type: file_type_of(entry[TYPE_AT]), inode })?;
+        }
+        Ok(!ended)
+    }
+
+    /// Reads the next entries into the buffer; `true` with the last ones.
+    fn fill(&mut self) -> io::Result<bool> {
         let is_first = !std::mem::replace(&mut self.has_begun, true);
         let size = if is_first {
             self.buffer = SPARE.try_with(Cell::take).unwrap_or_default();
@@ -243,21 +261,18 @@ impl DirectoryReader {
             unsafe { self.buffer.set_len(self.buffer.len() + length) };
             ended = length == 0;
         }
-        let mut rest = &self.buffer[..];
-        while rest.len() > NAME_AT {
-            let size = usize::from(u16::from_ne_bytes([rest[LENGTH_AT], rest[LENGTH_AT + 1]]));
-            let (entry, behind) = rest.split_at(size.clamp(NAME_AT, rest.len()));
-            rest = behind;
-            let name = &entry[NAME_AT..];
-            let name = &name[..memchr::memchr(0, name).unwrap_or(name.len())];
-            if name == b"." || name == b".." {
-                continue;
-            }
-            let inode = entry[..8].try_into().map_or(0, u64::from_ne_bytes);
-            push(Entry { name, file_type: file_type_of(entry[TYPE_AT]), inode })?;
-        }
-        Ok(!ended)
+        Ok(ended)
     }
+}
+
+/// The name in a `struct linux_dirent64`. Behind its NUL there are at most seven bytes, with which the length becomes a
+/// multiple of eight (`filldir64` in `fs/readdir.c` of the kernel), so it is only searched for there: for names of
+/// usual lengths `memchr` takes longer than all else that is done with them here.
+fn name_of(entry: &[u8]) -> &[u8] {
+    let name = &entry[NAME_AT.min(entry.len())..];
+    let from = name.len().saturating_sub(8);
+    let length = name[from..].iter().position(|byte| *byte == 0).map_or(name.len(), |at| from + at);
+    &name[..length]
 }
 
 impl Drop for DirectoryReader {

@@ -6,7 +6,6 @@ use crate::engine::Engine;
 use crate::engine::kind::Kind;
 use crate::engine::stream::{Part, Single, Slice, Step, Stream};
 use crate::error::{About, Error};
-use crate::memory::extend;
 use crate::platform::{DirectoryReader, NativePath};
 use crate::verbs::metadata::FileType;
 
@@ -55,6 +54,7 @@ impl Block {
     }
 
     /// The entry at a position.
+    #[inline]
     pub fn get(&self, index: usize) -> Option<Entry<'_>> {
         let Packed { inode, end, file_type } = *self.entries.get(index)?;
         let start = index.checked_sub(1).map_or(0, |before| self.entries[before].end);
@@ -96,19 +96,31 @@ impl Block {
         self.entries.capacity()
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, entry: Entry<'_>) -> Result<(), TryReserveError> {
+        if self.entries.len() == self.entries.capacity()
+            || self.names.capacity() - self.names.len() < entry.name.len()
+        {
+            self.grow(entry.name.len())?;
+        }
+        self.names.extend_from_slice(entry.name);
+        let file_type = entry.file_type.map_or(0, |file_type| file_type.0);
+        // A reader's buffer is far smaller than 4 GiB.
+        let end = self.names.len() as u32;
+        self.entries.push(Packed { inode: entry.inode, end, file_type });
+        Ok(())
+    }
+
+    /// Makes room for another entry.
+    #[cold]
+    fn grow(&mut self, name: usize) -> Result<(), TryReserveError> {
         if self.entries.capacity() == 0 {
             // Most directories are small, and growing bit by bit takes longer than reading them.
             self.entries.try_reserve(FIRST_ENTRIES)?;
             self.names.try_reserve(FIRST_ENTRIES * USUAL_NAME)?;
         }
         self.entries.try_reserve(1)?;
-        extend(&mut self.names, entry.name)?;
-        let file_type = entry.file_type.map_or(0, |file_type| file_type.0);
-        // A reader's buffer is far smaller than 4 GiB.
-        let end = self.names.len() as u32;
-        self.entries.push(Packed { inode: entry.inode, end, file_type });
-        Ok(())
+        self.names.try_reserve(name)
     }
 }
 
