@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyCFunction;
 use rapfiles_core::{Budget, Engine};
@@ -118,6 +119,9 @@ fn let_others_in(py: Python<'_>, now: Instant) {
     if now.saturating_duration_since(since) < LET_IN_EVERY {
         return;
     }
+    if is_alone(py) {
+        return;
+    }
     let before = Instant::now();
     let somebody_waits = py.detach(|| {
         let somebody_waits = before.elapsed() >= GIL_WANTED;
@@ -128,6 +132,19 @@ fn let_others_in(py: Python<'_>, now: Instant) {
     });
     if somebody_waits {
         with_iteration(|iteration| iteration.let_in = Some(Instant::now()));
+    }
+}
+
+/// Whether no other thread runs Python, so that nobody can wait for the GIL. Releasing it also takes longer than usual when
+/// what that needs has left the processor's cache, which after milliseconds of other work it has.
+fn is_alone(_py: Python<'_>) -> bool {
+    // SAFETY: the thread is attached, so its own state and interpreter exist; of others only the addresses are read.
+    unsafe {
+        let (own, interpreter) = (ffi::PyThreadState_Get(), ffi::PyInterpreterState_Get());
+        ffi::PyInterpreterState_ThreadHead(interpreter) == own
+            && ffi::PyThreadState_Next(own).is_null()
+            && ffi::PyInterpreterState_Head() == interpreter
+            && ffi::PyInterpreterState_Next(interpreter).is_null()
     }
 }
 
