@@ -275,9 +275,15 @@ pub(crate) const ENTRIES_TRIED: usize = 1000;
 pub(crate) const SCAN_FIRST: usize = 16;
 /// The entries of a tree that a worker reads before it hands them out: some 500 µs of its work, where waking the
 /// consumer takes 50 µs …
-pub(crate) const TREE_BATCH: usize = 1024;
+pub(crate) const TREE_BATCH: usize = 4096;
 /// … but fewer after this time, so that slow ones are handed out soon.
-pub(crate) const TREE_BATCH_TIME: Duration = Duration::from_micros(500);
+pub(crate) const TREE_BATCH_TIME: Duration = Duration::from_millis(1);
+/// The first batch is this often halved, and each one after it once less: the consumer begins soon.
+pub(crate) const TREE_BATCHES_HALVED: u32 = 3;
+/// The entries that a worker reads for a pattern before it hands out what matches …
+pub(crate) const GLOB_BATCH: usize = 1024;
+/// … but fewer after this time.
+pub(crate) const GLOB_BATCH_TIME: Duration = Duration::from_micros(500);
 /// A directory counts as this many entries, because opening it takes as long as reading them.
 pub(crate) const TREE_DIRECTORY: usize = 32;
 /// The memory of a listing of at most so many entries is used again for another directory. With the results of `stat(2)`

@@ -17,7 +17,7 @@ use crate::engine::kind::Kind;
 use crate::engine::runtime;
 use crate::engine::stream::{Claim, Part, Slice, Source, Step, Stream};
 use crate::error::{Error, Subject};
-use crate::limits::{TREE_BATCH, TREE_BATCH_TIME, TREE_DIRECTORY};
+use crate::limits::{GLOB_BATCH, GLOB_BATCH_TIME, TREE_DIRECTORY};
 use crate::memory::joined;
 use crate::platform::{self, DirectoryReader, NativePath};
 use crate::verbs::listing::{Block, Entry};
@@ -507,7 +507,7 @@ impl Part for GlobPart {
         if std::mem::take(&mut self.begins) {
             self.begin()?;
         }
-        let until = *self.until.get_or_insert_with(|| runtime::now() + TREE_BATCH_TIME);
+        let until = *self.until.get_or_insert_with(|| runtime::now() + GLOB_BATCH_TIME);
         loop {
             if let Some(reading) = self.reading.take() {
                 self.read(reading, slice)?;
@@ -520,7 +520,7 @@ impl Part for GlobPart {
                 }
                 continue;
             }
-            let goes_on = !is_full && self.size < TREE_BATCH && runtime::now() < until;
+            let goes_on = !is_full && self.size < GLOB_BATCH && runtime::now() < until;
             match if goes_on { self.next_node()? } else { None } {
                 Some(node) => {
                     self.size += TREE_DIRECTORY;

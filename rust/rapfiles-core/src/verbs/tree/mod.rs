@@ -1,5 +1,6 @@
 //! Trees: walking, searching and measuring a directory with everything below it.
 
+mod batches;
 mod filter;
 mod frontier;
 mod gitignore;

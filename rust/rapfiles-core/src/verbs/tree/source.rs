@@ -6,9 +6,9 @@ use std::time::Instant;
 use crate::engine::runtime;
 use crate::engine::stream::{Claim, Order, Part, Slice, Source, Step};
 use crate::error::Error;
-use crate::limits::{TREE_BATCH, TREE_BATCH_TIME};
 use crate::platform::NativePath;
 
+use super::batches::Batches;
 use super::frontier::{Frontier, Next};
 use super::listing::{self, Begun, Listing, Reading};
 use super::node::Node;
@@ -24,6 +24,7 @@ pub(super) struct Shared {
     /// The device of the first directory.
     pub(super) device: OnceLock<u64>,
     pub(super) counted: Counted,
+    batches: Batches,
     /// The number of the owner that is wanted, once it has been looked up.
     owner: OnceLock<u32>,
     frontier: Mutex<Frontier>,
@@ -38,6 +39,7 @@ impl Shared {
             open: OpenDirectories::new(),
             device: OnceLock::new(),
             counted: Counted::default(),
+            batches: Batches::new(),
             owner: OnceLock::new(),
             frontier,
         };
@@ -118,7 +120,7 @@ impl Part for WalkPart {
     type Batch = Vec<Listing>;
 
     fn step(&mut self, slice: &Slice<'_>) -> Result<Step<Vec<Listing>>, Error> {
-        let until = runtime::now() + TREE_BATCH_TIME;
+        let (most, until) = self.shared.batches.begin();
         loop {
             if let Some(next) = self.next.take() {
                 self.began = Some(runtime::now());
@@ -142,7 +144,7 @@ impl Part for WalkPart {
                     continue;
                 }
             }
-            let is_full = self.size >= TREE_BATCH || slice.is_over() || runtime::now() >= until;
+            let is_full = self.size >= most || slice.is_over() || runtime::now() >= until;
             let mut frontier = self.shared.frontier();
             self.next = if is_full { None } else { frontier.take() };
             if self.next.is_none() {
