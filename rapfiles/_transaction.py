@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from io import BufferedWriter, text_encoding
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -14,6 +15,7 @@ import rapfiles._native as _native
 
 from ._arguments import in_one_piece, path_text
 from ._text import checked_codec, encode, mark_length
+from ._unsupported import UnsupportedOperation
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -54,11 +56,12 @@ class Transaction:
     the order in which it is completed.
     """
 
-    __slots__ = ("_directory", "_durable", "_ended", "_native")
+    __slots__ = ("_directory", "_durable", "_ended", "_native", "_swap")
 
-    def __init__(self, directory: StrPath, durable: bool) -> None:
+    def __init__(self, directory: StrPath, durable: bool, swap: bool) -> None:
         self._directory = path_text("directory", directory)
         self._durable = durable
+        self._swap = swap
         self._native: _native.Transaction | None = None
         self._ended = False
 
@@ -74,7 +77,7 @@ class Transaction:
         if self._native is not None or self._ended:
             raise RuntimeError("a transaction cannot be entered twice")
         self._ended = True  # until it has begun
-        self._native = await _native.begin_transaction(self._directory, self._durable)
+        self._native = await _native.begin_transaction(self._directory, self._durable, self._swap)
         self._ended = False
         return self
 
@@ -196,7 +199,7 @@ class Transaction:
         """Extend a file, or create it.
 
         The data goes to where the end of the file is when the transaction is committed. The file stays the
-        same one.
+        same one, unless the directory is exchanged (`swap=True`).
 
         Args:
             name: The file.
@@ -317,7 +320,7 @@ class Transaction:
         await native.mkdir(*self._named("name", name))
 
 
-def transaction(directory: StrPath, *, durable: bool = True) -> Transaction:
+def transaction(directory: StrPath, *, durable: bool = True, swap: bool = False) -> Transaction:
     """Change several files of a directory: all of it happens, or nothing.
 
     ```python
@@ -339,13 +342,19 @@ def transaction(directory: StrPath, *, durable: bool = True) -> Transaction:
         directory: The directory. Until the end there is a directory `.rapfiles` in it.
         durable: Whether the device has all changes when the block has been left. Without it, a power cut may
             take back the transaction, unless it extends a file.
+        swap: Exchange the whole directory at the end for a copy of it with the changes, in one step, so that
+            others see all of them at once. It takes time for each file in the directory, and the directory is
+            a new one then. [When the directory is
+            exchanged](transactions.md#when-the-directory-is-exchanged) says what that means.
 
     Returns:
         What `async with` enters, once.
 
     Raises:
         OSError: On entering, the directory cannot be opened or changed. At the end, a change is not possible;
-            none is made then.
+            none is made then. With `swap=True`, it may be that the directory cannot be copied or exchanged.
+            The transaction also ends with an error if another one has exchanged the directory meanwhile.
+        NotImplementedError: `swap=True` on Windows.
         TransactionError: At the end, the transaction was committed, but not all changes could be made.
             `recover()` will make them.
 
@@ -353,7 +362,9 @@ def transaction(directory: StrPath, *, durable: bool = True) -> Transaction:
         Before the end of the block: nothing changes. While the block ends: either all changes are made, or
         none; `committed` says which.
     """
-    return Transaction(directory, bool(durable))
+    if swap and sys.platform == "win32":
+        raise UnsupportedOperation("transaction(swap=True) is unsupported on this system")
+    return Transaction(directory, bool(durable), bool(swap))
 
 
 async def recover(directory: StrPath) -> Recovery:

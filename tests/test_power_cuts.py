@@ -25,7 +25,9 @@ def _problems(trial: Trial, most: int, folder: Path) -> list[str]:
         return [f"{state}: {problem}" for state, problem in trial.problems(memory, chosen) if problem]
 
 
-@pytest.mark.parametrize("workload", ["create", "durable-replace", "transactions", "durable-transactions"])
+@pytest.mark.parametrize(
+    "workload", ["create", "durable-replace", "transactions", "durable-transactions", "durable-swap"]
+)
 def test_old_or_new(workload: str, tmp_path: Path) -> None:
     assert _problems(Trial("ext4", workload, seed=1), 40, tmp_path) == []
 
@@ -37,6 +39,7 @@ def test_old_or_new(workload: str, tmp_path: Path) -> None:
         ("no-directory-sync", "durable-create"),
         ("name-before-content", "durable-create"),
         ("commit-before-content", "durable-transactions"),
+        ("no-directory-sync", "durable-swap"),
     ],
 )
 def test_a_mistake_is_found(fault: str, workload: str, tmp_path: Path) -> None:

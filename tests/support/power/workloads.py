@@ -358,11 +358,11 @@ class InPlace(Workload):
         return f"after {marks} operations: {show(found)}; wanted {show(history[marks])}"
 
 
-def _transaction(number: int, durable: bool = True, extends: bool = True) -> Step:
+def _transaction(number: int, durable: bool = True, extends: bool = True, swap: bool = False) -> Step:
     """Several files in two directories: overwritten, created, extended, renamed, removed."""
 
     async def run(folder: AsyncPath) -> None:
-        async with rapfiles.transaction(folder, durable=durable) as t:
+        async with rapfiles.transaction(folder, durable=durable, swap=swap) as t:
             await t.write_bytes("t", content(number))
             await t.write_bytes(f"a/n{number}", content(number + 1))
             if extends:
@@ -391,8 +391,17 @@ def _recovered(folder: Path) -> str | None:
     again = asyncio.run(rapfiles.recover(AsyncPath(folder)))
     if again != ([], [], []):
         return f"recovered again: {again}"
-    left = [str(path.relative_to(folder)) for path in folder.rglob(".rapfiles*")]
+    left = [str(path) for path in (*folder.rglob(".rapfiles*"), *folder.parent.glob(".rapfiles*"))]
     return f"left after recovery: {left}" if left else None
+
+
+def _swapped(folder: Path) -> str | None:
+    """The same; that must not change anything that readers see."""
+    before = {name: text for name, text in files(folder).items() if not name.startswith(".rapfiles/")}
+    problem = _recovered(folder)
+    if problem is None and (found := files(folder)) != before:
+        problem = f"recovery has changed {show(before)} to {show(found)}"
+    return problem
 
 
 class Transactions(Workload):
@@ -429,6 +438,34 @@ class DurableTransactions(_Exact):
 
     def problem(self, folder: Path, marks: int) -> str | None:
         return _recovered(folder) or super().problem(folder, marks)
+
+
+class Swaps(Workload):
+    """Transactions that exchange the directory: all of one or nothing of it, also before recovery."""
+
+    name = "swap"
+    settling = 1.5
+
+    def steps(self) -> Iterator[Step]:
+        return (_transaction(number, durable=False, swap=True) for number in range(8))
+
+    def problem(self, folder: Path, marks: int) -> str | None:
+        if (problem := _swapped(folder)) is not None:
+            return problem
+        found = files(folder)
+        return None if found in self._history()[: marks + 2] else f"has never been so: {show(found)}"
+
+
+class DurableSwaps(_Exact):
+    """Durable ones: and what was acknowledged is there."""
+
+    name = "durable-swap"
+
+    def steps(self) -> Iterator[Step]:
+        return (_transaction(number, swap=True) for number in range(8))
+
+    def problem(self, folder: Path, marks: int) -> str | None:
+        return _swapped(folder) or super().problem(folder, marks)
 
 
 class Recovery(Workload):
@@ -483,6 +520,8 @@ WORKLOADS: dict[str, Workload] = {
         Transactions(),
         ExtendingTransactions(),
         DurableTransactions(),
+        Swaps(),
+        DurableSwaps(),
         Recovery(),
     )
 }

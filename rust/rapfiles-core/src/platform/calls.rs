@@ -25,9 +25,9 @@ pub(crate) mod system {
     };
     #[cfg(target_os = "linux")]
     pub(crate) use libc::{
-        copy_file_range, eventfd, fallocate, fdatasync, fgetxattr, flistxattr, fsetxattr, getrusage,
-        getxattr, lgetxattr, listxattr, llistxattr, lsetxattr, mknodat, preadv2, sendfile64, setxattr, statx,
-        sync_file_range,
+        copy_file_range, eventfd, fallocate, fdatasync, fgetxattr, flistxattr, fremovexattr, fsetxattr,
+        getrusage, getxattr, lgetxattr, listxattr, llistxattr, lsetxattr, mknodat, preadv2, sendfile64,
+        setxattr, statx, sync_file_range,
     };
 
     /// `fcntl(2)` with a command for locks of ranges.

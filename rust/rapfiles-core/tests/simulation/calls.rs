@@ -808,6 +808,7 @@ of_real_files! {
     fchown(descriptor: c_int, user: uid_t, group: gid_t) -> c_int;
     fgetxattr(descriptor: c_int, name: *const c_char, start: *mut c_void, length: size_t) -> ssize_t;
     flistxattr(descriptor: c_int, start: *mut c_char, length: size_t) -> ssize_t;
+    fremovexattr(descriptor: c_int, name: *const c_char) -> c_int;
     fsetxattr(
         descriptor: c_int, name: *const c_char, start: *const c_void, length: size_t, flags: c_int
     ) -> c_int;

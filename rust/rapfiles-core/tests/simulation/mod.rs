@@ -11,6 +11,7 @@ mod consumer;
 mod device;
 mod durable_appends;
 mod durable_names;
+mod exchanged_directories;
 mod faults;
 mod files;
 mod ground;

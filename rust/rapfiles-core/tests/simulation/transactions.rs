@@ -142,7 +142,7 @@ fn seen(folder: &Path) -> Snapshot {
 fn after(transactions: &[&[Change]]) -> Snapshot {
     let folder = place();
     for changes in transactions {
-        let options = TransactionOptions { durable: false };
+        let options = TransactionOptions { durable: false, swap: false };
         let Ok(Outcome::Transaction(transaction)) = Transaction::begin(&native(folder.path()), options)
         else {
             panic!("it does not begin")
@@ -171,7 +171,7 @@ enum Going {
 }
 
 fn begin(consumer: &Consumer, folder: &Path, durable: bool) -> Going {
-    let options = TransactionOptions { durable };
+    let options = TransactionOptions { durable, swap: false };
     match consumer.run(PathOperation::BeginTransaction { path: native(folder), options }) {
         None => Going::Ended(End::GivenUp),
         Some(Err(error)) => Going::Ended(End::Failed(error)),

@@ -163,13 +163,14 @@ impl Transaction {
 
 /// Begins a transaction.
 #[pyfunction]
-#[pyo3(signature = (directory, durable, /))]
+#[pyo3(signature = (directory, durable, swap, /))]
 pub(crate) fn begin_transaction(
     py: Python<'_>,
     directory: PathArgument<'_>,
     durable: bool,
+    swap: bool,
 ) -> PyResult<Operation> {
-    let options = TransactionOptions { durable };
+    let options = TransactionOptions { durable, swap };
     let operation = PathOperation::BeginTransaction { path: directory.native("open")?, options };
     submit(py, operation, Names::one(directory.name()))
 }

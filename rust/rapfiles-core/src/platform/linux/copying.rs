@@ -213,6 +213,15 @@ pub(crate) fn copy_attributes(source: &File, target: &File) -> io::Result<()> {
     Ok(())
 }
 
+/// Removes the access lists of an open file: a new one has those that its directory gives it (acl(5)).
+pub(crate) fn remove_access_lists(file: &File) -> io::Result<()> {
+    for name in [c"system.posix_acl_access", c"system.posix_acl_default"] {
+        // SAFETY: the name is a C string.
+        pass(checked(|| unsafe { calls::fremovexattr(file.as_raw_fd(), name.as_ptr()) }).map(drop))?;
+    }
+    Ok(())
+}
+
 /// Linux has no flags that are copied.
 pub(crate) fn copy_flags(_like: &Metadata, _target: &File) -> io::Result<()> {
     Ok(())

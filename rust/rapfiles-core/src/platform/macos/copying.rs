@@ -124,6 +124,11 @@ pub(crate) fn copy_attributes(source: &File, target: &File) -> io::Result<()> {
     }
 }
 
+/// What is copied replaces the access list that a new file has from its directory (copyfile(3)).
+pub(crate) fn remove_access_lists(_file: &File) -> io::Result<()> {
+    Ok(())
+}
+
 /// Copies the BSD flags, last of all: one of them prevents changes (`UF_IMMUTABLE`, chflags(2)).
 pub(crate) fn copy_flags(like: &Metadata, target: &File) -> io::Result<()> {
     // SAFETY: no memory is involved.

@@ -68,6 +68,11 @@ pub(crate) fn copy_attributes(_source: &File, _target: &File) -> io::Result<()> 
     Ok(())
 }
 
+/// A new file has the access list that its directory gives it.
+pub(crate) fn remove_access_lists(_file: &File) -> io::Result<()> {
+    Ok(())
+}
+
 /// The only permission that Python has on Windows is an attribute, which `CopyFileEx` copies.
 pub(crate) fn set_file_mode(_file: &File, _mode: u32) -> io::Result<()> {
     Ok(())

@@ -14,3 +14,4 @@ pub use copying::Copying;
 pub(crate) use moved::Moved;
 pub use options::{CopyOptions, CopyRequest};
 pub(crate) use refused::special;
+pub(crate) use transfer::Transfer;

@@ -57,7 +57,7 @@ impl Committing<'_> {
 
     /// What is done with each name, by what is there now. Content is synchronised, and what has to be held is in the
     /// log.
-    fn prepare(&self, changes: &mut Changes) -> Result<Vec<Step>, Error> {
+    pub(super) fn prepare(&self, changes: &mut Changes) -> Result<Vec<Step>, Error> {
         let mut places = Places::new(self.root);
         let mut steps: Vec<Step> =
             changes.made.iter().map(|name| Step::Make { name: name.clone() }).collect();
@@ -159,13 +159,14 @@ impl Committing<'_> {
         platform::write_all(&file, manifest::encode(steps).as_bytes())?;
         platform::synchronise(&file, !durable)?;
         platform::close(file)?;
-        if durable {
-            platform::synchronise_directory(&log.to_synchronise()?)?;
-            // The names that lead to it.
-            self.logs.synchronise()?;
-            platform::synchronise_directory(&self.root.to_synchronise()?)?;
-        }
-        Ok(())
+        if durable { self.synchronise_log() } else { Ok(()) }
+    }
+
+    /// Waits until the device has the log, and the names that lead to it.
+    pub(super) fn synchronise_log(&self) -> io::Result<()> {
+        platform::synchronise_directory(&self.log.directory.to_synchronise()?)?;
+        self.logs.synchronise()?;
+        platform::synchronise_directory(&self.root.to_synchronise()?)
     }
 
     /// From the commit point on.
@@ -199,7 +200,7 @@ fn reserve(directory: &Directory, leaf: &NativePath, size: u64) -> io::Result<u6
 }
 
 /// An error after the commit point.
-fn unfinished(error: Error) -> Error {
+pub(super) fn unfinished(error: Error) -> Error {
     match error {
         Error::Os { code, subject } | Error::Refused { code, subject, .. } => {
             Error::Unfinished { code, subject }

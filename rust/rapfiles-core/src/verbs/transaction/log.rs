@@ -5,6 +5,7 @@ use std::io;
 use super::file_lock::FileLock;
 use super::name::LOGS;
 use super::refused;
+use super::tree::list;
 use crate::error::{About, Error, Subject};
 use crate::limits::NAMES_TRIED;
 use crate::platform::{self, Directory, NativePath, codes};
@@ -15,6 +16,8 @@ const LOCK: &str = "lock";
 pub(super) const MANIFEST: &str = "manifest";
 /// … and from the commit point on.
 pub(super) const COMMIT: &str = "commit";
+/// In the log of a directory that has been exchanged for another one.
+pub(super) const SWAPPED: &str = "swapped";
 /// Permissions of the directories.
 const PRIVATE: u32 = 0o700;
 /// Permissions that others must not have on them.
@@ -93,8 +96,8 @@ impl Logs {
         ids.iter().map(|id| platform::entry_name(id).about(self.about())).collect()
     }
 
-    fn list(&self, each: impl FnMut(&[u8])) -> io::Result<()> {
-        list(&self.directory, each)
+    fn list(&self, mut each: impl FnMut(&[u8])) -> io::Result<()> {
+        list(&self.directory, |entry| each(entry.name))
     }
 
     /// Opens the log of a transaction that is not alive. `None`: it is alive, or gone.
@@ -117,7 +120,7 @@ impl Logs {
     /// Removes a log. Once its first entry, `commit`, is gone, all others are removed by whoever comes next.
     pub(super) fn remove(&self, log: Log) -> io::Result<()> {
         let mut names = Vec::new();
-        list(&log.directory, |name| names.push(name.to_vec()))?;
+        list(&log.directory, |entry| names.push(entry.name.to_vec()))?;
         // The lock is last: until then nobody else removes anything.
         names.sort_by_key(|name| (name == LOCK.as_bytes(), name != COMMIT.as_bytes()));
         for name in names {
@@ -193,7 +196,12 @@ pub(super) fn begin(root: &Directory, path: &NativePath) -> Result<(Logs, Log), 
             // A recovery that has found it unlocked removes it, which it does before it releases the lock.
             Ok(Some(log)) => match logs.directory.metadata_of(&id, false) {
                 Ok(_) => return Ok((logs, log)),
-                Err(_) => continue,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => {
+                    let _ = logs.remove(log);
+                    discard(root, logs, None);
+                    return Err(Error::new(&error, Subject::Path));
+                }
             },
             Ok(None) => continue,
             Err(error) => {
@@ -203,6 +211,22 @@ pub(super) fn begin(root: &Directory, path: &NativePath) -> Result<(Logs, Log), 
         }
     }
     Err(Error::Os { code: codes::BUSY, subject: Subject::Path })
+}
+
+/// The log of a transaction in the directory that takes the place of the transaction's.
+pub(super) fn begin_swapped(
+    root: &Directory,
+    path: &NativePath,
+    id: &NativePath,
+) -> Result<(Logs, Log), Error> {
+    root.make(&entry(LOGS).about_path()?, PRIVATE).about_path()?;
+    let gone = || Error::Os { code: codes::NOT_FOUND, subject: Subject::Path };
+    let logs = Logs::open(root, path)?.ok_or_else(gone)?;
+    logs.directory.make(id, PRIVATE).about_path()?;
+    let log = logs.take(id).about_path()?.ok_or_else(gone)?;
+    platform::close(log.directory.create(&entry(SWAPPED).about_path()?, PRIVATE).about_path()?)
+        .about_path()?;
+    Ok((logs, log))
 }
 
 /// Removes what was made for a log that could not be begun.
@@ -226,19 +250,4 @@ fn discard(root: &Directory, logs: Logs, id: Option<&NativePath>) {
 pub(super) fn remove_empty(root: &Directory) {
     // An error is not the one that is reported.
     let _ = entry(LOGS).and_then(|name| Directory::remove(&name, Some(root)));
-}
-
-fn list(directory: &Directory, mut each: impl FnMut(&[u8])) -> io::Result<()> {
-    // Readers of one descriptor share a position.
-    let again = Directory::open(&entry(".")?, Some(directory))?;
-    let mut reader = again.reader()?;
-    loop {
-        let more = reader.read(&mut |found| {
-            each(found.name);
-            Ok(())
-        })?;
-        if !more {
-            return Ok(());
-        }
-    }
 }

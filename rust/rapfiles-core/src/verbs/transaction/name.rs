@@ -32,9 +32,9 @@ impl Name {
         &self.0
     }
 
-    /// The directories above the entry, the outermost first.
-    pub(super) fn above(&self) -> impl Iterator<Item = &[u8]> {
-        self.split().0.split(|byte| *byte == b'/').filter(|part| !part.is_empty())
+    /// The name of an entry that was found in a directory with this name; the empty one is that of the transaction's.
+    pub(super) fn found(above: &[u8], leaf: &[u8]) -> Self {
+        if above.is_empty() { Self(leaf.to_vec()) } else { Self([above, b"/", leaf].concat()) }
     }
 
     /// The name of the directory that the entry is in, if that is not the transaction's.

@@ -18,18 +18,22 @@ impl<'a> Places<'a> {
 
     /// The directory that an entry is in.
     pub(super) fn of(&mut self, name: &Name) -> io::Result<&Directory> {
-        let above = name.parent_bytes();
-        if above.is_empty() {
+        self.at(name.parent_bytes())
+    }
+
+    /// The directory with this name; the empty one is that of the root.
+    pub(super) fn at(&mut self, path: &[u8]) -> io::Result<&Directory> {
+        if path.is_empty() {
             return Ok(self.root);
         }
-        if self.last.as_ref().is_none_or(|(opened, _)| opened != above) {
+        if self.last.as_ref().is_none_or(|(opened, _)| opened != path) {
             self.last = None;
             let mut here: Option<Directory> = None;
-            for part in name.above() {
+            for part in path.split(|byte| *byte == b'/') {
                 let next = platform::entry_name(part)?;
                 here = Some(Directory::open(&next, Some(here.as_ref().unwrap_or(self.root)))?);
             }
-            self.last = here.map(|directory| (above.to_vec(), directory));
+            self.last = here.map(|directory| (path.to_vec(), directory));
         }
         Ok(self.last.as_ref().map_or(self.root, |(_, directory)| directory))
     }

@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::io;
 
 use super::apply::Target;
-use super::log::{COMMIT, Log, Logs, entry};
+use super::log::{COMMIT, Log, Logs, SWAPPED, entry};
 use super::manifest::{self, Step};
 use super::refused;
+use super::replacement;
 use super::staged::{content_of, file_name};
 use crate::error::{About, Error, Subject};
 use crate::outcome::Outcome;
@@ -81,7 +82,11 @@ fn finish(root: &Directory, path: &NativePath, logs: &Logs, log: Log) -> Result<
             end(&log.directory, true).about(Subject::Other(about.clone()))?;
             true
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let exchanged = log.directory.metadata_of(&entry(SWAPPED).about_path()?, false).is_ok();
+            replacement::clear(root, path, &log.id)?;
+            exchanged
+        }
         Err(error) => return Err(Error::new(&error, Subject::Other(about))),
     };
     logs.remove(log).about(Subject::Other(about))?;

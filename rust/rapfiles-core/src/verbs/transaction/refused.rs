@@ -42,6 +42,46 @@ pub(super) fn changed(subject: Subject) -> Error {
     refused(codes::BUSY, message, subject)
 }
 
+/// The directory has been exchanged, or another one has its name.
+pub(super) fn replaced() -> Error {
+    let message = "The directory of the transaction has been replaced since it began";
+    refused(codes::BUSY, message, Subject::Path)
+}
+
+/// Somebody else has changed what was copied.
+pub(super) fn disturbed(subject: Subject) -> Error {
+    refused(codes::BUSY, "Changed by somebody else while the directory was copied", subject)
+}
+
+/// A directory that something is mounted on.
+pub(super) fn mount_point() -> Error {
+    refused(codes::BUSY, "The directory is a mount point, which cannot be exchanged", Subject::Path)
+}
+
+/// A directory that this process is in.
+pub(super) fn working_directory() -> Error {
+    let message = "The working directory of this process is in the directory, which would be removed";
+    refused(codes::BUSY, message, Subject::Path)
+}
+
+/// A directory that belongs to somebody whom this process cannot give it to.
+pub(super) fn foreign(subject: Subject) -> Error {
+    let message = "The owner cannot be kept, so the directory cannot be exchanged for a copy";
+    refused(codes::NOT_PERMITTED, message, subject)
+}
+
+/// A directory that has transactions of its own.
+pub(super) fn inner_log(subject: Subject) -> Error {
+    let message =
+        "It has the logs of transactions: they must be over, or recovered, before its directory is exchanged";
+    refused(codes::BUSY, message, subject)
+}
+
+/// A file system, or a system, without such a call.
+pub(super) fn cannot_exchange(code: i32) -> Error {
+    refused(code, "The file system cannot exchange directories", Subject::Path)
+}
+
 /// Something that is on another file system.
 pub(super) fn elsewhere(subject: Subject) -> Error {
     Error::Os { code: codes::OTHER_DEVICE, subject }

@@ -1,52 +1,25 @@
 //! A transaction, from its beginning to its end: the operations that stage changes.
 
-use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::changes::{Change, Changes};
+use super::changes::Changes;
 use super::commit::Committing;
-use super::copying::copy;
 use super::log::{self, Log, Logs};
-use super::name::Name;
 use super::options::TransactionOptions;
-use super::places::{Mount, Places};
+use super::places::Mount;
 use super::refused;
-use super::staged::{Staged, file_name};
+use super::replacement::Replacement;
+use super::stage::{Stage, Staging};
+use super::swapping;
 use crate::engine::queue::Lane;
 use crate::engine::runtime::sync::{Mutex, MutexGuard};
 use crate::engine::{Engine, Process, runtime};
 use crate::error::{About, Error, Subject};
-use crate::limits::{STAGED_OPEN, STAGED_OPEN_SHARE};
+use crate::limits::NAMES_TRIED;
 use crate::outcome::Outcome;
 use crate::platform::{self, Directory, NativePath, codes};
-use crate::text::{Codec, Newline, TextSource};
 use crate::verbs::metadata::Metadata;
-use crate::verbs::write::Data;
-
-/// What a transaction stages. Names are relative to its directory, with `/` between their parts.
-#[derive(Debug)]
-#[allow(missing_docs, reason = "each variant is documented, and its fields are the parameters of its method")]
-pub enum Staging {
-    /// Replace a file's content, or create it.
-    Write { name: NativePath, data: Data },
-    /// The same with encoded text.
-    WriteText { name: NativePath, text: TextSource, codec: Codec, newline: Newline },
-    /// Extend a file, or create it. `bom`: leading bytes that are omitted unless the file is empty.
-    Append { name: NativePath, data: Data, bom: usize },
-    /// The same with encoded text.
-    AppendText { name: NativePath, text: TextSource, codec: Codec, newline: Newline },
-    /// Rename a file or a link, over an existing one.
-    Rename { name: NativePath, target: NativePath },
-    /// Copy a file's content.
-    Copy { name: NativePath, target: NativePath },
-    /// Remove a file or a link.
-    Remove { name: NativePath, missing_ok: bool },
-    /// Create a directory.
-    MakeDirectory { name: NativePath },
-    /// How long a file is, with what is staged.
-    Length { name: NativePath },
-}
 
 /// A transaction.
 #[derive(Debug)]
@@ -68,30 +41,71 @@ struct Opened {
     root: Directory,
     logs: Logs,
     log: Log,
+    /// The directory that is to be exchanged with the transaction's, if that is how it is committed.
+    replacement: Option<Replacement>,
 }
 
 impl Opened {
-    /// Removes the log. Nothing else has been changed.
+    fn begin_at(path: &NativePath, swap: bool) -> Result<(Mount, Self), Error> {
+        for _ in 0..NAMES_TRIED {
+            let root = Directory::open_followed(path, None).about_path()?;
+            let found = root.metadata().about_path()?;
+            let mount = Mount::of(&root).about_path()?;
+            let begun = Self::begin(path, mount, root, swap);
+            // A transaction that exchanges the directory just now would remove the log with the old one.
+            if !is_replaced(path, &found) {
+                return Ok((mount, begun?));
+            }
+            if let Ok(opened) = begun {
+                // It goes with the directory, otherwise.
+                let _ = opened.undo();
+            }
+        }
+        Err(busy())
+    }
+
+    fn begin(path: &NativePath, mount: Mount, root: Directory, swap: bool) -> Result<Self, Error> {
+        let (logs, log) = log::begin(&root, path)?;
+        let mut opened = Self { root, logs, log, replacement: None };
+        if swap {
+            let made = Replacement::begin(&opened.root, path, mount, &opened.log.id);
+            if let Err(error) = made.and_then(|made| opened.replacement.insert(made).probe()) {
+                // The error that is reported is that of the beginning.
+                let _ = opened.undo();
+                return Err(error);
+            }
+        }
+        Ok(opened)
+    }
+
+    /// Removes the log, and the replacement before it. Nothing else has been changed.
     fn undo(self) -> Result<(), Error> {
-        let Self { root, logs, log } = self;
+        let Self { root, logs, log, replacement } = self;
+        if let Some(replacement) = replacement {
+            replacement.remove()?;
+        }
         let removed = logs.remove(log);
-        let Some(lock) = logs.lock()? else { return Ok(()) };
-        removed.and(logs.tidy(&root, lock)).about_path()
+        match logs.lock() {
+            Ok(Some(lock)) => removed.and(logs.tidy(&root, lock)).about_path(),
+            Ok(None) => Ok(()),
+            Err(error) => {
+                log::remove_empty(&root);
+                Err(error)
+            }
+        }
     }
 }
 
 impl Transaction {
     /// Begins a transaction.
     pub(crate) fn begin(path: &NativePath, options: TransactionOptions) -> Result<Outcome, Error> {
-        let root = Directory::open_followed(path, None).about_path()?;
-        let mount = Mount::of(&root).about_path()?;
-        let (logs, log) = log::begin(&root, path)?;
+        let (mount, opened) = Opened::begin_at(path, options.swap)?;
         Ok(Outcome::Transaction(Arc::new(Self {
             path: path.clone(),
             mount,
             options,
             process: Process::current(),
-            opened: RwLock::new(Some(Opened { root, logs, log })),
+            opened: RwLock::new(Some(opened)),
             changes: Mutex::default(),
             abandoned: AtomicBool::new(false),
             committed: AtomicBool::new(false),
@@ -101,6 +115,14 @@ impl Transaction {
     /// The path of its directory.
     pub(crate) fn path(&self) -> &NativePath {
         &self.path
+    }
+
+    pub(super) fn mount(&self) -> Mount {
+        self.mount
+    }
+
+    pub(super) fn options(&self) -> TransactionOptions {
+        self.options
     }
 
     /// Whether the commit point has been passed.
@@ -118,7 +140,7 @@ impl Transaction {
         });
     }
 
-    fn changes(&self) -> MutexGuard<'_, Changes> {
+    pub(super) fn changes(&self) -> MutexGuard<'_, Changes> {
         runtime::lock(&self.changes)
     }
 
@@ -141,15 +163,20 @@ impl Transaction {
 
     /// Makes all changes.
     pub(crate) fn commit(&self) -> Result<Outcome, Error> {
-        let Opened { root, logs, log } = self.end()?.ok_or_else(refused::ended)?;
+        let opened = self.end()?.ok_or_else(refused::ended)?;
         let changes = std::mem::take(&mut *self.changes());
+        if opened.replacement.is_some() && changes.is_empty() {
+            opened.undo()?;
+            return Ok(Outcome::Done);
+        }
+        let Opened { root, logs, log, replacement } = opened;
         let lock = match logs.lock() {
             Ok(Some(lock)) => lock,
             failed => {
+                let error = self.or_replaced(&root, failed.err().unwrap_or_else(busy));
                 // The error that is reported is that of the lock.
-                let _ = logs.remove(log);
-                log::remove_empty(&root);
-                return Err(failed.err().unwrap_or(Error::Os { code: codes::BUSY, subject: Subject::Path }));
+                let _ = Opened { root, logs, log, replacement }.undo();
+                return Err(error);
             }
         };
         let committing = Committing {
@@ -162,14 +189,30 @@ impl Transaction {
             abandoned: &self.abandoned,
             committed: &self.committed,
         };
-        let outcome = if changes.is_empty() { Ok(()) } else { committing.run(changes) };
+        let outcome = match &replacement {
+            _ if changes.is_empty() => Ok(()),
+            None => committing.run(changes),
+            Some(replacement) => swapping::run(&committing, replacement, changes),
+        };
         if matches!(outcome, Err(Error::Unfinished { .. })) {
             // Its log is for whoever recovers.
             return outcome.map(|()| Outcome::Done);
         }
+        if replacement.is_some() && self.is_committed() {
+            // The log was in the old directory.
+            return outcome.map(|()| Outcome::Done);
+        }
         // What remains is removed by the next one that commits or recovers.
-        let _ = logs.remove(log).and_then(|()| logs.tidy(&root, lock));
-        outcome.map(|()| Outcome::Done)
+        let _ = replacement
+            .map_or(Ok(()), Replacement::remove)
+            .and_then(|()| logs.remove(log).and_then(|()| logs.tidy(&root, lock)).about_path());
+        outcome.map(|()| Outcome::Done).map_err(|error| self.or_replaced(&root, error))
+    }
+
+    /// The error, or that it comes of an exchange of the directory, which has removed what was staged.
+    fn or_replaced(&self, root: &Directory, error: Error) -> Error {
+        let replaced = root.metadata().is_ok_and(|found| found.links == 0 || is_replaced(&self.path, &found));
+        if replaced { refused::replaced() } else { error }
     }
 
     /// Stages something.
@@ -180,46 +223,7 @@ impl Transaction {
         let opened = runtime::read(&self.opened);
         let Opened { root, log, .. } = opened.as_ref().ok_or_else(refused::ended)?;
         let stage = Stage { transaction: self, root, log: &log.directory };
-        match staging {
-            Staging::Write { name, data } => {
-                stage.write(&valid(name, false)?, data.bytes())?;
-                Ok(Outcome::Count(data.bytes().len() as u64))
-            }
-            Staging::WriteText { name, text, codec, newline } => {
-                let Some(bytes) = text.encode(*codec, *newline)? else { return Ok(Outcome::Unencodable) };
-                stage.write(&valid(name, false)?, &bytes)?;
-                Ok(Outcome::Count(text.chars() as u64))
-            }
-            Staging::Append { name, data, bom } => {
-                stage.append(&valid(name, false)?, data.bytes(), *bom)?;
-                Ok(Outcome::Count(data.bytes().len() as u64))
-            }
-            Staging::AppendText { name, text, codec, newline } => {
-                let Some(bytes) = text.encode(*codec, *newline)? else { return Ok(Outcome::Unencodable) };
-                stage.append(&valid(name, false)?, &bytes, 0)?;
-                Ok(Outcome::Count(text.chars() as u64))
-            }
-            Staging::Rename { name, target } => {
-                stage.rename(&valid(name, false)?, &valid(target, true)?)?;
-                Ok(Outcome::Done)
-            }
-            Staging::Copy { name, target } => {
-                stage.copy(&valid(name, false)?, &valid(target, true)?)?;
-                Ok(Outcome::Done)
-            }
-            Staging::Remove { name, missing_ok } => {
-                stage.remove(&valid(name, false)?, *missing_ok)?;
-                Ok(Outcome::Done)
-            }
-            Staging::MakeDirectory { name } => {
-                stage.make_directory(&valid(name, false)?)?;
-                Ok(Outcome::Done)
-            }
-            Staging::Length { name } => {
-                let name = valid(name, false)?;
-                Ok(Outcome::Count(stage.length(&mut self.changes(), &name)?))
-            }
-        }
+        stage.run(staging).map_err(|error| self.or_replaced(root, error))
     }
 }
 
@@ -240,264 +244,11 @@ impl Drop for Transaction {
     }
 }
 
-fn valid(name: &NativePath, is_target: bool) -> Result<Name, Error> {
-    Name::parse(&platform::name_bytes(name)).ok_or_else(|| {
-        let mut error = refused::invalid_name();
-        if let (true, Error::Refused { subject, .. }) = (is_target, &mut error) {
-            *subject = Subject::Second;
-        }
-        error
-    })
+/// Whether a path leads to something else than it did.
+fn is_replaced(path: &NativePath, before: &Metadata) -> bool {
+    platform::metadata(path, true).is_ok_and(|now| !now.is_same_file(before))
 }
 
-/// What stages a change.
-struct Stage<'a> {
-    transaction: &'a Transaction,
-    root: &'a Directory,
-    log: &'a Directory,
-}
-
-impl Stage<'_> {
-    /// What has this name on the disk, which is on the mount of the transaction.
-    fn find(&self, changes: &Changes, name: &Name, subject: &Subject) -> Result<Option<Metadata>, Error> {
-        if changes.is_in_new(name) {
-            return Ok(None);
-        }
-        let failed = |error: io::Error| Error::new(&error, subject.clone());
-        let mut places = Places::new(self.root);
-        let directory = places.of(name).map_err(failed)?;
-        let leaf = name.leaf().map_err(failed)?;
-        let mount = self.transaction.mount;
-        if !mount.has(directory, None).map_err(failed)?
-            || !mount.has(directory, Some(&leaf)).map_err(failed)?
-        {
-            return Err(refused::elsewhere(subject.clone()));
-        }
-        match directory.metadata_of(&leaf, false) {
-            Ok(found) => Ok(Some(found)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(failed(error)),
-        }
-    }
-
-    /// Checks that a file may get this name. `link`: what is there may be a link, which is replaced.
-    fn check_target(
-        &self,
-        changes: &Changes,
-        name: &Name,
-        subject: &Subject,
-        link: bool,
-    ) -> Result<(), Error> {
-        if changes.made.contains(name) {
-            return Err(Error::Os { code: codes::IS_DIRECTORY, subject: subject.clone() });
-        }
-        match (self.find(changes, name, subject)?, changes.names.get(name)) {
-            (Some(found), None) => refused::unless_regular(&found, subject.clone(), link),
-            _ => Ok(()),
-        }
-    }
-
-    /// Creates a file in the log and fills it.
-    fn create(&self, number: u64, fill: impl FnOnce(&mut Staged) -> io::Result<()>) -> Result<Staged, Error> {
-        let mut staged = Staged::create(self.log, number).about_path()?;
-        let filled = fill(&mut staged);
-        if filled.is_err() {
-            self.discard(Some(staged));
-        } else {
-            return Ok(staged);
-        }
-        Err(filled.about_path().err().unwrap_or_else(refused::ended))
-    }
-
-    /// Begins to write staged content to the device.
-    fn settle(&self, changes: &mut Changes, staged: &mut Staged) -> Result<(), Error> {
-        let most = STAGED_OPEN.min(platform::most_descriptors() / STAGED_OPEN_SHARE);
-        let keep = changes.open < most;
-        changes.open += usize::from(keep);
-        staged.settle(keep, self.transaction.options.durable).about_path()
-    }
-
-    /// Removes a file of the log that is not needed any more. It goes with the log at the latest.
-    fn discard(&self, staged: Option<Staged>) {
-        if let Some(staged) = staged {
-            let _ = file_name(staged.number).and_then(|name| self.log.unlink(&name));
-        }
-    }
-
-    /// Sets what a name will be.
-    fn set(&self, changes: &mut Changes, name: &Name, change: Change) {
-        match changes.names.insert(name.clone(), change) {
-            Some(Change::Written(staged) | Change::Extended(staged)) => self.discard(Some(staged)),
-            Some(Change::Moved { added, .. }) => self.discard(added),
-            Some(Change::Gone) | None => {}
-        }
-    }
-
-    fn write(&self, name: &Name, content: &[u8]) -> Result<(), Error> {
-        let mut changes = self.transaction.changes();
-        self.check_target(&changes, name, &Subject::Path, false)?;
-        let number = changes.number();
-        // Others may be staged meanwhile.
-        drop(changes);
-        let mut staged = self.create(number, |staged| staged.write(self.log, content))?;
-        let mut changes = self.transaction.changes();
-        self.settle(&mut changes, &mut staged)?;
-        self.set(&mut changes, name, Change::Written(staged));
-        Ok(())
-    }
-
-    fn append(&self, name: &Name, content: &[u8], bom: usize) -> Result<(), Error> {
-        let mut changes = self.transaction.changes();
-        let changes = &mut *changes;
-        if bom == 0 {
-            self.check_target(changes, name, &Subject::Path, false)?;
-        }
-        let skipped = if bom > 0 && self.length(changes, name)? > 0 { bom.min(content.len()) } else { 0 };
-        let content = &content[skipped..];
-        if let Some(
-            Change::Written(staged) | Change::Extended(staged) | Change::Moved { added: Some(staged), .. },
-        ) = changes.names.get_mut(name)
-        {
-            return staged.write(self.log, content).about_path();
-        }
-        if !changes.names.contains_key(name) && !changes.is_in_new(name) {
-            self.check_may_extend(name)?;
-        }
-        let number = changes.number();
-        let mut staged = self.create(number, |staged| staged.write(self.log, content))?;
-        self.settle(changes, &mut staged)?;
-        let change = match changes.names.remove(name) {
-            Some(Change::Moved { from, may_lack, .. }) => {
-                Change::Moved { from, added: Some(staged), may_lack }
-            }
-            Some(Change::Gone) => Change::Written(staged),
-            _ => Change::Extended(staged),
-        };
-        changes.names.insert(name.clone(), change);
-        Ok(())
-    }
-
-    /// Checks that a file may be written to, if it exists.
-    fn check_may_extend(&self, name: &Name) -> Result<(), Error> {
-        let mut places = Places::new(self.root);
-        let opened = places.of(name).and_then(|directory| directory.open_to_overwrite(&name.leaf()?));
-        match opened {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::new(&error, Subject::Path)),
-            _ => Ok(()),
-        }
-    }
-
-    /// Checks that a name stands for a file or a link, with what has been staged.
-    fn check_source(&self, changes: &Changes, name: &Name) -> Result<Option<Metadata>, Error> {
-        let missing = || Error::Os { code: codes::NOT_FOUND, subject: Subject::Path };
-        if changes.made.contains(name) {
-            return Err(Error::Os { code: codes::IS_DIRECTORY, subject: Subject::Path });
-        }
-        match changes.names.get(name) {
-            Some(Change::Gone) => Err(missing()),
-            Some(_) => Ok(None),
-            None => {
-                let found = self.find(changes, name, &Subject::Path)?.ok_or_else(missing)?;
-                refused::unless_regular(&found, Subject::Path, true)?;
-                Ok(Some(found))
-            }
-        }
-    }
-
-    fn rename(&self, name: &Name, target: &Name) -> Result<(), Error> {
-        let mut changes = self.transaction.changes();
-        let changes = &mut *changes;
-        self.check_source(changes, name)?;
-        self.check_target(changes, target, &Subject::Second, true)?;
-        if name == target {
-            return Ok(());
-        }
-        let from = name.clone();
-        let change = match changes.names.insert(name.clone(), Change::Gone) {
-            None => Change::Moved { from, added: None, may_lack: false },
-            Some(Change::Extended(staged)) => Change::Moved { from, added: Some(staged), may_lack: true },
-            Some(change) => change,
-        };
-        self.set(changes, target, change);
-        Ok(())
-    }
-
-    fn copy(&self, name: &Name, target: &Name) -> Result<(), Error> {
-        let mut changes = self.transaction.changes();
-        let changes = &mut *changes;
-        if let Some(found) = self.check_source(changes, name)? {
-            refused::unless_regular(&found, Subject::Path, false)?;
-        }
-        self.check_target(changes, target, &Subject::Second, false)?;
-        if name == target {
-            return Ok(());
-        }
-        let number = changes.number();
-        let (origin, added) = match changes.names.get(name) {
-            None => (Some(name), None),
-            Some(Change::Extended(staged)) => (Some(name), Some(staged)),
-            Some(Change::Moved { from, added, .. }) => (Some(from), added.as_ref()),
-            Some(Change::Written(staged)) => (None, Some(staged)),
-            Some(Change::Gone) => (None, None),
-        };
-        let mut staged = self.create(number, |staged| {
-            if let Some(origin) = origin {
-                let mut places = Places::new(self.root);
-                let directory = places.of(origin)?;
-                match Directory::open_to_read(&origin.leaf()?, Some(directory), false) {
-                    Ok(source) => copy(&source, staged, self.log)?,
-                    // What extends it creates it.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound && added.is_some() => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            if let Some(added) = added {
-                let source = Directory::open_to_read(&file_name(added.number)?, Some(self.log), false)?;
-                copy(&source, staged, self.log)?;
-            }
-            Ok(())
-        })?;
-        self.settle(changes, &mut staged)?;
-        self.set(changes, target, Change::Written(staged));
-        Ok(())
-    }
-
-    fn remove(&self, name: &Name, missing_ok: bool) -> Result<(), Error> {
-        let mut changes = self.transaction.changes();
-        match self.check_source(&changes, name) {
-            Ok(_) => self.set(&mut changes, name, Change::Gone),
-            Err(Error::Os { code, .. }) if missing_ok && platform::is_not_found(code) => {}
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    }
-
-    fn make_directory(&self, name: &Name) -> Result<(), Error> {
-        let mut changes = self.transaction.changes();
-        if changes.made.contains(name)
-            || changes.names.contains_key(name)
-            || self.find(&changes, name, &Subject::Path)?.is_some()
-        {
-            return Err(Error::Os { code: codes::EXISTS, subject: Subject::Path });
-        }
-        changes.made.insert(name.clone());
-        Ok(())
-    }
-
-    /// How long a file is, with what has been staged; 0 if it does not exist.
-    fn length(&self, changes: &mut Changes, name: &Name) -> Result<u64, Error> {
-        self.check_target(changes, name, &Subject::Path, false)?;
-        let (origin, added) = match changes.names.get(name) {
-            None => (Some(name), 0),
-            Some(Change::Extended(staged)) => (Some(name), staged.size()),
-            Some(Change::Moved { from, added, .. }) => (Some(from), added.as_ref().map_or(0, Staged::size)),
-            Some(Change::Written(staged)) => (None, staged.size()),
-            Some(Change::Gone) => (None, 0),
-        };
-        let before = match origin {
-            Some(origin) => self.find(changes, origin, &Subject::Path)?.map_or(0, |found| found.size),
-            None => 0,
-        };
-        Ok(before + added)
-    }
+fn busy() -> Error {
+    Error::Os { code: codes::BUSY, subject: Subject::Path }
 }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use super::super::log::COMMIT;
+use super::super::log::{COMMIT, SWAPPED};
 use super::super::{Recovery, Staging, Transaction, TransactionOptions, recover};
 use crate::outcome::Outcome;
 use crate::platform::NativePath;
@@ -93,8 +93,8 @@ fn native_path(path: &Path) -> NativePath {
     native(path.as_os_str().as_encoded_bytes())
 }
 
-fn begin(directory: &Path, durable: bool) -> Arc<Transaction> {
-    match Transaction::begin(&native_path(directory), TransactionOptions { durable }).unwrap() {
+fn begin(directory: &Path, options: TransactionOptions) -> Arc<Transaction> {
+    match Transaction::begin(&native_path(directory), options).unwrap() {
         Outcome::Transaction(transaction) => transaction,
         other => panic!("{other:?}"),
     }
@@ -107,16 +107,44 @@ fn recovered(directory: &Path) -> Recovery {
     }
 }
 
-/// Where files are in memory: whether they survive a power cut is not tested here.
-fn directory() -> tempfile::TempDir {
-    let shared = Path::new("/dev/shm");
-    if shared.is_dir() { tempfile::tempdir_in(shared).unwrap() } else { tempfile::tempdir().unwrap() }
+/// A directory for a transaction, alone in another one.
+struct Ground {
+    above: tempfile::TempDir,
+    here: PathBuf,
 }
+
+impl Ground {
+    /// In memory: whether it survives a power cut is not tested here.
+    fn new() -> Self {
+        let shared = Path::new("/dev/shm");
+        let above = if shared.is_dir() {
+            tempfile::tempdir_in(shared).unwrap()
+        } else {
+            tempfile::tempdir().unwrap()
+        };
+        let here = above.path().join("here");
+        prepare(&here);
+        Self { above, here }
+    }
+
+    /// Whether there is nothing but the directory, and no log in it.
+    fn is_tidy(&self) -> bool {
+        fs::read_dir(self.above.path()).unwrap().count() == 1 && !self.here.join(".rapfiles").exists()
+    }
+}
+
+const LASTING: TransactionOptions = TransactionOptions { durable: true, swap: false };
+const LOOSE: TransactionOptions = TransactionOptions { durable: false, swap: false };
+const LASTING_SWAP: TransactionOptions = TransactionOptions { durable: true, swap: true };
+const LOOSE_SWAP: TransactionOptions = TransactionOptions { durable: false, swap: true };
 
 const BINARY: &[u8] = b"not UTF-8 \xff%";
 
 fn prepare(directory: &Path) {
-    fs::create_dir(directory.join("sub")).unwrap();
+    fs::create_dir_all(directory.join("sub")).unwrap();
+    fs::create_dir_all(directory.join("untouched/deeper")).unwrap();
+    fs::write(directory.join("untouched/deeper/file"), "untouched").unwrap();
+    fs::set_permissions(directory.join("untouched/deeper"), fs::Permissions::from_mode(0o500)).unwrap();
     for name in ["replaced", "log", "first", "second", "third", "removed", "sub/inner"] {
         fs::write(directory.join(name), format!("old {name}")).unwrap();
     }
@@ -124,8 +152,8 @@ fn prepare(directory: &Path) {
 }
 
 /// A transaction with everything.
-fn transact(directory: &Path, durable: bool) {
-    let transaction = begin(directory, durable);
+fn transact(directory: &Path, options: TransactionOptions) {
+    let transaction = begin(directory, options);
     let data = |bytes: &[u8]| Data::Owned(bytes.to_vec());
     let write = |name: &[u8], bytes: &[u8]| Staging::Write { name: native(name), data: data(bytes) };
     let append =
@@ -181,17 +209,16 @@ fn state(directory: &Path) -> State {
 
 fn is_committed(directory: &Path) -> bool {
     let logs = fs::read_dir(directory.join(".rapfiles")).into_iter().flatten();
-    logs.flatten().any(|log| log.path().join(COMMIT).exists())
+    logs.flatten().any(|log| log.path().join(COMMIT).exists() || log.path().join(SWAPPED).exists())
 }
 
-/// The state before the transaction, and after it.
+/// The state before the transaction, and after it, which is the same with each of the options.
 fn states() -> (State, State) {
-    let here = directory();
-    prepare(here.path());
-    let old = state(here.path());
-    transact(here.path(), true);
-    let new = state(here.path());
-    assert!(!here.path().join(".rapfiles").exists());
+    let ground = Ground::new();
+    let old = state(&ground.here);
+    transact(&ground.here, LASTING);
+    let new = state(&ground.here);
+    assert!(ground.is_tidy());
     let content = |name: &str| new[Path::new(name)].1.as_deref().unwrap();
     assert_eq!(content("first"), b"old second");
     assert_eq!(content("second"), b"old first extended");
@@ -206,13 +233,12 @@ fn states() -> (State, State) {
 
 /// Kills a transaction before each of its calls, and hands over what it leaves: the directory, and whether it was
 /// committed.
-fn at_each_call(durable: bool, mut then: impl FnMut(usize, &Path, bool)) -> usize {
+fn at_each_call(options: TransactionOptions, mut then: impl FnMut(usize, &Ground, bool)) -> usize {
     for number in 1.. {
-        let here = directory();
-        prepare(here.path());
-        let over = killed_before(number, || transact(here.path(), durable));
-        let committed = over || is_committed(here.path());
-        then(number, here.path(), committed);
+        let ground = Ground::new();
+        let over = killed_before(number, || transact(&ground.here, options));
+        let committed = over || is_committed(&ground.here);
+        then(number, &ground, committed);
         if over {
             return number;
         }
@@ -222,15 +248,23 @@ fn at_each_call(durable: bool, mut then: impl FnMut(usize, &Path, bool)) -> usiz
 
 #[test]
 fn killed_at_each_call_of_a_transaction() {
-    apart("killed_at_each_call_of_a_transaction", kill_transactions);
+    apart("killed_at_each_call_of_a_transaction", || kill_transactions(LASTING, LOOSE));
 }
 
-fn kill_transactions() {
+#[test]
+fn killed_at_each_call_of_a_transaction_that_exchanges_the_directory() {
+    apart("killed_at_each_call_of_a_transaction_that_exchanges_the_directory", || {
+        kill_transactions(LASTING_SWAP, LOOSE_SWAP);
+    });
+}
+
+fn kill_transactions(lasting: TransactionOptions, loose: TransactionOptions) {
     let (old, new) = states();
-    for durable in [true, false] {
+    for options in [lasting, loose] {
         let mut finished = 0;
-        let calls = at_each_call(durable, |number, here, committed| {
-            if !committed && here.join(".rapfiles").exists() {
+        let calls = at_each_call(options, |number, ground, committed| {
+            let here = &ground.here;
+            if options.swap || (!committed && here.join(".rapfiles").exists()) {
                 // Either nothing has been done, or everything, and the log is being removed.
                 let now = state(here);
                 assert!(now == old || now == new, "before call {number} something was changed");
@@ -239,7 +273,7 @@ fn kill_transactions() {
             let now = state(here);
             assert!(now == if committed { new.clone() } else { now.clone() }, "call {number}: {now:?}");
             assert!(now == old || now == new, "call {number}: {now:?}");
-            assert!(!here.join(".rapfiles").exists(), "call {number} leaves the log");
+            assert!(ground.is_tidy(), "call {number} leaves something");
             finished += recovery.finished.len();
             assert!(recovery.skipped.is_empty());
             assert_eq!(recovered(here).undone.len(), 0);
@@ -251,39 +285,39 @@ fn kill_transactions() {
 
 #[test]
 fn killed_at_each_call_of_a_recovery() {
-    apart("killed_at_each_call_of_a_recovery", kill_recoveries);
+    apart("killed_at_each_call_of_a_recovery", || kill_recoveries(LASTING, 9));
+}
+
+#[test]
+fn killed_at_each_call_of_a_recovery_after_an_exchange() {
+    apart("killed_at_each_call_of_a_recovery_after_an_exchange", || kill_recoveries(LASTING_SWAP, 31));
 }
 
 /// Each of these is of a transaction that was committed and not applied, not wholly applied, or not removed.
-fn kill_recoveries() {
+fn kill_recoveries(options: TransactionOptions, step: usize) {
     let (old, new) = states();
-    let mut first = None;
     let (mut points, mut calls) = (0, 0);
-    for number in (1..).step_by(9) {
-        let here = directory();
-        prepare(here.path());
-        let over = killed_before(number, || transact(here.path(), true));
-        let committed = is_committed(here.path());
-        if over {
+    for number in (1..).step_by(step) {
+        let ground = Ground::new();
+        if killed_before(number, || transact(&ground.here, options)) {
             break;
         }
-        first = first.or(committed.then_some(number));
-        // Before the commit point, recovery only removes the log.
+        let committed = is_committed(&ground.here);
+        // Before the commit point, recovery only removes what was prepared.
         if !committed && number % 4 != 0 {
             continue;
         }
         points += 1;
         for call in 1.. {
             // The same again, as the recovery before has changed it.
-            let here = directory();
-            prepare(here.path());
-            assert!(!killed_before(number, || transact(here.path(), true)));
-            let over = killed_before(call, || drop(recovered(here.path())));
-            let recovery = recovered(here.path());
-            let now = state(here.path());
+            let ground = Ground::new();
+            assert!(!killed_before(number, || transact(&ground.here, options)));
+            let over = killed_before(call, || drop(recovered(&ground.here)));
+            let recovery = recovered(&ground.here);
+            let now = state(&ground.here);
             assert!(now == old || now == new, "killed at {number}, recovery at {call}: {now:?}");
             assert!(!committed || now == new, "killed at {number}, recovery at {call} took it back");
-            assert!(!here.path().join(".rapfiles").exists(), "killed at {number}, recovery at {call}");
+            assert!(ground.is_tidy(), "killed at {number}, recovery at {call}");
             assert!(recovery.skipped.is_empty());
             calls += 1;
             if over {

@@ -64,6 +64,7 @@ fn names_cannot_lead_out() {
     }
     let name = Name::parse(b"a/b/c").unwrap();
     assert_eq!(name.parent(), Name::parse(b"a/b"));
-    assert_eq!(name.above().collect::<Vec<_>>(), [b"a", b"b"]);
+    assert_eq!(Name::found(b"a/b", b"c"), name);
+    assert_eq!(Name::found(b"", b"c"), Name::parse(b"c").unwrap());
     assert!(Name::parse(b"x").unwrap().parent().is_none());
 }

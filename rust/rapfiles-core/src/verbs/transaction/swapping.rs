@@ -1,0 +1,75 @@
+//! Committing by an exchange: the changes are made in a copy of the directory, which then takes its place.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+
+use super::apply::Target;
+use super::changes::{Change, Changes};
+use super::commit::{Committing, unfinished};
+use super::duplicate::Duplicate;
+use super::log;
+use super::manifest::Step;
+use super::name::Name;
+use super::recover::{Recovery, finish_others};
+use super::refused;
+use super::replacement::Replacement;
+use super::tree::Tree;
+use crate::error::{About, Error};
+
+/// Commits. The caller holds the lock of all logs, and removes the replacement unless it has been exchanged.
+pub(super) fn run(
+    committing: &Committing<'_>,
+    replacement: &Replacement,
+    mut changes: Changes,
+) -> Result<(), Error> {
+    let Committing { root, path, logs, log, durable, .. } = *committing;
+    // Nobody may apply an older transaction after this one.
+    finish_others(root, path, logs, Some(&log.id), &mut Recovery::default())?;
+    if durable {
+        // Recovery finds the copy by the id of the log.
+        committing.synchronise_log().about_path()?;
+    }
+    let old = Tree { root, path, mount: committing.mount };
+    let copy = &replacement.directory;
+    let duplicate = Duplicate::make(old, copy, &extended(&changes), committing.abandoned)?;
+    let steps = Committing { root: copy, ..*committing }.prepare(&mut changes)?;
+    drop(changes);
+    Target { root: copy, path, log: &log.directory, durable }.apply(&steps)?;
+    let (new_logs, new_log) = log::begin_swapped(copy, path, &log.id)?;
+    if durable {
+        Committing { root: copy, logs: &new_logs, log: &new_log, ..*committing }
+            .synchronise_log()
+            .about_path()?;
+    }
+    let changed = steps.iter().filter(|step| !matches!(step, Step::Append { .. }));
+    duplicate.settle(&changed.map(|step| step.name().parent_bytes()).collect(), durable)?;
+    duplicate.unless_disturbed()?;
+    if committing.abandoned.load(Ordering::Acquire) {
+        return Err(refused::abandoned());
+    }
+    replacement.exchange(root)?;
+    committing.committed.store(true, Ordering::Release);
+    if durable {
+        replacement.synchronise().map_err(unfinished)?;
+    }
+    // What remains is removed by the next one that commits or recovers.
+    let _ = replacement.remove_old(root).and_then(|()| {
+        if durable {
+            replacement.synchronise()?;
+        }
+        new_logs.remove(new_log).about_path()?;
+        let Some(lock) = new_logs.lock()? else { return Ok(()) };
+        new_logs.tidy(copy, lock).about_path()
+    });
+    Ok(())
+}
+
+/// The files that are written to in the copy.
+fn extended(changes: &Changes) -> BTreeSet<Name> {
+    let extended = changes.names.iter().filter_map(|(name, change)| match change {
+        Change::Extended(_) => Some(name),
+        Change::Moved { from, added: Some(_), .. } => Some(from),
+        _ => None,
+    });
+    extended.cloned().collect()
+}
