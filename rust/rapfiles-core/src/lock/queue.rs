@@ -55,6 +55,8 @@ pub(super) struct Queue {
     holders: Vec<Holder>,
     /// In the order of their requests.
     waiting: VecDeque<Waiting>,
+    /// How many of them want a range.
+    ranges: usize,
     /// Since when this process has had it without a pause.
     pub(super) since: Option<Instant>,
     /// The file through which it is locked for those who share it.
@@ -73,6 +75,10 @@ pub(super) enum Verdict {
 }
 
 impl Waiting {
+    fn wants_range(&self) -> bool {
+        self.requested.request.extent != Extent::Whole
+    }
+
     /// Whether it asks the kernel, or is about to.
     fn is_asking(&self) -> bool {
         matches!(self.phase, Phase::Polling(_) | Phase::Blocked)
@@ -157,6 +163,7 @@ impl Queue {
     /// Adds somebody at the place of the request.
     pub(super) fn wait(&mut self, waiting: Waiting) {
         let order = waiting.requested.order;
+        self.ranges += usize::from(waiting.wants_range());
         let behind = self.waiting.iter().rposition(|other| other.requested.order < order);
         self.waiting.insert(behind.map_or(0, |index| index + 1), waiting);
     }
@@ -177,7 +184,9 @@ impl Queue {
 
     pub(super) fn remove(&mut self, id: u64) -> Option<Waiting> {
         let index = self.waiting.iter().position(|waiting| waiting.id == id)?;
-        self.waiting.remove(index)
+        let waiting = self.waiting.remove(index)?;
+        self.ranges -= usize::from(waiting.wants_range());
+        Some(waiting)
     }
 
     /// Lets somebody who waits hold it, if nobody is in the way.
@@ -191,7 +200,7 @@ impl Queue {
         if !free {
             return None;
         }
-        let waiting = self.waiting.remove(index)?;
+        let waiting = self.remove(id)?;
         self.hold(id, &waiting.requested);
         Some(waiting)
     }
@@ -201,6 +210,7 @@ impl Queue {
         let mut ready = Vec::new();
         // Those ahead; shared locks of the whole file, of which there may be many, are only counted.
         let (mut ahead, mut shared): (Vec<Claim>, Option<Claim>) = (Vec::new(), None);
+        let mut exclusive = None;
         // One of them asks the kernel, and then the others share its file.
         let mut asked = false;
         for waiting in &self.waiting {
@@ -210,7 +220,7 @@ impl Queue {
             if matches!(waiting.phase, Phase::Queued)
                 && !by_another
                 && !self.is_held(&claim)
-                && !ahead.iter().chain(&shared).any(in_the_way)
+                && !ahead.iter().chain(&shared).chain(&exclusive).any(in_the_way)
             {
                 ready.push(waiting.id);
                 asked |= claim.is_shareable() && self.shared.strong_count() == 0;
@@ -218,12 +228,52 @@ impl Queue {
                 asked |= self.is_asked_for(&claim, std::iter::once(waiting));
             }
             match (claim.extent, claim.mode) {
-                // Nobody behind it is ready.
-                (Extent::Whole, Mode::Exclusive) => break,
+                // Nobody behind it is ready, except those who want a range: it does not see them.
+                (Extent::Whole, Mode::Exclusive) if self.ranges == 0 => break,
+                (Extent::Whole, Mode::Exclusive) => exclusive = Some(claim),
                 (Extent::Whole, Mode::Shared) if claim.description == 0 => shared = Some(claim),
                 _ => ahead.push(claim),
             }
         }
         ready
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::LockRequest;
+    use crate::platform;
+
+    fn request(mode: Mode, extent: Extent) -> Arc<Requested> {
+        let target = LockTarget::Path(platform::entry_name(b"lock").unwrap());
+        Requested::new(LockRequest { target, mode, extent, blocking: true, timeout: None, owner: 0 })
+    }
+
+    fn wait(queue: &mut Queue, id: u64, mode: Mode, extent: Extent) {
+        let requested = request(mode, extent);
+        queue.wait(Waiting { id, requested, phase: Phase::Queued, file: None });
+    }
+
+    const RANGE: Extent = Extent::Range { start: 0, length: 10 };
+
+    #[test]
+    fn who_waits_for_the_whole_file_keeps_nobody_from_a_range() {
+        let mut queue = Queue::default();
+        queue.hold(0, &request(Mode::Exclusive, Extent::Whole));
+        queue.hold(1, &request(Mode::Exclusive, RANGE));
+        wait(&mut queue, 2, Mode::Exclusive, Extent::Whole);
+        wait(&mut queue, 3, Mode::Exclusive, RANGE);
+        wait(&mut queue, 4, Mode::Exclusive, RANGE);
+        wait(&mut queue, 5, Mode::Shared, Extent::Whole);
+        assert!(queue.ready().is_empty());
+        queue.release(1);
+        assert_eq!(queue.ready(), [3]);
+        assert!(queue.promote(3).is_some() && queue.ready().is_empty());
+        queue.release(3);
+        assert_eq!(queue.ready(), [4]);
+        queue.remove(4);
+        queue.release(0);
+        assert_eq!(queue.ready(), [2]);
     }
 }

@@ -58,6 +58,23 @@ pub(crate) struct Requested {
 }
 
 impl Requested {
+    /// A request that comes after all others.
+    pub(super) fn new(request: LockRequest) -> Arc<Self> {
+        static ORDER: AtomicU64 = AtomicU64::new(0);
+        let began = runtime::now();
+        let deadline = request.timeout.and_then(|timeout| began.checked_add(timeout));
+        Arc::new(Self {
+            request,
+            ticket: OnceLock::new(),
+            order: ORDER.fetch_add(1, Ordering::Relaxed),
+            deadline,
+            began,
+            tried: AtomicBool::new(false),
+            answered: AtomicBool::new(false),
+            given_up: AtomicBool::new(false),
+        })
+    }
+
     pub(super) fn claim(&self) -> Claim {
         let LockRequest { mode, extent, owner, .. } = self.request;
         let description = match &self.request.target {
@@ -124,19 +141,7 @@ type Answer = Result<HeldLock, Error>;
 impl Acquisition {
     /// Asks for the lock.
     pub fn begin(engine: &Engine, request: LockRequest) -> Result<Answer, Self> {
-        static ORDER: AtomicU64 = AtomicU64::new(0);
-        let began = runtime::now();
-        let deadline = request.timeout.and_then(|timeout| began.checked_add(timeout));
-        let requested = Arc::new(Requested {
-            request,
-            ticket: OnceLock::new(),
-            order: ORDER.fetch_add(1, Ordering::Relaxed),
-            deadline,
-            began,
-            tried: AtomicBool::new(false),
-            answered: AtomicBool::new(false),
-            given_up: AtomicBool::new(false),
-        });
+        let requested = Requested::new(request);
         match engine.locks().begin(engine, &requested) {
             Some(answer) => Ok(answer),
             None => Err(Self { engine: engine.share(), requested, over: false }),
