@@ -12,6 +12,11 @@ impl Handle {
         self.shared.try_lock().is_ok()
     }
 
+    /// Whether what was read ahead may not be what the file has any more.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.shared.try_lock().is_ok_and(|shared| shared.stale)
+    }
+
     /// The invariant that is broken.
     pub(crate) fn broken(&self) -> Option<&'static str> {
         let Ok(shared) = self.shared.try_lock() else { return Some("its lock is held") };

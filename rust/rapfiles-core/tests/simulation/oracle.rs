@@ -48,6 +48,10 @@ impl Oracle {
         if self.blind || !self.uncertain || beside || !guard.is_written() || guard.is_closed() {
             return Ok(());
         }
+        // It has ended since the operation looked, which may have what was there before.
+        if self.beside_given_up && handle.is_stale() {
+            return Ok(());
+        }
         let Ok(Some(descriptor)) = handle.descriptor() else { return Ok(()) };
         let mut files = world.files.borrow_mut();
         let Ok(position) = files.get(descriptor).map(|open| open.position as usize) else { return Ok(()) };
