@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 
 import rapfiles
 from rapfiles import AsyncPath
-from support import trees
+from support import process, trees
 from support.fuse import SlowDisk
 
 
@@ -375,6 +376,41 @@ async def test_rules_hold_without_a_repository(small: Path) -> None:
     (small / "a" / ".gitignore").write_text("!d.txt\n")
     found = await find(small, gitignore=True, kind="file")
     assert found == [".gitignore", "a/.gitignore", "a/b/c.py", "a/b/d.txt", "a/e.py", "z.py"]
+
+
+UNREADABLE_RULES = """
+import asyncio, os, sys
+from rapfiles import AsyncPath
+
+async def main(top):
+    errors = []
+    search = top.find(gitignore=True, on_error=errors.append)
+    found = sorted([entry.name async for entry in search])
+    walked = [sorted(files) async for _, _, files in top.walk(gitignore=True, on_error=errors.append)]
+    return f"{found} {walked} {[(error.errno, os.path.basename(error.filename)) for error in errors]}"
+
+# All is imported by now.
+asyncio.run(main(AsyncPath("/proc/self/no-such-directory")))
+os.setresuid(65534, 65534, 65534)
+print("ready", flush=True)
+print(asyncio.run(main(AsyncPath(sys.argv[1]))))
+"""
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user"
+)
+def test_rules_that_cannot_be_read_are_told_and_do_not_hold() -> None:
+    # pytest's own folders are closed to others.
+    with tempfile.TemporaryDirectory(prefix="rapfiles-") as folder:
+        Path(folder).chmod(0o755)
+        Path(folder, "a.txt").touch()
+        Path(folder, ".gitignore").write_text("*.txt")
+        Path(folder, ".gitignore").chmod(0o600)
+        ended = process.run(UNREADABLE_RULES, folder, timeout=60)
+        assert (ended.code, ended.errors) == (0, "")
+        names, error = [".gitignore", "a.txt"], (errno.EACCES, ".gitignore")
+        assert ended.output.strip() == f"{names} {[names]} {[error, error]}"
 
 
 @pytest.mark.one_loop

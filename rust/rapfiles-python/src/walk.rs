@@ -95,14 +95,15 @@ impl WalkItems {
         loop {
             match self.tree.next(Ticket::unique) {
                 Progress::Done(Ok(Some(mut listing))) => {
-                    let mut errors = listing.take_errors().into_iter();
-                    if let Some(error) = errors.next() {
-                        match self.report(py, error) {
-                            Ok(()) => continue,
-                            Err(error) => return Progress::Done(Err(error)),
+                    for error in listing.take_errors() {
+                        if let Err(error) = self.report(py, error) {
+                            return Progress::Done(Err(error));
                         }
                     }
-                    if listing.is_skipped() || listing.node().depth() < self.min_depth {
+                    if listing.is_incomplete()
+                        || listing.is_skipped()
+                        || listing.node().depth() < self.min_depth
+                    {
                         continue;
                     }
                     let (directories, files) = (Names::default(), Names::default());

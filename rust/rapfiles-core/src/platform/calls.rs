@@ -2,7 +2,8 @@
 //!
 //! These are re-exports of the C library's functions; in the crate's unit tests, a thread that simulates a world gets
 //! those of its model file system (`tests/simulation/`). The other door is [`crate::engine::runtime`]. Functions that
-//! are called as `libc::` are called in a simulation, too.
+//! are called as `libc::` are called in a simulation, too; where that would keep a fault from a call, `clippy.toml`
+//! forbids it.
 
 #[cfg(not(all(test, target_os = "linux", not(loom))))]
 pub(crate) use system::*;
@@ -11,6 +12,7 @@ pub(crate) use system::*;
 pub(crate) use crate::simulation::calls::*;
 
 /// The functions of the system.
+#[allow(clippy::disallowed_methods, reason = "this is the door")]
 pub(crate) mod system {
     #[cfg_attr(
         all(test, target_os = "linux", not(loom)),
@@ -19,15 +21,15 @@ pub(crate) mod system {
     pub(crate) use {std::fs::File, std::os::fd::OwnedFd};
 
     pub(crate) use libc::{
-        close, faccessat, fchmod, fchmodat, fchown, fcntl, flock, fstat, fstatat, fsync, ftruncate, futimens,
-        isatty, linkat, lseek, mkdir, mkdirat, open, openat, poll, pread, pwrite, read, readlinkat, rename,
-        renameat, rmdir, symlinkat, truncate, unlink, unlinkat, utimensat, write,
+        close, faccessat, fchmod, fchmodat, fchown, fchownat, fcntl, flock, fstat, fstatat, fsync, ftruncate,
+        futimens, isatty, linkat, lseek, mkdir, mkdirat, open, openat, poll, pread, pwrite, read, readlinkat,
+        rename, renameat, rmdir, symlinkat, truncate, unlink, unlinkat, utimensat, write,
     };
     #[cfg(target_os = "linux")]
     pub(crate) use libc::{
         copy_file_range, eventfd, fallocate, fdatasync, fgetxattr, flistxattr, fremovexattr, fsetxattr,
-        getrusage, getxattr, lgetxattr, listxattr, llistxattr, lsetxattr, mknodat, preadv2, sendfile64,
-        setxattr, statx, sync_file_range,
+        getrusage, getxattr, lgetxattr, listxattr, llistxattr, lremovexattr, lsetxattr, mknodat, preadv2,
+        removexattr, sendfile64, setxattr, statvfs, statx, sync_file_range,
     };
 
     /// `fcntl(2)` with a command for locks of ranges.

@@ -1,6 +1,10 @@
 //! System calls of Linux only.
 
 mod copying;
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a table of the kernel's; without it, nobody is known to have a lock"
+)]
 mod lock_table;
 
 use std::cell::Cell;
@@ -53,7 +57,7 @@ pub(crate) fn statvfs(path: &NativePath) -> io::Result<StatVfs> {
     // SAFETY: all zeros is a valid `statvfs`.
     let mut limits: libc::statvfs = unsafe { std::mem::zeroed() };
     // SAFETY: the path is a C string and `limits` has room for the result.
-    checked(|| unsafe { libc::statvfs(path.as_ptr(), &raw mut limits) })?;
+    checked(|| unsafe { calls::statvfs(path.as_ptr(), &raw mut limits) })?;
     // The widths of these fields differ between platforms.
     #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
     Ok(StatVfs {
@@ -105,7 +109,7 @@ pub(crate) fn set_attribute(
 }
 
 pub(crate) fn remove_attribute(path: &NativePath, name: &NativePath, follow: bool) -> io::Result<()> {
-    let call = if follow { libc::removexattr } else { libc::lremovexattr };
+    let call = if follow { calls::removexattr } else { calls::lremovexattr };
     // SAFETY: both are C strings.
     checked(|| unsafe { call(path.as_ptr(), name.as_ptr()) }).map(drop)
 }

@@ -242,7 +242,7 @@ pub(crate) fn access(path: &NativePath, mode: i32, effective_ids: bool, follow: 
     let effective = if effective_ids { libc::AT_EACCESS } else { 0 };
     let nofollow = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
     // SAFETY: the path is a C string.
-    checked(|| unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), mode, effective | nofollow) })
+    checked(|| unsafe { calls::faccessat(libc::AT_FDCWD, path.as_ptr(), mode, effective | nofollow) })
         .map(drop)
 }
 
@@ -256,7 +256,7 @@ pub(crate) fn change_mode(path: &NativePath, mode: u32, follow: bool) -> io::Res
 pub(crate) fn change_owner(path: &NativePath, user: u32, group: u32, follow: bool) -> io::Result<()> {
     let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
     // SAFETY: the path is a C string.
-    checked(|| unsafe { libc::fchownat(libc::AT_FDCWD, path.as_ptr(), user, group, flags) }).map(drop)
+    checked(|| unsafe { calls::fchownat(libc::AT_FDCWD, path.as_ptr(), user, group, flags) }).map(drop)
 }
 
 pub(crate) fn set_times(
@@ -274,7 +274,7 @@ pub(crate) fn set_times(
     });
     let times = times.as_ref().map_or(ptr::null(), |times| times.as_ptr());
     // SAFETY: the path is a C string; `times` is null, for now, or two points in time.
-    checked(|| unsafe { libc::utimensat(libc::AT_FDCWD, path.as_ptr(), times, flags) }).map(drop)
+    checked(|| unsafe { calls::utimensat(libc::AT_FDCWD, path.as_ptr(), times, flags) }).map(drop)
 }
 
 pub(crate) fn make_directory(path: &NativePath, mode: u32) -> io::Result<()> {
@@ -300,14 +300,16 @@ pub(crate) fn rename(path: &NativePath, target: &NativePath, _replace: bool) -> 
 
 pub(crate) fn symlink(target: &NativePath, path: &NativePath, _kind: TargetKind) -> io::Result<()> {
     // SAFETY: both paths are C strings.
-    checked(|| unsafe { libc::symlink(target.as_ptr(), path.as_ptr()) }).map(drop)
+    checked(|| unsafe { calls::symlinkat(target.as_ptr(), libc::AT_FDCWD, path.as_ptr()) }).map(drop)
 }
 
 pub(crate) fn link(target: &NativePath, path: &NativePath, follow: bool) -> io::Result<()> {
     let flags = if follow { libc::AT_SYMLINK_FOLLOW } else { 0 };
     // SAFETY: both paths are C strings.
-    checked(|| unsafe { libc::linkat(libc::AT_FDCWD, target.as_ptr(), libc::AT_FDCWD, path.as_ptr(), flags) })
-        .map(drop)
+    checked(|| unsafe {
+        calls::linkat(libc::AT_FDCWD, target.as_ptr(), libc::AT_FDCWD, path.as_ptr(), flags)
+    })
+    .map(drop)
 }
 
 pub(crate) fn read_link(path: &NativePath) -> io::Result<OsString> {
@@ -315,7 +317,8 @@ pub(crate) fn read_link(path: &NativePath) -> io::Result<OsString> {
     loop {
         let (start, room) = (target.as_mut_ptr().cast(), target.capacity());
         // SAFETY: the path is a C string, and the vector has so much room.
-        let length = checked(|| unsafe { libc::readlink(path.as_ptr(), start, room) })? as usize;
+        let length =
+            checked(|| unsafe { calls::readlinkat(libc::AT_FDCWD, path.as_ptr(), start, room) })? as usize;
         if length < room {
             // SAFETY: the kernel has written that many bytes.
             unsafe { target.set_len(length) };
@@ -490,6 +493,7 @@ pub(crate) fn inheritable_descriptor(file: &File) -> Option<i32> {
 }
 
 /// Closes a descriptor that was inherited, if it is still the same file's. Safe in a signal handler.
+#[allow(clippy::disallowed_methods, reason = "what a simulation does is not safe in a signal handler")]
 pub(crate) fn close_inherited(descriptor: i32, device: u64, inode: u64) {
     // SAFETY: all zeros is a valid `struct stat`.
     let mut found: libc::stat = unsafe { std::mem::zeroed() };

@@ -182,8 +182,9 @@ pub(crate) unsafe fn openat(directory: c_int, path: *const c_char, flags: c_int,
 
 pub(crate) unsafe fn unlinkat(directory: c_int, path: *const c_char, flags: c_int) -> c_int {
     let Some(world) = modelled() else {
+        let call = if flags & libc::AT_REMOVEDIR != 0 { "unlinkat, AT_REMOVEDIR" } else { "unlinkat" };
         // SAFETY: the caller's promises, which are those of the system's.
-        let removed = trial::call("unlinkat", || unsafe { system::unlinkat(directory, path, flags) });
+        let removed = trial::call(call, || unsafe { system::unlinkat(directory, path, flags) });
         // SAFETY: as above.
         return unsafe { device::named("unlinkat", removed, Some((directory, path)), None) };
     };
@@ -806,6 +807,7 @@ of_real_files! {
     fallocate(descriptor: c_int, mode: c_int, offset: off_t, length: off_t) -> c_int;
     fchmodat(directory: c_int, path: *const c_char, mode: mode_t, flags: c_int) -> c_int;
     fchown(descriptor: c_int, user: uid_t, group: gid_t) -> c_int;
+    fchownat(directory: c_int, path: *const c_char, user: uid_t, group: gid_t, flags: c_int) -> c_int;
     fgetxattr(descriptor: c_int, name: *const c_char, start: *mut c_void, length: size_t) -> ssize_t;
     flistxattr(descriptor: c_int, start: *mut c_char, length: size_t) -> ssize_t;
     fremovexattr(descriptor: c_int, name: *const c_char) -> c_int;
@@ -817,16 +819,19 @@ of_real_files! {
     lgetxattr(path: *const c_char, name: *const c_char, start: *mut c_void, length: size_t) -> ssize_t;
     listxattr(path: *const c_char, start: *mut c_char, length: size_t) -> ssize_t;
     llistxattr(path: *const c_char, start: *mut c_char, length: size_t) -> ssize_t;
+    lremovexattr(path: *const c_char, name: *const c_char) -> c_int;
     lsetxattr(
         path: *const c_char, name: *const c_char, start: *const c_void, length: size_t, flags: c_int
     ) -> c_int;
     mknodat(directory: c_int, path: *const c_char, mode: mode_t, device: dev_t) -> c_int;
     readlinkat(directory: c_int, path: *const c_char, start: *mut c_char, length: size_t) -> ssize_t;
+    removexattr(path: *const c_char, name: *const c_char) -> c_int;
     sendfile64(target: c_int, source: c_int, from: *mut off_t, length: size_t) -> ssize_t;
     setxattr(
         path: *const c_char, name: *const c_char, start: *const c_void, length: size_t, flags: c_int
     ) -> c_int;
     sync_file_range(descriptor: c_int, offset: off_t, length: off_t, flags: c_uint) -> c_int;
+    statvfs(path: *const c_char, limits: *mut libc::statvfs) -> c_int;
     symlinkat(content: *const c_char, directory: c_int, path: *const c_char) -> c_int;
     utimensat(directory: c_int, path: *const c_char, times: *const timespec, flags: c_int) -> c_int;
 }

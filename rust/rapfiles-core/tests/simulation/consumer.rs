@@ -42,6 +42,11 @@ impl Consumer {
         self.world.die(why)
     }
 
+    /// What happens at a call.
+    pub(super) fn event(&self) -> Event {
+        self.trial().event
+    }
+
     /// Waits for what comes next; `None` if that is given up.
     pub(super) fn next<T>(&self, mut next: impl FnMut() -> Progress<T>) -> Option<T> {
         while !self.trial().is_cancelled() {

@@ -17,6 +17,7 @@ mod files;
 mod ground;
 mod operations;
 mod oracle;
+mod paths;
 mod program;
 mod readings;
 mod run;

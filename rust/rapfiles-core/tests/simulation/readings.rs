@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,8 @@ use crate::engine::ticket::Ticket;
 use crate::error::{Error, Subject};
 use crate::platform::NativePath;
 use crate::verbs::glob::{GlobRules, Selector};
-use crate::verbs::metadata::FileType;
+use crate::verbs::metadata::{FileType, Metadata};
+use crate::verbs::scandir::{EntryFacts, EntryStats};
 use crate::verbs::tree::{Filter, Options, Purpose};
 
 /// What is read.
@@ -62,6 +64,8 @@ const READINGS: &[Reading] = &[
         Options { purpose: ENTRIES, top_down: true, filter, ..Options::default() }
     }),
     Reading::Tree(|| Options { purpose: Purpose::Usage, ..Options::default() }),
+    Reading::Tree(|| Options { top_down: true, gitignore: true, ..Options::default() }),
+    Reading::Tree(|| Options { purpose: ENTRIES, gitignore: true, sort: true, ..Options::default() }),
     Reading::Glob { components: &["**", "*"], raises: true },
     Reading::Glob { components: &["**", "*"], raises: false },
     Reading::Glob { components: &["*", "lowest", "third"], raises: true },
@@ -70,7 +74,16 @@ const READINGS: &[Reading] = &[
 
 const ENTRIES: Purpose = Purpose::Entries { with_stat: false };
 
-/// Where it happens: a tree with links to a file, to a directory beside it, and to nothing.
+/// What git would ignore: the files that say so, from the folder of the tree on, with the entry of the tree that each is
+/// about.
+const RULES: &[(&str, &str, &str)] = &[
+    (".git/info/exclude", "again\n", "lower/again"),
+    (".gitignore", "link\n", "link"),
+    ("top/.gitignore", "/first\n", "first"),
+    ("top/lower/.gitignore", "second\n", "lower/second"),
+];
+
+/// Where it happens: a tree with links to a file, to a directory beside it, and to nothing; in a repository.
 struct Place {
     folder: tempfile::TempDir,
     top: PathBuf,
@@ -88,6 +101,10 @@ impl Place {
         fs::write(folder.path().join("outside/file"), "").unwrap();
         link("../../outside", &top.join("lower/way out"));
         link("nowhere", &top.join("lower/lowest/dangling"));
+        fs::create_dir_all(folder.path().join(".git/info")).unwrap();
+        for (file, rules, _) in RULES {
+            fs::write(folder.path().join(file), rules).unwrap();
+        }
         Self { folder, top }
     }
 
@@ -95,12 +112,13 @@ impl Place {
         NativePath::from_vec(self.top.as_os_str().as_bytes().to_vec()).unwrap()
     }
 
-    /// The path that an error names, from the top on.
+    /// The path that an error names: from the top on if it is in the tree.
     fn told(&self, error: &Error) -> Option<PathBuf> {
         match error {
             Error::Os { subject: Subject::Path, .. } => Some(PathBuf::new()),
             Error::Os { subject: Subject::Other(path), .. } => {
-                path_of(path).strip_prefix(&self.top).ok().map(Path::to_owned)
+                let path = path_of(path);
+                Some(path.strip_prefix(&self.top).map(Path::to_owned).unwrap_or(path))
             }
             _ => None,
         }
@@ -129,6 +147,8 @@ struct Found {
     failed: Option<Error>,
     /// Something was found twice.
     twice: Option<PathBuf>,
+    /// What is told of an entry is neither true nor an error.
+    wrong: Option<String>,
     cancelled: bool,
 }
 
@@ -137,6 +157,45 @@ impl Found {
         let name = name_of(name);
         if !self.directories.entry(directory.to_owned()).or_default().insert(name.clone()) {
             self.twice = Some(directory.join(name));
+        }
+    }
+
+    /// Compares what is told of an entry with what the standard library sees. An error is one that there is, or was
+    /// put in.
+    fn compare(
+        &mut self,
+        consumer: &Consumer,
+        path: &Path,
+        facts: &EntryFacts,
+        stats: Option<&EntryStats>,
+        with_stat: bool,
+    ) {
+        let (own, target) = (fs::symlink_metadata(path), fs::metadata(path));
+        let is_link = own.as_ref().is_ok_and(fs::Metadata::is_symlink);
+        let may_fail = |code: i32, there: &io::Result<fs::Metadata>| {
+            Some(code) == consumer.event().code()
+                || there.as_ref().is_err_and(|error| error.raw_os_error() == Some(code))
+        };
+        let has_type = |told: Result<FileType, i32>, there: &io::Result<fs::Metadata>| match told {
+            Ok(told) => there.as_ref().is_ok_and(|there| there.mode() & libc::S_IFMT == told.0),
+            Err(code) => may_fail(code, there),
+        };
+        let is_same = |told: &Result<Metadata, i32>, there: &io::Result<fs::Metadata>| match told {
+            Ok(told) => there.as_ref().is_ok_and(|there| u128::from(there.ino()) == told.inode),
+            Err(code) => may_fail(*code, there),
+        };
+        let fits = match stats {
+            None => !with_stat,
+            Some(stats) => {
+                let has_target = match &stats.target {
+                    None => !is_link,
+                    Some(told) => is_link && is_same(told, &target),
+                };
+                with_stat && is_same(&stats.own, &own) && has_target
+            }
+        };
+        if !fits || !has_type(facts.own, &own) || !has_type(facts.target, &target) {
+            self.wrong = Some(format!("{} is said to be {facts:?} {stats:?}", path.display()));
         }
     }
 
@@ -178,12 +237,14 @@ impl Reading {
                     for (index, (facts, stats)) in facts.enumerate() {
                         let name = scanned.name(index).unwrap();
                         found.add(Path::new(""), name);
-                        let lacks_stats = stats.is_some_and(|stats| {
-                            stats.own.is_err() || stats.target.is_some_and(|target| target.is_err())
+                        let lacks_stats = stats.as_ref().is_some_and(|stats| {
+                            stats.own.is_err() || stats.target.as_ref().is_some_and(|target| target.is_err())
                         });
                         if facts.own.is_err() || facts.target.is_err() || lacks_stats {
                             found.vague.insert(name_of(name));
                         }
+                        let path = place.top.join(name_of(name));
+                        found.compare(consumer, &path, &facts, stats.as_ref(), with_stat);
                     }
                 });
             }
@@ -211,6 +272,18 @@ impl Reading {
                         let facts = listing.take_facts(index);
                         let name = listing.entries().get(index).unwrap().name;
                         found.add(&directory, name);
+                        if let Some((facts, stats)) = &facts {
+                            let Options { purpose, filter, .. } = options();
+                            let with_stat =
+                                purpose == Purpose::Entries { with_stat: true } || filter.empty.is_some();
+                            found.compare(
+                                consumer,
+                                &path.join(name_of(name)),
+                                facts,
+                                stats.as_ref(),
+                                with_stat,
+                            );
+                        }
                         let target = facts.map_or(Ok(FileType::REGULAR), |(facts, _)| facts.target);
                         if target.is_err_and(|code| code != ENOENT) {
                             found.vague.insert(directory.join(name_of(name)));
@@ -272,7 +345,9 @@ impl Reading {
             _ => {
                 // Where links are followed, one that leads to nothing is there all the same.
                 let dangling = Path::new("lower/lowest/dangling");
-                names_in(&look(&place.top, false), |_| true, &mut found);
+                let ignored = |path: &Path| RULES.iter().any(|(_, _, entry)| path == Path::new(entry));
+                let wants = |path: &Path| !(options.gitignore && ignored(path));
+                names_in(&look(&place.top, false), wants, &mut found);
                 if options.follow_symlinks {
                     assert!(!seen.contains_key(dangling));
                     names_in(&seen, |_| true, &mut found);
@@ -323,15 +398,11 @@ fn check(
     happened: Option<&'static str>,
 ) -> Result<(), String> {
     let expected = reading.expected(place);
+    if let Some(wrong) = &found.wrong {
+        return Err(wrong.clone());
+    }
     if let Some(twice) = &found.twice {
         return Err(format!("{} is found twice", twice.display()));
-    }
-    for (directory, names) in &found.directories {
-        let there = expected.directories.get(directory);
-        let there = there.ok_or(format!("there is no {}", directory.display()))?;
-        if let Some(name) = names.iter().find(|name| !there.contains(*name)) {
-            return Err(format!("there is no {}", directory.join(name).display()));
-        }
     }
     let mut told = Vec::new();
     for error in found.errors.iter().chain(&found.failed) {
@@ -344,11 +415,41 @@ fn check(
             None => return Err(format!("an error has no path: {error:?}")),
         }
     }
+    let is_gitignore = matches!(reading, Reading::Tree(options) if options().gitignore);
+    if !is_gitignore && let Some(other) = told.iter().find(|path| path.is_absolute()) {
+        return Err(format!("{} is not in the tree", other.display()));
+    }
+    // Rules that cannot be read do not hold, and what may not be looked at above the tree counts as not there.
+    let is_outside = |path: &PathBuf| path.is_absolute() || path.as_os_str().is_empty();
+    let may_not_look = event.code() == Some(EACCES) && happened == Some("fstatat");
+    let lacks_above = told.iter().any(is_outside) || may_not_look;
+    let lacks_rule = |path: &Path| {
+        RULES.iter().any(|(file, _, entry)| {
+            let inside = file.strip_prefix("top/");
+            let lacks =
+                inside.map_or(lacks_above, |inside| told.iter().any(|told| told == Path::new(inside)));
+            lacks && path == Path::new(entry)
+        })
+    };
+    for (directory, names) in &found.directories {
+        let there = expected.directories.get(directory);
+        let there = there.ok_or(format!("there is no {}", directory.display()))?;
+        let is_known =
+            |name: &PathBuf| there.contains(name) || (is_gitignore && lacks_rule(&directory.join(name)));
+        if let Some(name) = names.iter().find(|name| !is_known(name)) {
+            return Err(format!("{} should not be found", directory.join(name).display()));
+        }
+    }
     if found.cancelled {
         return if event == Event::Cancel { Ok(()) } else { Err("it is given up".to_owned()) };
     }
     if event == Event::Error(EINTR) && !(told.is_empty() && found.vague.is_empty()) {
         return Err("what was interrupted has not gone on".to_owned());
+    }
+    // Nobody but the entry can tell of it.
+    let was_about_entry = matches!(reading, Reading::Scan { .. }) && happened == Some("fstatat");
+    if was_about_entry && matches!(event, Event::Error(code) if code != EINTR) && found.vague.len() != 1 {
+        return Err(format!("the error of an entry is told of {:?}", found.vague));
     }
     match reading {
         // The end of all of it is told.
@@ -362,7 +463,7 @@ fn check(
             };
             let may_lack = match event {
                 Event::Error(EINTR) | Event::Cancel | Event::Kill | Event::FewThreads => false,
-                Event::Error(_) => is_silent || happened == Some("fstatat"),
+                Event::Error(_) | Event::Lasting(_) => is_silent || happened == Some("fstatat"),
                 Event::FewDescriptors => is_silent,
             };
             if found.failed.is_some() || (may_lack && happened.is_some()) {

@@ -16,6 +16,8 @@ use crate::platform::calls::system;
 pub(super) enum Event {
     /// It fails.
     Error(c_int),
+    /// It fails, and so do all later ones of the same name.
+    Lasting(c_int),
     /// The consumer gives up what it waits for.
     Cancel,
     /// The process is killed: neither it nor what comes after it is done.
@@ -30,7 +32,7 @@ impl Event {
     /// The error that comes of it.
     pub(super) fn code(self) -> Option<c_int> {
         match self {
-            Self::Error(code) => Some(code),
+            Self::Error(code) | Self::Lasting(code) => Some(code),
             Self::FewDescriptors => Some(libc::EMFILE),
             Self::FewThreads => Some(libc::EAGAIN),
             Self::Cancel | Self::Kill => None,
@@ -109,7 +111,12 @@ impl Trial {
         if happens && number == self.at {
             self.happened.set(Some(name));
         }
-        (happens && number == self.at) || (self.event == Event::Kill && number > self.at)
+        let lasts = match self.event {
+            Event::Kill => true,
+            Event::Lasting(_) => self.happened.get() == Some(name),
+            _ => false,
+        };
+        happens && (number == self.at || (lasts && number > self.at))
     }
 }
 
@@ -155,7 +162,7 @@ fn happen<T: From<i8>>(world: &World, trial: &Trial, name: &'static str, work: i
     }
     if trial.is_due(name) {
         match trial.event {
-            Event::Error(code) => return give(Err(code)),
+            Event::Error(code) | Event::Lasting(code) => return give(Err(code)),
             Event::Kill => return give(Err(libc::EIO)),
             Event::Cancel => world.notify(LOOP, true),
             Event::FewDescriptors | Event::FewThreads => {}
@@ -200,7 +207,7 @@ pub(super) fn close(descriptor: c_int) -> c_int {
     if closed.is_none() {
         close();
         return give(Err(match trial.event {
-            Event::Error(code) => code,
+            Event::Error(code) | Event::Lasting(code) => code,
             _ => libc::EIO,
         }));
     }

@@ -7,6 +7,7 @@
 mod remover;
 mod removing;
 #[cfg(all(test, unix))]
+#[allow(clippy::disallowed_methods, reason = "it looks at the real file system")]
 mod tests;
 
 pub(crate) use remover::Remover;

@@ -32,6 +32,7 @@ mod stage;
 mod staged;
 mod swapping;
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "it looks at the real file system")]
 mod tests;
 mod together;
 #[allow(clippy::module_inception, reason = "the noun of the folder")]

@@ -5,10 +5,19 @@
 //! matches a path decides.
 
 use std::ffi::OsStr;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::error::{Error, Subject};
+use crate::platform::{self, Directory, NativePath};
+use crate::verbs::resolve::Strictness;
+
 use super::ignore_rule::IgnoreRule;
+use super::open_directories::OpenDirectories;
+
+/// The file with the rules of a directory.
+const FILE: &str = ".gitignore";
 
 /// In UTF-8. git skips it at the start of a file.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -30,43 +39,114 @@ pub(super) struct Ruled {
     rules: Option<Arc<Rules>>,
 }
 
-impl Ruled {
-    /// The top directory of a tree, with the rules of the directories above it.
-    pub(super) fn top(path: &Path) -> Self {
-        let absolute = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let Some(repository) = absolute.ancestors().find(|above| above.join(".git").exists()) else {
-            return Self::default().with_file(&absolute);
+/// The reading of rules, for one directory of a tree.
+pub(super) struct ReadingRules<'a> {
+    open: &'a OpenDirectories,
+    /// What could not be read.
+    pub(super) errors: Vec<Error>,
+}
+
+impl<'a> ReadingRules<'a> {
+    pub(super) fn new(open: &'a OpenDirectories) -> Self {
+        Self { open, errors: Vec::new() }
+    }
+
+    /// The top directory of a tree, with the rules of the directories above it alone.
+    pub(super) fn above(&mut self, path: &NativePath) -> Ruled {
+        let mut here = Ruled::default();
+        let absolute = match platform::resolve(path, Strictness::Strict, u32::MAX) {
+            Ok(absolute) => PathBuf::from(absolute),
+            Err(error) => {
+                self.note(error);
+                return here;
+            }
         };
-        let mut here = Self::default();
-        here.add(&repository.join(".git/info/exclude"));
+        let Some(repository) = absolute.ancestors().find(|above| self.has(&above.join(".git"))) else {
+            return here;
+        };
+        self.add(&mut here, &repository.join(".git/info/exclude"));
         let way = absolute.strip_prefix(repository).unwrap_or(Path::new(""));
         let mut directory = repository.to_owned();
-        here = here.with_file(&directory);
         for name in way {
+            self.add(&mut here, &directory.join(FILE));
             directory.push(name);
-            here = here.child(name.as_ref()).with_file(&directory);
+            here = here.child(name.as_ref());
         }
         here
     }
 
+    /// Adds the rules of a directory's own file.
+    pub(super) fn with_file(
+        &mut self,
+        mut ruled: Ruled,
+        directory: &Directory,
+        subject: impl FnOnce(&NativePath) -> Subject,
+    ) -> Ruled {
+        if let Some(name) = platform::native_name(FILE.as_bytes()) {
+            match self.read(&name, Some(directory)) {
+                Ok(content) => ruled.add(&content),
+                Err(error) => self.errors.push(Error::new(&error, subject(&name))),
+            }
+        }
+        ruled
+    }
+
+    /// Adds the rules of a file above the tree.
+    fn add(&mut self, ruled: &mut Ruled, file: &Path) {
+        let Ok(path) = platform::native_path(file.as_os_str().to_owned()) else { return };
+        match self.read(&path, None) {
+            Ok(content) => ruled.add(&content),
+            Err(error) => self.errors.push(Error::new(&error, Subject::Other(path))),
+        }
+    }
+
+    /// Whether there is something at a path above the tree.
+    fn has(&mut self, path: &Path) -> bool {
+        let Ok(path) = platform::native_path(path.as_os_str().to_owned()) else { return false };
+        let found = platform::metadata(&path, true);
+        found.map_err(|error| self.note(Error::new(&error, Subject::Other(path)))).is_ok()
+    }
+
+    /// Notes that something above the tree cannot be looked at. What this process may not see there does not count.
+    fn note(&mut self, error: Error) {
+        let does_not_count = |code: i32| platform::means_missing(code) || platform::is_refused(code);
+        if !error.code().is_some_and(does_not_count) {
+            self.errors.push(error);
+        }
+    }
+
+    /// The content of a file, if there is one.
+    fn read(&self, name: &NativePath, inside: Option<&Directory>) -> io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        let mut read = || {
+            // A link is not followed: git does not follow it either (gitignore(5), NOTES).
+            if Directory::entry(name, inside, false)?.is_regular_file() {
+                let file = self.open.make_room(|| Directory::open_to_read(name, inside, false))?;
+                platform::read_to_end(&file, &mut content, None)?;
+            }
+            Ok(())
+        };
+        match read() {
+            Err(error) if !is_missing(&error) => Err(error),
+            _ => Ok(content),
+        }
+    }
+}
+
+/// Whether an error says that there is no file, or is none any more.
+fn is_missing(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(platform::means_missing)
+}
+
+impl Ruled {
     /// A subdirectory, with the same rules.
     pub(super) fn child(&self, name: &Path) -> Self {
         Self { place: self.place.join(name), rules: self.rules.clone() }
     }
 
-    /// Adds the rules of the directory's own file.
-    pub(super) fn with_file(mut self, directory: &Path) -> Self {
-        self.add(&directory.join(".gitignore"));
-        self
-    }
-
-    fn add(&mut self, file: &Path) {
-        // A link is not followed: git does not follow it either (gitignore(5), NOTES).
-        if !file.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
-            return;
-        }
-        let Ok(content) = std::fs::read(file) else { return };
-        let content = content.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&content);
+    /// Adds the rules of a file in this directory.
+    fn add(&mut self, content: &[u8]) {
+        let content = content.strip_prefix(BYTE_ORDER_MARK).unwrap_or(content);
         let rules: Vec<_> = content.split(|byte| *byte == b'\n').filter_map(IgnoreRule::new).collect();
         if !rules.is_empty() {
             let (place, above) = (self.place.clone(), self.rules.take());

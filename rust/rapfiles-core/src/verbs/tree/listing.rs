@@ -33,6 +33,8 @@ pub struct Listing {
     usage: Usage,
     amount: Amount,
     errors: Vec<Error>,
+    /// Whether the directory could not be read to its end.
+    incomplete: bool,
     /// Whether it was skipped, because it belongs to another file system.
     skipped: bool,
 }
@@ -49,6 +51,7 @@ impl Listing {
             usage: Usage::default(),
             amount: Amount::default(),
             errors: Vec::new(),
+            incomplete: false,
             skipped: false,
         }
     }
@@ -102,9 +105,14 @@ impl Listing {
         self.amount
     }
 
-    /// Takes the errors that made it incomplete.
+    /// Takes its errors: of reading the directory, of entries, and of rules that are to be followed.
     pub fn take_errors(&mut self) -> Vec<Error> {
         std::mem::take(&mut self.errors)
+    }
+
+    /// Whether the directory could not be read to its end.
+    pub fn is_incomplete(&self) -> bool {
+        self.incomplete
     }
 
     /// Whether it is a directory of another file system, which has not been read.
@@ -114,7 +122,7 @@ impl Listing {
 
     /// Nothing is handed out of a directory that cannot be read to its end.
     pub(super) fn without_content(mut self) -> Self {
-        if !self.errors.is_empty() {
+        if self.incomplete {
             (self.entries, self.children, self.directories) = (Block::default(), Vec::new(), 0);
         }
         self
@@ -138,6 +146,7 @@ impl Listing {
 
     fn failed(mut self, error: Error) -> Self {
         self.errors.push(error);
+        self.incomplete = true;
         self
     }
 
@@ -260,7 +269,8 @@ impl Reading {
             }
         }
         if shared.options.gitignore {
-            listing.node.rule();
+            let mut errors = listing.node.rule(&directory, &shared.open);
+            listing.errors.append(&mut errors);
         }
         Begun::Reading(Self { listing, directory, reader, block: Block::default(), at: 0, is_read: false })
     }
@@ -296,6 +306,7 @@ impl Reading {
                 Ok(goes_on) => self.is_read = !goes_on,
                 Err(error) => {
                     self.is_read = true;
+                    self.listing.incomplete = true;
                     self.listing.errors.push(Error::new(&error, self.listing.node.subject(None)));
                 }
             }

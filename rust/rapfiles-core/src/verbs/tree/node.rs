@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use crate::error::Subject;
-use crate::platform::{self, NativePath};
+use crate::error::{Error, Subject};
+use crate::platform::{self, Directory, NativePath};
 
-use super::gitignore::Ruled;
-use super::open_directories::OpenDirectory;
+use super::gitignore::{ReadingRules, Ruled};
+use super::open_directories::{OpenDirectories, OpenDirectory};
 
 /// A directory of a tree.
 #[derive(Debug)]
@@ -135,15 +135,15 @@ impl Node {
         self.identity.get().copied()
     }
 
-    /// Reads its ignore rules.
-    pub(super) fn rule(&self) {
-        let Some(path) = self.path().map(|path| path.to_os_string()) else { return };
-        let path = Path::new(&path);
+    /// Reads its ignore rules. Where that fails, they do not hold.
+    pub(super) fn rule(&self, directory: &Directory, open: &OpenDirectories) -> Vec<Error> {
+        let mut reading = ReadingRules::new(open);
         let ruled = match self.parent.as_ref().and_then(|parent| parent.ruled.get()) {
-            Some(above) => above.child(Path::new(&self.name.to_os_string())).with_file(path),
-            None => Ruled::top(path),
+            Some(above) => above.child(Path::new(&self.name.to_os_string())),
+            None => reading.above(&self.name),
         };
-        let _ = self.ruled.set(ruled);
+        let _ = self.ruled.set(reading.with_file(ruled, directory, |name| self.subject(Some(name))));
+        reading.errors
     }
 
     /// Whether git would ignore an entry of it.

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::limits::{TREE_OPEN, TREE_OPEN_SHARE};
-use crate::platform::{self, Directory, NativePath};
+use crate::platform::{self, Directory};
 
 use super::node::Node;
 
@@ -79,11 +79,15 @@ impl OpenDirectories {
 
     fn enter(&self, node: &Node, inside: Option<&OpenDirectory>) -> io::Result<Directory> {
         let open = if node.is_followed() { Directory::open_followed } else { Directory::open };
-        let attempt = |name: &NativePath| open(name, inside.map(Deref::deref));
-        match attempt(node.name()) {
+        self.make_room(|| open(node.name(), inside.map(Deref::deref)))
+    }
+
+    /// Opens something; where no descriptor is left, once more after the directories that are kept open are closed.
+    pub(super) fn make_room<T>(&self, attempt: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        match attempt() {
             Err(error) if error.raw_os_error().is_some_and(platform::lacks_descriptors) => {
                 self.close_all();
-                attempt(node.name())
+                attempt()
             }
             opened => opened,
         }
