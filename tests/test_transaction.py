@@ -16,6 +16,7 @@ import pytest
 import rapfiles
 from rapfiles import AsyncPath, TransactionError, recover, transaction
 from support import effort, kill_points, mounts
+from support.engine import idle
 
 root = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root may give files away")
 mountable = pytest.mark.skipif(mounts.can_mount() is not None, reason=str(mounts.can_mount()))
@@ -120,6 +121,7 @@ async def test_none_when_cancelled(folder: Path) -> None:
                 await t.rename("moved", "elsewhere")
                 pass_by(4)
                 await anyio.sleep(0)
+        await idle()
         while (folder / ".rapfiles").exists():  # what was under way is undone in the background
             await anyio.sleep(0.001)
         assert scope.cancelled_caught
@@ -137,6 +139,7 @@ async def test_cancelled_while_it_is_committed(folder: Path) -> None:
                 await t.write_bytes("replaced", b"n" * 100_000)
                 await t.rename("moved", "elsewhere")
                 scope.deadline = anyio.current_time() + delay
+        await idle()
         while (folder / ".rapfiles").exists():
             await anyio.sleep(0.001)
         assert _content(folder) == (new if t.committed else _OLD)
