@@ -358,7 +358,9 @@ class InPlace(Workload):
         return f"after {marks} operations: {show(found)}; wanted {show(history[marks])}"
 
 
-def _transaction(number: int, durable: bool = True, extends: bool = True, swap: bool = False) -> Step:
+def _transaction(
+    number: int, durable: bool = True, extends: bool = True, renames: bool = True, swap: bool = False
+) -> Step:
     """Several files in two directories: overwritten, created, extended, renamed, removed."""
 
     async def run(folder: AsyncPath) -> None:
@@ -367,9 +369,9 @@ def _transaction(number: int, durable: bool = True, extends: bool = True, swap: 
             await t.write_bytes(f"a/n{number}", content(number + 1))
             if extends:
                 await t.append_bytes("log", content(number + 2))
-            if number > 0:
+            if renames and number > 0:
                 await t.rename(f"a/n{number - 1}", f"b/m{number - 1}")
-            if number > 1:
+            if renames and number > 1:
                 await t.remove(f"b/m{number - 2}")
 
     def change(state: Files) -> None:
@@ -377,9 +379,9 @@ def _transaction(number: int, durable: bool = True, extends: bool = True, swap: 
         state[f"a/n{number}"] = content(number + 1)
         if extends:
             state["log"] = state.get("log", b"") + content(number + 2)
-        if number > 0:
+        if renames and number > 0:
             state[f"b/m{number - 1}"] = state.pop(f"a/n{number - 1}")
-        if number > 1:
+        if renames and number > 1:
             del state[f"b/m{number - 2}"]
 
     return Step(run, change)
@@ -410,15 +412,24 @@ class Transactions(Workload):
     name = "transactions"
     settling = 1.5
     extends = False
+    renames = True
 
     def steps(self) -> Iterator[Step]:
-        return (_transaction(number, durable=False, extends=self.extends) for number in range(8))
+        for number in range(8):
+            yield _transaction(number, durable=False, extends=self.extends, renames=self.renames)
 
     def problem(self, folder: Path, marks: int) -> str | None:
         if (problem := _recovered(folder)) is not None:
             return problem
         found = files(folder)
         return None if found in self._history()[: marks + 2] else f"has never been so: {show(found)}"
+
+
+class WritingTransactions(Transactions):
+    """The same, but they only write files."""
+
+    name = "writing-transactions"
+    renames = False
 
 
 class ExtendingTransactions(Transactions):
@@ -518,6 +529,7 @@ WORKLOADS: dict[str, Workload] = {
         DurableAppends(),
         InPlace(),
         Transactions(),
+        WritingTransactions(),
         ExtendingTransactions(),
         DurableTransactions(),
         Swaps(),

@@ -43,8 +43,10 @@ impl Committing<'_> {
         drop(changes);
         // Without waiting, a power cut leaves all or nothing only because file systems write changes of directories in
         // their order. The content of a file is not among them: what is appended could be lost although the log, which
-        // has it, has been removed, or be there although the commit is not.
-        let durable = self.durable || steps.iter().any(|step| matches!(step, Step::Append { .. }));
+        // has it, has been removed, or be there although the commit is not. Nor are names that go: btrfs may have the new
+        // name of a file and not the end of its old one, when somebody else synchronises another file.
+        let waits = |step: &Step| !matches!(step, Step::Make { .. } | Step::Put { content: Some(_), .. });
+        let durable = self.durable || steps.iter().any(waits);
         self.write(&steps, durable).about_path()?;
         if self.abandoned.load(Ordering::Acquire) {
             return Err(refused::abandoned());
