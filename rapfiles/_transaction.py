@@ -341,7 +341,7 @@ def transaction(directory: StrPath, *, durable: bool = True, swap: bool = False)
     Args:
         directory: The directory. Until the end there is a directory `.rapfiles` in it.
         durable: Whether the device has all changes when the block has been left. Without it, a power cut may
-            take back the transaction, unless it extends a file.
+            take back the transaction, unless it extends a file or exchanges the directory.
         swap: Exchange the whole directory at the end for a copy of it with the changes, in one step, so that
             others see all of them at once. It takes time for each file in the directory, and the directory is
             a new one then. [When the directory is

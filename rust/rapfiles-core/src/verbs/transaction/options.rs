@@ -5,6 +5,6 @@
 pub struct TransactionOptions {
     /// When the transaction is committed, the device has all of it.
     pub durable: bool,
-    /// The directory is exchanged as a whole, so that others see all changes at once.
+    /// The directory is exchanged as a whole, so that others see all changes at once. That is always durable.
     pub swap: bool,
 }

@@ -99,6 +99,9 @@ impl Opened {
 impl Transaction {
     /// Begins a transaction.
     pub(crate) fn begin(path: &NativePath, options: TransactionOptions) -> Result<Outcome, Error> {
+        // Unless the device has the copy before it is exchanged, files may be missing in it after a power cut: btrfs has
+        // the new names of directories, but not all that was linked into them, when somebody synchronises a file.
+        let options = TransactionOptions { durable: options.durable || options.swap, ..options };
         let (mount, opened) = Opened::begin_at(path, options.swap)?;
         Ok(Outcome::Transaction(Arc::new(Self {
             path: path.clone(),
