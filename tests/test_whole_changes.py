@@ -268,6 +268,7 @@ if sys.platform == "linux":
     CHANGES["recover"] = _Recover()
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize("done", [False, True], ids=["at it", "done"])
 @pytest.mark.parametrize("name", CHANGES)
 async def test_cancelled_at_each_place(name: str, done: bool, tmp_path: Path) -> None:
