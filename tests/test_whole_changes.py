@@ -107,9 +107,10 @@ class Change(ABC):
 def _files(folder: Path) -> Files:
     """The content of all files. One that goes meanwhile has none."""
     found = {}
-    for path in list(folder.rglob("*")):
-        with suppress(FileNotFoundError):
-            if path.is_file():
+    # Unlike rglob(), it passes over a directory that goes.
+    for directory, _, names in os.walk(folder):
+        for path in (Path(directory, name) for name in names):
+            with suppress(FileNotFoundError):
                 found[str(path.relative_to(folder))] = path.read_bytes()
     return found
 
