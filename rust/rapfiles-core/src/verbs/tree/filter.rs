@@ -118,3 +118,21 @@ impl Filter {
         Ok(is_empty == empty)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_included() {
+        let time = |seconds| Some(Timestamp { seconds, nanoseconds: 0 });
+        let filter = Filter { size: Some((2, 4)), modified: Some((time(10), time(20))), ..Filter::default() };
+        let accepts = |size, seconds| {
+            let modified = Timestamp { seconds, nanoseconds: 0 };
+            let metadata = Metadata { mode: FileType::REGULAR.0, size, modified, ..Metadata::default() };
+            filter.accepts(&metadata, None, || Ok(false)).unwrap()
+        };
+        assert!(accepts(2, 10) && accepts(4, 20));
+        assert!(!accepts(1, 15) && !accepts(5, 15) && !accepts(3, 9) && !accepts(3, 21));
+    }
+}

@@ -78,3 +78,22 @@ impl Counted {
         counted.insert((metadata.device, metadata.inode))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_counts_once_and_another_with_its_number_elsewhere_does_too() {
+        let counted = Counted::default();
+        let file = |device| Metadata {
+            mode: FileType::REGULAR.0,
+            links: 2,
+            device,
+            inode: 7,
+            ..Metadata::default()
+        };
+        assert!(counted.is_new(&file(1)) && !counted.is_new(&file(1)));
+        assert!(counted.is_new(&file(2)) && !counted.is_new(&file(2)));
+    }
+}
