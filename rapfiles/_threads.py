@@ -7,6 +7,7 @@ the interpreter does not wait at exit (`threading.Thread.daemon`), and are not s
 from __future__ import annotations
 
 import _thread
+import atexit
 import contextlib
 import os
 import threading
@@ -25,6 +26,9 @@ T = TypeVar("T")
 
 _KEEP_ALIVE: Final = 5.0
 """Seconds after which an idle thread exits."""
+
+_PATIENCE: Final = 5.0
+"""Seconds for which the end of the process waits for a thread that is to begin."""
 
 
 class _Threads:
@@ -76,6 +80,7 @@ def _forget() -> None:
     """A forked child has only the thread that called fork(2)."""
     global _threads
     _threads = _Threads()
+    _beginning.clear()
 
 
 if hasattr(os, "register_at_fork"):
@@ -198,9 +203,34 @@ async def run_sync(function: Callable[..., T], /, *args: Any, **kwargs: Any) -> 
 
 def in_background(work: Callable[[], object]) -> None:
     """Call a function in a new thread that nobody waits for; may be called during a garbage collection."""
+    begun = _thread.allocate_lock()
+    begun.acquire()
+
+    def run() -> None:
+        _beginning.discard(begun)
+        begun.release()
+        work()
+
+    _beginning.add(begun)
     try:
         # The pool above has a lock, which this thread may already hold.
-        _thread.start_new_thread(work, ())
+        _thread.start_new_thread(run, ())
     except RuntimeError:  # the system refuses a thread, or the interpreter is finalizing
+        _beginning.discard(begun)
         with contextlib.suppress(OSError):
             work()
+
+
+_beginning: Final[set[_thread.LockType]] = set()
+"""Locks that threads in the background release when they begin."""
+
+
+@atexit.register
+def _let_begin() -> None:
+    """Wait for threads that have been started and do not run yet.
+
+    The end of the interpreter frees their states, and CPython 3.11.2 crashes when they use them: so did 5 of
+    150 processes that started 100 threads with `_thread` alone and ended.
+    """
+    for begun in list(_beginning):
+        begun.acquire(timeout=_PATIENCE)

@@ -179,3 +179,24 @@ def test_an_interruption_anywhere_on_trio(tmp_path: Path) -> None:
     """The run ends with it and with nothing else, and there is no complaint of what it came in between of."""
     ended = process.run(_INTERRUPTED, str(tmp_path))
     assert (ended.code, ended.output, ended.errors) == (0, "[]\n", "")
+
+
+_STARTS_THREADS_AND_ENDS = """
+import atexit
+
+@atexit.register  # called last
+def say():
+    print(len(_threads._beginning))
+
+from rapfiles import _threads
+
+print("ready", flush=True)
+for _ in range(100):
+    _threads.in_background(int)
+"""
+
+
+def test_no_thread_is_to_begin_when_the_interpreter_ends() -> None:
+    """CPython 3.11.2 crashed now and then."""
+    ended = process.run(_STARTS_THREADS_AND_ENDS)
+    assert (ended.code, ended.output, ended.errors) == (0, "0\n", "")
