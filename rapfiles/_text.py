@@ -277,6 +277,9 @@ def check(
     for name, value in (("encoding", encoding), ("errors", errors), ("newline", newline)):
         if value is not None and not isinstance(value, str):
             raise TypeError(f"open() argument {name!r} must be str or None, not {type(value).__name__}")
+        # `io.TextIOWrapper` of CPython 3.11.2 does not look at the second.
+        if value is not None and b"\0" in value.encode():
+            raise ValueError("embedded null character")
     # Wrapping an empty file makes `io` check the rest.
     io.TextIOWrapper(buffer(io.BytesIO()), encoding, errors, newline)  # pyright: ignore[reportArgumentType]
 
