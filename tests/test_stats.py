@@ -28,8 +28,8 @@ async def test_one_operation_is_one_job(operation: Operation, tmp_path: Path) ->
     after = stats()
     answered = after.cached - before.cached
     submitted = after.submitted - before.submitted
-    if operation.name == "rmtree":
-        # A stream, whose jobs have 5 ms of the clock each: a busy machine may need another one.
+    if operation.name in {"copy", "copy_into", "move", "move_into", "rmtree"}:
+        # Streams, whose jobs have 5 ms of the clock each: a busy machine may need another one.
         assert 1 <= submitted <= 10
     else:
         assert answered + submitted == 1
