@@ -1,5 +1,5 @@
 //! Durable renames and exchanges, with something that happens at each of their system calls in turn: afterwards all names
-//! are as before or all as they should be, as the outcome says.
+//! are as before or all as they should be, as the outcome says, and the device has them if it was a success.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -91,11 +91,14 @@ fn enumerate(event: Event) {
         let place = Rc::new(Place::new(*scenario));
         let operation = place.operation(*scenario);
         let trial = Trial::new(event, at, &[]);
-        let (outcome, happened) =
-            match consumer::attempt(trial, seed, move |consumer| consumer.run(operation)) {
-                Ok(done) => done,
-                Err(why) => return (None, Err(why)),
-            };
+        let attempted = consumer::attempt(trial, seed, move |consumer| {
+            let outcome = consumer.run(operation);
+            (outcome, consumer.trial().device.pending())
+        });
+        let ((outcome, pending), happened) = match attempted {
+            Ok(done) => done,
+            Err(why) => return (None, Err(why)),
+        };
         let found = seen(place.folder.path());
         let (is_before, is_after) = (found == place.before, found == place.after);
         let killed = event == Event::Kill && happened.is_some();
@@ -103,7 +106,7 @@ fn enumerate(event: Event) {
         let fits = match &outcome {
             _ if killed => is_before || is_after,
             None => event == Event::Cancel && (is_before || is_after),
-            Some(Ok(_)) => is_after,
+            Some(Ok(_)) => is_after && pending.is_empty(),
             Some(Err(Error::NotDurable { code, subject: Subject::Second })) => {
                 may_fail && is_after && Some(*code) == event.code()
             }
@@ -112,7 +115,8 @@ fn enumerate(event: Event) {
             }
             Some(Err(error)) => event == Event::FewThreads && is_before && error.code() == event.code(),
         };
-        let wrong = || format!("{outcome:?}\n{}", differences(&place.after, &found));
+        let wrong =
+            || format!("{outcome:?}, not on the device: {pending:?}\n{}", differences(&place.after, &found));
         (happened, if fits { Ok(()) } else { Err(wrong()) })
     });
 }
