@@ -222,7 +222,7 @@ def test_arguments_are_checked(arguments: dict[str, Any], tmp_path: Path) -> Non
 
 
 @pytest.mark.one_loop
-@pytest.mark.parametrize("arguments", [{"blocking": False}, {"timeout": 0.01}], ids=str)
+@pytest.mark.parametrize("arguments", [{"blocking": False}, {"timeout": 0.2}], ids=str)
 async def test_a_timeout_names_the_path_and_the_holder(arguments: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with locked_by_another_process(path) as holder:
@@ -825,7 +825,9 @@ async def test_on_every_file_system(directory: Path) -> None:
             with pytest.raises(LockTimeout) as raised:
                 await path.lock(**arguments).acquire()
             if sys.platform == "linux":
-                assert raised.value.holder == holder
+                # Before the time is over, a busy machine may not even have opened the file.
+                if "blocking" in arguments or raised.value.holder is not None:
+                    assert raised.value.holder == holder
         if sys.platform == "linux":
             assert await path.lock().holder() == holder
 
