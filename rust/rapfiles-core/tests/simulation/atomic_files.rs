@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use libc::{EACCES, EINTR, EIO, ENOSPC, EOPNOTSUPP, c_int};
 
+use super::atomic_writes::{DURABLE, PLAIN, Target};
 use super::consumer::{self, Consumer};
 use super::device::Device;
-use super::ground::{Snapshot, age, differences, link, look};
+use super::ground::{Snapshot, age, differences, folder_in_memory, link, look};
 use super::oracle::{Oracle, PATTERN};
 use super::sink::{Context, Scene, Simulated, Written};
 use super::trial::{Event, Trial};
@@ -21,14 +22,6 @@ use crate::outcome::Outcome;
 use crate::path_operation::PathOperation;
 use crate::platform::NativePath;
 use crate::verbs::atomic::{AtomicOptions, StagedFile};
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Target {
-    Nothing,
-    File,
-    /// A link to a file.
-    Link,
-}
 
 #[derive(Debug, Clone, Copy)]
 struct Scenario {
@@ -41,9 +34,6 @@ struct Scenario {
     lacks: &'static [(&'static str, c_int)],
 }
 
-const PLAIN: AtomicOptions =
-    AtomicOptions { durable: false, overwrite: true, follow_symlinks: true, in_place: false };
-const DURABLE: AtomicOptions = AtomicOptions { durable: true, ..PLAIN };
 const NEW: AtomicOptions = AtomicOptions { overwrite: false, ..DURABLE };
 const NO_UNNAMED: &[(&str, c_int)] = &[("openat, O_TMPFILE", EOPNOTSUPP)];
 
@@ -67,8 +57,7 @@ const SCENARIOS: &[Scenario] = &[
 const OLD: &str = "old content";
 
 fn place(scenario: &Scenario) -> tempfile::TempDir {
-    let memory = Path::new("/dev/shm");
-    let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+    let folder = folder_in_memory();
     if scenario.target == Target::Link {
         link("real", &folder.path().join("target"));
     }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use libc::{EACCES, EBUSY, EINTR, EINVAL, EIO, ENOSPC, EOPNOTSUPP, c_int};
 
 use super::consumer;
-use super::ground::{Snapshot, age, differences, link, look};
+use super::ground::{Snapshot, age, differences, folder_in_memory, link, look};
 use super::trial::{Event, Trial};
 use crate::error::{Error, Subject};
 use crate::limits::RESERVED_FROM;
@@ -21,7 +21,7 @@ use crate::verbs::write::Data;
 
 /// What the target is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Target {
+pub(super) enum Target {
     Nothing,
     File,
     /// A link to a file.
@@ -37,9 +37,9 @@ struct Scenario {
     lacks: &'static [(&'static str, c_int)],
 }
 
-const PLAIN: AtomicOptions =
+pub(super) const PLAIN: AtomicOptions =
     AtomicOptions { durable: false, overwrite: true, follow_symlinks: true, in_place: false };
-const DURABLE: AtomicOptions = AtomicOptions { durable: true, ..PLAIN };
+pub(super) const DURABLE: AtomicOptions = AtomicOptions { durable: true, ..PLAIN };
 const NEW: AtomicOptions = AtomicOptions { overwrite: false, ..PLAIN };
 const IN_PLACE: AtomicOptions = AtomicOptions { in_place: true, ..DURABLE };
 
@@ -87,9 +87,7 @@ struct Place {
 
 impl Place {
     fn new(scenario: &Scenario) -> Self {
-        let memory = Path::new("/dev/shm");
-        let folder =
-            if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+        let folder = folder_in_memory();
         let file = match scenario.target {
             Target::Nothing => None,
             Target::File => Some("target"),

@@ -8,7 +8,7 @@ use std::path::Path;
 use libc::{EACCES, EINTR, EIO, ENOSPC};
 
 use super::consumer;
-use super::ground::{age, link, look};
+use super::ground::{age, folder_in_memory, link, look};
 use super::trial::{Event, Trial};
 use crate::error::{Error, Subject};
 use crate::path_operation::PathOperation;
@@ -35,8 +35,7 @@ const SCENARIOS: &[Scenario] = &[
 const OLD: &[u8] = b"old content";
 
 fn place(scenario: &Scenario) -> tempfile::TempDir {
-    let memory = Path::new("/dev/shm");
-    let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+    let folder = folder_in_memory();
     let path = |name| folder.path().join(name);
     fs::create_dir(path("folder")).unwrap();
     if scenario.linked {

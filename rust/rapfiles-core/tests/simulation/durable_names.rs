@@ -9,7 +9,7 @@ use std::rc::Rc;
 use libc::{EACCES, EINTR, EIO};
 
 use super::consumer;
-use super::ground::{Snapshot, Thing, differences, look, make};
+use super::ground::{Snapshot, Thing, differences, folder_in_memory, look, make};
 use super::trial::{Event, Trial};
 use crate::error::{Error, Subject};
 use crate::path_operation::PathOperation;
@@ -40,9 +40,7 @@ struct Place {
 
 impl Place {
     fn new(scenario: Scenario) -> Self {
-        let memory = Path::new("/dev/shm");
-        let folder =
-            if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+        let folder = folder_in_memory();
         let (Scenario::Rename { one, other } | Scenario::Exchange { one, other }) = scenario;
         fs::create_dir(folder.path().join("folder")).unwrap();
         make(one, &folder.path().join("one"), "content");

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use libc::{EIO, ENOSPC};
 
 use super::consumer::{self, Consumer};
+use super::ground::folder_in_memory;
 use super::trial::{Event, Trial};
 use crate::error::Error;
 use crate::outcome::Outcome;
@@ -29,8 +30,7 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        let memory = Path::new("/dev/shm");
-        let above = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+        let above = folder_in_memory();
         let here = above.path().join("here");
         fs::create_dir_all(here.join("folder/inner")).unwrap();
         for name in ["changed", "extended", "folder/moved", "folder/inner/untouched"] {

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use libc::{EACCES, EINTR, EIO};
 
 use super::consumer;
-use super::ground::{Snapshot, age, link, look};
+use super::ground::{Snapshot, age, folder_in_memory, link, look};
 use super::trial::{Event, Trial};
 use crate::error::{Error, Subject};
 use crate::outcome::Outcome;
@@ -318,9 +318,7 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        let memory = Path::new("/dev/shm");
-        let folder =
-            if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+        let folder = folder_in_memory();
         let path = |name| folder.path().join(name);
         fs::write(path("file"), CONTENT).unwrap();
         age(&path("file"), 0o640);

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use libc::{EACCES, EINTR, EIO, ENOENT};
 
 use super::consumer::{self, Consumer};
-use super::ground::{Snapshot, Thing, link, look, make};
+use super::ground::{Snapshot, Thing, folder_in_memory, link, look, make};
 use super::trial::{Event, Trial};
 use crate::engine::stream::{Source, Stream};
 use crate::engine::ticket::Ticket;
@@ -91,9 +91,7 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        let memory = Path::new("/dev/shm");
-        let folder =
-            if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+        let folder = folder_in_memory();
         let top = folder.path().join("top");
         make(Thing::Tree, &top, "content");
         fs::create_dir(top.join("lower/empty")).unwrap();

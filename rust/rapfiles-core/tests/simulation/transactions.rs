@@ -11,7 +11,7 @@ use libc::{EACCES, EINTR, EIO, ENOSPC};
 
 use super::consumer::{self, Consumer};
 use super::device::{Device, Pending};
-use super::ground::{Seen, Snapshot, age, differences, look};
+use super::ground::{Seen, Snapshot, age, differences, folder_in_memory, look};
 use super::trial::{Event, Trial};
 use crate::error::Error;
 use crate::outcome::Outcome;
@@ -118,8 +118,7 @@ fn stagings(changes: &[Change]) -> Vec<Staging> {
 
 /// A directory with files.
 fn place() -> tempfile::TempDir {
-    let memory = Path::new("/dev/shm");
-    let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+    let folder = folder_in_memory();
     fs::create_dir(folder.path().join("sub")).unwrap();
     for name in ["replaced", "log", "first", "second", "third", "removed", "sub/inner"] {
         fs::write(folder.path().join(name), format!("old {name}")).unwrap();

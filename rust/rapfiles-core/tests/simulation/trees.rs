@@ -12,7 +12,7 @@ use std::rc::Rc;
 use libc::{EACCES, EINTR, EINVAL, EIO, ENOSPC, ENOTEMPTY, EOPNOTSUPP, EXDEV, c_int};
 
 use super::consumer;
-use super::ground::{Snapshot, Thing, age, differences, link, look, make};
+use super::ground::{Snapshot, Thing, age, differences, folder_in_memory, link, look, make};
 use super::trial::{Event, Trial};
 use crate::engine::Engine;
 use crate::engine::progress::Progress;
@@ -136,9 +136,7 @@ struct Place {
 
 impl Place {
     fn new(scenario: &Scenario) -> Self {
-        let memory = Path::new("/dev/shm");
-        let folder =
-            if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+        let folder = folder_in_memory();
         let path = |name| folder.path().join(name);
         fs::create_dir(path("outside")).unwrap();
         fs::write(path("outside/file"), "precious").unwrap();
