@@ -137,8 +137,8 @@ impl<'a> Duplicate<'a> {
     }
 
     /// Gives the directories of the copy what they have only at the end: their permissions and flags, and the times of those in which
-    /// nothing has been changed. `durable`: waits until the device has them.
-    pub(super) fn settle(&self, changed: &BTreeSet<&[u8]>, durable: bool) -> Result<(), Error> {
+    /// nothing has been changed; and waits until the device has them.
+    pub(super) fn settle(&self, changed: &BTreeSet<&[u8]>) -> Result<(), Error> {
         let mut places = Places::new(self.new);
         // The innermost first: the outer ones may be closed to their owner.
         for (path, like) in self.directories.iter().rev() {
@@ -152,7 +152,7 @@ impl<'a> Duplicate<'a> {
                     platform::set_file_times(&target, (like.accessed, like.modified))?;
                 }
                 platform::copy_flags(like, &target)?;
-                if durable { platform::synchronise_directory(&directory.to_synchronise()?) } else { Ok(()) }
+                platform::synchronise_directory(&directory.to_synchronise()?)
             });
             settled.about(self.old.about(path))?;
         }

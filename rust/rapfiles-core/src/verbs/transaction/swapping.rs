@@ -1,4 +1,6 @@
 //! Committing by an exchange: the changes are made in a copy of the directory, which then takes its place.
+//!
+//! It is always durable ([`TransactionOptions::swap`](super::TransactionOptions)).
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -22,41 +24,33 @@ pub(super) fn run(
     replacement: &Replacement,
     mut changes: Changes,
 ) -> Result<(), Error> {
-    let Committing { root, path, logs, log, durable, .. } = *committing;
+    let Committing { root, path, logs, log, .. } = *committing;
     // Nobody may apply an older transaction after this one.
     finish_others(root, path, logs, Some(&log.id), &mut Recovery::default())?;
-    if durable {
-        // Recovery finds the copy by the id of the log.
-        committing.synchronise_log().about_path()?;
-    }
+    // Recovery finds the copy by the id of the log.
+    committing.synchronise_log().about_path()?;
     let old = Tree { root, path, mount: committing.mount };
     let copy = &replacement.directory;
     let duplicate = Duplicate::make(old, copy, &extended(&changes), committing.abandoned)?;
     let steps = Committing { root: copy, ..*committing }.prepare(&mut changes)?;
     drop(changes);
-    Target { root: copy, path, log: &log.directory, durable }.apply(&steps)?;
+    Target { root: copy, path, log: &log.directory, durable: true }.apply(&steps)?;
     let (new_logs, new_log) = log::begin_swapped(copy, path, &log.id)?;
-    if durable {
-        Committing { root: copy, logs: &new_logs, log: &new_log, ..*committing }
-            .synchronise_log()
-            .about_path()?;
-    }
+    Committing { root: copy, logs: &new_logs, log: &new_log, ..*committing }
+        .synchronise_log()
+        .about_path()?;
     let changed = steps.iter().filter(|step| !matches!(step, Step::Append { .. }));
-    duplicate.settle(&changed.map(|step| step.name().parent_bytes()).collect(), durable)?;
+    duplicate.settle(&changed.map(|step| step.name().parent_bytes()).collect())?;
     duplicate.unless_disturbed()?;
     if committing.abandoned.load(Ordering::Acquire) {
         return Err(refused::abandoned());
     }
     replacement.exchange(root)?;
     committing.committed.store(true, Ordering::Release);
-    if durable {
-        replacement.synchronise().map_err(unfinished)?;
-    }
+    replacement.synchronise().map_err(unfinished)?;
     // What remains is removed by the next one that commits or recovers.
     let _ = replacement.remove_old(root).and_then(|()| {
-        if durable {
-            replacement.synchronise()?;
-        }
+        replacement.synchronise()?;
         new_logs.remove(new_log).about_path()?;
         let Some(lock) = new_logs.lock()? else { return Ok(()) };
         new_logs.tidy(copy, lock).about_path()
