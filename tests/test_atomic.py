@@ -2,10 +2,8 @@
 
 import errno
 import os
-import shutil
 import stat
 import struct
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -17,9 +15,8 @@ from typing import Any
 import anyio
 import pytest
 
-import rapfiles
 from rapfiles import AsyncPath, DurabilityError
-from support import mounts
+from support import mounts, strace
 
 _OLD = b"old content"
 root = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root may give files away")
@@ -299,18 +296,7 @@ asyncio.run(main())
 
 def _traced(path: Path, injection: str) -> tuple[int, list[str]]:
     """Write a file in a process whose system calls fail as `injection` of strace(1) says."""
-    command = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"inject={injection}"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(rapfiles.__file__).parents[1])}
-    done = subprocess.run(
-        [*command, sys.executable, "-c", _WRITES, str(path)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=environment,
-        check=False,
-    )
-    if "ready" not in done.stdout and "PTRACE" in done.stderr:
-        pytest.skip("strace may not trace")
+    done = strace.run(_WRITES, path, options=["-e", f"inject={injection}"])
     return done.returncode, done.stdout.split()
 
 
@@ -327,12 +313,7 @@ def _target(tmp_path: Path, exists: bool) -> Iterator[Path]:
     assert found in (b"n" * (2 << 20), _OLD if exists else None)
 
 
-needs_strace = pytest.mark.skipif(
-    sys.platform != "linux" or shutil.which("strace") is None, reason="needs strace"
-)
-
-
-@needs_strace
+@strace.needs_strace
 @pytest.mark.parametrize("exists", [False, True])
 @pytest.mark.parametrize(
     ("injection", "expected"),
@@ -373,7 +354,7 @@ asyncio.run(main())
 """
 
 
-@needs_strace
+@strace.needs_strace
 @pytest.mark.skipif(mounts.can_mount() is not None, reason=str(mounts.can_mount()))
 def test_what_cannot_be_restored(tmp_path: Path) -> None:
     """Neither the new content can be written over a mount point nor the old one: the backup is named."""
@@ -381,28 +362,8 @@ def test_what_cannot_be_restored(tmp_path: Path) -> None:
     inside = tmp_path / "inside"
     inside.mkdir()
     with mounts.mounted_on_file(tmp_path / "outside", inside / "file"):
-        command = [
-            "strace",
-            "-f",
-            "-qq",
-            "-o",
-            "/dev/null",
-            "-P",
-            inside / "file",
-            "-e",
-            "inject=write:error=EIO",
-        ]
-        environment = {**os.environ, "PYTHONPATH": str(Path(rapfiles.__file__).parents[1])}
-        done = subprocess.run(
-            [*command, sys.executable, "-c", _OVERWRITES, inside / "file"],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            env=environment,
-            check=False,
-        )
-        if "ready" not in done.stdout and "PTRACE" in done.stderr:
-            pytest.skip("strace may not trace")
+        options = ["-P", inside / "file", "-e", "inject=write:error=EIO"]
+        done = strace.run(_OVERWRITES, inside / "file", options=options)
         [backup] = set(_names(inside)) - {"file"}
         note = f"The file could not be restored: its old content is in {backup!r}, beside it."
         assert done.stdout.splitlines() == ["ready", "5", note], done.stderr

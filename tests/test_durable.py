@@ -2,16 +2,13 @@
 
 import errno
 import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-import rapfiles
 from rapfiles import AsyncPath
-from support import mounts
+from support import mounts, strace
 
 _EXCHANGES = sys.platform in ("linux", "darwin")
 
@@ -172,7 +169,7 @@ _EXCHANGE = "(folder / 'a').exchange(folder / 'b', durable=True)"
 _APPEND = "(folder / 'a').append_bytes(b'more', durable=True)"
 
 
-@pytest.mark.skipif(sys.platform != "linux" or shutil.which("strace") is None, reason="needs strace")
+@strace.needs_strace
 @pytest.mark.parametrize(
     ("operation", "fails", "order", "expected"),
     [
@@ -194,19 +191,10 @@ def test_order_and_errors(operation: str, fails: int, order: str, expected: str,
     calls = "fsync,fdatasync,rename,renameat,renameat2"
     if operation == _APPEND:
         calls += ",write"
-    command = ["strace", "-f", "-qq", "-y", "-o", str(log), "-e", f"trace={calls}"]
+    options = ["-y", "-e", f"trace={calls}"]
     if fails:
-        command += ["-e", f"inject=fsync:error=EIO:when={fails}"]
-    done = subprocess.run(
-        [*command, sys.executable, "-c", _RUNS, str(folder), operation],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, "PYTHONPATH": str(Path(rapfiles.__file__).parents[1])},
-        check=False,
-    )
-    if "ready" not in done.stdout and "PTRACE" in done.stderr:
-        pytest.skip("strace may not trace")
+        options += ["-e", f"inject=fsync:error=EIO:when={fails}"]
+    done = strace.run(_RUNS, folder, operation, options=options, log=log)
     assert done.stdout.split("\n")[1:] == [expected, ""], done.stderr
     seen = [line.split()[1].partition("(")[0] for line in log.read_text().splitlines() if str(folder) in line]
     assert " ".join(seen) == order

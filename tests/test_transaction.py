@@ -15,7 +15,7 @@ import pytest
 
 import rapfiles
 from rapfiles import AsyncPath, TransactionError, recover, transaction
-from support import effort, kill_points, mounts
+from support import effort, kill_points, mounts, strace
 from support.engine import idle
 
 root = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root may give files away")
@@ -582,9 +582,6 @@ def test_an_interrupted_transaction_is_finished(folder: Path) -> None:
     assert _content(folder) == _NEW
 
 
-needs_strace = pytest.mark.skipif(
-    sys.platform != "linux" or shutil.which("strace") is None, reason="needs strace"
-)
 _PROGRAM = f"""
 import asyncio, errno, os, sys
 {_TRANSACTS}
@@ -601,7 +598,7 @@ else:
 """
 
 
-@needs_strace
+@strace.needs_strace
 @pytest.mark.parametrize(
     ("injection", "expected"),
     [
@@ -616,18 +613,7 @@ else:
     ],
 )
 def test_errors_at_each_step(injection: str, expected: list[str], folder: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(Path(rapfiles.__file__).parents[1])}
-    strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e"]
-    done = subprocess.run(
-        [*strace, f"inject={injection}", sys.executable, "-c", _PROGRAM, str(folder)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=environment,
-        check=False,
-    )
-    if not done.stdout and "PTRACE" in done.stderr:
-        pytest.skip("strace may not trace")
+    done = strace.run(_PROGRAM, folder, options=["-e", f"inject={injection}"])
     assert done.stdout.split() == expected, done.stderr
     committed = expected[0] == "committed"
     assert (folder / ".rapfiles").exists() is committed

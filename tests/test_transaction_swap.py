@@ -18,14 +18,11 @@ import pytest
 
 import rapfiles
 from rapfiles import recover, transaction
-from support import effort, kill_points, mounts
+from support import effort, kill_points, mounts, strace
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot exchange directories")
 root = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root may give files away")
 mountable = pytest.mark.skipif(mounts.can_mount() is not None, reason=str(mounts.can_mount()))
-needs_strace = pytest.mark.skipif(
-    sys.platform != "linux" or shutil.which("strace") is None, reason="needs strace"
-)
 _OLD = {name: f"old {name}".encode() for name in ("changed", "log", "moved", "removed", "sub/inner")}
 _NEW = {
     "changed": b"new",
@@ -585,7 +582,7 @@ else:
 """
 
 
-@needs_strace
+@strace.needs_strace
 @pytest.mark.parametrize(
     ("injection", "expected"),
     [
@@ -594,18 +591,7 @@ else:
     ],
 )
 def test_file_systems_without_such_a_call(injection: str, expected: list[str], folder: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(Path(rapfiles.__file__).parents[1])}
-    strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e"]
-    done = subprocess.run(
-        [*strace, f"inject={injection}", sys.executable, "-c", _PROGRAM, str(folder.parent)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=environment,
-        check=False,
-    )
-    if not done.stdout and "PTRACE" in done.stderr:
-        pytest.skip("strace may not trace")
+    done = strace.run(_PROGRAM, folder.parent, options=["-e", f"inject={injection}"])
     assert done.stdout.split() == expected, done.stderr
     assert _content(folder) == _OLD
     assert _is_tidy(folder)
