@@ -405,8 +405,10 @@ with tempfile.TemporaryDirectory() as folder:
 
 _UNDER_A_LIMIT = """
 import asyncio, os, resource, sys, tempfile, warnings
+from pathlib import Path
 import rapfiles
 from rapfiles import AsyncPath
+from support.fifo import Fifo
 
 most = resource.getrlimit(resource.RLIMIT_NPROC)[1]
 # A user of its own: the limit counts all threads of one.
@@ -449,7 +451,7 @@ def test_threads_are_refused_for_a_while() -> None:
         _UNDER_A_LIMIT
         + """
 async def main(folder):
-    os.mkfifo(folder / "fifo")
+    fifo = Fifo(Path(folder / "fifo"))
     await (folder / "first").mkdir()
     refuse()
     writing = [asyncio.ensure_future((folder / str(n)).write_bytes(b"x" * n)) for n in range(200)]
@@ -469,7 +471,7 @@ async def main(folder):
     # Nothing is submitted from here on: what is queued has somebody who asks for a thread again.
     permit()
     await under_way(10)
-    os.close(os.open(folder / "fifo", os.O_WRONLY))
+    fifo.release()
     assert await asyncio.gather(*reading) == [b""] * 10
 
 print("ready", flush=True)
@@ -497,7 +499,7 @@ async def told(work):
     return True
 
 async def main(folder):
-    os.mkfifo(folder / "fifo")
+    fifo = Fifo(Path(folder / "fifo"))
     os.chmod(folder / "fifo", 0o666)
     await (folder / "first").mkdir()
     await under_way(0)
@@ -512,7 +514,8 @@ async def main(folder):
         answers = await asyncio.gather(*(told(work()) for work in works))
         assert False in answers, answers
     assert not reading.done()
-    os.close(os.open(folder / "fifo", os.O_WRONLY))
+    permit()
+    fifo.release()
     assert await reading == b""
 
 print("ready", flush=True)
