@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import rapfiles._native as _native
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ._native import _Wanted as Wanted  # pyright: ignore[reportPrivateUsage]
     from ._progress import ProgressCallback
     from ._pure.segments import SegmentsPath
+    from ._scandir import AsyncDirEntry
     from ._tree import OnError
 
 __all__ = ["outline"]
@@ -122,9 +123,17 @@ async def outline(
             prefix = os.fspath(entry)[: -len(name)]
             if prefix != drawing.here.prefix:
                 await drawing.go_on_to(prefix)
-            drawing.here.left.append((name, entry.is_dir(follow_symlinks=follow_symlinks)))
+            drawing.here.left.append((name, _is_directory(entry, follow_symlinks)))
     await drawing.go_on_to(None)
     return await drawing.text()
+
+
+def _is_directory(entry: AsyncDirEntry[Any], follow_symlinks: bool) -> bool:
+    """Whether there may be something in it. A link whose target cannot be looked up is drawn as a link."""
+    try:
+        return entry.is_dir(follow_symlinks=follow_symlinks)
+    except OSError:
+        return False
 
 
 def _shown(name: str) -> str:

@@ -88,6 +88,19 @@ def test_find_prints_json(tree: Path) -> None:
     assert (kinds["a"], kinds["one.txt"], kinds["link"]) == ("directory", "file", "symlink")
 
 
+def test_find_prints_what_links_lead_to(tree: Path) -> None:
+    (tree / "circle").symlink_to("circle")
+    (tree / "dangling").symlink_to("missing")
+    (tree / "to-file").symlink_to("a/one.txt")
+    code, output, errors = _run("find", "--follow", "--json", "--stat", "--max-depth=1", tree)
+    assert (code, errors) == (0, "")
+    found = {Path(record["path"]).name: record for record in map(json.loads, output.splitlines())}
+    kinds = [found[name]["kind"] for name in ("circle", "dangling", "to-file", "link")]
+    assert kinds == ["symlink", "symlink", "file", "directory"]
+    assert found["to-file"]["size"] == 1
+    assert found["circle"]["inode"] == (tree / "circle").lstat().st_ino
+
+
 def test_tree_draws(tree: Path) -> None:
     code, output, errors = _run("tree", "--no-hidden", tree / "a")
     assert (code, errors) == (0, "")

@@ -49,6 +49,15 @@ async def test_links_are_followed_but_not_in_circles(top: Path) -> None:
     assert drawn == "a\n├── b/\n│   ├── c\n│   └── up/ [Too many levels of symbolic links]\n└── d"
 
 
+async def test_links_that_lead_nowhere_are_drawn_as_links(tmp_path: Path) -> None:
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "dangling").symlink_to("missing")
+    (tmp_path / "file").touch()
+    (tmp_path / "through").symlink_to("file/inside")
+    drawn = await AsyncPath(tmp_path).tree(follow_symlinks=True)
+    assert drawn.splitlines()[1:] == ["├── circle", "├── dangling", "├── file", "└── through"]
+
+
 async def test_what_cannot_be_read_says_why(top: Path) -> None:
     errors: list[OSError] = []
     assert await AsyncPath("missing").tree(on_error=errors.append) == "missing [No such file or directory]"

@@ -100,7 +100,12 @@ async def run(options: argparse.Namespace, console: Console) -> int:
         async with found:
             if options.json:
                 async for entry in found:
-                    console.record(**await _record(entry, options))
+                    try:
+                        record = await _record(entry, options)
+                    except OSError as error:  # such as that of an entry that was removed meanwhile
+                        console.complain(error)
+                    else:
+                        console.record(**record)
             else:
                 async for entry in found:
                     console.result(str(entry.path))
@@ -131,16 +136,18 @@ def _bounds(least: Any, most: Any) -> tuple[Any, Any] | None:
 
 
 async def _record(entry: AsyncDirEntry[AsyncPath], options: argparse.Namespace) -> dict[str, object]:
+    link = entry.is_symlink()
+    follow = options.follow and link and await _leads_somewhere(entry)
     kind = "other"
-    if not options.follow and entry.is_symlink():
+    if link and not follow:
         kind = "symlink"
-    elif entry.is_dir(follow_symlinks=options.follow):
+    elif entry.is_dir(follow_symlinks=follow):
         kind = "directory"
-    elif entry.is_file(follow_symlinks=options.follow):
+    elif entry.is_file(follow_symlinks=follow):
         kind = "file"
     record: dict[str, object] = {"path": str(entry.path), "kind": kind}
     if options.stat:
-        found = await entry.stat(follow_symlinks=options.follow)
+        found = await entry.stat(follow_symlinks=follow)
         record |= {
             "size": found.st_size,
             "mode": found.st_mode,
@@ -153,3 +160,12 @@ async def _record(entry: AsyncDirEntry[AsyncPath], options: argparse.Namespace) 
             "accessed": found.st_atime,
         }
     return record
+
+
+async def _leads_somewhere(link: AsyncDirEntry[AsyncPath]) -> bool:
+    """If not, the link stands for itself, as in find(1)."""
+    try:
+        await link.stat()
+    except OSError:
+        return False
+    return True
