@@ -504,10 +504,10 @@ impl Part for GlobPart {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
+        let until = *self.until.get_or_insert_with(|| runtime::now() + GLOB_BATCH_TIME);
         if std::mem::take(&mut self.begins) {
             self.begin()?;
         }
-        let until = *self.until.get_or_insert_with(|| runtime::now() + GLOB_BATCH_TIME);
         loop {
             if let Some(reading) = self.reading.take() {
                 self.read(reading, slice)?;

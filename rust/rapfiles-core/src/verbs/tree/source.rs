@@ -77,7 +77,15 @@ impl Source for WalkSource {
         match self.0.frontier().begin_part() {
             Some(next) => {
                 let (next, shared) = (Some(next), Arc::clone(&self.0));
-                Claim::Part(WalkPart { shared, next, reading: None, began: None, batch: Vec::new(), size: 0 })
+                Claim::Part(WalkPart {
+                    shared,
+                    next,
+                    reading: None,
+                    began: None,
+                    batch: Vec::new(),
+                    size: 0,
+                    full: None,
+                })
             }
             None => Claim::OnDemand,
         }
@@ -99,6 +107,9 @@ pub struct WalkPart {
     began: Option<Instant>,
     batch: Vec<Listing>,
     size: usize,
+    /// The size and the time at which the batch is handed out. They hold for all steps that it takes: after a directory
+    /// that took long, the next one may take as long, or for ever.
+    full: Option<(usize, Instant)>,
 }
 
 impl WalkPart {
@@ -120,7 +131,7 @@ impl Part for WalkPart {
     type Batch = Vec<Listing>;
 
     fn step(&mut self, slice: &Slice<'_>) -> Result<Step<Vec<Listing>>, Error> {
-        let (most, until) = self.shared.batches.begin();
+        let (most, until) = *self.full.get_or_insert_with(|| self.shared.batches.begin());
         loop {
             if let Some(next) = self.next.take() {
                 self.began = Some(runtime::now());
@@ -138,8 +149,11 @@ impl Part for WalkPart {
                     self.reading = Some(reading);
                     if slice.is_over() {
                         let batch = std::mem::take(&mut self.batch);
-                        self.size = 0;
-                        return Ok(if batch.is_empty() { Step::Again } else { Step::Batch(batch) });
+                        if batch.is_empty() {
+                            return Ok(Step::Again);
+                        }
+                        (self.size, self.full) = (0, None);
+                        return Ok(Step::Batch(batch));
                     }
                     continue;
                 }
