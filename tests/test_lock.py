@@ -862,7 +862,7 @@ async def test_the_holder_is_found_in_a_subvolume_and_on_an_overlay(tmp_path: Pa
 def test_nothing_is_left(loop: Loop, tmp_path: Path) -> None:
     async def main() -> None:
         for number in range(30):
-            lock = AsyncPath(tmp_path / f"{number % 3}").lock(shared=number % 2 == 0, timeout=5)
+            lock = AsyncPath(tmp_path / f"{number % 3}").lock(shared=number % 2 == 0, timeout=60)
             async with lock:
                 pass
 
@@ -943,7 +943,7 @@ async def test_ranges_are_those_of_lockf(tmp_path: Path) -> None:
             pass
         with pytest.raises(LockTimeout):
             await AsyncPath(path).lock(range=(0, 1), timeout=0.01).acquire()
-    async with AsyncPath(path).lock(range=(0, 1), timeout=5):
+    async with AsyncPath(path).lock(range=(0, 1), timeout=60):
         pass
 
 
@@ -1123,7 +1123,7 @@ async def test_who_waits_gets_a_downgraded_lock(tmp_path: Path) -> None:
 async def test_an_upgrade_of_a_whole_lock_that_times_out_has_lost_it(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with locked_by_another_process(path, "--shared"):
-        async with AsyncPath(path).lock(shared=True, timeout=0.01) as lock:
+        async with AsyncPath(path).lock(shared=True, blocking=False) as lock:
             with pytest.raises(LockTimeout):
                 await lock.upgrade()
             assert not lock.locked
@@ -1134,7 +1134,7 @@ async def test_an_upgrade_of_a_whole_lock_that_times_out_has_lost_it(tmp_path: P
 async def test_an_upgrade_of_a_range_keeps_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "data"
     with range_locked_by_another_process(path, 0, 1, shared=True):
-        async with AsyncPath(path).lock(range=(0, 1), shared=True, timeout=0.1) as lock:
+        async with AsyncPath(path).lock(range=(0, 1), shared=True, blocking=False) as lock:
             with pytest.raises(LockTimeout):
                 await lock.upgrade()
             assert lock.locked

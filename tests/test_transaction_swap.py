@@ -19,6 +19,7 @@ import pytest
 import rapfiles
 from rapfiles import recover, transaction
 from support import effort, kill_points, mounts, strace
+from support.engine import idle
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot exchange directories")
 root = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root may give files away")
@@ -118,6 +119,7 @@ async def test_none_after_an_exception_or_a_cancel(folder: Path) -> None:
                 await t.append_bytes("log", b"more")
                 scope.cancel()
                 await anyio.sleep(0)
+        await idle()
         while not _is_tidy(folder):  # what was under way is undone in the background
             await anyio.sleep(0.001)
         assert scope.cancelled_caught
@@ -133,6 +135,7 @@ async def test_cancelled_while_it_is_committed(folder: Path) -> None:
             async with t:
                 await _change(t)
                 scope.deadline = anyio.current_time() + delay
+        await idle()
         while not _is_tidy(folder):
             await anyio.sleep(0.001)
         assert _content(folder) == (_NEW if t.committed else _OLD)
