@@ -314,7 +314,8 @@ class Transaction:
             name: The directory.
 
         Raises:
-            OSError: It exists, or the directory that it is to be in does not.
+            OSError: It exists, if only as a file that the transaction removes or renames, or the directory
+                that it is to be in does not.
         """
         native = self._begun()
         await native.mkdir(*self._named("name", name))

@@ -203,6 +203,13 @@ async def test_what_no_transaction_does(folder: Path) -> None:
             await t.mkdir("sub")
         with pytest.raises(FileNotFoundError):
             await t.write_bytes("missing/file", b"")
+        await t.write_bytes("file", b"")
+        with pytest.raises(NotADirectoryError) as caught:
+            await t.write_bytes("file/in/it", b"")
+        assert caught.value.filename == str(folder / "file/in/it")
+        await t.remove("file")
+        with pytest.raises(FileExistsError):
+            await t.mkdir("file")
         with pytest.raises(NotADirectoryError):
             await t.write_bytes("log/file", b"")
         with pytest.raises(UnicodeEncodeError):

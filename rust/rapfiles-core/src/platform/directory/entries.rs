@@ -261,7 +261,7 @@ pub(crate) fn random_name() -> io::Result<String> {
 pub(crate) mod codes {
     pub(crate) use libc::{
         EBUSY as BUSY, EEXIST as EXISTS, EINVAL as INVALID, EISDIR as IS_DIRECTORY, ELOOP as LOOP,
-        ENOENT as NOT_FOUND, EPERM as NOT_PERMITTED, EXDEV as OTHER_DEVICE,
+        ENOENT as NOT_FOUND, ENOTDIR as NOT_DIRECTORY, EPERM as NOT_PERMITTED, EXDEV as OTHER_DEVICE,
     };
 }
 

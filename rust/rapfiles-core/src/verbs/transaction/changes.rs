@@ -53,6 +53,12 @@ impl Changes {
         name.parent().is_some_and(|above| self.made.contains(&above))
     }
 
+    /// Whether something above this name will be a file.
+    pub(super) fn is_in_file(&self, name: &Name) -> bool {
+        std::iter::successors(name.parent(), Name::parent)
+            .any(|above| self.names.get(&above).is_some_and(|change| !matches!(change, Change::Gone)))
+    }
+
     /// The staged files.
     pub(super) fn staged(&mut self) -> impl Iterator<Item = &mut Staged> {
         self.names.values_mut().filter_map(|change| match change {

@@ -98,6 +98,9 @@ impl Stage<'_> {
         if changes.is_in_new(name) {
             return Ok(None);
         }
+        if changes.is_in_file(name) {
+            return Err(Error::Os { code: codes::NOT_DIRECTORY, subject: subject.clone() });
+        }
         let failed = |error: io::Error| Error::new(&error, subject.clone());
         let mut places = Places::new(self.root);
         let directory = places.of(name).map_err(failed)?;

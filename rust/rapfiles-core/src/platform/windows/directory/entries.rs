@@ -254,6 +254,7 @@ pub(crate) mod codes {
     pub(crate) const INVALID: i32 = super::ERROR_INVALID_PARAMETER.cast_signed();
     pub(crate) const IS_DIRECTORY: i32 = crate::platform::IS_A_DIRECTORY;
     pub(crate) const LOOP: i32 = super::ERROR_CANT_RESOLVE_FILENAME.cast_signed();
+    pub(crate) const NOT_DIRECTORY: i32 = super::ERROR_DIRECTORY.cast_signed();
     pub(crate) const NOT_FOUND: i32 = super::ERROR_FILE_NOT_FOUND.cast_signed();
     pub(crate) const NOT_PERMITTED: i32 = super::ERROR_ACCESS_DENIED.cast_signed();
     pub(crate) const OTHER_DEVICE: i32 = super::ERROR_NOT_SAME_DEVICE.cast_signed();
