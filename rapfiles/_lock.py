@@ -75,7 +75,10 @@ class FileLock(_native.Lock):
 
 def checked_range(bytes_: tuple[SupportsIndex, SupportsIndex]) -> tuple[int, int]:
     """The first byte and the number of bytes of a range that can be locked."""
-    start, length = map(index, bytes_)
+    try:
+        start, length = map(index, bytes_)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"range must be a first byte and a number of bytes, not {bytes_!r}") from None
     if start < 0 or length < 0 or start + length > _END:
         raise ValueError(f"range must be a first byte and a number of bytes, not {bytes_!r}")
     return start, length

@@ -503,6 +503,51 @@ def test_a_forgotten_lock_is_released_with_a_warning(loop: Loop, tmp_path: Path)
     loop.run(main)
 
 
+@pytest.mark.filterwarnings("error")
+def test_closing_a_file_releases_its_lock_without_a_warning(loop: Loop, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with rapfiles.open(tmp_path / "data", "wb") as file:
+            held = [await file.lock().acquire()]
+        assert not held[0].locked
+        held.clear()
+        assert not is_taken(tmp_path / "data")
+
+    loop.run(main)
+
+
+@pytest.mark.loops("asyncio")
+async def test_a_file_that_is_closed_while_its_lock_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    async with AsyncPath(path).lock():
+        file = await rapfiles.open(path, "wb")
+        waiting = asyncio.ensure_future(file.lock().acquire())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        await file.close()
+    with pytest.raises(ValueError, match="closed file"):
+        await waiting
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
+def test_a_lock_file_that_may_not_be_created(tmp_path: Path) -> None:
+    """It is not that there is none."""
+    tmp_path.chmod(0o755)
+    program = (
+        "import asyncio, os\n"
+        "from rapfiles import AsyncPath\n"
+        "async def main():\n"
+        "    for options in ({}, {'shared': True}, {'range': (0, 1)}, {'shared': True, 'range': (0, 1)}):\n"
+        "        try:\n"
+        "            await AsyncPath('lock').lock(**options).acquire()\n"
+        "        except OSError as error:\n"
+        "            print(type(error).__name__, error.filename)\n"
+        "os.setresuid(65534, 65534, 65534)\n"
+        "asyncio.run(main())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("PermissionError lock\n" * 4, "")
+
+
 @pytest.mark.loops("asyncio")
 async def test_a_lock_is_collected_with_the_task_that_holds_it(tmp_path: Path) -> None:
     """The task has the lock as its result, and the lock knows its task."""
@@ -975,6 +1020,29 @@ async def test_sqlite_respects_a_lock_of_its_bytes(tmp_path: Path) -> None:
 def test_ranges_are_checked(span: tuple[int, int], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="range"):
         AsyncPath(tmp_path / "data").lock(range=span)
+
+
+def test_what_is_no_range_and_no_time_is_named(tmp_path: Path) -> None:
+    path: Any = AsyncPath(tmp_path / "data")
+    for nonsense in (5, "ab", (None, 1)):
+        with pytest.raises(TypeError, match="range must be a first byte and a number of bytes, not "):
+            path.lock(range=nonsense)
+    for nonsense in ((1,), (1, 2, 3)):
+        with pytest.raises(ValueError, match="range must be a first byte and a number of bytes, not "):
+            path.lock(range=nonsense)
+    with pytest.raises(TypeError, match="timeout must be a number of seconds or None, not str"):
+        path.lock(timeout="1")
+
+
+@pytest.mark.one_loop
+async def test_a_range_needs_a_file_that_is_open_for_it(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    path.touch()
+    for mode, shared, needed in (("rb", False, "writing"), ("ab", True, "reading")):
+        async with rapfiles.open(path, mode) as file:
+            with pytest.raises(OSError, match=f"The file is not open for {needed}") as caught:
+                await file.lock(shared=shared, range=(0, 1)).acquire()
+        assert (caught.value.errno, caught.value.filename) == (errno.EBADF, str(path))
 
 
 async def test_tasks_share_a_file_by_ranges(tmp_path: Path) -> None:

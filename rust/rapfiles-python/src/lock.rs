@@ -5,7 +5,7 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use pyo3::exceptions::{PyResourceWarning, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyResourceWarning, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyInt;
 use pyo3::{PyTraverseError, PyVisit};
@@ -102,7 +102,7 @@ impl Lock {
     fn new(
         file: &Bound<'_, PyAny>,
         shared: &Bound<'_, PyAny>,
-        timeout: Option<f64>,
+        timeout: Option<&Bound<'_, PyAny>>,
         blocking: &Bound<'_, PyAny>,
         range: Option<(u64, u64)>,
     ) -> PyResult<Self> {
@@ -229,7 +229,8 @@ impl Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         let held = mem::take(self.held.get_mut().unwrap_or_else(PoisonError::into_inner));
-        if held.iter().any(|holding| holding.held.is_own()) {
+        // Closing a file has released its lock.
+        if held.iter().any(|holding| holding.held.is_there()) {
             Python::attach(|py| self.complain(py));
         }
     }
@@ -244,8 +245,15 @@ fn check_open(handle: &Handle) -> PyResult<()> {
 }
 
 /// A time in seconds.
-fn duration(timeout: Option<f64>, blocking: bool) -> PyResult<Option<Duration>> {
-    let Some(seconds) = timeout else { return Ok(None) };
+fn duration(timeout: Option<&Bound<'_, PyAny>>, blocking: bool) -> PyResult<Option<Duration>> {
+    let Some(timeout) = timeout else { return Ok(None) };
+    let seconds: f64 = timeout.extract().or_else(|error: PyErr| {
+        if !error.is_instance_of::<PyTypeError>(timeout.py()) {
+            return Err(error);
+        }
+        let found = timeout.get_type().name()?;
+        Err(PyTypeError::new_err(format!("timeout must be a number of seconds or None, not {found}")))
+    })?;
     if !blocking {
         return Err(PyValueError::new_err("a lock that does not block has no timeout"));
     }
@@ -459,6 +467,12 @@ impl LockWork {
     }
 
     fn raised(&self, py: Python<'_>, error: Error) -> PyErr {
+        // The system's word for a file that was closed meanwhile is that of a descriptor.
+        if let (LockTarget::Handle(handle), Some(_)) = (&self.lock.get().target, error.code())
+            && let Err(closed) = check_open(handle)
+        {
+            return closed;
+        }
         errors::exception(py, error, &Names::opened_as(self.lock.get().name.clone_ref(py)))
     }
 

@@ -1,5 +1,6 @@
 //! An open lock file.
 
+use std::io;
 use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
@@ -142,7 +143,8 @@ impl LockFile {
         if self.locked.is_some() {
             return Ok(true);
         }
-        let locked = self.with(|file| platform::try_lock(file, claim.mode, claim.extent).about_path())?;
+        let locked =
+            self.with(|file| explained(platform::try_lock(file, claim.mode, claim.extent), claim.mode))?;
         self.locked = locked.then_some(claim.extent);
         Ok(locked)
     }
@@ -152,13 +154,13 @@ impl LockFile {
         if let Description::Handle(handle) = &self.description {
             // Closing the handle waits for those who use its file. Another descriptor has the same lock.
             let other = handle.with_file(|file| platform::duplicate(file).about_path())?;
-            platform::wait_for_lock(&other, claim.mode, claim.extent).about_path()?;
+            explained(platform::wait_for_lock(&other, claim.mode, claim.extent), claim.mode)?;
             if handle.is_closed() {
                 let _ = platform::unlock(&other, claim.extent);
                 return Err(Error::Os { code: platform::BAD_DESCRIPTOR, subject: Subject::Path });
             }
         } else {
-            self.with(|file| platform::wait_for_lock(file, claim.mode, claim.extent).about_path())?;
+            self.with(|file| explained(platform::wait_for_lock(file, claim.mode, claim.extent), claim.mode))?;
         }
         self.locked = Some(claim.extent);
         Ok(())
@@ -167,7 +169,7 @@ impl LockFile {
     /// Makes a shared lock exclusive, or an exclusive one shared; whether that was possible at once.
     pub(super) fn convert(&mut self, mode: Mode) -> Result<bool, Error> {
         let Some(extent) = self.locked else { return Ok(false) };
-        let converted = self.with(|file| platform::convert_lock(file, mode, extent).about_path())?;
+        let converted = self.with(|file| explained(platform::convert_lock(file, mode, extent), mode))?;
         if !converted && platform::is_lost_by_converting(extent) {
             self.locked = None;
         }
@@ -247,6 +249,25 @@ impl Drop for LockFile {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// The result of locking a file that is open. A lock of a range needs one that is open in the right way (`EBADF` in
+/// fcntl(2)).
+fn explained<T>(locked: io::Result<T>, mode: Mode) -> Result<T, Error> {
+    locked.map_err(|error| match error.raw_os_error() {
+        Some(code) if code == platform::BAD_DESCRIPTOR => Error::Refused {
+            code,
+            message: match mode {
+                Mode::Exclusive => {
+                    "The file is not open for writing, as an exclusive lock of a range requires"
+                }
+                Mode::Shared => "The file is not open for reading, as a shared lock of a range requires",
+            },
+            subject: Subject::Path,
+            special: false,
+        },
+        _ => Error::new(&error, Subject::Path),
+    })
 }
 
 fn link() -> Error {

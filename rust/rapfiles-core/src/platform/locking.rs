@@ -23,6 +23,7 @@ const TRIES: usize = 100;
 /// Creating comes second: with `O_CREAT`, `fs.protected_regular` refuses a file of another user in `/tmp` that may be opened
 /// without it (`Documentation/admin-guide/sysctl/fs.rst` of the kernel).
 pub(crate) fn open_lock_file(path: &NativePath, writable: bool) -> io::Result<File> {
+    let mut refused = None;
     for _ in 0..TRIES {
         let missing = match open_file(path, libc::O_RDWR | FLAGS, 0) {
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
@@ -39,17 +40,19 @@ pub(crate) fn open_lock_file(path: &NativePath, writable: bool) -> io::Result<Fi
             return Err(missing);
         }
         match open_file(path, libc::O_RDONLY | FLAGS, 0) {
+            // Removed meanwhile, or it cannot be created.
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
                 if missing.raw_os_error() == Some(libc::EROFS) {
                     return Err(missing);
                 }
+                refused = Some(missing);
             }
             // The first error says what is wrong.
             Err(error) if error.raw_os_error() == Some(libc::EACCES) => return Err(missing),
             opened => return opened,
         }
     }
-    Err(io::Error::from_raw_os_error(libc::ENOENT))
+    Err(refused.unwrap_or_else(|| io::Error::from_raw_os_error(libc::ENOENT)))
 }
 
 impl Directory {
