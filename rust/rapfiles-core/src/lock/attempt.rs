@@ -184,22 +184,23 @@ impl Locks {
         match candidate.file.try_lock(&claim) {
             Err(error) => Some(Err(error)),
             Ok(true) => match candidate.file.standing(engine, &requested.request.target, may_block) {
-                Standing::Current => {
+                Err(error) => Some(Err(error)),
+                Ok(Standing::Current) => {
                     if claim.is_shareable() {
                         self.offer(engine, &candidate);
                     }
                     Some(Ok(HeldLock::new(candidate)))
                 }
-                Standing::Unknown => {
+                Ok(Standing::Unknown) => {
                     let job = LockJob::Try(Arc::clone(requested), candidate, patience);
                     self.submit(engine, lane, requested, job);
                     None
                 }
-                Standing::Replaced if may_block => {
+                Ok(Standing::Replaced) if may_block => {
                     drop(candidate);
                     self.open(engine, requested)
                 }
-                Standing::Replaced => {
+                Ok(Standing::Replaced) => {
                     drop(candidate);
                     self.submit(engine, lane, requested, LockJob::Open(Arc::clone(requested)));
                     None

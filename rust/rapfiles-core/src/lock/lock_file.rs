@@ -1,9 +1,8 @@
 //! An open lock file.
 
-use std::io;
-use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
+use std::{io, mem};
 
 use super::claim::{Claim, Extent, Mode};
 use super::inherited;
@@ -193,17 +192,25 @@ impl LockFile {
     }
 
     /// Whether the path still leads to it. Without `may_block`, only if the kernel knows without waiting.
-    pub(super) fn standing(&self, engine: &Engine, target: &LockTarget, may_block: bool) -> Standing {
-        let LockTarget::Path(path) = target else { return Standing::Current };
+    pub(super) fn standing(
+        &self,
+        engine: &Engine,
+        target: &LockTarget,
+        may_block: bool,
+    ) -> Result<Standing, Error> {
+        let LockTarget::Path(path) = target else { return Ok(Standing::Current) };
         let found = if may_block {
-            platform::metadata(path, false).ok().map(|found| Identity::from(&found))
+            match platform::metadata(path, false) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                metadata => Some(Identity::from(&metadata.about_path()?)),
+            }
         } else {
             match engine.identity_now(path) {
                 Some(found) => found,
-                None => return Standing::Unknown,
+                None => return Ok(Standing::Unknown),
             }
         };
-        if found == Some(self.identity) { Standing::Current } else { Standing::Replaced }
+        Ok(if found == Some(self.identity) { Standing::Current } else { Standing::Replaced })
     }
 
     /// The process that is in the way, if that is known.
