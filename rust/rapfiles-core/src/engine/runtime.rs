@@ -33,6 +33,7 @@ pub(crate) fn elapsed(since: Instant) -> std::time::Duration {
 #[cfg_attr(loom, allow(dead_code, reason = "loom has its own"))]
 pub(crate) mod system {
     use std::cell::Cell;
+    use std::hash::{BuildHasher, RandomState};
     use std::io;
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -63,6 +64,11 @@ pub(crate) mod system {
             }
             work();
         });
+    }
+
+    /// A random number, of no cryptographic use.
+    pub(crate) fn random() -> u64 {
+        RandomState::new().hash_one(())
     }
 
     /// Polls without sleeping; `false` if nothing has come by `until`.
@@ -157,5 +163,30 @@ pub(crate) mod system {
     /// Counts a fork, in the child.
     pub(crate) fn count_fork() {
         FORKS.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The forks of this process that have begun, and those that are over. They differ while it is being forked.
+    static BEGUN: AtomicU32 = AtomicU32::new(0);
+    static ENDED: AtomicU32 = AtomicU32::new(0);
+
+    /// This process is about to be forked.
+    pub(crate) fn begin_fork() {
+        BEGUN.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// It has been, or that has failed.
+    pub(crate) fn end_fork() {
+        ENDED.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// No fork is under way: in a forked child, where the other threads that were forking are gone.
+    pub(crate) fn forget_forks() {
+        ENDED.store(BEGUN.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+
+    /// How many forks of this process there have been; `None` while one is under way.
+    pub(crate) fn forks_so_far() -> Option<u32> {
+        let ended = ENDED.load(Ordering::SeqCst);
+        (BEGUN.load(Ordering::SeqCst) == ended).then_some(ended)
     }
 }

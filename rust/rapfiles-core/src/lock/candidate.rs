@@ -47,7 +47,7 @@ pub(crate) struct Candidate {
 
 /// A lock that is held. Dropping it releases it.
 #[derive(Debug)]
-pub struct Held(Option<Candidate>);
+pub struct Held(pub(super) Option<Candidate>);
 
 impl Held {
     pub(super) fn new(candidate: Candidate) -> Self {

@@ -6,10 +6,11 @@
 //! in a signal handler may be done there, so the descriptors are in a list that is read without a lock.
 
 use std::ptr;
-use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::lock_file::Identity;
+use crate::engine::runtime;
 
 /// The number of a place that no file uses.
 const FREE: i32 = -1;
@@ -36,9 +37,6 @@ struct Table {
 }
 
 static TABLE: AtomicPtr<Table> = AtomicPtr::new(ptr::null_mut());
-/// The forks that have begun, and those that are over. They differ while this process is being forked.
-static BEGUN: AtomicU32 = AtomicU32::new(0);
-static ENDED: AtomicU32 = AtomicU32::new(0);
 
 /// The table of this process: a child gets a new one, because the lock of the parent's may be taken.
 fn table() -> &'static Table {
@@ -60,8 +58,7 @@ fn table() -> &'static Table {
 
 /// How many forks there have been before a file is opened; `None` while one is under way, whose child may get the file.
 pub(crate) fn forks() -> Option<u32> {
-    let ended = ENDED.load(Ordering::SeqCst);
-    (BEGUN.load(Ordering::SeqCst) == ended).then_some(ended)
+    runtime::forks_so_far()
 }
 
 impl Place {
@@ -93,19 +90,32 @@ impl Place {
     }
 }
 
+/// The descriptors that a child would close.
+#[cfg(all(test, target_os = "linux", not(loom)))]
+pub(crate) fn known() -> Vec<i32> {
+    let mut known = Vec::new();
+    let mut next: *const Place = table().first.load(Ordering::SeqCst);
+    // SAFETY: the places are published completely, and never freed.
+    while let Some(place) = unsafe { next.as_ref() } {
+        known.push(place.descriptor.load(Ordering::SeqCst));
+        next = place.next;
+    }
+    known
+}
+
 /// This process is about to be forked.
 pub(crate) fn before_fork() {
-    BEGUN.fetch_add(1, Ordering::SeqCst);
+    runtime::begin_fork();
 }
 
 /// It has been, or that has failed.
 pub(crate) fn after_fork() {
-    ENDED.fetch_add(1, Ordering::SeqCst);
+    runtime::end_fork();
 }
 
 /// Closes the parent's lock files, in a forked child.
 pub(crate) fn in_child() {
-    ENDED.store(BEGUN.load(Ordering::SeqCst), Ordering::SeqCst);
+    runtime::forget_forks();
     let table = TABLE.swap(ptr::null_mut(), Ordering::AcqRel);
     // SAFETY: as in `table`. It is left as it is: nothing may be freed here.
     let Some(table) = (unsafe { table.as_ref() }) else { return };

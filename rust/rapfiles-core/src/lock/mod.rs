@@ -8,6 +8,8 @@ mod claim;
 mod conversion;
 mod holder;
 mod inherited;
+#[cfg(all(test, target_os = "linux", not(loom)))]
+mod invariants;
 mod job;
 mod lock_file;
 mod locks;
@@ -23,6 +25,8 @@ mod waiting_thread;
 pub use candidate::Held as HeldLock;
 pub use claim::{Extent, Mode};
 pub use conversion::Conversion;
+#[cfg(all(test, target_os = "linux", not(loom)))]
+pub(crate) use inherited::known as known_to_children;
 pub(crate) use inherited::{after_fork, before_fork, forks, in_child};
 pub(crate) use job::LockJob;
 pub(crate) use lock_file::{Identity, LockFile};

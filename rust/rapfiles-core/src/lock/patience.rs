@@ -1,6 +1,5 @@
 //! How long somebody has been asking the kernel for a lock, and when to ask again.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
 use crate::engine::runtime;
@@ -36,6 +35,6 @@ impl Patience {
 
 /// Between three and five quarters of a time.
 fn jittered(time: Duration) -> Duration {
-    let random = RandomState::new().hash_one(()) % 256;
+    let random = runtime::random() % 256;
     time * (384 + random as u32) / 512
 }

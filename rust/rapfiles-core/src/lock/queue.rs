@@ -1,5 +1,8 @@
 //! The queue of one file: who holds locks of it in this process, and who waits for them.
 
+#[cfg(all(test, target_os = "linux", not(loom)))]
+mod invariants;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::time::Instant;

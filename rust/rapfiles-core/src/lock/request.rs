@@ -130,8 +130,8 @@ impl Requested {
 /// The acquisition of a lock. Dropping it gives it up.
 #[derive(Debug)]
 pub struct Acquisition {
-    engine: Arc<Engine>,
-    requested: Arc<Requested>,
+    pub(super) engine: Arc<Engine>,
+    pub(super) requested: Arc<Requested>,
     over: bool,
 }
 

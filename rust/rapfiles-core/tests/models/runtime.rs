@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use loom::sync::atomic::{AtomicBool, Ordering};
 
+/// No model depends on chance, or forks.
+pub(crate) use crate::engine::runtime::system::{begin_fork, end_fork, forget_forks, forks_so_far, random};
 /// No model has two threads at one.
 pub(crate) use crate::engine::runtime::system::{read, write};
 

@@ -1,6 +1,6 @@
 //! The consumer of work on the real file system: it waits for what comes next, or gives it up.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt::Debug;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -85,6 +85,20 @@ impl Consumer {
         }
     }
 
+    /// Waits until one of these is done, for so long at most.
+    pub(super) fn wait_for_any(&self, tickets: &[Arc<Ticket>], most: Duration) {
+        let mut all_expected = true;
+        for ticket in tickets {
+            all_expected &= ticket.expect(&self.port);
+        }
+        if all_expected && !self.bell.0.load(Ordering::Relaxed) {
+            let until = Some(self.world.after(most.as_nanos() as u64));
+            self.world.wait(Wait::For { key: LOOP, until });
+        }
+        self.bell.0.store(false, Ordering::Relaxed);
+        drop(self.port.drain());
+    }
+
     /// Waits until what was given up has been cleared away in the background.
     fn rest(&self) {
         self.trial().ended.set(true);
@@ -133,6 +147,7 @@ pub(super) fn attempt<R: 'static>(
             world.die("threads are left");
         }
     });
+    STEPS.set(world.steps.get());
     if let Some(failure) = failure {
         return Err(failure);
     }
@@ -143,6 +158,15 @@ pub(super) fn attempt<R: 'static>(
     }
     let result = result.take().ok_or("it has no end")?;
     Ok((result, trial.happened.get()))
+}
+
+thread_local! {
+    static STEPS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How many steps the last attempt of this thread took.
+pub(super) fn steps() -> u64 {
+    STEPS.get()
 }
 
 /// Lets something happen at the first call of each scenario, at the second, and so on until nothing happens any more.

@@ -15,6 +15,7 @@ mod exchanged_directories;
 mod faults;
 mod files;
 mod ground;
+mod locks;
 mod operations;
 mod oracle;
 mod paths;

@@ -1219,15 +1219,22 @@ impl Loop {
     }
 }
 
-/// Has the world look after the lock and the invariants of an engine alone.
+/// Has the world look after the locks and the invariants of an engine alone.
 pub(super) fn watch_engine(world: &World, engine: &Arc<Engine>) {
     let engine = Arc::downgrade(engine);
     let other = Weak::clone(&engine);
-    let is_free = move || peek(&engine, |engine| engine.pool().is_unlocked()).unwrap_or(true);
+    let is_free = move || {
+        peek(&engine, |engine| engine.pool().is_unlocked() && engine.locks().is_unlocked()).unwrap_or(true)
+    };
     world.locks.replace(vec![Box::new(is_free)]);
     world.invariant.replace(Some(Box::new(move || {
-        let threads = super::world().map(|world| world.workers());
-        peek(&other, |engine| engine.pool().broken(threads)).flatten().map_or(Ok(()), Err)
+        let broken = peek(&other, |engine| {
+            // Locks have threads of their own.
+            let alone = !engine.locks().is_used();
+            let threads = super::world().filter(|_| alone).map(|world| world.workers());
+            engine.pool().broken(threads).or_else(|| engine.locks().broken().map(str::to_owned))
+        });
+        broken.flatten().map_or(Ok(()), Err)
     })));
 }
 

@@ -25,6 +25,10 @@ pub(crate) fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     Ok(())
 }
 
+pub(crate) fn random() -> u64 {
+    world().map_or_else(system::random, |world| world.random())
+}
+
 /// Nobody helps in a simulation.
 pub(crate) fn run_beside(helpers: usize, work: impl Fn() + Sync) {
     if world().is_some() { work() } else { system::run_beside(helpers, work) }
@@ -141,4 +145,11 @@ pub(crate) fn forks() -> u32 {
     world().map_or_else(system::forks, |world| world.forks.get())
 }
 
-pub(crate) use system::count_fork;
+pub(crate) fn forks_so_far() -> Option<u32> {
+    match world() {
+        Some(world) => world.begun_forks.get().is_multiple_of(2).then(|| world.begun_forks.get() / 2),
+        None => system::forks_so_far(),
+    }
+}
+
+pub(crate) use system::{begin_fork, count_fork, end_fork, forget_forks};

@@ -69,6 +69,8 @@ pub(crate) struct World {
     failure: RefCell<Option<String>>,
     pub(super) steps: Cell<u64>,
     pub(super) forks: Cell<u32>,
+    /// The beginnings and ends of forks whose child is another process.
+    pub(super) begun_forks: Cell<u32>,
     pub(super) faults: Faults,
     pub(super) files: RefCell<Files>,
     /// Where paths are those of the real file system: what happens there.
@@ -111,6 +113,7 @@ impl World {
             failure: RefCell::default(),
             steps: Cell::new(0),
             forks: Cell::new(0),
+            begun_forks: Cell::new(0),
             faults,
             files: RefCell::default(),
             trial: OnceCell::new(),
