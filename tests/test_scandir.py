@@ -177,14 +177,15 @@ async def test_a_stat_is_awaited_once_in_any_task(with_stat: bool, tree: Path) -
         await abandoned
 
 
-async def test_it_is_one_job(tmp_path: Path) -> None:
+async def test_no_entry_has_a_job_of_its_own(tmp_path: Path) -> None:
     for number in range(52):
         (tmp_path / str(number)).touch()
     await idle()
     before = rapfiles.stats().submitted
     async for entry in AsyncPath(tmp_path).scandir(with_stat=True):
         await entry.stat()
-    assert rapfiles.stats().submitted == before + 1
+    # One, or a few on a busy machine: each has 5 ms of the clock.
+    assert rapfiles.stats().submitted < before + 20
 
 
 @pytest.mark.parametrize("name", ["missing", "file", "dangling", "nul\0"])
