@@ -56,10 +56,12 @@ class Transaction:
     the order in which it is completed.
     """
 
-    __slots__ = ("_directory", "_durable", "_ended", "_native", "_swap")
+    __slots__ = ("_directory", "_durable", "_ended", "_native", "_prefix", "_swap")
 
     def __init__(self, directory: StrPath, durable: bool, swap: bool) -> None:
         self._directory = path_text("directory", directory)
+        plain = os.sep == "/" and self._directory[-1:] not in {"", "/"}
+        self._prefix = f"{self._directory}/" if plain else ""
         self._durable = durable
         self._swap = swap
         self._native: _native.Transaction | None = None
@@ -126,6 +128,10 @@ class Transaction:
     def _named(self, argument: str, name: StrPath) -> tuple[str, str]:
         """The name as the engine takes it, and the path for errors."""
         text = path_text(argument, name)
+        if self._prefix:
+            within = text.removeprefix(self._prefix) if text[:1] == "/" else text
+            if _is_plain(within):
+                return within, self._prefix + within
         path = PurePath(text)
         if path.is_absolute():
             try:
@@ -319,6 +325,11 @@ class Transaction:
         """
         native = self._begun()
         await native.mkdir(*self._named("name", name))
+
+
+def _is_plain(name: str) -> bool:
+    """Whether `PurePath`, which takes a third of the time of staging a file, would leave a name as it is."""
+    return name[:1] not in {"", "/", "."} and name[-1] != "/" and "//" not in name and "/." not in name
 
 
 def transaction(directory: StrPath, *, durable: bool = True, swap: bool = False) -> Transaction:

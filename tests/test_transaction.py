@@ -254,6 +254,50 @@ async def test_names_do_not_lead_out(folder: Path, tmp_path: Path) -> None:
     assert _content(outside) == {"file": b"untouched"}
 
 
+@pytest.mark.one_loop
+@pytest.mark.parametrize("spelling", ["absolute", "absolute, with a slash", "relative", "here"])
+async def test_spellings_of_names(spelling: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / ".hidden").mkdir()
+    monkeypatch.chdir(folder if spelling == "here" else folder.parent)
+    directory = {"relative": folder.name, "here": "."}.get(spelling, str(folder))
+    directory += "/" if spelling.endswith("slash") else ""
+    expected = _content(folder)
+    absolute = spelling.startswith("absolute")
+    async with transaction(directory) as t:
+        names = {
+            "plain": "plain",
+            "sub/plain": "sub/plain",
+            "./dot": "dot",
+            "sub/./dot": "sub/dot",
+            "sub//twice": "sub/twice",
+            "sub/slash/": "sub/slash",
+            ".file": ".file",
+            "sub/.file": "sub/.file",
+            ".hidden/file": ".hidden/file",
+            "two..dots": "two..dots",
+            **({f"{folder}/whole": "whole", f"{folder}//sub/whole": "sub/whole"} if absolute else {}),
+        }
+        for name, meant in names.items():
+            await t.write_bytes(name, name.encode())
+            expected[meant] = name.encode()
+        for name in (
+            str(folder),
+            f"{folder}/",
+            f"{folder}/..",
+            f"{folder}x/file",
+            "/",
+            "..",
+            "sub/../file",
+            ".",
+        ):
+            with pytest.raises(ValueError, match="name"):
+                await t.write_bytes(name, b"")
+        with pytest.raises(FileNotFoundError) as caught:
+            await t.remove("sub/missing")
+        assert caught.value.filename == os.path.join(directory, "sub", "missing")
+    assert _content(folder) == expected
+
+
 async def test_a_directory_that_becomes_a_link_meanwhile(folder: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
