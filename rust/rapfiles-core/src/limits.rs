@@ -217,7 +217,7 @@ pub(crate) const RESERVED_FROM: usize = 1 << 20;
 pub(crate) const STAGED_OPEN: usize = 256;
 /// … but at most this fraction of the process's descriptor limit. Further ones are synchronised one by one.
 pub(crate) const STAGED_OPEN_SHARE: usize = 8;
-/// Another worker helps to synchronise the staged files for each of this many …
+/// Another worker helps to synchronise staged files for each of this many beyond the first …
 pub(crate) const SYNCHRONISED_EACH: usize = 8;
 /// … but no more than this.
 pub(crate) const SYNCHRONISING_WORKERS: usize = 15;

@@ -276,6 +276,17 @@ impl PathOperation {
         }
     }
 
+    /// The device that its path is on, if that is known.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux has a tier 0"))]
+    pub(crate) fn device(&self) -> Option<u64> {
+        match self {
+            Self::Stage { transaction, .. }
+            | Self::CommitTransaction { transaction }
+            | Self::UndoTransaction { transaction } => Some(transaction.mount().device),
+            _ => None,
+        }
+    }
+
     /// Whether it changes the directory that its path is in, and not what the path leads to.
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux has a tier 0"))]
     pub(crate) fn changes_directory(&self) -> bool {

@@ -451,6 +451,29 @@ class DurableTransactions(_Exact):
         return _recovered(folder) or super().problem(folder, marks)
 
 
+class LargeTransactions(DurableTransactions):
+    """Of so many files that several workers synchronise them at once."""
+
+    name = "large-transactions"
+    count = 30
+
+    def steps(self) -> Iterator[Step]:
+        for number in range(5):
+            # Every other one replaces a file.
+            names = [f"a/{index}" if index % 2 else f"b/{number}-{index}" for index in range(self.count)]
+            new = {name: content(number + index) for index, name in enumerate(names)}
+
+            async def run(folder: AsyncPath, new: Files = new) -> None:
+                async with rapfiles.transaction(folder) as t:
+                    for name, text in new.items():
+                        await t.write_bytes(name, text)
+
+            def change(state: Files, new: Files = new) -> None:
+                state.update(new)
+
+            yield Step(run, change)
+
+
 class Swaps(Workload):
     """Transactions that exchange the directory: all of one or nothing of it, also before recovery."""
 
@@ -532,6 +555,7 @@ WORKLOADS: dict[str, Workload] = {
         WritingTransactions(),
         ExtendingTransactions(),
         DurableTransactions(),
+        LargeTransactions(),
         Swaps(),
         DurableSwaps(),
         Recovery(),

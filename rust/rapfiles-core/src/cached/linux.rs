@@ -102,13 +102,14 @@ impl Cached {
             PathOperation::IsJunction { .. } => Ok((Ok(Outcome::Flag(false)), runtime::now())),
             _ => Err(Miss::NotCached),
         };
-        answer.map_err(|miss| match miss {
-            Miss::HandOff(lane) => lane,
-            Miss::NotCached => match operation.path() {
-                Some(path) if operation.changes_directory() => self.lane_of_directory(path),
-                Some(path) => self.lane_of(path),
-                None => Lane::Unknown,
-            },
+        answer.map_err(|miss| match (miss, operation.device(), operation.path()) {
+            (Miss::HandOff(lane), ..) => lane,
+            (Miss::NotCached, Some(device), _) => Lane::Mount(device),
+            (Miss::NotCached, None, Some(path)) if operation.changes_directory() => {
+                self.lane_of_directory(path)
+            }
+            (Miss::NotCached, None, Some(path)) => self.lane_of(path),
+            (Miss::NotCached, None, None) => Lane::Unknown,
         })
     }
 

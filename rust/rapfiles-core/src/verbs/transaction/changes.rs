@@ -4,9 +4,11 @@
 //! again after a crash at any point.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
 use super::name::Name;
 use super::staged::Staged;
+use crate::platform::File;
 
 /// What a name will be.
 #[derive(Debug)]
@@ -59,8 +61,13 @@ impl Changes {
             .any(|above| self.names.get(&above).is_some_and(|change| !matches!(change, Change::Gone)))
     }
 
+    /// Hands over the staged files that are open, which have not been synchronised.
+    pub(super) fn open_files(&mut self) -> io::Result<Vec<File>> {
+        self.staged().filter_map(|staged| staged.take().transpose()).collect()
+    }
+
     /// The staged files.
-    pub(super) fn staged(&mut self) -> impl Iterator<Item = &mut Staged> {
+    fn staged(&mut self) -> impl Iterator<Item = &mut Staged> {
         self.names.values_mut().filter_map(|change| match change {
             Change::Written(staged)
             | Change::Extended(staged)

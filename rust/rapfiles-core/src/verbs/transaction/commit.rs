@@ -14,8 +14,9 @@ use super::refused;
 use super::staged::{Staged, file_name};
 use super::together;
 use crate::error::{About, Error, Subject, code_of};
-use crate::platform::{self, Directory, NativePath};
+use crate::platform::{self, Directory, File, NativePath};
 use crate::verbs::atomic::inherit;
+use crate::verbs::metadata::Metadata;
 
 /// Permissions of the manifest.
 const PRIVATE: u32 = 0o600;
@@ -40,6 +41,7 @@ impl Committing<'_> {
         // Nobody may apply an older transaction after this one.
         finish_others(self.root, self.path, self.logs, Some(&self.log.id), &mut Recovery::default())?;
         let steps = self.prepare(&mut changes)?;
+        let staged = changes.open_files().about_path()?;
         drop(changes);
         // Without waiting, a power cut leaves all or nothing only because file systems write changes of directories in
         // their order. The content of a file is not among them: what is appended could be lost although the log, which
@@ -47,7 +49,7 @@ impl Committing<'_> {
         // name of a file and not the end of its old one, when somebody else synchronises another file.
         let waits = |step: &Step| !matches!(step, Step::Make { .. } | Step::Put { content: Some(_), .. });
         let durable = self.durable || steps.iter().any(waits);
-        self.write(&steps, durable).about_path()?;
+        self.write(&steps, staged, durable).about_path()?;
         if self.abandoned.load(Ordering::Acquire) {
             return Err(refused::abandoned());
         }
@@ -57,10 +59,10 @@ impl Committing<'_> {
         self.finish(&steps, durable).map_err(unfinished)
     }
 
-    /// What is done with each name, by what is there now. Content is synchronised, and what has to be held is in the
-    /// log.
+    /// What is done with each name, by what is there now. What has to be held is in the log.
     pub(super) fn prepare(&self, changes: &mut Changes) -> Result<Vec<Step>, Error> {
         let mut places = Places::new(self.root);
+        let mut checked = None;
         let mut steps: Vec<Step> =
             changes.made.iter().map(|name| Step::Make { name: name.clone() }).collect();
         let (mut appends, mut removals) = (Vec::new(), Vec::new());
@@ -73,12 +75,11 @@ impl Committing<'_> {
             let is_new = |name: &Name| name.parent().is_some_and(|above| changes.made.contains(&above));
             let failed = |error: io::Error| Error::new(&error, about(self.path, name));
             let leaf = name.leaf().map_err(failed)?;
-            let directory = if is_new(name) { None } else { Some(self.place(&mut places, name)?) };
-            let found = match directory.map(|directory| directory.metadata_of(&leaf, false)) {
-                None => None,
-                Some(Ok(found)) => Some(found),
-                Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => None,
-                Some(Err(error)) => return Err(failed(error)),
+            let (directory, found) = if is_new(name) {
+                (None, None)
+            } else {
+                let (directory, found) = self.look(&mut places, &mut checked, name)?;
+                (Some(directory), found)
             };
             if let Some(found) = &found {
                 let may_be_link = !matches!(change, Change::Extended(_));
@@ -124,25 +125,32 @@ impl Committing<'_> {
                 }
             }
         }
-        let open: io::Result<Vec<_>> =
-            changes.staged().filter_map(|staged| staged.take().transpose()).collect();
-        together::synchronise(open.about_path()?, !self.durable).about_path()?;
         steps.append(&mut removals);
         steps.append(&mut appends);
         Ok(steps)
     }
 
-    /// The directory that an entry is in, if it may be changed.
-    fn place<'p>(&self, places: &'p mut Places<'_>, name: &Name) -> Result<&'p Directory, Error> {
+    /// The directory that an entry is in, if it may be changed, and the entry. `checked`: the directory of the last one.
+    fn look<'p>(
+        &self,
+        places: &'p mut Places<'_>,
+        checked: &mut Option<Vec<u8>>,
+        name: &Name,
+    ) -> Result<(&'p Directory, Option<Metadata>), Error> {
         let failed = |error: io::Error| Error::new(&error, about(self.path, name));
+        let elsewhere = || refused::elsewhere(about(self.path, name));
         let directory = places.of(name).map_err(failed)?;
-        directory.may_change().map_err(failed)?;
-        if !self.mount.has(directory, None).map_err(failed)?
-            || !self.mount.has(directory, Some(&name.leaf().map_err(failed)?)).map_err(failed)?
-        {
-            return Err(refused::elsewhere(about(self.path, name)));
+        if checked.as_deref() != Some(name.parent_bytes()) {
+            directory.may_change().map_err(failed)?;
+            if !self.mount.has(directory).map_err(failed)? {
+                return Err(elsewhere());
+            }
+            *checked = Some(name.parent_bytes().to_vec());
         }
-        Ok(directory)
+        match self.mount.find(directory, &name.leaf().map_err(failed)?).map_err(failed)? {
+            Some((_, false)) => Err(elsewhere()),
+            found => Ok((directory, found.map(|(found, _)| found))),
+        }
     }
 
     /// Gives a file a second name in the log, from which it is moved to its new one; returns its length.
@@ -154,20 +162,24 @@ impl Committing<'_> {
         Ok(self.log.directory.metadata_of(&held, false)?.size)
     }
 
-    /// Writes the manifest, and waits until the device has it and the whole log.
-    fn write(&self, steps: &[Step], durable: bool) -> io::Result<()> {
+    /// Writes the manifest, and waits until the device has it, what was staged, and the names that lead to them: in any
+    /// order, as none of them counts before the commit point.
+    fn write(&self, steps: &[Step], mut files: Vec<File>, durable: bool) -> io::Result<()> {
         let log = &self.log.directory;
-        let file = log.create(&entry(MANIFEST)?, PRIVATE)?;
-        platform::write_all(&file, manifest::encode(steps).as_bytes())?;
-        platform::synchronise(&file, !durable)?;
-        platform::close(file)?;
-        if durable { self.synchronise_log() } else { Ok(()) }
+        let manifest = log.create(&entry(MANIFEST)?, PRIVATE)?;
+        platform::write_all(&manifest, manifest::encode(steps).as_bytes())?;
+        files.push(manifest);
+        let directories = match durable {
+            true => vec![log.to_synchronise()?, self.logs.to_synchronise()?, self.root.to_synchronise()?],
+            false => Vec::new(),
+        };
+        together::synchronise(files, directories, !durable)
     }
 
     /// Waits until the device has the log, and the names that lead to it.
     pub(super) fn synchronise_log(&self) -> io::Result<()> {
         platform::synchronise_directory(&self.log.directory.to_synchronise()?)?;
-        self.logs.synchronise()?;
+        platform::synchronise_directory(&self.logs.to_synchronise()?)?;
         platform::synchronise_directory(&self.root.to_synchronise()?)
     }
 

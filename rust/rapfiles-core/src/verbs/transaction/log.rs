@@ -8,7 +8,7 @@ use super::refused;
 use super::tree::list;
 use crate::error::{About, Error, Subject};
 use crate::limits::NAMES_TRIED;
-use crate::platform::{self, Directory, NativePath, codes};
+use crate::platform::{self, Directory, File, NativePath, codes};
 
 /// The file that is locked: of all logs, and of each.
 const LOCK: &str = "lock";
@@ -112,9 +112,9 @@ impl Logs {
         }
     }
 
-    /// Waits until the device has the names of logs.
-    pub(super) fn synchronise(&self) -> io::Result<()> {
-        platform::synchronise_directory(&self.directory.to_synchronise()?)
+    /// The directory with the names of logs.
+    pub(super) fn to_synchronise(&self) -> io::Result<File> {
+        self.directory.to_synchronise()
     }
 
     /// Removes a log. Once its first entry, `commit`, is gone, all others are removed by whoever comes next.

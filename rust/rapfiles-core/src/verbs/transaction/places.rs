@@ -4,6 +4,7 @@ use std::io;
 
 use super::name::Name;
 use crate::platform::{self, Directory, NativePath};
+use crate::verbs::metadata::Metadata;
 
 /// Opens the directories of names. The last one stays open, as names come in their order.
 pub(super) struct Places<'a> {
@@ -41,8 +42,8 @@ impl<'a> Places<'a> {
 
 /// The mount that everything has to be on.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Mount {
-    device: u64,
+pub(crate) struct Mount {
+    pub(crate) device: u64,
     number: Option<u64>,
 }
 
@@ -51,17 +52,28 @@ impl Mount {
         Ok(Self { device: root.metadata()?.device, number: root.mount_of(None) })
     }
 
-    /// Whether a directory is on it, and an entry, if it exists: a file can be a mount point, too.
-    pub(super) fn has(&self, directory: &Directory, entry: Option<&NativePath>) -> io::Result<bool> {
-        let on = |found: Option<u64>| self.number.is_none() || found.is_none() || found == self.number;
-        let found = match entry {
-            None => directory.metadata(),
-            Some(name) => directory.metadata_of(name, false),
-        };
-        match found {
-            Ok(found) => Ok(found.device == self.device && on(directory.mount_of(entry))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+    /// Whether a directory is on it.
+    pub(super) fn has(&self, directory: &Directory) -> io::Result<bool> {
+        Ok(self.is(&directory.metadata()?, directory.mount_of(None)))
+    }
+
+    /// What has a name; `None` if nothing has. Whether it is on this mount comes with it: a file can be a mount point, too.
+    pub(super) fn find(
+        &self,
+        directory: &Directory,
+        name: &NativePath,
+    ) -> io::Result<Option<(Metadata, bool)>> {
+        match directory.metadata_of(name, false) {
+            Ok(found) => {
+                let has = self.is(&found, directory.mount_of(Some(name)));
+                Ok(Some((found, has)))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    fn is(&self, found: &Metadata, number: Option<u64>) -> bool {
+        found.device == self.device && (self.number.is_none() || number.is_none() || number == self.number)
     }
 }

@@ -45,7 +45,7 @@ impl Replacement {
     ) -> Result<Self, Error> {
         let above = root.above().about_path()?;
         // The root directory is above itself.
-        if !mount.has(&above, None).about_path()?
+        if !mount.has(&above).about_path()?
             || above.identity().about_path()? == root.identity().about_path()?
         {
             return Err(refused::mount_point());

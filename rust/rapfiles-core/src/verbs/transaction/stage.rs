@@ -106,15 +106,13 @@ impl Stage<'_> {
         let directory = places.of(name).map_err(failed)?;
         let leaf = name.leaf().map_err(failed)?;
         let mount = self.transaction.mount();
-        if !mount.has(directory, None).map_err(failed)?
-            || !mount.has(directory, Some(&leaf)).map_err(failed)?
-        {
+        // The directory of the transaction is on its own mount.
+        if name.parent().is_some() && !mount.has(directory).map_err(failed)? {
             return Err(refused::elsewhere(subject.clone()));
         }
-        match directory.metadata_of(&leaf, false) {
-            Ok(found) => Ok(Some(found)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(failed(error)),
+        match mount.find(directory, &leaf).map_err(failed)? {
+            Some((_, false)) => Err(refused::elsewhere(subject.clone())),
+            found => Ok(found.map(|(found, _)| found)),
         }
     }
 

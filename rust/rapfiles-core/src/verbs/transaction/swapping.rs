@@ -15,6 +15,7 @@ use super::name::Name;
 use super::recover::{Recovery, finish_others};
 use super::refused;
 use super::replacement::Replacement;
+use super::together;
 use super::tree::Tree;
 use crate::error::{About, Error};
 
@@ -33,6 +34,7 @@ pub(super) fn run(
     let copy = &replacement.directory;
     let duplicate = Duplicate::make(old, copy, &extended(&changes), committing.abandoned)?;
     let steps = Committing { root: copy, ..*committing }.prepare(&mut changes)?;
+    together::synchronise(changes.open_files().about_path()?, Vec::new(), false).about_path()?;
     drop(changes);
     Target { root: copy, path, log: &log.directory, durable: true }.apply(&steps)?;
     let (new_logs, new_log) = log::begin_swapped(copy, path, &log.id)?;

@@ -20,7 +20,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(3600);
 #[derive(Default)]
 struct Work {
     files: Vec<File>,
-    /// How many files are being synchronised.
+    directories: Vec<File>,
+    /// How many of them are being synchronised.
     running: usize,
     first_error: Option<io::Error>,
 }
@@ -36,20 +37,26 @@ impl Shared {
         runtime::lock(&self.work)
     }
 
-    /// Synchronises one file after the other, until none is left.
+    /// Synchronises one after the other, until none is left.
     fn help(&self) {
         let mut work = self.work();
-        while let Some(file) = work.files.pop() {
+        loop {
+            let is_directory = work.files.is_empty();
+            let Some(file) = work.files.pop().or_else(|| work.directories.pop()) else { break };
             work.running += 1;
             drop(work);
             // Never a second time: see `verbs/atomic/staged.rs`.
-            let done = platform::synchronise(&file, self.data_only).and_then(|()| platform::close(file));
+            let done = match is_directory {
+                true => platform::synchronise_directory(&file),
+                false => platform::synchronise(&file, self.data_only).and_then(|()| platform::close(file)),
+            };
             work = self.work();
             work.running -= 1;
             if let Err(error) = done {
                 work.first_error.get_or_insert(error);
                 // Nothing is to become of the others.
                 work.files.clear();
+                work.directories.clear();
             }
             if work.running == 0 {
                 self.idle.notify_all();
@@ -58,13 +65,13 @@ impl Shared {
     }
 }
 
-/// Waits until the device has all of these files, and closes them.
+/// Waits until the device has all of these files, and the entries of these directories, and closes them.
 ///
 /// Other workers help, if they come to it. This one does not wait for them to begin: all of them may be waiting for
 /// something like this themselves.
-pub(super) fn synchronise(files: Vec<File>, data_only: bool) -> io::Result<()> {
-    let helpers = (files.len() / SYNCHRONISED_EACH).min(SYNCHRONISING_WORKERS);
-    let work = Mutex::new(Work { files, ..Work::default() });
+pub(super) fn synchronise(files: Vec<File>, directories: Vec<File>, data_only: bool) -> io::Result<()> {
+    let helpers = (files.len().saturating_sub(1) / SYNCHRONISED_EACH).min(SYNCHRONISING_WORKERS);
+    let work = Mutex::new(Work { files, directories, ..Work::default() });
     let shared = Arc::new(Shared { work, idle: Condition::default(), data_only });
     for _ in 0..helpers {
         let shared = Arc::clone(&shared);

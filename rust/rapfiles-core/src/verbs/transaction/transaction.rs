@@ -120,7 +120,8 @@ impl Transaction {
         &self.path
     }
 
-    pub(super) fn mount(&self) -> Mount {
+    /// The mount that it is on.
+    pub(crate) fn mount(&self) -> Mount {
         self.mount
     }
 

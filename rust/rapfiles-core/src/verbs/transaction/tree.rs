@@ -53,7 +53,7 @@ impl Tree<'_> {
         while let Some(path) = to_do.pop() {
             let about = || self.about(&path);
             let directory = places.at(&path).about(about())?;
-            if !self.mount.has(directory, None).about(about())? {
+            if !self.mount.has(directory).about(about())? {
                 return Err(refused::elsewhere(about()));
             }
             let (mut directories, mut others) = (Vec::new(), Vec::new());

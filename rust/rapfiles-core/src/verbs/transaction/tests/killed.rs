@@ -311,6 +311,7 @@ fn kill_recoveries(options: TransactionOptions, step: usize) {
             // The same again, as the recovery before has changed it.
             let ground = Ground::new();
             assert!(!killed_before(number, || transact(&ground.here, options)));
+            assert_eq!(is_committed(&ground.here), committed, "another thread has made some of the calls");
             let over = killed_before(call, || drop(recovered(&ground.here)));
             let recovery = recovered(&ground.here);
             let now = state(&ground.here);
