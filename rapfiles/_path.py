@@ -9,6 +9,7 @@ import errno
 import os
 import sys
 from io import text_encoding
+from operator import index
 from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, SupportsIndex, TypeVar, overload
 
@@ -42,7 +43,7 @@ from ._text import decode, native_codec, write_natively
 from ._text import read as read_with_python
 from ._text import write as write_with_python
 from ._times import nanoseconds
-from ._tree import callback
+from ._tree import callback, most_entries
 from ._tree import wanted as tree_wanted
 from ._unsupported import unsupported
 from ._usage import DiskUsage, disk_usage
@@ -1254,10 +1255,8 @@ class AsyncPath(LexicalPath):
             assert [entry.path async for entry in found] == [directory / "src" / "main.py"]
         ```
         """
-        deepest = None if max_depth is None else int(max_depth.__index__())
-        most = None if limit is None else int(limit.__index__())
-        if most is not None and most < 0:
-            raise ValueError("limit must be at least 0")
+        deepest = None if max_depth is None else index(max_depth)
+        most = most_entries(limit)
         if deepest == 0:
             # Nothing is at that depth.
             deepest, most = 1, 0
@@ -1327,7 +1326,7 @@ class AsyncPath(LexicalPath):
         assert lines[1:] == ["├── a/", "│   ├── b/", "│   └── notes", "└── z"]
         ```
         """
-        deepest = None if max_depth is None else max_depth.__index__()
+        deepest = None if max_depth is None else index(max_depth)
         if deepest == 0:
             raise ValueError("max_depth must be at least 1")
         wanted = tree_wanted(

@@ -2,6 +2,7 @@
 
 import errno
 import fnmatch
+import math
 import os
 import random
 import shutil
@@ -225,6 +226,10 @@ def test_arguments_are_checked_at_once() -> None:
         {"exclude": "/"},
         {"limit": -1},
         {"size": (-1, None)},
+        {"size": (1,)},
+        {"modified": (math.nan, None)},
+        {"changed": (None, math.inf)},
+        {"changed": (1 << 80, None)},
         {"perm": 0o10000},
         {"perm": "10000"},
         {"perm": "-"},
@@ -233,16 +238,37 @@ def test_arguments_are_checked_at_once() -> None:
         {"workers": 0},
         {"max_depth": -1},
     ):
-        with pytest.raises(ValueError, match=r"."):
+        with pytest.raises(ValueError, match=f"Unacceptable pattern|{next(iter(options))}"):
             path.find(**options)  # type: ignore[arg-type]
     for options in (
         {"include": b"x"},
+        {"exclude": 5},
+        {"kind": 5},
+        {"size": 5},
+        {"modified": 5},
         {"modified": ("yesterday", None)},
         {"on_error": callback},
         {"limit": "1"},
+        {"max_depth": 1.5},
     ):
-        with pytest.raises((TypeError, AttributeError)):
+        with pytest.raises(TypeError, match=f"{next(iter(options))} must be|as an integer"):
             path.find(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.one_loop
+@pytest.mark.one_loop
+@pytest.mark.parametrize("method", ["find", "walk"])
+async def test_an_error_of_the_callback_is_not_the_end(method: str, tmp_path: Path) -> None:
+    def refuse(_error: OSError) -> None:
+        raise StopAsyncIteration
+
+    search: rapfiles.Stream[Any] = getattr(AsyncPath(tmp_path / "missing"), method)(on_error=refuse)
+    with pytest.raises(RuntimeError, match="on_error raised StopAsyncIteration"):
+        _ = [entry async for entry in search]
+
+
+async def test_no_tree_has_so_many_entries(small: Path) -> None:
+    assert await find(small, limit=1 << 80) == everything(small)
 
 
 @pytest.mark.one_loop

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 use rapfiles_core::{
@@ -103,6 +104,18 @@ fn patterns(texts: Vec<OsString>) -> Patterns {
     Patterns::new(texts.into_iter().map(separators).collect())
 }
 
+/// Passes an error to a callback. What it raises ends the iteration, and does not pass for its end (PEP 525).
+pub(crate) fn tell(py: Python<'_>, on_error: &Py<PyAny>, exception: PyErr) -> PyResult<()> {
+    on_error.call1(py, (exception,)).map(drop).map_err(|raised| {
+        if !raised.is_instance_of::<PyStopAsyncIteration>(py) {
+            return raised;
+        }
+        let told = PyRuntimeError::new_err("on_error raised StopAsyncIteration");
+        told.set_cause(py, Some(raised));
+        told
+    })
+}
+
 /// The errors of a tree: reported one by one, or raised in a group at the end.
 pub(crate) struct Errors {
     on_error: Option<Py<PyAny>>,
@@ -120,7 +133,7 @@ impl Errors {
         for error in errors {
             let exception = errors::exception(py, error, &Names::none());
             if let Some(on_error) = &self.on_error {
-                on_error.call1(py, (exception,))?;
+                tell(py, on_error, exception)?;
             } else {
                 self.count += 1;
                 if self.kept.len() < MOST_ERRORS {

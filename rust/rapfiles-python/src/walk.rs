@@ -13,7 +13,7 @@ use crate::limits::TREE_NAMES_AT_ONCE;
 use crate::once::intern;
 use crate::results;
 use crate::stream::{Items, Manners, Source};
-use crate::tree_arguments::TreeArguments;
+use crate::tree_arguments::{TreeArguments, tell};
 
 /// A directory whose names are being created.
 struct Making {
@@ -132,7 +132,7 @@ impl WalkItems {
                 value.setattr(intern!(py, "filename"), name)?;
             }
         }
-        on_error.call1(py, (exception,)).map(drop)
+        tell(py, on_error, exception)
     }
 
     /// Creates the names of a directory; `false` if other tasks should run before it is complete.

@@ -105,6 +105,8 @@ fn components(text: &[u8]) -> Option<Vec<Component>> {
                 at = end;
             }
             b'\\' => match *text.get(at)? {
+                // It would have to match a slash at the beginning of a name.
+                b'/' if starts => return None,
                 b'/' => {}
                 escaped => {
                     tokens.push(Token::Character(escaped.into()));
@@ -206,6 +208,7 @@ mod tests {
             ("/a", "a"),
             ("a/", "b/a/"),
             ("a/b", "a/b"),
+            ("a\\/b", "a/b"),
             ("**/b", "b"),
             ("**/b", "a/c/b"),
             ("a/**", "a/b/c"),
@@ -243,6 +246,8 @@ mod tests {
             ("[a", "[a"),
             ("a\\", "a\\"),
             ("a//b", "a/b/"),
+            ("\\/a", "a"),
+            ("a/\\/b", "a/b"),
             ("\\*", "a"),
         ] {
             assert!(!matches(rule, path), "{rule} {path}");
