@@ -91,10 +91,13 @@ async def _open(path: str) -> None:
         await file.write(CONTENT)
 
 
-async def _in_one_transaction(paths: Sequence[str]) -> None:
-    async with transaction(os.path.dirname(paths[0])) as t:
-        for path in paths:
-            await t.write_bytes(path, CONTENT)
+def _in_one_transaction(*, swap: bool = False) -> Together:
+    async def write(paths: Sequence[str]) -> None:
+        async with transaction(os.path.dirname(paths[0]), swap=swap) as t:
+            for path in paths:
+                await t.write_bytes(path, CONTENT)
+
+    return Together(write)
 
 
 _CAREFUL = _synchronous(lambda path: replace_carefully(path, durable=False))
@@ -112,7 +115,8 @@ _DURABLE: dict[str, Write | Together] = {
     "write_bytes(atomic=True, durable=True)": lambda path: AsyncPath(path).write_bytes(
         CONTENT, atomic=True, durable=True
     ),
-    "write_bytes() of all files in one transaction()": Together(_in_one_transaction),
+    "write_bytes() of all files in one transaction()": _in_one_transaction(),
+    "the same with swap=True: the directory is exchanged": _in_one_transaction(swap=True),
 }
 _APPENDED: dict[str, Write] = {
     "the careful program: write, fdatasync, fsync of the directory": _synchronous(append_carefully),
