@@ -116,6 +116,11 @@ def test_arguments_without_meaning(arguments: list[str]) -> None:
     assert re.fullmatch(f"python -m rapfiles {arguments[0]}: [a-z_]+ must be at least [01]\n", errors)
 
 
+def test_a_user_that_there_is_not(tree: Path) -> None:
+    code, output, errors = _run("find", "--owner", "no-such-user", tree)
+    assert (code, output, errors) == (2, b"", "python -m rapfiles find: no such user: 'no-such-user'\n")
+
+
 @pytest.mark.parametrize("command", ["find", "du", "rm", "copy", "move"])
 def test_what_is_not_there(command: str, tmp_path: Path) -> None:
     missing = tmp_path / "missing"

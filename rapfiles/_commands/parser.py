@@ -39,6 +39,12 @@ def run(arguments: Sequence[str]) -> int:
         # An argument that has no meaning; what is said of it is the method's.
         console.say(str(error))
         return 2
+    except LookupError as error:
+        if type(error) is not LookupError:
+            raise
+        # There is no user of that name.
+        console.say(str(error))
+        return 2
     except BrokenPipeError:
         discard_output()
         return BROKEN_PIPE
