@@ -12,7 +12,8 @@ use libc::{EACCES, EINTR, EIO, ENOSPC, EOPNOTSUPP, c_int};
 use super::atomic_writes::{DURABLE, PLAIN, Target};
 use super::consumer::{self, Consumer};
 use super::device::Device;
-use super::ground::{Snapshot, age, differences, folder_in_memory, link, look};
+use super::folder::Folder;
+use super::ground::{Snapshot, age, differences, link, look};
 use super::oracle::{Oracle, PATTERN};
 use super::sink::{Context, Scene, Simulated, Written};
 use super::trial::{Event, Trial};
@@ -56,8 +57,8 @@ const SCENARIOS: &[Scenario] = &[
 
 const OLD: &str = "old content";
 
-fn place(scenario: &Scenario) -> tempfile::TempDir {
-    let folder = folder_in_memory();
+fn place(scenario: &Scenario) -> Folder {
+    let folder = Folder::in_memory();
     if scenario.target == Target::Link {
         link("real", &folder.path().join("target"));
     }

@@ -9,7 +9,8 @@ use std::rc::Rc;
 use libc::{EACCES, EBUSY, EINTR, EINVAL, EIO, ENOSPC, EOPNOTSUPP, c_int};
 
 use super::consumer;
-use super::ground::{Snapshot, age, differences, folder_in_memory, link, look};
+use super::folder::Folder;
+use super::ground::{Snapshot, age, differences, link, look};
 use super::trial::{Event, Trial};
 use crate::error::{Error, Subject};
 use crate::limits::RESERVED_FROM;
@@ -81,13 +82,13 @@ const PERMISSIONS: u32 = 0o640;
 
 /// Where it happens: the target is in a folder of its own, with what a link leads to.
 struct Place {
-    folder: tempfile::TempDir,
+    folder: Folder,
     before: Snapshot,
 }
 
 impl Place {
     fn new(scenario: &Scenario) -> Self {
-        let folder = folder_in_memory();
+        let folder = Folder::in_memory();
         let file = match scenario.target {
             Target::Nothing => None,
             Target::File => Some("target"),

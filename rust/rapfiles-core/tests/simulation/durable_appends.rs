@@ -8,7 +8,8 @@ use std::path::Path;
 use libc::{EACCES, EINTR, EIO, ENOSPC};
 
 use super::consumer;
-use super::ground::{age, folder_in_memory, link, look};
+use super::folder::Folder;
+use super::ground::{age, link, look};
 use super::trial::{Event, Trial};
 use crate::error::{Error, Subject};
 use crate::path_operation::PathOperation;
@@ -34,8 +35,8 @@ const SCENARIOS: &[Scenario] = &[
 
 const OLD: &[u8] = b"old content";
 
-fn place(scenario: &Scenario) -> tempfile::TempDir {
-    let folder = folder_in_memory();
+fn place(scenario: &Scenario) -> Folder {
+    let folder = Folder::in_memory();
     let path = |name| folder.path().join(name);
     fs::create_dir(path("folder")).unwrap();
     if scenario.linked {

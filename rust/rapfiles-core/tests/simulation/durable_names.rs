@@ -9,7 +9,8 @@ use std::rc::Rc;
 use libc::{EACCES, EINTR, EIO};
 
 use super::consumer;
-use super::ground::{Snapshot, Thing, differences, folder_in_memory, look, make};
+use super::folder::Folder;
+use super::ground::{Snapshot, Thing, differences, look, make};
 use super::trial::{Event, Trial};
 use crate::error::{Error, Subject};
 use crate::path_operation::PathOperation;
@@ -33,14 +34,14 @@ const SCENARIOS: &[Scenario] = &[
 
 /// Where it happens, and what is there before and, if all goes well, after it.
 struct Place {
-    folder: tempfile::TempDir,
+    folder: Folder,
     before: Snapshot,
     after: Snapshot,
 }
 
 impl Place {
     fn new(scenario: Scenario) -> Self {
-        let folder = folder_in_memory();
+        let folder = Folder::in_memory();
         let (Scenario::Rename { one, other } | Scenario::Exchange { one, other }) = scenario;
         fs::create_dir(folder.path().join("folder")).unwrap();
         make(one, &folder.path().join("one"), "content");

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use libc::{EIO, ENOSPC};
 
 use super::consumer::{self, Consumer};
-use super::ground::folder_in_memory;
+use super::folder::Folder;
 use super::trial::{Event, Trial};
 use crate::error::Error;
 use crate::outcome::Outcome;
@@ -24,13 +24,13 @@ type Files = BTreeMap<PathBuf, Vec<u8>>;
 
 /// Where it happens.
 struct Place {
-    above: tempfile::TempDir,
+    above: Folder,
     here: PathBuf,
 }
 
 impl Place {
     fn new() -> Self {
-        let above = folder_in_memory();
+        let above = Folder::in_memory();
         let here = above.path().join("here");
         fs::create_dir_all(here.join("folder/inner")).unwrap();
         for name in ["changed", "extended", "folder/moved", "folder/inner/untouched"] {

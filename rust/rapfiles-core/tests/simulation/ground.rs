@@ -18,12 +18,6 @@ pub(super) enum Thing {
     Tree,
 }
 
-/// A folder where a simulation finds its files: in memory, where that is possible.
-pub(super) fn folder_in_memory() -> tempfile::TempDir {
-    let memory = Path::new("/dev/shm");
-    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
-}
-
 /// What is known of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seen {

@@ -20,7 +20,7 @@ use other_processes::{Child, Other, identity_of, is_free};
 use wish::Wish;
 
 use super::consumer::{self, Consumer};
-use super::ground::folder_in_memory;
+use super::folder::Folder;
 use super::trial::{Event, Trial};
 use super::world::mix;
 use crate::engine::progress::Progress;
@@ -670,7 +670,7 @@ fn run(seed: u64, folder: &Path) -> Result<(), String> {
 #[test]
 fn random_programs_of_locks_keep_every_promise() {
     if let Some(seed) = super::variable("SIMULATION_SEED") {
-        run(seed, folder_in_memory().path()).unwrap();
+        run(seed, Folder::in_memory().path()).unwrap();
         return;
     }
     let fewer = if cfg!(debug_assertions) { 10 } else { 1 };
@@ -683,7 +683,7 @@ fn random_programs_of_locks_keep_every_promise() {
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                let folder = folder_in_memory();
+                let folder = Folder::in_memory();
                 while !stop.load(Ordering::Relaxed) {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= first + count {
@@ -703,7 +703,7 @@ fn random_programs_of_locks_keep_every_promise() {
 /// One and the same seed gives one and the same run.
 #[test]
 fn a_seed_determines_what_locks_do() {
-    let folder = folder_in_memory();
+    let folder = Folder::in_memory();
     for seed in 0..20 {
         let runs = [0, 1].map(|_| (run(seed, folder.path()), consumer::steps()));
         assert_eq!(runs[0], runs[1], "seed {seed}");

@@ -14,6 +14,7 @@ mod durable_names;
 mod exchanged_directories;
 mod faults;
 mod files;
+pub(crate) mod folder;
 mod ground;
 mod locks;
 mod operations;

@@ -11,7 +11,8 @@ use std::rc::Rc;
 use libc::{EACCES, EINTR, EIO};
 
 use super::consumer;
-use super::ground::{Snapshot, age, folder_in_memory, link, look};
+use super::folder::Folder;
+use super::ground::{Snapshot, age, link, look};
 use super::trial::{Event, Trial};
 use crate::error::{Error, Subject};
 use crate::outcome::Outcome;
@@ -311,14 +312,14 @@ fn attribute(folder: &Path) -> Option<Vec<u8>> {
 
 /// Where it happens.
 struct Place {
-    folder: tempfile::TempDir,
+    folder: Folder,
     before: Snapshot,
     has_attributes: bool,
 }
 
 impl Place {
     fn new() -> Self {
-        let folder = folder_in_memory();
+        let folder = Folder::in_memory();
         let path = |name| folder.path().join(name);
         fs::write(path("file"), CONTENT).unwrap();
         age(&path("file"), 0o640);

@@ -13,7 +13,8 @@ use std::rc::Rc;
 use libc::{EACCES, EINTR, EIO, ENOENT};
 
 use super::consumer::{self, Consumer};
-use super::ground::{Snapshot, Thing, folder_in_memory, link, look, make};
+use super::folder::Folder;
+use super::ground::{Snapshot, Thing, link, look, make};
 use super::trial::{Event, Trial};
 use crate::engine::stream::{Source, Stream};
 use crate::engine::ticket::Ticket;
@@ -85,13 +86,13 @@ const RULES: &[(&str, &str, &str)] = &[
 
 /// Where it happens: a tree with links to a file, to a directory beside it, and to nothing; in a repository.
 struct Place {
-    folder: tempfile::TempDir,
+    folder: Folder,
     top: PathBuf,
 }
 
 impl Place {
     fn new() -> Self {
-        let folder = folder_in_memory();
+        let folder = Folder::in_memory();
         let top = folder.path().join("top");
         make(Thing::Tree, &top, "content");
         fs::create_dir(top.join("lower/empty")).unwrap();

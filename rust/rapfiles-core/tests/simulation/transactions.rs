@@ -11,7 +11,8 @@ use libc::{EACCES, EINTR, EIO, ENOSPC};
 
 use super::consumer::{self, Consumer};
 use super::device::{Device, Pending};
-use super::ground::{Seen, Snapshot, age, differences, folder_in_memory, look};
+use super::folder::Folder;
+use super::ground::{Seen, Snapshot, age, differences, look};
 use super::trial::{Event, Trial};
 use crate::error::Error;
 use crate::outcome::Outcome;
@@ -117,8 +118,8 @@ fn stagings(changes: &[Change]) -> Vec<Staging> {
 }
 
 /// A directory with files.
-fn place() -> tempfile::TempDir {
-    let folder = folder_in_memory();
+fn place() -> Folder {
+    let folder = Folder::in_memory();
     fs::create_dir(folder.path().join("sub")).unwrap();
     for name in ["replaced", "log", "first", "second", "third", "removed", "sub/inner"] {
         fs::write(folder.path().join(name), format!("old {name}")).unwrap();

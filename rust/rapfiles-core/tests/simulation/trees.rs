@@ -12,7 +12,8 @@ use std::rc::Rc;
 use libc::{EACCES, EINTR, EINVAL, EIO, ENOSPC, ENOTEMPTY, EOPNOTSUPP, EXDEV, c_int};
 
 use super::consumer;
-use super::ground::{Snapshot, Thing, age, differences, folder_in_memory, link, look, make};
+use super::folder::Folder;
+use super::ground::{Snapshot, Thing, age, differences, link, look, make};
 use super::trial::{Event, Trial};
 use crate::engine::Engine;
 use crate::engine::progress::Progress;
@@ -126,7 +127,7 @@ const SCENARIOS: &[Scenario] = &[
 
 /// Where it happens.
 struct Place {
-    folder: tempfile::TempDir,
+    folder: Folder,
     source: Snapshot,
     target: Snapshot,
     /// What the target is to become.
@@ -136,7 +137,7 @@ struct Place {
 
 impl Place {
     fn new(scenario: &Scenario) -> Self {
-        let folder = folder_in_memory();
+        let folder = Folder::in_memory();
         let path = |name| folder.path().join(name);
         fs::create_dir(path("outside")).unwrap();
         fs::write(path("outside/file"), "precious").unwrap();

@@ -11,13 +11,14 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use super::super::log::{COMMIT, SWAPPED};
 use super::super::{Recovery, Staging, Transaction, TransactionOptions, recover};
 use crate::outcome::Outcome;
 use crate::platform::NativePath;
+use crate::simulation::folder::start_child;
 use crate::verbs::write::Data;
 
 /// Runs a test in a process of its own, with nothing else in it: the thousands of forks of the one in which the simulator
@@ -29,7 +30,9 @@ fn apart(name: &str, test: impl FnOnce()) {
     }
     let (_, module) = module_path!().split_once("::").unwrap();
     let mut command = Command::new(env::current_exe().unwrap());
-    let ended = command.args(["--exact", &format!("{module}::{name}")]).env(APART, "1").output().unwrap();
+    command.args(["--exact", &format!("{module}::{name}")]).env(APART, "1");
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let ended = start_child(&mut command).unwrap().wait_with_output().unwrap();
     let told = String::from_utf8_lossy(&ended.stdout);
     let errors = String::from_utf8_lossy(&ended.stderr);
     assert!(ended.status.success() && told.contains("1 passed"), "{told}{errors}");
