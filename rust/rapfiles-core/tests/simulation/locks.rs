@@ -308,6 +308,11 @@ impl Tasks<'_> {
 
     /// Looks what has come of the requests, in their order.
     fn advance(&mut self) {
+        if self.consumer.trial().happened.get().is_some() && !self.children.is_empty() {
+            // What could not be unlocked is locked for as long as a child has it.
+            self.children.clear();
+            self.free_since.fill(None);
+        }
         let mut order: Vec<_> = (0..TASKS).collect();
         order.sort_by_key(|task| match &self.tasks[*task] {
             Task::Asking(_, asked) => asked.number,
@@ -425,7 +430,14 @@ impl Tasks<'_> {
     /// As users do: a shared lock of a whole file is released first.
     fn convert(&mut self, task: usize) {
         let Task::Holding(held, had) = std::mem::replace(&mut self.tasks[task], Task::Idle) else { return };
-        let (mode, patience) = (self.draw_mode(), self.draw_patience());
+        let (again, mut patience) = (self.draw(8) == 0, self.draw_patience());
+        patience.blocking &= self.draw(3) > 0;
+        patience.timeout = patience.timeout.filter(|_| patience.blocking);
+        let mode = match had.wish.mode {
+            mode if again => mode,
+            Mode::Shared => Mode::Exclusive,
+            Mode::Exclusive => Mode::Shared,
+        };
         self.note(|| format!("task {task} converts {:?} to {mode:?}, {patience:?}", had.wish));
         if mode == Mode::Exclusive && !held.is_of_range() {
             self.freed.push((had.file, had.wish, self.moment));
@@ -546,23 +558,19 @@ impl Tasks<'_> {
         if self.consumer.trial().is_cancelled() && !std::mem::replace(&mut self.cancelled, true) {
             (0..TASKS).for_each(|task| self.give_up(task));
         }
-        if self.consumer.trial().happened.get().is_some() {
-            // What could not be unlocked is locked for as long as a child has it.
-            self.children.iter_mut().for_each(Child::begin);
-        }
         let task = self.draw(TASKS);
         match self.draw(40) {
             0..12 if matches!(self.tasks[task], Task::Idle) => {
                 let wish = self.draw_wish();
                 self.ask(task, wish);
             }
-            0..16 => self.release(task),
-            16..20 => self.convert(task),
+            0..6 | 12..15 => self.release(task),
+            6..12 | 15..20 => self.convert(task),
             20..22 => self.give_up(task),
             22 => self.ask_again(task),
             23..27 => self.other(self.draw(OTHERS)),
             27 => self.replace(self.draw(self.files)),
-            28 if self.children.len() < 2 => self.fork(),
+            28 if self.children.len() < 2 && self.consumer.trial().happened.get().is_none() => self.fork(),
             28 | 29 => self.children.iter_mut().for_each(Child::begin),
             // The loop does something else.
             30 => self.consumer.world().sleep(Duration::from_millis([1, 50, 400][self.draw(3)])),
@@ -570,6 +578,15 @@ impl Tasks<'_> {
         }
         self.consumer.world().step();
         self.advance();
+    }
+
+    /// Nobody does anything: whoever can have what it waits for gets it.
+    fn settle(&mut self) {
+        let end = self.now() + LONGEST_WAIT + LATE;
+        while self.tickets.iter().any(Option::is_some) && self.now() < end {
+            self.rest(Duration::from_millis(15));
+            self.advance();
+        }
     }
 
     /// Everybody releases what they have, and gets what they wait for.
@@ -659,6 +676,9 @@ fn run(seed: u64, folder: &Path) -> Result<(), String> {
         };
         for _ in 0..8 + tasks.draw(60) {
             tasks.do_something();
+        }
+        if tasks.draw(2) == 0 {
+            tasks.settle();
         }
         tasks.finish();
     });
