@@ -9,6 +9,7 @@ use std::rc::Rc;
 use libc::{EACCES, EBUSY, EINTR, EINVAL, EIO, ENOSPC, EOPNOTSUPP, c_int};
 
 use super::consumer;
+use super::device::Device;
 use super::folder::Folder;
 use super::ground::{Snapshot, age, differences, link, look};
 use super::trial::{Event, Trial};
@@ -209,6 +210,35 @@ fn check(
     }
 }
 
+/// Whether the device has what it must have.
+fn check_device(
+    scenario: &Scenario,
+    place: &Place,
+    device: &Device,
+    outcome: Option<&Result<Outcome, Error>>,
+) -> Result<(), String> {
+    let target = place.folder.path().join("target");
+    let is_in_place = scenario.options.in_place && !scenario.lacks.is_empty();
+    let lost = device.changes().into_iter().find(|change| is_in_place && change.path == target);
+    if let Some(pending) = lost.map(|change| change.pending).filter(|pending| !pending.is_empty()) {
+        return Err(format!("the file is overwritten before the device has its backup: {pending:?}"));
+    }
+    let Some(Ok(_)) = outcome else { return Ok(()) };
+    let mut pending = device.pending();
+    // A temporary name that is back after a crash is nobody's loss.
+    let is_temporary = |name: &Vec<u8>| name.starts_with(b".rapfiles-");
+    pending.retain(|pending| pending.names.is_empty() || !pending.names.iter().all(is_temporary));
+    if scenario.options.durable && !pending.is_empty() {
+        return Err(format!("it is said to be written, and the device has not {pending:?}"));
+    }
+    // A file without a name is given that of the target before it is closed.
+    let named_while_open = scenario.target == Target::Nothing && !scenario.lacks.contains(&NO_UNNAMED);
+    if !named_while_open && !is_in_place && device.has_not_closed(&target) {
+        return Err("it is said to be written, although it could not be closed".to_owned());
+    }
+    Ok(())
+}
+
 fn enumerate(event: Event) {
     consumer::enumerate(SCENARIOS, event, |scenario, at, seed| {
         let place = Rc::new(Place::new(scenario));
@@ -218,11 +248,13 @@ fn enumerate(event: Event) {
         let trial = Trial::new(event, at, scenario.lacks);
         let attempted = consumer::attempt(trial, seed, move |consumer| {
             let data = Data::Owned(content(length));
-            consumer.run(PathOperation::WriteAtomically { path, data, options })
+            let outcome = consumer.run(PathOperation::WriteAtomically { path, data, options });
+            (outcome, Device::clone(&consumer.trial().device))
         });
         match attempted {
-            Ok((outcome, happened)) => {
-                let result = check(scenario, &place, outcome.as_ref(), event, happened);
+            Ok(((outcome, device), happened)) => {
+                let result = check(scenario, &place, outcome.as_ref(), event, happened)
+                    .and_then(|()| check_device(scenario, &place, &device, outcome.as_ref()));
                 (happened, result.map_err(|why| format!("{why}\n{outcome:?}")))
             }
             Err(why) => (None, Err(why)),

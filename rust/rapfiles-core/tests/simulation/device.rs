@@ -22,7 +22,7 @@ pub(super) struct Pending {
 }
 
 /// The change of a name, and what the device may not have had before it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Naming {
     pub(super) call: &'static str,
     /// The new name; the old one where there is no new one.
@@ -30,12 +30,22 @@ pub(super) struct Naming {
     pub(super) pending: Vec<Pending>,
 }
 
+/// The first change of a file's content, and what the device may not have had before it.
+#[derive(Debug, Clone)]
+pub(super) struct Change {
+    pub(super) path: PathBuf,
+    pub(super) pending: Vec<Pending>,
+}
+
 type Inode = (u64, u64);
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Device {
     pending: RefCell<BTreeMap<Inode, Pending>>,
     namings: RefCell<Vec<Naming>>,
+    changes: RefCell<BTreeMap<Inode, Change>>,
+    /// What the file was of which closing failed, if it had been changed.
+    unclosed: RefCell<Option<Inode>>,
 }
 
 impl Device {
@@ -52,6 +62,17 @@ impl Device {
     /// The changes of names so far.
     pub(super) fn namings(&self) -> Ref<'_, [Naming]> {
         Ref::map(self.namings.borrow(), Vec::as_slice)
+    }
+
+    /// The first change of each file.
+    pub(super) fn changes(&self) -> Vec<Change> {
+        self.changes.borrow().values().cloned().collect()
+    }
+
+    /// Whether a file that was changed is the one of which closing failed.
+    pub(super) fn has_not_closed(&self, file: &Path) -> bool {
+        let found = std::fs::metadata(file).ok().map(|found| (found.dev(), found.ino()));
+        found.is_some() && *self.unclosed.borrow() == found
     }
 
     fn change(&self, inode: Inode, path: impl FnOnce() -> PathBuf, name: Option<&[u8]>) {
@@ -97,6 +118,8 @@ pub(super) fn changed<T: Copy>(descriptor: c_int, result: T, is_changed: bool) -
     aside(result, || {
         with_device(|device| {
             if let Some(inode) = inode(descriptor).filter(|_| is_changed) {
+                let first = || Change { path: path(descriptor), pending: device.pending() };
+                device.changes.borrow_mut().entry(inode).or_insert_with(first);
                 device.change(inode, || path(descriptor), None);
             }
         });
@@ -114,6 +137,14 @@ pub(super) fn synchronised(descriptor: c_int, result: c_int) -> c_int {
             }
         });
     })
+}
+
+/// An error of closing it is about to be reported.
+pub(super) fn close_fails(descriptor: c_int) {
+    with_device(|device| {
+        let changed = inode(descriptor).filter(|inode| device.changes.borrow().contains_key(inode));
+        device.unclosed.replace(changed);
+    });
 }
 
 type Entry = (c_int, *const c_char);

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use libc::{c_int, c_long};
 
 use super::calls::give;
-use super::device::Device;
+use super::device::{self, Device};
 use super::world::{LOOP, Wait, World, world};
 use crate::platform::calls::system;
 
@@ -205,6 +205,10 @@ pub(super) fn close(descriptor: c_int) -> c_int {
     }
     let result = call("close", || *closed.insert(close()));
     if closed.is_none() {
+        // An interruption is none: the descriptor is closed (close(2)).
+        if trial.event != Event::Error(libc::EINTR) {
+            device::close_fails(descriptor);
+        }
         close();
         return give(Err(match trial.event {
             Event::Error(code) | Event::Lasting(code) => code,
