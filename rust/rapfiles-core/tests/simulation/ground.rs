@@ -72,6 +72,19 @@ pub(super) fn age(path: &Path, mode: u32) {
 /// An old link.
 pub(super) fn link(content: &str, path: &Path) {
     symlink(content, path).unwrap();
+    age_unopened(path);
+}
+
+/// An old FIFO, which nobody writes to.
+pub(super) fn fifo(path: &Path) {
+    let native = CString::new(path.as_os_str().as_bytes()).unwrap();
+    // SAFETY: the path is a C string.
+    assert_eq!(unsafe { libc::mkfifo(native.as_ptr(), 0o600) }, 0);
+    age_unopened(path);
+}
+
+/// Sets an old time of something that cannot be opened for that.
+fn age_unopened(path: &Path) {
     let path = CString::new(path.as_os_str().as_bytes()).unwrap();
     let time = libc::timespec { tv_sec: 1_000_000_000, tv_nsec: 321 };
     // SAFETY: the path is a C string, and there are two points in time.

@@ -13,7 +13,7 @@ use libc::{EACCES, EINTR, EINVAL, EIO, ENOSPC, ENOTEMPTY, EOPNOTSUPP, EXDEV, c_i
 
 use super::consumer;
 use super::folder::Folder;
-use super::ground::{Snapshot, Thing, age, differences, link, look, make};
+use super::ground::{Snapshot, Thing, age, differences, fifo, link, look, make};
 use super::trial::{Event, Trial};
 use crate::engine::Engine;
 use crate::engine::progress::Progress;
@@ -144,6 +144,9 @@ impl Place {
         make(scenario.source, &path("source"), "content");
         make(scenario.target, &path("target"), "before");
         if scenario.source == Thing::Tree && scenario.target == Thing::Nothing {
+            // Nothing can be read from it, and it is no empty file.
+            fifo(&path("source/lower/pipe"));
+            age(&path("source/lower"), 0o700);
             // Never entered.
             let inside = path("source/lower/way out");
             if !scenario.options.follow_symlinks {
