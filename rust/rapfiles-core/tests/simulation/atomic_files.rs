@@ -13,7 +13,7 @@ use super::atomic_writes::{DURABLE, PLAIN, Target};
 use super::consumer::{self, Consumer};
 use super::device::Device;
 use super::folder::Folder;
-use super::ground::{Snapshot, age, differences, link, look};
+use super::ground::{Snapshot, age, differences, link, look, native};
 use super::oracle::{Oracle, PATTERN};
 use super::sink::{Context, Scene, Simulated, Written};
 use super::trial::{Event, Trial};
@@ -245,22 +245,16 @@ fn enumerate(event: Event) {
     consumer::enumerate(SCENARIOS, event, |scenario, at, seed| {
         let folder = place(scenario);
         let before = look(folder.path(), false);
-        let path =
-            NativePath::from_vec(folder.path().join("target").as_os_str().as_bytes().to_vec()).unwrap();
+        let path = native(folder.path().join("target"));
         let this = *scenario;
-        let attempted = consumer::attempt(Trial::new(event, at, scenario.lacks), seed, move |consumer| {
-            let end = block(consumer, &this, path);
-            let kept = check_device(&this, &consumer.trial().device, &end);
-            (end, kept)
-        });
-        match attempted {
-            Ok(((end, kept), happened)) => {
-                let result =
-                    kept.and_then(|()| check(scenario, folder.path(), &before, &end, (event, happened)));
-                (happened, result.map_err(|why| format!("{why}\nended: {end:?}")))
-            }
-            Err(why) => (None, Err(why)),
-        }
+        let ((end, kept), happened) =
+            consumer::attempt(Trial::new(event, at, scenario.lacks), seed, move |consumer| {
+                let end = block(consumer, &this, path);
+                let kept = check_device(&this, &consumer.trial().device, &end);
+                (end, kept)
+            })?;
+        let result = kept.and_then(|()| check(scenario, folder.path(), &before, &end, (event, happened)));
+        Ok((happened, result.map_err(|why| format!("{why}\nended: {end:?}"))))
     });
 }
 

@@ -11,13 +11,12 @@ use libc::{EACCES, EBUSY, EINTR, EINVAL, EIO, ENOSPC, EOPNOTSUPP, c_int};
 use super::consumer;
 use super::device::Device;
 use super::folder::Folder;
-use super::ground::{Snapshot, age, differences, link, look};
+use super::ground::{Snapshot, age, differences, link, look, native};
 use super::trial::{Event, Trial};
 use crate::error::{Error, Subject};
 use crate::limits::RESERVED_FROM;
 use crate::outcome::Outcome;
 use crate::path_operation::PathOperation;
-use crate::platform::NativePath;
 use crate::verbs::atomic::AtomicOptions;
 use crate::verbs::write::Data;
 
@@ -242,23 +241,17 @@ fn check_device(
 fn enumerate(event: Event) {
     consumer::enumerate(SCENARIOS, event, |scenario, at, seed| {
         let place = Rc::new(Place::new(scenario));
-        let path = place.folder.path().join("target");
-        let path = NativePath::from_vec(path.as_os_str().as_bytes().to_vec()).unwrap();
+        let path = native(place.folder.path().join("target"));
         let (options, length) = (scenario.options, scenario.length);
         let trial = Trial::new(event, at, scenario.lacks);
-        let attempted = consumer::attempt(trial, seed, move |consumer| {
+        let ((outcome, device), happened) = consumer::attempt(trial, seed, move |consumer| {
             let data = Data::Owned(content(length));
             let outcome = consumer.run(PathOperation::WriteAtomically { path, data, options });
             (outcome, Device::clone(&consumer.trial().device))
-        });
-        match attempted {
-            Ok(((outcome, device), happened)) => {
-                let result = check(scenario, &place, outcome.as_ref(), event, happened)
-                    .and_then(|()| check_device(scenario, &place, &device, outcome.as_ref()));
-                (happened, result.map_err(|why| format!("{why}\n{outcome:?}")))
-            }
-            Err(why) => (None, Err(why)),
-        }
+        })?;
+        let result = check(scenario, &place, outcome.as_ref(), event, happened)
+            .and_then(|()| check_device(scenario, &place, &device, outcome.as_ref()));
+        Ok((happened, result.map_err(|why| format!("{why}\n{outcome:?}"))))
     });
 }
 

@@ -169,12 +169,15 @@ pub(super) fn steps() -> u64 {
     STEPS.get()
 }
 
+/// The call at which something has happened, and what is wrong then.
+pub(super) type Tried = (Option<&'static str>, Result<(), String>);
+
 /// Lets something happen at the first call of each scenario, at the second, and so on until nothing happens any more.
-/// `run` gives the call at which it has happened, and what is wrong then.
+/// `run` gives the call at which it has happened, and what is wrong then; or why there was no end.
 pub(super) fn enumerate<S: Debug>(
     scenarios: &[S],
     event: Event,
-    run: impl Fn(&S, u64, u64) -> (Option<&'static str>, Result<(), String>),
+    run: impl Fn(&S, u64, u64) -> Result<Tried, String>,
 ) {
     let only = super::variable("SIMULATION_SCENARIO");
     let (mut runs, mut failures) = (0, String::new());
@@ -186,7 +189,7 @@ pub(super) fn enumerate<S: Debug>(
         for seed in [1, 2].into_iter().take(if cfg!(debug_assertions) { 1 } else { 2 }) {
             for at in 1.. {
                 runs += 1;
-                let (happened, result) = run(scenario, at, seed);
+                let (happened, result) = run(scenario, at, seed).unwrap_or_else(|why| (None, Err(why)));
                 if let Err(why) = result {
                     failures.push_str(&format!(
                         "{index}: {scenario:?}\n{event:?} at {at} ({happened:?}), seed {seed}: {why}\n"

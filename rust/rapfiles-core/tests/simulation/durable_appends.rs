@@ -2,18 +2,16 @@
 //! what was appended, or the beginning of that where it failed; and if it did not, the device has it under its name.
 
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use libc::{EACCES, EINTR, EIO, ENOSPC};
 
 use super::consumer;
 use super::folder::Folder;
-use super::ground::{age, link, look};
+use super::ground::{age, link, look, native};
 use super::trial::{Event, Trial};
 use crate::error::{Error, Subject};
 use crate::path_operation::PathOperation;
-use crate::platform::NativePath;
 use crate::verbs::write::Data;
 
 #[derive(Debug, Clone, Copy)]
@@ -56,18 +54,14 @@ fn real(scenario: &Scenario) -> &'static str {
 fn enumerate(event: Event) {
     consumer::enumerate(SCENARIOS, event, |scenario, at, seed| {
         let folder = place(scenario);
-        let path =
-            NativePath::from_vec(folder.path().join("target").as_os_str().as_bytes().to_vec()).unwrap();
+        let path = native(folder.path().join("target"));
         let added: Vec<u8> = (0..scenario.length).map(|index| index as u8).collect();
         let (data, bom) = (Data::Owned(added.clone()), scenario.bom);
-        let attempted = consumer::attempt(Trial::new(event, at, &[]), seed, move |consumer| {
-            let outcome = consumer.run(PathOperation::AppendDurably { path, data, bom });
-            (outcome, consumer.trial().device.pending())
-        });
-        let ((outcome, pending), happened) = match attempted {
-            Ok(done) => done,
-            Err(why) => return (None, Err(why)),
-        };
+        let ((outcome, pending), happened) =
+            consumer::attempt(Trial::new(event, at, &[]), seed, move |consumer| {
+                let outcome = consumer.run(PathOperation::AppendDurably { path, data, bom });
+                (outcome, consumer.trial().device.pending())
+            })?;
         let found = look(folder.path(), false);
         let file = found.get(Path::new(real(scenario)));
         let content = file.map(|file| file.content.clone());
@@ -91,13 +85,11 @@ fn enumerate(event: Event) {
         };
         // The folder and the one in it.
         if fits && strangers == 2 {
-            return (happened, Ok(()));
+            return Ok((happened, Ok(())));
         }
         let length = content.map(|content| content.len());
-        (
-            happened,
-            Err(format!("{outcome:?}: {length:?} of {} bytes, not on the device: {pending:?}", all.len())),
-        )
+        let wrong = format!("{outcome:?}: {length:?} of {} bytes, not on the device: {pending:?}", all.len());
+        Ok((happened, Err(wrong)))
     });
 }
 

@@ -2,7 +2,6 @@
 //! are as before or all as they should be, as the outcome says, and the device has them if it was a success.
 
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -10,11 +9,10 @@ use libc::{EACCES, EINTR, EIO};
 
 use super::consumer;
 use super::folder::Folder;
-use super::ground::{Snapshot, Thing, differences, look, make};
+use super::ground::{Snapshot, Thing, differences, look, make, native};
 use super::trial::{Event, Trial};
 use crate::error::{Error, Subject};
 use crate::path_operation::PathOperation;
-use crate::platform::NativePath;
 
 /// What is done with `one` and `folder/other`.
 #[derive(Debug, Clone, Copy)]
@@ -66,10 +64,8 @@ impl Place {
     }
 
     fn operation(&self, scenario: Scenario) -> PathOperation {
-        let native = |name: &str| {
-            NativePath::from_vec(self.folder.path().join(name).as_os_str().as_bytes().to_vec()).unwrap()
-        };
-        let (path, other) = (native("one"), native("folder/other"));
+        let at = |name: &str| native(self.folder.path().join(name));
+        let (path, other) = (at("one"), at("folder/other"));
         match scenario {
             Scenario::Rename { .. } => PathOperation::RenameDurably { path, target: other, replace: true },
             Scenario::Exchange { .. } => PathOperation::Exchange { path, other, durable: true },
@@ -90,14 +86,10 @@ fn enumerate(event: Event) {
         let place = Rc::new(Place::new(*scenario));
         let operation = place.operation(*scenario);
         let trial = Trial::new(event, at, &[]);
-        let attempted = consumer::attempt(trial, seed, move |consumer| {
+        let ((outcome, pending), happened) = consumer::attempt(trial, seed, move |consumer| {
             let outcome = consumer.run(operation);
             (outcome, consumer.trial().device.pending())
-        });
-        let ((outcome, pending), happened) = match attempted {
-            Ok(done) => done,
-            Err(why) => return (None, Err(why)),
-        };
+        })?;
         let found = seen(place.folder.path());
         let (is_before, is_after) = (found == place.before, found == place.after);
         let killed = event == Event::Kill && happened.is_some();
@@ -116,7 +108,7 @@ fn enumerate(event: Event) {
         };
         let wrong =
             || format!("{outcome:?}, not on the device: {pending:?}\n{}", differences(&place.after, &found));
-        (happened, if fits { Ok(()) } else { Err(wrong()) })
+        Ok((happened, if fits { Ok(()) } else { Err(wrong()) }))
     });
 }
 

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -11,6 +10,7 @@ use libc::{EIO, ENOSPC};
 
 use super::consumer::{self, Consumer};
 use super::folder::Folder;
+use super::ground::native;
 use super::trial::{Event, Trial};
 use crate::error::Error;
 use crate::outcome::Outcome;
@@ -40,7 +40,7 @@ impl Place {
     }
 
     fn path(&self) -> NativePath {
-        NativePath::from_vec(self.here.as_os_str().as_bytes().to_vec()).unwrap()
+        native(&self.here)
     }
 
     fn files(&self) -> Files {
@@ -81,7 +81,6 @@ fn transact(consumer: &Consumer, path: NativePath) -> Option<Result<(), Error>> 
         Ok(other) => panic!("{other:?}"),
         Err(error) => return Some(Err(error)),
     };
-    let native = |name: &str| NativePath::from_vec(name.as_bytes().to_vec()).unwrap();
     let data = || Data::Owned(b" new".to_vec());
     let stagings = [
         Staging::Write { name: native("changed"), data: data() },
@@ -130,11 +129,7 @@ fn enumerate(event: Event) {
         let before = place.files();
         let path = place.path();
         let trial = Trial::new(event, at, &[]);
-        let (outcome, happened) =
-            match consumer::attempt(trial, seed, move |consumer| transact(consumer, path)) {
-                Ok(done) => done,
-                Err(why) => return (None, Err(why)),
-            };
+        let (outcome, happened) = consumer::attempt(trial, seed, move |consumer| transact(consumer, path))?;
         let found = place.files();
         let tidy = place.is_tidy();
         let (is_before, is_after) = (found == before, found == after);
@@ -153,7 +148,7 @@ fn enumerate(event: Event) {
         let again = place.recover();
         let over = again.finished.is_empty() && again.undone.is_empty();
         let wrong = || format!("{outcome:?}, tidy {tidy}, {recovery:?}, {again:?}\n{found:?}");
-        (happened, if fits && clean && over { Ok(()) } else { Err(wrong()) })
+        Ok((happened, if fits && clean && over { Ok(()) } else { Err(wrong()) }))
     });
 }
 

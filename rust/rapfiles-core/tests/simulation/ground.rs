@@ -1,7 +1,7 @@
 //! Files and trees of the real file system, created and inspected by the standard library alone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::limits::COPY_SMALL;
+use crate::platform::NativePath;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Thing {
@@ -16,6 +17,11 @@ pub(super) enum Thing {
     File,
     Link,
     Tree,
+}
+
+/// A path or a name, as the engine takes it.
+pub(super) fn native(path: impl AsRef<OsStr>) -> NativePath {
+    NativePath::from_vec(path.as_ref().as_bytes().to_vec()).expect("it has no NUL")
 }
 
 /// What is known of an entry.

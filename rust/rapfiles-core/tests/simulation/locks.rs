@@ -9,7 +9,6 @@ mod other_processes;
 mod wish;
 
 use std::collections::HashMap;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,13 +20,13 @@ use wish::Wish;
 
 use super::consumer::{self, Consumer};
 use super::folder::Folder;
+use super::ground::native;
 use super::trial::{Event, Trial};
 use super::world::mix;
 use crate::engine::progress::Progress;
 use crate::engine::ticket::Ticket;
 use crate::error::Error;
 use crate::lock::{Acquisition, Conversion, Extent, HeldLock, Identity, LockRequest, LockTarget, Mode};
-use crate::platform::NativePath;
 
 /// How many programs run by default.
 const PROGRAMS: u64 = 1_500;
@@ -167,9 +166,8 @@ impl Tasks<'_> {
     }
 
     fn request(&self, task: usize, wish: &Wish, patience: &Patience) -> LockRequest {
-        let path = self.paths[wish.file].as_os_str();
         LockRequest {
-            target: LockTarget::Path(NativePath::from_vec(path.as_bytes().to_vec()).unwrap()),
+            target: LockTarget::Path(native(&self.paths[wish.file])),
             mode: wish.mode,
             extent: wish.extent,
             blocking: patience.blocking,

@@ -3,7 +3,6 @@
 
 use std::fmt;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::rc::Rc;
@@ -12,7 +11,7 @@ use libc::{EACCES, EINTR, EIO};
 
 use super::consumer;
 use super::folder::Folder;
-use super::ground::{Snapshot, age, link, look};
+use super::ground::{Snapshot, age, link, look, native};
 use super::trial::{Event, Trial};
 use crate::error::{Error, Subject};
 use crate::outcome::Outcome;
@@ -276,12 +275,8 @@ const SCENARIOS: &[Scenario] = &[
     ),
 ];
 
-fn native(path: &str) -> NativePath {
-    NativePath::from_vec(path.as_bytes().to_vec()).unwrap()
-}
-
 fn at(folder: &Path, name: &str) -> NativePath {
-    NativePath::from_vec(folder.join(name).as_os_str().as_bytes().to_vec()).unwrap()
+    native(folder.join(name))
 }
 
 fn found(folder: &Path, name: &str) -> Option<fs::Metadata> {
@@ -387,13 +382,9 @@ fn enumerate(event: Event) {
         let place = Rc::new(Place::new());
         let operation = (scenario.operation)(place.folder.path());
         let trial = Trial::new(event, at, &[]);
-        match consumer::attempt(trial, seed, move |consumer| consumer.run(operation)) {
-            Ok((outcome, happened)) => {
-                let result = check(scenario, &place, outcome.as_ref(), event, happened);
-                (happened, result.map_err(|why| format!("{why}\n{outcome:?}")))
-            }
-            Err(why) => (None, Err(why)),
-        }
+        let (outcome, happened) = consumer::attempt(trial, seed, move |consumer| consumer.run(operation))?;
+        let result = check(scenario, &place, outcome.as_ref(), event, happened);
+        Ok((happened, result.map_err(|why| format!("{why}\n{outcome:?}"))))
     });
 }
 

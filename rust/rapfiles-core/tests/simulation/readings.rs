@@ -14,7 +14,7 @@ use libc::{EACCES, EINTR, EIO, ENOENT};
 
 use super::consumer::{self, Consumer};
 use super::folder::Folder;
-use super::ground::{Snapshot, Thing, link, look, make};
+use super::ground::{Snapshot, Thing, link, look, make, native};
 use super::trial::{Event, Trial};
 use crate::engine::stream::{Source, Stream};
 use crate::engine::ticket::Ticket;
@@ -108,7 +108,7 @@ impl Place {
     }
 
     fn native(&self) -> NativePath {
-        NativePath::from_vec(self.top.as_os_str().as_bytes().to_vec()).unwrap()
+        native(&self.top)
     }
 
     /// The path that an error names: from the top on if it is in the tree.
@@ -505,13 +505,10 @@ fn enumerate(event: Event) {
     consumer::enumerate(READINGS, event, |reading, at, seed| {
         let (reading, inside) = (*reading, Rc::clone(&place));
         let trial = Trial::new(event, at, &[]);
-        match consumer::attempt(trial, seed, move |consumer| reading.run(consumer, &inside)) {
-            Ok((found, happened)) => {
-                let result = check(reading, &place, &found, event, happened);
-                (happened, result.map_err(|why| format!("{why}\n{found:?}")))
-            }
-            Err(why) => (None, Err(why)),
-        }
+        let (found, happened) =
+            consumer::attempt(trial, seed, move |consumer| reading.run(consumer, &inside))?;
+        let result = check(reading, &place, &found, event, happened);
+        Ok((happened, result.map_err(|why| format!("{why}\n{found:?}"))))
     });
     assert!(place.folder.path().is_dir());
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::faults::{FIRST_CODE, Faults};
 use super::files::{FIRST_DESCRIPTOR, Kind};
+use super::ground::native;
 use super::operations::{Driving, End, Progress, Request};
 use super::oracle::{Oracle, PATTERN};
 use super::program::{Instruction, Program};
@@ -28,7 +29,6 @@ use crate::engine::{Answer, Engine};
 use crate::handle::{Adoption, Handle, HandleFile};
 use crate::outcome::Outcome;
 use crate::path_operation::PathOperation;
-use crate::platform::NativePath;
 use crate::text::Decoder;
 use crate::verbs::listing::ReadDirectory;
 use crate::verbs::parallel_read::ParallelRead;
@@ -169,10 +169,6 @@ pub(super) fn new_loop() -> (Arc<Bell>, Arc<Port>) {
     let bell = Arc::new(Bell::default());
     let port = Port::new(Arc::clone(&bell) as Arc<dyn Wake>);
     (bell, port)
-}
-
-fn native(path: &str) -> NativePath {
-    NativePath::from_vec(path.as_bytes().to_vec()).expect("it has no NUL")
 }
 
 /// Room for a result.
@@ -844,7 +840,7 @@ impl Loop {
             return;
         }
         let bytes = self.bytes(length);
-        let name = |path: usize| native(&format!("/p{path}"));
+        let name = |path: usize| native(format!("/p{path}"));
         let operation = match what {
             0 | 1 => PathOperation::Write {
                 path: name(path),

@@ -2,7 +2,6 @@
 //! or none, as the outcome says or as recovery finds; and the device has what it must have before each point of no return.
 
 use std::collections::BTreeMap;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::{fmt, fs};
@@ -12,12 +11,11 @@ use libc::{EACCES, EINTR, EIO, ENOSPC};
 use super::consumer::{self, Consumer};
 use super::device::{Device, Pending};
 use super::folder::Folder;
-use super::ground::{Seen, Snapshot, age, differences, look};
+use super::ground::{Seen, Snapshot, age, differences, look, native};
 use super::trial::{Event, Trial};
 use crate::error::Error;
 use crate::outcome::Outcome;
 use crate::path_operation::PathOperation;
-use crate::platform::NativePath;
 use crate::verbs::transaction::{Staging, Transaction, TransactionOptions, recover};
 use crate::verbs::write::Data;
 
@@ -88,12 +86,8 @@ const SCENARIOS: &[Scenario] = &[
 /// All but the last one, which has the most calls.
 const MOST: &[Scenario] = SCENARIOS.split_last().unwrap().1;
 
-fn native(path: &Path) -> NativePath {
-    NativePath::from_vec(path.as_os_str().as_bytes().to_vec()).unwrap()
-}
-
 fn stagings(changes: &[Change]) -> Vec<Staging> {
-    let name = |name: &str| native(Path::new(name));
+    let name = |name: &str| native(name);
     let data = |text: &str| Data::Owned(text.as_bytes().to_vec());
     let mut stagings = Vec::new();
     for change in changes {
@@ -387,13 +381,9 @@ fn enumerate_in(scenarios: &[Scenario], event: Event) {
     let prepared: Vec<_> = scenarios.iter().map(prepare).collect();
     consumer::enumerate(&prepared, event, |Prepared { scenario, states }, at, seed| {
         let folder = place();
-        match attempt(*scenario, folder.path(), event, at, seed) {
-            Ok(left) => {
-                let result = check(scenario, folder.path(), &left, states);
-                (left.happened, result.map_err(|why| format!("{why}\nended: {:?}", left.ends)))
-            }
-            Err(why) => (None, Err(why)),
-        }
+        let left = attempt(*scenario, folder.path(), event, at, seed)?;
+        let result = check(scenario, folder.path(), &left, states);
+        Ok((left.happened, result.map_err(|why| format!("{why}\nended: {:?}", left.ends))))
     });
 }
 
@@ -455,13 +445,9 @@ fn a_recovery_with_something_at_any_call_is_finished_by_the_next() {
             let folder = place();
             attempt(scenario, folder.path(), Event::Kill, *killed_at, 1).unwrap();
             let path = native(folder.path());
-            let recovering = consumer::attempt(Trial::new(event, at, &[]), seed, move |consumer| {
+            let (outcome, happened) = consumer::attempt(Trial::new(event, at, &[]), seed, move |consumer| {
                 consumer.run(PathOperation::Recover { path })
-            });
-            let (outcome, happened) = match recovering {
-                Ok(done) => done,
-                Err(why) => return (None, Err(why)),
-            };
+            })?;
             let fails = happened.is_some() && event != Event::Error(EINTR);
             let told = match &outcome {
                 Some(Ok(_)) => event == Event::Kill || !folder.path().join(LOGS).exists(),
@@ -477,7 +463,7 @@ fn a_recovery_with_something_at_any_call_is_finished_by_the_next() {
             } else {
                 Err(format!("{outcome:?}, then {again:?}\n{}", differences(new, &found)))
             };
-            (happened, result)
+            Ok((happened, result))
         });
     }
 }

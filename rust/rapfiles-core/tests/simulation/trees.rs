@@ -13,7 +13,7 @@ use libc::{EACCES, EINTR, EINVAL, EIO, ENOSPC, ENOTEMPTY, EOPNOTSUPP, EXDEV, c_i
 
 use super::consumer;
 use super::folder::Folder;
-use super::ground::{Snapshot, Thing, age, differences, fifo, link, look, make};
+use super::ground::{Snapshot, Thing, age, differences, fifo, link, look, make, native};
 use super::trial::{Event, Trial};
 use crate::engine::Engine;
 use crate::engine::progress::Progress;
@@ -164,8 +164,7 @@ impl Place {
     }
 
     fn native(&self, name: &str) -> NativePath {
-        let path = self.folder.path().join(name);
-        NativePath::from_vec(path.as_os_str().as_bytes().to_vec()).unwrap()
+        native(self.folder.path().join(name))
     }
 
     /// The path of an error, or several.
@@ -414,14 +413,10 @@ fn enumerate(event: Event) {
 fn enumerate_some(scenarios: &[Scenario], event: Event) {
     consumer::enumerate(scenarios, event, |scenario, at, seed| {
         let place = Rc::new(Place::new(scenario));
-        match attempt(scenario, &place, event, at, seed) {
-            Ok(left) => {
-                let result = check(scenario, &place, &left);
-                let ended = || format!("ended: {:?} {:?}", left.end, left.failures);
-                (left.happened, result.map_err(|why| format!("{why}\n{}", ended())))
-            }
-            Err(why) => (None, Err(why)),
-        }
+        let left = attempt(scenario, &place, event, at, seed)?;
+        let result = check(scenario, &place, &left);
+        let ended = || format!("ended: {:?} {:?}", left.end, left.failures);
+        Ok((left.happened, result.map_err(|why| format!("{why}\n{}", ended()))))
     });
 }
 
