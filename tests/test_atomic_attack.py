@@ -143,11 +143,7 @@ async def test_a_directory_that_becomes_a_link(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     with attack(tmp_path) as attacker:
         before = description(tmp_path / "canary", metadata=True)
-        until = time.monotonic() + SOAK
-        rounds = 0
-        while rounds < 3 or time.monotonic() < until:
-            attacker.begin_anew()
-            rounds += 1
+        for _ in attacker.rounds(least=3):
             for number in range(4):
                 with suppress(OSError):
                     async with transaction(tree, durable=False) as t:

@@ -15,7 +15,7 @@ import pytest
 
 import rapfiles
 from rapfiles import AsyncPath, TransactionError, recover, transaction
-from support import effort, kill_points, mounts, strace
+from support import effort, kill_points, mounts, strace, transacts
 from support.engine import idle
 
 root = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root may give files away")
@@ -633,22 +633,6 @@ def test_an_interrupted_transaction_is_finished(folder: Path) -> None:
     assert _content(folder) == _NEW
 
 
-_PROGRAM = f"""
-import asyncio, errno, os, sys
-{_TRANSACTS}
-from rapfiles import TransactionError
-os.environ["RAPFILES_MAX_WORKERS"] = "1"
-try:
-    asyncio.run(main(sys.argv[1]))
-except TransactionError as error:
-    print("committed", errno.errorcode[error.errno])
-except OSError as error:
-    print("failed", errno.errorcode[error.errno])
-else:
-    print("done")
-"""
-
-
 @strace.needs_strace
 @pytest.mark.parametrize(
     ("injection", "expected"),
@@ -664,7 +648,7 @@ else:
     ],
 )
 def test_errors_at_each_step(injection: str, expected: list[str], folder: Path) -> None:
-    done = strace.run(_PROGRAM, folder, options=["-e", f"inject={injection}"])
+    done = strace.run(transacts.program(_TRANSACTS), folder, options=["-e", f"inject={injection}"])
     assert done.stdout.split() == expected, done.stderr
     committed = expected[0] == "committed"
     assert (folder / ".rapfiles").exists() is committed

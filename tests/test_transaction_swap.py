@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import inspect
 import os
 import random
 import shutil
@@ -18,7 +19,7 @@ import pytest
 
 import rapfiles
 from rapfiles import recover, transaction
-from support import effort, kill_points, mounts, strace
+from support import effort, kill_points, mounts, strace, transacts
 from support.engine import idle
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot exchange directories")
@@ -537,18 +538,15 @@ async def test_a_full_disk(tmp_path: Path) -> None:
         assert _is_tidy(folder)
 
 
-_TRANSACTS = """
+_TRANSACTS = f"""
 from pathlib import Path
-from rapfiles import transaction
+import rapfiles
+
+{inspect.getsource(_change)}
 
 async def main(above):
-    async with transaction(Path(above, "folder"), swap=True) as t:
-        await t.write_bytes("changed", b"new")
-        await t.append_bytes("log", b" more")
-        await t.rename("moved", "elsewhere")
-        await t.append_bytes("elsewhere", b" on")
-        await t.remove("removed")
-        await t.write_bytes("sub/new", b"new")
+    async with rapfiles.transaction(Path(above, "folder"), swap=True) as t:
+        await _change(t)
 """
 
 
@@ -569,22 +567,6 @@ def test_killed_at_each_step(folder: Path) -> None:
     assert killed > 5
 
 
-_PROGRAM = f"""
-import asyncio, errno, os, sys
-{_TRANSACTS}
-from rapfiles import TransactionError
-os.environ["RAPFILES_MAX_WORKERS"] = "1"
-try:
-    asyncio.run(main(sys.argv[1]))
-except TransactionError as error:
-    print("committed", errno.errorcode[error.errno])
-except OSError as error:
-    print("failed", errno.errorcode[error.errno], "exchange" if "cannot exchange" in str(error) else "")
-else:
-    print("done")
-"""
-
-
 @strace.needs_strace
 @pytest.mark.parametrize(
     ("injection", "expected"),
@@ -594,7 +576,7 @@ else:
     ],
 )
 def test_file_systems_without_such_a_call(injection: str, expected: list[str], folder: Path) -> None:
-    done = strace.run(_PROGRAM, folder.parent, options=["-e", f"inject={injection}"])
+    done = strace.run(transacts.program(_TRANSACTS), folder.parent, options=["-e", f"inject={injection}"])
     assert done.stdout.split() == expected, done.stderr
     assert _content(folder) == _OLD
     assert _is_tidy(folder)

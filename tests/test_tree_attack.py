@@ -6,14 +6,13 @@
 import contextlib
 import os
 import shutil
-import time
 from pathlib import Path
 
 import pytest
 
 from rapfiles import AsyncPath
 from support import naive
-from support.exchanges import OUTSIDE, SOAK, StillTree, attack
+from support.exchanges import OUTSIDE, StillTree, attack
 
 
 def ignore(_error: OSError) -> None:
@@ -24,10 +23,7 @@ def ignore(_error: OSError) -> None:
 async def test_nothing_outside_is_read(tmp_path: Path) -> None:
     tree = AsyncPath(tmp_path, "tree")
     with attack(tmp_path) as attacker:
-        until = time.monotonic() + SOAK
-        rounds = 0
-        while rounds < 8 or time.monotonic() < until:
-            attacker.begin_anew()
+        for _ in attacker.rounds(least=8):
             names = [name async for _, directories, files in tree.walk() for name in directories + files]
             assert "only outside" not in names, attacker.seed
             async for entry in tree.find(with_stat=True, on_error=ignore):
@@ -35,17 +31,13 @@ async def test_nothing_outside_is_read(tmp_path: Path) -> None:
                 if entry.is_file(follow_symlinks=False):
                     stat = await entry.stat(follow_symlinks=False)
                     assert stat.st_size != len(OUTSIDE), attacker.seed
-            rounds += 1
 
 
 @pytest.mark.one_loop
 async def test_nothing_outside_is_copied(tmp_path: Path) -> None:
     target = tmp_path / "copies" / "tree"
     with attack(tmp_path) as attacker:
-        until = time.monotonic() + SOAK
-        rounds = 0
-        while rounds < 8 or time.monotonic() < until:
-            attacker.begin_anew()
+        for _ in attacker.rounds(least=8):
             target.parent.mkdir()
             with contextlib.suppress(OSError, ExceptionGroup):
                 await AsyncPath(tmp_path, "tree").copy(target, follow_symlinks=False, on_error=ignore)
@@ -55,7 +47,6 @@ async def test_nothing_outside_is_copied(tmp_path: Path) -> None:
                     path = Path(directory, file)
                     assert path.is_symlink() or path.read_bytes() != OUTSIDE, attacker.seed
             shutil.rmtree(target.parent)
-            rounds += 1
 
 
 @pytest.mark.one_loop

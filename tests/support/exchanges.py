@@ -2,12 +2,14 @@
 
 import contextlib
 import ctypes
+import itertools
 import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,7 +58,16 @@ class Attack:
         self._root = root
         self._process = process
 
-    def begin_anew(self) -> None:
+    def rounds(self, least: int) -> Iterator[None]:
+        """At least so many rounds, for as long as the attack goes on. Each begins with a new tree."""
+        until = time.monotonic() + SOAK
+        for number in itertools.count():
+            if number >= least and time.monotonic() >= until:
+                return
+            self._begin_anew()
+            yield
+
+    def _begin_anew(self) -> None:
         """Make the tree again, while nothing is exchanged, and go on."""
         self._process.send_signal(signal.SIGSTOP)
         os.waitpid(self._process.pid, os.WUNTRACED)
