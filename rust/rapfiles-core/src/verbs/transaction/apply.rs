@@ -5,9 +5,10 @@ use std::io;
 
 use super::manifest::Step;
 use super::name::Name;
-use super::places::Places;
+use super::places::{Places, synchronise};
 use super::refused;
 use super::staged::{Content, each_piece, file_name};
+use super::tree::unless_missing;
 use crate::error::{Error, Subject};
 use crate::platform::{self, Directory, File, NativePath, codes};
 use crate::verbs::metadata::Timestamp;
@@ -41,10 +42,7 @@ impl Target<'_> {
             touched.insert(step.name().parent_bytes(), step.name());
         }
         for name in touched.into_values().filter(|_| self.durable) {
-            places
-                .of(name)
-                .and_then(|directory| platform::synchronise_directory(&directory.to_synchronise()?))
-                .map_err(|error| Error::new(&error, self.about(name)))?;
+            places.of(name).and_then(synchronise).map_err(|error| Error::new(&error, self.about(name)))?;
         }
         // Only now: a file that has been renamed and is extended does not look any more like the one whose old name is to
         // be removed.
@@ -180,10 +178,7 @@ fn make(directory: &Directory, leaf: &NativePath) -> io::Result<()> {
 /// directory.
 fn remove(directory: &Directory, leaf: &NativePath, modified: Timestamp) -> io::Result<()> {
     match directory.metadata_of(leaf, false) {
-        Ok(found) if found.modified == modified => match directory.unlink(leaf) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            removed => removed,
-        },
+        Ok(found) if found.modified == modified => unless_missing(directory.unlink(leaf)),
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }

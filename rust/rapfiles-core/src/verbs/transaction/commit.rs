@@ -8,7 +8,7 @@ use super::changes::{Change, Changes};
 use super::log::{COMMIT, Log, Logs, MANIFEST, entry};
 use super::manifest::{self, Step};
 use super::name::Name;
-use super::places::{Mount, Places};
+use super::places::{Mount, Places, synchronise};
 use super::recover::{Recovery, end, finish_others};
 use super::refused;
 use super::staged::{Staged, file_name};
@@ -137,20 +137,18 @@ impl Committing<'_> {
         checked: &mut Option<Vec<u8>>,
         name: &Name,
     ) -> Result<(&'p Directory, Option<Metadata>), Error> {
-        let failed = |error: io::Error| Error::new(&error, about(self.path, name));
-        let elsewhere = || refused::elsewhere(about(self.path, name));
+        let subject = || about(self.path, name);
+        let failed = |error: io::Error| Error::new(&error, subject());
         let directory = places.of(name).map_err(failed)?;
         if checked.as_deref() != Some(name.parent_bytes()) {
             directory.may_change().map_err(failed)?;
             if !self.mount.has(directory).map_err(failed)? {
-                return Err(elsewhere());
+                return Err(refused::elsewhere(subject()));
             }
             *checked = Some(name.parent_bytes().to_vec());
         }
-        match self.mount.find(directory, &name.leaf().map_err(failed)?).map_err(failed)? {
-            Some((_, false)) => Err(elsewhere()),
-            found => Ok((directory, found.map(|(found, _)| found))),
-        }
+        let found = self.mount.find(directory, &name.leaf().map_err(failed)?, &subject)?;
+        Ok((directory, found))
     }
 
     /// Gives a file a second name in the log, from which it is moved to its new one; returns its length.
@@ -169,25 +167,25 @@ impl Committing<'_> {
         let manifest = log.create(&entry(MANIFEST)?, PRIVATE)?;
         platform::write_all(&manifest, manifest::encode(steps).as_bytes())?;
         files.push(manifest);
-        let directories = match durable {
-            true => vec![log.to_synchronise()?, self.logs.to_synchronise()?, self.root.to_synchronise()?],
-            false => Vec::new(),
-        };
+        let directories = if durable { self.leading_to_log()?.into() } else { Vec::new() };
         together::synchronise(files, directories, !durable)
     }
 
     /// Waits until the device has the log, and the names that lead to it.
     pub(super) fn synchronise_log(&self) -> io::Result<()> {
-        platform::synchronise_directory(&self.log.directory.to_synchronise()?)?;
-        platform::synchronise_directory(&self.logs.to_synchronise()?)?;
-        platform::synchronise_directory(&self.root.to_synchronise()?)
+        self.leading_to_log()?.iter().try_for_each(platform::synchronise_directory)
+    }
+
+    /// The directory of the log, and those that lead to it.
+    fn leading_to_log(&self) -> io::Result<[File; 3]> {
+        Ok([self.log.directory.to_synchronise()?, self.logs.to_synchronise()?, self.root.to_synchronise()?])
     }
 
     /// From the commit point on.
     fn finish(&self, steps: &[Step], durable: bool) -> Result<(), Error> {
         let log = &self.log.directory;
         if durable {
-            log.to_synchronise().and_then(|log| platform::synchronise_directory(&log)).about_path()?;
+            synchronise(log).about_path()?;
         }
         let target = Target { root: self.root, path: self.path, log, durable };
         target.apply(steps)?;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::name::{LOGS, Name};
-use super::places::Places;
+use super::places::{Places, synchronise};
 use super::refused;
 use super::tree::{Listed, Tree};
 use crate::engine::stream::Slice;
@@ -152,7 +152,7 @@ impl<'a> Duplicate<'a> {
                     platform::set_file_times(&target, (like.accessed, like.modified))?;
                 }
                 platform::copy_flags(like, &target)?;
-                platform::synchronise_directory(&directory.to_synchronise()?)
+                synchronise(directory)
             });
             settled.about(self.old.about(path))?;
         }

@@ -5,7 +5,7 @@ use std::io;
 use super::file_lock::FileLock;
 use super::name::LOGS;
 use super::refused;
-use super::tree::list;
+use super::tree::{list, unless_missing};
 use crate::error::{About, Error, Subject};
 use crate::limits::NAMES_TRIED;
 use crate::platform::{self, Directory, File, NativePath, codes};
@@ -124,18 +124,12 @@ impl Logs {
         // The lock is last: until then nobody else removes anything.
         names.sort_by_key(|name| (name == LOCK.as_bytes(), name != COMMIT.as_bytes()));
         for name in names {
-            match log.directory.unlink(&platform::entry_name(&name)?) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            unless_missing(log.directory.unlink(&platform::entry_name(&name)?))?;
         }
         let Log { directory, id, _lock } = log;
         // Some systems remove nothing that is open.
         drop(directory);
-        match Directory::remove(&id, Some(&self.directory)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            removed => removed,
-        }
+        unless_missing(Directory::remove(&id, Some(&self.directory)))
     }
 
     /// Removes the directory of logs, if it has none.
@@ -153,8 +147,7 @@ impl Logs {
         match Directory::remove(&entry(LOGS)?, Some(root)) {
             // Another transaction has begun.
             Err(error) if error.raw_os_error().is_some_and(platform::is_not_empty) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            removed => removed,
+            removed => unless_missing(removed),
         }
     }
 }

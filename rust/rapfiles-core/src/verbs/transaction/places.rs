@@ -3,6 +3,8 @@
 use std::io;
 
 use super::name::Name;
+use super::refused;
+use crate::error::{Error, Subject};
 use crate::platform::{self, Directory, NativePath};
 use crate::verbs::metadata::Metadata;
 
@@ -40,6 +42,11 @@ impl<'a> Places<'a> {
     }
 }
 
+/// Waits until the device has the entries of a directory.
+pub(super) fn synchronise(directory: &Directory) -> io::Result<()> {
+    platform::synchronise_directory(&directory.to_synchronise()?)
+}
+
 /// The mount that everything has to be on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mount {
@@ -57,19 +64,18 @@ impl Mount {
         Ok(self.is(&directory.metadata()?, directory.mount_of(None)))
     }
 
-    /// What has a name; `None` if nothing has. Whether it is on this mount comes with it: a file can be a mount point, too.
+    /// What has a name; `None` if nothing has. It is refused if it is on another mount: a file can be a mount point, too.
     pub(super) fn find(
         &self,
         directory: &Directory,
         name: &NativePath,
-    ) -> io::Result<Option<(Metadata, bool)>> {
+        subject: &dyn Fn() -> Subject,
+    ) -> Result<Option<Metadata>, Error> {
         match directory.metadata_of(name, false) {
-            Ok(found) => {
-                let has = self.is(&found, directory.mount_of(Some(name)));
-                Ok(Some((found, has)))
-            }
+            Ok(found) if self.is(&found, directory.mount_of(Some(name))) => Ok(Some(found)),
+            Ok(_) => Err(refused::elsewhere(subject())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+            Err(error) => Err(Error::new(&error, subject())),
         }
     }
 

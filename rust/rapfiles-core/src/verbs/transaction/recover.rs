@@ -6,6 +6,7 @@ use std::io;
 use super::apply::Target;
 use super::log::{COMMIT, Log, Logs, SWAPPED, entry};
 use super::manifest::{self, Step};
+use super::places::synchronise;
 use super::refused;
 use super::replacement;
 use super::staged::{content_of, file_name};
@@ -121,5 +122,5 @@ fn is_complete(log: &Directory, steps: &[Step]) -> io::Result<bool> {
 /// changed since.
 pub(super) fn end(log: &Directory, durable: bool) -> io::Result<()> {
     log.unlink(&entry(COMMIT)?)?;
-    if durable { platform::synchronise_directory(&log.to_synchronise()?) } else { Ok(()) }
+    if durable { synchronise(log) } else { Ok(()) }
 }

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::log::entry;
-use super::places::Mount;
+use super::places::{Mount, synchronise};
 use super::refused;
 use super::tree::{Tree, list, unless_missing};
 use crate::error::{About, Error, Subject, code_of};
@@ -111,7 +111,7 @@ impl Replacement {
 
     /// Waits until the device has the names of both.
     pub(super) fn synchronise(&self) -> Result<(), Error> {
-        self.above.to_synchronise().and_then(|above| platform::synchronise_directory(&above)).about_path()
+        synchronise(&self.above).about_path()
     }
 
     /// Removes it, as it has not been exchanged.
@@ -150,14 +150,12 @@ pub(super) fn clear(root: &Directory, path: &NativePath, id: &NativePath) -> Res
     if found.user != own.user && !platform::is_own(&found) {
         return Err(refused::foreign_log(path.clone()));
     }
-    let synchronise =
-        || above.to_synchronise().and_then(|above| platform::synchronise_directory(&above)).about_path();
     // First the names that they have now.
-    synchronise()?;
+    synchronise(&above).about_path()?;
     let old = Directory::open(&beside, Some(&above)).about_path()?;
     let tree = Tree { root: &old, path, mount: Mount::of(root).about_path()? };
     remove_all(&tree, id, &above, &beside)?;
-    synchronise()
+    synchronise(&above).about_path()
 }
 
 /// Removes a directory beside that of a transaction, with everything in it.

@@ -110,10 +110,7 @@ impl Stage<'_> {
         if name.parent().is_some() && !mount.has(directory).map_err(failed)? {
             return Err(refused::elsewhere(subject.clone()));
         }
-        match mount.find(directory, &leaf).map_err(failed)? {
-            Some((_, false)) => Err(refused::elsewhere(subject.clone())),
-            found => Ok(found.map(|(found, _)| found)),
-        }
+        mount.find(directory, &leaf, &|| subject.clone())
     }
 
     /// Checks that a file may get this name. `link`: what is there may be a link, which is replaced.
@@ -136,13 +133,13 @@ impl Stage<'_> {
     /// Creates a file in the log and fills it.
     fn create(&self, number: u64, fill: impl FnOnce(&mut Staged) -> io::Result<()>) -> Result<Staged, Error> {
         let mut staged = Staged::create(self.log, number).about_path()?;
-        let filled = fill(&mut staged);
-        if filled.is_err() {
-            self.discard(Some(staged));
-        } else {
-            return Ok(staged);
+        match fill(&mut staged) {
+            Ok(()) => Ok(staged),
+            Err(error) => {
+                self.discard(Some(staged));
+                Err(Error::new(&error, Subject::Path))
+            }
         }
-        Err(filled.about_path().err().unwrap_or_else(refused::ended))
     }
 
     /// Begins to write staged content to the device.
