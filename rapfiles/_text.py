@@ -347,9 +347,10 @@ def _in_whole_text(
             return found
         return None
 
-    # What comes before may have been left to the error handler, which takes all in a row or none.
+    # What comes before may have been left to the error handler, which takes all in a row or none. Codecs of
+    # several bytes hand over one character at a time, which may be encodable only behind another one.
     handler, encoder.errors = encoder.errors, "strict"
-    while at > 0 and complaint(text[at - 1]):
+    while at > 0 and (found := complaint(text[at - 1 : at + 1])) and (found.start, found.end) == (0, 2):
         at -= 1
         window += 1
     encoder.errors = handler

@@ -3,6 +3,7 @@
 import asyncio
 import codecs
 import io
+import itertools
 import os
 import subprocess
 import sys
@@ -144,6 +145,19 @@ def test_encoding_in_slices_is_encoding(encoding: str, run: Callable[[Any], Any]
         assert actual == expected
 
     check()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8", "big5hkscs", "shift_jis", "shift_jis_2004"])
+def test_what_cannot_be_encoded_behind_something(encoding: str, run: Callable[[Any], Any]) -> None:
+    """Alone or only there: two of these characters may be one, and handlers take one or all in a row."""
+    for text, errors in itertools.product(
+        map("".join, itertools.product("かa\u309a\udc80", repeat=4)), HANDLERS
+    ):
+        expected = outcome(lambda: encoded_by_python(text, encoding, errors, ""))  # noqa: B023
+        for size in (1, 2, 3):
+            encode = _text.encode
+            actual = outcome(lambda: run(encode(text, encoding, errors, "", slice_size=size)))  # noqa: B023
+            assert actual == expected, (text, errors, size)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "shift_jis", "cp1252", "iso2022_jp"])
