@@ -40,19 +40,25 @@ pub(crate) mod system {
     use std::thread;
     use std::time::{Duration, Instant};
 
+    use crate::platform::with_signals_blocked;
+
     /// The time.
     #[inline]
     pub(crate) fn now() -> Instant {
         Instant::now()
     }
 
-    /// Starts a thread.
+    /// Starts a thread, which leaves signals to others.
     ///
     /// # Errors
     /// When the system has none to give.
     #[inline]
     pub(crate) fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-        thread::Builder::new().name("rapfiles".to_owned()).spawn(work).map(drop)
+        with_signals_blocked(|| builder().spawn(work)).map(drop)
+    }
+
+    fn builder() -> thread::Builder {
+        thread::Builder::new().name("rapfiles".to_owned())
     }
 
     /// Runs the same function in `helpers` threads and in this one, and waits for all of them. If the system refuses
@@ -60,7 +66,7 @@ pub(crate) mod system {
     pub(crate) fn run_beside(helpers: usize, work: impl Fn() + Sync) {
         thread::scope(|scope| {
             for _ in 0..helpers {
-                let _ = thread::Builder::new().name("rapfiles".to_owned()).spawn_scoped(scope, &work);
+                let _ = with_signals_blocked(|| builder().spawn_scoped(scope, &work));
             }
             work();
         });

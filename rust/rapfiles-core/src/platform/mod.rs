@@ -15,6 +15,8 @@ mod macos;
 #[cfg(unix)]
 mod realpath;
 #[cfg(unix)]
+mod signals;
+#[cfg(unix)]
 mod unix;
 #[cfg(windows)]
 mod windows;
@@ -34,4 +36,4 @@ pub(crate) use windows::*;
 #[cfg(windows)]
 pub use windows::{EventSignal, NativePath};
 #[cfg(unix)]
-pub(crate) use {descriptor::*, directory::*, locking::*, realpath::*, unix::*};
+pub(crate) use {descriptor::*, directory::*, locking::*, realpath::*, signals::*, unix::*};

@@ -54,5 +54,5 @@ pub(crate) use resolve::resolve;
 pub(crate) use unsupported::{
     account_id, account_name, at_fork, change_owner, close_inherited, expect_large_use, expect_small_use,
     get_attribute, home_directory, inheritable_descriptor, keep_freed_memory, list_attributes,
-    remove_attribute, set_attribute, statvfs,
+    remove_attribute, set_attribute, statvfs, with_signals_blocked,
 };

@@ -60,6 +60,11 @@ pub(crate) fn remove_attribute(_path: &NativePath, _name: &NativePath, _follow: 
     unsupported()
 }
 
+/// Windows has no signals that a thread could take from another.
+pub(crate) fn with_signals_blocked<T>(work: impl FnOnce() -> T) -> T {
+    work()
+}
+
 /// Windows has no fork.
 pub(crate) fn at_fork(_before: fn(), _parent: fn(), _child: fn()) {}
 
