@@ -1,6 +1,7 @@
 //! Joining many strings a part at a time: `str.join` takes the loop as long as copying all of the text, which for a tree
 //! of 200,000 names is 10 ms.
 
+use std::slice;
 use std::sync::{Mutex, PoisonError};
 
 use pyo3::exceptions::{PyMemoryError, PyRuntimeError};
@@ -66,11 +67,15 @@ impl State {
 /// # Safety
 /// It has to be a string.
 unsafe fn highest_of(text: *mut ffi::PyObject) -> ffi::Py_UCS4 {
-    // SAFETY: guaranteed by the caller.
+    // SAFETY: guaranteed by the caller; a string of this kind has as many bytes as characters.
     unsafe {
         match ffi::PyUnicode_KIND(text) {
-            _ if ffi::PyUnicode_IS_ASCII(text) != 0 => 0x7F,
-            ffi::PyUnicode_1BYTE_KIND => 0xFF,
+            // CPython knows whether it is ASCII, but since 3.14 no function of the C API says so.
+            ffi::PyUnicode_1BYTE_KIND => {
+                let start = ffi::PyUnicode_DATA(text).cast::<u8>();
+                let length = ffi::PyUnicode_GET_LENGTH(text).unsigned_abs();
+                if slice::from_raw_parts(start, length).is_ascii() { 0x7F } else { 0xFF }
+            }
             ffi::PyUnicode_2BYTE_KIND => 0xFFFF,
             _ => 0x10_FFFF,
         }
