@@ -38,7 +38,7 @@ loop.run(main)
 
 
 def test_workers_block_signals(loop: Loop, tmp_path: Path) -> None:
-    """If a worker takes SIGINT, the main thread may stay in `epoll_wait`: Ctrl-C is lost (1 of 800 runs)."""
+    """A worker that took a signal would not wake the main thread, which alone may run Python's handler."""
     with Fifo(tmp_path / "fifo") as fifo:
         ended = process.run(_PROGRAM, loop.name, str(fifo.path))
     assert ended.code == 0, ended
@@ -46,5 +46,3 @@ def test_workers_block_signals(loop: Loop, tmp_path: Path) -> None:
     assert masks, "workers are known by their name"
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGALRM, signal.SIGUSR1):
         assert all(mask >> (number - 1) & 1 for mask in masks), (number, masks)
-    for number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL):
-        assert not any(mask >> (number - 1) & 1 for mask in masks), "faulthandler's"
