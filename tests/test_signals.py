@@ -19,7 +19,11 @@ loop = {loop.name: loop for loop in LOOPS}[sys.argv[1]]
 
 def masks():
     for thread in Path("/proc/self/task").iterdir():
-        lines = dict(line.split(":\\t", 1) for line in (thread / "status").read_text().splitlines())
+        try:
+            text = (thread / "status").read_text()
+        except OSError:  # it has ended
+            continue
+        lines = dict(line.split(":\\t", 1) for line in text.splitlines())
         yield lines["Name"], int(lines["SigBlk"], 16)
 
 async def main():
