@@ -99,9 +99,9 @@ pub enum Outcome {
     /// Whether and how tier 0 works on a file system.
     FileSystem(Box<FileSystem>),
     /// A lock that has been acquired.
-    Locked(Box<HeldLock>),
+    Locked(HeldLock),
     /// A lock that has been converted, or was not.
-    Converted(Box<HeldLock>, bool),
+    Converted(HeldLock, bool),
     /// The number of the process that has a lock.
     Holder(Option<u32>),
     /// A transaction that has begun.

@@ -57,13 +57,13 @@ pub(crate) fn in_trio_task(py: Python<'_>) -> PyResult<bool> {
     in_trio_task.bind(py).call0()?.is_truthy()
 }
 
-/// The running task of an asyncio loop.
-pub(crate) fn asyncio_task<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+/// The running task of the running asyncio loop, which need not be asked for first; `None` if the loop runs no task.
+pub(crate) fn asyncio_task(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     static CURRENT_TASK: Once<Py<PyAny>> = Once::new();
-    let py = event_loop.py();
     let current_task = CURRENT_TASK
         .get_or_try_init(py, || py.import("asyncio")?.getattr("current_task").map(Bound::unbind))?;
-    current_task.bind(py).call1((event_loop,))
+    // Where no loop is running, the error is that of any operation.
+    current_task.bind(py).call0().map_err(|error| framework(py).err().unwrap_or(error))
 }
 
 /// The running task of trio.

@@ -61,16 +61,29 @@ pub(crate) fn spend_budget(event_loop: &Bound<'_, PyAny>, now: Instant) -> PyRes
 }
 
 /// The same, for a caller that does not know the loop.
-pub(crate) fn spend_budget_here(py: Python<'_>) -> PyResult<bool> {
-    let now = Instant::now();
+pub(crate) fn spend_budget_here(py: Python<'_>, now: Instant) -> PyResult<bool> {
     let exhausted = with_iteration(|iteration| iteration.budget.spend(now));
     if exhausted {
-        let_others_in(py, now);
-        if let Framework::Asyncio(event_loop) = framework(py)? {
-            ask_to_refill(&event_loop, now)?;
-        }
+        yield_soon(py, now)?;
     }
     Ok(exhausted)
+}
+
+/// The same, for an operation that always follows another one, which has looked at the clock.
+pub(crate) fn spend_budget_again(py: Python<'_>) -> PyResult<bool> {
+    let exhausted = with_iteration(|iteration| iteration.budget.spend_again());
+    if exhausted {
+        yield_soon(py, Instant::now())?;
+    }
+    Ok(exhausted)
+}
+
+fn yield_soon(py: Python<'_>, now: Instant) -> PyResult<()> {
+    let_others_in(py, now);
+    if let Framework::Asyncio(event_loop) = framework(py)? {
+        ask_to_refill(&event_loop, now)?;
+    }
+    Ok(())
 }
 
 /// The same on trio, where the task refills the budget when it resumes.
@@ -204,10 +217,7 @@ pub(crate) fn spend_little(py: Python<'_>, pace: &Pace) -> PyResult<bool> {
     if !with_iteration(|iteration| iteration.budget.spend_time(now)) {
         return Ok(false);
     }
-    let_others_in(py, now);
-    if let Framework::Asyncio(event_loop) = framework(py)? {
-        ask_to_refill(&event_loop, now)?;
-    }
+    yield_soon(py, now)?;
     Ok(true)
 }
 

@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pyo3::exceptions::{PyResourceWarning, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -17,7 +17,7 @@ use rapfiles_core::{
 
 use crate::arguments::PathArgument;
 use crate::errors::{self, Names};
-use crate::event_loop::{self, Framework};
+use crate::event_loop;
 use crate::fairness;
 use crate::handle::open_file::OpenFile;
 use crate::operation::{self, Operation};
@@ -62,7 +62,7 @@ impl Lock {
         if held.len() > 1 {
             // Several tasks hold it if they share it. Nothing is locked while Python is called.
             drop(held);
-            task = current_task(py)?.as_ptr().addr();
+            task = current_task(py, event_loop::in_trio_task(py)?)?.as_ptr().addr();
             held = self.held();
         }
         let is_mine =
@@ -131,17 +131,8 @@ impl Lock {
 
     /// Acquires the lock, and returns this object.
     fn acquire(slf: Bound<'_, Self>) -> PyResult<Operation> {
-        let py = slf.py();
-        let mode = slf.get().mode;
-        let mut work = LockWork::new(slf.unbind(), Stage::Untouched(mode));
-        let trio = match event_loop::framework(py)? {
-            Framework::Trio => true,
-            Framework::Asyncio(event_loop) => {
-                work.event_loop = Some(event_loop.unbind());
-                false
-            }
-        };
-        Ok(Operation::on(Work::Lock(work), trio))
+        let (py, mode) = (slf.py(), slf.get().mode);
+        Operation::of(py, Work::Lock(LockWork::new(slf.unbind(), Stage::Untouched(mode))))
     }
 
     /// Makes a shared lock exclusive.
@@ -166,8 +157,10 @@ impl Lock {
         )
     }
 
+    /// The same. It is awaited at once, and asks for the loop's task then.
     fn __aenter__(slf: Bound<'_, Self>) -> PyResult<Operation> {
-        Self::acquire(slf)
+        let (trio, mode) = (event_loop::in_trio_task(slf.py())?, slf.get().mode);
+        Ok(Operation::on(Work::Lock(LockWork::new(slf.unbind(), Stage::Untouched(mode))), trio))
     }
 
     /// Releases the lock.
@@ -267,11 +260,8 @@ fn duration(timeout: Option<&Bound<'_, PyAny>>, blocking: bool) -> PyResult<Opti
 }
 
 /// The running task.
-fn current_task(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    match event_loop::framework(py)? {
-        Framework::Asyncio(event_loop) => event_loop::asyncio_task(&event_loop),
-        Framework::Trio => event_loop::trio_task(py),
-    }
+fn current_task(py: Python<'_>, trio: bool) -> PyResult<Bound<'_, PyAny>> {
+    if trio { event_loop::trio_task(py) } else { event_loop::asyncio_task(py) }
 }
 
 /// Releases a lock: now, if that does not block, and by a worker otherwise.
@@ -292,8 +282,6 @@ fn release(lock: &Bound<'_, Lock>, holding: Holding) -> PyResult<Py<Operation>> 
 /// An operation on a lock, awaited.
 pub(crate) struct LockWork {
     lock: Py<Lock>,
-    /// The loop of asyncio's, if it is known already.
-    event_loop: Option<Py<PyAny>>,
     task: Option<Py<PyAny>>,
     stage: Stage,
 }
@@ -314,7 +302,7 @@ enum Stage {
 
 impl LockWork {
     fn new(lock: Py<Lock>, stage: Stage) -> Self {
-        Self { lock, event_loop: None, task: None, stage }
+        Self { lock, task: None, stage }
     }
 
     /// Whether nobody has begun to await it.
@@ -379,14 +367,7 @@ impl LockWork {
         mode: Mode,
         trio: bool,
     ) -> PyResult<Result<Progress<Answer>, Acquisition>> {
-        let framework = match self.event_loop.take() {
-            Some(event_loop) => Framework::Asyncio(event_loop.into_bound(py)),
-            None => event_loop::framework(py)?,
-        };
-        let task = match &framework {
-            Framework::Asyncio(event_loop) => event_loop::asyncio_task(event_loop),
-            Framework::Trio => event_loop::trio_task(py),
-        }?;
+        let task = current_task(py, trio)?;
         let lock = self.lock.get();
         if let LockTarget::Handle(handle) = &lock.target {
             check_open(handle)?;
@@ -395,14 +376,11 @@ impl LockWork {
         let owner = if task.is_none() { 0 } else { task.as_ptr().addr() };
         let request = lock.request(mode, owner);
         self.task = Some(task.unbind());
-        let answer = match Acquisition::begin(Engine::current(), request) {
-            Ok(answer) => answer,
+        let (answer, now) = match Acquisition::begin(Engine::current(), request) {
+            Ok(answered) => answered,
             Err(acquisition) => return Ok(Err(acquisition)),
         };
-        if let Framework::Asyncio(event_loop) = framework
-            && !trio
-            && fairness::spend_budget(&event_loop, Instant::now())?
-        {
+        if !trio && fairness::spend_budget_here(py, now)? {
             self.stage = Stage::Acquired(Box::new(answer));
             return Ok(Ok(Progress::Yield));
         }
@@ -487,7 +465,6 @@ impl LockWork {
     /// Shows the collector what is held.
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.lock)?;
-        visit.call(&self.event_loop)?;
         visit.call(&self.task)
     }
 }

@@ -61,13 +61,13 @@ pub(crate) fn answered(py: Python<'_>, answer: Answer) -> PyResult<Operation> {
     }))
 }
 
-/// An awaitable for what is done, without a value.
+/// An awaitable for what is done, without a value: the end of what another operation has begun.
 pub(crate) fn done(py: Python<'_>) -> PyResult<Py<Operation>> {
     static DONE: Once<Py<Operation>> = Once::new();
     if event_loop::in_trio_task(py)? {
         return Py::new(py, Operation(Pending::work(Work::Path(PathWork::answered(Ok(py.None()))), true)));
     }
-    if fairness::spend_budget_here(py)? {
+    if fairness::spend_budget_again(py)? {
         return Py::new(py, Operation(Pending::yielding(Ok(py.None()))));
     }
     DONE.get_or_try_init(py, || Py::new(py, Operation(Pending::done()))).map(|done| done.clone_ref(py))

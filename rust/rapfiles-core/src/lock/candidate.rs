@@ -45,13 +45,13 @@ pub(crate) struct Candidate {
     pub(super) entry: Entry,
 }
 
-/// A lock that is held. Dropping it releases it.
+/// A lock that is held. Dropping it releases it. Boxed, because an answer passes through many hands.
 #[derive(Debug)]
-pub struct Held(pub(super) Option<Candidate>);
+pub struct Held(pub(super) Option<Box<Candidate>>);
 
 impl Held {
     pub(super) fn new(candidate: Candidate) -> Self {
-        Self(Some(candidate))
+        Self(Some(Box::new(candidate)))
     }
 
     /// Whether it is this process's: not in a forked child.
@@ -73,7 +73,7 @@ impl Held {
     /// may be gone, and that of a range is what it was. It calls the kernel.
     pub fn convert(&mut self, mode: Mode) -> Result<bool, Error> {
         let Some(candidate) = &mut self.0 else { return Ok(false) };
-        let Candidate { file, entry } = candidate;
+        let Candidate { file, entry } = &mut **candidate;
         let Some(engine) = entry.engine.clone() else { return Ok(false) };
         let (locks, before) =
             (engine.locks(), if mode == Mode::Shared { Mode::Exclusive } else { Mode::Shared });

@@ -74,7 +74,7 @@ impl Conversion {
                 Progress::Pending(ticket)
             }
             Stage::Submitted(ticket) => match ticket.take() {
-                Some(Ok(Outcome::Converted(held, converted))) => self.tried(*held, Ok(converted)),
+                Some(Ok(Outcome::Converted(held, converted))) => self.tried(held, Ok(converted)),
                 Some(Err(error)) => Progress::Done((None, Err(error))),
                 _ => Progress::Done((None, Err(Error::Forked))),
             },

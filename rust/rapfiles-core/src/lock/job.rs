@@ -58,15 +58,13 @@ impl LockJob {
             }
             Self::Convert(mut held, mode) => {
                 let converted = held.convert(mode);
-                return Some(converted.map(|converted| Outcome::Converted(Box::new(held), converted)));
+                return Some(converted.map(|converted| Outcome::Converted(held, converted)));
             }
             Self::Find(target, mode, extent) => {
                 return Some(locks.find_holder(engine, &target, mode, extent).map(Outcome::Holder));
             }
         };
         // The timeout may have been faster.
-        answer
-            .filter(|_| requested.claim_answer())
-            .map(|answer| answer.map(|held| Outcome::Locked(Box::new(held))))
+        answer.filter(|_| requested.claim_answer()).map(|answer| answer.map(Outcome::Locked))
     }
 }

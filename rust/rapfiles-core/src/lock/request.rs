@@ -122,7 +122,7 @@ impl Requested {
     /// Answers it, unless it has been answered. A lock that nobody gets is released.
     pub(super) fn answer(&self, answer: Result<HeldLock, Error>) {
         if self.claim_answer() {
-            self.ticket().finish(answer.map(|held| Outcome::Locked(Box::new(held))));
+            self.ticket().finish(answer.map(Outcome::Locked));
         }
     }
 }
@@ -139,11 +139,11 @@ pub struct Acquisition {
 type Answer = Result<HeldLock, Error>;
 
 impl Acquisition {
-    /// Asks for the lock.
-    pub fn begin(engine: &Engine, request: LockRequest) -> Result<Answer, Self> {
+    /// Asks for the lock: the answer, if it is there at once, and when that was asked for.
+    pub fn begin(engine: &Engine, request: LockRequest) -> Result<(Answer, Instant), Self> {
         let requested = Requested::new(request);
         match engine.locks().begin(engine, &requested) {
-            Some(answer) => Ok(answer),
+            Some(answer) => Ok((answer, requested.began)),
             None => Err(Self { engine: engine.share(), requested, over: false }),
         }
     }
@@ -159,7 +159,7 @@ impl Acquisition {
             self.engine.locks().unwatch(&self.requested);
         }
         Progress::Done(match ticket.take() {
-            Some(Ok(Outcome::Locked(held))) => Ok(*held),
+            Some(Ok(Outcome::Locked(held))) => Ok(held),
             Some(Err(error)) => Err(error),
             _ => Err(Error::Forked),
         })

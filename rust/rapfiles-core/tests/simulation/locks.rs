@@ -192,7 +192,7 @@ impl Tasks<'_> {
         self.next += 1;
         self.note(|| format!("task {task} asks, {number}: {wish:?} {patience:?}"));
         match Acquisition::begin(&self.consumer.engine, self.request(task, &wish, &patience)) {
-            Ok(answer) => self.answered(task, answer, &asked),
+            Ok((answer, _)) => self.answered(task, answer, &asked),
             Err(acquisition) => self.tasks[task] = Task::Asking(acquisition, asked),
         }
     }
@@ -206,10 +206,10 @@ impl Tasks<'_> {
         let answer = Acquisition::begin(&self.consumer.engine, self.request(task, &wish, &patience));
         let same = identity_of(&self.paths[wish.file]) == Some(file);
         match answer {
-            Ok(Ok(_)) if same => self.wrong("a task gets what it has"),
-            Ok(Err(Error::LockTimeout { .. })) if same => self.wrong("a task is in its own way"),
-            Err(_) | Ok(Ok(_) | Err(Error::LockReentry | Error::LockTimeout { .. })) => {}
-            Ok(Err(error)) => self.told(&error),
+            Ok((Ok(_), _)) if same => self.wrong("a task gets what it has"),
+            Ok((Err(Error::LockTimeout { .. }), _)) if same => self.wrong("a task is in its own way"),
+            Err(_) | Ok((Ok(_) | Err(Error::LockReentry | Error::LockTimeout { .. }), _)) => {}
+            Ok((Err(error), _)) => self.told(&error),
         }
     }
 
