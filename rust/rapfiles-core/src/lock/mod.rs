@@ -7,6 +7,7 @@ mod candidate;
 mod claim;
 mod conversion;
 mod holder;
+mod identity_map;
 mod inherited;
 #[cfg(all(test, target_os = "linux", not(loom)))]
 mod invariants;
