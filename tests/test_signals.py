@@ -1,5 +1,6 @@
 """Signals are left to the program's own threads."""
 
+import errno
 import signal
 from pathlib import Path
 
@@ -50,3 +51,50 @@ def test_workers_block_signals(loop: Loop, tmp_path: Path) -> None:
     assert masks, "workers are known by their name"
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGALRM, signal.SIGUSR1):
         assert all(mask >> (number - 1) & 1 for mask in masks), (number, masks)
+
+
+# Writes what fails with a signal, each time in a child in which the signal has another action.
+_WRITERS = """
+import asyncio, os, resource, signal, sys
+import rapfiles
+from rapfiles import AsyncPath
+
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+async def to_pipe():
+    reading, writing = os.pipe()
+    os.close(reading)
+    async with rapfiles.open(writing, "wb", buffering=0) as file:
+        await file.write(b"lost")
+
+async def over_limit():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+    await AsyncPath(sys.argv[1]).write_bytes(b"too long")
+
+def write(number, action, main):
+    if action is not None:
+        signal.signal(number, action)
+    try:
+        asyncio.run(main())
+    except OSError as error:
+        print(error.errno, flush=True)
+
+print("ready", flush=True)
+for number, main in (signal.SIGPIPE, to_pipe), (signal.SIGXFSZ, over_limit):
+    for action in None, signal.SIG_DFL, lambda *_: print("handled", flush=True):
+        child = os.fork()
+        if child == 0:
+            write(number, action, main)
+            os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+def test_signals_of_a_write_reach_the_program(tmp_path: Path) -> None:
+    """Python ignores them, and the error is raised; with the default action, the program ends."""
+    ended = process.run(_WRITERS, str(tmp_path / "file"))
+    expected: list[object] = []
+    for number, error in (signal.SIGPIPE, errno.EPIPE), (signal.SIGXFSZ, errno.EFBIG):
+        expected += [error, 0, -number, "handled", error, 0]
+    assert ended.output.split() == [str(each) for each in expected], ended
+    assert not ended.errors

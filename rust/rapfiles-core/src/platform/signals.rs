@@ -3,10 +3,22 @@
 use std::mem::MaybeUninit;
 use std::ptr;
 
-/// What a thread raises itself by a fault. A thread that has blocked one of these is killed by it, past any handler
-/// (sigprocmask(2)), and Python's `faulthandler` has one for each.
-const FAULTS: [libc::c_int; 6] =
-    [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS];
+/// What a thread raises itself: signals that the kernel gives to the thread whose instruction or system call caused them, and
+/// to no other (signal(7)).
+///
+/// A thread that has blocked one of the faults is killed by it, past any handler (sigprocmask(2)), and Python's `faulthandler`
+/// has one for most. The last two come with EPIPE and EFBIG. Python ignores them, but a program that has set the default
+/// action wants to end when its reader has gone, and one that has set a handler wants it to be run.
+const OWN: [libc::c_int; 8] = [
+    libc::SIGSEGV,
+    libc::SIGBUS,
+    libc::SIGFPE,
+    libc::SIGILL,
+    libc::SIGTRAP,
+    libc::SIGSYS,
+    libc::SIGPIPE,
+    libc::SIGXFSZ,
+];
 
 /// Does something, which must not panic, with signals blocked. A thread that is started by it keeps them blocked for good
 /// (pthread_create(3)); those that arrive for the caller are delivered afterwards.
@@ -21,8 +33,8 @@ pub(crate) fn with_signals_blocked<T>(work: impl FnOnce() -> T) -> T {
     // its first argument is wrong (pthread_sigmask(3)).
     unsafe {
         libc::sigfillset(all.as_mut_ptr());
-        for fault in FAULTS {
-            libc::sigdelset(all.as_mut_ptr(), fault);
+        for signal in OWN {
+            libc::sigdelset(all.as_mut_ptr(), signal);
         }
         libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), before.as_mut_ptr());
     }
@@ -69,7 +81,7 @@ mod tests {
             for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGCHLD, libc::SIGALRM, libc::SIGPROF] {
                 assert!(in_thread.contains(&signal), "{signal} in {in_thread:?}");
             }
-            assert!(FAULTS.iter().all(|fault| !in_thread.contains(fault)), "{in_thread:?}");
+            assert!(OWN.iter().all(|signal| !in_thread.contains(signal)), "{in_thread:?}");
         }
         assert_eq!(blocked(), before, "the caller's own");
     }
