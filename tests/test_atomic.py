@@ -294,9 +294,9 @@ asyncio.run(main())
 """
 
 
-def _traced(path: Path, injection: str) -> tuple[int, list[str]]:
+def _traced(path: Path, injection: str, *options: str) -> tuple[int, list[str]]:
     """Write a file in a process whose system calls fail as `injection` of strace(1) says."""
-    done = strace.run(_WRITES, path, options=["-e", f"inject={injection}"])
+    done = strace.run(_WRITES, path, options=["-e", f"inject={injection}", *options])
     return done.returncode, done.stdout.split()
 
 
@@ -320,8 +320,8 @@ def _target(tmp_path: Path, exists: bool) -> Iterator[Path]:
     [
         ("fallocate:error=ENOSPC", ["failed", "28"]),
         ("fallocate:error=EOPNOTSUPP", ["written"]),
-        ("fsync:error=EIO:when=1", ["failed", "5"]),
-        ("fsync:error=EIO:when=2", ["visible", "5"]),
+        # The first of them is that of the file.
+        ("sync_file_range,fsync:error=EIO:when=1", ["failed", "5"]),
         ("linkat:error=EROFS", ["failed", "30"]),
         ("linkat:error=EDQUOT", ["failed", "122"]),
         # What network file systems say of a file that somebody else has just replaced.
@@ -335,6 +335,16 @@ def test_errors_at_each_step(injection: str, expected: list[str], exists: bool, 
     assert _names(path.parent) == (["file"] if exists or new else [])
     if exists:
         assert (path.read_bytes() == _OLD) is not new
+
+
+@strace.needs_strace
+@pytest.mark.parametrize("exists", [False, True])
+def test_an_error_of_the_directory(exists: bool, tmp_path: Path) -> None:
+    with _target(tmp_path, exists) as path:
+        of_directory = ("-P", str(path.parent))
+        assert _traced(path, "fsync:error=EIO", *of_directory) == (0, ["ready", "visible", "5"])
+    assert _names(path.parent) == ["file"]
+    assert path.read_bytes() != _OLD
 
 
 _OVERWRITES = """

@@ -46,17 +46,22 @@ static void catch_up(void) {
     committed = 0;
 }
 
-static int synchronise(int descriptor, long number) {
+static int call(int descriptor, long number, off_t offset, off_t length, unsigned flags) {
+    return number == SYS_sync_file_range ? syscall(number, descriptor, offset, length, flags)
+                                         : syscall(number, descriptor);
+}
+
+static int synchronise(int descriptor, long number, off_t offset, off_t length, unsigned flags) {
     struct stat status;
     int is_directory = fstat(descriptor, &status) == 0 && S_ISDIR(status.st_mode);
     if (fault == NONE || (fault == NO_FILE && is_directory) || (fault == NO_DIRECTORY && !is_directory))
-        return syscall(number, descriptor);
+        return call(descriptor, number, offset, length, flags);
     if (fault == NO_FILE || fault == NO_DIRECTORY)
         return 0;
     pthread_mutex_lock(&lock);
     int result = 0;
     if (is_directory) {
-        result = syscall(number, descriptor);
+        result = call(descriptor, number, offset, length, flags);
         if (fault == NAME_FIRST || committed)
             catch_up();
     } else {
@@ -70,11 +75,18 @@ static int synchronise(int descriptor, long number) {
 }
 
 int fsync(int descriptor) {
-    return synchronise(descriptor, SYS_fsync);
+    return synchronise(descriptor, SYS_fsync, 0, 0, 0);
 }
 
 int fdatasync(int descriptor) {
-    return synchronise(descriptor, SYS_fdatasync);
+    return synchronise(descriptor, SYS_fdatasync, 0, 0, 0);
+}
+
+/* Where the file system keeps the order of changes, this takes the place of fsync() for files. */
+int sync_file_range(int descriptor, off_t offset, off_t length, unsigned flags) {
+    if ((flags & SYNC_FILE_RANGE_WAIT_AFTER) == 0)
+        return syscall(SYS_sync_file_range, descriptor, offset, length, flags);
+    return synchronise(descriptor, SYS_sync_file_range, offset, length, flags);
 }
 
 static void renamed(const char *to) {

@@ -28,8 +28,8 @@ pub(crate) mod system {
     #[cfg(target_os = "linux")]
     pub(crate) use libc::{
         copy_file_range, eventfd, fallocate, fdatasync, fgetxattr, flistxattr, fremovexattr, fsetxattr,
-        getrusage, getxattr, lgetxattr, listxattr, llistxattr, lremovexattr, lsetxattr, mknodat, preadv2,
-        removexattr, sendfile64, setxattr, statvfs, statx, sync_file_range,
+        fstatfs, getrusage, getxattr, lgetxattr, listxattr, llistxattr, lremovexattr, lsetxattr, mknodat,
+        preadv2, removexattr, sendfile64, setxattr, statvfs, statx, sync_file_range,
     };
 
     /// `fcntl(2)` with a command for locks of ranges.

@@ -1,6 +1,7 @@
 //! System calls of Linux only.
 
 mod copying;
+mod journal;
 #[allow(
     clippy::disallowed_methods,
     reason = "a table of the kernel's; without it, nobody is known to have a lock"
@@ -21,6 +22,7 @@ use crate::verbs::listing::Entry;
 use crate::verbs::metadata::{Metadata, Timestamp};
 
 pub(crate) use copying::*;
+pub(crate) use journal::*;
 pub(crate) use lock_table::file_lock_holder;
 
 /// The size of a transparent huge page on most machines.

@@ -836,6 +836,15 @@ of_real_files! {
     utimensat(directory: c_int, path: *const c_char, times: *const timespec, flags: c_int) -> c_int;
 }
 
+/// The simulated device keeps no order, whatever is below it.
+pub(crate) unsafe fn fstatfs(descriptor: c_int, found: *mut libc::statfs) -> c_int {
+    if world().is_some() {
+        return give(Err(libc::ENOSYS));
+    }
+    // SAFETY: the caller's promises, which are those of the system's.
+    unsafe { system::fstatfs(descriptor, found) }
+}
+
 /// What the model file system does not have.
 fn only_real(name: &str) {
     if let Some(world) = modelled() {

@@ -163,6 +163,16 @@ pub(crate) fn reserve_after(_file: &File, _end: u64, _length: u64) -> io::Result
 /// There is no such hint.
 pub(crate) fn begin_to_write_back(_file: &File) {}
 
+/// Nothing is known of the order in which changes reach the device.
+pub(crate) fn keeps_order(_file: &File) -> bool {
+    false
+}
+
+/// Waits until the device has the content of a file.
+pub(crate) fn write_back(file: &File) -> io::Result<()> {
+    crate::platform::synchronise(file, true)
+}
+
 impl Directory {
     /// There is no call that tells: whoever tries is told.
     pub(crate) fn may_replace(&self, _name: &NativePath) -> io::Result<()> {

@@ -80,7 +80,13 @@ impl Staged {
         }
         // Never a second time: after a failure the kernel marks the pages clean, so another call would succeed without
         // writing anything (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
-        platform::synchronise(self.file().about_path()?, !self.options.durable).about_path()?;
+        let file = self.file().about_path()?;
+        // Its length and its place on the device are changes before that of the name.
+        match platform::keeps_order(file) {
+            true => platform::write_back(file),
+            false => platform::synchronise(file, !self.options.durable),
+        }
+        .about_path()?;
         // The file itself is closed before it is renamed.
         let written = match content {
             None if self.options.in_place => {
