@@ -39,8 +39,11 @@ class _Threads:
         self._changed = threading.Condition(threading.Lock())
         self._idle = 0
 
-    def start(self, work: Callable[[], object]) -> None:
+    def start(self, work: Callable[[], object]) -> BaseException | None:
         """Run something in a thread.
+
+        Returns what a signal handler has raised after a thread had taken the work, such as KeyboardInterrupt:
+        the caller has to raise it.
 
         Raises:
             RuntimeError: The system refuses a thread.
@@ -49,15 +52,17 @@ class _Threads:
             self._work.append(work)
             if self._idle >= len(self._work):
                 self._changed.notify()
-                return
+                return None
         try:
             threading.Thread(target=self._run, name="rapfiles call", daemon=True).start()
-        except BaseException:
+        except BaseException as error:
             with self._changed:
                 if work not in self._work:
-                    return  # a thread that became idle has taken it
+                    # A thread that became idle has taken it, or the new one, for which `start` waits.
+                    return None if isinstance(error, RuntimeError) else error
                 self._work.remove(work)
             raise
+        return None
 
     def _run(self) -> None:
         while True:
@@ -153,13 +158,17 @@ class Strand:
 
         If cancelled, this raises at once; the call is still made, or continues.
         """
+        submit = self._submit
         if _native.in_trio_task():
             import trio
 
+            from ._trio import without_interrupt
+
             await trio.lowlevel.checkpoint_if_cancelled()
+            submit = partial(without_interrupt, submit)
         waiter = new_waiter()
         call = _Call(partial(function, *args, **kwargs), waiter.wake_from_thread)
-        self._submit(call)
+        submit(call)
         await waiter.wait()
         outcome: T = call.outcome()
         return outcome
@@ -173,7 +182,7 @@ class Strand:
                 return
             self._running = True
         try:
-            _threads.start(self._work)
+            interrupted = _threads.start(self._work)
         except BaseException as error:
             with self._changed:
                 refused, self._calls = self._calls, deque()
@@ -181,6 +190,13 @@ class Strand:
                 self._changed.notify_all()
             for each in refused:
                 each.refuse(error)
+            return
+        if interrupted is not None:
+            try:
+                raise interrupted
+            finally:
+                # The traceback refers to this frame: a reference cycle.
+                del interrupted
 
     def _work(self) -> None:
         while True:

@@ -39,6 +39,12 @@ async def park(operation: Operation[Any]) -> None:
     await trio.lowlevel.wait_task_rescheduled(abort)
 
 
+@trio.lowlevel.enable_ki_protection
+def without_interrupt(function: Callable[..., object], /, *args: object) -> None:
+    """Call a function in which KeyboardInterrupt would leave a lock locked; the next checkpoint raises it."""
+    function(*args)
+
+
 # A KeyboardInterrupt in between would leave completions that nobody collects.
 @trio.lowlevel.enable_ki_protection
 def run_completions() -> Completions:

@@ -98,3 +98,46 @@ def test_signals_of_a_write_reach_the_program(tmp_path: Path) -> None:
         expected += [error, 0, -number, "handled", error, 0]
     assert ended.output.split() == [str(each) for each in expected], ended
     assert not ended.errors
+
+
+# A new thread runs the opener, which sends a signal while the main thread still waits for its beginning.
+_INTERRUPTED = """
+import os, signal, sys, threading
+import rapfiles
+from support.loops import LOOPS
+
+class Interrupted(Exception):
+    pass
+
+def interrupt(*_):
+    raise Interrupted
+
+loop = {loop.name: loop for loop in LOOPS}[sys.argv[1]]
+signals = [signal.SIGUSR1, signal.SIGINT] if loop.library == "trio" else [signal.SIGUSR1]
+signal.signal(signal.SIGUSR1, interrupt)
+sys.setswitchinterval(60)
+over = threading.Event()
+
+async def main():
+    for number in signals * 2:
+        def opener(path, flags):
+            os.kill(os.getpid(), number)
+            over.wait()
+            return os.open(path, flags)
+
+        try:
+            await rapfiles.open(os.devnull, "rb", opener=opener)
+        except (Interrupted, KeyboardInterrupt) as error:
+            print(type(error).__name__)
+
+print("ready", flush=True)
+loop.run(main)
+over.set()
+"""
+
+
+def test_an_exception_of_a_signal_handler_is_raised_while_a_thread_begins(loop: Loop) -> None:
+    """Where the call has been begun, the exception was lost, and with it Ctrl-C on trio."""
+    ended = process.run(_INTERRUPTED, loop.name)
+    expected = ["Interrupted", "KeyboardInterrupt"] if loop.library == "trio" else ["Interrupted"]
+    assert (ended.code, ended.output.split(), ended.errors) == (0, expected * 2, "")
