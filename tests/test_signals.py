@@ -10,8 +10,9 @@ from support.loops import Loop
 
 # Says which signals the threads have blocked that the program did not start (Python's have its name).
 _PROGRAM = """
-import os, signal, sys
+import sys
 from pathlib import Path
+import anyio
 from rapfiles import AsyncPath
 from support.engine import under_way
 from support.loops import LOOPS
@@ -33,9 +34,10 @@ async def main():
             group.start_soon(AsyncPath(sys.argv[2]).read_bytes)
         await under_way(20)
         print("ready", flush=True)
-        for name, mask in masks():
-            if name == "rapfiles":
-                print(mask)
+        # A thread gives itself its name.
+        while not (found := [mask for name, mask in masks() if name == "rapfiles"]):
+            await anyio.sleep(0.001)
+        print(*found)
         group.cancel_scope.cancel()
 
 loop.run(main)
