@@ -570,6 +570,16 @@ async def test_what_is_not_awaited_does_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "lock").exists()
 
 
+def test_without_a_loop_nothing_is_locked(tmp_path: Path) -> None:
+    lock = AsyncPath(tmp_path / "lock").lock()
+    with pytest.raises(RuntimeError, match="no running event loop: rapfiles"):
+        lock.acquire()
+    with pytest.raises(RuntimeError, match="no running event loop: rapfiles"):
+        lock.__aenter__().send(None)
+    assert not lock.locked
+    assert not (tmp_path / "lock").exists()
+
+
 def test_threads_exclude_each_other(tmp_path: Path) -> None:
     value = 0
 
