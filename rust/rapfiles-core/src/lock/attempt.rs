@@ -28,7 +28,11 @@ impl Locks {
     /// Makes a request, on the loop's thread.
     pub(super) fn begin(&self, engine: &Engine, requested: &Arc<Requested>) -> Answer {
         match Self::open_now(engine, requested, requested.began) {
-            Ok(Ok(file)) => self.join(engine, requested, file, false),
+            // If it has waited in the queue before an error came, another thread may be about to get the lock for it, or
+            // has answered.
+            Ok(Ok(file)) => self
+                .join(engine, requested, file, false)
+                .filter(|answer| answer.is_ok() || requested.claim_answer()),
             Ok(Err(error)) => Some(Err(error)),
             Err(lane) => {
                 if let Err(error) = self.watch(engine, requested) {

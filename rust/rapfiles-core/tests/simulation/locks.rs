@@ -718,6 +718,12 @@ fn random_programs_of_locks_keep_every_promise() {
     eprintln!("{count} programs in {:?}", began.elapsed());
 }
 
+/// A request whose timeout nobody can watch, because the system refuses the thread, gets its turn at that moment.
+#[test]
+fn a_lock_that_comes_while_its_error_is_told_is_released() {
+    run(5_010_254, Folder::in_memory().path()).unwrap();
+}
+
 /// One and the same seed gives one and the same run.
 #[test]
 fn a_seed_determines_what_locks_do() {
