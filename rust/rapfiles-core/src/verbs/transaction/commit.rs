@@ -49,14 +49,14 @@ impl Committing<'_> {
         // name of a file and not the end of its old one, when somebody else synchronises another file.
         let waits = |step: &Step| !matches!(step, Step::Make { .. } | Step::Put { content: Some(_), .. });
         let durable = self.durable || steps.iter().any(waits);
-        self.write(&steps, staged, durable).about_path()?;
+        let ordered = self.write(&steps, staged, durable).about_path()?;
         if self.abandoned.load(Ordering::Acquire) {
             return Err(refused::abandoned());
         }
         let log = &self.log.directory;
         log.rename(&entry(MANIFEST).about_path()?, &entry(COMMIT).about_path()?).about_path()?;
         self.committed.store(true, Ordering::Release);
-        self.finish(&steps, durable).map_err(unfinished)
+        self.finish(&steps, durable, ordered).map_err(unfinished)
     }
 
     /// What is done with each name, by what is there now. What has to be held is in the log.
@@ -161,14 +161,17 @@ impl Committing<'_> {
     }
 
     /// Writes the manifest, and waits until the device has it, what was staged, and the names that lead to them: in any
-    /// order, as none of them counts before the commit point.
-    fn write(&self, steps: &[Step], mut files: Vec<File>, durable: bool) -> io::Result<()> {
+    /// order, as none of them counts before the commit point. Returns whether the file system keeps the order of changes:
+    /// then it suffices that the content is written back, as all of the rest is before the commit point anyway.
+    fn write(&self, steps: &[Step], mut files: Vec<File>, durable: bool) -> io::Result<bool> {
         let log = &self.log.directory;
         let manifest = log.create(&entry(MANIFEST)?, PRIVATE)?;
         platform::write_all(&manifest, manifest::encode(steps).as_bytes())?;
+        let ordered = platform::keeps_order(&manifest);
         files.push(manifest);
-        let directories = if durable { self.leading_to_log()?.into() } else { Vec::new() };
-        together::synchronise(files, directories, !durable)
+        let directories = if durable && !ordered { self.leading_to_log()?.into() } else { Vec::new() };
+        together::synchronise(files, directories, !durable, ordered)?;
+        Ok(ordered)
     }
 
     /// Waits until the device has the log, and the names that lead to it.
@@ -182,14 +185,17 @@ impl Committing<'_> {
     }
 
     /// From the commit point on.
-    fn finish(&self, steps: &[Step], durable: bool) -> Result<(), Error> {
+    fn finish(&self, steps: &[Step], durable: bool, ordered: bool) -> Result<(), Error> {
         let log = &self.log.directory;
-        if durable {
+        // The content that is appended has no order.
+        let appends = steps.iter().any(|step| matches!(step, Step::Append { .. }));
+        let waits = durable && (appends || !ordered);
+        if waits {
             synchronise(log).about_path()?;
         }
         let target = Target { root: self.root, path: self.path, log, durable };
         target.apply(steps)?;
-        end(log, durable).about_path()
+        end(log, waits).about_path()
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) fn run(
     let copy = &replacement.directory;
     let duplicate = Duplicate::make(old, copy, &extended(&changes), committing.abandoned)?;
     let steps = Committing { root: copy, ..*committing }.prepare(&mut changes)?;
-    together::synchronise(changes.open_files().about_path()?, Vec::new(), false).about_path()?;
+    together::synchronise(changes.open_files().about_path()?, Vec::new(), false, false).about_path()?;
     drop(changes);
     Target { root: copy, path, log: &log.directory, durable: true }.apply(&steps)?;
     let (new_logs, new_log) = log::begin_swapped(copy, path, &log.id)?;

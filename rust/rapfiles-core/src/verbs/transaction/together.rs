@@ -30,6 +30,7 @@ struct Shared {
     work: Mutex<Work>,
     idle: Condition,
     data_only: bool,
+    ordered: bool,
 }
 
 impl Shared {
@@ -48,6 +49,7 @@ impl Shared {
             // Never a second time: see `verbs/atomic/staged.rs`.
             let done = match is_directory {
                 true => platform::synchronise_directory(&file),
+                false if self.ordered => platform::write_back(&file).and_then(|()| platform::close(file)),
                 false => platform::synchronise(&file, self.data_only).and_then(|()| platform::close(file)),
             };
             work = self.work();
@@ -67,12 +69,20 @@ impl Shared {
 
 /// Waits until the device has all of these files, and the entries of these directories, and closes them.
 ///
+/// `ordered`: the file system keeps the order of changes, and what is to count only after these files is a later one, so
+/// that it suffices to write their content back ([`platform::keeps_order`]).
+///
 /// Other workers help, if they come to it. This one does not wait for them to begin: all of them may be waiting for
 /// something like this themselves.
-pub(super) fn synchronise(files: Vec<File>, directories: Vec<File>, data_only: bool) -> io::Result<()> {
+pub(super) fn synchronise(
+    files: Vec<File>,
+    directories: Vec<File>,
+    data_only: bool,
+    ordered: bool,
+) -> io::Result<()> {
     let helpers = (files.len().saturating_sub(1) / SYNCHRONISED_EACH).min(SYNCHRONISING_WORKERS);
     let work = Mutex::new(Work { files, directories, ..Work::default() });
-    let shared = Arc::new(Shared { work, idle: Condition::default(), data_only });
+    let shared = Arc::new(Shared { work, idle: Condition::default(), data_only, ordered });
     for _ in 0..helpers {
         let shared = Arc::clone(&shared);
         Engine::current().spawn(Lane::Unknown, move || shared.help());
