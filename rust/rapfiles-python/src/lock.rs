@@ -136,6 +136,8 @@ impl Lock {
     }
 
     /// Makes a shared lock exclusive.
+    ///
+    /// Two that upgrade locks of overlapping ranges wait for each other, for ever if the lock has no timeout.
     fn upgrade(slf: Bound<'_, Self>) -> PyResult<Operation> {
         let py = slf.py();
         Operation::of(py, Work::Lock(LockWork::new(slf.unbind(), Stage::Unconverted(Mode::Exclusive))))

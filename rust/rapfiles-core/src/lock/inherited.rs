@@ -83,6 +83,18 @@ impl Place {
         place
     }
 
+    /// Closes the parent's file, in a forked child.
+    fn close_in_child(&self) {
+        let descriptor = self.descriptor.load(Ordering::SeqCst);
+        if descriptor != FREE {
+            crate::platform::close_inherited(
+                descriptor,
+                self.device.load(Ordering::Relaxed),
+                self.inode.load(Ordering::Relaxed),
+            );
+        }
+    }
+
     /// Forgets it, before it is closed.
     pub(crate) fn release(&'static self) {
         self.descriptor.store(FREE, Ordering::SeqCst);
@@ -122,14 +134,26 @@ pub(crate) fn in_child() {
     let mut next: *const Place = table.first.load(Ordering::SeqCst);
     // SAFETY: the places are published completely, and never freed.
     while let Some(place) = unsafe { next.as_ref() } {
-        let descriptor = place.descriptor.load(Ordering::SeqCst);
-        if descriptor != FREE {
-            crate::platform::close_inherited(
-                descriptor,
-                place.device.load(Ordering::Relaxed),
-                place.inode.load(Ordering::Relaxed),
-            );
+        place.close_in_child();
+        next = place.next;
+    }
+}
+
+/// Does the same in a simulated process, which has these descriptors open.
+#[cfg(all(test, target_os = "linux", not(loom)))]
+pub(crate) fn in_simulated_child(open: &std::collections::BTreeSet<i32>) {
+    let mut places = Vec::new();
+    let mut next: *const Place = table().first.load(Ordering::SeqCst);
+    // SAFETY: the places are published completely, and never freed.
+    while let Some(place) = unsafe { next.as_ref() } {
+        if open.contains(&place.descriptor.load(Ordering::SeqCst)) {
+            places.push(place);
         }
         next = place.next;
+    }
+    // Only now: the number of what has been closed may be another simulated process's.
+    for place in places {
+        place.close_in_child();
+        place.release();
     }
 }

@@ -26,9 +26,9 @@ mod waiting_thread;
 pub use candidate::Held as HeldLock;
 pub use claim::{Extent, Mode};
 pub use conversion::Conversion;
-#[cfg(all(test, target_os = "linux", not(loom)))]
-pub(crate) use inherited::known as known_to_children;
 pub(crate) use inherited::{after_fork, before_fork, forks, in_child};
+#[cfg(all(test, target_os = "linux", not(loom)))]
+pub(crate) use inherited::{in_simulated_child, known as known_to_children};
 pub(crate) use job::LockJob;
 pub(crate) use lock_file::{Identity, LockFile};
 pub(crate) use locks::Locks;

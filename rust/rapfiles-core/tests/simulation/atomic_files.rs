@@ -1,11 +1,9 @@
 //! Files that are written through a handle and take the place of another one, with something that happens at each of their
 //! system calls in turn. Whatever that is, the target has its old content or all of the new one, as the outcome says.
 
-use std::cell::{Cell, RefCell};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::Arc;
 
 use libc::{EACCES, EINTR, EIO, ENOSPC, EOPNOTSUPP, c_int};
 
@@ -14,11 +12,12 @@ use super::consumer::{self, Consumer};
 use super::device::Device;
 use super::folder::Folder;
 use super::ground::{Snapshot, age, differences, link, look, native};
-use super::oracle::{Oracle, PATTERN};
-use super::sink::{Context, Scene, Simulated, Written};
+use super::oracle::PATTERN;
+use super::sink::Written;
 use super::trial::{Event, Trial};
+use super::user::User;
 use crate::error::Error;
-use crate::handle::{Driver, Failure, FileOperation, Handle, HandleFile, ops};
+use crate::handle::ops;
 use crate::outcome::Outcome;
 use crate::path_operation::PathOperation;
 use crate::platform::NativePath;
@@ -77,53 +76,7 @@ fn content(scenario: &Scenario) -> Vec<u8> {
     scenario.pieces.iter().flat_map(|length| &PATTERN[..*length]).copied().collect()
 }
 
-/// An oracle that nobody asks.
-fn nobody() -> Oracle {
-    Oracle {
-        node: usize::MAX,
-        content: Vec::new(),
-        position: 0,
-        readable: false,
-        writable: true,
-        append: false,
-        pipe: false,
-        uncertain: false,
-        blind: true,
-        partial: None,
-        beside: 0,
-        beside_given_up: false,
-    }
-}
-
-/// An open file, and whoever uses it.
-struct User<'a> {
-    consumer: &'a Consumer,
-    context: Context,
-    oracle: RefCell<Oracle>,
-    file: HandleFile<Simulated>,
-}
-
 impl User<'_> {
-    /// Does something with the file; `None` if that is given up.
-    fn run(&self, operation: Box<dyn FileOperation<Simulated>>) -> Option<Result<(), Error>> {
-        let mut driver = Driver::new(operation);
-        let had_turn = Cell::new(false);
-        let scene = Scene { context: &self.context, oracle: &self.oracle, had_turn: &had_turn };
-        let done = self.consumer.next(|| driver.advance(scene, &self.file));
-        if done.is_none() {
-            driver.abandon(&self.file);
-        }
-        done.map(|done| match done {
-            Ok(_) => Ok(()),
-            Err(Failure::Error(error)) => Err(error),
-            Err(_) => self.consumer.wrong("an operation on the file is refused"),
-        })
-    }
-
-    fn close(&self) -> Option<Result<(), Error>> {
-        self.run(Box::new(ops::Close::default()))
-    }
-
     fn discard(&self, staged: StagedFile, error: Error) -> End {
         match self.consumer.run(PathOperation::Discard { file: staged }) {
             None => End::GivenUp,
@@ -149,12 +102,7 @@ fn block(consumer: &Consumer, scenario: &Scenario, path: NativePath) -> End {
         Some(Ok(Outcome::Staged(both))) => *both,
         Some(Ok(_)) => unreachable!("it is a file"),
     };
-    let user = User {
-        consumer,
-        context: Context { world: consumer.world(), kept: Arc::new(()) },
-        oracle: RefCell::new(nobody()),
-        file: HandleFile::new(Handle::new(opened, None), false, true),
-    };
+    let user = User::of(consumer, opened, false);
     for length in scenario.pieces {
         let source = Written { bytes: &PATTERN[..*length], constant: true };
         match user.run(Box::new(ops::Write { source })) {

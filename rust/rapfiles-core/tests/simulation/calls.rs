@@ -860,7 +860,9 @@ pub(crate) unsafe fn flock(descriptor: c_int, operation: c_int) -> c_int {
     }
     let waits = operation & (libc::LOCK_NB | libc::LOCK_UN) == 0;
     // SAFETY: no memory is involved.
-    trial::lock("flock", waits, || unsafe { system::flock(descriptor, operation | libc::LOCK_NB) })
+    trial::lock("flock", descriptor, waits, || unsafe {
+        system::flock(descriptor, operation | libc::LOCK_NB)
+    })
 }
 
 pub(crate) unsafe fn set_range_lock(descriptor: c_int, command: c_int, lock: *mut libc::flock) -> c_int {
@@ -869,7 +871,7 @@ pub(crate) unsafe fn set_range_lock(descriptor: c_int, command: c_int, lock: *mu
     let at_once = if waits && world().is_some() { libc::F_OFD_SETLK } else { command };
     // SAFETY: the caller's promises, which are those of the system's.
     let attempt = || unsafe { system::set_range_lock(descriptor, at_once, lock) };
-    if world().is_none() { attempt() } else { trial::lock("fcntl, lock", waits, attempt) }
+    if world().is_none() { attempt() } else { trial::lock("fcntl, lock", descriptor, waits, attempt) }
 }
 
 // Changes of names, which the device may not have yet.

@@ -23,9 +23,9 @@ use crate::path_operation::PathOperation;
 
 pub(super) struct Consumer {
     world: Rc<World>,
-    pub(super) engine: Arc<Engine>,
-    bell: Arc<Bell>,
-    port: Arc<Port>,
+    /// In a forked child, the child's own; and so is the loop.
+    engine: RefCell<Arc<Engine>>,
+    event_loop: RefCell<(Arc<Bell>, Arc<Port>)>,
 }
 
 impl Consumer {
@@ -35,6 +35,23 @@ impl Consumer {
 
     pub(super) fn world(&self) -> Rc<World> {
         Rc::clone(&self.world)
+    }
+
+    pub(super) fn engine(&self) -> Arc<Engine> {
+        Arc::clone(&self.engine.borrow())
+    }
+
+    /// From now on this is a forked child of the process: its threads are gone, and its engine and its loop are not used
+    /// any more.
+    pub(super) fn fork(&self) {
+        self.world.forget_workers();
+        self.world.forks.set(self.world.forks.get() + 1);
+        let engine = Engine::new(self.world.configuration);
+        // The parent's is not this process's to be taken down.
+        std::mem::forget(self.engine.replace(Arc::clone(&engine)));
+        self.world.current.replace(Some(Arc::clone(&engine)));
+        watch_engine(&self.world, &engine);
+        std::mem::forget(self.event_loop.replace(new_loop()));
     }
 
     /// Something that must not be.
@@ -62,7 +79,7 @@ impl Consumer {
     /// Waits for an operation on a path; `None` if it is given up.
     pub(super) fn run(&self, operation: PathOperation) -> Option<Result<Outcome, Error>> {
         let ticket = Ticket::unique();
-        if let Answer::Ready(outcome) = self.engine.submit(operation, Lane::Unknown, &ticket) {
+        if let Answer::Ready(outcome) = self.engine().submit(operation, Lane::Unknown, &ticket) {
             return Some(outcome);
         }
         while !self.trial().is_cancelled() {
@@ -76,36 +93,38 @@ impl Consumer {
     }
 
     fn wait(&self, ticket: &Arc<Ticket>) {
-        if ticket.expect(&self.port) {
-            while !self.bell.0.load(Ordering::Relaxed) && !self.trial().is_cancelled() {
+        let (bell, port) = self.event_loop.borrow().clone();
+        if ticket.expect(&port) {
+            while !bell.0.load(Ordering::Relaxed) && !self.trial().is_cancelled() {
                 self.world.wait(Wait::For { key: LOOP, until: None });
             }
-            self.bell.0.store(false, Ordering::Relaxed);
-            drop(self.port.drain());
+            bell.0.store(false, Ordering::Relaxed);
+            drop(port.drain());
         }
     }
 
     /// Waits until one of these is done, for so long at most.
     pub(super) fn wait_for_any(&self, tickets: &[Arc<Ticket>], most: Duration) {
+        let (bell, port) = self.event_loop.borrow().clone();
         let mut all_expected = true;
         for ticket in tickets {
-            all_expected &= ticket.expect(&self.port);
+            all_expected &= ticket.expect(&port);
         }
-        if all_expected && !self.bell.0.load(Ordering::Relaxed) {
+        if all_expected && !bell.0.load(Ordering::Relaxed) {
             let until = Some(self.world.after(most.as_nanos() as u64));
             self.world.wait(Wait::For { key: LOOP, until });
         }
-        self.bell.0.store(false, Ordering::Relaxed);
-        drop(self.port.drain());
+        bell.0.store(false, Ordering::Relaxed);
+        drop(port.drain());
     }
 
     /// Waits until what was given up has been cleared away in the background.
     fn rest(&self) {
         self.trial().ended.set(true);
         // What found no thread is done when there is one.
-        self.engine.spawn(Lane::Unknown, || ());
+        self.engine().spawn(Lane::Unknown, || ());
         loop {
-            let counters = self.engine.counters();
+            let counters = self.engine().counters();
             if counters.panics > 0 {
                 self.world.die("a worker has panicked");
             }
@@ -135,8 +154,8 @@ pub(super) fn attempt<R: 'static>(
         let engine = Engine::new(world.configuration);
         world.current.replace(Some(Arc::clone(&engine)));
         watch_engine(&world, &engine);
-        let (bell, port) = new_loop();
-        let consumer = Consumer { world, engine, bell, port };
+        let (engine, event_loop) = (RefCell::new(engine), RefCell::new(new_loop()));
+        let consumer = Consumer { world, engine, event_loop };
         answer.replace(Some(work(&consumer)));
         consumer.rest();
         let Consumer { world, engine, .. } = consumer;

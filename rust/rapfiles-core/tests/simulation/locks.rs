@@ -1,20 +1,25 @@
-//! Locks: random programs of tasks that ask for locks of a few files, hold them, convert them and give up, of other
-//! processes that do so too, and of files that are removed, replaced and inherited by forked children. The files are real
-//! ones; threads and the clock are simulated, and everything is drawn from a seed.
+//! Locks: random programs of tasks that ask for locks of a few files, by their paths and through open files, hold them,
+//! convert them and give up, of other processes that do so too, and of files that are removed, replaced, closed and
+//! inherited by forked children, as one of which some programs go on. The files are real ones; threads and the clock are
+//! simulated, and everything is drawn from a seed.
 //!
 //! Nobody may have what somebody else has, nobody may come before those who were in the queue, and whoever waits must get
 //! the lock when it is free. At the end nobody holds anything, and no thread and no descriptor is left.
 
+mod forked_child;
+mod open_files;
 mod other_processes;
 mod wish;
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use libc::{EINTR, EIO, ENOLCK};
+use libc::{EBADF, EINTR, EIO, ENOLCK};
+use open_files::OpenFile;
 use other_processes::{Child, Other, identity_of, is_free};
 use wish::Wish;
 
@@ -73,6 +78,8 @@ enum Task {
     Holding(HeldLock, Had),
     Converting(Conversion, Had, Mode, Patience),
     Releasing(Arc<Ticket>, Had),
+    /// It has what was a lock, until the open file was closed or the process was forked.
+    HoldingNothing(HeldLock),
 }
 
 impl Task {
@@ -110,6 +117,7 @@ struct Tasks<'a> {
     ranges: bool,
     tickets: Vec<Option<Arc<Ticket>>>,
     next: u64,
+    open: Vec<OpenFile<'a>>,
     others: Vec<Option<Other>>,
     children: Vec<Child>,
     /// Who is first in the queue of each file, for the whole of it or a range, and has nobody in its way, and since when.
@@ -123,9 +131,14 @@ struct Tasks<'a> {
     freed: Vec<(Identity, Wish, u64)>,
     told: u32,
     cancelled: bool,
+    /// Whether this is a forked child by now, what open files it has of its parent, and the descriptors that it knows to
+    /// be those of lock files.
+    forked: bool,
+    inherited: HashMap<usize, i32>,
+    known_before_fork: RefCell<BTreeSet<i32>>,
 }
 
-impl Tasks<'_> {
+impl<'a> Tasks<'a> {
     fn now(&self) -> Instant {
         self.consumer.world().now()
     }
@@ -155,7 +168,10 @@ impl Tasks<'_> {
             2 => Extent::Range { start: 12, length: 0 },
             _ => Extent::Whole,
         };
-        Wish { file: self.draw(self.files), mode: self.draw_mode(), extent }
+        let mode = self.draw_mode();
+        let through = self.draw_open_file();
+        let file = through.map_or_else(|| self.draw(self.files), |open| self.open[open].file);
+        Wish { file, mode, extent, through }
     }
 
     fn draw_patience(&self) -> Patience {
@@ -167,7 +183,10 @@ impl Tasks<'_> {
 
     fn request(&self, task: usize, wish: &Wish, patience: &Patience) -> LockRequest {
         LockRequest {
-            target: LockTarget::Path(native(&self.paths[wish.file])),
+            target: wish.through.map_or_else(
+                || LockTarget::Path(native(&self.paths[wish.file])),
+                |open| LockTarget::Handle(self.open[open].handle()),
+            ),
             mode: wish.mode,
             extent: wish.extent,
             blocking: patience.blocking,
@@ -178,7 +197,8 @@ impl Tasks<'_> {
 
     fn ask(&mut self, task: usize, wish: Wish) {
         let patience = self.draw_patience();
-        let (number, moment, version) = (self.next, self.moment, self.versions[wish.file]);
+        let (number, moment) = (self.next, self.moment);
+        let version = wish.through.map_or(self.versions[wish.file], |open| self.open[open].version);
         let ahead = self.tasks.iter().filter_map(|other| match other {
             Task::Asking(acquisition, other)
                 if other.wish.conflicts(&wish) && other.version == version && acquisition.is_queued() =>
@@ -191,7 +211,7 @@ impl Tasks<'_> {
         let asked = Asked { wish, number, patience, moment, version, ahead };
         self.next += 1;
         self.note(|| format!("task {task} asks, {number}: {wish:?} {patience:?}"));
-        match Acquisition::begin(&self.consumer.engine, self.request(task, &wish, &patience)) {
+        match Acquisition::begin(&self.consumer.engine(), self.request(task, &wish, &patience)) {
             Ok((answer, _)) => self.answered(task, answer, &asked),
             Err(acquisition) => self.tasks[task] = Task::Asking(acquisition, asked),
         }
@@ -203,13 +223,20 @@ impl Tasks<'_> {
         let (wish, file) = (*wish, *file);
         let patience = Patience { began: self.now(), blocking: self.draw(2) > 0, timeout: None };
         self.note(|| format!("task {task} asks once more for {wish:?}"));
-        let answer = Acquisition::begin(&self.consumer.engine, self.request(task, &wish, &patience));
-        let same = identity_of(&self.paths[wish.file]) == Some(file);
+        let answer = Acquisition::begin(&self.consumer.engine(), self.request(task, &wish, &patience));
+        let same = wish.through.is_some() || identity_of(&self.paths[wish.file]) == Some(file);
         match answer {
             Ok((Ok(_), _)) if same => self.wrong("a task gets what it has"),
             Ok((Err(Error::LockTimeout { .. }), _)) if same => self.wrong("a task is in its own way"),
             Err(_) | Ok((Ok(_) | Err(Error::LockReentry | Error::LockTimeout { .. }), _)) => {}
             Ok((Err(error), _)) => self.told(&error),
+        }
+    }
+
+    /// A request fails: an open file may have been closed meanwhile.
+    fn fails(&mut self, wish: &Wish, error: &Error) {
+        if error.code() != Some(EBADF) || !self.is_closed(wish) {
+            self.told(error);
         }
     }
 
@@ -233,8 +260,12 @@ impl Tasks<'_> {
         let held = match answer {
             Ok(held) => held,
             Err(Error::LockTimeout { .. }) => return self.check_timeout(patience),
-            Err(error) => return self.told(&error),
+            Err(error) => return self.fails(wish, &error),
         };
+        if self.is_closed(wish) {
+            // It was locked before that.
+            return drop(held);
+        }
         for other in &self.tasks {
             if let Task::Asking(acquisition, other) = other
                 && self.versions[wish.file] == asked.version
@@ -258,7 +289,7 @@ impl Tasks<'_> {
 
     /// The path must have led to the file after it was locked: so after whoever had it let go of it.
     fn check_current(&self, file: &Identity, asked: &Asked) {
-        if identity_of(&self.paths[asked.wish.file]) == Some(*file) {
+        if asked.wish.through.is_some() || identity_of(&self.paths[asked.wish.file]) == Some(*file) {
             return;
         }
         let freed = self.freed.iter().filter(|(freed, had, _)| freed == file && had.conflicts(&asked.wish));
@@ -311,6 +342,8 @@ impl Tasks<'_> {
             self.children.clear();
             self.free_since.fill(None);
         }
+        self.close_what_is_not_unlocked();
+        self.check_parent();
         let mut order: Vec<_> = (0..TASKS).collect();
         order.sort_by_key(|task| match &self.tasks[*task] {
             Task::Asking(_, asked) => asked.number,
@@ -390,18 +423,20 @@ impl Tasks<'_> {
 
     fn release(&mut self, task: usize) {
         self.probe(task);
+        let at_once = self.draw(8) == 0;
         match std::mem::replace(&mut self.tasks[task], Task::Idle) {
             Task::Holding(held, had) => {
                 self.note(|| format!("task {task} releases"));
                 self.freed.push((had.file, had.wish, self.moment));
-                if held.is_local() {
+                if held.is_local() || at_once {
                     drop(held);
                 } else {
                     let ticket = Ticket::unique();
-                    self.consumer.engine.release(held, &ticket);
+                    self.consumer.engine().release(held, &ticket);
                     self.tasks[task] = Task::Releasing(ticket, had);
                 }
             }
+            Task::HoldingNothing(held) => drop(held),
             other => self.tasks[task] = other,
         }
     }
@@ -414,7 +449,7 @@ impl Tasks<'_> {
                 self.note(|| format!("task {task} gives up a conversion"));
                 match conversion.abandon() {
                     Some(held) if held.is_there() => self.has(task, held, had.wish, had.file),
-                    Some(_) if had.wish.extent != Extent::Whole => {
+                    Some(_) if had.wish.extent != Extent::Whole && !self.is_closed(&had.wish) => {
                         self.wrong("the lock of a range is lost by a conversion that is given up");
                     }
                     // A worker has it, and releases it.
@@ -444,7 +479,7 @@ impl Tasks<'_> {
         }
         self.freed.push((had.file, had.wish, self.moment));
         let (timeout, blocking) = (patience.timeout, patience.blocking);
-        let conversion = Conversion::begin(&self.consumer.engine, held, mode, timeout, blocking);
+        let conversion = Conversion::begin(&self.consumer.engine(), held, mode, timeout, blocking);
         self.tasks[task] = Task::Converting(conversion, had, mode, patience);
     }
 
@@ -458,6 +493,9 @@ impl Tasks<'_> {
         patience: &Patience,
     ) {
         self.note(|| format!("task {task} has converted: {converted:?}"));
+        if self.is_closed(&had.wish) {
+            return;
+        }
         let failed = !matches!(converted, Ok(()) | Err(Error::LockTimeout { .. }));
         let wish = match converted {
             Ok(()) => Wish { mode, ..had.wish },
@@ -492,7 +530,7 @@ impl Tasks<'_> {
             self.freed.push((other.file, other.wish, self.moment));
             return;
         }
-        let wish = self.draw_wish();
+        let wish = Wish { through: None, ..self.draw_wish() };
         self.others[index] = Other::try_lock(&self.paths[wish.file], wish);
         let Some(other) = &self.others[index] else { return };
         self.note(|| format!("process {index} has {wish:?}"));
@@ -566,9 +604,16 @@ impl Tasks<'_> {
             6..12 | 15..20 => self.convert(task),
             20..22 => self.give_up(task),
             22 => self.ask_again(task),
-            23..27 => self.other(self.draw(OTHERS)),
+            23..26 => self.other(self.draw(self.others.len())),
+            26 if self.draw(2) == 0 => self.close_one(),
+            26 => self.open_one(),
             27 => self.replace(self.draw(self.files)),
-            28 if self.children.len() < 2 && self.consumer.trial().happened.get().is_none() => self.fork(),
+            28 if !self.forked
+                && self.children.len() < 2
+                && self.consumer.trial().happened.get().is_none() =>
+            {
+                self.fork()
+            }
             28 | 29 => self.children.iter_mut().for_each(Child::begin),
             // The loop does something else.
             30 => self.consumer.world().sleep(Duration::from_millis([1, 50, 400][self.draw(3)])),
@@ -591,10 +636,13 @@ impl Tasks<'_> {
     fn finish(&mut self) {
         self.note(|| "the end".to_owned());
         self.children.iter_mut().for_each(Child::begin);
-        for index in 0..OTHERS {
+        for index in 0..self.others.len() {
             if self.others[index].is_some() {
                 self.other(index);
             }
+        }
+        if self.draw(2) == 0 {
+            self.close_all();
         }
         if self.draw(4) == 0 {
             // The loop is torn down with whatever waits in it.
@@ -614,9 +662,10 @@ impl Tasks<'_> {
             self.rest(Duration::from_millis(10));
             self.advance();
         }
+        self.close_all();
         // Threads that wait in the kernel for those who have given up get it, and release it.
         let end = self.now() + LATEST;
-        while let Some(why) = self.consumer.engine.locks().left().or_else(|| self.left()) {
+        while let Some(why) = self.consumer.engine().locks().left().or_else(|| self.left()) {
             if self.now() > end {
                 self.wrong(why);
             }
@@ -626,7 +675,7 @@ impl Tasks<'_> {
 
     fn left(&self) -> Option<&'static str> {
         let is_left = |path: &PathBuf| {
-            let wish = |extent| Wish { file: 0, mode: Mode::Exclusive, extent };
+            let wish = |extent| Wish { file: 0, mode: Mode::Exclusive, extent, through: None };
             let all = Extent::Range { start: 0, length: 0 };
             path.exists() && !(is_free(path, &wish(Extent::Whole)) && is_free(path, &wish(all)))
         };
@@ -662,6 +711,7 @@ fn run(seed: u64, folder: &Path) -> Result<(), String> {
             ranges: (choice >> 48).is_multiple_of(3),
             tickets: vec![None; TASKS],
             next: 0,
+            open: Vec::new(),
             others: (0..OTHERS).map(|_| None).collect(),
             children: Vec::new(),
             free_since: vec![None; 2 * FILES],
@@ -671,9 +721,18 @@ fn run(seed: u64, folder: &Path) -> Result<(), String> {
             freed: Vec::new(),
             told: 0,
             cancelled: false,
+            forked: false,
+            inherited: HashMap::new(),
+            known_before_fork: RefCell::default(),
         };
         for _ in 0..8 + tasks.draw(60) {
             tasks.do_something();
+        }
+        if tasks.draw(4) == 0 {
+            tasks.become_child();
+            for _ in 0..8 + tasks.draw(30) {
+                tasks.do_something();
+            }
         }
         if tasks.draw(2) == 0 {
             tasks.settle();

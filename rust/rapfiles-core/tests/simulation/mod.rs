@@ -30,6 +30,7 @@ mod text;
 mod transactions;
 mod trees;
 mod trial;
+mod user;
 mod world;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

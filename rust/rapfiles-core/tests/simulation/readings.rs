@@ -223,7 +223,7 @@ impl Found {
 impl Reading {
     fn run(self, consumer: &Consumer, place: &Place) -> Found {
         let mut found = Found::default();
-        let (engine, top) = (&consumer.engine, place.native());
+        let (engine, top) = (&consumer.engine(), place.native());
         match self {
             Self::List => found.drain(consumer, engine.list(top), |found, block| {
                 for entry in (0..block.len()).filter_map(|index| block.get(index)) {

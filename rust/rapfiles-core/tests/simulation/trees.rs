@@ -250,7 +250,7 @@ fn attempt(scenario: &Scenario, place: &Rc<Place>, event: Event, at: u64, seed: 
     let (scenario, place) = (*scenario, Rc::clone(place));
     let trial = Trial::new(event, at, scenario.lacks);
     let ((end, failures), happened) = consumer::attempt(trial, seed, move |consumer| {
-        let mut work = Work::begin(&scenario, &consumer.engine, &place);
+        let mut work = Work::begin(&scenario, &consumer.engine(), &place);
         let mut failures = Vec::new();
         let end = loop {
             match consumer.next(|| work.next()) {

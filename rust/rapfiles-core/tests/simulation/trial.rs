@@ -56,6 +56,10 @@ pub(super) struct Trial {
     /// The call at which it has happened.
     pub(super) happened: Cell<Option<&'static str>>,
     pub(super) open: RefCell<BTreeSet<c_int>>,
+    /// One that is about to be closed; afterwards its number may be another file's.
+    pub(super) closing: Cell<Option<c_int>>,
+    /// In a forked child: those that it has of its parent, whose locks it must leave alone.
+    pub(super) inherited: RefCell<BTreeSet<c_int>>,
     pub(super) device: Device,
 }
 
@@ -70,6 +74,8 @@ impl Trial {
             ended: Cell::new(false),
             happened: Cell::new(None),
             open: RefCell::default(),
+            closing: Cell::new(None),
+            inherited: RefCell::default(),
             device: Device::default(),
         }
     }
@@ -176,7 +182,12 @@ const LOOK_AGAIN: u64 = 200_000;
 
 /// A call that locks a file, or what happens instead. One that waits keeps its thread alone waiting; one that does not is
 /// permitted on the loop. `attempt` never waits.
-pub(super) fn lock(name: &'static str, waits: bool, attempt: impl Fn() -> c_int) -> c_int {
+pub(super) fn lock(name: &'static str, descriptor: c_int, waits: bool, attempt: impl Fn() -> c_int) -> c_int {
+    if let Some(world) = world()
+        && world.trial.get().is_some_and(|trial| trial.inherited.borrow().contains(&descriptor))
+    {
+        world.die(format!("{name}: a forked child changes a lock of its parent's"));
+    }
     if !waits {
         return call_anywhere(name, attempt);
     }
@@ -196,6 +207,8 @@ pub(super) fn close(descriptor: c_int) -> c_int {
     let close = || unsafe { system::close(descriptor) };
     let Some(world) = world() else { return close() };
     let Some(trial) = world.trial.get() else { return close() };
+    trial.inherited.borrow_mut().remove(&descriptor);
+    trial.closing.set(trial.closing.get().filter(|closing| *closing != descriptor));
     if !trial.open.borrow_mut().remove(&descriptor) && !world.has_failed() {
         world.fail("a descriptor is closed that is not open");
     }

@@ -16,22 +16,38 @@ pub(super) fn identity_of(path: &Path) -> Option<Identity> {
     Some(Identity::of(found.dev(), found.ino()))
 }
 
+/// Another descriptor of an open file.
+fn copy(descriptor: i32) -> OwnedFd {
+    // SAFETY: it is open.
+    unsafe { BorrowedFd::borrow_raw(descriptor) }.try_clone_to_owned().unwrap()
+}
+
 /// Locks a file, without waiting; whether that was possible.
 fn try_lock(file: &File, wish: &Wish) -> bool {
-    let Extent::Range { start, length } = wish.extent else {
-        let operation = if wish.mode == Mode::Shared { libc::LOCK_SH } else { libc::LOCK_EX };
+    let shared = wish.mode == Mode::Shared;
+    let operation = if shared { libc::LOCK_SH } else { libc::LOCK_EX };
+    let kind = if shared { libc::F_RDLCK } else { libc::F_WRLCK };
+    set_lock(file.as_raw_fd(), wish.extent, operation, kind)
+}
+
+/// Unlocks a file.
+pub(super) fn unlock(descriptor: i32, extent: Extent) {
+    set_lock(descriptor, extent, libc::LOCK_UN, libc::F_UNLCK);
+}
+
+fn set_lock(descriptor: i32, extent: Extent, operation: i32, kind: i32) -> bool {
+    let Extent::Range { start, length } = extent else {
         // SAFETY: no memory is involved.
-        return unsafe { libc::flock(file.as_raw_fd(), operation | libc::LOCK_NB) == 0 };
+        return unsafe { libc::flock(descriptor, operation | libc::LOCK_NB) == 0 };
     };
     // SAFETY: all zeros is a valid `struct flock`.
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-    let kind = if wish.mode == Mode::Shared { libc::F_RDLCK } else { libc::F_WRLCK };
     lock.l_type = kind as libc::c_short;
     lock.l_whence = libc::SEEK_SET as libc::c_short;
     lock.l_start = start as libc::off_t;
     lock.l_len = length as libc::off_t;
     // SAFETY: the struct is complete.
-    unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw mut lock) == 0 }
+    unsafe { libc::fcntl(descriptor, libc::F_OFD_SETLK, &raw mut lock) == 0 }
 }
 
 fn open(path: &Path) -> File {
@@ -47,8 +63,19 @@ pub(super) fn is_free(path: &Path, wish: &Wish) -> bool {
 pub(super) struct Other {
     pub(super) wish: Wish,
     pub(super) file: Identity,
+    /// The parent of the process that is simulated.
+    pub(super) is_parent: bool,
     /// The open file whose lock it is.
-    _locked: File,
+    locked: File,
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        // A forked child may have the open file, too.
+        if self.wish.through.is_some() {
+            unlock(self.locked.as_raw_fd(), self.wish.extent);
+        }
+    }
 }
 
 impl Other {
@@ -57,7 +84,12 @@ impl Other {
         let locked = open(path);
         let metadata = locked.metadata().unwrap();
         let file = Identity::of(metadata.dev(), metadata.ino());
-        try_lock(&locked, &wish).then_some(Self { wish, file, _locked: locked })
+        try_lock(&locked, &wish).then(|| Self { wish, file, is_parent: false, locked })
+    }
+
+    /// The parent of this process, which has a lock through a file with this descriptor.
+    pub(super) fn parent(wish: Wish, file: Identity, descriptor: i32) -> Self {
+        Self { wish, file, is_parent: true, locked: copy(descriptor).into() }
     }
 }
 
@@ -73,11 +105,7 @@ impl Child {
     /// One that gets these files.
     pub(super) fn of(open: &BTreeSet<i32>) -> Self {
         let listed = known_to_children();
-        let copies = open.iter().map(|descriptor| {
-            // SAFETY: it is open.
-            let file = unsafe { BorrowedFd::borrow_raw(*descriptor) };
-            (listed.contains(descriptor), file.try_clone_to_owned().unwrap())
-        });
+        let copies = open.iter().map(|descriptor| (listed.contains(descriptor), copy(*descriptor)));
         let (known, unknown): (Vec<_>, Vec<_>) = copies.partition(|(known, _)| *known);
         let files = |copies: Vec<(bool, OwnedFd)>| copies.into_iter().map(|(_, file)| file).collect();
         Self { known: files(known), unknown: files(unknown) }
@@ -86,6 +114,11 @@ impl Child {
     /// It runs.
     pub(super) fn begin(&mut self) {
         self.known.clear();
+    }
+
+    /// It closes an open file that it has of its parent.
+    pub(super) fn close(&mut self, descriptor: i32) {
+        self.unknown.retain(|file| !is_same_description(file.as_raw_fd(), descriptor));
     }
 
     /// Whether it has the open file behind a descriptor of its parent's, and does not know that it is a lock file.

@@ -8,6 +8,8 @@ pub(super) struct Wish {
     pub(super) file: usize,
     pub(super) mode: Mode,
     pub(super) extent: Extent,
+    /// The open file whose lock it is.
+    pub(super) through: Option<usize>,
 }
 
 impl Wish {
@@ -21,6 +23,8 @@ impl Wish {
             _ => false,
         };
         let exclusive = self.mode == Mode::Exclusive || other.mode == Mode::Exclusive;
-        self.file == other.file && meets && exclusive
+        // An open file has one lock for the kernel.
+        let same = self.through.is_some() && self.through == other.through;
+        self.file == other.file && meets && (exclusive || same)
     }
 }
