@@ -79,6 +79,10 @@ impl RecentFiles {
     pub(super) fn insert(&self, path: PlaceOfPath, file: RecentFile, now: Instant) {
         let mut places = runtime::lock(&self.places);
         if places.is_empty() {
+            // Without memory for it nothing is cached: a failed allocation would end the process.
+            if places.try_reserve_exact(RECENT_FILES).is_err() {
+                return;
+            }
             places.resize(RECENT_FILES, None);
         }
         places[path.0 as usize % RECENT_FILES] = Some(Place { path: path.0, file, seen: now });
