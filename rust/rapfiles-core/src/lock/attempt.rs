@@ -98,22 +98,22 @@ impl Locks {
                 self.settle(engine, requested, candidate, Patience::new(), may_block)
             }
             Verdict::Reentry => Some(Err(Error::LockReentry)),
-            Verdict::Taken { held } if !requested.request.blocking => {
+            Verdict::Taken if !requested.request.blocking => {
+                let locked = queue.is_locked(&claim);
                 drop(state);
-                if held {
+                if locked {
                     return Some(Err(Error::LockTimeout { holder: Some(std::process::id()) }));
                 }
                 self.explain(engine, requested, file, may_block)
             }
-            Verdict::Taken { .. } => {
+            Verdict::Taken => {
                 let waiting =
                     Waiting { id, requested: Arc::clone(requested), phase: Phase::Queued, file: None };
                 queue.wait(waiting);
                 requested.note_tried();
-                let through_handle = queue.is_held_through_handle(&claim);
+                let behind_a_handle = queue.is_behind_a_handle(id, &claim);
                 state.waiting.insert(requested.order, (identity, id));
-                if through_handle {
-                    // Nobody tells when that is closed, which releases the lock.
+                if behind_a_handle {
                     let next = runtime::now() + LOCK_LONGEST_PAUSE;
                     let _ = self.poll_at(&mut state, engine, next, (identity, id));
                 }
@@ -193,6 +193,7 @@ impl Locks {
                     if claim.is_shareable() {
                         self.offer(engine, &candidate);
                     }
+                    requested.note_granted();
                     Some(Ok(HeldLock::new(candidate)))
                 }
                 Ok(Standing::Unknown) => {

@@ -86,7 +86,7 @@ impl Locks {
             waiting.phase = Phase::Queued;
             let file = waiting.file.take();
             let claim = waiting.requested.claim();
-            if queue.is_held_through_handle(&claim) {
+            if queue.is_behind_a_handle(id, &claim) {
                 let next = runtime::now() + LOCK_LONGEST_PAUSE;
                 let _ = self.poll_at(&mut state, engine, next, (identity, id));
             }

@@ -70,9 +70,7 @@ pub(super) struct Queue {
 pub(super) enum Verdict {
     Free,
     /// Others of this process are in the way: those who hold it, or those who wait for another process.
-    Taken {
-        held: bool,
-    },
+    Taken,
     /// The task holds it already.
     Reentry,
 }
@@ -96,17 +94,19 @@ impl Queue {
     /// Whether a request may be tried before all that are behind its place.
     pub(super) fn judge(&self, requested: &Requested) -> Verdict {
         let (claim, order) = (&requested.claim(), requested.order);
-        let is_mine = |holder: &Holder| claim.is_reentry(&holder.claim) && !holder.requested.is_given_up();
+        let is_mine = |holder: &Holder| {
+            claim.is_reentry(&holder.claim) && !holder.requested.is_given_up() && holder.is_there()
+        };
         if self.holders.iter().any(is_mine) {
             return Verdict::Reentry;
         }
         if self.is_held(claim) {
-            return Verdict::Taken { held: true };
+            return Verdict::Taken;
         }
         let ahead = || self.waiting.iter().take_while(|waiting| waiting.requested.order < order);
         let asked = requested.request.blocking && self.is_asked_for(claim, ahead());
         if asked || ahead().any(|waiting| claim.conflicts(&waiting.requested.claim())) {
-            return Verdict::Taken { held: false };
+            return Verdict::Taken;
         }
         Verdict::Free
     }
@@ -135,10 +135,19 @@ impl Queue {
         self.holders.iter().any(|holder| claim.conflicts(&holder.claim) && holder.is_there())
     }
 
-    /// The same, through an open file that may be closed at any time.
-    pub(super) fn is_held_through_handle(&self, claim: &Claim) -> bool {
-        let through_handle = |holder: &&Holder| holder.claim.description != 0;
-        self.holders.iter().filter(through_handle).any(|holder| claim.conflicts(&holder.claim))
+    /// Whether this process has a lock from the kernel that this one would wait for.
+    pub(super) fn is_locked(&self, claim: &Claim) -> bool {
+        let has_it = |holder: &Holder| holder.requested.is_granted() && holder.is_there();
+        self.holders.iter().any(|holder| claim.conflicts(&holder.claim) && has_it(holder))
+    }
+
+    /// Whether one of those in the way of somebody who waits has an open file, or will have the lock through one: nobody
+    /// tells when that is closed, which releases the lock.
+    pub(super) fn is_behind_a_handle(&self, id: u64, claim: &Claim) -> bool {
+        let in_the_way = |other: &Claim| other.description != 0 && claim.conflicts(other);
+        let mut ahead = self.waiting.iter().take_while(|waiting| waiting.id != id);
+        self.holders.iter().any(|holder| in_the_way(&holder.claim))
+            || ahead.any(|waiting| in_the_way(&waiting.requested.claim()))
     }
 
     /// Makes a holder's claim another one, unless another holder is in the way.
@@ -259,6 +268,18 @@ mod tests {
     }
 
     const RANGE: Extent = Extent::Range { start: 0, length: 10 };
+
+    #[test]
+    fn who_asks_the_kernel_is_in_the_way_and_has_no_lock() {
+        let mut queue = Queue::default();
+        let asking = request(Mode::Exclusive, Extent::Whole);
+        queue.hold(0, &asking);
+        let other = request(Mode::Exclusive, Extent::Whole);
+        assert!(matches!(queue.judge(&other), Verdict::Taken));
+        assert!(!queue.is_locked(&other.claim()));
+        asking.note_granted();
+        assert!(queue.is_locked(&other.claim()));
+    }
 
     #[test]
     fn who_waits_for_the_whole_file_keeps_nobody_from_a_range() {

@@ -54,6 +54,7 @@ pub(crate) struct Requested {
     /// Somebody was in the way.
     tried: AtomicBool,
     answered: AtomicBool,
+    granted: AtomicBool,
     given_up: AtomicBool,
 }
 
@@ -71,6 +72,7 @@ impl Requested {
             began,
             tried: AtomicBool::new(false),
             answered: AtomicBool::new(false),
+            granted: AtomicBool::new(false),
             given_up: AtomicBool::new(false),
         })
     }
@@ -103,6 +105,15 @@ impl Requested {
     pub(super) fn first_try(&self) -> Option<Instant> {
         let until = self.began.checked_add(LOCK_FIRST_TRY)?;
         (!self.tried.load(Ordering::Acquire)).then_some(until)
+    }
+
+    /// Notes that the kernel has given the lock.
+    pub(super) fn note_granted(&self) {
+        self.granted.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_granted(&self) -> bool {
+        self.granted.load(Ordering::Acquire)
     }
 
     /// Notes that nobody gets the lock, although somebody may still be asking for it.

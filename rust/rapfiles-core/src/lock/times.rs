@@ -57,15 +57,15 @@ impl Locks {
         requested.give_up();
         let mut state = self.lock();
         let place = state.waiting.get(&requested.order).copied();
-        let (mut held, mut file) = (false, None);
+        let (mut locked, mut file) = (false, None);
         if let Some((identity, id)) = place
             && let Some(queue) = state.queues.get_mut(&identity)
         {
-            held = queue.is_held(&requested.claim());
+            locked = queue.is_locked(&requested.claim());
             file = queue.find(id).and_then(|waiting| waiting.file.take());
         }
         drop(state);
-        let holder = if held {
+        let holder = if locked {
             Some(std::process::id())
         } else {
             // The table of locks is in memory, but on a network the server has it.

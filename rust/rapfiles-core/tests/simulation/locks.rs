@@ -309,6 +309,7 @@ impl<'a> Tasks<'a> {
                 && number != task
                 && other == file
                 && had.conflicts(&wish)
+                && !self.is_closed(&had)
             {
                 self.wrong(format!("{wish:?} is given to one while another one has {had:?}"));
             }
