@@ -117,6 +117,8 @@ def interrupt(*_):
 loop = {loop.name: loop for loop in LOOPS}[sys.argv[1]]
 signals = [signal.SIGUSR1, signal.SIGINT] if loop.library == "trio" else [signal.SIGUSR1]
 signal.signal(signal.SIGUSR1, interrupt)
+# Who starts the tests in the background starts them deaf to Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.setswitchinterval(60)
 over = threading.Event()
 
