@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::identity_map::IdentityMap;
 use super::lock_file::Identity;
 use super::queue::Queue;
 use super::request::Requested;
@@ -20,7 +19,7 @@ use crate::engine::ticket::Ticket;
 /// The queues, and when to look at them again.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    pub(super) queues: IdentityMap<Queue>,
+    pub(super) queues: BTreeMap<Identity, Queue>,
     pub(super) next: u64,
     /// Where those who wait are, by the order of their requests.
     pub(super) waiting: HashMap<u64, (Identity, u64)>,

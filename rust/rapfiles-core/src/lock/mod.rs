@@ -7,7 +7,6 @@ mod candidate;
 mod claim;
 mod conversion;
 mod holder;
-mod identity_map;
 mod inherited;
 #[cfg(all(test, target_os = "linux", not(loom)))]
 mod invariants;

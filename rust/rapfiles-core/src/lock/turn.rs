@@ -1,6 +1,6 @@
 //! Whose turn it is: the queue of a file goes on when somebody leaves it.
 
-use std::collections::hash_map::Entry;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use super::candidate::{Candidate, Entry as Place};
