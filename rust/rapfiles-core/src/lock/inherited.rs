@@ -38,6 +38,15 @@ struct Table {
 
 static TABLE: AtomicPtr<Table> = AtomicPtr::new(ptr::null_mut());
 
+impl Table {
+    /// All places, of files and free ones. This takes no lock and allocates nothing, as in a forked child it must not.
+    fn places(&self) -> impl Iterator<Item = &'static Place> {
+        // SAFETY: a place is complete when it is published, and never freed.
+        let place = |at: *const Place| unsafe { at.as_ref() };
+        std::iter::successors(place(self.first.load(Ordering::SeqCst)), move |before| place(before.next))
+    }
+}
+
 /// The table of this process: a child gets a new one, because the lock of the parent's may be taken.
 fn table() -> &'static Table {
     // SAFETY: the pointer is null or came from a box that is never freed.
@@ -105,14 +114,7 @@ impl Place {
 /// The descriptors that a child would close.
 #[cfg(all(test, target_os = "linux", not(loom)))]
 pub(crate) fn known() -> Vec<i32> {
-    let mut known = Vec::new();
-    let mut next: *const Place = table().first.load(Ordering::SeqCst);
-    // SAFETY: the places are published completely, and never freed.
-    while let Some(place) = unsafe { next.as_ref() } {
-        known.push(place.descriptor.load(Ordering::SeqCst));
-        next = place.next;
-    }
-    known
+    table().places().map(|place| place.descriptor.load(Ordering::SeqCst)).collect()
 }
 
 /// This process is about to be forked.
@@ -131,27 +133,15 @@ pub(crate) fn in_child() {
     let table = TABLE.swap(ptr::null_mut(), Ordering::AcqRel);
     // SAFETY: as in `table`. It is left as it is: nothing may be freed here.
     let Some(table) = (unsafe { table.as_ref() }) else { return };
-    let mut next: *const Place = table.first.load(Ordering::SeqCst);
-    // SAFETY: the places are published completely, and never freed.
-    while let Some(place) = unsafe { next.as_ref() } {
-        place.close_in_child();
-        next = place.next;
-    }
+    table.places().for_each(Place::close_in_child);
 }
 
 /// Does the same in a simulated process, which has these descriptors open.
 #[cfg(all(test, target_os = "linux", not(loom)))]
 pub(crate) fn in_simulated_child(open: &std::collections::BTreeSet<i32>) {
-    let mut places = Vec::new();
-    let mut next: *const Place = table().first.load(Ordering::SeqCst);
-    // SAFETY: the places are published completely, and never freed.
-    while let Some(place) = unsafe { next.as_ref() } {
-        if open.contains(&place.descriptor.load(Ordering::SeqCst)) {
-            places.push(place);
-        }
-        next = place.next;
-    }
-    // Only now: the number of what has been closed may be another simulated process's.
+    let is_its = |place: &&Place| open.contains(&place.descriptor.load(Ordering::SeqCst));
+    // All of them first: the number of what has been closed may be another simulated process's.
+    let places: Vec<_> = table().places().filter(is_its).collect();
     for place in places {
         place.close_in_child();
         place.release();
