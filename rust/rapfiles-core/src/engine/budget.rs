@@ -26,26 +26,24 @@ impl Budget {
         let since = *self.since.get_or_insert(now);
         self.spent += 1;
         let exhausted = self.spent >= self.size || now.saturating_duration_since(since) >= BUDGET_TIME;
-        if exhausted {
-            *self = Self { size: (self.size / 2).max(BUDGET_FEWEST), ..Self::new() };
-        }
-        exhausted
+        self.shrink_if(exhausted)
     }
 
     /// The same, without a look at the clock: for one that always follows another, which takes that look.
     pub fn spend_again(&mut self) -> bool {
         self.spent += 1;
-        let exhausted = self.spent >= self.size;
-        if exhausted {
-            *self = Self { size: (self.size / 2).max(BUDGET_FEWEST), ..Self::new() };
-        }
-        exhausted
+        self.shrink_if(self.spent >= self.size)
     }
 
     /// Whether the time is spent, for operations that are too small and too many to be counted.
     pub fn spend_time(&mut self, now: Instant) -> bool {
         let since = *self.since.get_or_insert(now);
         let exhausted = now.saturating_duration_since(since) >= BUDGET_TIME * self.size / BUDGET_OPERATIONS;
+        self.shrink_if(exhausted)
+    }
+
+    /// Begins a smaller one if this one is exhausted, and returns whether it is.
+    fn shrink_if(&mut self, exhausted: bool) -> bool {
         if exhausted {
             *self = Self { size: (self.size / 2).max(BUDGET_FEWEST), ..Self::new() };
         }
