@@ -52,8 +52,10 @@ _native_codecs: Final[dict[str, Codec]] = dict.fromkeys(("utf-8", "UTF-8", "utf8
 
 _MOST_NAMES: Final = 64
 
-# In slices, these give other results or errors, although they have incremental codecs.
-_DECODED_WHOLE: Final = frozenset({"idna", "punycode", "undefined"})
+# In slices, these give other results or errors, although they have incremental codecs. (That of
+# unicode-escape takes the first digits of an octal escape for all of it:
+# `unicode_escape_decode(b"\\1", "strict", False)`.)
+_DECODED_WHOLE: Final = frozenset({"idna", "punycode", "undefined", "unicode-escape"})
 ENCODED_WHOLE: Final = frozenset({"hz", "idna", "punycode", "undefined", "utf-7"})
 
 _MARKS: Final = {
