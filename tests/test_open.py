@@ -280,7 +280,7 @@ async def test_newline(newline: Any, inside: Path) -> None:
             1 << 40,
             1 << 70,
         ),
-        *(123_456, Odd(b"file"), "/dev/null", "/dev/tty-no-such", 1j),
+        *(123_456, Odd(b"file"), "/dev/null", "/proc/no-such", 1j),
     ],
     ids=shown,
 )
