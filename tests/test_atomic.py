@@ -3,7 +3,6 @@
 import errno
 import os
 import stat
-import struct
 import sys
 import threading
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ import anyio
 import pytest
 
 from rapfiles import AsyncPath, DurabilityError
-from support import mounts, strace
+from support import access_list, mounts, strace
 
 _OLD = b"old content"
 root = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root may give files away")
@@ -105,16 +104,10 @@ async def test_owner_and_attributes_stay(tmp_path: Path) -> None:
 async def test_access_lists_stay(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(_OLD)
-    # The layout of <linux/posix_acl_xattr.h>: owner, one more user, group, mask, others.
-    entries = [(1, 6, -1), (2, 4, 12345), (4, 4, -1), (16, 6, -1), (32, 0, -1)]
-    access_list = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
-    try:
-        os.setxattr(file, "system.posix_acl_access", access_list)
-    except OSError:
-        pytest.skip("this file system has no access lists")
+    access_list.give(file)
     mode = file.stat().st_mode
     await AsyncPath(file).write_bytes(b"new", atomic=True)
-    assert os.getxattr(file, "system.posix_acl_access") == access_list
+    assert os.getxattr(file, access_list.NAME) == access_list.CONTENT
     assert (file.stat().st_mode, file.read_bytes()) == (mode, b"new")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rapfiles import AsyncPath
-from support import mounts, pathlib_copy
+from support import access_list, mounts, pathlib_copy
 from support.generated import description
 from support.leaks import nothing_leaks
 
@@ -190,8 +190,7 @@ async def test_attributes_and_access_lists(tmp_path: Path) -> None:
     os.setxattr(source, "user.colour", b"red")
     for number in range(60):  # more names than fit where few are expected
         os.setxattr(source, f"user.{'n' * 30}{number}", b"v" * 10)
-    if shutil.which("setfacl"):
-        shutil.os.system(f"setfacl -m u:nobody:r {source}")  # type: ignore[attr-defined]
+    access_list.give(source)
     await AsyncPath(source).copy(target, preserve_metadata=True)
     assert description(target, metadata=True) == description(source, metadata=True)
     await AsyncPath(source).copy(tmp_path / "plain")
