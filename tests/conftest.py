@@ -18,6 +18,7 @@ tests and loops would say again what they have said on the first.
 import gc
 import inspect
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", marker)
     if config.option.everything:
         os.environ[effort.EVERYTHING] = "1"  # the workers of pytest-xdist, and modules that are imported
+    # Containers often set this. Each worker would rewrite all assertions anew, and each of the hundreds of
+    # interpreters that the tests start would compile the package.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     watchdog.prepare()
 
 
