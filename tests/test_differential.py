@@ -89,12 +89,12 @@ def test_reading_on_every_file_system(varied: ground.Tree) -> None:
 
 
 def test_changing_on_every_loop(tmp_path: Path, loop: Loop) -> None:
-    _report(loop.run(differential.compare_changing, SEED, 75, tmp_path, None))
+    _report(loop.run(differential.compare_changing, SEED, range(75), tmp_path, None))
 
 
 @pytest.mark.slow
 def test_changing_on_every_file_system(directory: Path) -> None:
-    _report(SELECTOR.run(differential.compare_changing, SEED + 1, 15, directory, None))
+    _report(SELECTOR.run(differential.compare_changing, SEED + 1, range(15), directory, None))
 
 
 @pytest.mark.watchdog(330)

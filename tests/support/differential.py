@@ -403,9 +403,9 @@ def _sorted(outcome: object) -> object:
     return outcome
 
 
-async def compare_changing(seed: int, rounds: int, folder: Path, foreign: Path | None) -> list[str]:
+async def compare_changing(seed: int, rounds: range, folder: Path, foreign: Path | None) -> list[str]:
     """Play random sequences; the first one that differs, cut down to the steps that matter, in words."""
-    for number in range(rounds):
+    for number in rounds:
         generator = random.Random(f"{seed}/{number}")
         umask = generator.choice([0o000, 0o022, 0o027, 0o077])
         relative = number % 2 == 1

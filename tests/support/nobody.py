@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import rapfiles
-from support import differential, ground
+from support import differential, effort, ground
 from support.loops import LOOPS
 
 UID = 65534
@@ -42,16 +42,25 @@ def main() -> None:
     trees.append(ground.build_varied(folder / "own"))
     print("ready", flush=True)
 
+    # What somebody is refused does not depend on the loop: they take turns with the paths, and each plays its
+    # share of the sequences.
+    turns = effort.times(len(LOOPS), everything=1)
     differences = []
-    for loop in LOOPS:
+    for number, loop in enumerate(LOOPS):
+        turn = number % turns
         for tree in trees:
             paths = differential.spellings(tree)
             paths += differential.random_paths(tree, 200, random.Random(seed))
+            paths = paths[turn::turns]
             others = ["small", "secret-dir/inside", f"{tree.root}/hard-link", "missing"]
             calls = differential.reading_calls(others)
             differences += loop.run(differential.compare_reading, tree, paths, calls)
         differences += loop.run(
-            differential.compare_changing, seed, rounds, folder / "own", folder / "of-root" / "foreign"
+            differential.compare_changing,
+            seed,
+            range(rounds * turn // turns, rounds * (turn + 1) // turns),
+            folder / "own",
+            folder / "of-root" / "foreign",
         )
     json.dump(differences, sys.stdout)
 
