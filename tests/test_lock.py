@@ -524,8 +524,8 @@ async def test_a_file_that_is_closed_while_its_lock_is_waited_for(tmp_path: Path
         await asyncio.sleep(0)
         assert not waiting.done()
         await file.close()
-    with pytest.raises(ValueError, match="closed file"):
-        await waiting
+        with pytest.raises(ValueError, match="closed file"):
+            await waiting
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
@@ -1142,6 +1142,26 @@ async def test_closing_a_file_releases_its_locks(tmp_path: Path) -> None:
 
 
 @pytest.mark.one_loop
+async def test_closing_a_file_releases_its_locks_while_others_are_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    with locked_by_another_process(path):
+        file = await rapfiles.open(path, "r+b")
+        lock = await file.lock(range=(0, 1)).acquire()
+
+        async def wait() -> None:
+            with pytest.raises(ValueError, match="closed file"):
+                await file.lock().acquire()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait)
+            # Long enough for a thread to wait in the kernel for other locks.
+            await anyio.sleep(0.25)
+            await file.close()
+            assert not lock.locked
+            assert not range_is_taken(path, 0, 1)
+
+
+@pytest.mark.one_loop
 async def test_an_open_file_waits_for_another_process(tmp_path: Path) -> None:
     path = tmp_path / "data"
     async with rapfiles.open(path, "wb") as file, anyio.create_task_group() as group:
@@ -1157,8 +1177,7 @@ async def test_an_open_file_waits_for_another_process(tmp_path: Path) -> None:
                 await file.lock(blocking=False).acquire()
             assert raised.value.holder == holder
             group.start_soon(wait)
-            # A thread waits in the kernel then.
-            await anyio.sleep(0.25)
+            await _turns(3)
         await held.wait()
         assert is_taken(path)
         await lock.release()

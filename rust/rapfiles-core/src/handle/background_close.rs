@@ -72,6 +72,7 @@ impl Drop for BackgroundClose {
             let written = file_io::drain(&file, &mut self.writer);
             let closed =
                 if self.close { platform::close(file) } else { platform::into_descriptor(file).map(drop) };
+            self.handle.locks_are_gone();
             // An error is raised if the file is closed once more; otherwise there is nobody to report it to.
             self.handle.closed_in_background(earlier.or(written.and(closed).about(Subject::Nothing).err()));
         }

@@ -576,10 +576,11 @@ impl<'a> Guard<'a> {
         )
     }
 
-    /// Closes the file, if that cannot block and there is no error to raise: one that was only read, and has a name.
+    /// Closes the file, if that cannot block and there is no error to raise: one that was only read, and has a name, and
+    /// for whose locks nobody may wait, whom to tell takes as long as there are many.
     pub fn close_now(&mut self) -> bool {
         let close = self.handle.closes_descriptor;
-        if !self.handle.is_settled() {
+        if !self.handle.is_settled() || self.handle.has_been_locked() {
             return false;
         }
         let Some(open) = &self.own().file else { return true };
@@ -620,6 +621,7 @@ impl<'a> Guard<'a> {
         Some(self.flush_here().and_then(|()| {
             let file = self.take_file().ok_or_else(in_use)?;
             let descriptor = self.handle.presentable(&file).and_then(|_| platform::into_descriptor(file));
+            self.handle.locks_are_gone();
             descriptor.map_err(|error| Error::new(&error, Subject::Nothing))
         }))
     }

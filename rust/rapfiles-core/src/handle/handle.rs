@@ -292,6 +292,24 @@ impl Handle {
         Ok(*self.identity.get_or_init(|| Identity::from(&metadata)))
     }
 
+    /// The number of its open file description for its locks, as long as the handle exists.
+    pub(crate) fn description(self: &Arc<Self>) -> usize {
+        Arc::as_ptr(self).addr()
+    }
+
+    /// Whether somebody has asked for one of its locks.
+    pub(super) fn has_been_locked(&self) -> bool {
+        self.identity.get().is_some()
+    }
+
+    /// Tells those who wait for its locks that it has been closed, which has released them.
+    pub(super) fn locks_are_gone(self: &Arc<Self>) {
+        if let Some(identity) = self.identity.get() {
+            let engine = self.engine();
+            engine.locks().closed(engine, *identity, self.description());
+        }
+    }
+
     /// Does something with the file that needs no turn, and takes no longer than the caller may wait.
     ///
     /// # Errors

@@ -351,6 +351,7 @@ impl HandleJob {
                 platform::into_descriptor(file).map(drop)
             }
         });
+        handle.locks_are_gone();
         written.and(closed.about(Subject::Nothing)).inspect_err(|_| handle.is_left_incomplete())?;
         Ok(Reply::Done)
     }

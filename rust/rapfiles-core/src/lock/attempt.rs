@@ -10,7 +10,7 @@ use super::HeldLock;
 use super::candidate::{Candidate, Entry};
 use super::claim::Extent;
 use super::job::LockJob;
-use super::lock_file::{LockFile, Standing};
+use super::lock_file::{LockFile, Standing, closed};
 use super::locks::Locks;
 use super::patience::Patience;
 use super::queue::{Phase, Verdict, Waiting};
@@ -19,7 +19,6 @@ use crate::engine::kind::Kind;
 use crate::engine::queue::{Job, Lane, Work};
 use crate::engine::{Engine, runtime};
 use crate::error::Error;
-use crate::limits::LOCK_LONGEST_PAUSE;
 
 /// The answer to a request; `None` if it will come later.
 pub(super) type Answer = Option<Result<HeldLock, Error>>;
@@ -106,17 +105,14 @@ impl Locks {
                 }
                 self.explain(engine, requested, file, may_block)
             }
+            // Nobody would tell it any more.
+            Verdict::Taken if requested.is_closed() => Some(Err(closed())),
             Verdict::Taken => {
                 let waiting =
                     Waiting { id, requested: Arc::clone(requested), phase: Phase::Queued, file: None };
                 queue.wait(waiting);
                 requested.note_tried();
-                let behind_a_handle = queue.is_behind_a_handle(id, &claim);
                 state.waiting.insert(requested.order, (identity, id));
-                if behind_a_handle {
-                    let next = runtime::now() + LOCK_LONGEST_PAUSE;
-                    let _ = self.poll_at(&mut state, engine, next, (identity, id));
-                }
                 drop(state);
                 drop(file);
                 self.watch(engine, requested).err().map(|error| {

@@ -119,7 +119,7 @@ impl LockFile {
             Description::Handle(handle) => return handle.with_file(work),
             Description::Closed => None,
         };
-        file.map_or(Err(Error::Os { code: platform::BAD_DESCRIPTOR, subject: Subject::Path }), work)
+        file.map_or(Err(closed()), work)
     }
 
     /// What others may share, if it was opened for the lock.
@@ -148,19 +148,16 @@ impl LockFile {
         Ok(locked)
     }
 
+    /// Whether a thread may wait in the kernel for its lock. Not for that of somebody's open file: closing it would not
+    /// release its other locks before the thread has ended, and what the thread gets after the request was given up would
+    /// replace a lock that another request has got through the same file.
+    pub(super) fn may_wait(&self) -> bool {
+        self.local && self.own().is_some()
+    }
+
     /// Locks it, and waits for as long as that takes.
     pub(super) fn wait(&mut self, claim: &Claim) -> Result<(), Error> {
-        if let Description::Handle(handle) = &self.description {
-            // Closing the handle waits for those who use its file. Another descriptor has the same lock.
-            let other = handle.with_file(|file| platform::duplicate(file).about_path())?;
-            explained(platform::wait_for_lock(&other, claim.mode, claim.extent), claim.mode)?;
-            if handle.is_closed() {
-                let _ = platform::unlock(&other, claim.extent);
-                return Err(Error::Os { code: platform::BAD_DESCRIPTOR, subject: Subject::Path });
-            }
-        } else {
-            self.with(|file| explained(platform::wait_for_lock(file, claim.mode, claim.extent), claim.mode))?;
-        }
+        self.with(|file| explained(platform::wait_for_lock(file, claim.mode, claim.extent), claim.mode))?;
         self.locked = Some(claim.extent);
         Ok(())
     }
@@ -275,6 +272,11 @@ fn explained<T>(locked: io::Result<T>, mode: Mode) -> Result<T, Error> {
         },
         _ => Error::new(&error, Subject::Path),
     })
+}
+
+/// It has been closed.
+pub(super) fn closed() -> Error {
+    Error::Os { code: platform::BAD_DESCRIPTOR, subject: Subject::Path }
 }
 
 fn link() -> Error {

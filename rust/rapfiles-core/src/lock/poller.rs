@@ -5,12 +5,11 @@
 use super::candidate::{Candidate, Entry};
 use super::lock_file::Identity;
 use super::locks::{Locks, State};
-use super::patience::Patience;
 use super::queue::Phase;
 use crate::engine::ticket::Ticket;
 use crate::engine::{Engine, runtime};
 use crate::error::{Error, Subject};
-use crate::limits::{LOCK_LONGEST_PAUSE, LOCK_POLLER_KEPT_FOR};
+use crate::limits::LOCK_POLLER_KEPT_FOR;
 use crate::platform;
 
 impl Locks {
@@ -77,19 +76,13 @@ impl Locks {
         let Some(queue) = state.queues.get_mut(&identity) else { return };
         let patience = match queue.find(id).map(|waiting| &waiting.phase) {
             Some(Phase::Polling(patience)) => *patience,
-            Some(Phase::Queued) => Patience::new(),
-            Some(Phase::Blocked) | None => return,
+            Some(Phase::Queued | Phase::Blocked) | None => return,
         };
         let Some(waiting) = queue.promote(id) else {
             let Some(waiting) = queue.find(id) else { return };
             // Somebody has come between.
             waiting.phase = Phase::Queued;
             let file = waiting.file.take();
-            let claim = waiting.requested.claim();
-            if queue.is_behind_a_handle(id, &claim) {
-                let next = runtime::now() + LOCK_LONGEST_PAUSE;
-                let _ = self.poll_at(&mut state, engine, next, (identity, id));
-            }
             drop(state);
             drop(file);
             return;
@@ -98,7 +91,7 @@ impl Locks {
         drop(state);
         let (requested, entry) = (waiting.requested, Entry::new(engine, identity, id));
         let answer = match waiting.file {
-            Some(file) if patience.is_exhausted() && file.local => {
+            Some(file) if patience.is_exhausted() && file.may_wait() => {
                 self.block(engine, &requested, Candidate { file, entry }, patience)
             }
             Some(file) => self.settle(engine, &requested, Candidate { file, entry }, patience, false),

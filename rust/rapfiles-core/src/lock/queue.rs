@@ -4,6 +4,7 @@
 mod invariants;
 
 use std::collections::VecDeque;
+use std::mem;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -11,7 +12,7 @@ use super::claim::{Claim, Extent, Mode};
 use super::lock_file::LockFile;
 use super::own_file::OwnFile;
 use super::patience::Patience;
-use super::request::{LockTarget, Requested};
+use super::request::Requested;
 
 /// A claim that is held, or that nothing in this process is in the way of.
 #[derive(Debug)]
@@ -24,10 +25,7 @@ struct Holder {
 impl Holder {
     /// Whether it still holds it: closing a file releases its locks.
     fn is_there(&self) -> bool {
-        match &self.requested.request.target {
-            LockTarget::Path(_) => true,
-            LockTarget::Handle(handle) => !handle.is_closed(),
-        }
+        !self.requested.is_closed()
     }
 }
 
@@ -141,15 +139,6 @@ impl Queue {
         self.holders.iter().any(|holder| claim.conflicts(&holder.claim) && has_it(holder))
     }
 
-    /// Whether one of those in the way of somebody who waits has an open file, or will have the lock through one: nobody
-    /// tells when that is closed, which releases the lock.
-    pub(super) fn is_behind_a_handle(&self, id: u64, claim: &Claim) -> bool {
-        let in_the_way = |other: &Claim| other.description != 0 && claim.conflicts(other);
-        let mut ahead = self.waiting.iter().take_while(|waiting| waiting.id != id);
-        self.holders.iter().any(|holder| in_the_way(&holder.claim))
-            || ahead.any(|waiting| in_the_way(&waiting.requested.claim()))
-    }
-
     /// Makes a holder's claim another one, unless another holder is in the way.
     pub(super) fn convert(&mut self, id: u64, mode: Mode) -> bool {
         let Some(index) = self.holders.iter().position(|holder| holder.id == id) else { return false };
@@ -199,6 +188,15 @@ impl Queue {
         let waiting = self.waiting.remove(index)?;
         self.ranges -= usize::from(waiting.wants_range());
         Some(waiting)
+    }
+
+    /// Removes those who wait for locks of an open file description.
+    pub(super) fn take_waiting(&mut self, description: usize) -> VecDeque<Waiting> {
+        let is_its = |waiting: &Waiting| waiting.requested.claim().description == description;
+        let (taken, left) = mem::take(&mut self.waiting).into_iter().partition(is_its);
+        self.waiting = left;
+        self.ranges = self.waiting.iter().filter(|waiting| waiting.wants_range()).count();
+        taken
     }
 
     /// Lets somebody who waits hold it, if nobody is in the way.
@@ -254,7 +252,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lock::LockRequest;
+    use crate::lock::{LockRequest, LockTarget};
     use crate::platform;
 
     fn request(mode: Mode, extent: Extent) -> Arc<Requested> {

@@ -81,7 +81,7 @@ impl Requested {
         let LockRequest { mode, extent, owner, .. } = self.request;
         let description = match &self.request.target {
             LockTarget::Path(_) => 0,
-            LockTarget::Handle(handle) => Arc::as_ptr(handle).addr(),
+            LockTarget::Handle(handle) => handle.description(),
         };
         Claim { mode, extent, owner, description }
     }
@@ -94,6 +94,14 @@ impl Requested {
     /// Whether nobody waits for the answer any more, or there is one.
     pub(super) fn is_over(&self) -> bool {
         self.ticket.get().is_some_and(|ticket| ticket.is_cancelled()) || self.answered.load(Ordering::Acquire)
+    }
+
+    /// Whether it is for a lock of an open file that has been closed.
+    pub(super) fn is_closed(&self) -> bool {
+        match &self.request.target {
+            LockTarget::Path(_) => false,
+            LockTarget::Handle(handle) => handle.is_closed(),
+        }
     }
 
     /// Notes that somebody is in the way.
@@ -116,7 +124,7 @@ impl Requested {
         self.granted.load(Ordering::Acquire)
     }
 
-    /// Notes that nobody gets the lock, although somebody may still be asking for it.
+    /// Notes that its task does not want the lock any more, although somebody may still be asking for it, or have it.
     pub(super) fn give_up(&self) {
         self.given_up.store(true, Ordering::Release);
     }

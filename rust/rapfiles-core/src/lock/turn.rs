@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::candidate::{Candidate, Entry as Place};
 use super::claim::Mode;
-use super::lock_file::Identity;
+use super::lock_file::{Identity, closed};
 use super::locks::{Locks, State};
 use super::own_file::OwnFile;
 use super::patience::Patience;
@@ -30,6 +30,27 @@ impl Locks {
         let ready = self.take_ready(&mut state, engine, identity);
         drop(state);
         self.go_on(engine, ready);
+    }
+
+    /// An open file has been closed, which has released its locks: whoever has waited for others to release them may try.
+    /// Those who wait for its own locks do so in vain.
+    pub(crate) fn closed(&self, engine: &Engine, identity: Identity, description: usize) {
+        let mut state = self.lock();
+        let Some(queue) = state.queues.get_mut(&identity) else { return };
+        let in_vain = queue.take_waiting(description);
+        if queue.is_empty() {
+            state.queues.remove(&identity);
+        }
+        for waiting in &in_vain {
+            state.waiting.remove(&waiting.requested.order);
+        }
+        let ready = self.take_ready(&mut state, engine, identity);
+        drop(state);
+        self.go_on(engine, ready);
+        for waiting in in_vain {
+            self.unwatch(&waiting.requested);
+            waiting.requested.answer(Err(closed()));
+        }
     }
 
     /// Gives up a request, wherever it is.
