@@ -23,7 +23,7 @@ import pytest
 
 import rapfiles
 from rapfiles import AsyncPath, FileLock, LockReentryError, LockTimeout
-from support import effort, leaks, lock_torture, mounts, process
+from support import effort, fuse, leaks, lock_torture, mounts, process
 from support.loops import LOOPS, Loop
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="flock(2)")
@@ -1199,6 +1199,32 @@ async def test_a_whole_lock_is_upgraded_and_downgraded(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="not held"):
         await lock.upgrade()
     assert not is_taken(path)
+
+
+@pytest.mark.one_loop
+async def test_a_lock_that_a_worker_releases_is_upgraded(prompt_disk: fuse.SlowDisk) -> None:
+    lock = AsyncPath(prompt_disk.root / "upgraded").lock(shared=True, blocking=False)
+    for _ in range(50):
+        async with lock:
+            await lock.upgrade()
+
+
+@pytest.mark.one_loop
+async def test_a_task_that_gives_up_a_conversion_or_a_release_may_ask_again(
+    prompt_disk: fuse.SlowDisk,
+) -> None:
+    path = AsyncPath(prompt_disk.root / "given up")
+    lock = path.lock()
+    for _ in range(50):
+        await lock.acquire()
+        for end in (lock.downgrade, lock.release):
+            with anyio.CancelScope() as scope:
+                scope.cancel()
+                # A worker may have the lock, and then it is gone.
+                if lock.locked:
+                    await end()
+        async with path.lock():
+            pass
 
 
 async def test_who_waits_gets_a_downgraded_lock(tmp_path: Path) -> None:

@@ -266,19 +266,25 @@ fn current_task(py: Python<'_>, trio: bool) -> PyResult<Bound<'_, PyAny>> {
     if trio { event_loop::trio_task(py) } else { event_loop::asyncio_task(py) }
 }
 
-/// Releases a lock: now, if that does not block, and by a worker otherwise.
+/// Releases a lock.
 fn release(lock: &Bound<'_, Lock>, holding: Holding) -> PyResult<Py<Operation>> {
     let py = lock.py();
     let Holding { held, task } = holding;
     drop(task);
+    let Some(ticket) = begin_release(held) else { return operation::done(py) };
+    let work = LockWork::new(lock.clone().unbind(), Stage::Submitted(ticket, false));
+    Py::new(py, Operation::of(py, Work::Lock(work))?)
+}
+
+/// Releases a lock: now, if that does not block, and otherwise by a worker, whose ticket it returns.
+fn begin_release(held: HeldLock) -> Option<Arc<Ticket>> {
     if held.is_local() {
         drop(held);
-        return operation::done(py);
+        return None;
     }
     let ticket = Ticket::unique();
     Engine::current().release(held, &ticket);
-    let work = LockWork::new(lock.clone().unbind(), Stage::Submitted(ticket, false));
-    Py::new(py, Operation::of(py, Work::Lock(work))?)
+    Some(ticket)
 }
 
 /// An operation on a lock, awaited.
@@ -299,6 +305,8 @@ enum Stage {
     Converting(Box<Conversion>),
     /// A worker has it. Whether it is awaited.
     Submitted(Arc<Ticket>, bool),
+    /// A worker releases a lock, and then another one is asked for.
+    Releasing(Arc<Ticket>, Mode),
     Over,
 }
 
@@ -346,6 +354,14 @@ impl LockWork {
                 Some(Err(error)) => Err(self.raised(py, error)),
                 _ => Ok(py.None()),
             }),
+            Stage::Releasing(ticket, mode) if !ticket.is_done() => {
+                self.stage = Stage::Releasing(Arc::clone(&ticket), mode);
+                Progress::Pending(ticket)
+            }
+            Stage::Releasing(_, mode) => {
+                self.stage = Stage::Untouched(mode);
+                self.advance(py, trio)
+            }
             Stage::Over => {
                 Progress::Done(Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine")))
             }
@@ -412,9 +428,11 @@ impl LockWork {
             return Progress::Done(Err(PyRuntimeError::new_err("cannot convert a lock that is not held")));
         };
         if mode == Mode::Exclusive && !held.is_of_range() {
-            drop(held);
             drop(task);
-            self.stage = Stage::Untouched(mode);
+            self.stage = match begin_release(held) {
+                Some(ticket) => Stage::Releasing(ticket, mode),
+                None => Stage::Untouched(mode),
+            };
             return self.advance(py, trio);
         }
         self.task = task;

@@ -148,6 +148,7 @@ impl Engine {
 
     /// Releases a lock, in a worker, if that may block.
     pub fn release(&self, held: HeldLock, ticket: &Arc<Ticket>) {
+        held.let_go();
         let work = Work::Lock(LockJob::Release(held));
         self.pool.submit(Lane::Unknown, Job { ticket: Arc::clone(ticket), work });
     }

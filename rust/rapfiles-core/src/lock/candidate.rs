@@ -21,6 +21,11 @@ impl Entry {
         Self { engine: Some(engine.share()), identity, id }
     }
 
+    /// Where it is.
+    fn place(&self) -> (Identity, u64) {
+        (self.identity, self.id)
+    }
+
     /// Leaves the place as it is: somebody else looks after it.
     pub(super) fn forget(mut self) -> u64 {
         self.engine = None;
@@ -94,6 +99,20 @@ impl Held {
         converted
     }
 
+    /// Notes that its task wants it no more, although a worker is going to have it for a while.
+    pub(crate) fn let_go(&self) {
+        if let Some(Candidate { entry, .. }) = self.0.as_deref()
+            && let Some(engine) = &entry.engine
+        {
+            engine.locks().let_go(engine, entry.place());
+        }
+    }
+
+    /// Its place in a queue.
+    pub(super) fn place(&self) -> Option<(Identity, u64)> {
+        self.0.as_ref().map(|candidate| candidate.entry.place())
+    }
+
     /// Whether releasing it does not block.
     pub fn is_local(&self) -> bool {
         self.0.as_ref().is_none_or(|candidate| candidate.file.local)
@@ -102,10 +121,11 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let Some(candidate) = self.0.take() else { return };
-        if candidate.file.local || candidate.file.is_inherited() || runtime::in_worker() {
+        if self.is_local() || !self.is_own() || runtime::in_worker() {
             return;
         }
+        self.let_go();
+        let Some(candidate) = self.0.take() else { return };
         let lane = candidate.file.lane;
         if let Some(engine) = candidate.entry.engine.clone() {
             engine.spawn(lane, move || drop(candidate));

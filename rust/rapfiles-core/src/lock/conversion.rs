@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::HeldLock;
 use super::claim::Mode;
 use super::job::LockJob;
+use super::lock_file::Identity;
 use crate::engine::progress::Progress;
 use crate::engine::queue::{Job, Lane, Work};
 use crate::engine::ticket::Ticket;
@@ -29,8 +30,8 @@ pub struct Conversion {
 enum Stage {
     /// Others are in the way; the ticket tells when to try again.
     Waiting(HeldLock, Option<Arc<Ticket>>),
-    /// A worker tries.
-    Submitted(Arc<Ticket>),
+    /// A worker tries, and has the lock with this place in its queue.
+    Submitted(Arc<Ticket>, Option<(Identity, u64)>),
     Over,
 }
 
@@ -63,17 +64,17 @@ impl Conversion {
                 self.tried(held, converted)
             }
             Stage::Waiting(held, _) => {
-                let ticket = Ticket::unique();
+                let (ticket, place) = (Ticket::unique(), held.place());
                 let work = Work::Lock(LockJob::Convert(held, self.mode));
                 self.engine.pool().submit(Lane::Unknown, Job { ticket: Arc::clone(&ticket), work });
-                self.stage = Stage::Submitted(Arc::clone(&ticket));
+                self.stage = Stage::Submitted(Arc::clone(&ticket), place);
                 Progress::Pending(ticket)
             }
-            Stage::Submitted(ticket) if !ticket.is_done() => {
-                self.stage = Stage::Submitted(Arc::clone(&ticket));
+            Stage::Submitted(ticket, place) if !ticket.is_done() => {
+                self.stage = Stage::Submitted(Arc::clone(&ticket), place);
                 Progress::Pending(ticket)
             }
-            Stage::Submitted(ticket) => match ticket.take() {
+            Stage::Submitted(ticket, _) => match ticket.take() {
                 Some(Ok(Outcome::Converted(held, converted))) => self.tried(held, Ok(converted)),
                 Some(Err(error)) => Progress::Done((None, Err(error))),
                 _ => Progress::Done((None, Err(Error::Forked))),
@@ -112,13 +113,22 @@ impl Conversion {
                 }
                 Some(held)
             }
-            Stage::Submitted(ticket) => {
+            Stage::Submitted(ticket, place) => {
                 ticket.cancel();
+                if let Some(place) = place {
+                    self.engine.locks().let_go(&self.engine, place);
+                }
                 drop(ticket.take());
                 None
             }
             Stage::Over => None,
         }
+    }
+}
+
+impl Drop for Conversion {
+    fn drop(&mut self) {
+        drop(self.abandon());
     }
 }
 

@@ -156,6 +156,13 @@ impl Queue {
         self.holders.push(Holder { id, claim: requested.claim(), requested: Arc::clone(requested) });
     }
 
+    /// Notes that a holder's task wants its lock no more, and may ask for another one before it has been released.
+    pub(super) fn let_go(&self, id: u64) {
+        if let Some(holder) = self.holders.iter().find(|holder| holder.id == id) {
+            holder.requested.give_up();
+        }
+    }
+
     /// Removes a holder.
     pub(super) fn release(&mut self, id: u64) {
         self.holders.retain(|holder| holder.id != id);

@@ -11,7 +11,7 @@ use super::own_file::OwnFile;
 use super::patience::Patience;
 use super::queue::Queue;
 use super::request::Requested;
-use crate::engine::{Engine, runtime};
+use crate::engine::{Engine, Process, runtime};
 use crate::limits::{LOCK_LET_IN, LOCK_LONGEST_STREAK, LOCKS_AT_ONCE};
 
 /// Somebody whose turn it is.
@@ -50,6 +50,16 @@ impl Locks {
         for waiting in in_vain {
             self.unwatch(&waiting.requested);
             waiting.requested.answer(Err(closed()));
+        }
+    }
+
+    /// The task of a holder wants its lock no more, although a worker still has it.
+    pub(super) fn let_go(&self, engine: &Engine, (identity, id): (Identity, u64)) {
+        // In a forked child the queues are the parent's, and perhaps locked for ever.
+        if engine.process() == Process::current()
+            && let Some(queue) = self.lock().queues.get(&identity)
+        {
+            queue.let_go(id);
         }
     }
 
