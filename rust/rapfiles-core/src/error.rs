@@ -115,6 +115,11 @@ impl Error {
             _ => None,
         }
     }
+
+    /// Whether it says that a descriptor is not open, or not open for this.
+    pub fn is_of_descriptor(&self) -> bool {
+        self.code() == Some(crate::platform::BAD_DESCRIPTOR)
+    }
 }
 
 impl From<TryReserveError> for Error {

@@ -466,7 +466,8 @@ impl LockWork {
 
     fn raised(&self, py: Python<'_>, error: Error) -> PyErr {
         // The system's word for a file that was closed meanwhile is that of a descriptor.
-        if let (LockTarget::Handle(handle), Some(_)) = (&self.lock.get().target, error.code())
+        if let LockTarget::Handle(handle) = &self.lock.get().target
+            && error.is_of_descriptor()
             && let Err(closed) = check_open(handle)
         {
             return closed;
