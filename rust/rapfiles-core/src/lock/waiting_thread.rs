@@ -85,7 +85,8 @@ impl Locks {
         None
     }
 
-    /// A thread has waited in the kernel. If nobody waits for it any more, the file is unlocked at once.
+    /// A thread has waited in the kernel. If nobody waits for it any more, or somebody else is first, the file is unlocked
+    /// at once.
     pub(super) fn unblocked(
         &self,
         engine: &Engine,
@@ -96,21 +97,20 @@ impl Locks {
     ) {
         let identity = file.identity;
         let mut state = self.lock();
-        let promoted = state.queues.get_mut(&identity).and_then(|queue| {
-            if let Some(waiting) = queue.remove(id) {
-                queue.hold(id, &waiting.requested);
-                return Some(());
+        let Some(queue) = state.queues.get_mut(&identity) else {
+            drop(state);
+            return drop(file);
+        };
+        if queue.promote(id).is_none() {
+            // Somebody has come between who has asked earlier, but took longer to open the file. Whoever that is tells it.
+            if let Some(waiting) = queue.find(id) {
+                waiting.phase = Phase::Queued;
             }
-            None
-        });
-        if promoted.is_some() {
-            state.waiting.remove(&requested.order);
+            drop(state);
+            return drop(file);
         }
+        state.waiting.remove(&requested.order);
         drop(state);
-        if promoted.is_none() {
-            drop(file);
-            return;
-        }
         let candidate = Candidate { file, entry: Entry::new(engine, identity, id) };
         let answer = match outcome {
             // It may have been replaced while this one waited.
