@@ -58,6 +58,8 @@ pub(super) struct Trial {
     pub(super) open: RefCell<BTreeSet<c_int>>,
     /// One that is about to be closed; afterwards its number may be another file's.
     pub(super) closing: Cell<Option<c_int>>,
+    /// Those that somebody is about to close: a child that is forked now has them.
+    pub(super) leaving: RefCell<BTreeSet<c_int>>,
     /// In a forked child: those that it has of its parent, whose locks it must leave alone.
     pub(super) inherited: RefCell<BTreeSet<c_int>>,
     pub(super) device: Device,
@@ -75,6 +77,7 @@ impl Trial {
             happened: Cell::new(None),
             open: RefCell::default(),
             closing: Cell::new(None),
+            leaving: RefCell::default(),
             inherited: RefCell::default(),
             device: Device::default(),
         }
@@ -207,11 +210,16 @@ pub(super) fn close(descriptor: c_int) -> c_int {
     let close = || unsafe { system::close(descriptor) };
     let Some(world) = world() else { return close() };
     let Some(trial) = world.trial.get() else { return close() };
+    let close = || {
+        trial.leaving.borrow_mut().remove(&descriptor);
+        close()
+    };
     trial.inherited.borrow_mut().remove(&descriptor);
     trial.closing.set(trial.closing.get().filter(|closing| *closing != descriptor));
     if !trial.open.borrow_mut().remove(&descriptor) && !world.has_failed() {
         world.fail("a descriptor is closed that is not open");
     }
+    trial.leaving.borrow_mut().insert(descriptor);
     let mut closed = None;
     if world.is_loop() || world.has_failed() {
         return close();

@@ -20,9 +20,11 @@ impl Tasks<'_> {
         self.children.clear();
         let files = (0..self.open.len()).filter_map(|index| Some((index, self.open[index].descriptor()?)));
         self.inherited = files.collect();
-        let open = self.consumer.trial().open.borrow().clone();
         let parent = self.parent();
         self.consumer.fork();
+        // Not before: a thread that had not begun has closed its file, whose number may be another simulated process's.
+        let leaving = self.consumer.trial().leaving.take();
+        let open: BTreeSet<_> = self.consumer.trial().open.borrow().union(&leaving).copied().collect();
         self.forked = true;
         // As the handler of fork(2) does.
         in_simulated_child(&open);
@@ -64,13 +66,13 @@ impl Tasks<'_> {
                 parent.push(Other::parent(had.wish, had.file, descriptor));
             }
         }
-        for task in &self.tasks {
-            let (Task::Asking(_, super::Asked { wish, .. })
+        let wishes = self.tasks.iter().filter_map(|task| match task {
+            Task::Asking(_, super::Asked { wish, .. })
             | Task::Converting(_, super::Had { wish, .. }, ..)
-            | Task::Releasing(_, super::Had { wish, .. })) = task
-            else {
-                continue;
-            };
+            | Task::Releasing(_, super::Had { wish, .. }) => Some(wish),
+            _ => None,
+        });
+        for wish in wishes.chain(&self.left_to_workers) {
             let kept = parent.iter().any(|other| other.wish.conflicts(wish));
             if let Some(descriptor) = descriptor_of(None, wish).filter(|_| !kept) {
                 unlock(descriptor, wish.extent);
