@@ -1184,6 +1184,39 @@ async def test_an_open_file_waits_for_another_process(tmp_path: Path) -> None:
         assert not is_taken(path)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user who may have no more threads")
+def test_without_a_thread_to_wait_with() -> None:
+    """The error says that it is not about the lock, and the next request works."""
+    program = """
+import asyncio, os, resource, tempfile
+from rapfiles import AsyncPath
+
+async def main():
+    path = AsyncPath(folder, "lock")
+    async with path.lock():
+        resource.setrlimit(resource.RLIMIT_NPROC, (1, most))
+        os.setresuid(65532, 65532, 0)
+        try:
+            await asyncio.create_task(path.lock(timeout=60).acquire())
+        except BlockingIOError as error:
+            print(error.errno, error)
+        os.setresuid(0, 0, 0)
+        resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
+    async with path.lock(timeout=60):
+        print("got it")
+
+most = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+with tempfile.TemporaryDirectory() as folder:
+    os.chmod(folder, 0o777)
+    print("ready", flush=True)
+    asyncio.run(main())
+"""
+    ended = process.run(program)
+    assert ended.code == 0, ended.errors
+    assert "refuses the thread" in ended.output
+    assert ended.output.endswith("got it\n")
+
+
 # Conversions.
 
 

@@ -21,7 +21,12 @@ impl Locks {
         let engine = engine.share();
         let started = runtime::spawn(move || engine.locks().look_at_the_times(&engine));
         state.poller = started.is_ok();
-        started.map_err(|_| Error::Os { code: platform::NO_THREAD, subject: Subject::Nothing })
+        started.map_err(|_| Error::Refused {
+            code: platform::NO_THREAD,
+            message: "The system refuses the thread that looks at the time while a lock is waited for",
+            subject: Subject::Path,
+            special: false,
+        })
     }
 
     /// Does what is due, until there has been nothing to do for a while.
