@@ -210,9 +210,8 @@ pub(crate) fn set_file_mode(file: &File, mode: u32) -> io::Result<()> {
 }
 
 /// Sets the owner and the group of an open file to those of another one, as far as that is permitted; returns whether
-/// both were set.
-pub(crate) fn set_file_owner(file: &File, like: &Metadata) -> io::Result<bool> {
-    let own = super::super::metadata_of_fd(file.as_raw_fd())?;
+/// both were set. `own`: what it has.
+pub(crate) fn set_file_owner(file: &File, own: &Metadata, like: &Metadata) -> io::Result<bool> {
     let change = |user: libc::uid_t, group: libc::gid_t| {
         // SAFETY: no memory is involved.
         match checked(|| unsafe { calls::fchown(file.as_raw_fd(), user, group) }) {

@@ -176,8 +176,8 @@ fn pass(done: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Copies the extended attributes of an open file, including access control lists (acl(5)).
-pub(crate) fn copy_attributes(source: &File, target: &File) -> io::Result<()> {
+/// Copies the extended attributes of an open file, including access control lists (acl(5)); returns whether it has any.
+pub(crate) fn copy_attributes(source: &File, target: &File) -> io::Result<bool> {
     let mut names = [0_u8; 1024];
     let (from, to) = (source.as_raw_fd(), target.as_raw_fd());
     // Most files have none, or few.
@@ -194,7 +194,7 @@ pub(crate) fn copy_attributes(source: &File, target: &File) -> io::Result<()> {
             })?;
             &long[..]
         }
-        Err(error) if error.raw_os_error().is_some_and(may_lack_attribute) => return Ok(()),
+        Err(error) if error.raw_os_error().is_some_and(may_lack_attribute) => return Ok(false),
         Err(error) => return Err(error),
     };
     for name in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
@@ -210,7 +210,7 @@ pub(crate) fn copy_attributes(source: &File, target: &File) -> io::Result<()> {
                 .map(drop)
         }))?;
     }
-    Ok(())
+    Ok(!names.is_empty())
 }
 
 /// Removes the access lists of an open file: a new one has those that its directory gives it (acl(5)).

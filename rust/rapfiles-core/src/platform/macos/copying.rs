@@ -111,16 +111,16 @@ impl Directory {
     }
 }
 
-/// Copies the extended attributes of an open file, and its access control list.
-pub(crate) fn copy_attributes(source: &File, target: &File) -> io::Result<()> {
+/// Copies the extended attributes of an open file, and its access control list; returns whether it may have any.
+pub(crate) fn copy_attributes(source: &File, target: &File) -> io::Result<bool> {
     let flags = libc::COPYFILE_XATTR | libc::COPYFILE_ACL;
     // SAFETY: both are open, and there is no state.
     let copied = checked(|| unsafe {
         libc::fcopyfile(source.as_raw_fd(), target.as_raw_fd(), std::ptr::null_mut(), flags)
     });
     match copied {
-        Err(error) if error.raw_os_error().is_some_and(may_lack_attribute) => Ok(()),
-        copied => copied.map(drop),
+        Err(error) if error.raw_os_error().is_some_and(may_lack_attribute) => Ok(false),
+        copied => copied.map(|_| true),
     }
 }
 

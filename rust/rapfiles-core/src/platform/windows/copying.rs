@@ -64,8 +64,8 @@ pub(crate) fn next_data(_file: &File, _from: u64) -> io::Result<Option<(u64, u64
 }
 
 /// Python has no extended attributes on Windows.
-pub(crate) fn copy_attributes(_source: &File, _target: &File) -> io::Result<()> {
-    Ok(())
+pub(crate) fn copy_attributes(_source: &File, _target: &File) -> io::Result<bool> {
+    Ok(false)
 }
 
 /// A new file has the access list that its directory gives it.
@@ -98,7 +98,7 @@ pub(crate) fn reserve(_file: &File, _length: u64) -> io::Result<()> {
 }
 
 /// A new file has the owner and the access list that its directory gives it.
-pub(crate) fn set_file_owner(_file: &File, _like: &Metadata) -> io::Result<bool> {
+pub(crate) fn set_file_owner(_file: &File, _own: &Metadata, _like: &Metadata) -> io::Result<bool> {
     Ok(true)
 }
 

@@ -16,14 +16,22 @@ pub(crate) fn inherit(
     old: &Metadata,
     file: &File,
 ) -> io::Result<()> {
-    let kept = platform::set_file_owner(file, old)?;
+    let new = platform::metadata_of(file)?;
+    let kept = platform::set_file_owner(file, &new, old)?;
     let source = Directory::open_to_read(name, Some(directory), false);
-    match source.and_then(|source| platform::copy_attributes(&source, file)) {
+    let copied = match source.and_then(|source| platform::copy_attributes(&source, file)) {
         Err(error) if !is_passed_over(error.kind()) => return Err(error),
-        _ => {}
+        // What was copied before the error.
+        Err(_) => true,
+        Ok(copied) => copied,
+    };
+    let mode = if kept { old.mode } else { old.mode & !SET_ID };
+    // It is a change that the file system has to write down.
+    if !copied && (new.user, new.group, new.mode) == (old.user, old.group, mode) {
+        return Ok(());
     }
     // Last, because chown(2) clears the set-ID bits, and an access list changes the bits of the group (acl(5)).
-    platform::set_file_mode(file, if kept { old.mode } else { old.mode & !SET_ID })
+    platform::set_file_mode(file, mode)
 }
 
 /// Whether the attributes are left out after this error: a process that may replace a file need not be permitted to read

@@ -190,7 +190,8 @@ fn preserve(
     mode: u32,
     about: &dyn Fn() -> Subject,
 ) -> Result<(), Error> {
-    if !platform::set_file_owner(target, like).about(about())? {
+    let own = platform::metadata_of(target).about(about())?;
+    if !platform::set_file_owner(target, &own, like).about(about())? {
         return Err(refused::foreign(about()));
     }
     // It may have inherited some from the directory that it was made in.
