@@ -340,6 +340,17 @@ def test_an_error_of_the_directory(exists: bool, tmp_path: Path) -> None:
     assert path.read_bytes() != _OLD
 
 
+@strace.needs_strace
+@pytest.mark.skipif(mounts.can_mount() is not None, reason=str(mounts.can_mount()))
+def test_nobody_is_asked_for_the_kind_of_a_file_system_without_a_device(tmp_path: Path) -> None:
+    # For network file systems and FUSE, this is a question to the server.
+    log = tmp_path / "log"
+    with mounts.mounted("tmpfs", tmp_path, size=8 << 20) as disk:
+        done = strace.run(_WRITES, disk / "file", options=["-e", "trace=fstatfs,linkat"], log=log)
+        assert (done.returncode, done.stdout.split()) == (0, ["ready", "written"])
+    assert ("linkat" in log.read_text(), "fstatfs" in log.read_text()) == (True, False)
+
+
 _OVERWRITES = """
 import asyncio, sys
 from rapfiles import AsyncPath
