@@ -6,6 +6,7 @@
 
 use std::io;
 
+use super::content::synchronise_content;
 use super::in_place::{self, Content};
 use super::inheritance;
 use super::options::AtomicOptions;
@@ -78,15 +79,10 @@ impl Staged {
         if let Some(old) = self.old.as_ref().filter(|old| old.is_regular_file()) {
             inheritance::inherit(&self.directory, &self.name, old, self.file().about_path()?).about_path()?;
         }
-        // Never a second time: after a failure the kernel marks the pages clean, so another call would succeed without
-        // writing anything (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
         let file = self.file().about_path()?;
         // Its length and its place on the device are changes before that of the name.
-        match platform::keeps_order(file) {
-            true => platform::write_back(file),
-            false => platform::synchronise(file, !self.options.durable),
-        }
-        .about_path()?;
+        let ordered = platform::keeps_order(file);
+        synchronise_content(file, ordered, !self.options.durable).about_path()?;
         // The file itself is closed before it is renamed.
         let written = match content {
             None if self.options.in_place => {

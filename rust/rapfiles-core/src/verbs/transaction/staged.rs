@@ -97,7 +97,7 @@ impl Staged {
     /// Waits until the device has it, if it is open.
     pub(super) fn synchronise(&mut self, durable: bool) -> io::Result<()> {
         let Some(file) = self.take()? else { return Ok(()) };
-        // Never a second time: see `verbs/atomic/staged.rs`.
+        // Never a second time: see `verbs/atomic/content.rs`.
         platform::synchronise(&file, !durable)?;
         platform::close(file)
     }

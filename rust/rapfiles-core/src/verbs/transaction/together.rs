@@ -13,6 +13,7 @@ use crate::engine::runtime::sync::{Mutex, MutexGuard};
 use crate::engine::runtime::{self, Condition};
 use crate::limits::{SYNCHRONISED_EACH, SYNCHRONISING_WORKERS};
 use crate::platform::{self, File};
+use crate::verbs::atomic::synchronise_content;
 
 /// How long one waits for the others before it looks again, although it will be woken.
 const LOOK_AGAIN: Duration = Duration::from_secs(3600);
@@ -46,11 +47,10 @@ impl Shared {
             let Some(file) = work.files.pop().or_else(|| work.directories.pop()) else { break };
             work.running += 1;
             drop(work);
-            // Never a second time: see `verbs/atomic/staged.rs`.
             let done = match is_directory {
                 true => platform::synchronise_directory(&file),
-                false if self.ordered => platform::write_back(&file).and_then(|()| platform::close(file)),
-                false => platform::synchronise(&file, self.data_only).and_then(|()| platform::close(file)),
+                false => synchronise_content(&file, self.ordered, self.data_only)
+                    .and_then(|()| platform::close(file)),
             };
             work = self.work();
             work.running -= 1;
