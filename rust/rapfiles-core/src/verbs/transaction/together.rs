@@ -60,7 +60,8 @@ impl Shared {
                 work.files.clear();
                 work.directories.clear();
             }
-            if work.running == 0 {
+            // Whoever waits has found nothing to do any more.
+            if work.running == 0 && work.files.is_empty() && work.directories.is_empty() {
                 self.idle.notify_all();
             }
         }
