@@ -19,16 +19,21 @@ pub(crate) fn framework(py: Python<'_>) -> PyResult<Framework<'_>> {
     if in_trio_task(py)? {
         return Ok(Framework::Trio);
     }
-    static RUNNING_LOOP: Once<Py<PyAny>> = Once::new();
-    let running_loop = RUNNING_LOOP
-        .get_or_try_init(py, || py.import("asyncio")?.getattr("_get_running_loop").map(Bound::unbind))?;
-    let event_loop = running_loop.bind(py).call0()?;
+    let event_loop = running_loop(py)?;
     if event_loop.is_none() {
         return Err(PyRuntimeError::new_err(
             "no running event loop: rapfiles operations must be awaited in a task of asyncio or trio",
         ));
     }
     Ok(Framework::Asyncio(event_loop))
+}
+
+/// The running loop of asyncio; `None` if there is none.
+fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    static RUNNING_LOOP: Once<Py<PyAny>> = Once::new();
+    let running_loop = RUNNING_LOOP
+        .get_or_try_init(py, || py.import("asyncio")?.getattr("_get_running_loop").map(Bound::unbind))?;
+    running_loop.bind(py).call0()
 }
 
 /// Whether a trio task is running. Where trio has not been imported, none is.
@@ -59,11 +64,28 @@ pub(crate) fn in_trio_task(py: Python<'_>) -> PyResult<bool> {
 
 /// The running task of the running asyncio loop, which need not be asked for first; `None` if the loop runs no task.
 pub(crate) fn asyncio_task(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    #[cfg(not(Py_3_12))]
+    if let Some(task) = recorded_task(py)? {
+        return Ok(task);
+    }
     static CURRENT_TASK: Once<Py<PyAny>> = Once::new();
     let current_task = CURRENT_TASK
         .get_or_try_init(py, || py.import("asyncio")?.getattr("current_task").map(Bound::unbind))?;
     // Where no loop is running, the error is that of any operation.
     current_task.bind(py).call0().map_err(|error| framework(py).err().unwrap_or(error))
+}
+
+/// What `asyncio.current_task` looks up before Python 3.12, where it is written in Python and mostly takes its own time
+/// (Lib/asyncio/tasks.py); `None` if there is nothing to be found in this way.
+#[cfg(not(Py_3_12))]
+fn recorded_task(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
+    static NAMES: Once<Py<PyDict>> = Once::new();
+    let names =
+        NAMES.get_or_try_init(py, || py.import("asyncio.tasks").map(|module| module.dict().unbind()))?;
+    // Each time: programs replace it together with the tasks of C by those of Python.
+    let Some(tasks) = names.bind(py).get_item(intern!(py, "_current_tasks"))? else { return Ok(None) };
+    let Ok(tasks) = tasks.cast_into::<PyDict>() else { return Ok(None) };
+    tasks.get_item(running_loop(py)?)
 }
 
 /// The running task of trio.
