@@ -19,7 +19,7 @@ import pytest
 
 import rapfiles
 from rapfiles import AsyncPath
-from support import handles, process
+from support import handles, mounts, process
 from support.engine import under_way
 from support.loops import settle_garbage
 from support.names import shown
@@ -958,3 +958,67 @@ def test_io_is_what_we_compare_with() -> None:
         assert described(one) != described(other) != described(third) != described(one)
         assert described(one)["kind"] == "TextIOWrapper"
         assert isinstance(one, io.TextIOWrapper)
+
+
+def appended(path: Path, _number: int) -> None:
+    with path.open("ab") as file:
+        file.write(b"appended")
+
+
+def extended(path: Path, _number: int) -> None:
+    os.truncate(path, path.stat().st_size + 8192)
+
+
+def shortened(path: Path, _number: int) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def emptied(path: Path, _number: int) -> None:
+    os.truncate(path, 0)
+
+
+def moved(_path: Path, number: int) -> None:
+    os.lseek(number, 50, os.SEEK_SET)
+
+
+def moved_past_the_end(path: Path, number: int) -> None:
+    os.lseek(number, path.stat().st_size + 10, os.SEEK_SET)
+
+
+def moved_and_appended(path: Path, number: int) -> None:
+    os.lseek(number, 8, os.SEEK_SET)
+    appended(path, number)
+
+
+def removed(path: Path, _number: int) -> None:
+    path.unlink()
+
+
+@pytest.mark.one_loop
+@pytest.mark.parametrize(
+    "change",
+    [appended, extended, shortened, emptied, moved, moved_past_the_end, moved_and_appended, removed],
+)
+@pytest.mark.parametrize("size", [0, 100, 4096, 64 << 10, (64 << 10) + 1, 200_000])
+@pytest.mark.parametrize("mode", ["rb", "r"])
+async def test_what_changes_between_opening_and_reading(
+    change: Callable[[Path, int], None], size: int, mode: str, tmp_path: Path
+) -> None:
+    """What is known of a file from opening it may no longer be so when it is read."""
+    path = tmp_path / "file"
+
+    def arranged() -> None:
+        path.write_bytes(bytes(33 + number % 90 for number in range(size)))
+        mounts.settle(path)
+
+    arranged()
+    with open(path, mode) as reference:
+        change(path, reference.fileno())
+        expected = reference.read(), reference.tell(), reference.read()
+    arranged()
+    # This makes the file known, so that it is opened on the loop next time, where that is possible.
+    async with rapfiles.open(path, mode):
+        pass
+    async with rapfiles.open(path, mode) as file:
+        change(path, file.fileno())
+        assert (await file.read(), await file.tell(), await file.read()) == expected

@@ -20,7 +20,7 @@ use crate::cached::IoVec;
 use crate::engine::runtime;
 use crate::engine::ticket::Ticket;
 use crate::error::{About, Error, Subject};
-use crate::limits::{READ_AT_ONCE, READ_WITHOUT_AHEAD, SHORT_TEXT};
+use crate::limits::{FIRST_SLICE, READ_AT_ONCE, READ_WITHOUT_AHEAD, SHORT_TEXT};
 use crate::memory::copied;
 use crate::outcome::Outcome;
 use crate::platform::{self, File};
@@ -316,10 +316,47 @@ impl<'a> Guard<'a> {
         unsafe { read_now(handle, file, rooms, POSITION) }
     }
 
-    /// How much the file has after the available bytes, if finding out does not block.
-    pub fn left(&self) -> Option<usize> {
-        self.handle.info.mount?;
-        file_io::left_in(self.own().file.as_ref()?).ok()
+    /// How much the file has at most after the available bytes, if finding out does not block. It has less only if it is
+    /// small, nothing has been read of it here, and its position has been moved nevertheless.
+    pub fn left(&mut self) -> Option<usize> {
+        let info = &self.handle.info;
+        info.mount?;
+        let Exclusive { file: Some(file), reader, .. } = self.own_mut() else { return None };
+        // Its position is not asked for: it is at the start, unless `seek` or the owner of another copy of the
+        // descriptor, such as a forked child, has moved it.
+        let at_start = !reader.begin() && info.only_read && info.at_start && info.size <= FIRST_SLICE as u64;
+        if at_start
+            && let Ok(length) = platform::length_of(file)
+            && length <= FIRST_SLICE as u64
+        {
+            return Some(length as usize);
+        }
+        file_io::left_in(file).ok()
+    }
+
+    /// Reads the rest of a file, of which this much is left, past the buffer with one call, if that does not block and
+    /// is no more than the first slice of a read in slices. Otherwise nothing has been read.
+    ///
+    /// # Safety
+    /// `start` must be valid for writes of one byte more.
+    pub unsafe fn read_rest(&mut self, start: *mut u8, left: usize) -> bool {
+        let handle = self.handle;
+        let Exclusive { file: Some(file), reader, .. } = self.own_mut() else { return false };
+        if left > FIRST_SLICE {
+            return false;
+        }
+        // A request of one byte more than is left shows whether the file has grown.
+        // SAFETY: guaranteed by the caller.
+        let read = unsafe { read_now(handle, file, &[IoVec { start, length: left + 1 }], POSITION) };
+        if read == Some(left) {
+            reader.clear();
+            return true;
+        }
+        if let Some(read) = read {
+            // Where the position could be moved, it can be moved back.
+            let _ = platform::seek(file, -(read as i64), platform::FROM_HERE);
+        }
+        false
     }
 
     /// A read in slices of what follows the available bytes. `to_end`: that is the rest of the file. The caller must

@@ -116,6 +116,7 @@ impl Reader {
     /// Memory cannot be allocated.
     pub(crate) fn room(&mut self, at_least: usize, most: usize) -> io::Result<IoVec> {
         let wanted = self.wanted(at_least, most);
+        self.begun = true;
         if self.start == self.buffer.len() {
             self.clear();
         }

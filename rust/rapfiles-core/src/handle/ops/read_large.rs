@@ -96,7 +96,13 @@ impl<S: Sink> ReadLarge<S> {
             return self.fill(context, guard, size);
         }
         let (bytes, have, start) = begun::<S>(context, guard, size)?;
-        match guard.slices(size - have, size - available == left) {
+        let to_end = size - available == left;
+        // SAFETY: the buffer has room for the size and one more byte, and has not been exposed.
+        if to_end && unsafe { guard.read_rest(start.add(have), left) } {
+            // SAFETY: that many bytes have been read into it.
+            return unsafe { S::finish(context, bytes, size, &[]) }.map(Advance::Done);
+        }
+        match guard.slices(size - have, to_end) {
             Some(slices) => {
                 let start = Start(start);
                 self.slice(context, guard, Slicing { bytes, start, size, have, slices })
