@@ -3,10 +3,12 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use crate::limits::QUEUED_FRESH_FOR;
+use crate::limits::{QUEUED_FRESH_FOR, SWITCHES_FRESH_FOR};
 use crate::platform::calls;
 
 thread_local! {
+    /// When this thread's voluntary switches were counted last, and how many there were.
+    static SWITCHES: Cell<Option<(Instant, i64)>> = const { Cell::new(None) };
     /// When the time in the run queue was read last, and what it was.
     static QUEUED: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
 }
@@ -20,13 +22,22 @@ pub(super) struct Waits {
 }
 
 impl Waits {
-    /// Those until now.
+    /// Those until now. A count that is a little older is not larger, so no wait is missed; if the thread has slept
+    /// since, between two attempts, the time in the run queue still shows whether a slow attempt has blocked.
     pub(super) fn begin(now: Instant) -> Self {
+        let voluntary = match SWITCHES.get() {
+            Some((at, switches)) if now.saturating_duration_since(at) < SWITCHES_FRESH_FOR => switches,
+            _ => {
+                let switches = voluntary_switches();
+                SWITCHES.set(Some((now, switches)));
+                switches
+            }
+        };
         let queued = match QUEUED.get() {
             Some((at, queued)) if now.saturating_duration_since(at) < QUEUED_FRESH_FOR => queued,
             _ => read_queued(now),
         };
-        Self { began: now, voluntary: voluntary_switches(), queued }
+        Self { began: now, voluntary, queued }
     }
 
     /// For how long it has blocked since, without the time in which it only lacked a processor, as far as is known: on
