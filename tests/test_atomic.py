@@ -124,6 +124,8 @@ async def test_links_are_followed_or_replaced(tmp_path: Path) -> None:
     assert (_names(tmp_path), _names(tmp_path / "elsewhere")) == (["elsewhere", "link"], ["target"])
     await AsyncPath(link).write_bytes(b"third", atomic=True, follow_symlinks=False)
     assert (link.is_symlink(), link.read_bytes(), target.read_bytes()) == (False, b"third", b"second")
+    # The permissions are those of a new file.
+    assert link.stat().st_mode == target.stat().st_mode
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(OSError, match="Errno") as caught:
         await AsyncPath(tmp_path, "loop").write_bytes(b"", atomic=True)

@@ -293,6 +293,9 @@ async def test_permissions_and_links(tmp_path: Path) -> None:
     async with AsyncPath(tmp_path, "link").open_atomic("wb", follow_symlinks=False) as file:
         await file.write(b"newer")
     assert ((tmp_path / "link").is_symlink(), (tmp_path / "file").read_bytes()) == (False, b"new")
+    # A link has no permissions that a file could take over.
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "link").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 # The end of a forked child within the block. In CPython 3.14.10 and 3.15.2 a task that ends in a child leaves

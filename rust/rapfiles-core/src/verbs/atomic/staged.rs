@@ -49,7 +49,8 @@ impl Staged {
         if let Some(old) = &old {
             refuse(old, options)?;
         }
-        let mode = if old.is_some() { PRIVATE } else { NEW };
+        let inherits = old.as_ref().is_some_and(Metadata::is_regular_file);
+        let mode = if inherits { PRIVATE } else { NEW };
         let (file, temporary) = match directory.create_unnamed(mode).about_path()? {
             Some(file) => (file, None),
             None => {
