@@ -1325,6 +1325,38 @@ async def test_the_holder_is_found(tmp_path: Path) -> None:
             assert await lock.holder() == holder
 
 
+_LOCKS_AND_UNLOCKS = """
+import fcntl, os, random, sys
+files = [open(f"{sys.argv[1]}/{number}", "w") for number in range(150)]
+for file in files:
+    fcntl.flock(file, fcntl.LOCK_EX)
+print("ready", flush=True)
+parent = os.getppid()
+while os.getppid() == parent:
+    file = random.choice(files)
+    fcntl.flock(file, fcntl.LOCK_UN)
+    fcntl.flock(file, fcntl.LOCK_EX)
+"""
+
+
+@pytest.mark.one_loop
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc/locks")
+async def test_the_holder_is_found_in_a_long_table(tmp_path: Path) -> None:
+    """Of a table that is longer than a page a line may be missing when other locks come and go."""
+    path = tmp_path / "lock"
+    lock = AsyncPath(path).lock()
+    command = [sys.executable, "-c", _LOCKS_AND_UNLOCKS, str(tmp_path)]
+    with locked_by_another_process(path) as holder:
+        others = subprocess.Popen(command, stdout=subprocess.PIPE)
+        try:
+            assert others.stdout is not None
+            assert others.stdout.readline() == b"ready\n"
+            assert {await lock.holder() for _ in range(300)} == {holder}
+        finally:
+            others.kill()
+            others.communicate()
+
+
 async def test_replacing_a_locked_file_is_warned_of(tmp_path: Path) -> None:
     path = AsyncPath(tmp_path / "data")
     await path.write_bytes(b"old")

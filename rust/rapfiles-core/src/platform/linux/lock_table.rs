@@ -1,10 +1,11 @@
 //! The kernel's table of file locks, `/proc/locks` (`proc_locks(5)`).
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use crate::limits::LOCK_DESCRIPTORS;
+use crate::limits::{LOCK_DESCRIPTORS, LOCK_TABLE_READINGS};
 
 /// The process that holds a `flock(2)` lock of a file, as this process's PID namespace numbers it.
 ///
@@ -13,7 +14,35 @@ use crate::limits::LOCK_DESCRIPTORS;
 /// `ovl_map_dev_ino`), and two subvolumes have the same inode numbers; there, the process must have the file open. Its
 /// descriptors are only visible to the same user and to root (`PTRACE_MODE_READ_FSCREDS` in `proc_pid_fd(5)`).
 pub(crate) fn file_lock_holder(device: u64, inode: u128) -> Option<u32> {
-    let table = fs::read_to_string("/proc/locks").ok()?;
+    for _ in 0..LOCK_TABLE_READINGS {
+        let (table, at_once) = read_table().ok()?;
+        let found = holder_in(&table, device, inode);
+        if found.is_some() || at_once {
+            return found;
+        }
+    }
+    None
+}
+
+/// The table, and whether it is that of one moment. A `read(2)` returns a page of it, and the next one counts the lines
+/// from the start (`seq_read_iter` in the kernel's `fs/seq_file.c`): if a lock before them was released meanwhile, a line
+/// is missing.
+fn read_table() -> io::Result<(String, bool)> {
+    let mut file = File::open("/proc/locks")?;
+    let mut table = Vec::new();
+    let mut page = [0; 4096];
+    let mut reads = 0;
+    loop {
+        let length = file.read(&mut page)?;
+        if length == 0 {
+            return Ok((String::from_utf8_lossy(&table).into_owned(), reads <= 1));
+        }
+        table.extend_from_slice(&page[..length]);
+        reads += 1;
+    }
+}
+
+fn holder_in(table: &str, device: u64, inode: u128) -> Option<u32> {
     let (major, minor) = (libc::major(device), libc::minor(device));
     let file = format!("{major:02x}:{minor:02x}:{inode}");
     let same_number = format!(":{inode}");
