@@ -16,6 +16,7 @@ ROUNDS = effort.times(12, everything=50, variable="RAPFILES_EXIT_ROUNDS")
 # Half of the operations are stuck for good, the others are under way or done when the process ends.
 _PROGRAM = """
 import signal, sys
+import anyio
 from rapfiles import AsyncPath
 from support.engine import under_way
 from support.loops import LOOPS
@@ -45,6 +46,8 @@ async def main():
             sys.exit(7)
         elif way == "exception":
             raise ZeroDivisionError("on purpose")
+        elif way == "interrupt":
+            await anyio.sleep_forever()
 
 def plain_main():
     # What the loop's own Ctrl-C handling makes of it, seen from outside.

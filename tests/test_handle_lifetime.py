@@ -376,6 +376,8 @@ async def main():
             group.cancel_scope.cancel()
         elif way == "exit":
             sys.exit(7)
+        else:
+            await anyio.sleep_forever()
 
 try:
     loop.run(main)
