@@ -11,7 +11,7 @@ use crate::engine::queue::Detached;
 use crate::engine::runtime::sync::{Mutex, MutexGuard};
 use crate::engine::runtime::{self, Condition};
 use crate::error::{About, Subject};
-use crate::platform::{self, File};
+use crate::platform::File;
 
 /// The number of running background closes. It belongs to the engine, so that a forked child, which gets a new engine,
 /// does not wait for files that its parent is closing.
@@ -45,15 +45,14 @@ pub(super) struct BackgroundClose {
     engine: Arc<Engine>,
     handle: Arc<Handle>,
     file: Option<File>,
-    close: bool,
     writer: Writer,
 }
 
 impl BackgroundClose {
-    pub(super) fn new(handle: Arc<Handle>, file: File, close: bool, writer: Writer) -> Self {
+    pub(super) fn new(handle: Arc<Handle>, file: File, writer: Writer) -> Self {
         let engine = handle.engine().share();
         *engine.background_closes.under_way() += 1;
-        Self { engine, handle, file: Some(file), close, writer }
+        Self { engine, handle, file: Some(file), writer }
     }
 
     /// Writes and closes in another thread.
@@ -70,9 +69,7 @@ impl Drop for BackgroundClose {
         if let Some(file) = self.file.take() {
             let earlier = self.writer.error.take();
             let written = file_io::drain(&file, &mut self.writer);
-            let closed =
-                if self.close { platform::close(file) } else { platform::into_descriptor(file).map(drop) };
-            self.handle.locks_are_gone();
+            let closed = self.handle.close_file(Some(file));
             // An error is raised if the file is closed once more; otherwise there is nobody to report it to.
             self.handle.closed_in_background(earlier.or(written.and(closed).about(Subject::Nothing).err()));
         }

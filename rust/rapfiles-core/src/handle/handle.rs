@@ -302,6 +302,18 @@ impl Handle {
         self.identity.get().is_some()
     }
 
+    /// Closes its file, or leaves the descriptor to whoever gave it, and tells those who wait for its locks. `None`: somebody
+    /// else has closed it, or is going to.
+    pub(super) fn close_file(self: &Arc<Self>, file: Option<File>) -> io::Result<()> {
+        let closed = match file {
+            Some(file) if self.closes_descriptor => platform::close(file),
+            Some(file) => platform::into_descriptor(file).map(drop),
+            None => Ok(()),
+        };
+        self.locks_are_gone();
+        closed
+    }
+
     /// Tells those who wait for its locks that it has been closed, which has released them.
     pub(super) fn locks_are_gone(self: &Arc<Self>) {
         if let Some(identity) = self.identity.get() {
@@ -415,7 +427,7 @@ impl Handle {
             Some(file) => {
                 shared.unattended = Unattended::Closing;
                 let writer = std::mem::replace(&mut shared.writer, Writer::new(None));
-                let close = BackgroundClose::new(Arc::clone(self), file, self.closes_descriptor, writer);
+                let close = BackgroundClose::new(Arc::clone(self), file, writer);
                 Some(Effects::Begin(Box::new(close)))
             }
             // Unless closing has already begun.

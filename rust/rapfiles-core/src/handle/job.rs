@@ -344,14 +344,7 @@ impl HandleJob {
         shared.writer.error = left.error.take();
         drop(shared);
         drop(left);
-        let closed = file.and_then(Arc::into_inner).map_or(Ok(()), |file| {
-            if handle.closes_descriptor {
-                platform::close(file)
-            } else {
-                platform::into_descriptor(file).map(drop)
-            }
-        });
-        handle.locks_are_gone();
+        let closed = handle.close_file(file.and_then(Arc::into_inner));
         written.and(closed.about(Subject::Nothing)).inspect_err(|_| handle.is_left_incomplete())?;
         Ok(Reply::Done)
     }

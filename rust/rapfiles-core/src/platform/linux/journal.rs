@@ -22,22 +22,21 @@ const LONGEST: usize = 64;
 /// (<https://docs.kernel.org/filesystems/ext4/journal.html>, `jbd2_journal_commit_transaction`).
 pub(crate) fn keeps_order(file: &File) -> bool {
     // In this order: only the second question may be one for a server, or for the process behind a FUSE mount.
-    block_device_of(file).is_ok_and(|device| {
-        device.is_some_and(|(major, minor)| is_ext4(file) && has_journal(major, minor).unwrap_or(false))
-    })
+    block_device_of(file)
+        .is_some_and(|(major, minor)| is_ext4(file) && has_journal(major, minor).unwrap_or(false))
 }
 
-/// The device that a file is on, as the kernel has it in memory; `None` if it is not a block device: that of network file
-/// systems, FUSE and others that have no device has a number of its own, which begins with zero (`get_anon_bdev` of
-/// `fs/super.c`).
-fn block_device_of(file: &File) -> io::Result<Option<(u32, u32)>> {
+/// The device that a file is on, as the kernel has it in memory; `None` if that is not known, or no block device: that of
+/// network file systems, FUSE and others that have no device has a number of its own, which begins with zero
+/// (`get_anon_bdev` of `fs/super.c`).
+fn block_device_of(file: &File) -> Option<(u32, u32)> {
     let mut found = MaybeUninit::<libc::statx>::zeroed();
     let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC;
     // SAFETY: the path is an empty C string, and `found` has room for what is written to it.
-    checked(|| unsafe { calls::statx(file.as_raw_fd(), c"".as_ptr(), flags, 0, found.as_mut_ptr()) })?;
+    checked(|| unsafe { calls::statx(file.as_raw_fd(), c"".as_ptr(), flags, 0, found.as_mut_ptr()) }).ok()?;
     // SAFETY: all zeros are valid, too.
     let found = unsafe { found.assume_init() };
-    Ok((found.stx_dev_major != 0).then_some((found.stx_dev_major, found.stx_dev_minor)))
+    (found.stx_dev_major != 0).then_some((found.stx_dev_major, found.stx_dev_minor))
 }
 
 /// Waits until the device has been given the content of a file, for which the file system has found its place; it may
