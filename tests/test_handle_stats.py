@@ -67,7 +67,8 @@ async def test_wake_ups_of_reading(name: str, cached: bool, tmp_path: Path) -> N
         await work(file)
     await idle()
     after = stats()
-    assert after.wakeups - before.wakeups <= SIZE // WINDOW + 2
+    # Beside the windows: opening, the end of the file and closing are jobs where the loop may not try them.
+    assert after.wakeups - before.wakeups <= SIZE // WINDOW + 6
     assert after.submitted - before.submitted <= SIZE // WINDOW + 6
 
 
