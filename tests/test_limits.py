@@ -375,8 +375,9 @@ def test_files_that_shrink_and_grow(size: int, memory: Path, loop: Loop) -> None
 def test_without_a_thread_to_give() -> None:
     """The operation fails as a thread would; when there are threads again, everything works."""
     program = """
-import asyncio, os, resource, sys, tempfile
+import asyncio
 from rapfiles import AsyncPath
+from support.few_threads import own_user, permit, refuse
 
 async def main():
     path = AsyncPath(folder, "made")
@@ -384,43 +385,27 @@ async def main():
         await path.mkdir()
     except BlockingIOError as error:
         print(error.errno == 11)
-    resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
+    permit()
     await path.mkdir()
     print(await path.is_dir())
 
-most = resource.getrlimit(resource.RLIMIT_NPROC)[1]
-with tempfile.TemporaryDirectory() as folder:
-    os.chmod(folder, 0o777)
-    with asyncio.Runner() as runner:
-        runner.get_loop()
-        resource.setrlimit(resource.RLIMIT_NPROC, (1, most))
-        os.setresuid(65533, 65533, 0)
-        print("ready", flush=True)
-        runner.run(main())
-        os.setresuid(0, 0, 0)
+with own_user() as folder, asyncio.Runner() as runner:
+    runner.get_loop()
+    refuse()
+    print("ready", flush=True)
+    runner.run(main())
 """
     ended = process.run(program)
     assert (ended.code, ended.output) == (0, "True\nTrue\n"), ended.errors
 
 
 _UNDER_A_LIMIT = """
-import asyncio, os, resource, sys, tempfile, warnings
+import asyncio, os, sys, warnings
 from pathlib import Path
 import rapfiles
 from rapfiles import AsyncPath
+from support.few_threads import own_user, permit, refuse
 from support.fifo import Fifo
-
-most = resource.getrlimit(resource.RLIMIT_NPROC)[1]
-# A user of its own: the limit counts all threads of one.
-user = 40_000 + os.getpid() % 20_000
-
-def refuse():
-    resource.setrlimit(resource.RLIMIT_NPROC, (1, most))
-    os.setresuid(user, user, 0)
-
-def permit():
-    os.setresuid(0, 0, 0)
-    resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
 
 async def under_way(count):
     # Waits until this many jobs run and none is queued: what has been awaited may still count for a moment.
@@ -431,15 +416,10 @@ async def under_way(count):
         await asyncio.sleep(0.001)
 
 async def run(main):
-    with tempfile.TemporaryDirectory() as name:
-        os.chmod(name, 0o777)
-        folder = AsyncPath(name)
-        try:
-            # Far below the time after which an idle thread ends.
-            async with asyncio.timeout(30):
-                await main(folder)
-        finally:
-            permit()
+    with own_user() as folder:
+        # Far below the time after which an idle thread ends.
+        async with asyncio.timeout(30):
+            await main(AsyncPath(folder))
     print(rapfiles.stats().queued, flush=True)
 """
 
@@ -451,7 +431,7 @@ def test_threads_are_refused_for_a_while() -> None:
         _UNDER_A_LIMIT
         + """
 async def main(folder):
-    fifo = Fifo(Path(folder / "fifo"))
+    fifo = Fifo(Path(folder, "fifo"))
     await (folder / "first").mkdir()
     refuse()
     writing = [asyncio.ensure_future((folder / str(n)).write_bytes(b"x" * n)) for n in range(200)]
@@ -499,8 +479,7 @@ async def told(work):
     return True
 
 async def main(folder):
-    fifo = Fifo(Path(folder / "fifo"))
-    os.chmod(folder / "fifo", 0o666)
+    fifo = Fifo(Path(folder, "fifo"))
     await (folder / "first").mkdir()
     await under_way(0)
     refuse()

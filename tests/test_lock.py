@@ -1188,26 +1188,23 @@ async def test_an_open_file_waits_for_another_process(tmp_path: Path) -> None:
 def test_without_a_thread_to_wait_with() -> None:
     """The error says that it is not about the lock, and the next request works."""
     program = """
-import asyncio, os, resource, tempfile
+import asyncio
 from rapfiles import AsyncPath
+from support.few_threads import own_user, permit, refuse
 
 async def main():
     path = AsyncPath(folder, "lock")
     async with path.lock():
-        resource.setrlimit(resource.RLIMIT_NPROC, (1, most))
-        os.setresuid(65532, 65532, 0)
+        refuse()
         try:
             await asyncio.create_task(path.lock(timeout=60).acquire())
         except BlockingIOError as error:
             print(error.errno, error)
-        os.setresuid(0, 0, 0)
-        resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
+        permit()
     async with path.lock(timeout=60):
         print("got it")
 
-most = resource.getrlimit(resource.RLIMIT_NPROC)[1]
-with tempfile.TemporaryDirectory() as folder:
-    os.chmod(folder, 0o777)
+with own_user() as folder:
     print("ready", flush=True)
     asyncio.run(main())
 """

@@ -20,7 +20,8 @@ from support.loops import LOOPS
 UID = 65534
 
 
-def _import_all() -> None:
+def import_all() -> None:
+    """Import what the package and the tests may ask for later."""
     for package in (rapfiles, encodings):
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             if module.name not in ("rapfiles.__main__", "encodings.mbcs", "encodings.oem"):
@@ -33,7 +34,7 @@ def main() -> None:
     """Print the differences as a JSON list of texts."""
     folder = Path(sys.argv[1])
     seed, rounds = int(sys.argv[2]), int(sys.argv[3])
-    _import_all()
+    import_all()
     trees = [ground.build_varied(folder / "of-root")]
     os.setgroups([])
     os.setresgid(UID, UID, UID)
