@@ -136,11 +136,21 @@ def test_what_is_not_there(command: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["find", "--kind", "x"], ["find", "--min-size", "1X"], ["copy", "a"], ["rm"], ["du", "--bytes=1"]],
+    [
+        ["find", "--kind", "x"],
+        ["find", "--min-size", "1X"],
+        ["copy", "a"],
+        ["rm"],
+        ["du", "--bytes=1"],
+        *([command, ""] for command in ("find", "du", "tree")),
+        *([command, *paths] for command in ("copy", "move") for paths in (("", "a"), ("a", ""))),
+        ["rm", "--force", ""],
+    ],
 )
-def test_wrong_usage(arguments: list[str]) -> None:
-    code, output, errors = _run(*arguments)
+def test_wrong_usage(arguments: list[str], tree: Path) -> None:
+    code, output, errors = _run(*arguments, cwd=tree)
     assert (code, output) == (2, b"")
+    assert (tree / "a" / "one.txt").exists()
     assert errors.startswith(f"usage: python -m rapfiles {arguments[0]} ")
 
 
@@ -202,6 +212,16 @@ def test_rm_leaves_what_a_link_leads_to(tree: Path, tmp_path: Path) -> None:
     assert _run("rm", tmp_path / "link") == (0, b"", "")
     assert (tree / "a").exists()
     assert not (tmp_path / "link").is_symlink()
+
+
+@pytest.mark.parametrize("name", [".", "./", "..", "a/..", "../"])
+def test_rm_wants_a_name(name: str, tree: Path) -> None:
+    """The root is what it refuses by the same condition: that is not tried."""
+    code, output, errors = _run("rm", "--force", "link", name, cwd=tree)
+    assert (code, output) == (1, b"")
+    assert errors.endswith(" is not removed: it is the root, or has no name of its own\n")
+    assert (tree / "a" / "one.txt").exists()
+    assert (tree / "link").is_symlink()
 
 
 def test_whoever_reads_may_have_enough(tmp_path: Path) -> None:

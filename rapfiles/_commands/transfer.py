@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from .._path import AsyncPath
 from .console import Console
+from .paths import path_argument
 from .reporting import Reporter
 
 EPILOG: Final = "exit codes: 0 all was done, 1 something went wrong, 2 wrong usage, 130 interrupted"
@@ -15,8 +16,16 @@ EPILOG: Final = "exit codes: 0 all was done, 1 something went wrong, 2 wrong usa
 def add_paths(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that both take."""
     add = parser.add_argument
-    add("sources", metavar="SOURCE", nargs="+", help="a file or a directory, with everything in it")
-    add("target", metavar="TARGET", help="the new path, or a directory into which they go")
+    add(
+        "sources",
+        metavar="SOURCE",
+        nargs="+",
+        type=path_argument,
+        help="a file or a directory, with everything in it",
+    )
+    add(
+        "target", metavar="TARGET", type=path_argument, help="the new path, or a directory into which they go"
+    )
     add("--json", action="store_true", help="print an object for each SOURCE, one a line")
 
 
