@@ -224,6 +224,47 @@ def test_rm_wants_a_name(name: str, tree: Path) -> None:
     assert (tree / "link").is_symlink()
 
 
+@pytest.mark.parametrize("command", ["find", "du", "tree", "doctor"])
+def test_a_full_device(command: str, tree: Path) -> None:
+    """What cannot be written is said, once."""
+    with open("/dev/full", "wb") as full:
+        code, _, errors = _run(command, tree, stdout=full)
+    assert (code, errors) == (
+        1,
+        f"python -m rapfiles {command}: standard output: No space left on device\n",
+    )
+
+
+def _run_closed(closed: str, *arguments: str | Path) -> tuple[int, bytes, str]:
+    """Without the streams that a shell closes by this."""
+    line = [sys.executable, "-W", "error", "-m", "rapfiles", *map(str, arguments)]
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *line],
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": _PACKAGE},
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr.decode()
+
+
+@pytest.mark.parametrize("command", ["find", "du", "tree", "doctor"])
+def test_closed_output(command: str, tree: Path) -> None:
+    complaint = f"python -m rapfiles {command}: standard output: Bad file descriptor\n"
+    assert _run_closed(">&-", command, tree) == (1, b"", complaint)
+
+
+def test_closed_streams_that_are_not_needed(tree: Path, tmp_path: Path) -> None:
+    closed = "<&- >&- 2>&-"
+    assert _run_closed(closed, "copy", tree, tmp_path / "copy") == (0, b"", "")
+    assert (tmp_path / "copy" / "a" / "one.txt").read_text() == "1"
+    assert _run_closed(closed, "rm", tree) == (1, b"", "")
+    assert _run_closed(closed, "rm", "--force", tree) == (0, b"", "")
+    assert not tree.exists()
+
+    # Complaints are no output.
+    assert _run_closed("2>&-", "find", tree) == (1, b"", "")
+
+
 def test_whoever_reads_may_have_enough(tmp_path: Path) -> None:
     for number in range(3000):
         (tmp_path / f"a rather long name, so that they do not fit into a pipe {number}").touch()

@@ -1,5 +1,6 @@
 """Standard output and standard error of all commands."""
 
+import contextlib
 import json
 import os
 import sys
@@ -19,16 +20,32 @@ EXIT_CODES: Final = (
 _BUFFER: Final = 64 << 10
 
 
-def prepare_output() -> None:
-    """A name that the terminal cannot show must not end the program."""
+class OutputError(Exception):
+    """The output cannot be written; not an `OSError`, which is of a path that is left out."""
+
+
+def prepare_streams() -> None:
+    """A stream that is closed, or a name that the terminal cannot show, must not end the program."""
+    # Python has `None` for a closed one. As in GNU's programs, there is nothing to read, results cannot be
+    # written, and complaints go nowhere.
+    if sys.stdin is None:
+        sys.stdin = _null(os.O_RDONLY, "r")
+    if sys.stdout is None:
+        sys.stdout = _null(os.O_RDONLY, "w")
+    if sys.stderr is None:
+        sys.stderr = _null(os.O_WRONLY, "w")
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
 
 
+def _null(flags: int, mode: str) -> Any:
+    return open(os.open(os.devnull, flags), mode, closefd=False)
+
+
 def discard_output() -> None:
-    """The reader of the output has gone (`| head`); that is no reason to complain."""
+    """Nothing more can be written, for example because the reader has gone (`| head`)."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -80,17 +97,24 @@ class Console:
     def say(self, text: str) -> None:
         """Write a line to standard error."""
         self.status.clear()
-        print(f"python -m rapfiles {self._command}: {printable(text)}", file=sys.stderr, flush=True)
+        # Where standard error cannot be written to, the exit code says it.
+        with contextlib.suppress(OSError):
+            print(f"python -m rapfiles {self._command}: {printable(text)}", file=sys.stderr, flush=True)
 
     def flush(self) -> None:
         """Write what has not been written yet."""
         if self._written:
             if self._at_once:
                 self.status.clear()
-            sys.stdout.flush()
-            sys.stdout.buffer.write(self._written)
-            self._written.clear()
-            sys.stdout.buffer.flush()
+            try:
+                sys.stdout.flush()
+                sys.stdout.buffer.write(self._written)
+                self._written.clear()
+                sys.stdout.buffer.flush()
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                raise OutputError(f"standard output: {error.strerror}") from None
 
     def _flush_if_due(self) -> None:
         if self._at_once or len(self._written) >= _BUFFER:

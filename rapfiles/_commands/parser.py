@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from .. import __version__
-from .console import BROKEN_PIPE, Console, discard_output, prepare_output
+from .console import BROKEN_PIPE, Console, OutputError, discard_output, prepare_streams
 
 _COMMANDS: Final = {
     "doctor": "show what the engine can use here, and how AsyncPath does on your own files",
@@ -27,7 +27,7 @@ def run(arguments: Sequence[str]) -> int:
     command = None if name is None else _module(name)
     options = _parser(name, command).parse_args(arguments)
     assert command is not None
-    prepare_output()
+    prepare_streams()
     if name == "doctor":
         return int(command.run(options))
     end = b"\0" if getattr(options, "null", False) else b"\n"
@@ -48,6 +48,10 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         discard_output()
         return BROKEN_PIPE
+    except OutputError as error:
+        console.say(str(error))
+        discard_output()
+        return 1
     finally:
         console.status.clear()
     return code

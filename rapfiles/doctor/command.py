@@ -48,8 +48,11 @@ def _print(text: str) -> None:
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
         discard_output()
+        if not isinstance(error, BrokenPipeError):
+            print(f"python -m rapfiles doctor: standard output: {error.strerror}", file=sys.stderr)
+            _leave(1)
 
 
 def _leave(code: int) -> NoReturn:
