@@ -1359,8 +1359,9 @@ class AsyncPath(LexicalPath):
     ) -> DiskUsage:
         """How much space this file, or everything in this directory, takes.
 
-        The sums are those of `du -B1 --apparent-size` and `du -B1`: directories count with their own size, a
-        file with several names counts once, and symbolic links are not followed. Paths may be of any length.
+        The sums are those of `du -DB1 --apparent-size` and `du -DB1`: directories count with their own size,
+        a file with several names counts once, and symbolic links are not followed, unless this path is one.
+        Paths may be of any length.
 
         Args:
             exclude: A glob, or several, as for `find()`: what matches is not counted, nor anything in it.

@@ -154,6 +154,13 @@ def test_wrong_usage(arguments: list[str], tree: Path) -> None:
     assert errors.startswith(f"usage: python -m rapfiles {arguments[0]} ")
 
 
+@pytest.mark.parametrize("command", ["find", "du"])
+def test_a_link_that_leads_nowhere(command: str, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("missing")
+    complaint = f"python -m rapfiles {command}: link: No such file or directory\n"
+    assert _run(command, "link", cwd=tmp_path) == (1, b"", complaint)
+
+
 def test_du_tells_what_du_tells(tree: Path) -> None:
     for options, expected in ((["--apparent-size"], du.apparent(tree)), ([], du.allocated(tree))):
         assert _run("du", "--bytes", *options, tree) == (0, b"%d\t%s\n" % (expected, bytes(tree)), "")

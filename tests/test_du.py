@@ -55,6 +55,18 @@ async def test_a_file_and_nothing(tmp_path: Path) -> None:
 
 
 @needs_du
+async def test_a_link_stands_for_what_it_leads_to(tmp_path: Path) -> None:
+    top = trees.build(tmp_path / "top", 3)
+    (tmp_path / "file").write_bytes(b"x" * 5000)
+    for target in (top, tmp_path / "file"):
+        link = tmp_path / f"to-{target.name}"
+        link.symlink_to(target)
+        usage = await AsyncPath(link).du()
+        assert usage == await AsyncPath(target).du()
+        assert usage.allocated == du.allocated(link, "--dereference-args")
+
+
+@needs_du
 async def test_what_is_excluded_does_not_count(tmp_path: Path) -> None:
     top = trees.build(tmp_path / "top", 9)
     usage = await AsyncPath(top).du(exclude=["*.txt*", "B*"])

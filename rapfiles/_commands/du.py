@@ -37,8 +37,8 @@ async def run(options: argparse.Namespace, console: Console) -> int:
     """Run it and return its exit code."""
     for path in options.paths:
         try:
-            # What is missing has no size, not even none.
-            await AsyncPath(path).lstat()
+            # What is missing has no size, not even none, and neither has what a link leads to in vain.
+            await AsyncPath(path).stat()
             usage = await AsyncPath(path).du(
                 exclude=options.exclude,
                 gitignore=options.gitignore,
