@@ -2,10 +2,12 @@
 
 import ast
 import importlib.util
+import os
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -115,12 +117,15 @@ def test_what_is_left(source: str) -> None:
     assert LEFT[source] in outcome.left[0].text
 
 
-def migrate(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+def migrate(
+    *arguments: str | Path, stdout: int | IO[bytes] = subprocess.PIPE
+) -> "subprocess.CompletedProcess[str]":
     package = Path(command.__file__).parents[3]
     return subprocess.run(
         [sys.executable, "-W", "error", "-m", "rapfiles.compat", "migrate", *map(str, arguments)],
         cwd=package,
-        capture_output=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         encoding="utf-8",
         timeout=60,
         check=False,
@@ -223,6 +228,42 @@ def test_a_path_that_does_not_exist(tmp_path: Path) -> None:
     done = migrate(tmp_path / "missing")
     assert done.returncode == 2
     assert "missing" in done.stderr
+
+
+def test_an_empty_path(tmp_path: Path) -> None:
+    """It is not the current folder."""
+    (tmp_path / "a.py").write_bytes(b"import aiofiles\n")
+    done = migrate(tmp_path / "a.py", "")
+    assert done.returncode == 2
+    assert "the empty string is not a path" in done.stderr
+    assert (tmp_path / "a.py").read_bytes() == b"import aiofiles\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs")
+def test_what_is_no_file_is_left_out(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo.py")
+    (tmp_path / ".#lock.py").symlink_to("user@host.1:1")
+    (tmp_path / "folder.py").mkdir()
+    Path(os.fsdecode(bytes(tmp_path) + b"/\xff.py")).write_bytes(b"import aiofiles\n")
+    done = migrate("--check", tmp_path)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert [line.rpartition("/")[2] for line in done.stdout.splitlines()] == [
+        r"\udcff.py:1: import aiofiles -> import rapfiles.compat as aiofiles",
+        "1 file would be changed, 0 places left to you",
+    ]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this platform")
+def test_output_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_bytes(b"import aiofiles\n")
+    with open("/dev/full", "wb") as full:
+        done = migrate("--check", tmp_path, stdout=full)
+    assert (done.returncode, done.stderr) == (2, "standard output: No space left on device\n")
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as pipe:
+        done = migrate("--check", tmp_path, stdout=pipe)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_without_libcst(tmp_path: Path) -> None:

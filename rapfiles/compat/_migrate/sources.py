@@ -16,7 +16,8 @@ _SKIPPED = {"__pycache__", "node_modules", "site-packages"}
 def find(paths: Iterable[Path]) -> Iterator[Path]:
     """The files to look at: those that are named, whatever they are called, and those of Python in folders.
 
-    Hidden folders, virtual environments and installed packages below a folder are left out.
+    Below a folder, hidden folders, virtual environments and installed packages are left out, and what is no
+    file: FIFOs, and links that lead nowhere, which editors make for locks.
 
     Raises:
         OSError: There is no such path, or a folder cannot be read.
@@ -40,4 +41,7 @@ def _in_folder(top: Path) -> Iterator[Path]:
             for name in folders
             if not name.startswith(".") and name not in _SKIPPED and not (here / name / "pyvenv.cfg").exists()
         )
-        yield from (here / name for name in sorted(files) if Path(name).suffix in _SUFFIXES)
+        for name in sorted(files):
+            path = here / name
+            if path.suffix in _SUFFIXES and path.is_file():
+                yield path
