@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from itertools import pairwise
 from pathlib import Path
 from statistics import median, quantiles
@@ -28,9 +28,10 @@ import rapfiles
 from .processes import ROOT
 from .report import table
 
-LIBRARIES = ("rapfiles", "filelock")
+OPEN_FILE = "rapfiles, an open file"
+LIBRARIES = ("rapfiles", OPEN_FILE, "filelock")
 HELD = 0.003
-"""Seconds for which a lock is held before it is handed over."""
+"""Seconds for which a lock is held before it is handed over, unless `--held` says something else."""
 WAITING = 1_000
 _BATCH = 500
 """Operations of one turn."""
@@ -165,40 +166,43 @@ async def _compared(ways: dict[str, Turn], rounds: int) -> list[tuple[str, ...]]
     ]
 
 
-def take_turns(library: str, path: str, count: int) -> None:
+def take_turns(library: str, path: str, count: int, held: float) -> None:
     """Hold the lock `count` times, and print when it was acquired and released: a child process."""
     events: list[tuple[float, float]] = []
 
-    def lock() -> Any:
+    async def lock(stack: AsyncExitStack) -> Any:
         if library == "rapfiles":
             return rapfiles.AsyncPath(path).lock()
+        if library == OPEN_FILE:
+            return (await stack.enter_async_context(rapfiles.open(path, "ab"))).lock()
         from filelock import AsyncFileLock
 
         return AsyncFileLock(path)
 
     async def main() -> None:
-        mine = lock()
-        print("ready", flush=True)
-        sys.stdin.readline()
-        for _ in range(count):
-            async with mine:
-                acquired = time.monotonic()
-                while time.monotonic() < acquired + HELD:
-                    pass
-                released = time.monotonic()
-            events.append((acquired, released))
-            # So that it is the other one's turn, who is waiting.
-            await asyncio.sleep(HELD / 2)
+        async with AsyncExitStack() as stack:
+            mine = await lock(stack)
+            print("ready", flush=True)
+            sys.stdin.readline()
+            for _ in range(count):
+                async with mine:
+                    acquired = time.monotonic()
+                    while time.monotonic() < acquired + held:
+                        pass
+                    released = time.monotonic()
+                events.append((acquired, released))
+                # So that it is the other one's turn, who is waiting.
+                await asyncio.sleep(held / 2)
 
     asyncio.run(main())
     print(json.dumps(events))
 
 
-def _handed_over(library: str, path: str, count: int) -> list[float]:
+def _handed_over(library: str, path: str, count: int, held: float) -> list[float]:
     """From a release to the acquisition by the other process, in seconds."""
     children = [
         subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.locks", "--take-turns", library, path, str(count)],
+            [sys.executable, "-m", "benchmarks.locks", "--take-turns", library, path, str(count), str(held)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -283,18 +287,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.locks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=15, metavar="N", help="interleaved rounds")
     parser.add_argument("--turns", type=int, default=200, metavar="N", help="of each of the two processes")
-    parser.add_argument("--take-turns", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--held", type=float, default=HELD * 1e3, metavar="MS", help="how long each turn is")
+    parser.add_argument("--take-turns", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.take_turns:
-        library, path, count = options.take_turns
-        take_turns(library, path, int(count))
+        library, path, count, held = options.take_turns
+        take_turns(library, path, int(count), float(held))
         return 0
     with tempfile.TemporaryDirectory() as folder:
         uncontended = asyncio.run(_uncontended(folder, max(1, options.rounds)))
         print(table(("lock and unlock", "µs", "ratio"), uncontended), end="\n\n")
         handed = []
         for library in LIBRARIES:
-            delays = _handed_over(library, str(Path(folder, f"{library}.lock")), max(2, options.turns))
+            path = str(Path(folder, f"{library}.lock"))
+            delays = _handed_over(library, path, max(2, options.turns), options.held / 1e3)
             if delays:
                 worst = f"{max(delays) * 1e3:.2f}"
                 handed.append((library, f"{median(delays) * 1e3:.2f}", worst, f"{len(delays)}"))

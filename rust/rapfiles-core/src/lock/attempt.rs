@@ -254,7 +254,7 @@ impl Locks {
             return None;
         }
         let id = entry.forget();
-        let (next, patience) = patience.next();
+        let (next, patience) = patience.next(state.asked());
         let queue = state.queues.entry(identity).or_default();
         queue.release(id);
         queue.since = None;

@@ -7,12 +7,12 @@ use super::HeldLock;
 use super::claim::Mode;
 use super::job::LockJob;
 use super::lock_file::Identity;
+use super::patience::Patience;
 use crate::engine::progress::Progress;
 use crate::engine::queue::{Job, Lane, Work};
 use crate::engine::ticket::Ticket;
 use crate::engine::{Engine, runtime};
 use crate::error::Error;
-use crate::limits::{LOCK_FIRST_PAUSE, LOCK_LONGEST_PAUSE};
 use crate::outcome::Outcome;
 
 /// The conversion of a lock of a range, which is held meanwhile as it was.
@@ -22,7 +22,7 @@ pub struct Conversion {
     mode: Mode,
     deadline: Option<Instant>,
     blocking: bool,
-    pause: Duration,
+    patience: Patience,
     stage: Stage,
 }
 
@@ -49,7 +49,7 @@ impl Conversion {
     ) -> Self {
         let deadline = timeout.and_then(|timeout| runtime::now().checked_add(timeout));
         let stage = Stage::Waiting(held, None);
-        Self { engine: engine.share(), mode, deadline, blocking, pause: LOCK_FIRST_PAUSE, stage }
+        Self { engine: engine.share(), mode, deadline, blocking, patience: Patience::new(), stage }
     }
 
     /// Advances as far as possible.
@@ -94,10 +94,13 @@ impl Conversion {
         if !self.blocking || self.deadline.is_some_and(|deadline| deadline <= now) {
             return Progress::Done((Some(held), Err(timed_out())));
         }
-        let next = self.deadline.map_or(now + self.pause, |deadline| deadline.min(now + self.pause));
-        self.pause = (self.pause * 2).min(LOCK_LONGEST_PAUSE);
+        let locks = self.engine.locks();
+        let others = locks.lock().asked();
+        let (next, patience) = self.patience.next(others);
+        self.patience = patience;
+        let next = self.deadline.map_or(next, |deadline| deadline.min(next));
         let ticket = Ticket::unique();
-        if let Err(error) = self.engine.locks().alarm(&self.engine, next, &ticket) {
+        if let Err(error) = locks.alarm(&self.engine, next, &ticket) {
             return Progress::Done((Some(held), Err(error)));
         }
         self.stage = Stage::Waiting(held, Some(Arc::clone(&ticket)));

@@ -35,6 +35,13 @@ pub(super) struct State {
     pub(super) blocked: usize,
 }
 
+impl State {
+    /// For how many the kernel is going to be asked again.
+    pub(super) fn asked(&self) -> usize {
+        self.polls.len() + self.alarms.len()
+    }
+}
+
 /// The locks of a process.
 #[derive(Debug, Default)]
 pub(crate) struct Locks {
