@@ -88,7 +88,7 @@ impl Locks {
         }
         let id = state.next;
         state.next += 1;
-        let queue = state.queues.entry(identity).or_default();
+        let queue = state.queues.of(identity);
         match queue.judge(requested) {
             Verdict::Free => {
                 queue.hold(id, requested);
@@ -255,7 +255,7 @@ impl Locks {
         }
         let id = entry.forget();
         let (next, patience) = patience.next(state.asked());
-        let queue = state.queues.entry(identity).or_default();
+        let queue = state.queues.of(identity);
         queue.release(id);
         queue.since = None;
         let phase = Phase::Polling(patience);

@@ -43,7 +43,7 @@ impl Locks {
     }
 
     fn holds(&self, identity: Identity, claim: &Claim) -> bool {
-        self.lock().queues.get(&identity).is_some_and(|queue| queue.is_locked(claim))
+        self.lock().queues.get(identity).is_some_and(|queue| queue.is_locked(claim))
     }
 
     /// Whether this process holds any lock.

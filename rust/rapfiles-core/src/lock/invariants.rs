@@ -4,7 +4,6 @@ use std::os::fd::AsRawFd;
 
 use super::lock_file::Identity;
 use super::locks::Locks;
-use super::queue::Queue;
 use super::{Acquisition, HeldLock};
 
 impl Locks {
@@ -21,14 +20,14 @@ impl Locks {
     /// What does not hold.
     pub(crate) fn broken(&self) -> Option<&'static str> {
         let Ok(state) = self.state.try_lock() else { return Some("the lock of the queues is held") };
-        if let Some(why) = state.queues.values().find_map(Queue::broken) {
+        if let Some(why) = state.queues.iter().find_map(|(_, queue)| queue.broken()) {
             return Some(why);
         }
         let (mut count, mut in_hand) = (0, 0);
-        for (identity, queue) in &state.queues {
+        for (identity, queue) in state.queues.iter() {
             for (id, order, polls) in queue.waiting() {
                 count += 1;
-                if state.waiting.get(&order) != Some(&(*identity, id)) {
+                if state.waiting.get(&order) != Some(&(identity, id)) {
                     return Some("somebody who waits cannot be found by its request");
                 }
                 in_hand += usize::from(polls && !state.polls.keys().any(|(_, polled)| *polled == id));

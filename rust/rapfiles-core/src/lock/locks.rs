@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::lock_file::Identity;
-use super::queue::Queue;
+use super::queues::Queues;
 use super::request::Requested;
 use crate::engine::runtime::sync::{Mutex, MutexGuard};
 use crate::engine::runtime::{self, Condition};
@@ -19,7 +19,7 @@ use crate::engine::ticket::Ticket;
 /// The queues, and when to look at them again.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    pub(super) queues: BTreeMap<Identity, Queue>,
+    pub(super) queues: Queues,
     pub(super) next: u64,
     /// Where those who wait are, by the order of their requests.
     pub(super) waiting: HashMap<u64, (Identity, u64)>,

@@ -17,6 +17,7 @@ mod own_file;
 mod patience;
 mod poller;
 mod queue;
+mod queues;
 mod request;
 mod times;
 mod turn;

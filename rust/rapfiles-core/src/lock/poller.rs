@@ -78,7 +78,7 @@ impl Locks {
     /// It is time to ask the kernel again.
     fn poll(&self, engine: &Engine, identity: Identity, id: u64) {
         let mut state = self.lock();
-        let Some(queue) = state.queues.get_mut(&identity) else { return };
+        let Some(queue) = state.queues.get_mut(identity) else { return };
         let patience = match queue.find(id).map(|waiting| &waiting.phase) {
             Some(Phase::Polling(patience)) => *patience,
             Some(Phase::Queued | Phase::Blocked) | None => return,

@@ -14,6 +14,9 @@ use super::own_file::OwnFile;
 use super::patience::Patience;
 use super::request::Requested;
 
+/// For how many holders a queue in which nobody is keeps memory.
+const SPARE_HOLDERS: usize = 4;
+
 /// A claim that is held, or that nothing in this process is in the way of.
 #[derive(Debug)]
 struct Holder {
@@ -163,9 +166,17 @@ impl Queue {
         }
     }
 
-    /// Removes a holder.
-    pub(super) fn release(&mut self, id: u64) {
-        self.holders.retain(|holder| holder.id != id);
+    /// Removes a holder: its request, which is not to be dropped under the lock of the queues.
+    pub(super) fn release(&mut self, id: u64) -> Option<Arc<Requested>> {
+        let index = self.holders.iter().position(|holder| holder.id == id)?;
+        Some(self.holders.swap_remove(index).requested)
+    }
+
+    /// Prepares one that nobody is in for another file. It keeps the memory for a few holders.
+    pub(super) fn reset(&mut self) {
+        let mut holders = mem::take(&mut self.holders);
+        holders.shrink_to(SPARE_HOLDERS);
+        *self = Self { holders, ..Self::default() };
     }
 
     /// Adds somebody at the place of the request.
@@ -296,13 +307,13 @@ mod tests {
         wait(&mut queue, 4, Mode::Exclusive, RANGE);
         wait(&mut queue, 5, Mode::Shared, Extent::Whole);
         assert!(queue.ready().is_empty());
-        queue.release(1);
+        drop(queue.release(1));
         assert_eq!(queue.ready(), [3]);
         assert!(queue.promote(3).is_some() && queue.ready().is_empty());
-        queue.release(3);
+        drop(queue.release(3));
         assert_eq!(queue.ready(), [4]);
         queue.remove(4);
-        queue.release(0);
+        drop(queue.release(0));
         assert_eq!(queue.ready(), [2]);
     }
 }

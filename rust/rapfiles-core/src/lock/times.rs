@@ -59,7 +59,7 @@ impl Locks {
         let place = state.waiting.get(&requested.order).copied();
         let (mut locked, mut file) = (false, None);
         if let Some((identity, id)) = place
-            && let Some(queue) = state.queues.get_mut(&identity)
+            && let Some(queue) = state.queues.get_mut(identity)
         {
             locked = queue.is_locked(&requested.claim());
             file = queue.find(id).and_then(|waiting| waiting.file.take());

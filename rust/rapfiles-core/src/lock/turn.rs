@@ -1,6 +1,5 @@
 //! Whose turn it is: the queue of a file goes on when somebody leaves it.
 
-use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use super::candidate::{Candidate, Entry as Place};
@@ -21,14 +20,10 @@ impl Locks {
     /// Removes a holder of a file's locks. Whoever is next may try.
     pub(super) fn leave(&self, engine: &Engine, identity: Identity, id: u64) {
         let mut state = self.lock();
-        let Entry::Occupied(mut queue) = state.queues.entry(identity) else { return };
-        queue.get_mut().release(id);
-        if queue.get().is_empty() {
-            queue.remove();
-            return;
-        }
+        let released = state.queues.get_mut(identity).and_then(|queue| queue.release(id));
         let ready = self.take_ready(&mut state, engine, identity);
         drop(state);
+        drop(released);
         self.go_on(engine, ready);
     }
 
@@ -36,11 +31,8 @@ impl Locks {
     /// Those who wait for its own locks do so in vain.
     pub(crate) fn closed(&self, engine: &Engine, identity: Identity, description: usize) {
         let mut state = self.lock();
-        let Some(queue) = state.queues.get_mut(&identity) else { return };
+        let Some(queue) = state.queues.get_mut(identity) else { return };
         let in_vain = queue.take_waiting(description);
-        if queue.is_empty() {
-            state.queues.remove(&identity);
-        }
         for waiting in &in_vain {
             state.waiting.remove(&waiting.requested.order);
         }
@@ -57,7 +49,7 @@ impl Locks {
     pub(super) fn let_go(&self, engine: &Engine, (identity, id): (Identity, u64)) {
         // In a forked child the queues are the parent's, and perhaps locked for ever.
         if engine.process() == Process::current()
-            && let Some(queue) = self.lock().queues.get(&identity)
+            && let Some(queue) = self.lock().queues.get(identity)
         {
             queue.let_go(id);
         }
@@ -68,13 +60,9 @@ impl Locks {
         self.unwatch(requested);
         let mut state = self.lock();
         let Some((identity, id)) = state.waiting.remove(&requested.order) else { return };
-        let Some(queue) = state.queues.get_mut(&identity) else { return };
+        let Some(queue) = state.queues.get_mut(identity) else { return };
         // One whose thread waits in the kernel is unlocked by that thread as soon as it is locked.
         let waiting = queue.remove(id);
-        let empty = queue.is_empty();
-        if empty {
-            state.queues.remove(&identity);
-        }
         let ready = self.take_ready(&mut state, engine, identity);
         drop(state);
         drop(waiting);
@@ -83,14 +71,14 @@ impl Locks {
 
     /// The open file through which a file is locked for those of this process who share it.
     pub(super) fn shared_file(&self, identity: Identity) -> Option<Arc<OwnFile>> {
-        self.lock().queues.get(&identity).and_then(Queue::shared)
+        self.lock().queues.get(identity).and_then(Queue::shared)
     }
 
     /// Has others share the file of a shared lock. Those who have waited for it may try.
     pub(super) fn offer(&self, engine: &Engine, candidate: &Candidate) {
         let (Some(file), identity) = (candidate.file.own(), candidate.entry.identity) else { return };
         let mut state = self.lock();
-        if !state.queues.get_mut(&identity).is_some_and(|queue| queue.offer(file)) {
+        if !state.queues.get_mut(identity).is_some_and(|queue| queue.offer(file)) {
             return;
         }
         let ready = self.take_ready(&mut state, engine, identity);
@@ -102,7 +90,7 @@ impl Locks {
     /// the old one may try.
     pub(super) fn convert(&self, engine: &Engine, entry: &Place, mode: Mode) -> bool {
         let mut state = self.lock();
-        let Some(queue) = state.queues.get_mut(&entry.identity) else { return false };
+        let Some(queue) = state.queues.get_mut(entry.identity) else { return false };
         let converted = queue.convert(entry.id, mode);
         let ready = self.take_ready(&mut state, engine, entry.identity);
         drop(state);
@@ -110,9 +98,10 @@ impl Locks {
         converted
     }
 
-    /// Makes holders of those who have waited for others of this process and need not any more.
+    /// Makes holders of those who have waited for others of this process and need not any more. If nobody is left in the
+    /// queue, it is forgotten.
     pub(super) fn take_ready(&self, state: &mut State, engine: &Engine, identity: Identity) -> Vec<Ready> {
-        let Some(queue) = state.queues.get_mut(&identity) else { return Vec::new() };
+        let Some(queue) = state.queues.after_leaving(identity) else { return Vec::new() };
         let ready = queue.ready();
         if ready.is_empty() {
             return Vec::new();
@@ -131,13 +120,12 @@ impl Locks {
             // Without a thread for later, it is done now.
             if number >= at_once && self.poll_at(state, engine, next, (identity, id)).is_ok() {
                 later.push(id);
-            } else if let Some(waiting) = state.queues.get_mut(&identity).and_then(|queue| queue.promote(id))
-            {
+            } else if let Some(waiting) = state.queues.get_mut(identity).and_then(|queue| queue.promote(id)) {
                 state.waiting.remove(&waiting.requested.order);
                 taken.push(Ready(waiting.requested, Place::new(engine, identity, id)));
             }
         }
-        if let Some(queue) = state.queues.get_mut(&identity) {
+        if let Some(queue) = state.queues.get_mut(identity) {
             queue.start_polling(&later, Patience::new());
         }
         taken

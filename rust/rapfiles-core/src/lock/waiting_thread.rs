@@ -76,7 +76,7 @@ impl Locks {
             return None;
         }
         entry.forget();
-        let queue = state.queues.entry(identity).or_default();
+        let queue = state.queues.of(identity);
         queue.release(id);
         queue.wait(Waiting { id, requested: Arc::clone(requested), phase: Phase::Blocked, file: None });
         state.waiting.insert(requested.order, (identity, id));
@@ -97,7 +97,7 @@ impl Locks {
     ) {
         let identity = file.identity;
         let mut state = self.lock();
-        let Some(queue) = state.queues.get_mut(&identity) else {
+        let Some(queue) = state.queues.get_mut(identity) else {
             drop(state);
             return drop(file);
         };
@@ -125,7 +125,7 @@ impl Locks {
     /// There is no thread to wait in the kernel: asks again and again as before, with a new file.
     pub(super) fn unblockable(&self, engine: &Engine, identity: Identity, id: u64) {
         let mut state = self.lock();
-        let Some(waiting) = state.queues.get_mut(&identity).and_then(|queue| queue.find(id)) else { return };
+        let Some(waiting) = state.queues.get_mut(identity).and_then(|queue| queue.find(id)) else { return };
         waiting.phase = Phase::Polling(Patience::new());
         // There is the thread that looks at the times, because it has called this.
         let next = runtime::now() + LOCK_LONGEST_PAUSE;
