@@ -354,7 +354,7 @@ impl Cached {
 
     /// Whether tier 0 may be used on a mount now.
     pub(crate) fn permits(&self, mount: MountNumber, now: Instant) -> bool {
-        self.mounts.permit(mount, now).is_some()
+        self.mounts.permits(mount, now)
     }
 
     /// Reads from an open file, at its position if the offset is -1, if that is in the page cache.

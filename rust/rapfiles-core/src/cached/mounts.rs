@@ -68,44 +68,7 @@ impl Mounts {
         info: impl FnOnce() -> MountInfo,
     ) -> Option<Permit> {
         let mut mounts = runtime::lock(&self.0);
-        let mount = match mounts.iter().position(|mount| mount.number == number) {
-            Some(index) => {
-                let mount = &mut mounts[index];
-                if now.saturating_duration_since(mount.known_since) > MOUNT_UNCHANGED_FOR {
-                    mount.info = info();
-                    mount.known_since = now;
-                }
-                mount
-            }
-            None => {
-                if mounts.len() >= MOUNTS {
-                    // A mount that has blocked the loop is not evicted. If there are only such mounts, workers do the
-                    // work.
-                    let index = mounts.iter().position(|mount| !mount.is_blamed(now))?;
-                    mounts.remove(index);
-                }
-                mounts.push(Mount {
-                    number,
-                    info: info(),
-                    known_since: now,
-                    watched: 0,
-                    watched_until: None,
-                    stalls: 0,
-                    rest: Duration::ZERO,
-                    rested_at: None,
-                    pause: Duration::ZERO,
-                    paused_at: None,
-                    examined_at: None,
-                });
-                mounts.last_mut()?
-            }
-        };
-        if mount.info.overlay && !mount.info.local {
-            mount.info.local = overlay::known(number) == Some(true);
-        }
-        if !mount.info.local || mount.rests(now) {
-            return None;
-        }
+        let mount = usable(&mut mounts, number, now, info)?;
         let watched = mount.watched > 0 || mount.watched_until.is_some_and(|until| now < until);
         Some(Permit {
             number,
@@ -113,6 +76,11 @@ impl Mounts {
             updates: mount.info.updates,
             waits: watched.then(|| Waits::begin(now)),
         })
+    }
+
+    /// Whether there would be a permission, for a call that is not timed.
+    pub(super) fn permits(&self, number: MountNumber, now: Instant) -> bool {
+        usable(&mut runtime::lock(&self.0), number, now, || facts_of(number)).is_some()
     }
 
     /// Ends an attempt, and checks whether it has blocked. Returns the time.
@@ -197,6 +165,54 @@ impl Permit {
 pub(super) fn is_local(file: impl AsFd, number: MountNumber) -> bool {
     let MountInfo { local, overlay, .. } = facts_of(number);
     local || overlay && overlay::is_local(file, number)
+}
+
+/// A mount, if tier 0 may be used there now.
+fn usable(
+    mounts: &mut Vec<Mount>,
+    number: MountNumber,
+    now: Instant,
+    info: impl FnOnce() -> MountInfo,
+) -> Option<&mut Mount> {
+    let mount = match mounts.iter().position(|mount| mount.number == number) {
+        Some(index) => {
+            let mount = &mut mounts[index];
+            if now.saturating_duration_since(mount.known_since) > MOUNT_UNCHANGED_FOR {
+                mount.info = info();
+                mount.known_since = now;
+            }
+            mount
+        }
+        None => {
+            if mounts.len() >= MOUNTS {
+                // A mount that has blocked the loop is not evicted. If there are only such mounts, workers do the
+                // work.
+                let index = mounts.iter().position(|mount| !mount.is_blamed(now))?;
+                mounts.remove(index);
+            }
+            mounts.push(Mount {
+                number,
+                info: info(),
+                known_since: now,
+                watched: 0,
+                watched_until: None,
+                stalls: 0,
+                rest: Duration::ZERO,
+                rested_at: None,
+                pause: Duration::ZERO,
+                paused_at: None,
+                examined_at: None,
+            });
+            mounts.last_mut()?
+        }
+    };
+    if mount.info.overlay && !mount.info.local {
+        mount.info.local = overlay::known(number) == Some(true);
+    }
+    if !mount.info.local || mount.rests(now) {
+        return None;
+    }
+    Some(mount)
 }
 
 fn facts_of(number: MountNumber) -> MountInfo {
