@@ -249,3 +249,32 @@ def test_a_child_does_not_wait_for_what_its_parent_is_closing(tmp_path: Path) ->
     os.mkfifo(tmp_path / "fifo")
     ended = process.run(_CLOSING, str(tmp_path), str(tmp_path / "fifo"), "warm", timeout=30)
     assert (ended.code, ended.errors) == (0, "")
+
+
+# In the task that forked, a child has no running loop: the parent's is not its own.
+_WITHIN = (
+    _PREAMBLE
+    + """
+async def main():
+    await warm()
+    child = os.fork()
+    if child == 0:
+        try:
+            AsyncPath(folder).stat().send(None)
+            found = True
+        except StopIteration:
+            found = True
+        except RuntimeError as error:
+            found = "no running event loop" not in str(error)
+        os._exit(found != (asyncio._get_running_loop() is not None))
+    assert os.waitpid(child, 0)[1] == 0
+
+print("ready", flush=True)
+asyncio.run(main())
+"""
+)
+
+
+def test_a_child_does_not_run_the_loop_that_it_was_forked_from(tmp_path: Path) -> None:
+    ended = process.run(_WITHIN, str(tmp_path), str(tmp_path), "warm", timeout=60)
+    assert (ended.code, ended.errors) == (0, "")

@@ -1,5 +1,8 @@
 //! Event loops: which one runs the current task.
 
+#[cfg(not(Py_3_12))]
+mod recorded;
+
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -30,10 +33,17 @@ pub(crate) fn framework(py: Python<'_>) -> PyResult<Framework<'_>> {
 
 /// The running loop of asyncio; `None` if there is none.
 fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    #[cfg(not(Py_3_12))]
+    if let Some(event_loop) = recorded::running_loop(py) {
+        return Ok(event_loop);
+    }
     static RUNNING_LOOP: Once<Py<PyAny>> = Once::new();
     let running_loop = RUNNING_LOOP
         .get_or_try_init(py, || py.import("asyncio")?.getattr("_get_running_loop").map(Bound::unbind))?;
-    running_loop.bind(py).call0()
+    let event_loop = running_loop.bind(py).call0()?;
+    #[cfg(not(Py_3_12))]
+    recorded::learn(&event_loop);
+    Ok(event_loop)
 }
 
 /// Whether a trio task is running. Where trio has not been imported, none is.
@@ -65,7 +75,7 @@ pub(crate) fn in_trio_task(py: Python<'_>) -> PyResult<bool> {
 /// The running task of the running asyncio loop, which need not be asked for first; `None` if the loop runs no task.
 pub(crate) fn asyncio_task(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     #[cfg(not(Py_3_12))]
-    if let Some(task) = recorded_task(py)? {
+    if let Some(task) = recorded::task(&running_loop(py)?)? {
         return Ok(task);
     }
     static CURRENT_TASK: Once<Py<PyAny>> = Once::new();
@@ -73,19 +83,6 @@ pub(crate) fn asyncio_task(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
         .get_or_try_init(py, || py.import("asyncio")?.getattr("current_task").map(Bound::unbind))?;
     // Where no loop is running, the error is that of any operation.
     current_task.bind(py).call0().map_err(|error| framework(py).err().unwrap_or(error))
-}
-
-/// What `asyncio.current_task` looks up before Python 3.12, where it is written in Python and mostly takes its own time
-/// (Lib/asyncio/tasks.py); `None` if there is nothing to be found in this way.
-#[cfg(not(Py_3_12))]
-fn recorded_task(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
-    static NAMES: Once<Py<PyDict>> = Once::new();
-    let names =
-        NAMES.get_or_try_init(py, || py.import("asyncio.tasks").map(|module| module.dict().unbind()))?;
-    // Each time: programs replace it together with the tasks of C by those of Python.
-    let Some(tasks) = names.bind(py).get_item(intern!(py, "_current_tasks"))? else { return Ok(None) };
-    let Ok(tasks) = tasks.cast_into::<PyDict>() else { return Ok(None) };
-    tasks.get_item(running_loop(py)?)
 }
 
 /// The running task of trio.

@@ -42,6 +42,7 @@ pub struct Engine {
     pub(crate) large_files: AtomicUsize,
     locks: Locks,
     process: Process,
+    process_id: u32,
 }
 
 static ENGINE: AtomicPtr<Engine> = AtomicPtr::new(ptr::null_mut());
@@ -80,6 +81,7 @@ impl Engine {
             large_files: AtomicUsize::new(0),
             locks: Locks::default(),
             process: Process::current(),
+            process_id: std::process::id(),
         })
     }
 
@@ -166,6 +168,12 @@ impl Engine {
     /// The process whose engine it is.
     pub(crate) fn process(&self) -> Process {
         self.process
+    }
+
+    /// Its number, without a system call.
+    #[inline]
+    pub fn process_id(&self) -> u32 {
+        self.process_id
     }
 
     /// This engine, or in a forked child, where this one has no threads, the child's own.
