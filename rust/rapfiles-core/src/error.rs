@@ -92,6 +92,8 @@ pub enum Error {
         /// The path that the error names.
         subject: Subject,
     },
+    /// The system refuses threads, and no existing one will ever do it: it has not been begun.
+    NoThread,
     /// The operation was begun by the parent process, before this process was forked.
     Forked,
     /// The worker panicked: a defect of this library.
@@ -112,6 +114,7 @@ impl Error {
     pub fn code(&self) -> Option<i32> {
         match self {
             Self::Os { code, .. } | Self::Refused { code, .. } => Some(*code),
+            Self::NoThread => Some(crate::platform::NO_THREAD),
             _ => None,
         }
     }

@@ -275,6 +275,43 @@ fn closing_tells_of_an_error_that_does_not_come_back() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_writer_without_a_thread_hides_no_error_of_writing() {
+    let handle = full();
+    let mut turn = turn(&handle);
+    assert_eq!(turn.guard().unwrap().write(b"content"), Written::Accepted);
+    // That is what the engine does if there is no thread.
+    drop(turn.guard().unwrap().start_writer(true).unwrap());
+    drop(turn);
+    assert!(is_full(close(&handle)));
+}
+
+#[test]
+fn a_writer_without_a_thread_fails_only_those_who_need_it() {
+    let folder = folder("refused");
+    let handle = open(&folder.join("file"));
+    let mut turn = turn(&handle);
+    assert_eq!(turn.guard().unwrap().write(b"content"), Written::Accepted);
+    let writer = |turn: &mut Turn| turn.guard().unwrap().start_writer(true).unwrap();
+    drop(writer(&mut turn));
+    assert!(turn.guard().unwrap().take_error().is_none(), "nobody has asked for it");
+    let states =
+        [(WriterState::Written, true), (WriterState::RoomFor(MEBIBYTE), true), (WriterState::Idle, false)];
+    for (until, needed) in states {
+        let refused = writer(&mut turn);
+        let waiting = ticket();
+        assert!(turn.guard().unwrap().await_writer(&waiting, until).is_none(), "there is one");
+        drop(refused);
+        assert_eq!(matches!(outcome(&waiting), Err(Error::NoThread)), needed, "{until:?}");
+        assert!(turn.guard().unwrap().take_error().is_none());
+    }
+    drop(turn);
+    close(&handle).unwrap();
+    assert_eq!(fs::read(folder.join("file")).unwrap(), b"content");
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
 fn closing_waits_for_whoever_is_at_work() {
     let folder = folder("busy");
     let content = vec![7; 3 * MEBIBYTE];

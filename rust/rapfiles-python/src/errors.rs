@@ -91,6 +91,10 @@ pub(crate) fn exception(py: Python<'_>, error: Error, names: &Names) -> PyErr {
             PyLookupError::new_err(format!("no such {kind}: {name}"))
         }
         Error::OutOfMemory => PyMemoryError::new_err(()),
+        Error::NoThread => {
+            let code = error.code().unwrap_or_default();
+            os_error(py, code, &Subject::Nothing, names).unwrap_or_else(|failure| failure)
+        }
         Error::LockTimeout { holder } => {
             of_lock(py, "timed_out", (&names.path, holder)).unwrap_or_else(|failure| failure)
         }

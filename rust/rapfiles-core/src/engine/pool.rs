@@ -28,14 +28,13 @@ use crate::engine::runtime::sync::{AtomicU32, AtomicUsize, Mutex, MutexGuard};
 use crate::engine::runtime::{self, Condition};
 use crate::engine::ticket::Ticket;
 use crate::engine::timing::Timing;
-use crate::error::{Error, Subject};
+use crate::error::Error;
 use crate::handle::Handle;
 use crate::limits::{
     LINGER, LINGER_AGAIN_EVERY, LINGERS_IN_VAIN, LONGEST_LOOK, LONGEST_STANDBY_TICK, SHORT_LINGER, STAND_INS,
     STANDBY_TICK, STUCK_AFTER, WAITING_AFTER, WORKER_KEPT_FOR,
 };
 use crate::outcome::Outcome;
-use crate::platform;
 
 /// Whether a submitted job will probably be taken at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -226,8 +225,7 @@ impl Pool {
             job.ticket
         });
         for ticket in waiting.chain(closing) {
-            let no_thread = Err(Error::Os { code: platform::NO_THREAD, subject: Subject::Nothing });
-            if ticket.finish(no_thread) {
+            if ticket.finish(Err(Error::NoThread)) {
                 self.totals.wakeups.increment();
             }
         }

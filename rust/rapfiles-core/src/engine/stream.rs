@@ -22,10 +22,9 @@ use crate::engine::queue::{Detached, Job, Lane, Work};
 use crate::engine::runtime;
 use crate::engine::ticket::Ticket;
 use crate::engine::{Engine, Process};
-use crate::error::{Error, Subject};
+use crate::error::Error;
 use crate::limits::{STREAM_ASKS_EVERY, STREAM_FEW_READY, STREAM_READY, STREAM_STEP, STREAM_STEPS};
 use crate::outcome::Outcome;
-use crate::platform::NO_THREAD;
 
 /// The source of a stream's batches.
 pub trait Source: Send + 'static {
@@ -565,7 +564,7 @@ impl<S: Source> Shared<S> {
         state.jobs -= 1;
         if state.jobs == 0 && !state.closed && !state.is_over() {
             let ordinal = state.head().unwrap_or(state.claimed);
-            state.fail(ordinal, Error::Os { code: NO_THREAD, subject: Subject::Nothing });
+            state.fail(ordinal, Error::NoThread);
         }
         self.unlock(state);
     }

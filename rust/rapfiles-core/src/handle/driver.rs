@@ -362,8 +362,9 @@ impl<S: Sink> Driver<S> {
                 Phase::Start | Phase::Yielded(None) => (None, None),
                 Phase::Queued(place) => (place.turn().ok(), None),
                 Phase::Waiting(turn, ticket) => {
-                    // No thread will ever do what it waits for.
+                    // No thread will ever do what it waits for. It ends as if it were abandoned.
                     if let Some(Err(error)) = ticket.take() {
+                        turn.abandon(None, self.operation.unread());
                         return Err(error.into());
                     }
                     (Some(turn), None)

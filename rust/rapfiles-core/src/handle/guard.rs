@@ -68,6 +68,8 @@ pub enum Fetched {
 /// The state of the writer that an operation waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriterState {
+    /// No worker is writing, whether everything has been written or not.
+    Idle,
     /// Everything has been written.
     Written,
     /// There is room for this many bytes.
@@ -168,7 +170,7 @@ impl<'a> Guard<'a> {
 
     /// Stores an error for the next call to raise.
     pub(super) fn leave_error(&mut self, error: Error) {
-        self.handle.shared().writer.error.get_or_insert(error);
+        self.handle.shared().leave_error(error);
     }
 
     // Reading.
@@ -558,22 +560,19 @@ impl<'a> Guard<'a> {
         start_writer(self.handle, &mut self.handle.shared(), everything)
     }
 
-    /// Waits for the writer: the ticket is finished when it has reached the state `until`, or writing has failed. If no
-    /// writer is running, the caller gets its job and must submit it; if there is nothing to wait for, the ticket is
-    /// finished at once.
+    /// Waits for the writer: the ticket is finished when it has reached the state `until`, or writing has failed, and with
+    /// [`Error::NoThread`] if there is no thread to reach it. If no writer is running, the caller gets its job and must
+    /// submit it; if there is nothing to wait for, the ticket is finished at once.
     pub fn await_writer(&mut self, ticket: &Arc<Ticket>, until: WriterState) -> Option<HandleJob> {
         let mut shared = self.handle.shared();
         // A writer that has failed meanwhile does not retry before the error has been raised.
-        if shared.writer.is_done() || (shared.writer.error.is_some() && !shared.writer.running) {
+        let enough = until == WriterState::Idle || shared.writer.error.is_some();
+        if shared.writer.is_done() || (enough && !shared.writer.running) {
             drop(shared);
             ticket.finish(Ok(Outcome::Done));
             return None;
         }
-        let left = match until {
-            WriterState::Written => 0,
-            WriterState::RoomFor(length) => Writer::room_for(length),
-        };
-        shared.writer.waiter = Some(Waiter { ticket: Arc::clone(ticket), left });
+        shared.writer.waiter = Some(Waiter { ticket: Arc::clone(ticket), until });
         start_writer(self.handle, &mut shared, true)
     }
 

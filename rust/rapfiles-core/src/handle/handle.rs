@@ -366,7 +366,7 @@ impl Handle {
         // Under this lock, a worker that finishes either sees the cancellation, or has stored its outcome.
         ticket.cancel();
         if let Some(Err(error)) = ticket.take().filter(|_| writes) {
-            shared.writer.error.get_or_insert(error);
+            shared.leave_error(error);
         }
     }
 
@@ -377,9 +377,7 @@ impl Handle {
         // If it failed, a part may have been written.
         shared.stale |= writes;
         match outcome {
-            Err(error) if writes && ticket.is_cancelled() => {
-                shared.writer.error.get_or_insert(error);
-            }
+            Err(error) if writes && ticket.is_cancelled() => shared.leave_error(error),
             outcome => ticket.leave(outcome),
         }
     }
@@ -480,7 +478,9 @@ impl Handle {
         }
         let mut shared = self.shared();
         shared.unattended = Unattended::Closed;
-        shared.writer.error = error;
+        if let Some(error) = error {
+            shared.leave_error(error);
+        }
         let close_waiters = std::mem::take(&mut shared.close_waiters);
         drop(shared);
         Effects::Wake(close_waiters).run();

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use super::handle::Handle;
 use super::shared::Unattended;
 use super::turn::{FREE, WANTED};
+use crate::error::Error;
 
 impl Handle {
     /// Whether nobody holds the lock.
@@ -29,6 +30,9 @@ impl Handle {
         }
         if shared.writer.waiter.is_some() && !shared.writer.running {
             return Some("somebody waits for a writer that is not there");
+        }
+        if matches!(shared.writer.error, Some(Error::NoThread)) {
+            return Some("that there was no thread is kept as the error of a write");
         }
         if shared.positional_waiter.is_some() && shared.positional == 0 {
             return Some("somebody waits for positional operations that are over");

@@ -388,7 +388,7 @@ impl HandleJob {
             shared.writer.rewind = rewind;
             shared.writer.give_back(piece, written);
             if let Err(error) = result {
-                shared.writer.error = Some(Error::new(&error, Subject::Nothing));
+                shared.leave_error(Error::new(&error, Subject::Nothing));
             }
         }
     }
@@ -414,15 +414,17 @@ impl Drop for HandleJob {
                 self.handle.positional_ended();
             }
             Role::Writer => {
-                // If there is no thread, or a panic has ended it, the waiting operations must be told.
                 let mut shared = self.handle.shared();
                 shared.writer.running = false;
-                if shared.writer.unwritten() > 0 {
-                    let code = platform::NO_THREAD;
-                    shared.writer.error.get_or_insert(Error::Os { code, subject: Subject::Nothing });
+                if shared.writer.lose() {
+                    shared.leave_error(Error::Panic("what was being written is lost".to_owned()));
                 }
+                let refused = shared.writer.take_refused();
                 let waiter = shared.writer.take_waiter();
                 self.handle.beside_ended(shared, waiter);
+                if let Some(ticket) = refused {
+                    ticket.finish(Err(Error::NoThread));
+                }
             }
         }
     }

@@ -43,6 +43,16 @@ pub(super) struct Shared {
     pub(super) turn_waits_for_close: bool,
 }
 
+impl Shared {
+    /// Keeps the error of a write for the next call to raise; the first one, if there are several. That there was no
+    /// thread is not kept: nothing has been written, the next call tries again, and an error of that would be lost.
+    pub(super) fn leave_error(&mut self, error: Error) {
+        if !matches!(error, Error::NoThread) {
+            self.writer.error.get_or_insert(error);
+        }
+    }
+}
+
 /// The state of a file whose owner has dropped it. It only ever advances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Unattended {

@@ -3,16 +3,17 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::guard::WriterState;
 use crate::engine::ticket::Ticket;
 use crate::error::Error;
 use crate::limits::{WRITE_FROM, WRITE_MOST_WAITING, WRITE_PIECE};
 use crate::verbs::write::Data;
 
-/// An operation that waits for the writer, and how many bytes may be left for it.
+/// An operation that waits for the writer, and for what.
 #[derive(Debug)]
 pub(crate) struct Waiter {
     pub(crate) ticket: Arc<Ticket>,
-    pub(crate) left: usize,
+    pub(crate) until: WriterState,
 }
 
 /// Bytes that have been accepted, in the order in which they are written.
@@ -148,8 +149,22 @@ impl Writer {
     /// Takes the waiting operation, if few enough bytes are left for it.
     pub(crate) fn take_waiter(&mut self) -> Option<Arc<Ticket>> {
         let (over, length) = (self.error.is_some() || !self.running, self.unwritten());
-        let waiter = self.waiter.take_if(|waiter| over || (waiter.left > 0 && length <= waiter.left))?;
+        let waiter = self.waiter.take_if(|waiter| {
+            over || matches!(waiter.until, WriterState::RoomFor(room) if length <= Self::room_for(room))
+        })?;
         Some(waiter.ticket)
+    }
+
+    /// There was no thread for the writer: takes the waiting operation, if it cannot go on without it.
+    pub(crate) fn take_refused(&mut self) -> Option<Arc<Ticket>> {
+        let needed = self.error.is_none() && !self.is_done();
+        let waiter = self.waiter.take_if(|waiter| needed && waiter.until != WriterState::Idle)?;
+        Some(waiter.ticket)
+    }
+
+    /// Notes that nobody gives back the piece that a worker has taken, because of a panic; whether there is one.
+    pub(crate) fn lose(&mut self) -> bool {
+        std::mem::take(&mut self.in_hand) > 0
     }
 }
 

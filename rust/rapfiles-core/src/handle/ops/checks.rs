@@ -34,7 +34,7 @@ pub(super) fn check_writer<S: Sink>(guard: &mut Guard<'_>) -> Result<Option<Adva
     if let Some(error) = guard.take_error() {
         return Err(error);
     }
-    Ok(guard.is_writing().then_some(Advance::AwaitWriter(WriterState::Written)))
+    Ok(guard.is_writing().then_some(Advance::AwaitWriter(WriterState::Idle)))
 }
 
 /// Done, without a value.

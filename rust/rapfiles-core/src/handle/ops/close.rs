@@ -51,7 +51,7 @@ impl<S: Sink> FileOperation<S> for Close {
         if !self.closed && !guard.is_closed() {
             // An error of an earlier write is left to the task: taken here, it would be lost if this is cancelled.
             if guard.is_writing() {
-                return Ok(Advance::AwaitWriter(WriterState::Written));
+                return Ok(Advance::AwaitWriter(WriterState::Idle));
             }
             if guard.has_positional() {
                 return Ok(Advance::AwaitPositional);

@@ -8,6 +8,7 @@ use crate::handle::file::HandleFile;
 use crate::handle::guard::Guard;
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
+use crate::handle::trace::Unread;
 
 /// Several operations in one turn: no other operation runs between them.
 pub struct Sequence<S: Sink> {
@@ -52,6 +53,10 @@ impl<S: Sink> FileOperation<S> for Sequence<S> {
             }
             step => Ok(step),
         }
+    }
+
+    fn unread(&mut self) -> Option<Unread> {
+        self.current.as_mut()?.unread()
     }
 
     fn call(&mut self, context: S::Context<'_>, guard: &mut Guard<'_>) -> Fallible<S, ()> {
