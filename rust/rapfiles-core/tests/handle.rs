@@ -42,14 +42,12 @@ fn open(path: &Path) -> Arc<Handle> {
 fn open_in(engine: &Arc<Engine>, path: &Path) -> Arc<Handle> {
     use std::os::fd::IntoRawFd;
     let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).unwrap();
+    adopt(engine, file.into_raw_fd(), true)
+}
+
+fn adopt(engine: &Arc<Engine>, descriptor: i32, close: bool) -> Arc<Handle> {
     let engine = Arc::clone(engine);
-    let adoption = Adoption {
-        engine: engine.share(),
-        descriptor: file.into_raw_fd(),
-        close: true,
-        owned: true,
-        to_end: false,
-    };
+    let adoption = Adoption { engine: engine.share(), descriptor, close, owned: close, to_end: false };
     let adopted = ticket();
     let adopted = match engine.submit(PathOperation::Adopt(adoption), Lane::Unknown, &adopted) {
         Answer::Ready(outcome) => outcome,
@@ -199,6 +197,16 @@ fn what_nobody_closes_is_closed_when_nobody_uses_it() {
     assert_eq!(fs::read(folder.join("file")).unwrap(), b"written");
     assert!(!turn.guard().unwrap().is_closing_in_background());
     fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_descriptor_that_was_only_lent_survives_the_handle() {
+    use std::os::fd::AsRawFd;
+    let file = fs::File::open(std::env::current_exe().unwrap()).unwrap();
+    let handle = adopt(&Engine::current().share(), file.as_raw_fd(), false);
+    // Not closed, as in a forked child whose parent was using it.
+    drop(handle);
+    assert!(file.metadata().is_ok());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock, TryLockError};
+use std::sync::{Arc, OnceLock, PoisonError, TryLockError};
 
 use super::background_close::BackgroundClose;
 use super::file_info::FileInfo;
@@ -515,6 +515,21 @@ impl Handle {
         shared.positional -= 1;
         let waiter = if shared.positional == 0 { shared.positional_waiter.take() } else { None };
         self.beside_ended(shared, waiter);
+    }
+}
+
+impl Drop for Handle {
+    /// Leaves the descriptor to whoever gave it: in a forked child nobody closes what the parent was using.
+    fn drop(&mut self) {
+        if self.closes_descriptor {
+            return;
+        }
+        // SAFETY: nobody else has the handle.
+        unsafe { self.exclusive() }.file = None;
+        let shared = self.shared.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = shared.file.take().and_then(Arc::into_inner) {
+            let _ = platform::into_descriptor(file);
+        }
     }
 }
 
