@@ -12,7 +12,7 @@ use libc::{
 };
 
 use super::device;
-use super::files::{DEVICE_MINOR, FIRST_DESCRIPTOR, Kind, MOUNT};
+use super::files::{DEVICE_MINOR, FIRST_DESCRIPTOR, Kind, MOUNT, overwrite};
 use super::trial;
 use super::world::{DESCRIPTORS, Wait, World, world};
 use crate::platform::calls::system;
@@ -293,7 +293,7 @@ unsafe fn read_from(
         let count = length.min(node.content.len());
         // SAFETY: there is room for that much.
         unsafe { start.cast::<u8>().copy_from_nonoverlapping(node.content.as_ptr(), count) };
-        node.content.drain(..count);
+        node.content.to_mut().drain(..count);
         return Ok(count as ssize_t);
     }
     let from = offset.unwrap_or(position);
@@ -378,12 +378,8 @@ fn write_to(world: &World, descriptor: c_int, bytes: &[u8], offset: Option<u64>)
             return Err(world.faults.inject(node, true));
         }
     }
-    let content = &mut files.nodes[node].content;
     let end = at as usize + length;
-    if content.len() < end {
-        content.resize(end, 0);
-    }
-    content[at as usize..end].copy_from_slice(&bytes[..length]);
+    overwrite(&mut files.nodes[node].content, at as usize, &bytes[..length]);
     files.nodes[node].changes += 1;
     if offset.is_none() {
         files.get(descriptor)?.position = end as u64;
@@ -435,7 +431,7 @@ pub(crate) unsafe fn ftruncate(descriptor: c_int, length: off_t) -> c_int {
         if world.chance(world.faults.write) {
             return Err(world.faults.inject(node, false));
         }
-        files.nodes[node].content.resize(length as usize, 0);
+        files.nodes[node].content.to_mut().resize(length as usize, 0);
         files.nodes[node].changes += 1;
         Ok(0)
     }))
@@ -611,7 +607,7 @@ of_paths! {
         if files.nodes[node].kind == Kind::Directory {
             return Err(libc::EISDIR);
         }
-        files.nodes[node].content.resize(length as usize, 0);
+        files.nodes[node].content.to_mut().resize(length as usize, 0);
         files.nodes[node].changes += 1;
         Ok(())
     };

@@ -1,5 +1,6 @@
 //! The model file system: what there is, and what is open. It knows no errors but those that a real one would give, too.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Descriptors of the model have numbers from this one on, which no real one has.
@@ -18,10 +19,24 @@ pub(super) enum Kind {
     Event,
 }
 
+/// What a file has: borrowed until it is changed, because most files are only read.
+pub(super) type Content = Cow<'static, [u8]>;
+
+/// Writes bytes at a place; what is missing before them is zeros.
+pub(super) fn overwrite(content: &mut Content, at: usize, bytes: &[u8]) {
+    let content = content.to_mut();
+    if content.len() < at {
+        content.resize(at, 0);
+    }
+    let inside = bytes.len().min(content.len() - at);
+    content[at..at + inside].copy_from_slice(&bytes[..inside]);
+    content.extend_from_slice(&bytes[inside..]);
+}
+
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) kind: Kind,
-    pub(super) content: Vec<u8>,
+    pub(super) content: Content,
     pub(super) links: u32,
     pub(super) open: u32,
     /// Of an eventfd.
@@ -49,8 +64,8 @@ pub(super) struct Files {
 type Result<T> = std::result::Result<T, i32>;
 
 impl Files {
-    pub(super) fn add(&mut self, name: Option<&[u8]>, kind: Kind, content: Vec<u8>) -> usize {
-        let links = u32::from(name.is_some());
+    pub(super) fn add(&mut self, name: Option<&[u8]>, kind: Kind, content: impl Into<Content>) -> usize {
+        let (links, content) = (u32::from(name.is_some()), content.into());
         self.nodes.push(Node { kind, content, links, open: 0, counter: 0, connected: true, changes: 1 });
         let node = self.nodes.len() - 1;
         if let Some(name) = name {
@@ -165,7 +180,7 @@ impl Files {
         }
         let descriptor = self.descriptor(node, flags, most)?;
         if flags & libc::O_TRUNC != 0 && writes {
-            self.nodes[node].content.clear();
+            self.nodes[node].content = Content::default();
             self.nodes[node].changes += 1;
         }
         Ok(descriptor)

@@ -299,7 +299,7 @@ impl Watched {
                 if *count != expected && !oracle.append {
                     return Err(format!("cut to {count}, not to {expected}"));
                 }
-                oracle.content.resize(*count as usize, 0);
+                oracle.content.to_mut().resize(*count as usize, 0);
                 Ok(())
             }
             (request, value) => Err(format!("{request:?} yields {value:?}")),

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::files::{Content, overwrite};
 use super::world::World;
 use crate::handle::{Guard, Handle};
 
@@ -22,7 +23,7 @@ pub(super) struct Partial {
 #[derive(Debug)]
 pub(super) struct Oracle {
     pub(super) node: usize,
-    pub(super) content: Vec<u8>,
+    pub(super) content: Content,
     pub(super) position: usize,
     pub(super) readable: bool,
     pub(super) writable: bool,
@@ -62,16 +63,14 @@ impl Oracle {
             let count = end.saturating_sub(at);
             let mut expected = self.content.clone();
             if count > 0 {
-                expected.resize(expected.len().max(at + count), 0);
-                let written = bytes.get(..count).ok_or("more was written than there was")?;
-                expected[at..at + count].copy_from_slice(written);
+                overwrite(&mut expected, at, bytes.get(..count).ok_or("more was written than there was")?);
             }
             if expected != *content {
                 return Err("a part of a write is neither all nor a beginning of it".to_owned());
             }
         }
         if self.pipe {
-            self.content = [guard.available(), content].concat();
+            self.content = [guard.available(), content].concat().into();
             self.position = 0;
         } else {
             self.content.clone_from(content);
@@ -123,10 +122,8 @@ impl Oracle {
         if bytes.is_empty() {
             return;
         }
-        let end = at + bytes.len();
-        self.content.resize(self.content.len().max(end), 0);
-        self.content[at..end].copy_from_slice(bytes);
-        self.position = end;
+        overwrite(&mut self.content, at, bytes);
+        self.position = at + bytes.len();
     }
 
     /// It is not known whether bytes were written.
@@ -145,7 +142,7 @@ impl Oracle {
         if !self.uncertain && !self.pipe && world.files.borrow().nodes[self.node].content != self.content {
             let files = world.files.borrow();
             let content = &files.nodes[self.node].content;
-            let other = content.iter().zip(&self.content).position(|(one, other)| one != other);
+            let other = content.iter().zip(&*self.content).position(|(one, other)| one != other);
             return Err(format!(
                 "the file has {} bytes, and other ones from {other:?} on than the {} that were acknowledged",
                 content.len(),

@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::faults::{FIRST_CODE, Faults};
-use super::files::{FIRST_DESCRIPTOR, Kind};
+use super::files::{Content, FIRST_DESCRIPTOR, Kind};
 use super::ground::native;
 use super::operations::{Driving, End, Progress, Request};
 use super::oracle::{Oracle, PATTERN};
@@ -599,7 +599,7 @@ impl Loop {
     fn open(&mut self, mode: u8, buffered: bool, size: usize) {
         self.opened += 1;
         let path = format!("/f{}", self.opened);
-        let content = self.bytes(size).to_vec();
+        let content = Content::from(self.bytes(size));
         let exists = mode & 1 == 0;
         let world = self.world();
         if exists {
@@ -618,7 +618,7 @@ impl Loop {
         let Ok(node) = world.files.borrow().find(path.as_bytes()) else {
             self.wrong("what was opened does not exist")
         };
-        let content = if exists && !truncates { content } else { Vec::new() };
+        let content = if exists && !truncates { content } else { Content::default() };
         let position = if append { content.len() } else { 0 };
         self.add(
             handle,
@@ -643,7 +643,7 @@ impl Loop {
     fn adopt(&mut self, writable: bool, keeps: bool, size: usize) {
         self.opened += 1;
         let path = format!("/f{}", self.opened);
-        let content = self.bytes(size).to_vec();
+        let content = Content::from(self.bytes(size));
         let world = self.world();
         let node = world.files.borrow_mut().add(Some(path.as_bytes()), Kind::Regular, content.clone());
         let flags = if writable { libc::O_RDWR } else { libc::O_RDONLY };
@@ -675,7 +675,8 @@ impl Loop {
     fn open_text(&mut self, text: TextFile, writes: bool, size: usize) {
         self.opened += 1;
         let path = format!("/f{}", self.opened);
-        let content = if writes { Vec::new() } else { text.encoded(&TEXT[..size.min(TEXT.len())]) };
+        let content =
+            Content::from(if writes { Vec::new() } else { text.encoded(&TEXT[..size.min(TEXT.len())]) });
         let world = self.world();
         let node = world.files.borrow_mut().add(Some(path.as_bytes()), Kind::Regular, content.clone());
         let flags = if writes { libc::O_WRONLY } else { libc::O_RDONLY };
@@ -747,7 +748,7 @@ impl Loop {
             Handle::new(*opened, None),
             Oracle {
                 node,
-                content: Vec::new(),
+                content: Content::default(),
                 position: 0,
                 readable: true,
                 writable: false,
@@ -777,8 +778,8 @@ impl Loop {
             let mut files = world.files.borrow_mut();
             let node = &mut files.nodes[oracle.node];
             if node.kind == Kind::Pipe && node.connected {
-                node.content.extend_from_slice(bytes);
-                oracle.content.extend_from_slice(bytes);
+                node.content.to_mut().extend_from_slice(bytes);
+                oracle.content.to_mut().extend_from_slice(bytes);
                 node.connected = length > 0;
             }
         }
@@ -1164,15 +1165,11 @@ impl Loop {
         if self.engines.iter().any(panics) {
             self.wrong("a worker has panicked");
         }
-        if self.forked {
-            self.files.into_iter().for_each(std::mem::forget);
-            std::mem::forget(self.context);
-            return;
-        }
         if counters.queued > 0 || counters.in_flight > 0 {
             self.wrong(format!("{} jobs are queued and {} run", counters.queued, counters.in_flight));
         }
-        for (index, file) in self.files.iter().enumerate() {
+        // A forked child cannot close the files that its parent was using; they are dropped as they are.
+        for (index, file) in self.files.iter().enumerate().filter(|_| !self.forked) {
             if !file.file.handle.is_closed() {
                 self.wrong(format!("file {index} is not closed"));
             }
@@ -1196,7 +1193,7 @@ impl Loop {
             }
         }
         let open = world.files.borrow().count_open();
-        if open > 0 {
+        if open > 0 && !self.forked {
             let which = world.files.borrow().open.iter().position(Option::is_some).unwrap_or_default();
             self.wrong(format!(
                 "{open} descriptors are left open, such as {}",
@@ -1209,7 +1206,7 @@ impl Loop {
         if self.engines.iter().any(|engine| engine.strong_count() > 0) {
             self.wrong("the engine is left");
         }
-        if Arc::strong_count(&self.context.kept) > 1 {
+        if Arc::strong_count(&self.context.kept) > 1 && !self.forked {
             self.wrong("memory of the caller's is kept alive for nothing");
         }
     }

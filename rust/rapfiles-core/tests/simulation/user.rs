@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use super::consumer::Consumer;
+use super::files::Content;
 use super::oracle::Oracle;
 use super::sink::{Context, Scene, Simulated};
 use crate::error::Error;
@@ -13,7 +14,7 @@ use crate::handle::{Driver, Failure, FileOperation, Handle, HandleFile, OpenedFi
 fn nobody() -> Oracle {
     Oracle {
         node: usize::MAX,
-        content: Vec::new(),
+        content: Content::default(),
         position: 0,
         readable: false,
         writable: true,

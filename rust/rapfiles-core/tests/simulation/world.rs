@@ -287,7 +287,7 @@ impl World {
         let mut threads = self.threads.borrow_mut();
         let clock = self.clock.get() + self.random() % 2_000;
         self.clock.set(clock);
-        let (mut ready, mut spinning) = ([0_usize; 64], [0_usize; 64]);
+        let (mut ready, mut spinning) = ([0_u16; 64], [0_u16; 64]);
         let (mut ready_count, mut spinning_count) = (0, 0);
         for (index, thread) in threads.iter_mut().enumerate() {
             if thread.fiber.is_none() {
@@ -304,13 +304,13 @@ impl World {
                     thread.timed_out = false;
                 }
                 Wait::Spin { .. } if spinning_count < 64 => {
-                    spinning[spinning_count] = index;
+                    spinning[spinning_count] = index as u16;
                     spinning_count += 1;
                 }
                 _ => {}
             }
             if thread.wait == Wait::Turn && ready_count < 64 {
-                ready[ready_count] = index;
+                ready[ready_count] = index as u16;
                 ready_count += 1;
             }
         }
@@ -330,13 +330,14 @@ impl World {
                     });
                 self.clock.set(wakes.min().unwrap_or(clock).max(clock));
             }
-            return Some(spinning[(draw >> 8) as usize % spinning.len()]);
+            return Some(spinning[(draw >> 8) as usize % spinning.len()].into());
         }
         if ready.is_empty() {
             return None;
         }
         if self.ruled {
-            let first = *ready.iter().max_by_key(|index| threads[**index].priority)?;
+            let first =
+                ready.iter().copied().map(usize::from).max_by_key(|index| threads[*index].priority)?;
             // While somebody spins, no multiple of 8 gets here.
             let chance = if spinning.is_empty() { draw } else { draw >> 3 };
             if chance.is_multiple_of(16) {
@@ -344,7 +345,7 @@ impl World {
             }
             return Some(first);
         }
-        Some(ready[(draw >> 8) as usize % ready.len()])
+        Some(ready[(draw >> 8) as usize % ready.len()].into())
     }
 
     /// Nobody can go on: passes the time until somebody wants to.
@@ -446,6 +447,8 @@ impl World {
         self.invariant.take();
         self.locks.take();
         self.current.take();
+        // Threads that are gone in a fork had this world in hand.
+        self.files.take();
         WORLD.set(None);
     }
 }
