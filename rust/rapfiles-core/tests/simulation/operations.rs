@@ -279,7 +279,7 @@ impl Watched {
                     1 => oracle.position as i64,
                     _ => oracle.content.len() as i64,
                 };
-                if !oracle.uncertain && *position as i64 != from + offset {
+                if !oracle.done_blindly() && *position as i64 != from + offset {
                     return Err(format!("seek came to {position}, not {}", from + offset));
                 }
                 oracle.position = *position as usize;
@@ -292,7 +292,7 @@ impl Watched {
                 Ok(())
             }
             (Request::Truncate { length }, Value::Number(count)) => {
-                if oracle.uncertain {
+                if oracle.done_blindly() {
                     return Ok(());
                 }
                 let expected = length.unwrap_or(oracle.position as i64) as u64;
@@ -531,7 +531,10 @@ impl Driving {
             self.has_failed(oracle);
             // What it had read before it failed is in the caller's memory, as after one of `io`.
             let partly_read = matches!(self.request, Request::ReadInto { .. });
-            oracle.uncertain |= partly_read;
+            if partly_read {
+                oracle.uncertain = true;
+                oracle.done_blindly();
+            }
             oracle.blind |= partly_read && oracle.pipe;
         }
         Progress::Done(end)

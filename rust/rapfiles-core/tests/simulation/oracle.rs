@@ -80,9 +80,18 @@ impl Oracle {
         Ok(())
     }
 
+    /// Something was done to a file of which it is not known what it has or where the user is: how much of an earlier write
+    /// has come cannot be told from that any more.
+    pub(super) fn done_blindly(&mut self) -> bool {
+        if self.uncertain {
+            self.partial = None;
+        }
+        self.uncertain
+    }
+
     /// Bytes were read. `most`: so many were wanted. `all`: fewer come only at the end.
     pub(super) fn read(&mut self, bytes: &[u8], most: usize, all: bool) -> Result {
-        if self.uncertain {
+        if self.done_blindly() {
             return Ok(());
         }
         let rest = self.content.get(self.position..).unwrap_or_default();
@@ -103,7 +112,7 @@ impl Oracle {
 
     /// A line was read, up to `limit` bytes of it.
     pub(super) fn read_line(&mut self, bytes: &[u8], limit: Option<usize>) -> Result {
-        if self.uncertain {
+        if self.done_blindly() {
             return Ok(());
         }
         let rest = self.content.get(self.position..).unwrap_or_default();
@@ -114,8 +123,7 @@ impl Oracle {
 
     /// Bytes were accepted.
     pub(super) fn written(&mut self, bytes: &[u8]) {
-        if self.uncertain {
-            self.partial = None;
+        if self.done_blindly() {
             return;
         }
         let at = if self.append { self.content.len() } else { self.position };
