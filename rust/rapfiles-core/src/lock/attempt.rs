@@ -14,18 +14,16 @@ use super::lock_file::{LockFile, Standing, closed};
 use super::locks::Locks;
 use super::patience::Patience;
 use super::queue::{Phase, Verdict, Waiting};
-use super::request::{LockTarget, Requested};
+use super::request::{Answer, LockTarget, Requested};
 use crate::engine::kind::Kind;
 use crate::engine::queue::{Job, Lane, Work};
 use crate::engine::{Engine, runtime};
 use crate::error::Error;
 
-/// The answer to a request; `None` if it will come later.
-pub(super) type Answer = Option<Result<HeldLock, Error>>;
-
+/// Where there is no answer, it will come later.
 impl Locks {
     /// Makes a request, on the loop's thread.
-    pub(super) fn begin(&self, engine: &Engine, requested: &Arc<Requested>) -> Answer {
+    pub(super) fn begin(&self, engine: &Engine, requested: &Arc<Requested>) -> Option<Answer> {
         match Self::open_now(engine, requested, requested.began) {
             // If it has waited in the queue before an error came, another thread may be about to get the lock for it, or
             // has answered.
@@ -71,7 +69,7 @@ impl Locks {
     }
 
     /// Opens the file, in a worker.
-    pub(super) fn open(&self, engine: &Engine, requested: &Arc<Requested>) -> Answer {
+    pub(super) fn open(&self, engine: &Engine, requested: &Arc<Requested>) -> Option<Answer> {
         match Self::open_here(engine, requested) {
             Ok(file) => self.join(engine, requested, file, true),
             Err(error) => Some(Err(error)),
@@ -79,7 +77,13 @@ impl Locks {
     }
 
     /// Takes a place in the queue of a file.
-    fn join(&self, engine: &Engine, requested: &Arc<Requested>, file: LockFile, may_block: bool) -> Answer {
+    fn join(
+        &self,
+        engine: &Engine,
+        requested: &Arc<Requested>,
+        file: LockFile,
+        may_block: bool,
+    ) -> Option<Answer> {
         let (identity, claim) = (file.identity, requested.claim());
         let mut state = self.lock();
         if requested.is_over() {
@@ -130,7 +134,7 @@ impl Locks {
         requested: &Arc<Requested>,
         entry: Entry,
         may_block: bool,
-    ) -> Answer {
+    ) -> Option<Answer> {
         if requested.is_over() {
             return None;
         }
@@ -166,7 +170,7 @@ impl Locks {
         mut candidate: Candidate,
         patience: Patience,
         may_block: bool,
-    ) -> Answer {
+    ) -> Option<Answer> {
         if requested.is_over() {
             return None;
         }
@@ -223,7 +227,7 @@ impl Locks {
         requested: &Arc<Requested>,
         file: LockFile,
         may_block: bool,
-    ) -> Answer {
+    ) -> Option<Answer> {
         if may_block {
             return Some(Err(Error::LockTimeout { holder: file.holder(&requested.claim()) }));
         }
@@ -238,7 +242,7 @@ impl Locks {
         requested: &Arc<Requested>,
         candidate: Candidate,
         patience: Patience,
-    ) -> Answer {
+    ) -> Option<Answer> {
         requested.note_tried();
         if let Err(error) = self.watch(engine, requested) {
             return Some(Err(error));

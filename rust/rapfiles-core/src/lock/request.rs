@@ -24,6 +24,9 @@ pub enum LockTarget {
     Handle(Arc<Handle>),
 }
 
+/// The answer to a request.
+pub(super) type Answer = Result<HeldLock, Error>;
+
 /// What is to be locked, and how long that may take.
 #[derive(Debug)]
 pub struct LockRequest {
@@ -139,7 +142,7 @@ impl Requested {
     }
 
     /// Answers it, unless it has been answered. A lock that nobody gets is released.
-    pub(super) fn answer(&self, answer: Result<HeldLock, Error>) {
+    pub(super) fn answer(&self, answer: Answer) {
         if self.claim_answer() {
             self.ticket().finish(answer.map(Outcome::Locked));
         }
@@ -153,9 +156,6 @@ pub struct Acquisition {
     pub(super) requested: Arc<Requested>,
     over: bool,
 }
-
-/// The answer to a request.
-type Answer = Result<HeldLock, Error>;
 
 impl Acquisition {
     /// Asks for the lock: the answer, if it is there at once, and when that was asked for.

@@ -5,13 +5,12 @@
 
 use std::sync::Arc;
 
-use super::attempt::Answer;
 use super::candidate::{Candidate, Entry};
 use super::lock_file::{Identity, LockFile};
 use super::locks::Locks;
 use super::patience::Patience;
 use super::queue::{Phase, Waiting};
-use super::request::Requested;
+use super::request::{Answer, Requested};
 use crate::engine::{Engine, runtime};
 use crate::error::Error;
 use crate::limits::{LOCK_LONGEST_PAUSE, LOCK_THREADS};
@@ -62,7 +61,7 @@ impl Locks {
         requested: &Arc<Requested>,
         candidate: Candidate,
         patience: Patience,
-    ) -> Answer {
+    ) -> Option<Answer> {
         let Some(place) = WaitingThread::reserve(engine) else {
             return self.settle(engine, requested, candidate, patience, false);
         };
