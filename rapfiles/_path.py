@@ -1971,7 +1971,8 @@ class AsyncPath(LexicalPath):
         Raises:
             OSError: As for `replace`, and between two file systems as for `copy`. With `EINVAL`, the target
                 is the same file. With `EBUSY`, the source was changed while it was copied to another file
-                system; it stays.
+                system; it stays. Where an entry of the source may not be removed, as from a mount that is
+                read-only (`EROFS`), the error names it, and the complete target stays.
 
         Cancellation:
             It is at the old path or at the new one or, between two file systems, at both. The same holds if

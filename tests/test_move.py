@@ -2,6 +2,7 @@
 
 import errno
 import os
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,6 +104,23 @@ async def test_a_directory_elsewhere_is_not_replaced(tmp_path: Path, elsewhere: 
     assert caught.value.filename == str(elsewhere / "tree")
     assert (tmp_path / "tree" / "in").is_dir()
     assert os.listdir(elsewhere) == ["tree"]
+
+
+@pytest.mark.one_loop
+@pytest.mark.parametrize("name", ["tree", "file"])
+async def test_what_may_not_be_removed_is_in_both_places(name: str, tmp_path: Path, elsewhere: Path) -> None:
+    (elsewhere / "tree" / "in").mkdir(parents=True)
+    (elsewhere / "tree" / "in" / "file").write_bytes(b"content")
+    (elsewhere / "file").write_bytes(b"content")
+    before = description(elsewhere / name, metadata=True)
+    subprocess.run(["mount", "-o", "remount,ro", elsewhere], check=True, timeout=60)
+    expected = pathlibs_error(lambda: pathlib_copy.move(elsewhere / name, tmp_path / "pathlib's"))
+    raised = await error_of(AsyncPath(elsewhere, name).move(tmp_path / "ours"))
+    assert raised[:3] == expected[:3] == (OSError, errno.EROFS, os.strerror(errno.EROFS))
+    assert description(elsewhere / name, metadata=True) == before
+    assert description(tmp_path / "ours", metadata=True) == before
+    content = description(elsewhere / name, modes=False)
+    assert description(tmp_path / "pathlib's", modes=False) == content
 
 
 @pytest.mark.one_loop
