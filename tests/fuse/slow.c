@@ -1,12 +1,12 @@
 /*
  * A slow disk: a FUSE file system that passes every request on to a backing folder, late.
  *
- *     slow BACKING MOUNTPOINT [-o delay=MS] [-o gate=FILE] [-o hide] [FUSE options]
+ *     slow BACKING MOUNTPOINT [-o delay=MS] [-o gate=FILE] [-o all] [-o hide] [FUSE options]
  *
  * Every request first sleeps `delay` milliseconds (300 unless told). A request on a name that starts with "held", but
- * for that of its attributes, waits for as long as the file `gate` exists, so that a test can decide when it ends. A request on a name that starts with
- * "eio-" fails with EIO when the name goes on with the request's own name: opening "eio-open.txt" fails, reading
- * "eio-read" does, and so on. Nothing is cached: each look-up of each component of a path arrives here. With `hide` a
+ * for that of its attributes, waits for as long as the file `gate` exists, so that a test can decide when it ends; with
+ * `all` every request but for attributes does. A request on a name that starts with "eio-" fails with EIO when the
+ * name goes on with the request's own name: opening "eio-open.txt" fails, reading "eio-read" does, and so on. Nothing is cached: each look-up of each component of a path arrives here. With `hide` a
  * file that is removed while it is open stays behind under a hidden name, and so can be used until it is closed.
  */
 #define _GNU_SOURCE
@@ -32,12 +32,14 @@ static struct {
 	char *backing;
 	char *gate;
 	unsigned int delay;
+	int all;
 	int hide;
 } options = { .delay = 300 };
 
 static const struct fuse_opt specification[] = {
 	{ "delay=%u", offsetof(__typeof__(options), delay), 0 },
 	{ "gate=%s", offsetof(__typeof__(options), gate), 0 },
+	{ "all", offsetof(__typeof__(options), all), 1 },
 	{ "hide", offsetof(__typeof__(options), hide), 1 },
 	FUSE_OPT_END,
 };
@@ -62,7 +64,7 @@ static int arrive(const char *request, const char *path)
 	const char *name = path ? strrchr(path, '/') + 1 : "";
 
 	sleep_milliseconds(options.delay);
-	if (options.gate && starts_with(name, "held") && strcmp(request, "getattr") != 0)
+	if (options.gate && (options.all || starts_with(name, "held")) && strcmp(request, "getattr") != 0)
 		while (access(options.gate, F_OK) == 0)
 			sleep_milliseconds(5);
 	if (starts_with(name, "eio-") && starts_with(name + strlen("eio-"), request))

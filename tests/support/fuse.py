@@ -36,7 +36,7 @@ class SlowDisk:
     """A mounted slow disk.
 
     `root` is where it is mounted; `backing` is the folder behind it, to build and inspect trees at full
-    speed; while the file `gate` exists, opening names that start with "held" waits.
+    speed; while the file `gate` exists, opening names that start with "held", or all names, waits.
     """
 
     root: Path
@@ -53,17 +53,19 @@ class SlowDisk:
 
 
 @contextlib.contextmanager
-def mounted(folder: Path, delay_ms: int = DELAY_MS, hide: bool = False) -> Iterator[SlowDisk]:
+def mounted(
+    folder: Path, delay_ms: int = DELAY_MS, hide: bool = False, hold_all: bool = False
+) -> Iterator[SlowDisk]:
     """Mount a slow disk in `folder` for as long as the block lasts.
 
-    With `hide`, files that are removed while they are open can be used until they are closed.
+    With `hide`, files that are removed while they are open can be used until they are closed. With `hold_all`
+    all names wait for the gate, also that of `root`.
     """
     disk = SlowDisk(folder / "mount", folder / "backing", folder / "gate")
     disk.root.mkdir(parents=True)
     disk.backing.mkdir()
     options = [f"delay={delay_ms}", f"gate={disk.gate}", "auto_unmount", *_library_options()]
-    if hide:
-        options.append("hide")
+    options += [name for name, wanted in (("hide", hide), ("all", hold_all)) if wanted]
     if os.geteuid() == 0:
         options.append("allow_other")
     program = compiled.program(SOURCE, package="fuse3")

@@ -357,6 +357,11 @@ impl Cached {
         self.mounts.permits(mount, now)
     }
 
+    pub(crate) fn may_wait_for_others(&self, directory: &impl AsFd) -> bool {
+        statx(directory.as_fd())
+            .is_none_or(|(_, mount)| self.mounts.may_wait_for_others(mount, runtime::now()))
+    }
+
     /// Reads from an open file, at its position if the offset is -1, if that is in the page cache.
     ///
     /// # Safety

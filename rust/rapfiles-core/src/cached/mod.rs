@@ -24,8 +24,11 @@ pub(crate) use linux::{Cached, inspect, look};
 #[cfg(target_os = "linux")]
 pub(crate) use mounts::MountNumber;
 #[cfg(not(target_os = "linux"))]
-pub(crate) use unsupported::{Cached, MountNumber, Observation, Times, inspect, look};
+pub(crate) use unsupported::{Cached, InMount, MountNumber, Observation, Times, inspect, look};
 
+/// Something that is open, of which the mount can be asked.
+#[cfg(target_os = "linux")]
+pub(crate) use std::os::fd::AsFd as InMount;
 use std::ptr::NonNull;
 use std::time::Instant;
 

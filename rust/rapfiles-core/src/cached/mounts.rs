@@ -61,6 +61,13 @@ impl Mounts {
         self.permit_if(number, now, || facts_of(number))
     }
 
+    /// Whether what is done on a mount may have to wait for a network or another process.
+    pub(super) fn may_wait_for_others(&self, number: MountNumber, now: Instant) -> bool {
+        let mut mounts = runtime::lock(&self.0);
+        let mount = met(&mut mounts, number, now, || facts_of(number));
+        mount.is_none_or(|mount| !mount.info.local && !mount.info.overlay)
+    }
+
     fn permit_if(
         &self,
         number: MountNumber,
@@ -134,6 +141,42 @@ impl Mounts {
     }
 }
 
+/// A mount, with its properties as they are now; `None` if there is no room for another one.
+fn met(
+    mounts: &mut Vec<Mount>,
+    number: MountNumber,
+    now: Instant,
+    info: impl FnOnce() -> MountInfo,
+) -> Option<&mut Mount> {
+    if let Some(index) = mounts.iter().position(|mount| mount.number == number) {
+        let mount = &mut mounts[index];
+        if now.saturating_duration_since(mount.known_since) > MOUNT_UNCHANGED_FOR {
+            mount.info = info();
+            mount.known_since = now;
+        }
+        return Some(mount);
+    }
+    if mounts.len() >= MOUNTS {
+        // A mount that has blocked the loop is not evicted. If there are only such mounts, workers do the work.
+        let index = mounts.iter().position(|mount| !mount.is_blamed(now))?;
+        mounts.remove(index);
+    }
+    mounts.push(Mount {
+        number,
+        info: info(),
+        known_since: now,
+        watched: 0,
+        watched_until: None,
+        stalls: 0,
+        rest: Duration::ZERO,
+        rested_at: None,
+        pause: Duration::ZERO,
+        paused_at: None,
+        examined_at: None,
+    });
+    mounts.last_mut()
+}
+
 /// A running attempt.
 #[derive(Debug)]
 pub(super) struct Permit {
@@ -174,38 +217,7 @@ fn usable(
     now: Instant,
     info: impl FnOnce() -> MountInfo,
 ) -> Option<&mut Mount> {
-    let mount = match mounts.iter().position(|mount| mount.number == number) {
-        Some(index) => {
-            let mount = &mut mounts[index];
-            if now.saturating_duration_since(mount.known_since) > MOUNT_UNCHANGED_FOR {
-                mount.info = info();
-                mount.known_since = now;
-            }
-            mount
-        }
-        None => {
-            if mounts.len() >= MOUNTS {
-                // A mount that has blocked the loop is not evicted. If there are only such mounts, workers do the
-                // work.
-                let index = mounts.iter().position(|mount| !mount.is_blamed(now))?;
-                mounts.remove(index);
-            }
-            mounts.push(Mount {
-                number,
-                info: info(),
-                known_since: now,
-                watched: 0,
-                watched_until: None,
-                stalls: 0,
-                rest: Duration::ZERO,
-                rested_at: None,
-                pause: Duration::ZERO,
-                paused_at: None,
-                examined_at: None,
-            });
-            mounts.last_mut()?
-        }
-    };
+    let mount = met(mounts, number, now, info)?;
     if mount.info.overlay && !mount.info.local {
         mount.info.local = overlay::known(number) == Some(true);
     }

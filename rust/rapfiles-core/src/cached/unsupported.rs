@@ -44,6 +44,11 @@ impl Cached {
         None
     }
 
+    /// Nothing is known of mounts.
+    pub(crate) fn may_wait_for_others(&self, _directory: &impl InMount) -> bool {
+        false
+    }
+
     pub(crate) fn permits(&self, _mount: MountNumber, _now: Instant) -> bool {
         false
     }
@@ -104,6 +109,11 @@ impl Observation {
         match self {}
     }
 }
+
+/// Something that is open.
+pub(crate) trait InMount {}
+
+impl<Open> InMount for Open {}
 
 /// No mount is known to be fit for tier 0.
 #[derive(Debug, Clone, Copy)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::cached::{BufferProvider, Cached, IoVec, MountNumber, Times};
+use crate::cached::{BufferProvider, Cached, InMount, IoVec, MountNumber, Times};
 use crate::engine::configuration::Configuration;
 use crate::engine::counters::Counters;
 use crate::engine::pool::Pool;
@@ -263,6 +263,12 @@ impl Engine {
     /// Whether tier 0 may be used on a mount now.
     pub(crate) fn permits(&self, mount: MountNumber, now: Instant) -> bool {
         self.cached.permits(mount, now)
+    }
+
+    /// Whether the work in an open directory may have to wait for a network or another process: where it is not known
+    /// to be local. An overlay counts as local, whatever its layers.
+    pub(crate) fn may_wait_for_others(&self, directory: &impl InMount) -> bool {
+        self.cached.may_wait_for_others(directory)
     }
 
     /// Reads from an open file, at its position if the offset is -1, if the kernel has the data in its cache.

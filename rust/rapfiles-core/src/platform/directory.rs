@@ -4,7 +4,7 @@ mod entries;
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 
@@ -82,6 +82,22 @@ impl Directory {
     /// Opens the directory of this name, without following a link.
     pub(crate) fn open(name: &NativePath, inside: Option<&Self>) -> io::Result<Self> {
         open(descriptor(inside), name.as_ptr(), libc::O_RDONLY | libc::O_NOFOLLOW).map(Self)
+    }
+
+    /// The same; `None` if another file system is mounted on it, which is not asked for anything.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn open_in_mount(name: &NativePath, inside: Option<&Self>) -> io::Result<Option<Self>> {
+        match super::open_in_mount(descriptor(inside), name) {
+            Some(Err(error)) if error.raw_os_error() == Some(libc::EXDEV) => Ok(None),
+            Some(opened) => opened.map(|fd| Some(Self(Arc::new(fd)))),
+            None => Self::open(name, inside).map(Some),
+        }
+    }
+
+    /// The same: what is mounted on it is not told.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn open_in_mount(name: &NativePath, inside: Option<&Self>) -> io::Result<Option<Self>> {
+        Self::open(name, inside).map(Some)
     }
 
     /// Opens the directory of this name, following a link.
@@ -170,6 +186,12 @@ impl Directory {
         let (fd, flags) = (descriptor(inside), libc::AT_SYMLINK_NOFOLLOW);
         // SAFETY: the name is a C string.
         checked(|| unsafe { calls::fchmodat(fd, name.as_ptr(), ALL_PERMISSIONS, flags) }).map(drop)
+    }
+}
+
+impl AsFd for Directory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

@@ -12,8 +12,9 @@ use std::cell::Cell;
 use std::collections::TryReserveError;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, RawFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::calls::{self, File, OwnedFd};
 use super::{NativePath, checked, file_type_of};
@@ -178,6 +179,32 @@ pub(crate) fn synchronise_everything(file: &File) -> io::Result<()> {
     checked(|| unsafe { calls::fsync(file.as_raw_fd()) }).map(drop)
 }
 
+/// Whether `openat2(2)` is missing, or forbidden by a sandbox.
+static NO_OPENAT2: AtomicBool = AtomicBool::new(false);
+
+/// Opens the directory of this name; EXDEV if something is mounted on it. `None` if the system cannot tell.
+pub(super) fn open_in_mount(directory: RawFd, name: &NativePath) -> Option<io::Result<OwnedFd>> {
+    if NO_OPENAT2.load(Ordering::Relaxed) {
+        return None;
+    }
+    let flags = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_DIRECTORY | libc::O_NONBLOCK | libc::O_CLOEXEC;
+    // SAFETY: all zeros is a valid `open_how`.
+    let mut how: libc::open_how = unsafe { MaybeUninit::zeroed().assume_init() };
+    how.flags = flags as u64;
+    how.resolve = libc::RESOLVE_NO_XDEV;
+    // SAFETY: the name is a C string, and `how` is as large as it says.
+    let call = || unsafe { calls::openat2(directory, name.as_ptr(), &raw const how, size_of_val(&how)) };
+    match checked(call) {
+        // SAFETY: the descriptor is new and nobody else's.
+        Ok(fd) => Some(Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
+            NO_OPENAT2.store(true, Ordering::Relaxed);
+            None
+        }
+        Err(error) => Some(Err(error)),
+    }
+}
+
 /// Reads a directory with `getdents64(2)`, which glibc's `readdir(3)` calls with a smaller buffer.
 #[derive(Debug)]
 pub(crate) struct DirectoryReader {
@@ -201,6 +228,12 @@ const LARGEST_ENTRY: usize = 512;
 const LENGTH_AT: usize = 16;
 const TYPE_AT: usize = 18;
 const NAME_AT: usize = 19;
+
+impl AsFd for DirectoryReader {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
+}
 
 impl DirectoryReader {
     /// Reads an open directory from its start on.

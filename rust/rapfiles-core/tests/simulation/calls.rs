@@ -618,7 +618,7 @@ pub(crate) unsafe fn getrusage(whose: c_int, usage: *mut libc::rusage) -> c_int 
     if world().is_some() { 0 } else { unsafe { system::getrusage(whose, usage) } }
 }
 
-// Tier 0: these do not wait, so they are no steps.
+// Tier 0: these do not wait, so they are no steps, but for `openat2(2)` without `RESOLVE_CACHED`.
 
 pub(crate) unsafe fn openat2(
     directory: c_int,
@@ -628,7 +628,12 @@ pub(crate) unsafe fn openat2(
 ) -> c_long {
     let Some(world) = modelled() else {
         // SAFETY: the caller's promises, which are those of the system's.
-        return trial::open_at_once(|| unsafe { system::openat2(directory, path, how, size) });
+        let open = || unsafe { system::openat2(directory, path, how, size) };
+        // SAFETY: as above.
+        return match unsafe { (*how).resolve } & libc::RESOLVE_CACHED {
+            0 => trial::open("openat2", || open() as c_int).into(),
+            _ => trial::open_at_once(open),
+        };
     };
     // SAFETY: as above.
     let (path, flags) = unsafe { (name(path), (*how).flags as i32) };

@@ -165,6 +165,11 @@ impl Directory {
         if is_directory(&path)? { Ok(Self(path)) } else { Err(error(ERROR_DIRECTORY)) }
     }
 
+    /// The same: what is mounted on it is a link.
+    pub(crate) fn open_in_mount(name: &NativePath, inside: Option<&Self>) -> io::Result<Option<Self>> {
+        Self::open(name, inside).map(Some)
+    }
+
     /// The directory of this name, following a link.
     pub(crate) fn open_followed(name: &NativePath, inside: Option<&Self>) -> io::Result<Self> {
         let path = path_of(name, inside)?;

@@ -57,6 +57,8 @@ struct Node {
     positions: Arc<Positions>,
     /// Whether it is known to exist.
     exists: bool,
+    /// Whether opening it may have to wait for a network or another process, as far as is known of where it is.
+    waits: bool,
 }
 
 /// Subdirectories of one directory to search.
@@ -67,6 +69,7 @@ struct Level {
     positions: Vec<Arc<Positions>>,
     at: usize,
     exists: bool,
+    waits: bool,
 }
 
 /// A directory that is being read.
@@ -100,6 +103,7 @@ struct Levels(Vec<Level>);
 /// What the parts of a search share.
 #[derive(Debug)]
 struct Shared {
+    engine: Arc<Engine>,
     selector: Selector,
     /// The path of the top, and its text as it comes before names.
     top: NativePath,
@@ -137,6 +141,8 @@ pub struct GlobPart {
     /// What it was begun with, and what it has found of directories.
     claimed: Vec<Node>,
     levels: Levels,
+    /// A directory that is entered when what has been found before has been handed out.
+    delayed: Option<Node>,
     /// When it is to end, and how much it has read.
     until: Option<Instant>,
     size: usize,
@@ -148,8 +154,9 @@ pub struct GlobPart {
 }
 
 impl Level {
-    fn new(prefix: &Arc<[u8]>, exists: bool) -> Self {
-        Self { prefix: Arc::clone(prefix), names: Block::default(), positions: Vec::new(), at: 0, exists }
+    fn new(prefix: &Arc<[u8]>, exists: bool, waits: bool) -> Self {
+        let (names, positions) = (Block::default(), Vec::new());
+        Self { prefix: Arc::clone(prefix), names, positions, at: 0, exists, waits }
     }
 
     fn push(&mut self, entry: Entry<'_>, positions: Arc<Positions>) -> Result<(), Error> {
@@ -200,7 +207,8 @@ impl Levels {
             {
                 let prefix = joined(&[&level.prefix, entry.name, SEPARATOR])?.into();
                 level.at += 1;
-                return Ok(Some(Node { prefix, positions: Arc::clone(positions), exists: level.exists }));
+                let (positions, exists, waits) = (Arc::clone(positions), level.exists, level.waits);
+                return Ok(Some(Node { prefix, positions, exists, waits }));
             }
             self.0.pop();
         }
@@ -251,6 +259,7 @@ impl Source for Glob {
             failed,
             claimed,
             levels: Levels::default(),
+            delayed: None,
             until: None,
             size: 0,
             reading: None,
@@ -280,23 +289,30 @@ impl GlobPart {
             self.found.groups.push_back(GlobGroup { prefix, top: true, end: 0 });
         }
         match sets.finish(parts) {
-            Some(positions) => self.enter(Node { prefix, positions, exists }),
+            Some(positions) => self.enter(Node { prefix, positions, exists, waits: true }),
             None => Ok(()),
         }
     }
 
     /// The directory that is next; what it has found itself comes before what it was begun with.
     fn next_node(&mut self) -> Result<Option<Node>, Error> {
+        if let Some(node) = self.delayed.take() {
+            return Ok(Some(node));
+        }
         Ok(self.levels.next_node()?.or_else(|| self.claimed.pop()))
     }
 
     /// Begins with a directory.
-    fn enter(&mut self, node: Node) -> Result<(), Error> {
-        let below = Level::new(&node.prefix, true);
+    fn enter(&mut self, mut node: Node) -> Result<(), Error> {
+        let mut below = Level::new(&node.prefix, true, node.waits);
         let path = if node.positions.scans { native(&node.prefix) } else { None };
         let Some(path) = path else { return self.leave(&node, &[], below) };
         match DirectoryReader::open(&path) {
             Ok(reader) => {
+                if node.waits {
+                    node.waits = self.shared.engine.may_wait_for_others(&reader);
+                    below.waits = node.waits;
+                }
                 let (mut read, seen) = (std::mem::take(&mut self.read), Vec::new());
                 read.clear();
                 self.reading = Some(Reading { node, path, reader, read, at: 0, ended: false, seen, below });
@@ -435,7 +451,7 @@ impl GlobPart {
             _ => None,
         };
         let literals = &node.positions.literals;
-        let mut looked_up = Level::new(&node.prefix, false);
+        let mut looked_up = Level::new(&node.prefix, false, node.waits);
         for (index, position) in literals.iter().enumerate() {
             let Some(name) = name_at(*position).filter(|_| !seen.contains(position)) else { continue };
             if literals[..index].iter().any(|before| name_at(*before) == Some(name)) {
@@ -460,7 +476,7 @@ impl GlobPart {
                 looked_up.push(entry, positions)?;
             }
         }
-        let mut above = Level::new(&node.prefix, node.exists);
+        let mut above = Level::new(&node.prefix, node.exists, node.waits);
         if !node.positions.parents.is_empty() {
             let entry = Entry { name: PARENT, file_type: None, inode: 0 };
             sets.begin();
@@ -492,6 +508,7 @@ impl GlobPart {
         let mut frontier = self.shared.frontier();
         frontier.under_way -= 1;
         frontier.nodes.append(&mut self.claimed);
+        frontier.nodes.extend(self.delayed.take());
         frontier.levels.0.append(&mut self.levels.0);
         frontier.spare.push(std::mem::take(&mut self.sets));
     }
@@ -522,6 +539,11 @@ impl Part for GlobPart {
             }
             let goes_on = !is_full && self.size < GLOB_BATCH && runtime::now() < until;
             match if goes_on { self.next_node()? } else { None } {
+                Some(node) if node.waits && !self.found.is_empty() => {
+                    // It may never answer.
+                    self.delayed = Some(node);
+                    return Ok(Step::Batch(std::mem::take(&mut self.found)));
+                }
                 Some(node) => {
                     self.size += TREE_DIRECTORY;
                     self.enter(node)?;
@@ -542,7 +564,7 @@ impl Engine {
         let lane = self.lane(&top);
         let workers = self.configuration().usable_cpus.max(1);
         let frontier = Mutex::default();
-        let shared = Shared { selector, top, prefix: prefix.into(), workers, frontier };
+        let shared = Shared { engine: self.share(), selector, top, prefix: prefix.into(), workers, frontier };
         Stream::new(self, lane, Kind::Glob, Glob(Arc::new(shared)))
     }
 }

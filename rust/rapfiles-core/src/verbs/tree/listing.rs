@@ -181,6 +181,8 @@ pub(super) enum Begun {
     Reading(Reading),
     /// There is nothing to read; the listing has the error.
     Over(Listing),
+    /// Opening it may have to wait for others, which was not known.
+    Elsewhere(Next),
 }
 
 /// A directory that is being read.
@@ -209,13 +211,17 @@ impl Reading {
             return Begun::Over(listing.failed(error));
         }
         let opened = shared.open.open(node).and_then(|directory| {
+            let Some(directory) = directory else { return Ok(None) };
+            if node.may_wait_for_others() {
+                node.set_may_wait_for_others(shared.engine.may_wait_for_others(&directory));
+            }
             if shared.options.same_file_system || shared.options.detect_loops {
                 let identity = directory.identity()?;
                 node.identify(identity);
                 shared.device.get_or_init(|| identity.0);
             }
             let reader = directory.reader()?;
-            Ok((directory, reader))
+            Ok(Some((directory, reader)))
         });
         if let Purpose::Totals { .. } = shared.options.purpose
             && node.depth() == 0
@@ -228,7 +234,11 @@ impl Reading {
         // The others have been counted with their parents.
         let counts = shared.options.purpose == Purpose::Usage && node.depth() == 0;
         let (directory, reader) = match opened {
-            Ok(opened) => opened,
+            Ok(Some(opened)) => opened,
+            Ok(None) => {
+                node.set_may_wait_for_others(true);
+                return Begun::Elsewhere((Arc::clone(node), Some(listing)));
+            }
             Err(error) => {
                 if let Purpose::Totals { sizes, .. } = shared.options.purpose
                     && node.depth() == 0

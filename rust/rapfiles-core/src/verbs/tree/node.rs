@@ -26,6 +26,8 @@ pub struct Node {
     links: u32,
     /// Whether its content is not wanted.
     pruned: AtomicBool,
+    /// Whether opening it, or once that has been done the work in it, may have to wait for a network or another process.
+    waits: AtomicBool,
     /// Its identity, if that is needed.
     identity: OnceLock<(u64, u128)>,
     /// Its ignore rules, if they are needed.
@@ -51,6 +53,8 @@ impl Node {
 
     fn new(name: NativePath, parent: Option<Arc<Self>>, followed: bool, is_link: bool) -> Self {
         let before = parent.as_ref().map_or(0, |parent| parent.length + 1);
+        // A link may lead to any mount.
+        let waits = followed || parent.as_ref().is_some_and(|parent| parent.may_wait_for_others());
         let parent_links = parent.as_ref().map_or(0, |parent| parent.links);
         Self {
             depth: parent.as_ref().map_or(0, |parent| parent.depth + 1),
@@ -60,6 +64,7 @@ impl Node {
             followed,
             links: parent_links + u32::from(is_link),
             pruned: AtomicBool::new(false),
+            waits: waits.into(),
             identity: OnceLock::new(),
             ruled: OnceLock::new(),
             open: Mutex::new(None),
@@ -125,6 +130,15 @@ impl Node {
     /// Whether its content, or that of a directory above it, is not wanted.
     pub(super) fn is_pruned(&self) -> bool {
         self.line().any(|node| node.pruned.load(Ordering::Relaxed))
+    }
+
+    /// Whether opening it, or once that has been done the work in it, may have to wait for a network or another process.
+    pub(super) fn may_wait_for_others(&self) -> bool {
+        self.waits.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_may_wait_for_others(&self, waits: bool) {
+        self.waits.store(waits, Ordering::Relaxed);
     }
 
     pub(super) fn identify(&self, identity: (u64, u128)) {

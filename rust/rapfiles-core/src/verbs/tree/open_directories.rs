@@ -57,8 +57,9 @@ impl OpenDirectories {
         Self { most, kept: Mutex::default() }
     }
 
-    /// Opens a directory, and if necessary those above it first.
-    pub(super) fn open(&self, node: &Node) -> io::Result<Directory> {
+    /// Opens a directory, and if necessary those above it first; `None` if that may have to wait, although the node does
+    /// not say so, because another file system is mounted on it.
+    pub(super) fn open(&self, node: &Node) -> io::Result<Option<Directory>> {
         let mut missing = Vec::new();
         let mut above = node.parent();
         let mut inside = loop {
@@ -74,7 +75,10 @@ impl OpenDirectories {
             self.keep(node, &directory);
             inside = Some(directory);
         }
-        self.enter(node, inside.as_deref())
+        if node.may_wait_for_others() {
+            return self.enter(node, inside.as_deref()).map(Some);
+        }
+        self.make_room(|| Directory::open_in_mount(node.name(), inside.as_deref().map(Deref::deref)))
     }
 
     fn enter(&self, node: &Node, inside: Option<&OpenDirectory>) -> io::Result<Directory> {

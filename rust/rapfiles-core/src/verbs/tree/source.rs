@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Instant;
 
-use crate::engine::runtime;
 use crate::engine::stream::{Claim, Order, Part, Slice, Source, Step};
+use crate::engine::{Engine, runtime};
 use crate::error::Error;
 use crate::platform::NativePath;
 
@@ -19,6 +19,7 @@ use super::usage::Counted;
 /// What the consumer and the workers of a tree share.
 #[derive(Debug)]
 pub(super) struct Shared {
+    pub(super) engine: Arc<Engine>,
     pub(super) options: Options,
     pub(super) open: OpenDirectories,
     /// The device of the first directory.
@@ -31,10 +32,12 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(root: NativePath, options: Options, processors: usize) -> (Arc<Self>, Arc<Node>) {
+    pub(super) fn new(engine: Arc<Engine>, root: NativePath, options: Options) -> (Arc<Self>, Arc<Node>) {
         let root = Node::root(root);
+        let processors = engine.configuration().usable_cpus;
         let frontier = Mutex::new(Frontier::new(Arc::clone(&root), options.workers, processors));
         let shared = Self {
+            engine,
             options,
             open: OpenDirectories::new(),
             device: OnceLock::new(),
@@ -125,6 +128,12 @@ impl WalkPart {
         drop(frontier);
         self.batch.push(listing);
     }
+
+    /// What has been read; another batch begins.
+    fn hand_out(&mut self) -> Vec<Listing> {
+        (self.size, self.full) = (0, None);
+        std::mem::take(&mut self.batch)
+    }
 }
 
 impl Part for WalkPart {
@@ -134,11 +143,20 @@ impl Part for WalkPart {
         let (most, until) = *self.full.get_or_insert_with(|| self.shared.batches.begin());
         loop {
             if let Some(next) = self.next.take() {
+                if next.0.may_wait_for_others() && !self.batch.is_empty() {
+                    // It may never answer, and what has been read may be all that the consumer needs.
+                    self.next = Some(next);
+                    return Ok(Step::Batch(self.hand_out()));
+                }
                 self.began = Some(runtime::now());
                 self.shared.look_up()?;
                 match Reading::begin(next, &self.shared) {
                     Begun::Reading(reading) => self.reading = Some(reading),
                     Begun::Over(listing) => self.finish(listing),
+                    Begun::Elsewhere(next) => {
+                        self.next = Some(next);
+                        continue;
+                    }
                 }
             }
             if let Some(mut reading) = self.reading.take() {
@@ -148,12 +166,10 @@ impl Part for WalkPart {
                 } else {
                     self.reading = Some(reading);
                     if slice.is_over() {
-                        let batch = std::mem::take(&mut self.batch);
-                        if batch.is_empty() {
+                        if self.batch.is_empty() {
                             return Ok(Step::Again);
                         }
-                        (self.size, self.full) = (0, None);
-                        return Ok(Step::Batch(batch));
+                        return Ok(Step::Batch(self.hand_out()));
                     }
                     continue;
                 }

@@ -48,7 +48,7 @@ impl Engine {
     /// The directories of a tree.
     pub fn walk(&self, path: NativePath, options: Options) -> Tree {
         let lane = self.lane(&path);
-        let (shared, root) = Shared::new(path, options, self.configuration().usable_cpus);
+        let (shared, root) = Shared::new(self.share(), path, options);
         let stream =
             Stream::with_steps(self, lane, Kind::Walk, STREAM_STEPS, WalkSource(Arc::clone(&shared)));
         let stack = vec![Next::Enter(root)];
