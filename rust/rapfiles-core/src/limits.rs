@@ -170,6 +170,9 @@ pub(crate) const RELEASE_AT: usize = 64 << 10;
 /// How long a worker steps a stream before other jobs run: far less than [`STUCK_AFTER`], and far more than the cost of
 /// requeueing it.
 pub(crate) const STREAM_STEP: Duration = Duration::from_millis(5);
+/// … but not longer than this while jobs wait that are no steps: ten times what waking another worker takes. It is no
+/// shorter, because each end costs a hand-over, and jobs may wait for long that no worker may take, those of a dead mount.
+pub(crate) const STREAM_LEAST_STEP: Duration = Duration::from_micros(500);
 /// A source is not stepped while this many batches are ready.
 pub const STREAM_READY: usize = 8;
 /// With fewer, it is stepped again.

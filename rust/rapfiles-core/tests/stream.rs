@@ -279,6 +279,36 @@ fn a_long_step_leaves_its_worker_to_others() {
 }
 
 #[test]
+fn a_step_ends_early_where_another_job_waits() {
+    let engine = Engine::new(Configuration { max_workers: 1, usable_cpus: 1 });
+    let consumer = Consumer::new();
+    let early = Arc::new(AtomicBool::new(false));
+    let ended = Arc::clone(&early);
+    let mut stream = engine.stream(
+        Lane::Mount(1),
+        single(move |slice| {
+            let began = Instant::now();
+            while !slice.is_over() {}
+            // Less than half of the time that it has if no other job waits.
+            ended.fetch_or(began.elapsed() < Duration::from_millis(2), Ordering::SeqCst);
+            Ok(Step::<()>::Again)
+        }),
+    );
+    assert!(matches!(stream.next(|| Ticket::new(1)), Progress::Pending(_)));
+    // It is not early if its thread has to wait for a processor meanwhile.
+    wait_until(|| {
+        let ticket = Ticket::new(2);
+        if let Answer::Pending = engine.submit(PathOperation::Home { user: None }, Lane::Mount(2), &ticket)
+            && ticket.expect(&consumer.port)
+        {
+            consumer.wait();
+            consumer.port.drain();
+        }
+        early.load(Ordering::SeqCst)
+    });
+}
+
+#[test]
 fn a_step_in_progress_sees_that_the_stream_is_closed() {
     for closes in [true, false] {
         let engine = engine(2);

@@ -24,7 +24,7 @@ use crate::engine::configuration::Configuration;
 use crate::engine::counters::{Counters, Totals};
 use crate::engine::kind::Kind;
 use crate::engine::queue::{Detached, Job, Lane, Queue, Work};
-use crate::engine::runtime::sync::{AtomicU32, AtomicUsize, Mutex, MutexGuard};
+use crate::engine::runtime::sync::{AtomicBool, AtomicU32, AtomicUsize, Mutex, MutexGuard};
 use crate::engine::runtime::{self, Condition};
 use crate::engine::ticket::Ticket;
 use crate::engine::timing::Timing;
@@ -74,6 +74,8 @@ pub(crate) struct Pool {
     standby: Condition,
     /// The number of queued jobs, which a lingering worker reads without the lock.
     queued: AtomicUsize,
+    /// Whether one of them is no step of a stream: the steps read it.
+    more_than_steps: AtomicBool,
     max_workers: AtomicUsize,
     /// How many lingers in a row have brought no job.
     in_vain: AtomicU32,
@@ -115,6 +117,7 @@ impl Pool {
             work: Condition::default(),
             standby: Condition::default(),
             queued: AtomicUsize::new(0),
+            more_than_steps: AtomicBool::new(false),
             max_workers: AtomicUsize::new(configuration.max_workers),
             in_vain: AtomicU32::new(0),
             configuration,
@@ -174,7 +177,7 @@ impl Pool {
     fn push(&self, lane: Lane, job: Job) -> Submitted {
         let mut state = self.lock();
         let unwanted = state.queue.push(lane, job);
-        self.queued.store(state.queue.len(), Ordering::Release);
+        self.publish(&state.queue);
         let mut submitted = Submitted::Queued;
         if state.lingering >= state.queue.len() {
             if state.queue.running() == 0 {
@@ -191,6 +194,17 @@ impl Pool {
             drop(job);
         }
         submitted
+    }
+
+    /// Tells those that do not hold the lock what is queued.
+    fn publish(&self, queue: &Queue) {
+        self.queued.store(queue.len(), Ordering::Release);
+        self.more_than_steps.store(queue.has_more_than_steps(), Ordering::Relaxed);
+    }
+
+    /// Whether a job is queued to which a step of a stream should leave its worker.
+    pub(crate) fn has_more_than_steps(&self) -> bool {
+        self.more_than_steps.load(Ordering::Relaxed)
     }
 
     /// Polls for the completion of a job if it is likely soon; returns whether it is done.
@@ -213,7 +227,7 @@ impl Pool {
             return Hopeless::default();
         }
         let jobs = state.queue.take_all(false);
-        self.queued.store(state.queue.len(), Ordering::Release);
+        self.publish(&state.queue);
         Hopeless { jobs, closing: state.queue.to_be_closed() }
     }
 
@@ -245,7 +259,7 @@ impl Pool {
         let mut state = self.lock();
         self.call_for_help(&mut state);
         let jobs = if state.threads == 0 { state.queue.take_all(true) } else { Vec::new() };
-        self.queued.store(state.queue.len(), Ordering::Release);
+        self.publish(&state.queue);
         drop(state);
         for job in jobs {
             // What nobody waits for leaves nothing.
@@ -341,7 +355,7 @@ impl Pool {
     ) -> MutexGuard<'a, State> {
         self.totals.submitted.increment();
         let unwanted = state.queue.push(lane, rest);
-        self.queued.store(state.queue.len(), Ordering::Release);
+        self.publish(&state.queue);
         if unwanted.is_empty() {
             return state;
         }
@@ -468,7 +482,7 @@ impl Pool {
             // A single thread has to do everything, and last the jobs that may never return.
             job = state.queue.pop(most, STUCK_AFTER, true);
         }
-        self.queued.store(state.queue.len(), Ordering::Release);
+        self.publish(&state.queue);
         job
     }
 

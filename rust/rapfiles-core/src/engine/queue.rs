@@ -68,6 +68,17 @@ pub(crate) struct Job {
     pub(crate) work: Work,
 }
 
+impl Job {
+    /// Whether it is a part of long work, which leaves its worker to other jobs.
+    fn is_step(&self) -> bool {
+        matches!(self.work, Work::Steps(_))
+    }
+}
+
+fn count_steps<'a>(jobs: impl IntoIterator<Item = &'a Job>) -> usize {
+    jobs.into_iter().filter(|job| job.is_step()).count()
+}
+
 #[derive(Debug)]
 struct LaneState {
     lane: Lane,
@@ -92,6 +103,8 @@ pub(crate) struct Queue {
     /// The lane to look at first: they take turns.
     next_lane: usize,
     queued: usize,
+    /// Those of them that are steps of streams.
+    steps: usize,
     running: usize,
     taken: u64,
     busy: Vec<Busy>,
@@ -105,6 +118,11 @@ impl Queue {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.queued == 0
+    }
+
+    /// Whether a job is queued that is no step of a stream.
+    pub(crate) fn has_more_than_steps(&self) -> bool {
+        self.queued > self.steps
     }
 
     /// The jobs that are queued.
@@ -140,6 +158,7 @@ impl Queue {
             (unwanted, lane.jobs) = (cancelled, wanted);
             lane.purge_at = PURGE_ABOVE.max(lane.jobs.len() * 2);
         }
+        self.steps = self.steps + usize::from(job.is_step()) - count_steps(&unwanted);
         lane.jobs.push_back(job);
         self.queued = self.queued + 1 - unwanted.len();
         unwanted
@@ -166,6 +185,7 @@ impl Queue {
         }
         self.lanes.retain(|lane| lane.running > 0 || !lane.jobs.is_empty());
         self.queued -= taken.len();
+        self.steps -= count_steps(&taken);
         taken
     }
 
@@ -226,6 +246,7 @@ impl Queue {
             let lane = state.lane;
             self.next_lane = index + 1;
             self.queued -= 1;
+            self.steps -= usize::from(job.is_step());
             self.running += 1;
             self.taken += 1;
             return Some((lane, job));

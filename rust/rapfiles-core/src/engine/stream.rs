@@ -16,14 +16,16 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use crate::engine::kind::Kind;
-use crate::engine::pool::Submitted;
+use crate::engine::pool::{Pool, Submitted};
 use crate::engine::progress::Progress;
 use crate::engine::queue::{Detached, Job, Lane, Work};
 use crate::engine::runtime;
 use crate::engine::ticket::Ticket;
 use crate::engine::{Engine, Process};
 use crate::error::Error;
-use crate::limits::{STREAM_ASKS_EVERY, STREAM_FEW_READY, STREAM_READY, STREAM_STEP, STREAM_STEPS};
+use crate::limits::{
+    STREAM_ASKS_EVERY, STREAM_FEW_READY, STREAM_LEAST_STEP, STREAM_READY, STREAM_STEP, STREAM_STEPS,
+};
 use crate::outcome::Outcome;
 
 /// The source of a stream's batches.
@@ -114,6 +116,8 @@ impl<P: Part> Source for Single<P> {
 #[derive(Debug)]
 pub struct Slice<'a> {
     until: Option<Instant>,
+    /// From when on it is also over as soon as a job waits that is no step, and the pool that knows.
+    shared: Option<(Instant, &'a Pool)>,
     ordinal: u64,
     signals: &'a Signals,
 }
@@ -122,12 +126,22 @@ impl Slice<'_> {
     /// For work outside a stream that may take `most`.
     pub(crate) fn alone(most: std::time::Duration) -> Slice<'static> {
         static SIGNALS: Signals = Signals::new();
-        Slice { until: Some(runtime::now() + most), ordinal: 0, signals: &SIGNALS }
+        Slice { until: Some(runtime::now() + most), shared: None, ordinal: 0, signals: &SIGNALS }
     }
 
     /// Whether the step must end. Reads the clock.
     pub fn is_over(&self) -> bool {
-        self.is_unwanted() || self.until.is_some_and(|until| runtime::now() >= until)
+        if self.is_unwanted() {
+            return true;
+        }
+        let Some(until) = self.until else { return false };
+        let now = runtime::now();
+        now >= until || self.is_called_off(now)
+    }
+
+    /// Whether a job waits that is no step, and this one has had its time.
+    fn is_called_off(&self, now: Instant) -> bool {
+        self.shared.is_some_and(|(from, pool)| now >= from && pool.has_more_than_steps())
     }
 
     /// Whether nobody wants the rest of the part's results.
@@ -169,7 +183,7 @@ pub fn run_here<S: Source, E: From<Error>>(
     let mut until = runtime::now() + STREAM_ASKS_EVERY;
     while let Claim::Part(mut part) = source.claim() {
         loop {
-            match part.step(&Slice { until: Some(until), ordinal: 0, signals: &signals })? {
+            match part.step(&Slice { until: Some(until), shared: None, ordinal: 0, signals: &signals })? {
                 Step::Batch(batch) => take(batch),
                 Step::Again => {}
                 Step::Last(batch) => {
@@ -228,7 +242,7 @@ impl<S: Source> SliceBySlice<S> {
     /// Goes on with a slice that is over as soon as something has been done.
     pub(crate) fn go_on_shortly(&mut self) -> Result<bool, Error> {
         let signals = Signals::new();
-        self.go_on(&Slice { until: Some(runtime::now()), ordinal: 0, signals: &signals })
+        self.go_on(&Slice { until: Some(runtime::now()), shared: None, ordinal: 0, signals: &signals })
     }
 }
 
@@ -507,7 +521,8 @@ impl<S: Source> Shared<S> {
 
     /// Steps parts until the queue is full, the time is up, or there is nothing to do.
     fn run(self: &Arc<Self>) -> Option<Job> {
-        let until = runtime::now() + STREAM_STEP;
+        let begin = runtime::now();
+        let (until, shared) = (begin + STREAM_STEP, (begin + STREAM_LEAST_STEP, self.engine.pool()));
         let mut state = self.lock();
         loop {
             // Parts that another worker has left are considered again, as long as this one has time.
@@ -528,7 +543,7 @@ impl<S: Source> Shared<S> {
             }
             drop(spent);
 
-            let slice = Slice { until: Some(until), ordinal, signals: &self.signals };
+            let slice = Slice { until: Some(until), shared: Some(shared), ordinal, signals: &self.signals };
             let began = runtime::now();
             let step = self.engine.pool().catch(|| claimed.part.step(&slice));
             let ended = runtime::now();
@@ -538,7 +553,7 @@ impl<S: Source> Shared<S> {
             state.stepping.retain(|stepping| *stepping != ordinal);
             state.settle(claimed, step);
             state.refill();
-            if ended >= until || !state.may_step() {
+            if ended >= until || slice.is_called_off(ended) || !state.may_step() {
                 return self.leave(state);
             }
             self.unlock(state);
