@@ -36,10 +36,10 @@ use crate::limits::{
 };
 use crate::outcome::Outcome;
 
-/// Whether a submitted job will probably be taken at once.
+/// Whether a submitted job will probably be taken at once, or has been.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Submitted {
-    /// A lingering worker takes it, and nothing else is running.
+    /// A lingering worker takes it, or a worker has it, and nothing else is running.
     Immediate,
     Queued,
 }
@@ -194,6 +194,16 @@ impl Pool {
             drop(job);
         }
         submitted
+    }
+
+    /// What is true of a job that was submitted before and is not over.
+    pub(crate) fn whether_only_one_runs(&self) -> Submitted {
+        let state = self.lock();
+        if state.queue.is_empty() && state.queue.running() == 1 {
+            Submitted::Immediate
+        } else {
+            Submitted::Queued
+        }
     }
 
     /// Tells those that do not hold the lock what is queued.

@@ -679,11 +679,17 @@ impl<S: Source> Stream<S> {
             state.waiter = Some(Arc::clone(&ticket));
             let submits = state.wants_job(shared.most);
             state.jobs += usize::from(submits);
+            // Its batches are ready about when the consumer has made objects of the one before. Others take longer, and
+            // polling for them made iterdir() slower.
+            let may_look = shared.kind == Kind::ScanDirectory;
             shared.unlock_on_loop(state);
-            if submits {
-                let submitted = shared.submit();
-                shared.engine.pool().look(submitted, shared.kind, &ticket);
-            }
+            let pool = shared.engine.pool();
+            let submitted = match submits {
+                true => shared.submit(),
+                false if may_look => pool.whether_only_one_runs(),
+                false => Submitted::Queued,
+            };
+            pool.look(submitted, shared.kind, &ticket);
             if !ticket.is_done() {
                 return Progress::Pending(ticket);
             }

@@ -233,7 +233,7 @@ impl Part for ScanDirectory {
                 break;
             }
         }
-        self.most = self.most.saturating_mul(2);
+        self.most = self.most.saturating_add(self.most / 2);
         slice.count(scanned.len() as u64);
         Ok(if scanned.is_empty() { Step::Again } else { Step::Batch(scanned) })
     }
