@@ -3,14 +3,35 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use crate::engine::Process;
 use crate::limits::{QUEUED_FRESH_FOR, SWITCHES_FRESH_FOR};
 use crate::platform::calls;
 
 thread_local! {
-    /// When this thread's voluntary switches were counted last, and how many there were.
-    static SWITCHES: Cell<Option<(Instant, i64)>> = const { Cell::new(None) };
-    /// When the time in the run queue was read last, and what it was.
-    static QUEUED: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
+    /// How many voluntary switches this thread had when they were counted last.
+    static SWITCHES: Cell<Option<Reading<i64>>> = const { Cell::new(None) };
+    /// For how long it had been in the run queue when that was read last.
+    static QUEUED: Cell<Option<Reading<Duration>>> = const { Cell::new(None) };
+}
+
+/// What was read of the kernel's counts of a thread, which begin at zero again in a forked child.
+#[derive(Debug, Clone, Copy)]
+struct Reading<T> {
+    at: Instant,
+    process: Process,
+    value: T,
+}
+
+impl<T> Reading<T> {
+    fn new(at: Instant, value: T) -> Self {
+        Self { at, process: Process::current(), value }
+    }
+
+    /// The value, unless it is older, or the parent's.
+    fn no_older(self, now: Instant, than: Duration) -> Option<T> {
+        let fresh = now.saturating_duration_since(self.at) < than && self.process == Process::current();
+        fresh.then_some(self.value)
+    }
 }
 
 /// The waits of this thread when an attempt began.
@@ -25,18 +46,14 @@ impl Waits {
     /// Those until now. A count that is a little older is not larger, so no wait is missed; if the thread has slept
     /// since, between two attempts, the time in the run queue still shows whether a slow attempt has blocked.
     pub(super) fn begin(now: Instant) -> Self {
-        let voluntary = match SWITCHES.get() {
-            Some((at, switches)) if now.saturating_duration_since(at) < SWITCHES_FRESH_FOR => switches,
-            _ => {
-                let switches = voluntary_switches();
-                SWITCHES.set(Some((now, switches)));
-                switches
-            }
-        };
-        let queued = match QUEUED.get() {
-            Some((at, queued)) if now.saturating_duration_since(at) < QUEUED_FRESH_FOR => queued,
-            _ => read_queued(now),
-        };
+        let voluntary = SWITCHES.get().and_then(|read| read.no_older(now, SWITCHES_FRESH_FOR));
+        let voluntary = voluntary.unwrap_or_else(|| {
+            let switches = voluntary_switches();
+            SWITCHES.set(Some(Reading::new(now, switches)));
+            switches
+        });
+        let queued = QUEUED.get().and_then(|read| read.no_older(now, QUEUED_FRESH_FOR));
+        let queued = queued.unwrap_or_else(|| read_queued(now));
         Self { began: now, voluntary, queued }
     }
 
@@ -68,6 +85,6 @@ fn read_queued(now: Instant) -> Duration {
     let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let queued = statistics.split(' ').nth(1).and_then(|number| number.parse().ok());
     let queued = Duration::from_nanos(queued.unwrap_or(0));
-    QUEUED.set(Some((now, queued)));
+    QUEUED.set(Some(Reading::new(now, queued)));
     queued
 }
