@@ -25,7 +25,7 @@ use crate::lock::{self, Identity, LockFile};
 use crate::outcome::{FileSystem, Outcome};
 use crate::path_operation::PathOperation;
 use crate::platform::calls::{self, File, OwnedFd};
-use crate::platform::{NativePath, metadata_of_fd, only_reads, parent};
+use crate::platform::{NativePath, metadata_of_fd, only_reads, parent, statx_in_memory};
 use crate::text::{Codec, Newline, decode};
 use crate::verbs::metadata::{self, Metadata, Timestamp};
 use crate::verbs::read::LargeFile;
@@ -557,23 +557,8 @@ fn open_cached(path: &CStr, flags: libc::c_int) -> Result<OwnedFd, i32> {
 
 /// The metadata that the kernel has in memory, and the mount.
 pub(super) fn statx(fd: BorrowedFd<'_>) -> Option<(Metadata, MountNumber)> {
-    let mut stat = MaybeUninit::<libc::statx>::uninit();
     let unique = if mount::has_statmount() { UNIQUE_MOUNT_NUMBER } else { 0 };
-    // SAFETY: the path is an empty C string, and `stat` has room for the result.
-    let result = unsafe {
-        calls::statx(
-            fd.as_raw_fd(),
-            c"".as_ptr(),
-            libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC,
-            libc::STATX_BASIC_STATS | MOUNT_NUMBER | unique,
-            stat.as_mut_ptr(),
-        )
-    };
-    if result != 0 {
-        return None;
-    }
-    // SAFETY: the call succeeded, so it has filled the struct.
-    let stat = unsafe { stat.assume_init() };
+    let stat = statx_in_memory(fd, libc::STATX_BASIC_STATS | MOUNT_NUMBER | unique).ok()?;
     if stat.stx_mask & libc::STATX_BASIC_STATS != libc::STATX_BASIC_STATS {
         return None;
     }

@@ -56,6 +56,16 @@ pub(crate) fn fill_metadata(call: impl FnOnce(*mut libc::stat) -> io::Result<i32
     })
 }
 
+/// What the kernel has in memory of an open file, whichever server it may be on (`AT_STATX_DONT_SYNC`, `statx(2)`).
+pub(crate) fn statx_in_memory(fd: BorrowedFd<'_>, mask: u32) -> io::Result<libc::statx> {
+    let mut found = MaybeUninit::<libc::statx>::uninit();
+    let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC;
+    // SAFETY: the path is an empty C string, and `found` has room for the result.
+    checked(|| unsafe { calls::statx(fd.as_raw_fd(), c"".as_ptr(), flags, mask, found.as_mut_ptr()) })?;
+    // SAFETY: the call succeeded, so it has filled the struct.
+    Ok(unsafe { found.assume_init() })
+}
+
 pub(crate) fn statvfs(path: &NativePath) -> io::Result<StatVfs> {
     // SAFETY: all zeros is a valid `statvfs`.
     let mut limits: libc::statvfs = unsafe { std::mem::zeroed() };

@@ -3,10 +3,10 @@
 use std::ffi::CString;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 use crate::platform::calls::{self, File};
-use crate::platform::checked;
+use crate::platform::{checked, statx_in_memory};
 
 /// The inode of a journal on the same device (`EXT4_JOURNAL_INO` of `fs/ext4/ext4.h`).
 const JOURNAL: &str = "8";
@@ -30,12 +30,8 @@ pub(crate) fn keeps_order(file: &File) -> bool {
 /// network file systems, FUSE and others that have no device has a number of its own, which begins with zero
 /// (`get_anon_bdev` of `fs/super.c`).
 fn block_device_of(file: &File) -> Option<(u32, u32)> {
-    let mut found = MaybeUninit::<libc::statx>::zeroed();
-    let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC;
-    // SAFETY: the path is an empty C string, and `found` has room for what is written to it.
-    checked(|| unsafe { calls::statx(file.as_raw_fd(), c"".as_ptr(), flags, 0, found.as_mut_ptr()) }).ok()?;
-    // SAFETY: all zeros are valid, too.
-    let found = unsafe { found.assume_init() };
+    // The device is always given.
+    let found = statx_in_memory(file.as_fd(), 0).ok()?;
     (found.stx_dev_major != 0).then_some((found.stx_dev_major, found.stx_dev_minor))
 }
 
