@@ -109,6 +109,37 @@ asyncio.run(main())
 """
 )
 
+# A child finds its parent's loop recorded in its thread, but nobody runs it.
+_IN_A_TASK = """
+import asyncio, os, sys, warnings
+from rapfiles import AsyncPath
+
+warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+
+async def is_there():
+    return await AsyncPath(sys.argv[1]).exists()
+
+async def main():
+    assert await is_there()
+    print("ready", flush=True)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            try:
+                is_there().send(None)
+            except RuntimeError as error:
+                code = 0 if "no running event loop" in str(error) else 2
+            if not asyncio.run(is_there()):
+                code = 3
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+    assert await is_there()
+
+asyncio.run(main())
+"""
+
 # Spawned children import the program again, so it is a file.
 _FRESH = """
 import asyncio, multiprocessing, os, sys
@@ -133,6 +164,11 @@ if __name__ == "__main__":
 def test_fork(program: str, state: str, tmp_path: Path) -> None:
     with Fifo(tmp_path / "fifo") as fifo:
         ended = process.run(program, str(tmp_path), str(fifo.path), state, timeout=120)
+    assert (ended.code, ended.errors) == (0, "")
+
+
+def test_in_a_task(tmp_path: Path) -> None:
+    ended = process.run(_IN_A_TASK, str(tmp_path))
     assert (ended.code, ended.errors) == (0, "")
 
 
