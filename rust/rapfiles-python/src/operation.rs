@@ -281,7 +281,20 @@ unsafe extern "C" fn am_send(
     value: *mut ffi::PyObject,
     result: *mut *mut ffi::PyObject,
 ) -> ffi::PySendResult {
-    // The interpreter calls this attached, so this only informs PyO3.
+    // SAFETY: guaranteed by the caller, and that the interpreter is attached. No reference is dropped here.
+    unsafe {
+        let known = Borrowed::from_ptr(Python::assume_attached(), operation)
+            .cast_unchecked::<Operation>()
+            .get()
+            .0
+            .take_value();
+        if let Some(value) = known {
+            *result = value.into_ptr();
+            return ffi::PySendResult::PYGEN_RETURN;
+        }
+    }
+    // This only informs PyO3, which would otherwise defer the dropping of `Py` references, and takes longer than all
+    // of the above.
     Python::attach(|py| {
         // SAFETY: the slot is only on this type, and the caller holds a reference.
         let operation = unsafe { Bound::from_borrowed_ptr(py, operation).cast_into_unchecked::<Operation>() };

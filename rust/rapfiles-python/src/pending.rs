@@ -195,6 +195,19 @@ impl Pending {
         Ok(Self::new(state, false))
     }
 
+    /// Takes the value that is to be returned, if that is known and nothing else has to be done.
+    #[inline]
+    pub(crate) fn take_value(&self) -> Option<Py<PyAny>> {
+        let mut state = self.lock();
+        if !matches!(*state, State::Ready(Ok(_))) || self.reader.is_some() {
+            return None;
+        }
+        match mem::replace(&mut *state, State::Over) {
+            State::Ready(Ok(value)) => Some(value),
+            _ => None,
+        }
+    }
+
     /// Advances as far as possible. `operation`: the object that is awaited; `value`: the value sent by the loop.
     pub(crate) fn step(
         &self,

@@ -163,16 +163,16 @@ fn ordinary_path<'py>(class: &Bound<'py, PyType>, text: Bound<'py, PyAny>) -> Op
         }
     };
     let content = text.to_str().ok()?;
-    let (directory, name) = content.split_at(content.rfind('/').map_or(0, |slash| slash + 1));
+    let start = content.bytes().rposition(|byte| byte == b'/').map_or(0, |slash| slash + 1);
+    let (directory, name) = content.split_at(start);
     let absolute = directory.starts_with('/');
     let before = slots.parts_of(py, directory)?;
     if name == "." || (name.is_empty() && content != "/") {
         return None;
     }
     // Not interned, as pathlib does it, to find equal names faster: most names are seen once.
-    let name = (!name.is_empty()).then(|| PyString::new(py, name).into_any());
-    let list =
-        PyList::new(py, before.iter_borrowed().map(|part| part.to_owned()).chain(name).collect::<Vec<_>>());
+    let name = (!name.is_empty()).then(|| PyString::new(py, name));
+    let list = parts_list(&before, name).ok()?;
     let empty = intern!(py, "");
     let object = new_object(class).ok()?;
     // SAFETY: the object is new, so its slots are empty, and each takes over a reference.
@@ -180,7 +180,7 @@ fn ordinary_path<'py>(class: &Bound<'py, PyType>, text: Bound<'py, PyAny>) -> Op
         *place(&object, drive) = empty.clone().into_ptr();
         *place(&object, root) =
             if absolute { intern!(py, "/").clone().into_ptr() } else { empty.clone().into_ptr() };
-        *place(&object, parts) = list.ok()?.into_ptr();
+        *place(&object, parts) = list.into_ptr();
         *place(&object, slots.text) = text.into_ptr();
     }
     Some(object)
@@ -207,18 +207,21 @@ unsafe extern "C" fn construct(
     count: usize,
     keywords: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
-    // The interpreter calls this attached, so this only informs PyO3.
-    Python::attach(|py| {
-        // SAFETY: the caller's promise: `arguments` has as many as `count` says, and behind them the keywords' values.
-        unsafe {
-            let class_object = Bound::from_borrowed_ptr(py, class).cast_into_unchecked::<PyType>();
-            let count = ffi::PyVectorcall_NARGS(count);
-            if count == 1 && keywords.is_null() && Slots::makes(&class_object) {
-                let text = Bound::from_borrowed_ptr(py, *arguments);
-                if let Some(path) = ordinary_path(&class_object, text) {
-                    return path.into_ptr();
-                }
+    // SAFETY: the caller's promise: the interpreter is attached, and `arguments` has as many as `count` says, and behind
+    // them the keywords' values.
+    unsafe {
+        // PyO3 is not informed of that, which takes a tenth of the whole: it would only defer the dropping of `Py`
+        // references, of which a new path drops none.
+        let py = Python::assume_attached();
+        let class_object = Bound::from_borrowed_ptr(py, class).cast_into_unchecked::<PyType>();
+        let count = ffi::PyVectorcall_NARGS(count);
+        if count == 1 && keywords.is_null() && Slots::makes(&class_object) {
+            let text = Bound::from_borrowed_ptr(py, *arguments);
+            if let Some(path) = ordinary_path(&class_object, text) {
+                return path.into_ptr();
             }
+        }
+        Python::attach(|py| {
             call_type(&class_object, arguments, count, keywords).map_or_else(
                 |error| {
                     error.restore(py);
@@ -226,8 +229,8 @@ unsafe extern "C" fn construct(
                 },
                 Bound::into_ptr,
             )
-        }
-    })
+        })
+    }
 }
 
 /// Lets the metaclass create the instance.
@@ -360,6 +363,27 @@ pub(crate) fn known_types(own: Result<FileType, i32>, target: Option<Result<File
     }
 }
 
+/// A list of these parts, and perhaps a name.
+fn parts_list<'py>(
+    parts: &Bound<'py, PyTuple>,
+    name: Option<Bound<'py, PyString>>,
+) -> PyResult<Bound<'py, PyList>> {
+    let (py, length) = (parts.py(), parts.len() as ffi::Py_ssize_t);
+    // SAFETY: the new list has that many empty places, each of which takes over a reference. Nothing here runs Python
+    // code.
+    unsafe {
+        let list = ffi::PyList_New(length + ffi::Py_ssize_t::from(name.is_some()));
+        let result = Bound::from_owned_ptr_or_err(py, list)?.cast_into_unchecked();
+        for index in 0..length {
+            ffi::PyList_SET_ITEM(list, index, ffi::Py_NewRef(ffi::PyTuple_GET_ITEM(parts.as_ptr(), index)));
+        }
+        if let Some(name) = name {
+            ffi::PyList_SET_ITEM(list, length, name.into_ptr());
+        }
+        Ok(result)
+    }
+}
+
 /// A list with one item more.
 fn with_behind<'py>(list: &Bound<'py, PyList>, item: Bound<'py, PyString>) -> PyResult<Bound<'py, PyList>> {
     let (py, length) = (list.py(), list.len() as ffi::Py_ssize_t);
@@ -481,7 +505,7 @@ impl Slots {
         let mut last = self.directory.lock().unwrap_or_else(PoisonError::into_inner);
         let before = last.replace(new);
         drop(last);
-        drop(before);
+        drop(before.map(|before| before.parts.into_bound(py)));
         Some(parts)
     }
 
