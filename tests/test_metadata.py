@@ -40,7 +40,7 @@ async def test_stat_of_odd_times(nanoseconds: int, tmp_path: Path) -> None:
 
 
 async def test_a_change_is_seen_at_once(directory: Path) -> None:
-    """Nothing is remembered, by the engine or by what it asks the kernel for."""
+    """What is remembered of a file, by the engine or by what it asks the kernel for, is no answer."""
     path = AsyncPath(directory, "file")
     for number in range(100):
         assert not await path.exists()
@@ -49,11 +49,20 @@ async def test_a_change_is_seen_at_once(directory: Path) -> None:
             assert (await path.stat()).st_size == 0
             os.write(file.fileno(), b"x" * number)
             assert (await path.stat()).st_size == number
+            assert await path.exists()
         (directory / "file").rename(directory / "other")
-        assert not await path.is_file()
+        assert not (await path.is_file() if number % 2 else await path.exists())
+        (directory / "other").rename(directory / "file")
+        assert await path.is_file()
+        (directory / "file").unlink()
         (directory / "file").mkdir()
-        assert await path.is_dir()
+        assert await path.exists() if number % 2 else await path.is_dir()
+        assert not await path.is_file()
         (directory / "file").rmdir()
+        (directory / "file").symlink_to("missing")
+        assert not await path.exists()
+        assert await path.exists(follow_symlinks=False)
+        (directory / "file").unlink()
 
 
 # What each predicate says of each kind of entry; the parameters that are newer than the running pathlib too.

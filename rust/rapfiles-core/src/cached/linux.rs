@@ -27,7 +27,7 @@ use crate::path_operation::PathOperation;
 use crate::platform::calls::{self, File, OwnedFd};
 use crate::platform::{NativePath, metadata_of_fd, only_reads, parent, statx_in_memory};
 use crate::text::{Codec, Newline, decode};
-use crate::verbs::metadata::{self, Metadata, Timestamp};
+use crate::verbs::metadata::{self, FileType, Metadata, Timestamp};
 use crate::verbs::read::LargeFile;
 use crate::verbs::slices::{Sliced, Slices};
 
@@ -92,9 +92,8 @@ impl Cached {
                 .stat(engine, path, *follow)
                 .map(|(answer, now)| (answer.map(|metadata| Outcome::Metadata(Box::new(metadata))), now)),
             PathOperation::IsType { path, file_type, follow, tolerant } => {
-                self.stat(engine, path, *follow).map(|(answer, now)| match answer {
-                    Ok(metadata) => (Ok(Outcome::Flag(file_type.includes(metadata.file_type()))), now),
-                    Err(error) => (metadata::absent(error, *tolerant).map(Outcome::Flag), now),
+                self.is_type(engine, path, *file_type, *follow).map(|(answer, now)| {
+                    (answer.or_else(|error| metadata::absent(error, *tolerant)).map(Outcome::Flag), now)
                 })
             }
             PathOperation::SameFile { path, other } => self.same_file(engine, path, other),
@@ -119,7 +118,7 @@ impl Cached {
             return self.lane_of(entry);
         };
         let now = runtime::now();
-        if let Some(directory) = self.recent.directory(place, now) {
+        if let Some(directory) = self.recent.peek(place, now) {
             return Lane::Mount(directory.device);
         }
         if let Some(directory) = parent(entry)
@@ -188,7 +187,18 @@ impl Cached {
     }
 
     fn stat(&self, engine: &Engine, path: &NativePath, follow: bool) -> Answer<Metadata> {
-        let began = runtime::now();
+        self.look(engine, path, follow, runtime::now())
+            .map(|(answer, now)| (answer.map(|(metadata, _)| metadata), now))
+    }
+
+    /// The metadata and the mount of what a path leads to.
+    fn look(
+        &self,
+        engine: &Engine,
+        path: &NativePath,
+        follow: bool,
+        began: Instant,
+    ) -> Answer<(Metadata, MountNumber)> {
         let found = match self.find(path, follow)? {
             Ok(found) => found,
             Err(error) => return Ok((Err(error), began)),
@@ -196,9 +206,36 @@ impl Cached {
         let Some(permit) = self.mounts.permit(found.mount, began) else {
             return Err(self.refused(engine, found, began));
         };
-        let Found { fd, metadata, .. } = found;
+        let Found { fd, metadata, mount } = found;
         drop(fd);
-        Ok((Ok(metadata), self.mounts.ended(permit)))
+        Ok((Ok((metadata, mount)), self.mounts.ended(permit)))
+    }
+
+    /// Whether there is an entry of a type. Whoever asks often reads it next, so that a regular file is remembered.
+    fn is_type(&self, engine: &Engine, path: &NativePath, file_type: FileType, follow: bool) -> Answer<bool> {
+        let began = runtime::now();
+        let place = if follow { self.recent.place(path.to_bytes()) } else { None };
+        // Whether there is anything takes no metadata, where the mount is known.
+        if file_type == FileType::ANY
+            && let Some(place) = place
+            && let Some(known) = self.recent.peek(place, began)
+            && let Some(permit) = self.mounts.permit(known.mount, began)
+        {
+            let opened = open_cached(path.as_c_str(), libc::O_PATH).is_ok();
+            let now = self.mounts.ended(permit);
+            if opened {
+                return Ok((Ok(true), now));
+            }
+            self.recent.forget(place);
+        }
+        let (answer, now) = self.look(engine, path, follow, began)?;
+        if let (Some(place), Ok((metadata, mount))) = (place, &answer)
+            && metadata.is_regular_file()
+        {
+            let (device, inode) = (metadata.device, metadata.inode);
+            self.recent.insert(place, RecentFile { device, inode, mount: *mount }, began);
+        }
+        Ok((answer.map(|(metadata, _)| file_type.includes(metadata.file_type())), now))
     }
 
     fn same_file(&self, engine: &Engine, path: &NativePath, other: &NativePath) -> Answer<Outcome> {

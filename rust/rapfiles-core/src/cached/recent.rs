@@ -56,11 +56,11 @@ impl RecentFiles {
         entry.starts_with(b"/").then(|| PlaceOfPath(self.hasher.hash_one((&entry[..name], "directory"))))
     }
 
-    /// The directory that was recently seen there.
-    pub(super) fn directory(&self, directory: PlaceOfPath, now: Instant) -> Option<RecentFile> {
+    /// What was recently seen there: a directory, or a file that is not compared with it. Its time in the cache goes on.
+    pub(super) fn peek(&self, path: PlaceOfPath, now: Instant) -> Option<RecentFile> {
         let places = runtime::lock(&self.places);
-        let place = places.get(directory.0 as usize % RECENT_FILES)?.as_ref()?;
-        let known = place.path == directory.0 && now.saturating_duration_since(place.seen) < RECENT_FOR;
+        let place = places.get(path.0 as usize % RECENT_FILES)?.as_ref()?;
+        let known = place.path == path.0 && now.saturating_duration_since(place.seen) < RECENT_FOR;
         known.then_some(place.file)
     }
 
@@ -127,8 +127,8 @@ mod tests {
         let place = known.place_of_directory(b"/a/b").unwrap();
         known.insert(place, RecentFile { device: 7, ..RecentFile::default() }, now);
         let sibling = known.place_of_directory(b"/a/c").unwrap();
-        assert_eq!(known.directory(sibling, now + RECENT_FOR / 2).map(|directory| directory.device), Some(7));
-        assert!(known.directory(place, now + RECENT_FOR).is_none());
+        assert_eq!(known.peek(sibling, now + RECENT_FOR / 2).map(|directory| directory.device), Some(7));
+        assert!(known.peek(place, now + RECENT_FOR).is_none());
         assert!(known.get(known.place(b"/a").unwrap(), now).is_none());
     }
 }
