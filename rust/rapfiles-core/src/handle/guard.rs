@@ -122,6 +122,14 @@ impl<'a> Guard<'a> {
         shared.positional > 0
     }
 
+    /// Whether nobody uses the file beside this turn. Then nobody begins to any more, and the caller must close it at once.
+    /// (Workers that lock the file begin at any time.)
+    pub(super) fn begin_closing(&mut self) -> bool {
+        let mut shared = self.handle.shared();
+        shared.closing = shared.positional == 0;
+        shared.closing
+    }
+
     /// Whether positional operations are running.
     pub fn has_positional(&self) -> bool {
         self.handle.shared().positional > 0
@@ -630,7 +638,7 @@ impl<'a> Guard<'a> {
                 return false;
             }
         }
-        let Some(file) = self.take_file() else { return true };
+        let Some(file) = self.take_file() else { return false };
         if close {
             drop(file);
         } else {
@@ -639,11 +647,13 @@ impl<'a> Guard<'a> {
         true
     }
 
-    /// Takes the file, which nobody else uses.
+    /// Takes the file, if nobody else uses it.
     fn take_file(&mut self) -> Option<File> {
+        let mut shared = self.handle.shared();
+        let file = if shared.positional == 0 { shared.file.take()? } else { return None };
+        drop(shared);
         self.own_mut().file = None;
-        let file = self.handle.shared().file.take();
-        file.and_then(Arc::into_inner)
+        Arc::into_inner(file)
     }
 
     /// Gives the descriptor to the caller, who may close it. Blocks while the buffer is written.

@@ -53,7 +53,7 @@ impl<S: Sink> FileOperation<S> for Close {
             if guard.is_writing() {
                 return Ok(Advance::AwaitWriter(WriterState::Idle));
             }
-            if guard.has_positional() {
+            if !guard.begin_closing() {
                 return Ok(Advance::AwaitPositional);
             }
             self.closed = true;
