@@ -550,8 +550,11 @@ impl<'a> Tasks<'a> {
         self.others[index] = Other::try_lock(&self.paths[wish.file], wish);
         let Some(other) = &self.others[index] else { return };
         self.note(|| format!("process {index} has {wish:?}"));
-        let taken =
-            |task: &Task| task.has().is_some_and(|(had, file)| file == other.file && had.conflicts(&wish));
+        // One that is being converted is lost when its open file is closed, which it is told later.
+        let taken = |task: &Task| {
+            let had = task.has().filter(|(had, file)| *file == other.file && had.conflicts(&wish));
+            had.is_some_and(|(had, _)| !self.is_closed(&had))
+        };
         if self.tasks.iter().any(taken) {
             self.wrong("another process gets a lock that a task has");
         }
