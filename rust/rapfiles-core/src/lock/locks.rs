@@ -1,6 +1,6 @@
 //! All locks of this process: the queues of their files, and when to look at them again.
 //!
-//! A request first needs a place in its file's queue ([`Queue`]). Those whom nobody in this process is in the way of ask
+//! A request first needs a place in its file's queue ([`super::queue`]). Those whom nobody in this process is in the way of ask
 //! the kernel, without waiting ([`super::attempt`]); if another process is in the way they ask again from time to time
 //! ([`super::poller`]), and after a while a thread waits in the kernel for them ([`super::waiting_thread`]). Nothing is
 //! called under the lock of the queues, and nothing that may block on the loop's thread.
