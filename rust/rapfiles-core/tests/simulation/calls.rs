@@ -632,7 +632,7 @@ pub(crate) unsafe fn openat2(
         // SAFETY: as above.
         return match unsafe { (*how).resolve } & libc::RESOLVE_CACHED {
             0 => trial::open("openat2", || open() as c_int).into(),
-            _ => trial::open_at_once(open),
+            _ => trial::open_at_once(|| undisturbed(open)),
         };
     };
     // SAFETY: as above.
@@ -643,6 +643,20 @@ pub(crate) unsafe fn openat2(
     let mut files = world.files.borrow_mut();
     let opened = files.find(path).and_then(|node| files.descriptor(node, flags, world.faults.descriptors));
     give(opened.map(i64::from))
+}
+
+/// What the kernel answers from its cache. It refuses that also when anything is mounted or unmounted on the machine in the
+/// meantime (`__legitimize_mnt` in its `fs/namespace.c`), which must not decide how a program goes on.
+fn undisturbed(open: impl Fn() -> c_long) -> c_long {
+    /// With other processes that did nothing but mount and unmount, a single one was refused in 20 of 24 runs.
+    const ATTEMPTS: usize = 16;
+    for _ in 1..ATTEMPTS {
+        let answer = open();
+        if answer >= 0 || std::io::Error::last_os_error().kind() != std::io::ErrorKind::WouldBlock {
+            return answer;
+        }
+    }
+    open()
 }
 
 pub(crate) unsafe fn preadv2(
