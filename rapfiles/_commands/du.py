@@ -5,7 +5,7 @@ from typing import Final
 
 from .._path import AsyncPath
 from .console import EXIT_CODES, Console
-from .paths import path_argument
+from .paths import add_tops
 from .reporting import reporter_beside_output
 from .sizes import human
 
@@ -16,14 +16,7 @@ EPILOG: Final = EXIT_CODES
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add = parser.add_argument
-    add(
-        "paths",
-        metavar="PATH",
-        nargs="*",
-        type=path_argument,
-        default=["."],
-        help="a file or a directory (default: here)",
-    )
+    add_tops(parser, "PATH", "a file or a directory")
     add("--apparent-size", action="store_true", help="the sum of the sizes, not what is set aside for them")
     add("--bytes", action="store_true", help="print bytes instead of K, M and G")
     add("--exclude", metavar="GLOB", action="append", help="do not count what matches")

@@ -8,7 +8,7 @@ from .._path import AsyncPath
 from .._scandir import AsyncDirEntry
 from .._tree import permissions
 from .console import EXIT_CODES, Console
-from .paths import path_argument
+from .paths import add_tops
 from .reporting import reporter_beside_output
 from .sizes import parsed as size
 
@@ -29,14 +29,7 @@ _LETTERS: Final = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add = parser.add_argument
-    add(
-        "paths",
-        metavar="DIR",
-        nargs="*",
-        type=path_argument,
-        default=["."],
-        help="where to look (default: here)",
-    )
+    add_tops(parser, "DIR", "where to look")
     add("--kind", metavar="KIND", action="append", choices=sorted(_LETTERS), help="only these: %(choices)s")
     add("--include", metavar="GLOB", action="append", help="only what matches")
     add("--exclude", metavar="GLOB", action="append", help="neither print nor enter what matches")

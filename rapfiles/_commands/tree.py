@@ -5,7 +5,7 @@ from typing import Final
 
 from .._path import AsyncPath
 from .console import EXIT_CODES, Console
-from .paths import path_argument
+from .paths import add_tops
 from .reporting import reporter_beside_output
 
 DESCRIPTION: Final = "Draw the trees that begin with directories."
@@ -15,14 +15,7 @@ EPILOG: Final = EXIT_CODES
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add = parser.add_argument
-    add(
-        "paths",
-        metavar="DIR",
-        nargs="*",
-        type=path_argument,
-        default=["."],
-        help="where a tree begins (default: here)",
-    )
+    add_tops(parser, "DIR", "where a tree begins")
     add("--max-depth", metavar="N", type=int, help="draw so many levels")
     add("--include", metavar="GLOB", action="append", help="of what is no directory, only what matches")
     add("--exclude", metavar="GLOB", action="append", help="neither draw nor enter what matches")
