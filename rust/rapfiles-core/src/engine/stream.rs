@@ -126,7 +126,12 @@ impl Slice<'_> {
     /// For work outside a stream that may take `most`.
     pub(crate) fn alone(most: std::time::Duration) -> Slice<'static> {
         static SIGNALS: Signals = Signals::new();
-        Slice { until: Some(runtime::now() + most), shared: None, ordinal: 0, signals: &SIGNALS }
+        Slice::outside(runtime::now() + most, &SIGNALS)
+    }
+
+    /// For a step outside the workers, which leaves its thread to no other job.
+    fn outside(until: Instant, signals: &Signals) -> Slice<'_> {
+        Slice { until: Some(until), shared: None, ordinal: 0, signals }
     }
 
     /// Whether the step must end. Reads the clock.
@@ -183,7 +188,7 @@ pub fn run_here<S: Source, E: From<Error>>(
     let mut until = runtime::now() + STREAM_ASKS_EVERY;
     while let Claim::Part(mut part) = source.claim() {
         loop {
-            match part.step(&Slice { until: Some(until), shared: None, ordinal: 0, signals: &signals })? {
+            match part.step(&Slice::outside(until, &signals))? {
                 Step::Batch(batch) => take(batch),
                 Step::Again => {}
                 Step::Last(batch) => {
@@ -242,7 +247,7 @@ impl<S: Source> SliceBySlice<S> {
     /// Goes on with a slice that is over as soon as something has been done.
     pub(crate) fn go_on_shortly(&mut self) -> Result<bool, Error> {
         let signals = Signals::new();
-        self.go_on(&Slice { until: Some(runtime::now()), shared: None, ordinal: 0, signals: &signals })
+        self.go_on(&Slice::outside(runtime::now(), &signals))
     }
 }
 
