@@ -20,9 +20,8 @@ use crate::engine::queue::{Job, Lane, Work};
 use crate::engine::{Engine, runtime};
 use crate::error::Error;
 
-/// Where there is no answer, it will come later.
 impl Locks {
-    /// Makes a request, on the loop's thread.
+    /// Makes a request, on the loop's thread. Where there is no answer, here and below, it will come later.
     pub(super) fn begin(&self, engine: &Engine, requested: &Arc<Requested>) -> Option<Answer> {
         match Self::open_now(engine, requested, requested.began) {
             // If it has waited in the queue before an error came, another thread may be about to get the lock for it, or
