@@ -359,7 +359,8 @@ def test_a_hiccup_is_no_stall(folder: Path, tmp_path: Path) -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
     found = json.loads(ended.stdout)
     assert not found["stalled"]
-    assert max(found["passing_lags_ms"]) >= 190
+    # Of the 0.2 s, the clock leaves out what the host of a virtual machine took from all processors.
+    assert max(found["passing_lags_ms"]) >= 100
 
 
 @pytest.mark.slow
