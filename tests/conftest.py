@@ -12,7 +12,8 @@ A test that is a plain function asks for the fixture `loop` and calls `loop.run(
 The whole suite runs in several processes side by side (pytest-xdist), chosen files in one; `-n` decides.
 `--everything` does all rounds and examples of the random tests, and every test on every loop. `--one-loop`
 runs all tests but those marked `interpreter` on one loop, for a further interpreter: there the crossings of
-tests and loops would say again what they have said on the first.
+tests and loops would say again what they have said on the first. `--part 1/2` runs these and, of the others,
+those that fall to the first of two further interpreters.
 """
 
 import gc
@@ -42,6 +43,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="every test on one loop only, each on a different one, but for those marked `interpreter`",
     )
+    parser.addoption(
+        "--part",
+        type=_part,
+        default=(1, 1),
+        metavar="N/OF",
+        help="of the tests that are not marked `interpreter`, only the N-th of as many parts",
+    )
+
+
+def _part(text: str) -> tuple[int, int]:
+    number, of = map(int, text.split("/"))
+    if not 1 <= number <= of:
+        raise ValueError(text)
+    return number, of
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -74,26 +89,40 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep tests that run on one loop on one, and the next parameters on the next."""
+    """Keep the tests that the options choose."""
+    for others in (_on_other_loops, _of_other_parts):
+        if dropped := others(config, items):
+            config.hook.pytest_deselected(items=[item for item in items if item in dropped])
+            items[:] = [item for item in items if item not in dropped]
+
+
+def _on_other_loops(config: pytest.Config, items: list[pytest.Item]) -> set[pytest.Item]:
+    """Of tests that run on one loop: those on another one. The next parameters are for the next loop."""
     if config.option.everything:
-        return
-    alike: dict[tuple[object, str, int], dict[str, list[pytest.Function]]] = {}
+        return set()
+    alike: dict[tuple[object, str, int], dict[str, list[pytest.Item]]] = {}
     for item in items:
         if isinstance(item, pytest.Function) and (first := _first_loop(item)) is not None:
             parameters = item.callspec.id.removeprefix(str(item.callspec.params["loop"]))
             alike.setdefault((item.parent, item.originalname, first), {}).setdefault(parameters, []).append(
                 item
             )
-    dropped = {
+    return {
         item
         for (_parent, _name, first), sets in alike.items()
         for number, on_loops in enumerate(sets.values(), first)
         for item in on_loops
         if item is not on_loops[number % len(on_loops)]
     }
-    if dropped:
-        config.hook.pytest_deselected(items=[item for item in items if item in dropped])
-        items[:] = [item for item in items if item not in dropped]
+
+
+def _of_other_parts(config: pytest.Config, items: list[pytest.Item]) -> set[pytest.Item]:
+    number, of = config.option.part
+    return {
+        item
+        for item in items
+        if item.get_closest_marker("interpreter") is None and crc32(item.nodeid.encode()) % of != number - 1
+    }
 
 
 @pytest.hookimpl(trylast=True)
