@@ -1,8 +1,8 @@
 """A queue of jobs in a directory, for any number of workers on one machine.
 
-`python job_queue.py put QUEUE NAME TEXT` adds a job, `python job_queue.py work QUEUE` does them until none is
-left. A job here is a text whose words are counted; the result stands in `done/NAME`. What a worker was doing
-when it was killed is done again by another one.
+`python job_queue.py put QUEUE TEXT` adds a job and prints its number, `python job_queue.py work QUEUE` does
+jobs until none is left. A job here is a text whose words are counted; the result stands in `done/NUMBER`. What a
+worker was doing when it was killed is done again by another one, so jobs must be such as may be done twice.
 """
 
 import asyncio
@@ -14,12 +14,13 @@ from contextlib import asynccontextmanager
 from rapfiles import AsyncPath, LockTimeout
 
 
-async def put(queue: AsyncPath, name: str, text: str) -> None:
-    """Add a job; an earlier one of this name that nobody has begun raises FileExistsError."""
+async def put(queue: AsyncPath, text: str) -> str:
+    """Add a job: its number, which no other job has, so that no renaming below replaces one."""
+    number = uuid.uuid4().hex
     await (queue / "new").mkdir(parents=True, exist_ok=True)
-    # Workers see the complete job or none.
-    job = queue / "new" / name
-    await job.write_text(text, encoding="utf-8", atomic=True, durable=True, overwrite=False)
+    # Workers see the complete job or none. What it is called until it is complete does not end with `.job`.
+    await (queue / "new" / f"{number}.job").write_text(text, encoding="utf-8", atomic=True, durable=True)
+    return number
 
 
 @asynccontextmanager
@@ -42,7 +43,7 @@ async def take_back(queue: AsyncPath) -> None:
             async with lock.lock(blocking=False):
                 if await folder.exists():  # it may have ended since it was listed
                     async for job in folder.iterdir():
-                        await job.replace(queue / "new" / job.name)
+                        await job.rename(queue / "new" / job.name)
                     await folder.rmdir()
                 await lock.unlink()
         except LockTimeout:
@@ -51,7 +52,7 @@ async def take_back(queue: AsyncPath) -> None:
 
 async def take(queue: AsyncPath, mine: AsyncPath) -> AsyncPath | None:
     """A job that is now nobody else's, or `None` if there is none."""
-    async for job in (queue / "new").iterdir():
+    async for job in (queue / "new").glob("*.job"):
         try:
             # Only one of those who rename a file succeeds.
             return await job.rename(mine / job.name)
@@ -69,7 +70,7 @@ async def work(queue: AsyncPath) -> int:
     async with registered(queue) as mine:
         while job := await take(queue, mine):
             words = len((await job.read_text(encoding="utf-8")).split())
-            await (queue / "done" / job.name).write_text(f"{words} words", atomic=True, durable=True)
+            await (queue / "done" / job.stem).write_text(f"{words} words", atomic=True, durable=True)
             await job.unlink()
             done += 1
     return done
@@ -78,7 +79,7 @@ async def work(queue: AsyncPath) -> int:
 async def main(command: str, directory: str, *arguments: str) -> None:
     queue = AsyncPath(directory)
     if command == "put":
-        await put(queue, *arguments)
+        print(await put(queue, *arguments))
     else:
         print(f"{await work(queue)} jobs")
 

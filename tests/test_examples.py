@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import rapfiles
-from support import process
+from support import fuse, process, strace
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 PACKAGE = Path(rapfiles.__file__).parents[1]
@@ -207,20 +207,41 @@ def test_cache(tmp_path: Path) -> None:
 
 def test_job_queue(tmp_path: Path) -> None:
     """Every job is done by one of the workers, also what a killed one had begun."""
-    names = [f"job {number}" for number in range(5)]
-    for name in names:
-        run("job_queue", "put", tmp_path, name, "one two three")
-    run("job_queue", "put", tmp_path, names[0], "", code=1)
+    numbers = [run("job_queue", "put", tmp_path, "one two three").strip() for _ in range(5)]
     # What a worker leaves that was killed: a job that it had taken, and a lock file that nobody has locked.
     (tmp_path / "running" / "killed").mkdir(parents=True)
     (tmp_path / "locks").mkdir()
     (tmp_path / "locks" / "killed").touch()
-    (tmp_path / "new" / names[0]).rename(tmp_path / "running" / "killed" / names[0])
+    taken = f"{numbers[0]}.job"
+    (tmp_path / "new" / taken).rename(tmp_path / "running" / "killed" / taken)
+    # A job that was put meanwhile is another one.
+    numbers.append(run("job_queue", "put", tmp_path, "one two three").strip())
     outputs = _together(*[_command("job_queue", "work", tmp_path)] * 3)
-    assert sum(int(output.split()[0]) for output in outputs) == 5
+    assert sum(int(output.split()[0]) for output in outputs) == 6
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
-    assert left == {f"done/{name}" for name in names}
+    assert left == {f"done/{number}" for number in numbers}
     assert {path.read_text() for path in (tmp_path / "done").iterdir()} == {"3 words"}
+
+
+@strace.needs_strace
+def test_job_queue_with_a_job_that_is_not_complete(prompt_disk: fuse.SlowDisk) -> None:
+    """Where files without a name do not exist, what is being written has one, and is no job yet."""
+    queue = prompt_disk.root / "queue"
+    # It ends before its content is synchronised, and removes nothing: it is as if it still wrote.
+    options = ["-f", "-qq", "-o", "/dev/null", "-e", "inject=fsync,fdatasync:signal=KILL"]
+    killed = subprocess.run(
+        ["strace", *options, *_command("job_queue", "put", queue, "one two three")],
+        env=_environment(),
+        capture_output=True,
+        timeout=60,
+    )
+    if b"PTRACE" in killed.stderr:
+        pytest.skip("strace may not trace")
+    [incomplete] = (queue / "new").iterdir()
+    number = run("job_queue", "put", queue, "one two").strip()
+    assert run("job_queue", "work", queue) == "1 jobs\n"
+    assert list((queue / "done").iterdir()) == [queue / "done" / number]
+    assert list((queue / "new").iterdir()) == [incomplete]
 
 
 def test_csv_to_jsonl(tmp_path: Path) -> None:
