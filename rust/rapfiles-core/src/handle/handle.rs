@@ -17,7 +17,7 @@ use super::job::{HandleJob, Task};
 use super::open::OpenedFile;
 use super::reader::Reader;
 use super::reply::Reply;
-use super::shared::{Known, Locked, Shared, Unattended};
+use super::shared::{Known, Locked, Shared, TaskState, Unattended};
 use super::trace::Trace;
 use super::turn::FREE;
 use super::writer::Writer;
@@ -110,10 +110,8 @@ impl Handle {
         let shared = Shared {
             file: file.clone(),
             queue: VecDeque::new(),
-            job: false,
+            task: TaskState::None,
             closing: false,
-            ended: None,
-            abandoned: None,
             positional: 0,
             positional_waiter: None,
             stale: false,
@@ -188,7 +186,8 @@ impl Handle {
         if self.is_inherited() && self.info.of_parent {
             return Err(in_use());
         }
-        let idle = self.turn.load(Ordering::Relaxed) == FREE && !shared.job && !shared.writer.running;
+        let idle =
+            self.turn.load(Ordering::Relaxed) == FREE && !shared.task.is_running() && !shared.writer.running;
         if self.is_inherited()
             && !(idle && shared.positional == 0 && shared.unattended != Unattended::Closing)
         {
@@ -393,7 +392,7 @@ impl Handle {
         shared.unattended = Unattended::Left;
         if let Some(signal) = &self.signal {
             shared.unattended = Unattended::Due;
-            if shared.job {
+            if shared.task.is_running() {
                 signal.raise();
             }
         }
@@ -490,12 +489,12 @@ impl Handle {
     /// undoes it. `None`: it was never begun.
     pub(super) fn job_ended(self: &Arc<Self>, mut trace: Trace, reply: Option<Result<Reply, Error>>) {
         let mut shared = self.shared();
-        (shared.job, shared.closing) = (false, false);
+        shared.closing = false;
         if let Some(signal) = &self.signal {
             signal.clear();
         }
-        let Some(unread) = shared.abandoned.take() else {
-            shared.ended = Some((trace, reply));
+        let TaskState::Abandoned(unread) = std::mem::take(&mut shared.task) else {
+            shared.task = TaskState::Ended(trace, reply);
             return;
         };
         drop(shared);

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::handle::Handle;
-use super::shared::Unattended;
+use super::shared::{TaskState, Unattended};
 use super::turn::{FREE, WANTED};
 use crate::error::Error;
 
@@ -25,8 +25,8 @@ impl Handle {
         if !shared.queue.is_empty() && turn != WANTED {
             return Some("somebody waits for the turn, and nobody who has it will know");
         }
-        if shared.job && turn == FREE {
-            return Some("a worker has a task of nobody's turn");
+        if !matches!(shared.task, TaskState::None) && turn == FREE {
+            return Some("there is a task of nobody's turn");
         }
         if shared.writer.waiter.is_some() && !shared.writer.running {
             return Some("somebody waits for a writer that is not there");

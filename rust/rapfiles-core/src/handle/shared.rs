@@ -20,16 +20,10 @@ pub(super) struct Shared {
     pub(super) file: Option<Arc<File>>,
     /// The operations that wait for the turn.
     pub(super) queue: VecDeque<Arc<Ticket>>,
-    /// Whether a worker performs a task of the turn's holder.
-    pub(super) job: bool,
-    /// Whether that task closes the file: positional operations must not begin any more.
+    /// What a worker does for the turn's holder.
+    pub(super) task: TaskState,
+    /// Whether the turn's holder, or that worker, is closing the file: positional operations must not begin any more.
     pub(super) closing: bool,
-    /// The effects and the reply of the last task, until the holder of the turn collects them. There is no reply if it
-    /// was never begun.
-    pub(super) ended: Option<(Trace, Option<Result<Reply, Error>>)>,
-    /// The turn's holder has been abandoned, and this has to be put back: the worker passes the turn on when the job
-    /// ends.
-    pub(super) abandoned: Option<Option<Unread>>,
     /// The number of running positional operations, and who waits for their end.
     pub(super) positional: usize,
     pub(super) positional_waiter: Option<Arc<Ticket>>,
@@ -50,6 +44,29 @@ impl Shared {
         if !matches!(error, Error::NoThread) {
             self.writer.error.get_or_insert(error);
         }
+    }
+}
+
+/// The state of the task that the turn's holder has given a worker.
+#[derive(Default)]
+pub(super) enum TaskState {
+    /// There is none.
+    #[default]
+    None,
+    /// A worker performs it, and has exclusive access.
+    Running,
+    /// The same, but the turn's holder has been abandoned. This has to be put back when it ends, and the turn is passed on
+    /// by the worker.
+    Abandoned(Option<Unread>),
+    /// It has ended. These are its effects and its reply, until the turn's holder collects them. There is no reply if it was
+    /// never begun.
+    Ended(Trace, Option<Result<Reply, Error>>),
+}
+
+impl TaskState {
+    /// Whether a worker has exclusive access.
+    pub(super) fn is_running(&self) -> bool {
+        matches!(self, Self::Running | Self::Abandoned(_))
     }
 }
 

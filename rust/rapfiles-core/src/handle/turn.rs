@@ -12,7 +12,7 @@ use super::guard::Guard;
 use super::handle::{Handle, in_use};
 use super::job::{HandleJob, Task};
 use super::reply::Reply;
-use super::shared::Unattended;
+use super::shared::{TaskState, Unattended};
 use super::trace::Unread;
 use crate::engine::ticket::Ticket;
 use crate::error::Error;
@@ -216,13 +216,13 @@ impl Turn {
     #[allow(clippy::type_complexity, reason = "the reply is there once, and may be an error")]
     pub fn resume(&mut self) -> Result<(Guard<'_>, Option<Result<Reply, Error>>), Error> {
         let mut shared = self.handle.try_shared()?;
-        if shared.job {
+        if shared.task.is_running() {
             return Err(in_use());
         }
-        let ended = shared.ended.take();
+        let task = std::mem::take(&mut shared.task);
         drop(shared);
         // The trace is dropped without the lock: it may hold the last reference to memory of the caller's.
-        let reply = ended.and_then(|(_, reply)| reply);
+        let reply = if let TaskState::Ended(_, reply) = task { reply } else { None };
         // SAFETY: the turn is this one's, and borrowed for as long, and no worker has a task.
         Ok((unsafe { Guard::new(&self.handle, false) }, reply))
     }
@@ -233,11 +233,13 @@ impl Turn {
     /// While a worker already performs one; in a forked child, if the parent was using the handle during the fork.
     pub fn task(&mut self, task: Task) -> Result<HandleJob, Error> {
         let mut shared = self.handle.try_shared()?;
-        if std::mem::replace(&mut shared.job, true) {
+        if shared.task.is_running() {
             return Err(in_use());
         }
+        let before = std::mem::replace(&mut shared.task, TaskState::Running);
         shared.closing = matches!(task, Task::Close);
         drop(shared);
+        drop(before);
         Ok(HandleJob::new(Arc::clone(&self.handle), task))
     }
 
@@ -256,8 +258,8 @@ impl Turn {
         shared.writer.waiter = None;
         shared.positional_waiter = None;
         // Under this lock, a worker that finishes either sees that nobody waits, or has stored its reply.
-        if shared.job {
-            shared.abandoned = Some(unread);
+        if shared.task.is_running() {
+            shared.task = TaskState::Abandoned(unread);
             if let Some(signal) = &handle.signal {
                 signal.raise();
             }
@@ -267,11 +269,11 @@ impl Turn {
             }
             return;
         }
-        let ended = shared.ended.take();
+        let task = std::mem::take(&mut shared.task);
         drop(shared);
         // SAFETY: the turn is this one's, no worker has a task, and it is passed on when this guard is dropped.
         let mut guard = unsafe { Guard::new(handle, true) };
-        if let Some((mut trace, reply)) = ended {
+        if let TaskState::Ended(mut trace, reply) = task {
             // A job that was never begun has no reply, but its ticket has the error.
             let failed = || ticket.and_then(Ticket::take)?.err().map(Err);
             if let Some(reply) = reply.or_else(failed) {
