@@ -338,3 +338,107 @@ pub(crate) const LOCKS_AT_ONCE: usize = 8;
 pub(crate) const LOCK_LONGEST_STREAK: Duration = Duration::from_millis(10);
 /// … which has this long to wake up and take it.
 pub(crate) const LOCK_LET_IN: Duration = Duration::from_micros(300);
+
+/// The sizes and numbers of this table, around which simulations draw sizes. A test fails when one is missing.
+#[cfg(test)]
+pub(crate) const NUMBERS: &[(&str, usize)] = {
+    macro_rules! named {
+        ($($name:ident,)*) => {
+            &[$((stringify!($name), $name as usize),)*]
+        };
+    }
+    named![
+        LINES_BETWEEN_LOOKS,
+        CODEC_SLICE,
+        READ_AT_ONCE,
+        READ_IN_SLICES,
+        READ_FILE_IN_SLICES,
+        FIRST_SLICE,
+        LARGEST_SLICE,
+        SMALLEST_SLICE,
+        COPIED_RESULT,
+        LARGE_FILES_OPEN,
+        READ_PART,
+        READ_WORKERS,
+        TEXT_CHUNK,
+        DECODED_AT_ONCE,
+        MANY_CHARACTERS,
+        LONG_TEXT,
+        SHORT_TEXT,
+        PARALLEL_TEXT,
+        TEXT_PART,
+        TEXT_THREADS,
+        LONG_LINE,
+        LINES_BY_WORKER,
+        LINES_BATCH,
+        IO_BUFFER,
+        FIRST_READ_AHEAD,
+        MOST_READ_AHEAD,
+        READ_WITHOUT_AHEAD,
+        READ_TOGETHER_FROM,
+        READ_TOGETHER,
+        READ_INTO_PIECE,
+        POSITIONAL_FIRST,
+        WRITE_FROM,
+        WRITE_MOST_WAITING,
+        WRITE_PIECE,
+        WRITE_SHARED_FROM,
+        WRITE_COPIED,
+        DEFAULT_MAX_WORKERS,
+        STAND_INS,
+        PURGE_ABOVE,
+        RELEASE_AT,
+        STREAM_READY,
+        STREAM_FEW_READY,
+        STREAM_STEPS,
+        TREE_SLICE,
+        TREE_LOOK,
+        TREE_MOST_OPEN,
+        TREE_SHARE,
+        TREE_LEAST_OPEN,
+        TOTALS_AT_ONCE,
+        COPY_SMALL,
+        COPY_BUFFER,
+        COPY_PIECE,
+        NAMES_TRIED,
+        RESERVED_FROM,
+        STAGED_OPEN,
+        STAGED_OPEN_SHARE,
+        SYNCHRONISED_EACH,
+        SYNCHRONISING_WORKERS,
+        MOUNTS,
+        OVERLAYS,
+        RECENT_FILES,
+        UNTOUCHED_FILES,
+        PARENTS_TRIED,
+        ENTRIES_TRIED,
+        SCAN_FIRST,
+        TREE_BATCH,
+        GLOB_BATCH,
+        TREE_DIRECTORY,
+        TREE_REUSED,
+        TREE_AHEAD,
+        TREE_OPEN,
+        TREE_OPEN_SHARE,
+        LOCK_THREADS,
+        LOCK_DESCRIPTORS,
+        LOCKS_AT_ONCE,
+    ]
+};
+
+#[cfg(test)]
+mod tests {
+    use super::NUMBERS;
+
+    #[test]
+    fn every_size_and_number_is_listed() {
+        let defined = include_str!("limits.rs").lines().filter_map(|line| {
+            let (name, value) = line.split_once("const ")?.1.split_once(": ")?;
+            let is_number =
+                line.starts_with("pub") && ["usize =", "u64 ="].iter().any(|kind| value.starts_with(kind));
+            is_number.then_some(name)
+        });
+        let listed: Vec<_> = NUMBERS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(defined.collect::<Vec<_>>(), listed, "in this order");
+    }
+}

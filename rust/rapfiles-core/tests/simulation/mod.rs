@@ -37,7 +37,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use program::{Instruction, Program};
+use program::Program;
 pub(crate) use world::world;
 
 /// How many programs run by default.
@@ -50,8 +50,7 @@ fn variable(name: &str) -> Option<u64> {
 }
 
 fn describe(program: &Program) -> String {
-    let instructions = program.words.iter().map(|word| format!("  {:?}\n", Instruction::decode(*word)));
-    instructions.collect()
+    program.instructions.iter().map(|instruction| format!("  {instruction:?}\n")).collect()
 }
 
 fn report(program: &Program, what: &str, why: &str) -> String {
@@ -106,7 +105,7 @@ fn random_programs_keep_every_promise() {
         return;
     }
     if let Ok(line) = std::env::var("SIMULATION_PROGRAM") {
-        let program = Program::parse(&line).expect("a line of hexadecimal numbers");
+        let program: Program = line.parse().unwrap_or_else(|why| panic!("{why}"));
         let failure = run::run(&program, true);
         assert!(failure.is_none(), "{}", failure.unwrap_or_default());
         return;
@@ -132,7 +131,7 @@ fn what_has_failed_once_does_not_fail_again() {
         if program.trim().is_empty() {
             continue;
         }
-        let program = Program::parse(program).expect("a line of hexadecimal numbers");
+        let program: Program = program.parse().unwrap_or_else(|why| panic!("{why}"));
         let failure = run::run(&program, std::env::var_os("SIMULATION_CORPUS").is_some());
         assert!(
             failure.is_none(),

@@ -1,13 +1,88 @@
-//! Programs: what a loop's tasks ask for, as data. Each instruction is a word, so any sequence of words is a program, and
-//! one that is shortened is one as well.
+//! Programs: what a loop's tasks ask for, as data. A seed gives one. What one line of the corpus says does not depend on
+//! how that is done: instructions are written with their names and numbers.
 
 use std::fmt;
+use std::str::FromStr;
+use std::sync::LazyLock;
 
 use super::world::mix;
+use crate::limits;
 
-/// One thing that the loop does. Numbers of files and operations count what there is, round and round.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Instruction {
+/// A number of an instruction, as it is written.
+trait Number: Sized {
+    fn written(&self) -> String;
+    /// `None`: it is no such number.
+    fn read(text: &str) -> Option<Self>;
+}
+
+macro_rules! numbers {
+    ($($type:ty),*) => {
+        $(impl Number for $type {
+            fn written(&self) -> String {
+                self.to_string()
+            }
+
+            fn read(text: &str) -> Option<Self> {
+                text.parse().ok()
+            }
+        })*
+    };
+}
+
+numbers!(u8, usize, u64, i32, i64, bool);
+
+impl<T: Number> Number for Option<T> {
+    fn written(&self) -> String {
+        self.as_ref().map_or("-".to_owned(), T::written)
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        if text == "-" { Some(None) } else { T::read(text).map(Some) }
+    }
+}
+
+macro_rules! instructions {
+    ($($(#[$comment:meta])* $name:ident $({ $($field:ident: $type:ty,)* })?,)*) => {
+        /// One thing that the loop does. Numbers of files and operations count what there is, round and round.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(super) enum Instruction {
+            $($(#[$comment])* $name $({ $($field: $type,)* })?,)*
+        }
+
+        impl fmt::Display for Instruction {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Self::$name $({ $($field,)* })? => {
+                        formatter.write_str(stringify!($name))?;
+                        $($(write!(formatter, ":{}", $field.written())?;)*)?
+                    })*
+                }
+                Ok(())
+            }
+        }
+
+        impl FromStr for Instruction {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                let mut parts = text.split(':');
+                let name = parts.next();
+                let mut next = || parts.next().ok_or_else(|| format!("{text} has too few numbers"));
+                match name {
+                    $(Some(stringify!($name)) => Ok(Self::$name $({
+                        $($field: {
+                            let number = next()?;
+                            Number::read(number).ok_or_else(|| format!("{number} in {text} is no number"))?
+                        },)*
+                    })?),)*
+                    _ => Err(format!("there is no instruction {text}")),
+                }
+            }
+        }
+    };
+}
+
+instructions! {
     /// Opens a file: for reading, writing, both, or appending.
     Open {
         mode: u8,
@@ -157,16 +232,25 @@ pub(super) enum Instruction {
     Fork,
 }
 
-/// Sizes around which something changes.
-const LIMITS: [usize; 9] =
-    [8 << 10, 32 << 10, 64 << 10, 128 << 10, 256 << 10, 512 << 10, 1 << 20, 2 << 20, 4 << 20];
+/// Sizes around which something changes: that much is common, and that much is rare, because it takes long.
+static LIMITS: LazyLock<[Vec<usize>; 2]> = LazyLock::new(|| {
+    let mut all: Vec<usize> = limits::NUMBERS.iter().map(|(_, number)| *number).collect();
+    all.sort_unstable();
+    all.dedup();
+    // There are enough small sizes anyway.
+    all.retain(|number| *number >= 4096);
+    let common = all.partition_point(|number| *number <= 256 << 10);
+    let rare = all.split_off(common);
+    [all, rare]
+});
 
 fn size(bits: u64) -> usize {
+    let near = |limits: &[usize]| limits[(bits >> 6) as usize % limits.len()] + (bits >> 12) as usize % 3 - 1;
     match bits % 64 {
         0..=7 => (bits >> 6) as usize % 4,
         8..=43 => (bits >> 6) as usize % 5_000,
-        44..=61 => LIMITS[(bits >> 6) as usize % 5] + (bits >> 12) as usize % 3 - 1,
-        _ => LIMITS[(bits >> 6) as usize % 9] + (bits >> 12) as usize % 3 - 1,
+        44..=61 => near(&LIMITS[0]),
+        _ => near(&LIMITS[1]),
     }
 }
 
@@ -205,8 +289,8 @@ impl Instruction {
             124..=127 => Self::Truncate { file, length: (more & 1 == 0).then_some(size as i64) },
             128..=131 => Self::Synchronise { file },
             132..=133 => Self::Stat { file },
-            134..=139 => Self::ReadAt { file, size, offset: more % 100_000 },
-            140..=145 => Self::WriteAt { file, length: 1 + size % 20_000, place: more as usize },
+            134..=139 => Self::ReadAt { file, size, offset: self::size(more) as u64 },
+            140..=145 => Self::WriteAt { file, length: 1 + size, place: more as usize },
             146..=153 => Self::Close { file },
             154..=157 => Self::Abandon { file },
             158..=175 => Self::Path {
@@ -244,36 +328,27 @@ impl Instruction {
 pub(super) struct Program {
     pub(super) schedule: u64,
     pub(super) setting: u64,
-    pub(super) words: Vec<u64>,
+    pub(super) instructions: Vec<Instruction>,
 }
 
 impl Program {
     /// That of a seed; with more steps it goes on as it began.
     pub(super) fn new(seed: u64, steps: Option<usize>) -> Self {
         let length = steps.unwrap_or_else(|| 4 + (mix(seed ^ 1) % 36) as usize);
-        let words = (0..length as u64).map(|step| mix(mix(seed).wrapping_add(step)) >> 8).collect();
-        Self { schedule: mix(seed ^ 2), setting: mix(seed ^ 3), words }
-    }
-
-    /// As a line of the corpus.
-    ///
-    /// # Errors
-    /// What is not one.
-    pub(super) fn parse(line: &str) -> Result<Self, std::num::ParseIntError> {
-        let mut numbers = line.split_whitespace().map(|word| u64::from_str_radix(word, 16));
-        let mut next = || numbers.next().unwrap_or(Ok(0));
-        Ok(Self { schedule: next()?, setting: next()?, words: numbers.collect::<Result<_, _>>()? })
+        let words = (0..length as u64).map(|step| mix(mix(seed).wrapping_add(step)) >> 8);
+        let instructions = words.map(Instruction::decode).collect();
+        Self { schedule: mix(seed ^ 2), setting: mix(seed ^ 3), instructions }
     }
 
     /// The shortest one that fails still, as far as leaving out instructions goes, and in other orders of turns.
     pub(super) fn shortened(&self, fails: impl Fn(&Self) -> bool) -> Self {
         let mut program = self.clone();
-        let mut size = program.words.len().div_ceil(2);
+        let mut size = program.instructions.len().div_ceil(2);
         while size > 0 {
             let mut at = 0;
-            while at < program.words.len() {
+            while at < program.instructions.len() {
                 let mut shorter = program.clone();
-                shorter.words.drain(at..(at + size).min(program.words.len()));
+                shorter.instructions.drain(at..(at + size).min(program.instructions.len()));
                 let found = (0..12).find_map(|turn| {
                     let schedule = if turn == 0 { program.schedule } else { mix(program.schedule ^ turn) };
                     let candidate = Self { schedule, ..shorter.clone() };
@@ -290,9 +365,24 @@ impl Program {
     }
 }
 
+/// A line of the corpus.
+impl FromStr for Program {
+    type Err = String;
+
+    fn from_str(line: &str) -> Result<Self, String> {
+        let mut parts = line.split_whitespace();
+        let mut number = || {
+            let part = parts.next().unwrap_or_default();
+            u64::from_str_radix(part, 16).map_err(|_| format!("{part:?} is no hexadecimal number"))
+        };
+        let (schedule, setting) = (number()?, number()?);
+        Ok(Self { schedule, setting, instructions: parts.map(str::parse).collect::<Result<_, _>>()? })
+    }
+}
+
 impl fmt::Display for Program {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{:x} {:x}", self.schedule, self.setting)?;
-        self.words.iter().try_for_each(|word| write!(formatter, " {word:x}"))
+        self.instructions.iter().try_for_each(|instruction| write!(formatter, " {instruction}"))
     }
 }

@@ -47,13 +47,12 @@ pub(super) fn run(program: &Program, verbose: bool) -> Option<String> {
     if verbose {
         eprintln!("{configuration:?} {:?}", world.faults);
     }
-    let words = program.words.clone();
+    let instructions = program.instructions.clone();
     let inside = Rc::clone(&world);
     let failure = world.run(move || {
         let world = Rc::clone(&inside);
         let mut simulated = Loop::new(inside);
-        for word in words {
-            let instruction = Instruction::decode(word);
+        for instruction in instructions {
             world.note(|| format!("--- {instruction:?}"));
             simulated.execute(instruction);
             world.step();
@@ -468,7 +467,7 @@ impl Loop {
             Instruction::Feed { length } => self.feed(length),
             Instruction::Read { file, size } => self.begin_on_file(file, Request::Read { size }),
             Instruction::ReadInto { file, size } => {
-                self.begin_on_file(file, Request::ReadInto { size: size % 300_000 });
+                self.begin_on_file(file, Request::ReadInto { size });
             }
             Instruction::ReadLine { file, limit } => self.begin_on_file(file, Request::ReadLine { limit }),
             Instruction::ReadSome { file, size } => self.begin_on_file(file, Request::ReadSome { size }),
