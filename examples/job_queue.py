@@ -1,8 +1,8 @@
 """A queue of jobs in a directory, for any number of workers on one machine.
 
 `python job_queue.py put QUEUE TEXT` adds a job and prints its number, `python job_queue.py work QUEUE` does
-jobs until none is left. A job here is a text whose words are counted; the result stands in `done/NUMBER`. What a
-worker was doing when it was killed is done again by another one, so jobs must be such as may be done twice.
+jobs until none is left. A job here is a text whose words are counted; the result stands in `done/NUMBER`.
+What a worker was doing when it was killed is done again by another one, so doing it twice must do no harm.
 """
 
 import asyncio
