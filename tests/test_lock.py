@@ -1026,6 +1026,35 @@ async def test_sqlite_respects_a_lock_of_its_bytes(tmp_path: Path) -> None:
     assert insert() == b""
 
 
+@pytest.mark.one_loop
+async def test_a_lock_of_sqlites_bytes_waits_for_sqlite(tmp_path: Path) -> None:
+    path = tmp_path / "data.db"
+    # It holds what it has locked until its standard input ends.
+    program = (
+        "import sqlite3, sys\n"
+        "connection = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "connection.execute('create table numbers (number)')\n"
+        "connection.execute('begin exclusive')\n"
+        "print('held', flush=True)\n"
+        "sys.stdin.read()\n"
+        "connection.execute('commit')\n"
+    )
+    command = [sys.executable, "-c", program, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"held\n"
+        for arguments in ({"blocking": False}, {"timeout": 0.3}):
+            lock = AsyncPath(path).lock(range=(0x40000000, 512), **arguments)
+            with pytest.raises(LockTimeout) as raised:
+                await lock.acquire()
+            # While a thread waits in the kernel, nobody asks for whom.
+            assert raised.value.holder == child.pid or "timeout" in arguments
+        child.communicate()
+        async with AsyncPath(path).lock(range=(0x40000000, 512), timeout=60):
+            pass
+    assert child.returncode == 0
+
+
 @pytest.mark.parametrize("span", [(-1, 1), (0, -1), (1, 2**63), (2**63, 0)])
 def test_ranges_are_checked(span: tuple[int, int], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="range"):
