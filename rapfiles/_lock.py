@@ -76,6 +76,9 @@ class FileLock(_native.Lock):
 def checked_range(bytes_: tuple[SupportsIndex, SupportsIndex]) -> tuple[int, int]:
     """The first byte and the number of bytes of a range that can be locked."""
     try:
+        # Its second number is an end, not a length.
+        if isinstance(bytes_, range):
+            raise TypeError
         start, length = map(index, bytes_)
     except (TypeError, ValueError) as error:
         raise type(error)(f"range must be a first byte and a number of bytes, not {bytes_!r}") from None

@@ -214,11 +214,24 @@ async def test_a_link_that_comes_and_goes_is_never_followed(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"timeout": -1}, {"timeout": float("nan")}, {"timeout": 1, "blocking": False}]
+    "arguments",
+    [
+        {"timeout": -1},
+        {"timeout": float("nan")},
+        {"timeout": -(10**400)},
+        {"timeout": 1, "blocking": False},
+    ],
 )
 def test_arguments_are_checked(arguments: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="timeout"):
         AsyncPath(tmp_path / "lock").lock(**arguments)
+
+
+@pytest.mark.one_loop
+async def test_a_timeout_may_be_longer_than_anybody_waits(tmp_path: Path) -> None:
+    for seconds in (float("inf"), 1e300, 10**400):
+        async with AsyncPath(tmp_path / "lock").lock(timeout=seconds):
+            pass
 
 
 @pytest.mark.one_loop
@@ -1063,7 +1076,7 @@ def test_ranges_are_checked(span: tuple[int, int], tmp_path: Path) -> None:
 
 def test_what_is_no_range_and_no_time_is_named(tmp_path: Path) -> None:
     path: Any = AsyncPath(tmp_path / "data")
-    for nonsense in (5, "ab", (None, 1)):
+    for nonsense in (5, "ab", (None, 1), range(10, 12)):
         with pytest.raises(TypeError, match="range must be a first byte and a number of bytes, not "):
             path.lock(range=nonsense)
     for nonsense in ((1,), (1, 2, 3)):

@@ -5,7 +5,7 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use pyo3::exceptions::{PyResourceWarning, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyResourceWarning, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyInt;
 use pyo3::{PyTraverseError, PyVisit};
@@ -243,6 +243,10 @@ fn check_open(handle: &Handle) -> PyResult<()> {
 fn duration(timeout: Option<&Bound<'_, PyAny>>, blocking: bool) -> PyResult<Option<Duration>> {
     let Some(timeout) = timeout else { return Ok(None) };
     let seconds: f64 = timeout.extract().or_else(|error: PyErr| {
+        // An integer that no float holds.
+        if error.is_instance_of::<PyOverflowError>(timeout.py()) {
+            return Ok(if timeout.lt(0)? { f64::NEG_INFINITY } else { f64::INFINITY });
+        }
         if !error.is_instance_of::<PyTypeError>(timeout.py()) {
             return Err(error);
         }
