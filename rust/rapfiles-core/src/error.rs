@@ -119,6 +119,12 @@ impl Error {
         }
     }
 
+    /// Whether it says that a file was removed or replaced by somebody else, as network and FUSE file systems do.
+    pub(crate) fn is_stale(&self) -> bool {
+        let kind = |code| io::Error::from_raw_os_error(code).kind();
+        matches!(self, Self::Os { code, .. } if kind(*code) == io::ErrorKind::StaleNetworkFileHandle)
+    }
+
     /// Whether it says that a descriptor is not open, or not open for this.
     pub fn is_of_descriptor(&self) -> bool {
         self.code() == Some(crate::platform::BAD_DESCRIPTOR)

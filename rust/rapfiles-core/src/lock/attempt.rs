@@ -61,9 +61,15 @@ impl Locks {
 
     /// Opens the file, in a worker.
     fn open_here(engine: &Engine, requested: &Requested) -> Result<LockFile, Error> {
-        match &requested.request.target {
-            LockTarget::Path(path) => LockFile::open(engine, path, requested.claim().needs_writing()),
-            LockTarget::Handle(handle) => LockFile::of_handle(engine, handle, runtime::now()),
+        let path = match &requested.request.target {
+            LockTarget::Path(path) => path,
+            LockTarget::Handle(handle) => return LockFile::of_handle(engine, handle, runtime::now()),
+        };
+        loop {
+            match LockFile::open(engine, path, requested.claim().needs_writing()) {
+                Err(error) if requested.opens_again(&error) => {}
+                opened => return opened,
+            }
         }
     }
 
@@ -185,8 +191,14 @@ impl Locks {
             candidate.file.share(locked);
         }
         match candidate.file.try_lock(&claim) {
+            Err(error) if requested.opens_again(&error) => {
+                self.open_again(engine, requested, candidate, may_block)
+            }
             Err(error) => Some(Err(error)),
             Ok(true) => match candidate.file.standing(engine, &requested.request.target, may_block) {
+                Err(error) if requested.opens_again(&error) => {
+                    self.open_again(engine, requested, candidate, may_block)
+                }
                 Err(error) => Some(Err(error)),
                 Ok(Standing::Current) => {
                     if claim.is_shareable() {
@@ -200,15 +212,7 @@ impl Locks {
                     self.submit(engine, lane, requested, job);
                     None
                 }
-                Ok(Standing::Replaced) if may_block => {
-                    drop(candidate);
-                    self.open(engine, requested)
-                }
-                Ok(Standing::Replaced) => {
-                    drop(candidate);
-                    self.submit(engine, lane, requested, LockJob::Open(Arc::clone(requested)));
-                    None
-                }
+                Ok(Standing::Replaced) => self.open_again(engine, requested, candidate, may_block),
             },
             Ok(false) if !requested.request.blocking => {
                 let Candidate { file, entry } = candidate;
@@ -217,6 +221,23 @@ impl Locks {
             }
             Ok(false) => self.poll_later(engine, requested, candidate, patience),
         }
+    }
+
+    /// Begins again with the file that the path leads to now.
+    pub(super) fn open_again(
+        &self,
+        engine: &Engine,
+        requested: &Arc<Requested>,
+        candidate: Candidate,
+        may_block: bool,
+    ) -> Option<Answer> {
+        let lane = candidate.file.lane;
+        drop(candidate);
+        if may_block {
+            return self.open(engine, requested);
+        }
+        self.submit(engine, lane, requested, LockJob::Open(Arc::clone(requested)));
+        None
     }
 
     /// Refuses a request that does not wait, and names the process that is in the way.

@@ -1,6 +1,6 @@
 //! A request for a lock, and its way to an answer.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::engine::ticket::Ticket;
 use crate::engine::{Engine, Process, runtime};
 use crate::error::Error;
 use crate::handle::Handle;
-use crate::limits::LOCK_FIRST_TRY;
+use crate::limits::{LOCK_FIRST_TRY, STALE_LOCK_FILES};
 use crate::outcome::Outcome;
 use crate::platform::NativePath;
 
@@ -59,6 +59,8 @@ pub(crate) struct Requested {
     answered: AtomicBool,
     granted: AtomicBool,
     given_up: AtomicBool,
+    /// How often its file was stale.
+    stale: AtomicU32,
 }
 
 impl Requested {
@@ -77,6 +79,7 @@ impl Requested {
             answered: AtomicBool::new(false),
             granted: AtomicBool::new(false),
             given_up: AtomicBool::new(false),
+            stale: AtomicU32::new(0),
         })
     }
 
@@ -134,6 +137,12 @@ impl Requested {
 
     pub(super) fn is_given_up(&self) -> bool {
         self.given_up.load(Ordering::Acquire)
+    }
+
+    /// Whether an error says that the file was removed or replaced, so that it has to be opened again; not for ever.
+    pub(super) fn opens_again(&self, error: &Error) -> bool {
+        let by_path = matches!(self.request.target, LockTarget::Path(_));
+        by_path && error.is_stale() && self.stale.fetch_add(1, Ordering::Relaxed) < STALE_LOCK_FILES
     }
 
     /// Whether the caller may give an answer: only the first one does.

@@ -114,6 +114,9 @@ impl Locks {
         let answer = match outcome {
             // It may have been replaced while this one waited.
             Ok(()) => self.settle(engine, requested, candidate, Patience::new(), true),
+            Err(error) if requested.opens_again(&error) => {
+                self.open_again(engine, requested, candidate, false)
+            }
             Err(error) => Some(Err(error)),
         };
         if let Some(answer) = answer {
