@@ -23,7 +23,7 @@ import pytest
 
 import rapfiles
 from rapfiles import AsyncPath, FileLock, LockReentryError, LockTimeout
-from support import effort, fuse, leaks, lock_torture, mounts, process, strace
+from support import fuse, leaks, lock_torture, mounts, process, strace
 from support.loops import LOOPS, Loop
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="flock(2)")
@@ -1531,24 +1531,30 @@ def test_every_trouble_has_a_test() -> None:
 # Everything at once.
 
 
-def check_torture(folder: Path, seconds: float, seed: int) -> lock_torture.Result:
-    result = lock_torture.torture(folder, seconds, seed)
+def check_torture(folder: Path, seconds: float, seed: int, rest: float) -> lock_torture.Result:
+    result = lock_torture.torture(folder, seconds, seed, rest)
     assert result.failures == []
-    # A process that was killed may have incremented the counter without noting it.
+    # A process that was killed may have incremented a counter without noting it.
     assert result.done <= result.counter <= result.done + result.killed
+    most = result.killed * lock_torture.CELLS
+    assert result.cells_done <= result.cells <= result.cells_done + most
     assert result.done > 0
+    assert result.cells_done > 0
     assert not (folder / "lock").exists() or not is_taken(folder / "lock")
+    assert not (folder / "table").exists() or not range_is_taken(folder / "table", 0, 0)
     return result
 
 
+@pytest.mark.slow
 @pytest.mark.watchdog(300)
 def test_torture(tmp_path: Path) -> None:
-    check_torture(tmp_path, effort.times(2, everything=60), seed=1)
+    # It rests, because other tests run beside it.
+    check_torture(tmp_path, 60, seed=1, rest=0.1)
 
 
 @pytest.mark.skipif("RAPFILES_SOAK" not in os.environ, reason="RAPFILES_SOAK says for how many seconds")
 @pytest.mark.watchdog(10**6)
 def test_torture_soak(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    result = check_torture(tmp_path, float(os.environ["RAPFILES_SOAK"]), seed=int(time.time()))
+    result = check_torture(tmp_path, float(os.environ["RAPFILES_SOAK"]), seed=int(time.time()), rest=0)
     with capsys.disabled():
-        print(f"\n{result.counter} increments, {result.killed} processes killed")
+        print(f"\n{result.counter + result.cells} increments, {result.killed} processes killed")

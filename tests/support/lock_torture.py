@@ -1,6 +1,11 @@
-"""Tasks of several threads and processes that increment a counter under a lock; they are cancelled, forked
-and killed."""
+"""Tasks of several threads and processes that increment counters under locks; they are cancelled, forked and
+killed, and the files that they lock are removed and replaced.
 
+One counter is under the lock of a whole file, which is asked for by its path or through an open file, or is a
+shared lock that is upgraded. The others, `cells`, are each under a byte of another file.
+"""
+
+import contextlib
 import os
 import random
 import signal
@@ -11,21 +16,24 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import anyio
 
-from rapfiles import AsyncPath, LockTimeout
+import rapfiles
+from rapfiles import AsyncPath, FileLock, LockTimeout
 from support import process
 from support.loops import LOOPS, Loop
 
 TASKS = 4
+CELLS = 4
 # Whoever waits for so long waits for somebody who will never leave.
 PATIENCE = 30.0
 
 _PROGRAM = """
 import sys
 from support.lock_torture import main
-main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))
+main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4]))
 """
 
 
@@ -52,11 +60,12 @@ class _Number:
 class _Task:
     """One of those who increment the counter."""
 
-    def __init__(self, folder: str, seed: int, until: float, forks: bool) -> None:
-        self.path = AsyncPath(folder) / "lock"
+    def __init__(self, folder: str, seed: int, until: float, rest: float, forks: bool) -> None:
+        self.path, self.table = AsyncPath(folder) / "lock", AsyncPath(folder) / "table"
         self.counter, self.owner = _Number(f"{folder}/counter"), _Number(f"{folder}/owner")
-        self.done = _Number(f"{folder}/done-{seed}")
-        self.seed, self.until, self.forks = seed, until, forks
+        self.cells = [_Number(f"{folder}/cell-{number}") for number in range(CELLS)]
+        self.done, self.cells_done = _Number(f"{folder}/done-{seed}"), _Number(f"{folder}/cells-done-{seed}")
+        self.seed, self.until, self.rest, self.forks = seed, until, rest, forks
         self.random = random.Random(seed)
 
     async def run(self) -> None:
@@ -64,36 +73,93 @@ class _Task:
             chance = self.random.random
             limit = self.random.choice([0.0002, 0.001, 0.005, 0.05, PATIENCE])
             timeout = self.random.choice([None, 0.0, 0.001, 0.02, PATIENCE])
-            blocking = timeout is not None or chance() < 0.9
-            shared = chance() < 0.2
+            if timeout is None and chance() < 0.1:
+                options: dict[str, Any] = {"blocking": False}
+            else:
+                options = {"timeout": timeout}
+            work = self.random.choices(
+                [self.increment_alone, self.read, self.increment_cells, self.through_file], [10, 4, 3, 3]
+            )[0]
+            # Who asks through an open file may have to wait for long, where others do not.
+            patient = work != self.through_file
             try:
-                with anyio.move_on_after(limit) as scope:
-                    async with self.path.lock(shared=shared, timeout=timeout, blocking=blocking):
-                        await (self.read() if shared else self.increment())
-                if limit == PATIENCE and scope.cancelled_caught:
+                with anyio.move_on_after(limit if patient else min(limit, 1)) as scope:
+                    await work(options)
+                if limit == PATIENCE and scope.cancelled_caught and patient:
                     raise AssertionError("nobody lets the lock go")
             except LockTimeout:
-                if timeout == PATIENCE:
+                if timeout == PATIENCE and patient:
                     raise AssertionError("nobody lets the lock go") from None
             if self.forks and chance() < 0.02:
                 self.fork()
-            await anyio.lowlevel.checkpoint()
+            await anyio.sleep(self.rest * chance() * 2)
 
-    async def read(self) -> None:
-        before = self.counter.get()
-        await self.pause()
-        assert self.counter.get() == before, "somebody wrote while others read"
+    async def increment_alone(self, options: dict[str, Any]) -> None:
+        async with self.path.lock(**options):
+            await self.increment()
 
-    async def increment(self) -> None:
+    async def through_file(self, options: dict[str, Any]) -> None:
+        async with rapfiles.open(self.path, "ab") as file, file.lock(**options):
+            # Nobody else looks whether it is still the one with this name.
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file.fileno()), os.stat(self.path)):
+                    await self.increment()
+
+    async def read(self, options: dict[str, Any]) -> None:
+        async with self.path.lock(shared=True, **options) as lock:
+            before = self.counter.get()
+            await self.pause()
+            assert self.counter.get() == before, "somebody wrote while others read"
+            if self.random.random() < 0.3:
+                await self.upgraded(lock)
+
+    async def upgraded(self, lock: FileLock) -> None:
+        # Others may have had it in between.
+        await lock.upgrade()
+        downgrades = self.random.random() < 0.3
+        await self.increment(replaces=not downgrades)
+        if downgrades:
+            before = self.counter.get()
+            await lock.downgrade()
+            await self.pause()
+            assert self.counter.get() == before, "somebody wrote while others read"
+
+    async def increment_cells(self, options: dict[str, Any]) -> None:
+        first = self.random.randrange(CELLS)
+        some = (first, self.random.randint(1, CELLS - first))
+        everything = self.random.random() < 0.2
+        async with self.table.lock(range=(0, 0) if everything else some, **options):
+            cells = self.cells if everything else self.cells[first : first + some[1]]
+            before = [cell.get() for cell in cells]
+            await self.pause()
+            assert [cell.get() for cell in cells] == before, "two have a range"
+            for cell, number in zip(cells, before, strict=True):
+                cell.set(number + 1)
+            self.cells_done.set(self.cells_done.get() + len(cells))
+            if everything and self.random.random() < 0.2:
+                self.replace(self.table)
+
+    async def increment(self, replaces: bool = True) -> None:
         before = self.counter.get()
         self.owner.set(self.seed)
         await self.pause()
         assert (self.owner.get(), self.counter.get()) == (self.seed, before), "two have the lock"
         self.counter.set(before + 1)
         self.done.set(self.done.get() + 1)
-        if self.random.random() < 0.03:
-            # The last thing that is done under this lock: in the background it could be done under the next.
-            os.unlink(self.path)
+        if replaces and self.random.random() < 0.06:
+            self.replace(self.path)
+
+    def replace(self, path: AsyncPath) -> None:
+        """Remove a lock file, or give its name to another one.
+
+        It is the last thing that is done under its lock: in the background it could be done under the next.
+        """
+        if self.random.random() < 0.5:
+            os.unlink(path)
+            return
+        new = f"{path}.new-{self.seed}"
+        os.close(os.open(new, os.O_CREAT | os.O_WRONLY, 0o600))
+        os.rename(new, path)
 
     async def pause(self) -> None:
         if self.random.random() < 0.5:
@@ -107,7 +173,7 @@ class _Task:
             os._exit(0)
 
 
-def main(folder: str, seed: int, seconds: float) -> None:
+def main(folder: str, seed: int, seconds: float, rest: float) -> None:
     """Run tasks on two loops in two threads."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     until = time.monotonic() + seconds
@@ -117,8 +183,8 @@ def main(folder: str, seed: int, seconds: float) -> None:
         async def tasks() -> None:
             async with anyio.create_task_group() as group:
                 for number in range(TASKS):
-                    task = _Task(folder, seed * 100 + first + number, until, forks=first == 0 and number == 0)
-                    group.start_soon(task.run)
+                    forks = first == 0 and number == 0
+                    group.start_soon(_Task(folder, seed * 100 + first + number, until, rest, forks).run)
 
         try:
             loop.run(tasks)
@@ -138,16 +204,22 @@ def main(folder: str, seed: int, seconds: float) -> None:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of it: the counter, what the tasks know of, and how many processes were killed."""
+    """What became of it: the counters, what the tasks know of, and how many processes were killed."""
 
     counter: int
     done: int
+    cells: int
+    cells_done: int
     killed: int
     failures: list[str]
 
 
-def torture(folder: Path, seconds: float, seed: int, processes: int = 3) -> Result:
-    """Let several processes go on for so long, and kill one now and then."""
+def torture(folder: Path, seconds: float, seed: int, rest: float, processes: int = 3) -> Result:
+    """Let several processes go on for so long, and kill one now and then.
+
+    `rest`: for how many seconds a task rests between two locks, on average. If it rests, processes are killed
+    more rarely: to start another one takes most of the processors' time then.
+    """
     chance = random.Random(seed)
     until = time.monotonic() + seconds
     running: list[subprocess.Popen[bytes]] = []
@@ -169,9 +241,10 @@ def torture(folder: Path, seconds: float, seed: int, processes: int = 3) -> Resu
             number += 1
             left = max(until - time.monotonic(), 0.1)
             command = [sys.executable, "-c", process.PREAMBLE + "import warnings\n" + _PROGRAM]
-            arguments = [str(folder), str(seed * 1000 + number), str(min(left, 20.0))]
+            arguments = [str(folder), str(seed * 1000 + number), str(min(left, 20.0)), str(rest)]
             running.append(subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE))
-        time.sleep(min(chance.uniform(0.3, 1.5), max(until - time.monotonic(), 0)))
+        pause = chance.uniform(0.3, 1.5) * (3 if rest else 1)
+        time.sleep(min(pause, max(until - time.monotonic(), 0)))
         child = chance.choice(running)
         if child.poll() is None and time.monotonic() < until:
             child.kill()
@@ -181,5 +254,9 @@ def torture(folder: Path, seconds: float, seed: int, processes: int = 3) -> Resu
             end(child)
     for child in running:
         end(child)
-    done = sum(_number(path) for path in folder.glob("done-*"))
-    return Result(_number(folder / "counter"), done, killed, failures)
+
+    def total(pattern: str) -> int:
+        return sum(_number(path) for path in folder.glob(pattern))
+
+    cells, cells_done = total("cell-*"), total("cells-done-*")
+    return Result(_number(folder / "counter"), total("done-*"), cells, cells_done, killed, failures)
