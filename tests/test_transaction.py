@@ -15,7 +15,7 @@ import pytest
 
 import rapfiles
 from rapfiles import AsyncPath, TransactionError, recover, transaction
-from support import effort, kill_points, mounts, strace, transacts
+from support import kill_points, mounts, strace, transacts
 from support.engine import idle
 
 root = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root may give files away")
@@ -542,22 +542,20 @@ def _is_committed(folder: Path) -> bool:
     return any((folder / ".rapfiles").glob("*/commit"))
 
 
+@pytest.mark.watchdog(300)
+@pytest.mark.slow
 def test_killed_at_each_step(folder: Path) -> None:
-    """The engine's own tests do so at every step, with all kinds of changes, and with recovery."""
-    killed = 0
-    for number in range(1, 500, effort.times(9, 1)):
-        _make(folder)
-        over = kill_points.until(_TRANSACTS, folder, number).call is None
-        committed = over or _is_committed(folder)
+    """The engine's own tests do so, too, with all kinds of changes, and with recovery."""
+    seen = []
+    for point in kill_points.each(_TRANSACTS, folder, lambda: _make(folder)):
+        committed = point.call is None or _is_committed(folder)
         asyncio.run(recover(folder))
-        now = _content(folder)
-        assert now in (_OLD, _NEW), number
-        assert now == _NEW or not committed, number
-        assert not (folder / ".rapfiles").exists(), number
-        if over:
-            break
-        killed += 1
-    assert killed > 5
+        seen.append(_content(folder))
+        assert seen[-1] in (_OLD, _NEW), point
+        assert seen[-1] == _NEW or not committed, point
+        assert not (folder / ".rapfiles").exists(), point
+    assert len(seen) > 40
+    assert (seen[0], seen[-1]) == (_OLD, _NEW)
 
 
 def _interrupted(folder: Path) -> None:
