@@ -134,8 +134,8 @@ class _Common:
         It says nothing of the buffers: what was read ahead before the lock was acquired may be old, and what
         was written is in the file after `flush()`.
 
-        A forked child inherits the file, and with it the lock: it does not release it for its parent, but keeps
-        it held until it closes the file or ends, even if its parent ends before.
+        A forked child inherits the file, and with it the lock: it does not release it for its parent, but
+        keeps it held until it closes the file or ends, even if its parent ends before.
         """
         extent = None if range is None else checked_range(range)
         return FileLock(self._file, shared, timeout, blocking, extent)
