@@ -384,6 +384,8 @@ async def recover(directory: StrPath) -> Recovery:
 
     For the start of a program, before it reads what is in the directory. The next transaction that is
     committed does the same, and transactions that are going on are left alone, also those of other processes.
+    What other operations have left that were interrupted, such as atomic writes, stays: it cannot be told
+    from what another process is writing.
 
     Args:
         directory: The directory.

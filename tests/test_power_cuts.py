@@ -22,7 +22,8 @@ def _problems(trial: Trial, most: int, folder: Path) -> list[str]:
     with mounts.mounted("tmpfs", folder, size=1 << 30) as memory:
         chosen = states.choose(trial.record(memory), trial.seed, most)
         assert len(chosen) == most
-        return [f"{state}: {problem}" for state, problem in trial.problems(memory, chosen) if problem]
+        findings = trial.findings(memory, chosen)
+        return [f"{state}: {finding.problem}" for state, finding in findings if finding.problem]
 
 
 @pytest.mark.parametrize(

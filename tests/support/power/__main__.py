@@ -37,9 +37,9 @@ def _arguments() -> argparse.Namespace:
 
 def _replay(folder: Path, state: str) -> int:
     trial = Trial.load(folder)
-    for _, problem in trial.problems(folder, [states.State.parse(state)]):
-        print(f"{trial}, state {state}: {problem or 'as it should be'}")
-        return int(problem is not None)
+    for _, finding in trial.findings(folder, [states.State.parse(state)]):
+        print(f"{trial}, state {state}: {finding.problem or 'as it should be'}")
+        return int(finding.problem is not None)
     return 1
 
 
@@ -51,11 +51,14 @@ def _test(trial: Trial, number: int, keep: Path | None) -> bool:
     started = time.monotonic()
     entries = trial.record(folder)
     chosen = states.choose(entries, trial.seed, number)
-    bad = [(state, problem) for state, problem in trial.problems(folder, chosen) if problem is not None]
+    findings = list(trial.findings(folder, chosen))
+    bad = [(state, finding.problem) for state, finding in findings if finding.problem is not None]
+    left = sum(finding.left > 0 for _, finding in findings)
     kinds = [entry.kind for entry in entries]
     print(
         f"{trial.kind:5} {trial.workload:20} {len(chosen):5} states of {kinds.count('W')} writes and "
-        f"{kinds.count('F')} flushes: {len(bad)} bad; seed {trial.seed}, {time.monotonic() - started:.0f} s",
+        f"{kinds.count('F')} flushes: {len(bad)} bad, {left} with a temporary name; "
+        f"seed {trial.seed}, {time.monotonic() - started:.0f} s",
         flush=True,
     )
     for state, problem in bad[:_SHOWN]:

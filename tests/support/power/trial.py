@@ -12,11 +12,20 @@ from pathlib import Path
 from support import compiled, process
 from support.power import disk, states
 from support.power.states import State
-from support.power.workloads import WORKLOADS
+from support.power.workloads import WORKLOADS, left
 
 FAULTS = ("no-file-sync", "no-directory-sync", "name-before-content", "commit-before-content")
 _FAULTS = Path(__file__).parent.parent.parent / "power" / "faults.c"
 _START = "import runpy; runpy.run_module('support.power.child', run_name='__main__', alter_sys=True)\n"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a state is like."""
+
+    problem: str | None
+    left: int = 0
+    """How many entries with temporary names there are."""
 
 
 @dataclass(frozen=True)
@@ -62,32 +71,37 @@ class Trial:
         )
         assert done.returncode == 0, done.stderr
 
-    def problems(self, folder: Path, chosen: Iterable[State]) -> Iterator[tuple[State, str | None]]:
-        """What is wrong in each of these states, which are in their order."""
+    def findings(self, folder: Path, chosen: Iterable[State]) -> Iterator[tuple[State, Finding]]:
+        """What each of these states is like, which are in their order."""
         entries = states.read(folder / "log")
         device = states.Device(folder / "base", entries, self.seed, folder)
         lanes = disk.side_by_side(self.kind)
         free = [folder / f"lane{number}" for number in range(lanes)]
-        waiting: list[tuple[State, Path, Future[str | None]]] = []
+        waiting: list[tuple[State, Path, Future[Finding]]] = []
         with ThreadPoolExecutor(lanes) as pool:
             for state in chosen:
                 if not free:
-                    first, lane, problem = waiting.pop(0)
-                    yield first, problem.result()
+                    first, lane, finding = waiting.pop(0)
+                    yield first, finding.result()
                     free.append(lane)
                 lane = free.pop()
                 lane.mkdir(exist_ok=True)
                 device.become(state, lane / "image")
-                waiting.append((state, lane, pool.submit(self._problem, lane, device.marks(state))))
-            for state, _, problem in waiting:
-                yield state, problem.result()
+                waiting.append((state, lane, pool.submit(self._look, lane, device.marks(state))))
+            for state, _, finding in waiting:
+                yield state, finding.result()
 
-    def _problem(self, lane: Path, marks: int) -> str | None:
+    def _look(self, lane: Path, marks: int) -> Finding:
+        workload = WORKLOADS[self.workload]
         try:
             mounted = disk.mounted(self.kind, lane / "image", lane / "mount")
             with mounted as root, disk.nothing_inherited:
-                return WORKLOADS[self.workload].problem(root / "work", marks)
+                problem = workload.problem(root / "work", marks)
+                names = left(root / "work")
         except RuntimeError as error:
-            return f"cannot be mounted: {error}"
+            return Finding(f"cannot be mounted: {error}")
         except OSError as error:
-            return f"cannot be read: {error}"
+            return Finding(f"cannot be read: {error}")
+        if problem is None and len(names) > workload.temporary:
+            problem = f"operations that were complete have left something: {names}"
+        return Finding(problem, len(names))

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator
@@ -19,6 +20,7 @@ Files = dict[str, bytes]
 Mark = Callable[[], None]
 
 _TEMPORARY = ".rapfiles-"
+_LEFT = re.compile(r"\.rapfiles-[0-9a-f]{24}")
 _SIZES = (4096, 70_000, 1, 300_000)
 NAMES = ("a", "b")
 
@@ -37,6 +39,11 @@ def files(folder: Path) -> Files:
         for path in folder.rglob("*")
         if path.is_file() and not path.name.startswith(_TEMPORARY)
     }
+
+
+def left(folder: Path) -> list[str]:
+    """What an operation that was interrupted has left under a temporary name of the engine's."""
+    return [str(path.relative_to(folder)) for path in folder.rglob("*") if _LEFT.fullmatch(path.name)]
 
 
 def show(found: Files) -> str:
@@ -63,6 +70,8 @@ class Workload(ABC):
     name: str
     settling: float = 0
     """Seconds that it waits at the end, for the commits of the file system's own."""
+    temporary = 1
+    """How many temporary names an operation has at a time. Those of a complete one are gone with it."""
 
     @abstractmethod
     def steps(self) -> Iterator[Step]:
@@ -324,6 +333,8 @@ class InPlace(Workload):
     """A file that is mounted on another one is overwritten: what is incomplete has a complete backup."""
 
     name = "in-place"
+    # The file that could not be renamed, and the backup.
+    temporary = 2
 
     def before(self) -> Files:
         return {"a/t": b"", "b/t": content(1000)}
