@@ -20,9 +20,9 @@ mod unsupported;
 
 pub(crate) use access::{access, change_mode, set_times};
 pub(crate) use copying::{
-    begin_to_write_back, clone_content, copy_attributes, copy_flags, copy_range, copy_whole, keeps_order,
-    next_data, remove_access_lists, reserve, reserve_after, send, set_file_mode, set_file_owner,
-    set_file_times, synchronise_directory, write_back,
+    begin_to_write_back, clone_content, copy_access_list_of, copy_attributes, copy_flags, copy_range,
+    copy_whole, keeps_order, next_data, remove_access_lists, reserve, reserve_after, send, set_file_mode,
+    set_file_owner, set_file_times, synchronise_directory, write_back,
 };
 pub(crate) use descriptor::{
     FROM_END, FROM_HERE, FROM_START, adopt, appends, descriptor, duplicate, into_descriptor, is_terminal,

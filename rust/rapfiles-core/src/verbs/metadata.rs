@@ -22,6 +22,20 @@ impl Timestamp {
     }
 }
 
+/// What a file got of another one's extended attributes and access lists.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attributes {
+    /// Whether there were any.
+    pub(crate) any: bool,
+    /// The permissions that the file may have: fewer than all if an access list was lost that denied something.
+    pub(crate) permitted: u32,
+}
+
+impl Attributes {
+    /// There were none.
+    pub(crate) const NONE: Self = Self { any: false, permitted: 0o7777 };
+}
+
 /// The fields of `os.stat_result`. Fields that the platform does not have are zero or `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are those of struct stat, described there")]

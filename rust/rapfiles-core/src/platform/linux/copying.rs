@@ -1,15 +1,21 @@
 //! Copying content and metadata between files, with Linux' system calls.
 
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd};
 
 use crate::platform::calls::{self, File};
 use crate::platform::{Directory, NativePath, checked, may_lack_attribute};
-use crate::verbs::metadata::Metadata;
+use crate::verbs::metadata::{Attributes, Metadata};
 
 /// The flag for opening a directory only to access its entries, which needs no permission to read it (open(2),
 /// `O_PATH`).
 pub(crate) const SEARCH: libc::c_int = libc::O_PATH;
+
+/// The access list of an entry (acl(5)).
+const ACCESS_LIST: &CStr = c"system.posix_acl_access";
+/// The access list that new entries of a directory get.
+const DEFAULT_LIST: &CStr = c"system.posix_acl_default";
 
 /// Makes the target share the source's content until one of them is changed: a reflink (ioctl_ficlone(2)).
 pub(crate) fn clone_content(source: &File, target: &File) -> io::Result<()> {
@@ -141,12 +147,15 @@ impl Directory {
         checked(|| unsafe { calls::mknodat(self.raw(), name.as_ptr(), mode, device) }).map(drop)
     }
 
-    /// Copies the extended attributes of an entry, without following a link.
+    /// Copies the extended attributes of an entry, without following a link. Afterwards it has no other access list.
     pub(crate) fn copy_entry_attributes(
         from: (&NativePath, Option<&Self>),
         to: (&NativePath, &Self),
     ) -> io::Result<()> {
         let (from, to) = (in_directory(from.0, from.1)?, in_directory(to.0, Some(to.1))?);
+        // A FIFO, a socket or a device has that of its directory.
+        let list = NativePath::from_vec(ACCESS_LIST.to_bytes().to_vec())?;
+        pass(super::remove_attribute(&to, &list, false))?;
         let names = match super::super::list_attributes(&from, false) {
             Err(error) if error.raw_os_error().is_some_and(may_lack_attribute) => return Ok(()),
             names => names?,
@@ -176,50 +185,125 @@ fn pass(done: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Copies the extended attributes of an open file, including access control lists (acl(5)); returns whether it has any.
-pub(crate) fn copy_attributes(source: &File, target: &File) -> io::Result<bool> {
-    let mut names = [0_u8; 1024];
-    let (from, to) = (source.as_raw_fd(), target.as_raw_fd());
-    // Most files have none, or few.
-    // SAFETY: the room is as long as it says.
-    let listed = checked(|| unsafe { calls::flistxattr(from, names.as_mut_ptr().cast(), names.len()) });
-    let long;
-    let names = match listed {
-        Ok(length) => &names[..length as usize],
-        Err(error) if error.raw_os_error() == Some(libc::ERANGE) => {
-            long = super::super::sized(|room| {
-                // SAFETY: as above.
-                checked(|| unsafe { calls::flistxattr(from, room.as_mut_ptr().cast(), room.len()) })
-                    .map(|length| length as usize)
-            })?;
-            &long[..]
-        }
-        Err(error) if error.raw_os_error().is_some_and(may_lack_attribute) => return Ok(false),
-        Err(error) => return Err(error),
-    };
-    for name in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        let name = NativePath::from_vec(name.to_vec())?;
+/// Copies the extended attributes of an open file, including access control lists (acl(5)). Afterwards the target has no
+/// other access lists than the source: a new file has those that its directory gives it.
+pub(crate) fn copy_attributes(source: &File, target: &File) -> io::Result<Attributes> {
+    let mut attributes = Attributes { any: remove_access_lists(target)?, ..Attributes::NONE };
+    with_attribute_names(source, &mut |name| {
         let value = super::super::sized(|room| {
             // SAFETY: the name is a C string, and the room is as long as it says.
-            checked(|| unsafe { calls::fgetxattr(from, name.as_ptr(), room.as_mut_ptr().cast(), room.len()) })
-                .map(|length| length as usize)
+            checked(|| unsafe {
+                calls::fgetxattr(source.as_raw_fd(), name.as_ptr(), room.as_mut_ptr().cast(), room.len())
+            })
+            .map(|length| length as usize)
         });
-        pass(value.and_then(|value| {
-            // SAFETY: the name is a C string, and the value is as long as it says.
-            checked(|| unsafe { calls::fsetxattr(to, name.as_ptr(), value.as_ptr().cast(), value.len(), 0) })
-                .map(drop)
-        }))?;
-    }
-    Ok(!names.is_empty())
+        attributes.any = true;
+        let copied = match value {
+            Ok(value) if name == ACCESS_LIST => {
+                attributes.permitted = copy_access_list(target, &value)?;
+                Ok(())
+            }
+            Ok(value) => set_open_attribute(target, name, &value),
+            Err(error) => Err(error),
+        };
+        pass(copied)
+    })?;
+    Ok(attributes)
 }
 
-/// Removes the access lists of an open file: a new one has those that its directory gives it (acl(5)).
-pub(crate) fn remove_access_lists(file: &File) -> io::Result<()> {
-    for name in [c"system.posix_acl_access", c"system.posix_acl_default"] {
-        // SAFETY: the name is a C string.
-        pass(checked(|| unsafe { calls::fremovexattr(file.as_raw_fd(), name.as_ptr()) }).map(drop))?;
+/// The same for the access list alone, of a file that may not be opened: to look at its list, no permission is needed.
+pub(crate) fn copy_access_list_of(
+    name: &NativePath,
+    directory: &Directory,
+    target: &File,
+) -> io::Result<Attributes> {
+    let mut attributes = Attributes { any: remove_access_lists(target)?, ..Attributes::NONE };
+    let path = in_directory(name, Some(directory))?;
+    match super::super::get_attribute(&path, &NativePath::from_vec(ACCESS_LIST.to_bytes().to_vec())?, false) {
+        Ok(value) => {
+            attributes.any = true;
+            attributes.permitted = copy_access_list(target, &value)?;
+        }
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENODATA | libc::ENOTSUP)) => {}
+        Err(error) => return Err(error),
     }
-    Ok(())
+    Ok(attributes)
+}
+
+/// Sets an access list, if the file system and this process can; returns which permissions the file may have.
+fn copy_access_list(target: &File, list: &[u8]) -> io::Result<u32> {
+    match set_open_attribute(target, ACCESS_LIST, list) {
+        Ok(()) => Ok(Attributes::NONE.permitted),
+        Err(error) if error.raw_os_error().is_some_and(may_lack_attribute) => Ok(permitted_without(list)),
+        Err(error) => Err(error),
+    }
+}
+
+/// The permissions with which a file without this access list lets nobody do what the list denies them: those that it
+/// grants to everybody but the owner. The bits of the group are not among them: with a list, they are its mask.
+fn permitted_without(list: &[u8]) -> u32 {
+    // include/uapi/linux/posix_acl_xattr.h: a version of four bytes; then entries of a tag and permissions, of two bytes
+    // each, and the ID of a user or a group, all of them little-endian.
+    const OWNER: u16 = 0x01;
+    let entries = list.get(4..).unwrap_or_default().chunks_exact(8);
+    let granted = entries
+        .map(|entry| (u16::from_le_bytes([entry[0], entry[1]]), u16::from_le_bytes([entry[2], entry[3]])))
+        .filter(|(tag, _)| *tag != OWNER)
+        .fold(0o7, |granted, (_, permissions)| granted & u32::from(permissions));
+    0o7700 | granted << 3 | granted
+}
+
+/// Removes the access lists of an open file, if it has any; returns whether it had. Nobody gets more access by that.
+pub(crate) fn remove_access_lists(file: &File) -> io::Result<bool> {
+    let mut found = false;
+    with_attribute_names(file, &mut |name| {
+        if name != ACCESS_LIST && name != DEFAULT_LIST {
+            return Ok(());
+        }
+        found = true;
+        let mode = super::super::metadata_of(file)?.mode;
+        // The bits of the group are the mask of the list, and without it are what the group may do.
+        if name == ACCESS_LIST && mode & 0o070 != 0 {
+            super::super::set_file_mode(file, mode & !0o070)?;
+        }
+        // SAFETY: the name is a C string.
+        checked(|| unsafe { calls::fremovexattr(file.as_raw_fd(), name.as_ptr()) }).map(drop)
+    })?;
+    Ok(found)
+}
+
+/// Calls a function for the name of each attribute of an open file.
+fn with_attribute_names(file: &File, each: &mut dyn FnMut(&CStr) -> io::Result<()>) -> io::Result<()> {
+    let list = |room: &mut [u8]| {
+        // SAFETY: the room is as long as it says.
+        checked(|| unsafe { calls::flistxattr(file.as_raw_fd(), room.as_mut_ptr().cast(), room.len()) })
+            .map(|length| length as usize)
+    };
+    // Most files have none, or few.
+    let mut names = [0_u8; 1024];
+    let long;
+    let names = match list(&mut names) {
+        Ok(length) => &names[..length],
+        Err(error) if error.raw_os_error() == Some(libc::ERANGE) => {
+            long = super::super::sized(list)?;
+            &long[..]
+        }
+        Err(error) if error.raw_os_error().is_some_and(may_lack_attribute) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    names
+        .split_inclusive(|byte| *byte == 0)
+        .filter_map(|name| CStr::from_bytes_with_nul(name).ok())
+        .filter(|name| !name.is_empty())
+        .try_for_each(each)
+}
+
+fn set_open_attribute(file: &File, name: &CStr, value: &[u8]) -> io::Result<()> {
+    // SAFETY: the name is a C string, and the value is as long as it says.
+    checked(|| unsafe {
+        calls::fsetxattr(file.as_raw_fd(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0)
+    })
+    .map(drop)
 }
 
 /// Linux has no flags that are copied.

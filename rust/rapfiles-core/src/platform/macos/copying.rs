@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 
 use crate::platform::calls::File;
 use crate::platform::{Directory, NativePath, checked, is_unable, may_lack_attribute};
-use crate::verbs::metadata::Metadata;
+use crate::verbs::metadata::{Attributes, Metadata};
 
 /// The flag for opening a directory only to access its entries.
 pub(crate) const SEARCH: libc::c_int = libc::O_RDONLY;
@@ -111,22 +111,31 @@ impl Directory {
     }
 }
 
-/// Copies the extended attributes of an open file, and its access control list; returns whether it may have any.
-pub(crate) fn copy_attributes(source: &File, target: &File) -> io::Result<bool> {
+/// Copies the extended attributes of an open file, and its access control list.
+pub(crate) fn copy_attributes(source: &File, target: &File) -> io::Result<Attributes> {
     let flags = libc::COPYFILE_XATTR | libc::COPYFILE_ACL;
     // SAFETY: both are open, and there is no state.
     let copied = checked(|| unsafe {
         libc::fcopyfile(source.as_raw_fd(), target.as_raw_fd(), std::ptr::null_mut(), flags)
     });
     match copied {
-        Err(error) if error.raw_os_error().is_some_and(may_lack_attribute) => Ok(false),
-        copied => copied.map(|_| true),
+        Err(error) if error.raw_os_error().is_some_and(may_lack_attribute) => Ok(Attributes::NONE),
+        copied => copied.map(|_| Attributes { any: true, ..Attributes::NONE }),
     }
 }
 
+/// An access list is only copied with the attributes; the permissions mean the same without it.
+pub(crate) fn copy_access_list_of(
+    _name: &NativePath,
+    _directory: &Directory,
+    _target: &File,
+) -> io::Result<Attributes> {
+    Ok(Attributes::NONE)
+}
+
 /// What is copied replaces the access list that a new file has from its directory (copyfile(3)).
-pub(crate) fn remove_access_lists(_file: &File) -> io::Result<()> {
-    Ok(())
+pub(crate) fn remove_access_lists(_file: &File) -> io::Result<bool> {
+    Ok(false)
 }
 
 /// Copies the BSD flags, last of all: one of them prevents changes (`UF_IMMUTABLE`, chflags(2)).

@@ -11,7 +11,7 @@ use windows_sys::Win32::Storage::FileSystem::{COPY_FILE_FAIL_IF_EXISTS, CopyFile
 use super::access::file_time;
 use super::errors::{checked, error};
 use super::{Directory, NativePath};
-use crate::verbs::metadata::{Metadata, Timestamp};
+use crate::verbs::metadata::{Attributes, Metadata, Timestamp};
 
 /// Larger files are copied a piece at a time, so that a step does not take long; without their other streams.
 const LARGEST_WHOLE: u64 = 64 << 20;
@@ -64,13 +64,22 @@ pub(crate) fn next_data(_file: &File, _from: u64) -> io::Result<Option<(u64, u64
 }
 
 /// Python has no extended attributes on Windows.
-pub(crate) fn copy_attributes(_source: &File, _target: &File) -> io::Result<bool> {
-    Ok(false)
+pub(crate) fn copy_attributes(_source: &File, _target: &File) -> io::Result<Attributes> {
+    Ok(Attributes::NONE)
 }
 
 /// A new file has the access list that its directory gives it.
-pub(crate) fn remove_access_lists(_file: &File) -> io::Result<()> {
-    Ok(())
+pub(crate) fn copy_access_list_of(
+    _name: &NativePath,
+    _directory: &Directory,
+    _target: &File,
+) -> io::Result<Attributes> {
+    Ok(Attributes::NONE)
+}
+
+/// A new file has the access list that its directory gives it.
+pub(crate) fn remove_access_lists(_file: &File) -> io::Result<bool> {
+    Ok(false)
 }
 
 /// The only permission that Python has on Windows is an attribute, which `CopyFileEx` copies.

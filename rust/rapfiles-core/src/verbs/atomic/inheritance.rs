@@ -3,8 +3,9 @@
 
 use std::io;
 
+use crate::limits::NAMES_TRIED;
 use crate::platform::{self, Directory, File, NativePath};
-use crate::verbs::metadata::Metadata;
+use crate::verbs::metadata::{Attributes, Metadata};
 
 /// The set-user-ID and set-group-ID bits: kept only if the owner and the group are.
 const SET_ID: u32 = 0o6000;
@@ -18,27 +19,56 @@ pub(crate) fn inherit(
 ) -> io::Result<()> {
     let new = platform::metadata_of(file)?;
     let kept = platform::set_file_owner(file, &new, old)?;
-    let source = Directory::open_to_read(name, Some(directory), false);
-    let copied = match source.and_then(|source| platform::copy_attributes(&source, file)) {
-        Err(error) if !is_passed_over(error.kind()) => return Err(error),
-        // What was copied before the error.
-        Err(_) => true,
-        Ok(copied) => copied,
-    };
-    let mode = if kept { old.mode } else { old.mode & !SET_ID };
+    let attributes = copy_attributes(directory, name, old, file)?;
+    let mode = if kept { old.mode } else { old.mode & !SET_ID } & attributes.permitted;
     // It is a change that the file system has to write down.
-    if !copied && (new.user, new.group, new.mode) == (old.user, old.group, mode) {
+    if !attributes.any && (new.user, new.group, new.mode) == (old.user, old.group, mode) {
         return Ok(());
     }
     // Last, because chown(2) clears the set-ID bits, and an access list changes the bits of the group (acl(5)).
     platform::set_file_mode(file, mode)
 }
 
-/// Whether the attributes are left out after this error: a process that may replace a file need not be permitted to read
-/// it; or somebody else has removed or replaced it meanwhile, which network and FUSE file systems report as ESTALE.
-fn is_passed_over(error: io::ErrorKind) -> bool {
-    matches!(
-        error,
-        io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound | io::ErrorKind::StaleNetworkFileHandle
-    )
+/// Copies the attributes and the access lists, as far as that is permitted. Those that the new file has from its directory
+/// are removed in any case: nobody gets access who had none.
+fn copy_attributes(
+    directory: &Directory,
+    name: &NativePath,
+    old: &Metadata,
+    file: &File,
+) -> io::Result<Attributes> {
+    let mut attempts = 0;
+    loop {
+        let source = Directory::open_to_read(name, Some(directory), false);
+        let copied = match source.and_then(|source| platform::copy_attributes(&source, file)) {
+            // A process that may replace a file need not be permitted to read it.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                platform::copy_access_list_of(name, directory, file)
+            }
+            copied => copied,
+        };
+        match copied {
+            // Somebody else has replaced it meanwhile, which network and FUSE file systems report.
+            Err(error) if error.kind() == io::ErrorKind::StaleNetworkFileHandle && attempts < NAMES_TRIED => {
+                attempts += 1;
+            }
+            Err(error) if is_gone(error.kind()) => {
+                platform::remove_access_lists(file)?;
+                return Ok(Attributes { any: true, permitted: common(old.mode) });
+            }
+            copied => return copied,
+        }
+    }
+}
+
+/// Whether there is nothing left to take attributes from: somebody else has removed it.
+fn is_gone(error: io::ErrorKind) -> bool {
+    matches!(error, io::ErrorKind::NotFound | io::ErrorKind::StaleNetworkFileHandle)
+}
+
+/// The permissions that are not more for anybody, whatever the bits of the group were for: those that the group and the
+/// others both have.
+fn common(mode: u32) -> u32 {
+    let both = mode & mode >> 3 & 0o7;
+    0o7700 | both << 3 | both
 }

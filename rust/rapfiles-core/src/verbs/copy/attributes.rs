@@ -7,8 +7,8 @@ use crate::verbs::metadata::Metadata;
 
 /// Copies the metadata of a file or directory to an open one.
 pub(crate) fn preserve(source: &File, like: &Metadata, target: &File) -> io::Result<()> {
-    platform::copy_attributes(source, target)?;
-    platform::set_file_mode(target, like.mode)?;
+    let attributes = platform::copy_attributes(source, target)?;
+    platform::set_file_mode(target, like.mode & attributes.permitted)?;
     platform::set_file_times(target, (like.accessed, like.modified))?;
     platform::copy_flags(like, target)
 }

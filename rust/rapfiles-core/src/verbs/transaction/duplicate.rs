@@ -194,9 +194,7 @@ fn preserve(
     if !platform::set_file_owner(target, &own, like).about(about())? {
         return Err(refused::foreign(about()));
     }
-    // It may have inherited some from the directory that it was made in.
-    platform::remove_access_lists(target).about(about())?;
-    platform::copy_attributes(source, target).about(about())?;
+    let attributes = platform::copy_attributes(source, target).about(about())?;
     // Last, because chown(2) clears the set-ID bits, and an access list changes the bits of the group (acl(5)).
-    platform::set_file_mode(target, mode).about(about())
+    platform::set_file_mode(target, mode & attributes.permitted).about(about())
 }
