@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import warnings
+from collections.abc import Iterable
 from operator import index
 from typing import Any, Final, SupportsIndex
 
@@ -73,7 +74,7 @@ class FileLock(_native.Lock):
         return f"<rapfiles.FileLock path={self.path!r} {state}>"
 
 
-def checked_range(bytes_: tuple[SupportsIndex, SupportsIndex]) -> tuple[int, int]:
+def checked_range(bytes_: Iterable[SupportsIndex]) -> tuple[int, int]:
     """The first byte and the number of bytes of a range that can be locked."""
     try:
         # Its second number is an end, not a length.

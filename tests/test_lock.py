@@ -1461,7 +1461,7 @@ def _locks_with(injection: str, path: Path, log: Path | str = "/dev/null", **opt
 
 
 @strace.needs_strace
-@pytest.mark.parametrize("call", ["openat,openat2", "flock"])
+@pytest.mark.parametrize("call", ["openat,openat2", "flock", "openat2,newfstatat"])
 def test_a_stale_file_is_opened_again(call: str, tmp_path: Path) -> None:
     """What network and FUSE file systems say of a file that somebody else has removed (filelock #669)."""
     path, log = tmp_path / "lock", tmp_path / "log"
