@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 import rapfiles
-from rapfiles import AsyncPath
+from rapfiles import AsyncPath, Stream
 from support import lag, process
 from support.engine import idle, queue_empty, under_way
 from support.fifo import Fifo
@@ -24,18 +24,27 @@ STUCK = 64
 
 def test_every_operation_is_tried() -> None:
     """A new method of AsyncPath must be added to the list, or here with a reason."""
-    awaitable = {
-        name
-        for name in dir(AsyncPath)
-        if not name.startswith("_")
-        and (
-            inspect.iscoroutinefunction(inspect.getattr_static(AsyncPath, name))
-            or inspect.isasyncgenfunction(inspect.getattr_static(AsyncPath, name))
-        )
-    }
+    waiting = {name for name in dir(AsyncPath) if not name.startswith("_") and _may_wait(name)}
     tried = {operation.name for operation in OPERATIONS}
     # lchmod is chmod, which Linux has no link-changing form of; the others look at no path on a disk.
-    assert awaitable - tried <= {"lchmod", "is_junction", "absolute", "cwd", "home", "expanduser"}
+    assert waiting - tried <= {"lchmod", "is_junction", "absolute", "cwd", "home", "expanduser"}
+
+
+def _may_wait(name: str) -> bool:
+    """Whether it is awaited, or returns a stream, whose items are."""
+    member = inspect.getattr_static(AsyncPath, name)
+    if inspect.iscoroutinefunction(member) or inspect.isasyncgenfunction(member):
+        return True
+    return inspect.isfunction(member) and str(inspect.signature(member).return_annotation).startswith(
+        "Stream["
+    )
+
+
+def test_streams_may_wait() -> None:
+    """Guards the search for them."""
+    assert {name for name in dir(AsyncPath) if not name.startswith("_") and _may_wait(name)} >= {
+        *("iterdir", "scandir", "glob", "rglob", "walk", "find", "stat")
+    }
 
 
 @pytest.fixture(params=["slow_disk"])
@@ -87,6 +96,33 @@ async def _in_spite_of_errors(operation: Awaitable[object]) -> None:
     """A second attempt finds what the first made or removed; how long the loop waits is all that counts."""
     with suppress(OSError):
         await operation
+
+
+STREAMS: dict[str, Callable[[AsyncPath], Stream[object]]] = {
+    "walk": lambda path: path.walk(),
+    "find": lambda path: path.find(),
+    "find_with_stat": lambda path: path.find(with_stat=True),
+    "glob": lambda path: path.glob("**/*"),
+    "rglob": lambda path: path.rglob("*"),
+}
+
+
+@pytest.mark.one_loop
+@pytest.mark.parametrize("name", STREAMS)
+async def test_a_slow_disk_is_left_at_once(name: str, slow_disk: SlowDisk) -> None:
+    """No request is waited for when the block is left: this one is answered only after that."""
+    for directory in ("held", "other"):
+        (slow_disk.backing / f"left by {name}" / directory).mkdir(parents=True)
+    slow_disk.close_gate()
+    try:
+        with anyio.fail_after(30):
+            async with STREAMS[name](AsyncPath(slow_disk.root, f"left by {name}")) as stream:
+                # The first took so long that it is given out before anything else is read.
+                await anext(stream)
+                await under_way(1)
+    finally:
+        slow_disk.open_gate()
+    await idle()
 
 
 OPENING: dict[str, Callable[[AsyncPath], Awaitable[object]]] = {

@@ -15,7 +15,6 @@ import pytest
 import rapfiles
 from rapfiles import AsyncPath
 from support import process, trees
-from support.engine import idle, under_way
 from support.fuse import SlowDisk
 from support.leaks import descriptors
 
@@ -414,23 +413,6 @@ def test_directories_that_may_not_be_read(tmp_path_factory: pytest.TempPathFacto
         assert (ended.code, ended.errors) == (0, "")
     finally:
         shutil.rmtree(top)
-
-
-@pytest.mark.one_loop
-async def test_a_slow_disk_is_left_at_once(slow_disk: SlowDisk) -> None:
-    """No request is waited for when the block is left: this one is answered only after that."""
-    for name in ("held", "other"):
-        (slow_disk.backing / "walked" / name).mkdir(parents=True)
-    slow_disk.close_gate()
-    try:
-        with anyio.fail_after(30):
-            async with AsyncPath(slow_disk.root, "walked").walk() as walk:
-                # It took so long that it is given out before anything else is read.
-                await anext(walk)
-                await under_way(1)
-    finally:
-        slow_disk.open_gate()
-    await idle()
 
 
 @pytest.mark.one_loop

@@ -5,13 +5,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rapfiles import AsyncPath
+from rapfiles import AsyncPath, Stream
 
 Work = Callable[[AsyncPath], Awaitable[object]]
 
 
-async def _entries(path: AsyncPath) -> list[AsyncPath]:
-    return [entry async for entry in path.iterdir()]
+async def _all(stream: Stream[object]) -> list[object]:
+    async with stream:
+        return [item async for item in stream]
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,12 @@ READING = [
     Operation("readlink", "link", lambda path: path.readlink()),
     Operation("resolve", "link", lambda path: path.resolve()),
     Operation("resolve_strict", "link", lambda path: path.resolve(strict=True)),
-    Operation("iterdir", "dir", _entries),
+    Operation("iterdir", "dir", lambda path: _all(path.iterdir())),
+    Operation("scandir", "dir", lambda path: _all(path.scandir(with_stat=True))),
+    Operation("glob", "dir", lambda path: _all(path.glob("*/../*"))),
+    Operation("rglob", "dir", lambda path: _all(path.rglob("*"))),
+    Operation("walk", "dir", lambda path: _all(path.walk())),
+    Operation("find", "dir", lambda path: _all(path.find(with_stat=True))),
     Operation("du", "dir", lambda path: path.du()),
     Operation("tree", "dir", lambda path: path.tree()),
     Operation("read_bytes", "file", lambda path: path.read_bytes()),
