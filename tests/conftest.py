@@ -103,7 +103,10 @@ def _on_other_loops(config: pytest.Config, items: list[pytest.Item]) -> set[pyte
     alike: dict[tuple[object, str, int], dict[str, list[pytest.Item]]] = {}
     for item in items:
         if isinstance(item, pytest.Function) and (first := _first_loop(item)) is not None:
-            parameters = item.callspec.id.removeprefix(str(item.callspec.params["loop"]))
+            # The loop's name is the first one, unless a fixture has parameters.
+            parts = item.callspec.id.split("-")
+            parts.remove(str(item.callspec.params["loop"]))
+            parameters = "-".join(parts)
             alike.setdefault((item.parent, item.originalname, first), {}).setdefault(parameters, []).append(
                 item
             )
