@@ -1016,6 +1016,19 @@ async def test_ranges_are_those_of_lockf(tmp_path: Path) -> None:
 
 
 @pytest.mark.one_loop
+@pytest.mark.parametrize("arguments", [{"blocking": False}, {"timeout": 0.02}, {"timeout": 0.5}], ids=str)
+async def test_who_has_the_whole_file_is_no_holder_of_a_range(
+    arguments: dict[str, Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "data"
+    with range_locked_by_another_process(path, 0, 1) as holder, locked_by_another_process(path):
+        with pytest.raises(LockTimeout) as raised:
+            await AsyncPath(path).lock(range=(0, 1), **arguments).acquire()
+        # While a thread waits in the kernel, nobody asks for whom.
+        assert raised.value.holder == holder or ("timeout" in arguments and raised.value.holder is None)
+
+
+@pytest.mark.one_loop
 async def test_sqlite_respects_a_lock_of_its_bytes(tmp_path: Path) -> None:
     """Its PENDING byte and what follows (os.h of sqlite: `PENDING_BYTE`), from another process."""
     path = tmp_path / "data.db"

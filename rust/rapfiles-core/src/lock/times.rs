@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::claim::Extent;
 use super::lock_file::Identity;
 use super::locks::{Locks, State};
 use super::request::Requested;
@@ -71,7 +72,9 @@ impl Locks {
             // The table of locks is in memory, but on a network the server has it.
             file.as_ref().filter(|file| file.local).and_then(|file| file.holder(&requested.claim())).or_else(
                 || {
+                    // Who has a lock of the whole file is not in the way of one of a range.
                     place
+                        .filter(|_| requested.request.extent == Extent::Whole)
                         .and_then(|(identity, _)| platform::file_lock_holder(identity.device, identity.inode))
                 },
             )
