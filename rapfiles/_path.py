@@ -1787,7 +1787,8 @@ class AsyncPath(LexicalPath):
             preserve_metadata: Whether to copy the times, the permissions and the extended attributes
                 (including access control lists) too. The owner is not copied.
             atomic: Whether to replace an existing file or link atomically, with a new inode, instead of
-                writing to it in place.
+                writing to it in place. Without `preserve_metadata`, the new file keeps the permissions of the
+                old one, and its owner and attributes, as with `write_bytes(atomic=True)`.
             merge: Whether the target directory may exist. Entries that only it has stay. Symbolic links in it
                 are not followed.
             hardlinks: With `"preserve"`, hard links to one file in the tree become hard links to one copy.

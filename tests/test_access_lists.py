@@ -34,7 +34,13 @@ async def _swap(path: AsyncPath) -> None:
         await t.write_bytes(path.name, _SECRET)
 
 
-WAYS = [_write, _open_atomic, _transaction, _swap]
+async def _copy(path: AsyncPath) -> None:
+    source = path.parent.parent / "source"
+    await source.write_bytes(_SECRET)
+    await source.copy(path, atomic=True)
+
+
+WAYS = [_write, _open_atomic, _transaction, _swap, _copy]
 Way = Callable[[AsyncPath], Awaitable[Any]]
 
 

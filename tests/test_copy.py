@@ -184,6 +184,38 @@ async def test_without_it_a_copy_is_a_new_file(tmp_path: Path) -> None:
     assert status.st_mtime > 10**9
 
 
+async def test_who_may_open_what_is_replaced_atomically(tmp_path: Path) -> None:
+    """It stays closed to others, as in place, and as with `write_bytes(atomic=True)`."""
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(b"content")
+    source.chmod(0o644)
+    for mode in (0o600, 0o666):
+        target.write_bytes(b"old")
+        target.chmod(mode)
+        os.setxattr(target, "user.colour", b"red")
+        inode = target.stat().st_ino
+        await AsyncPath(source).copy(target, atomic=True)
+        assert (target.read_bytes(), stat.S_IMODE(target.stat().st_mode)) == (b"content", mode)
+        assert target.stat().st_ino != inode
+        assert os.getxattr(target, "user.colour") == b"red"
+    target.chmod(0o600)
+    await AsyncPath(source).copy(target, atomic=True, preserve_metadata=True)
+    assert description(target, metadata=True) == description(source, metadata=True)
+    # In a tree, too, and in place of what is no file, as a new one.
+    tree = tmp_path / "tree"
+    (tree / "to").mkdir(parents=True)
+    (tree / "from").mkdir()
+    for name in ("file", "link"):
+        (tree / "from" / name).write_bytes(b"content")
+    (tree / "to" / "file").write_bytes(b"old")
+    (tree / "to" / "file").chmod(0o600)
+    (tree / "to" / "link").symlink_to(target)
+    await AsyncPath(tree, "from").copy(tree / "to", atomic=True, merge=True)
+    assert stat.S_IMODE((tree / "to" / "file").stat().st_mode) == 0o600
+    (tree / "plain").write_bytes(b"")
+    assert (tree / "to" / "link").lstat().st_mode == (tree / "plain").stat().st_mode
+
+
 async def test_attributes_and_access_lists(tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     source.write_bytes(b"content")

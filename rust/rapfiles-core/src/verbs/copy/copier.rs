@@ -17,6 +17,7 @@ use crate::engine::stream::Slice;
 use crate::engine::{Engine, runtime};
 use crate::error::{About, Error, Subject};
 use crate::platform::{self, Directory, File, NativePath, codes};
+use crate::verbs::atomic::inherit;
 use crate::verbs::metadata::{FileType, Metadata};
 use crate::verbs::post_order::{At, Entered, Left, Node, Visit, Visitor};
 use crate::verbs::report::Reporter;
@@ -365,11 +366,13 @@ impl Copier {
                 if found.is_directory() {
                     return Err(Error::Os { code: codes::IS_DIRECTORY, subject: self.target_path(at) });
                 }
-                true
+                Some(found)
             }
-            Err(error) if error.raw_os_error().is_some_and(platform::is_not_found) => false,
+            Err(error) if error.raw_os_error().is_some_and(platform::is_not_found) => None,
             Err(error) => return Err(Error::new(&error, self.target_path(at))),
         };
+        let inherits = replaces.as_ref().is_some_and(Metadata::is_regular_file);
+        let mode = if inherits { PRIVATE_FILE } else { mode };
         Target::appearing(name.clone(), inside, mode, replaces).about(self.target_path(at))
     }
 
@@ -424,6 +427,9 @@ impl Copier {
         let file = leaf.target.file().map_err(both)?;
         if self.options.preserve_metadata {
             preserve(&leaf.source, &leaf.metadata, file).map_err(both)?;
+        } else if let Some(old) = leaf.target.old() {
+            let (directory, name) = (self.target_directory(at)?, self.target_name(at));
+            inherit(directory, name, old, file).about(self.target_path(at))?;
         }
         if self.moves {
             let now = platform::metadata_of(&leaf.source).map_err(both)?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::copier::Pair;
 use crate::platform::{self, File, NativePath, codes};
+use crate::verbs::metadata::Metadata;
 use crate::verbs::temporary::{give_name, with_temporary_name};
 
 /// How a file gets its name when its content is complete.
@@ -17,7 +18,7 @@ enum Finish {
     /// It has no name yet.
     Unnamed,
     /// It has this temporary name, and has to be renamed.
-    Temporary { name: NativePath, replaces: bool },
+    Temporary { name: NativePath, replaces: Option<Box<Metadata>> },
 }
 
 /// A file that is being written.
@@ -46,19 +47,34 @@ impl Target {
         Ok(Self::new(file, name, inside, Finish::Hidden))
     }
 
-    /// A new file, which appears under its name when it is complete. `replaces`: whether it replaces an existing one.
+    /// A new file, which appears under its name when it is complete. `replaces`: what has the name, and is replaced.
     pub(crate) fn appearing(
         name: NativePath,
         inside: Arc<Pair>,
         mode: u32,
-        replaces: bool,
+        replaces: Option<Metadata>,
     ) -> io::Result<Self> {
         let directory = inside.target()?;
-        if !replaces && let Some(file) = directory.create_unnamed(mode)? {
+        if replaces.is_none()
+            && let Some(file) = directory.create_unnamed(mode)?
+        {
             return Ok(Self::new(file, name, inside, Finish::Unnamed));
         }
         let (temporary, file) = with_temporary_name(|temporary| directory.create(temporary, mode))?;
-        Ok(Self::new(file, name, inside, Finish::Temporary { name: temporary, replaces }))
+        Ok(Self::new(
+            file,
+            name,
+            inside,
+            Finish::Temporary { name: temporary, replaces: replaces.map(Box::new) },
+        ))
+    }
+
+    /// The file that it replaces, if any.
+    pub(crate) fn old(&self) -> Option<&Metadata> {
+        match &self.finish {
+            Finish::Temporary { replaces, .. } => replaces.as_deref().filter(|old| old.is_regular_file()),
+            _ => None,
+        }
     }
 
     pub(crate) fn file(&self) -> io::Result<&File> {
@@ -77,7 +93,7 @@ impl Target {
             Finish::Temporary { name, replaces } => {
                 // Some errors are only reported by close(2); an incomplete file must not get the name.
                 platform::close(file)?;
-                let named = if *replaces {
+                let named = if replaces.is_some() {
                     directory.rename(name, &self.name)
                 } else {
                     give_name(directory, name, &self.name)
