@@ -1,6 +1,5 @@
 """copy of directories with everything in them."""
 
-import ctypes
 import errno
 import os
 import resource
@@ -15,6 +14,7 @@ import pytest
 
 from rapfiles import AsyncPath, Progress
 from support import mounts, pathlib_copy
+from support.exchanges import exchanging, rounds
 from support.generated import description, generate
 from support.leaks import nothing_leaks
 
@@ -309,19 +309,10 @@ async def test_the_loop_is_not_held(tmp_path: Path) -> None:
     assert turns > 10
 
 
-def swapped(folder: Path, first: str, second: str, stop: threading.Event) -> None:
-    """Exchange two entries until told to stop."""
-    exchange = ctypes.CDLL(None, use_errno=True).renameat2
-    at_working_directory, how = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
-    names = [os.fsencode(folder / name) for name in (first, second)]
-    while not stop.is_set():
-        exchange(at_working_directory, names[0], at_working_directory, names[1], how)
-
-
 @pytest.mark.one_loop
 async def test_nothing_outside_is_copied(tmp_path: Path) -> None:
     """A directory and a file of the source are exchanged for links out of it, again and again."""
-    canary, source = tmp_path / "canary", tmp_path / "source"
+    canary, source, target = tmp_path / "canary", tmp_path / "source", tmp_path / "copy"
     canary.mkdir()
     (canary / "secret").write_bytes(b"secret")
     for number in range(30):
@@ -330,16 +321,8 @@ async def test_nothing_outside_is_copied(tmp_path: Path) -> None:
     (source / "file").write_bytes(b"public")
     (source / "a" / "way-out").symlink_to(canary)
     (source / "link").symlink_to(canary / "secret")
-    stop = threading.Event()
-    threads = [
-        threading.Thread(target=swapped, args=(source / "a", "3", "way-out", stop)),
-        threading.Thread(target=swapped, args=(source, "file", "link", stop)),
-    ]
-    for thread in threads:
-        thread.start()
-    try:
-        for number in range(30):
-            target = tmp_path / f"copy-{number}"
+    with exchanging(source / "a", "3", "way-out"), exchanging(source, "file", "link"):
+        for _ in rounds(least=30):
             await AsyncPath(source).copy(target, follow_symlinks=False, on_error=lambda _: None)
             for folder, _, files in os.walk(target):
                 for name in files:
@@ -347,10 +330,6 @@ async def test_nothing_outside_is_copied(tmp_path: Path) -> None:
                     if not os.path.islink(path):
                         assert Path(path).read_bytes() in {b"public", b""}, path
             shutil.rmtree(target)
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
     assert os.listdir(canary) == ["secret"]
 
 
@@ -364,13 +343,7 @@ async def test_nothing_is_written_outside(tmp_path: Path) -> None:
     canary.mkdir()
     (target / "a" / "3").mkdir(parents=True)
     (target / "a" / "way-out").symlink_to(canary)
-    stop = threading.Event()
-    thread = threading.Thread(target=swapped, args=(target / "a", "3", "way-out", stop))
-    thread.start()
-    try:
-        for _ in range(40):
+    with exchanging(target / "a", "3", "way-out"):
+        for _ in rounds(least=40):
             await AsyncPath(source).copy(target, merge=True, on_error=lambda _: None)
-    finally:
-        stop.set()
-        thread.join()
     assert os.listdir(canary) == []

@@ -49,6 +49,37 @@ while True:
         os.close(descriptor)
 """
 
+_EXCHANGER = """
+import ctypes, os, sys
+exchange, names = ctypes.CDLL(None).renameat2, [os.fsencode(name) for name in sys.argv[1:]]
+print("ready", flush=True)
+while True:
+    exchange(-100, names[0], -100, names[1], 2)
+"""
+
+
+def rounds(least: int) -> Iterator[int]:
+    """At least so many rounds, for as long as an attack goes on."""
+    until = time.monotonic() + SOAK
+    for number in itertools.count():
+        if number >= least and time.monotonic() >= until:
+            return
+        yield number
+
+
+@contextlib.contextmanager
+def exchanging(folder: Path, first: str, second: str) -> Iterator[None]:
+    """Exchange two entries of a folder, over and over, in another process, which shares no lock with us."""
+    _skip_unless_possible()
+    command = [sys.executable, "-c", _EXCHANGER, str(folder / first), str(folder / second)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            yield
+        finally:
+            process.kill()
+
 
 class Attack:
     """The attacker, and the tree that it attacks, which is `tree` in its root."""
@@ -60,10 +91,7 @@ class Attack:
 
     def rounds(self, least: int) -> Iterator[None]:
         """At least so many rounds, for as long as the attack goes on. Each begins with a new tree."""
-        until = time.monotonic() + SOAK
-        for number in itertools.count():
-            if number >= least and time.monotonic() >= until:
-                return
+        for _ in rounds(least):
             self._begin_anew()
             yield
 
