@@ -97,6 +97,44 @@ def test_as_another_user(public: Path) -> None:
     assert _content(public / "unreadable") == {"file": b"new", "theirs": b"old"}
 
 
+_REPLACES = """
+import asyncio, os, sys
+from rapfiles import AsyncPath
+
+async def main():
+    folder = AsyncPath(sys.argv[1])
+    await folder.exists()
+    os.setgroups([23456])
+    os.setresgid(65534, 65534, 65534)
+    os.setresuid(65534, 65534, 65534)
+    print("ready", flush=True)
+    for name in sorted(os.listdir(folder)):
+        await (folder / name).write_bytes(b"new", atomic=True)
+
+asyncio.run(main())
+"""
+
+
+def test_a_new_group_gets_no_more_than_the_others(public: Path) -> None:
+    """And the others, to whom those of the old group belong now, no more than that had."""
+    public.chmod(0o777)
+    modes = {0o2660: 0o600, 0o664: 0o644, 0o640: 0o600, 0o604: 0o600, 0o666: 0o666, 0o755: 0o755}
+    for mode in modes:
+        for name, group in (("foreign", 12345), ("own", 23456)):
+            file = public / f"{name}-{mode:o}"
+            file.write_bytes(b"old")
+            os.chown(file, 0, group)
+            file.chmod(mode)
+    ended = process.run(_REPLACES, str(public))
+    assert (ended.code, ended.errors) == (0, "")
+    for mode, narrower in modes.items():
+        foreign, own = (public / f"{name}-{mode:o}" for name in ("foreign", "own"))
+        assert (foreign.read_bytes(), own.read_bytes()) == (b"new", b"new")
+        assert (foreign.stat().st_gid, foreign.stat().st_mode & 0o7777) == (65534, narrower)
+        # One that the process is a member of is kept, with its permissions.
+        assert (own.stat().st_gid, own.stat().st_mode & 0o7777) == (23456, mode & 0o1777)
+
+
 def _flag(flag: str, path: Path) -> None:
     subprocess.run(["chattr", flag, path], check=True, timeout=60, capture_output=True)
 

@@ -36,6 +36,22 @@ impl Attributes {
     pub(crate) const NONE: Self = Self { any: false, permitted: 0o7777 };
 }
 
+/// Whether a file got the owner and the group of another one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ownership {
+    pub(crate) user: bool,
+    pub(crate) group: bool,
+}
+
+impl Ownership {
+    /// It got both.
+    pub(crate) const BOTH: Self = Self { user: true, group: true };
+
+    pub(crate) fn is_both(self) -> bool {
+        self.user && self.group
+    }
+}
+
 /// The fields of `os.stat_result`. Fields that the platform does not have are zero or `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are those of struct stat, described there")]

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, FromRawFd};
 use super::{Directory, descriptor, open, stat_at};
 use crate::platform::calls::{self, File};
 use crate::platform::{NativePath, SEARCH, checked, file_name, parent};
-use crate::verbs::metadata::{Metadata, Timestamp};
+use crate::verbs::metadata::{Metadata, Ownership, Timestamp};
 
 impl Directory {
     /// The directory of the entry at a path, and the entry's name there.
@@ -209,9 +209,9 @@ pub(crate) fn set_file_mode(file: &File, mode: u32) -> io::Result<()> {
     checked(|| unsafe { calls::fchmod(file.as_raw_fd(), (mode & 0o7777) as libc::mode_t) }).map(drop)
 }
 
-/// Sets the owner and the group of an open file to those of another one, as far as that is permitted; returns whether
-/// both were set. `own`: what it has.
-pub(crate) fn set_file_owner(file: &File, own: &Metadata, like: &Metadata) -> io::Result<bool> {
+/// Sets the owner and the group of an open file to those of another one, as far as that is permitted; returns which of
+/// them it has now. `own`: what it had.
+pub(crate) fn set_file_owner(file: &File, own: &Metadata, like: &Metadata) -> io::Result<Ownership> {
     let change = |user: libc::uid_t, group: libc::gid_t| {
         // SAFETY: no memory is involved.
         match checked(|| unsafe { calls::fchown(file.as_raw_fd(), user, group) }) {
@@ -223,13 +223,11 @@ pub(crate) fn set_file_owner(file: &File, own: &Metadata, like: &Metadata) -> io
     };
     let unchanged = u32::MAX;
     if (own.user, own.group) == (like.user, like.group) || change(like.user, like.group)? {
-        return Ok(true);
+        return Ok(Ownership::BOTH);
     }
     // The owner of a file may set its group to any of the process's groups: chown(2).
-    if own.group != like.group {
-        change(unchanged, like.group)?;
-    }
-    Ok(false)
+    let group = own.group == like.group || change(unchanged, like.group)?;
+    Ok(Ownership { user: own.user == like.user, group })
 }
 
 /// Waits until the device has the entries of a directory.

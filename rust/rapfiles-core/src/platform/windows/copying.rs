@@ -11,7 +11,7 @@ use windows_sys::Win32::Storage::FileSystem::{COPY_FILE_FAIL_IF_EXISTS, CopyFile
 use super::access::file_time;
 use super::errors::{checked, error};
 use super::{Directory, NativePath};
-use crate::verbs::metadata::{Attributes, Metadata, Timestamp};
+use crate::verbs::metadata::{Attributes, Metadata, Ownership, Timestamp};
 
 /// Larger files are copied a piece at a time, so that a step does not take long; without their other streams.
 const LARGEST_WHOLE: u64 = 64 << 20;
@@ -107,8 +107,8 @@ pub(crate) fn reserve(_file: &File, _length: u64) -> io::Result<()> {
 }
 
 /// A new file has the owner and the access list that its directory gives it.
-pub(crate) fn set_file_owner(_file: &File, _own: &Metadata, _like: &Metadata) -> io::Result<bool> {
-    Ok(true)
+pub(crate) fn set_file_owner(_file: &File, _own: &Metadata, _like: &Metadata) -> io::Result<Ownership> {
+    Ok(Ownership::BOTH)
 }
 
 /// The journal of NTFS has the names in a directory; there is no call for one.

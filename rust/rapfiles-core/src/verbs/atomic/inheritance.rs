@@ -20,7 +20,13 @@ pub(crate) fn inherit(
     let new = platform::metadata_of(file)?;
     let kept = platform::set_file_owner(file, &new, old)?;
     let attributes = copy_attributes(directory, name, old, file)?;
-    let mode = if kept { old.mode } else { old.mode & !SET_ID } & attributes.permitted;
+    let mut mode = old.mode & attributes.permitted;
+    if !kept.is_both() {
+        mode &= !SET_ID;
+    }
+    if !kept.group {
+        mode &= common(old.mode);
+    }
     // It is a change that the file system has to write down.
     if !attributes.any && (new.user, new.group, new.mode) == (old.user, old.group, mode) {
         return Ok(());
@@ -66,8 +72,8 @@ fn is_gone(error: io::ErrorKind) -> bool {
     matches!(error, io::ErrorKind::NotFound | io::ErrorKind::StaleNetworkFileHandle)
 }
 
-/// The permissions that are not more for anybody, whatever the bits of the group were for: those that the group and the
-/// others both have.
+/// The permissions that are more for nobody, whoever the group is now and was before: those that the group and the others
+/// both have. `io_copy_attrs` of xz does the same, and for the same reason; `cp -p` gives the new group those of the old one.
 fn common(mode: u32) -> u32 {
     let both = mode & mode >> 3 & 0o7;
     0o7700 | both << 3 | both

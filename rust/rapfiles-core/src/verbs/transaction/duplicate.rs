@@ -191,7 +191,7 @@ fn preserve(
     about: &dyn Fn() -> Subject,
 ) -> Result<(), Error> {
     let own = platform::metadata_of(target).about(about())?;
-    if !platform::set_file_owner(target, &own, like).about(about())? {
+    if !platform::set_file_owner(target, &own, like).about(about())?.is_both() {
         return Err(refused::foreign(about()));
     }
     let attributes = platform::copy_attributes(source, target).about(about())?;
