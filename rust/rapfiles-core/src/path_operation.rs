@@ -212,7 +212,7 @@ impl PathOperation {
             Self::ReadLink { path } => link::read(&path),
             Self::Resolve { path, strictness, rules } => resolve::resolve(&path, strictness, rules),
             Self::Home { user } => home::home(user),
-            Self::BeginTransaction { path, options } => Transaction::begin(&path, options),
+            Self::BeginTransaction { path, options } => Transaction::begin(engine, &path, options),
             Self::Stage { transaction, staging } => transaction.stage(&staging),
             Self::CommitTransaction { transaction } => transaction.commit(),
             Self::UndoTransaction { transaction } => transaction.undo(),

@@ -13,6 +13,7 @@ use super::device::{Device, Pending};
 use super::folder::Folder;
 use super::ground::{Seen, Snapshot, age, differences, look, native};
 use super::trial::{Event, Trial};
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::outcome::Outcome;
 use crate::path_operation::PathOperation;
@@ -137,7 +138,8 @@ fn after(transactions: &[&[Change]]) -> Snapshot {
     let folder = place();
     for changes in transactions {
         let options = TransactionOptions { durable: false, swap: false };
-        let Ok(Outcome::Transaction(transaction)) = Transaction::begin(&native(folder.path()), options)
+        let Ok(Outcome::Transaction(transaction)) =
+            Transaction::begin(Engine::current(), &native(folder.path()), options)
         else {
             panic!("it does not begin")
         };

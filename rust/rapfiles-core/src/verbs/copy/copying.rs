@@ -22,6 +22,7 @@ use crate::verbs::tree::{Counts, Totals};
 
 /// A copy or a move: a source of reports, until it is complete.
 pub struct Copying {
+    engine: Arc<Engine>,
     stage: Stage,
     reporter: Arc<Reporter>,
     /// Whether a tree was copied whose source has to be removed.
@@ -117,7 +118,7 @@ impl Engine {
                 }
             }
         };
-        Copying { stage, reporter, copied, moved, policy, aftermath, source }
+        Copying { engine: self.share(), stage, reporter, copied, moved, policy, aftermath, source }
     }
 }
 
@@ -156,7 +157,7 @@ impl Copying {
                     Progress::Done(Ok(None)) => {
                         self.stage = if self.copied.load(Ordering::Relaxed) {
                             let (source, moved) = (self.source.clone(), Arc::clone(&self.moved));
-                            Stage::Removing(Engine::current().remove_moved(source, self.policy, moved))
+                            Stage::Removing(self.engine.remove_moved(source, self.policy, moved))
                         } else {
                             Stage::Over
                         };

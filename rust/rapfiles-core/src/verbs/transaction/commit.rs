@@ -13,6 +13,7 @@ use super::recover::{Recovery, end, finish_others};
 use super::refused;
 use super::staged::{Staged, file_name};
 use super::together;
+use crate::engine::Engine;
 use crate::error::{About, Error, Subject, code_of};
 use crate::platform::{self, Directory, File, NativePath};
 use crate::verbs::atomic::inherit;
@@ -23,6 +24,7 @@ const PRIVATE: u32 = 0o600;
 
 /// What is committed.
 pub(super) struct Committing<'a> {
+    pub(super) engine: &'a Engine,
     pub(super) root: &'a Directory,
     pub(super) path: &'a NativePath,
     pub(super) mount: Mount,
@@ -170,7 +172,7 @@ impl Committing<'_> {
         let ordered = platform::keeps_order(&manifest);
         files.push(manifest);
         let directories = if durable && !ordered { self.leading_to_log()?.into() } else { Vec::new() };
-        together::synchronise(files, directories, !durable, ordered)?;
+        together::synchronise(self.engine, files, directories, !durable, ordered)?;
         Ok(ordered)
     }
 

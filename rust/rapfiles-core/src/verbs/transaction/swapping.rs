@@ -25,7 +25,7 @@ pub(super) fn run(
     replacement: &Replacement,
     mut changes: Changes,
 ) -> Result<(), Error> {
-    let Committing { root, path, logs, log, .. } = *committing;
+    let Committing { engine, root, path, logs, log, .. } = *committing;
     // Nobody may apply an older transaction after this one.
     finish_others(root, path, logs, Some(&log.id), &mut Recovery::default())?;
     // Recovery finds the copy by the id of the log.
@@ -34,7 +34,8 @@ pub(super) fn run(
     let copy = &replacement.directory;
     let duplicate = Duplicate::make(old, copy, &extended(&changes), committing.abandoned)?;
     let steps = Committing { root: copy, ..*committing }.prepare(&mut changes)?;
-    together::synchronise(changes.open_files().about_path()?, Vec::new(), false, false).about_path()?;
+    let files = changes.open_files().about_path()?;
+    together::synchronise(engine, files, Vec::new(), false, false).about_path()?;
     drop(changes);
     Target { root: copy, path, log: &log.directory, durable: true }.apply(&steps)?;
     let (new_logs, new_log) = log::begin_swapped(copy, path, &log.id)?;

@@ -76,6 +76,7 @@ impl Shared {
 /// Other workers help, if they come to it. This one does not wait for them to begin: all of them may be waiting for
 /// something like this themselves.
 pub(super) fn synchronise(
+    engine: &Engine,
     files: Vec<File>,
     directories: Vec<File>,
     data_only: bool,
@@ -86,7 +87,7 @@ pub(super) fn synchronise(
     let shared = Arc::new(Shared { work, idle: Condition::default(), data_only, ordered });
     for _ in 0..helpers {
         let shared = Arc::clone(&shared);
-        Engine::current().spawn(Lane::Unknown, move || shared.help());
+        engine.spawn(Lane::Unknown, move || shared.help());
     }
     shared.help();
     let mut work = shared.work();

@@ -24,10 +24,11 @@ use crate::verbs::metadata::Metadata;
 /// A transaction.
 #[derive(Debug)]
 pub struct Transaction {
+    /// The engine that it was begun in.
+    engine: Arc<Engine>,
     path: NativePath,
     mount: Mount,
     options: TransactionOptions,
-    process: Process,
     /// Until its end. Operations that stage something hold the lock shared.
     opened: RwLock<Option<Opened>>,
     changes: Mutex<Changes>,
@@ -98,16 +99,20 @@ impl Opened {
 
 impl Transaction {
     /// Begins a transaction.
-    pub(crate) fn begin(path: &NativePath, options: TransactionOptions) -> Result<Outcome, Error> {
+    pub(crate) fn begin(
+        engine: &Engine,
+        path: &NativePath,
+        options: TransactionOptions,
+    ) -> Result<Outcome, Error> {
         // Unless the device has the copy before it is exchanged, files may be missing in it after a power cut: btrfs has
         // the new names of directories, but not all that was linked into them, when somebody synchronises a file.
         let options = TransactionOptions { durable: options.durable || options.swap, ..options };
         let (mount, opened) = Opened::begin_at(path, options.swap)?;
         Ok(Outcome::Transaction(Arc::new(Self {
+            engine: engine.share(),
             path: path.clone(),
             mount,
             options,
-            process: Process::current(),
             opened: RwLock::new(Some(opened)),
             changes: Mutex::default(),
             abandoned: AtomicBool::new(false),
@@ -138,7 +143,7 @@ impl Transaction {
     pub fn abandon(self: &Arc<Self>) {
         self.abandoned.store(true, Ordering::Release);
         let transaction = Arc::clone(self);
-        Engine::current().spawn(Lane::Unknown, move || {
+        self.engine.here().spawn(Lane::Unknown, move || {
             // Nobody waits, so there is nobody to report an error to.
             let _ = transaction.undo();
         });
@@ -148,11 +153,17 @@ impl Transaction {
         runtime::lock(&self.changes)
     }
 
+    fn is_of_this_process(&self) -> bool {
+        self.engine.process() == Process::current()
+    }
+
+    fn check_process(&self) -> Result<(), Error> {
+        if self.is_of_this_process() { Ok(()) } else { Err(Error::Forked) }
+    }
+
     /// Ends the transaction.
     fn end(&self) -> Result<Option<Opened>, Error> {
-        if self.process != Process::current() {
-            return Err(Error::Forked);
-        }
+        self.check_process()?;
         Ok(runtime::write(&self.opened).take())
     }
 
@@ -184,6 +195,7 @@ impl Transaction {
             }
         };
         let committing = Committing {
+            engine: &self.engine,
             root: &root,
             path: &self.path,
             mount: self.mount,
@@ -221,9 +233,7 @@ impl Transaction {
 
     /// Stages something.
     pub(crate) fn stage(&self, staging: &Staging) -> Result<Outcome, Error> {
-        if self.process != Process::current() {
-            return Err(Error::Forked);
-        }
+        self.check_process()?;
         let opened = runtime::read(&self.opened);
         let Opened { root, log, .. } = opened.as_ref().ok_or_else(refused::ended)?;
         let stage = Stage { transaction: self, root, log: &log.directory };
@@ -235,7 +245,7 @@ impl Drop for Transaction {
     fn drop(&mut self) {
         let opened = self.opened.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         // A forked child leaves it to its parent.
-        let Some(opened) = opened.filter(|_| self.process == Process::current()) else { return };
+        let Some(opened) = opened.filter(|_| self.is_of_this_process()) else { return };
         let undo = move || {
             // An error cannot be reported.
             let _ = opened.undo();
@@ -243,7 +253,7 @@ impl Drop for Transaction {
         if runtime::in_worker() {
             undo();
         } else {
-            Engine::current().spawn(Lane::Unknown, undo);
+            self.engine.spawn(Lane::Unknown, undo);
         }
     }
 }

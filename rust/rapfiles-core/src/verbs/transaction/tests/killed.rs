@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use super::super::log::{COMMIT, SWAPPED};
 use super::super::{Recovery, Staging, Transaction, TransactionOptions, recover};
+use crate::engine::Engine;
 use crate::outcome::Outcome;
 use crate::platform::NativePath;
 use crate::simulation::folder::start_child;
@@ -97,7 +98,7 @@ fn native_path(path: &Path) -> NativePath {
 }
 
 fn begin(directory: &Path, options: TransactionOptions) -> Arc<Transaction> {
-    match Transaction::begin(&native_path(directory), options).unwrap() {
+    match Transaction::begin(Engine::current(), &native_path(directory), options).unwrap() {
         Outcome::Transaction(transaction) => transaction,
         other => panic!("{other:?}"),
     }
