@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::sync::Arc;
 
-use crate::handle::OpenedFile;
+use crate::handle::{OpenedFile, Reply};
 use crate::lock::HeldLock;
 use crate::text::{Text, TextFill};
 use crate::verbs::atomic::StagedFile;
@@ -108,4 +108,6 @@ pub enum Outcome {
     Transaction(Arc<Transaction>),
     /// What a recovery has done.
     Recovered(Box<Recovery>),
+    /// The reply to a positional operation of a handle, which has no turn to leave it with.
+    Reply(Reply),
 }

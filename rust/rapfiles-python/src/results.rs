@@ -131,7 +131,12 @@ pub(crate) fn convert(py: Python<'_>, outcome: Outcome, room: Option<Py<PyAny>>)
         Outcome::Large(file) => return Ok(Converted::Large(file)),
         Outcome::Filled { length, tail } => filled(py, room, length, &tail)?,
         Outcome::Text(content) => return text(py, content).map_err(|(error, _)| error),
-        Outcome::Unencodable | Outcome::Locked(_) | Outcome::Converted(..) | Outcome::Holder(_) => py.None(),
+        // What is not submitted as an operation on a path has its result elsewhere.
+        Outcome::Unencodable
+        | Outcome::Locked(_)
+        | Outcome::Converted(..)
+        | Outcome::Holder(_)
+        | Outcome::Reply(_) => py.None(),
         Outcome::Opened(opened) => Py::new(py, Opened::new(*opened))?.into_any(),
         Outcome::Staged(staged) => {
             let (opened, staged) = *staged;

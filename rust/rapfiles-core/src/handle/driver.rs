@@ -18,6 +18,7 @@ use crate::engine::runtime;
 use crate::engine::ticket::Ticket;
 use crate::error::Error;
 use crate::limits::LONGEST_TASK_CHAIN;
+use crate::outcome::Outcome;
 use crate::text::Text;
 
 /// How far an operation has advanced, and what it needs next.
@@ -385,9 +386,13 @@ impl<S: Sink> Driver<S> {
         }
     }
 
-    /// The reply of a completed task. `turn`: the reply that it has left with the turn.
+    /// The reply of a completed task. `turn`: the reply that it has left with the turn. Otherwise it is in the ticket.
     fn collect(&mut self, ticket: &Ticket, turn: Option<Result<Reply, Error>>) -> Fallible<S, Option<Reply>> {
-        let reply = turn.or_else(|| ticket.take().map(|outcome| outcome.map(Reply::from)));
+        let reply = turn.or_else(|| match ticket.take()? {
+            Ok(Outcome::Reply(reply)) => Some(Ok(reply)),
+            Ok(_) => None,
+            Err(error) => Some(Err(error)),
+        });
         // The caller's memory may have been the worker's.
         release_memory();
         match reply {

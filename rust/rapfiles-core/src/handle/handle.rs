@@ -369,15 +369,15 @@ impl Handle {
         }
     }
 
-    /// Completes a positional operation: stores its outcome in the ticket or, if it has been abandoned, its error for
+    /// Completes a positional operation: stores its reply in the ticket or, if it has been abandoned, its error for
     /// the next call.
-    pub(super) fn leave_positional(&self, ticket: &Ticket, outcome: Result<Outcome, Error>, writes: bool) {
+    pub(super) fn leave_positional(&self, ticket: &Ticket, reply: Result<Reply, Error>, writes: bool) {
         let mut shared = self.shared();
         // If it failed, a part may have been written.
         shared.stale |= writes;
-        match outcome {
+        match reply {
             Err(error) if writes && ticket.is_cancelled() => shared.leave_error(error),
-            outcome => ticket.leave(outcome),
+            reply => ticket.leave(reply.map(Outcome::Reply)),
         }
     }
 

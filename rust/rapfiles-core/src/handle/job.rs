@@ -219,8 +219,8 @@ impl HandleJob {
             Role::Positional(task) => {
                 if let Some(task) = task.take() {
                     let writes = matches!(task, Task::WriteAt { .. });
-                    let outcome = self.observed(|job| job.run_positional(task));
-                    self.handle.leave_positional(ticket, outcome, writes);
+                    let reply = self.observed(|job| job.run_positional(task));
+                    self.handle.leave_positional(ticket, reply, writes);
                 }
             }
             Role::Writer => {
@@ -349,13 +349,13 @@ impl HandleJob {
         Ok(Reply::Done)
     }
 
-    fn run_positional(&mut self, task: Task) -> Result<Outcome, Error> {
+    fn run_positional(&mut self, task: Task) -> Result<Reply, Error> {
         let file = self.file.as_ref().ok_or_else(in_use)?;
         match task {
-            Task::ReadAt { size, offset } => read_at(file, size, offset).map(Outcome::Bytes),
-            Task::Stat => platform::metadata_of(file).map(|metadata| Outcome::Metadata(Box::new(metadata))),
-            Task::WriteAt { data, offset } => write_at(file, data.bytes(), offset).map(Outcome::Count),
-            _ => Ok(Outcome::Done),
+            Task::ReadAt { size, offset } => read_at(file, size, offset).map(Reply::Bytes),
+            Task::Stat => platform::metadata_of(file).map(|metadata| Reply::Metadata(Box::new(metadata))),
+            Task::WriteAt { data, offset } => write_at(file, data.bytes(), offset).map(Reply::Count),
+            _ => Ok(Reply::Done),
         }
         .about(Subject::Nothing)
     }

@@ -1,7 +1,6 @@
 //! The replies of workers' tasks for handles.
 
 use super::batch::LineBatch;
-use crate::outcome::Outcome;
 use crate::text::{Text, TextFill};
 use crate::verbs::metadata::Metadata;
 
@@ -36,16 +35,4 @@ pub enum Reply {
     Bytes(Vec<u8>),
     /// The result of `fstat(2)`.
     Metadata(Box<Metadata>),
-}
-
-impl From<Outcome> for Reply {
-    /// The outcome of a positional task, which has no turn to leave its reply in.
-    fn from(outcome: Outcome) -> Self {
-        match outcome {
-            Outcome::Bytes(bytes) => Self::Bytes(bytes),
-            Outcome::Count(count) => Self::Count(count),
-            Outcome::Metadata(metadata) => Self::Metadata(metadata),
-            _ => Self::Done,
-        }
-    }
 }
