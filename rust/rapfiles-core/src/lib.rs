@@ -31,12 +31,12 @@ mod verbs;
 // Operations and their results.
 pub use error::{Error, Subject};
 pub use limits::{IO_BUFFER, STREAM_READY};
-pub use outcome::{FileSystem, Outcome, StatVfs};
+pub use outcome::Outcome;
 pub use path_operation::PathOperation;
 pub use platform::{EventSignal, NativePath};
 
 // The engine.
-pub use cached::{BufferProvider, IoVec};
+pub use cached::{BufferProvider, FileSystem, IoVec};
 pub use engine::budget::Budget;
 pub use engine::configuration::Configuration;
 pub use engine::counters::Counters;
@@ -54,7 +54,7 @@ pub use verbs::copy::{CopyOptions, CopyRequest, Copying};
 pub use verbs::glob::{Glob, GlobFound, GlobGroup, GlobPart, GlobRules, NamePattern, Selector};
 pub use verbs::link::TargetKind;
 pub use verbs::listing::{Block, Entry, ReadDirectory};
-pub use verbs::metadata::{FileType, Metadata, MountRules, Timestamp};
+pub use verbs::metadata::{FileType, Metadata, MountRules, StatVfs, Timestamp};
 pub use verbs::ownership::Account;
 pub use verbs::parallel_read::ParallelRead;
 pub use verbs::read::LargeFile;

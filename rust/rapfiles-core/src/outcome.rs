@@ -3,55 +3,16 @@
 use std::ffi::OsString;
 use std::sync::Arc;
 
+use crate::cached::FileSystem;
 use crate::handle::{OpenedFile, Reply};
 use crate::lock::HeldLock;
 use crate::text::{Text, TextFill};
 use crate::verbs::atomic::StagedFile;
-use crate::verbs::metadata::Metadata;
+use crate::verbs::metadata::{Metadata, StatVfs};
 use crate::verbs::read::LargeFile;
 use crate::verbs::transaction::{Recovery, Transaction};
 
-/// The result of `statvfs(3)`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StatVfs {
-    /// File system block size, in bytes.
-    pub block_size: u64,
-    /// Fragment size, in bytes: the unit of the three block counts.
-    pub fragment_size: u64,
-    /// Size of the file system in fragments.
-    pub blocks: u64,
-    /// Free fragments.
-    pub blocks_free: u64,
-    /// Free fragments for unprivileged users.
-    pub blocks_available: u64,
-    /// Number of inodes.
-    pub files: u64,
-    /// Free inodes.
-    pub files_free: u64,
-    /// Free inodes for unprivileged users.
-    pub files_available: u64,
-    /// Mount flags.
-    pub flags: u64,
-    /// Longest file name, in bytes.
-    pub name_max: u64,
-    /// File system number.
-    pub id: u64,
-}
-
-/// Whether and how tier 0 works on the file system of a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileSystem {
-    /// The file system's usual name.
-    pub name: String,
-    /// Whether it is known to depend on neither a network nor another process.
-    pub local: bool,
-    /// Why tier 0 is not used there, or `None` if it is.
-    pub obstacle: Option<String>,
-    /// How access times are updated there, in words.
-    pub access_times: String,
-}
-
-/// The result of an operation.
+/// The result of an operation, of whatever kind: what a [`Ticket`](crate::Ticket) brings.
 #[derive(Debug)]
 pub enum Outcome {
     /// Done, without a value.

@@ -15,8 +15,9 @@ use crate::verbs::atomic::{AtomicOptions, StagedFile};
 use crate::verbs::link::TargetKind;
 use crate::verbs::metadata::{FileType, MountRules, Timestamp};
 use crate::verbs::ownership::Account;
+use crate::verbs::read::Content;
 use crate::verbs::resolve::Strictness;
-use crate::verbs::transaction::{self, Staging, Transaction, TransactionOptions};
+use crate::verbs::transaction::{self, Staging, StagingResult, Transaction, TransactionOptions};
 use crate::verbs::write::Data;
 use crate::verbs::xattr::AttributeName;
 use crate::verbs::{
@@ -150,19 +151,34 @@ pub enum PathOperation {
 
 impl PathOperation {
     /// Runs in a worker; may take as long as the file system does.
+    ///
+    /// The verbs have results of their own types, which become outcomes here.
     pub(crate) fn run(self, engine: &Engine) -> Result<Outcome, Error> {
+        let done = |()| Outcome::Done;
+        let opened = |file| Outcome::Opened(Box::new(file));
+        let encoded = |characters: Option<u64>| characters.map_or(Outcome::Unencodable, Outcome::Count);
         match self {
-            Self::Read { path } => read::read(engine, &path),
-            Self::ReadText { path, codec, newline } => read::read_text(&path, codec, newline),
-            Self::Open { path, flags, permissions } => handle::open(engine, &path, flags, permissions),
-            Self::Adopt(adoption) => adoption.run(),
-            Self::Write { path, data, append, bom } => write::write(&path, &data, append, bom),
-            Self::WriteText { path, text, codec, newline, append } => {
-                write::write_text(&path, &text, codec, newline, append)
+            Self::Read { path } => read::read(engine, &path).map(|content| match content {
+                Content::Whole(bytes) => Outcome::Bytes(bytes),
+                Content::Large(file) => Outcome::Large(file),
+            }),
+            Self::ReadText { path, codec, newline } => read::read_text(&path, codec, newline)
+                .map(|decoded| decoded.map_or_else(Outcome::Undecodable, Outcome::Text)),
+            Self::Open { path, flags, permissions } => {
+                handle::open(engine, &path, flags, permissions).map(opened)
             }
-            Self::AppendDurably { path, data, bom } => write::append_durably(&path, &data, bom),
+            Self::Adopt(adoption) => adoption.run().map(opened),
+            Self::Write { path, data, append, bom } => {
+                write::write(&path, &data, append, bom).map(Outcome::Count)
+            }
+            Self::WriteText { path, text, codec, newline, append } => {
+                write::write_text(&path, &text, codec, newline, append).map(encoded)
+            }
+            Self::AppendDurably { path, data, bom } => {
+                write::append_durably(&path, &data, bom).map(Outcome::Count)
+            }
             Self::AppendTextDurably { path, text, codec, newline } => {
-                write::append_text_durably(&path, &text, codec, newline)
+                write::append_text_durably(&path, &text, codec, newline).map(encoded)
             }
             Self::WriteAtomically { path, data, options } => atomic::write(&path, &data, options),
             Self::WriteTextAtomically { path, text, codec, newline, options } => {
@@ -171,53 +187,69 @@ impl PathOperation {
             Self::OpenAtomically { path, options } => atomic::open(engine, &path, options),
             Self::Commit { file } => atomic::commit(file),
             Self::Discard { file } => Ok(atomic::discard(file)),
-            Self::Stat { path, follow } => metadata::stat(&path, follow),
+            Self::Stat { path, follow } => {
+                metadata::stat(&path, follow).map(|found| Outcome::Metadata(Box::new(found)))
+            }
             Self::IsType { path, file_type, follow, tolerant } => {
-                metadata::is_type(&path, file_type, follow, tolerant)
+                metadata::is_type(&path, file_type, follow, tolerant).map(Outcome::Flag)
             }
-            Self::IsMount { path, rules } => metadata::is_mount(&path, rules),
-            Self::IsJunction { path } => metadata::is_junction(&path),
-            Self::SameFile { path, other } => metadata::same_file(&path, &other),
-            Self::Owner { path, follow } => ownership::owner(&path, follow),
-            Self::Group { path, follow } => ownership::group(&path, follow),
+            Self::IsMount { path, rules } => metadata::is_mount(&path, rules).map(Outcome::Flag),
+            Self::IsJunction { path } => Ok(Outcome::Flag(metadata::is_junction(&path))),
+            Self::SameFile { path, other } => metadata::same_file(&path, &other).map(Outcome::Flag),
+            Self::Owner { path, follow } => ownership::owner(&path, follow).map(Outcome::Path),
+            Self::Group { path, follow } => ownership::group(&path, follow).map(Outcome::Path),
             Self::Access { path, mode, effective_ids, follow } => {
-                access::access(&path, mode, effective_ids, follow)
+                Ok(Outcome::Flag(access::access(&path, mode, effective_ids, follow)))
             }
-            Self::StatVfs { path } => metadata::statvfs(&path),
-            Self::ChangeMode { path, mode, follow } => access::change_mode(&path, mode, follow),
+            Self::StatVfs { path } => metadata::statvfs(&path).map(|found| Outcome::StatVfs(Box::new(found))),
+            Self::ChangeMode { path, mode, follow } => access::change_mode(&path, mode, follow).map(done),
             Self::ChangeOwner { path, user, group, follow } => {
-                ownership::change_owner(&path, user, group, follow)
+                ownership::change_owner(&path, user, group, follow).map(done)
             }
-            Self::SetTimes { path, times, follow } => entry::set_times(&path, times, follow),
-            Self::Truncate { path, length } => write::truncate(&path, length),
-            Self::GetAttribute { path, name, follow } => xattr::get(&path, &name, follow),
+            Self::SetTimes { path, times, follow } => entry::set_times(&path, times, follow).map(done),
+            Self::Truncate { path, length } => write::truncate(&path, length).map(done),
+            Self::GetAttribute { path, name, follow } => xattr::get(&path, &name, follow).map(Outcome::Bytes),
             Self::SetAttribute { path, name, value, flags, follow } => {
-                xattr::set(&path, &name, &value, flags, follow)
+                xattr::set(&path, &name, &value, flags, follow).map(done)
             }
-            Self::ListAttributes { path, follow } => xattr::list(&path, follow),
-            Self::RemoveAttribute { path, name, follow } => xattr::remove(&path, &name, follow),
-            Self::Touch { path, mode, exist_ok } => entry::touch(&path, mode, exist_ok),
+            Self::ListAttributes { path, follow } => xattr::list(&path, follow).map(Outcome::Names),
+            Self::RemoveAttribute { path, name, follow } => xattr::remove(&path, &name, follow).map(done),
+            Self::Touch { path, mode, exist_ok } => entry::touch(&path, mode, exist_ok).map(done),
             Self::MakeDirectory { path, mode, parents, exist_ok, parent_mode, tolerant } => {
                 let request = directory::MakeDirectory { mode, parents, exist_ok, parent_mode, tolerant };
-                directory::make(&path, request)
+                directory::make(&path, request).map(done)
             }
-            Self::RemoveDirectory { path } => directory::remove(&path),
-            Self::Unlink { path, missing_ok } => entry::unlink(&path, missing_ok),
-            Self::Rename { path, target, replace } => rename::rename(&path, &target, replace),
-            Self::RenameDurably { path, target, replace } => rename::rename_durably(&path, &target, replace),
-            Self::Exchange { path, other, durable } => rename::exchange(&path, &other, durable),
-            Self::Synchronise { path } => synchronise::synchronise(&path),
-            Self::Symlink { target, path, kind } => link::symlink(&target, &path, kind),
-            Self::Link { target, path, follow } => link::link(&target, &path, follow),
-            Self::ReadLink { path } => link::read(&path),
-            Self::Resolve { path, strictness, rules } => resolve::resolve(&path, strictness, rules),
-            Self::Home { user } => home::home(user),
-            Self::BeginTransaction { path, options } => Transaction::begin(engine, &path, options),
-            Self::Stage { transaction, staging } => transaction.stage(&staging),
-            Self::CommitTransaction { transaction } => transaction.commit(),
-            Self::UndoTransaction { transaction } => transaction.undo(),
-            Self::Recover { path } => transaction::recover(&path),
-            Self::Inspect { path } => cached::inspect(engine, &path),
+            Self::RemoveDirectory { path } => directory::remove(&path).map(done),
+            Self::Unlink { path, missing_ok } => entry::unlink(&path, missing_ok).map(done),
+            Self::Rename { path, target, replace } => rename::rename(&path, &target, replace).map(done),
+            Self::RenameDurably { path, target, replace } => {
+                rename::rename_durably(&path, &target, replace).map(done)
+            }
+            Self::Exchange { path, other, durable } => rename::exchange(&path, &other, durable).map(done),
+            Self::Synchronise { path } => synchronise::synchronise(&path).map(done),
+            Self::Symlink { target, path, kind } => link::symlink(&target, &path, kind).map(done),
+            Self::Link { target, path, follow } => link::link(&target, &path, follow).map(done),
+            Self::ReadLink { path } => link::read(&path).map(Outcome::Path),
+            Self::Resolve { path, strictness, rules } => {
+                resolve::resolve(&path, strictness, rules).map(Outcome::Path)
+            }
+            Self::Home { user } => Ok(Outcome::MaybePath(home::home(user))),
+            Self::BeginTransaction { path, options } => {
+                Transaction::begin(engine, &path, options).map(Outcome::Transaction)
+            }
+            Self::Stage { transaction, staging } => transaction.stage(&staging).map(|result| match result {
+                StagingResult::Done => Outcome::Done,
+                StagingResult::Count(count) => Outcome::Count(count),
+                StagingResult::Unencodable => Outcome::Unencodable,
+            }),
+            Self::CommitTransaction { transaction } => transaction.commit().map(done),
+            Self::UndoTransaction { transaction } => transaction.undo().map(done),
+            Self::Recover { path } => {
+                transaction::recover(&path).map(|found| Outcome::Recovered(Box::new(found)))
+            }
+            Self::Inspect { path } => {
+                cached::inspect(engine, &path).map(|found| Outcome::FileSystem(Box::new(found)))
+            }
             Self::Panic => panic!("a panic was asked for"),
         }
     }

@@ -14,7 +14,7 @@ use super::mount::{self, Locality};
 use super::mounts::{self, MountNumber, Mounts, Permit};
 use super::overlay::{self, Doubt};
 use super::recent::{RecentFile, RecentFiles};
-use super::{Attempted, BufferProvider, IoVec};
+use super::{Attempted, BufferProvider, FileSystem, IoVec};
 use crate::engine::Engine;
 use crate::engine::queue::Lane;
 use crate::engine::runtime;
@@ -22,7 +22,7 @@ use crate::error::{About, Error, Subject};
 use crate::handle::{FileInfo, OpenedFile};
 use crate::limits::{DECODED_AT_ONCE, ENTRIES_TRIED, PARENTS_TRIED, READ_AT_ONCE};
 use crate::lock::{self, Identity, LockFile};
-use crate::outcome::{FileSystem, Outcome};
+use crate::outcome::Outcome;
 use crate::path_operation::PathOperation;
 use crate::platform::calls::{self, File, OwnedFd};
 use crate::platform::{NativePath, metadata_of_fd, only_reads, parent, statx_in_memory};
@@ -655,7 +655,7 @@ fn open_path(path: &NativePath) -> Option<OwnedFd> {
 }
 
 /// Whether and how tier 0 works on the file system of a path. Runs in a worker.
-pub(crate) fn inspect(engine: &Engine, path: &NativePath) -> Result<Outcome, Error> {
+pub(crate) fn inspect(engine: &Engine, path: &NativePath) -> Result<FileSystem, Error> {
     let fd = open_path(path).ok_or_else(io::Error::last_os_error).about_path()?;
     let mount = statx(fd.as_fd()).map(|(_, mount)| mount);
     let found = mount.and_then(mount::describe);
@@ -689,7 +689,7 @@ pub(crate) fn inspect(engine: &Engine, path: &NativePath) -> Result<Outcome, Err
         )
     });
     let access_times = found.map_or("unknown", |found| found.updates.text()).to_owned();
-    Ok(Outcome::FileSystem(Box::new(FileSystem { name, local, obstacle: obstacle.or(rest), access_times })))
+    Ok(FileSystem { name, local, obstacle: obstacle.or(rest), access_times })
 }
 
 #[cfg(test)]
@@ -731,7 +731,7 @@ mod tests {
             // The file system of the temporary directory, or the kernel, may not be one for tier 0.
             Err(_) => assert!(!matches!(
                 inspect(&engine(), &native(directory.path())),
-                Ok(Outcome::FileSystem(system)) if system.name == "ext4" && system.obstacle.is_none()
+                Ok(system) if system.name == "ext4" && system.obstacle.is_none()
             )),
             other => panic!("{other:?}"),
         }

@@ -55,6 +55,19 @@ pub unsafe trait BufferProvider {
     fn make(&mut self, size: usize) -> Option<NonNull<u8>>;
 }
 
+/// Whether and how tier 0 works on the file system of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileSystem {
+    /// The file system's usual name.
+    pub name: String,
+    /// Whether it is known to depend on neither a network nor another process.
+    pub local: bool,
+    /// Why tier 0 is not used there, or `None` if it is.
+    pub obstacle: Option<String>,
+    /// How access times are updated there, in words.
+    pub access_times: String,
+}
+
 /// The result of an attempt to answer without blocking: the answer, and when it was there; otherwise the lane in which a
 /// worker has to do it.
 pub(crate) type Attempted = Result<(Result<Outcome, Error>, Instant), Lane>;

@@ -4,12 +4,11 @@
 use std::io;
 use std::time::Instant;
 
-use super::{Attempted, BufferProvider, IoVec};
+use super::{Attempted, BufferProvider, FileSystem, IoVec};
 use crate::engine::Engine;
 use crate::engine::queue::Lane;
 use crate::error::{About, Error};
 use crate::lock::{Identity, LockFile};
-use crate::outcome::{FileSystem, Outcome};
 use crate::path_operation::PathOperation;
 use crate::platform::{self, File, NativePath};
 use crate::verbs::metadata::Metadata;
@@ -125,12 +124,12 @@ pub(crate) fn look(file: &File) -> io::Result<(Metadata, Option<MountNumber>)> {
 }
 
 /// What the engine can use on the file system of a path.
-pub(crate) fn inspect(_engine: &Engine, path: &NativePath) -> Result<Outcome, Error> {
+pub(crate) fn inspect(_engine: &Engine, path: &NativePath) -> Result<FileSystem, Error> {
     platform::metadata(path, true).about_path()?;
-    Ok(Outcome::FileSystem(Box::new(FileSystem {
+    Ok(FileSystem {
         name: "unknown".to_owned(),
         local: false,
         obstacle: Some("this operating system has no calls that promise not to wait".to_owned()),
         access_times: "unknown".to_owned(),
-    })))
+    })
 }

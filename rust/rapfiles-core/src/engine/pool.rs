@@ -537,7 +537,9 @@ impl Pool {
             }
             // Only the last of the workers that fill a buffer has an outcome.
             Work::ParallelRead(read) => match self.catch(|| Ok(read.run(&ticket))) {
-                Ok(outcome) => outcome.map_or(End::Nothing, End::Outcome),
+                Ok(read) => read.map_or(End::Nothing, |read| {
+                    End::Outcome(read.map(|(length, tail)| Outcome::Filled { length, tail }))
+                }),
                 Err(panic) => End::Outcome(Err(panic)),
             },
             Work::Lock(job) => {

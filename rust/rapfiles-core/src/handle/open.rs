@@ -6,7 +6,6 @@ use super::file_info::FileInfo;
 use crate::cached;
 use crate::engine::Engine;
 use crate::error::{About, Error, Subject};
-use crate::outcome::Outcome;
 use crate::platform::{self, File, NativePath};
 
 /// A file that has just been opened. If it is dropped, a worker closes it.
@@ -63,9 +62,9 @@ pub(crate) fn open(
     path: &NativePath,
     flags: i32,
     permissions: u32,
-) -> Result<Outcome, Error> {
+) -> Result<OpenedFile, Error> {
     let file = platform::open_file(path, flags, permissions).about_path()?;
-    examine(engine, file, true, Some(flags)).map(|opened| Outcome::Opened(Box::new(opened)))
+    examine(engine, file, true, Some(flags))
 }
 
 /// A descriptor that is already open, to adopt.
@@ -85,7 +84,7 @@ pub struct Adoption {
 
 impl Adoption {
     /// Adopts it.
-    pub(crate) fn run(mut self) -> Result<Outcome, Error> {
+    pub(crate) fn run(mut self) -> Result<OpenedFile, Error> {
         let file = platform::adopt(self.descriptor).about(Subject::Nothing)?;
         let owned = std::mem::take(&mut self.owned);
         let mut opened = examine(&self.engine, file, owned, None)?;
@@ -93,7 +92,7 @@ impl Adoption {
         if self.to_end {
             opened.move_to_end();
         }
-        Ok(Outcome::Opened(Box::new(opened)))
+        Ok(opened)
     }
 }
 

@@ -18,9 +18,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::calls::{self, File, OwnedFd};
 use super::{NativePath, checked, file_type_of};
-use crate::outcome::StatVfs;
 use crate::verbs::listing::Entry;
-use crate::verbs::metadata::{Metadata, Timestamp};
+use crate::verbs::metadata::{Metadata, StatVfs, Timestamp};
 
 pub(crate) use copying::*;
 pub(crate) use journal::*;

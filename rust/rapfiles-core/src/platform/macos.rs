@@ -12,9 +12,8 @@ use std::ptr;
 use std::sync::Arc;
 
 use super::{NativePath, calls, checked, file_type_of};
-use crate::outcome::StatVfs;
 use crate::verbs::listing::Entry;
-use crate::verbs::metadata::{Metadata, Timestamp};
+use crate::verbs::metadata::{Metadata, StatVfs, Timestamp};
 
 pub(crate) use copying::*;
 

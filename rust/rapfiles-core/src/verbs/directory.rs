@@ -1,7 +1,6 @@
 //! Creating and removing directories.
 
 use crate::error::{About, Error, Subject};
-use crate::outcome::Outcome;
 use crate::platform::{self, NativePath};
 use crate::verbs::metadata::{self, FileType};
 use crate::verbs::resolve;
@@ -24,7 +23,7 @@ pub(crate) struct MakeDirectory {
 ///
 /// The order of the calls is that of `Path.mkdir` (CPython's Lib/pathlib.py), so that concurrent changes by other
 /// processes have the same effect.
-pub(crate) fn make(path: &NativePath, request: MakeDirectory) -> Result<Outcome, Error> {
+pub(crate) fn make(path: &NativePath, request: MakeDirectory) -> Result<(), Error> {
     let mut missing: Vec<NativePath> = Vec::new();
     let mut current = path.clone();
     // Up to the first parent that can be created …
@@ -48,7 +47,7 @@ pub(crate) fn make(path: &NativePath, request: MakeDirectory) -> Result<Outcome,
         make_one(&next, mode_of(path, &next, request), exists_ok(path, &next, request), request)
             .map_err(|code| refused(path, next, code))?;
     }
-    Ok(Outcome::Done)
+    Ok(())
 }
 
 fn mode_of(path: &NativePath, current: &NativePath, request: MakeDirectory) -> u32 {
@@ -66,8 +65,8 @@ fn make_one(path: &NativePath, mode: u32, exist_ok: bool, request: MakeDirectory
         return Err(code);
     }
     match metadata::is_type(path, FileType::DIRECTORY, true, request.tolerant) {
-        Ok(Outcome::Flag(true)) => Ok(()),
-        Ok(_) => Err(code),
+        Ok(true) => Ok(()),
+        Ok(false) => Err(code),
         Err(error) => Err(error.code().unwrap_or(code)),
     }
 }
@@ -78,7 +77,6 @@ fn refused(path: &NativePath, current: NativePath, code: i32) -> Error {
 }
 
 /// Removes an empty directory.
-pub(crate) fn remove(path: &NativePath) -> Result<Outcome, Error> {
-    platform::remove_directory(path).about_path()?;
-    Ok(Outcome::Done)
+pub(crate) fn remove(path: &NativePath) -> Result<(), Error> {
+    platform::remove_directory(path).about_path()
 }

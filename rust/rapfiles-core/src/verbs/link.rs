@@ -1,7 +1,8 @@
 //! Symbolic and hard links.
 
+use std::ffi::OsString;
+
 use crate::error::{About, Error, Subject};
-use crate::outcome::Outcome;
 use crate::platform::{self, NativePath};
 
 /// The type of a symbolic link's target. It matters only on Windows.
@@ -14,18 +15,16 @@ pub enum TargetKind {
 }
 
 /// Creates a symbolic link at `path`.
-pub(crate) fn symlink(target: &NativePath, path: &NativePath, kind: TargetKind) -> Result<Outcome, Error> {
-    platform::symlink(target, path, kind).about(Subject::Both)?;
-    Ok(Outcome::Done)
+pub(crate) fn symlink(target: &NativePath, path: &NativePath, kind: TargetKind) -> Result<(), Error> {
+    platform::symlink(target, path, kind).about(Subject::Both)
 }
 
 /// Creates a hard link at `path`. `follow`: whether to follow `target` if it is a symbolic link.
-pub(crate) fn link(target: &NativePath, path: &NativePath, follow: bool) -> Result<Outcome, Error> {
-    platform::link(target, path, follow).about(Subject::Both)?;
-    Ok(Outcome::Done)
+pub(crate) fn link(target: &NativePath, path: &NativePath, follow: bool) -> Result<(), Error> {
+    platform::link(target, path, follow).about(Subject::Both)
 }
 
 /// Where a symbolic link leads.
-pub(crate) fn read(path: &NativePath) -> Result<Outcome, Error> {
-    Ok(Outcome::Path(platform::read_link(path).about_path()?))
+pub(crate) fn read(path: &NativePath) -> Result<OsString, Error> {
+    platform::read_link(path).about_path()
 }

@@ -1,7 +1,6 @@
 //! The metadata of a path: `stat(2)` and related calls.
 
 use crate::error::{About, Error, Subject};
-use crate::outcome::Outcome;
 use crate::platform::{self, NativePath};
 use crate::verbs::resolve;
 
@@ -140,9 +139,36 @@ pub enum MountRules {
     OsPath,
 }
 
+/// The result of `statvfs(3)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatVfs {
+    /// File system block size, in bytes.
+    pub block_size: u64,
+    /// Fragment size, in bytes: the unit of the three block counts.
+    pub fragment_size: u64,
+    /// Size of the file system in fragments.
+    pub blocks: u64,
+    /// Free fragments.
+    pub blocks_free: u64,
+    /// Free fragments for unprivileged users.
+    pub blocks_available: u64,
+    /// Number of inodes.
+    pub files: u64,
+    /// Free inodes.
+    pub files_free: u64,
+    /// Free inodes for unprivileged users.
+    pub files_available: u64,
+    /// Mount flags.
+    pub flags: u64,
+    /// Longest file name, in bytes.
+    pub name_max: u64,
+    /// File system number.
+    pub id: u64,
+}
+
 /// The result of `stat(2)` or `lstat(2)`.
-pub(crate) fn stat(path: &NativePath, follow: bool) -> Result<Outcome, Error> {
-    Ok(Outcome::Metadata(Box::new(platform::metadata(path, follow).about_path()?)))
+pub(crate) fn stat(path: &NativePath, follow: bool) -> Result<Metadata, Error> {
+    platform::metadata(path, follow).about_path()
 }
 
 /// Whether there is an entry of this type.
@@ -151,10 +177,10 @@ pub(crate) fn is_type(
     file_type: FileType,
     follow: bool,
     tolerant: bool,
-) -> Result<Outcome, Error> {
+) -> Result<bool, Error> {
     match platform::metadata(path, follow).about_path() {
-        Ok(metadata) => Ok(Outcome::Flag(file_type.includes(metadata.file_type()))),
-        Err(error) => absent(error, tolerant).map(Outcome::Flag),
+        Ok(metadata) => Ok(file_type.includes(metadata.file_type())),
+        Err(error) => absent(error, tolerant),
     }
 }
 
@@ -165,12 +191,11 @@ pub(crate) fn absent(error: Error, tolerant: bool) -> Result<bool, Error> {
 }
 
 /// Whether the path is where a file system is mounted.
-pub(crate) fn is_mount(path: &NativePath, rules: MountRules) -> Result<Outcome, Error> {
+pub(crate) fn is_mount(path: &NativePath, rules: MountRules) -> Result<bool, Error> {
     match rules {
         MountRules::OsPath => Ok(platform::is_mount(path).unwrap_or(false)),
         MountRules::Pathlib => is_mount_of_pathlib(path),
     }
-    .map(Outcome::Flag)
 }
 
 fn is_mount_of_pathlib(path: &NativePath) -> Result<bool, Error> {
@@ -187,20 +212,20 @@ fn is_mount_of_pathlib(path: &NativePath) -> Result<bool, Error> {
 }
 
 /// Whether the path is a Windows junction.
-pub(crate) fn is_junction(path: &NativePath) -> Result<Outcome, Error> {
-    Ok(Outcome::Flag(platform::is_junction(path)))
+pub(crate) fn is_junction(path: &NativePath) -> bool {
+    platform::is_junction(path)
 }
 
 /// Whether two paths lead to the same file.
-pub(crate) fn same_file(path: &NativePath, other: &NativePath) -> Result<Outcome, Error> {
+pub(crate) fn same_file(path: &NativePath, other: &NativePath) -> Result<bool, Error> {
     let first = platform::metadata(path, true).about_path()?;
     let second = platform::metadata(other, true).about(Subject::Second)?;
-    Ok(Outcome::Flag(first.is_same_file(&second)))
+    Ok(first.is_same_file(&second))
 }
 
 /// The result of `statvfs(3)`.
-pub(crate) fn statvfs(path: &NativePath) -> Result<Outcome, Error> {
-    Ok(Outcome::StatVfs(Box::new(platform::statvfs(path).about_path()?)))
+pub(crate) fn statvfs(path: &NativePath) -> Result<StatVfs, Error> {
+    platform::statvfs(path).about_path()
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The owner and the group of files.
 
+use std::ffi::OsString;
+
 use crate::error::{About, Error};
-use crate::outcome::Outcome;
 use crate::platform::{self, NativePath};
 
 /// A user or a group, by number or by name.
@@ -25,19 +26,19 @@ impl Account {
 }
 
 /// The name of the user that a file belongs to.
-pub(crate) fn owner(path: &NativePath, follow: bool) -> Result<Outcome, Error> {
+pub(crate) fn owner(path: &NativePath, follow: bool) -> Result<OsString, Error> {
     let metadata = platform::metadata(path, follow).about_path()?;
     name(metadata.user, false)
 }
 
 /// The name of the group that a file belongs to.
-pub(crate) fn group(path: &NativePath, follow: bool) -> Result<Outcome, Error> {
+pub(crate) fn group(path: &NativePath, follow: bool) -> Result<OsString, Error> {
     let metadata = platform::metadata(path, follow).about_path()?;
     name(metadata.group, true)
 }
 
-fn name(id: u32, group: bool) -> Result<Outcome, Error> {
-    platform::account_name(id, group).map(Outcome::Path).ok_or(Error::UnknownId { group, id })
+fn name(id: u32, group: bool) -> Result<OsString, Error> {
+    platform::account_name(id, group).ok_or(Error::UnknownId { group, id })
 }
 
 /// Changes the owner and the group.
@@ -46,8 +47,7 @@ pub(crate) fn change_owner(
     user: Account,
     group: Account,
     follow: bool,
-) -> Result<Outcome, Error> {
+) -> Result<(), Error> {
     let (user, group) = (user.id(false)?, group.id(true)?);
-    platform::change_owner(path, user, group, follow).about_path()?;
-    Ok(Outcome::Done)
+    platform::change_owner(path, user, group, follow).about_path()
 }

@@ -11,7 +11,6 @@ use crate::engine::runtime;
 use crate::engine::ticket::Ticket;
 use crate::error::{About, Error, Subject};
 use crate::limits::{READ_PART, READ_WORKERS, SLOW_READ_PART};
-use crate::outcome::Outcome;
 use crate::platform;
 use crate::verbs::read::LargeFile;
 
@@ -59,8 +58,9 @@ impl ParallelRead {
         self.file.lane()
     }
 
-    /// Reads parts until none are left. The last worker gets the outcome.
-    pub(crate) fn run(&self, ticket: &Ticket) -> Option<Result<Outcome, Error>> {
+    /// Reads parts until none are left. The last worker gets the number of valid bytes in the buffer, and what the file has
+    /// after them.
+    pub(crate) fn run(&self, ticket: &Ticket) -> Option<Result<(usize, Vec<u8>), Error>> {
         while !ticket.is_cancelled() {
             let from = self.next.fetch_add(READ_PART, Ordering::Relaxed);
             if from >= self.end.load(Ordering::Relaxed) {
@@ -79,7 +79,7 @@ impl ParallelRead {
         }
         (self.workers.fetch_sub(1, Ordering::AcqRel) == 1).then(|| {
             self.buffer.give_back();
-            self.outcome()
+            self.result()
         })
     }
 
@@ -110,7 +110,7 @@ impl ParallelRead {
         platform::expect_small_use(start, self.buffer.length - from);
     }
 
-    fn outcome(&self) -> Result<Outcome, Error> {
+    fn result(&self) -> Result<(usize, Vec<u8>), Error> {
         if let Some(error) = runtime::lock(&self.failure).take() {
             return Err(error);
         }
@@ -121,7 +121,7 @@ impl ParallelRead {
             platform::read_to_end(self.file.file()?, &mut tail, Some(length as u64))
                 .about(Subject::Nothing)?;
         }
-        Ok(Outcome::Filled { length, tail })
+        Ok((length, tail))
     }
 }
 

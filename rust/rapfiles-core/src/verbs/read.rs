@@ -11,9 +11,8 @@ use crate::engine::Engine;
 use crate::engine::queue::Lane;
 use crate::error::{About, Error, Subject};
 use crate::limits::{COPIED_RESULT, LARGE_FILES_OPEN, READ_FILE_IN_SLICES, READ_IN_SLICES};
-use crate::outcome::Outcome;
 use crate::platform::{self, File, NativePath};
-use crate::text::{Codec, Newline, decode};
+use crate::text::{Codec, Newline, Text, decode};
 use crate::verbs::metadata::Metadata;
 use crate::verbs::slices::{Sliced, Slices};
 
@@ -157,25 +156,38 @@ fn open(path: &NativePath) -> Result<(File, Metadata), Error> {
     Ok((file, metadata))
 }
 
+/// What a file holds.
+pub(crate) enum Content {
+    /// All of it.
+    Whole(Vec<u8>),
+    /// It is too large to be read before the caller provides a buffer.
+    Large(LargeFile),
+}
+
 /// The whole content of a file.
-pub(crate) fn read(engine: &Engine, path: &NativePath) -> Result<Outcome, Error> {
+pub(crate) fn read(engine: &Engine, path: &NativePath) -> Result<Content, Error> {
     let (file, metadata) = open(path)?;
     if metadata.is_regular_file()
         && metadata.size > COPIED_RESULT as u64
         && let Ok(size) = usize::try_from(metadata.size)
     {
-        return Ok(Outcome::Large(LargeFile::new(engine, path, file, size, &metadata)));
+        return Ok(Content::Large(LargeFile::new(engine, path, file, size, &metadata)));
     }
     let observation = Observation::begin(&metadata);
     let content = read_rest(&file, metadata.size)?;
     if let Some(observation) = observation {
         observation.end(&file);
     }
-    Ok(Outcome::Bytes(content))
+    Ok(Content::Whole(content))
 }
 
 /// The whole content of a file, decoded.
-pub(crate) fn read_text(path: &NativePath, codec: Codec, newline: Newline) -> Result<Outcome, Error> {
+/// The inner error is content that the codec does not decode.
+pub(crate) fn read_text(
+    path: &NativePath,
+    codec: Codec,
+    newline: Newline,
+) -> Result<Result<Text, Vec<u8>>, Error> {
     let (file, metadata) = open(path)?;
     let observation = Observation::begin(&metadata);
     let content = read_rest(&file, metadata.size)?;
@@ -183,10 +195,7 @@ pub(crate) fn read_text(path: &NativePath, codec: Codec, newline: Newline) -> Re
         observation.end(&file);
     }
     drop(file);
-    Ok(match decode(content, codec, newline) {
-        Ok(text) => Outcome::Text(text),
-        Err(content) => Outcome::Undecodable(content),
-    })
+    Ok(decode(content, codec, newline))
 }
 
 fn read_rest(file: &File, size: u64) -> Result<Vec<u8>, Error> {

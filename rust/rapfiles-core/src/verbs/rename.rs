@@ -1,22 +1,16 @@
 //! Renaming entries of directories, and exchanging two of them.
 
 use crate::error::{About, Error, Subject, code_of};
-use crate::outcome::Outcome;
 use crate::platform::{self, Directory, File, NativePath};
 
 /// Renames. `replace`: over an existing file on every platform.
-pub(crate) fn rename(path: &NativePath, target: &NativePath, replace: bool) -> Result<Outcome, Error> {
-    platform::rename(path, target, replace).about(Subject::Both)?;
-    Ok(Outcome::Done)
+pub(crate) fn rename(path: &NativePath, target: &NativePath, replace: bool) -> Result<(), Error> {
+    platform::rename(path, target, replace).about(Subject::Both)
 }
 
 /// Renames, and waits until the device has the new name. The content comes first: a name that the device has may otherwise
 /// lead to an empty file after a crash, see `verbs/atomic/staged.rs`.
-pub(crate) fn rename_durably(
-    path: &NativePath,
-    target: &NativePath,
-    replace: bool,
-) -> Result<Outcome, Error> {
+pub(crate) fn rename_durably(path: &NativePath, target: &NativePath, replace: bool) -> Result<(), Error> {
     let (from, name) = Directory::of_entry(path).about(Subject::Both)?;
     let (into, new) = Directory::of_entry(target).about(Subject::Both)?;
     let parents = Parents::of(&from, &into)?;
@@ -26,7 +20,7 @@ pub(crate) fn rename_durably(
 }
 
 /// Exchanges two entries. `durable`: as for renaming.
-pub(crate) fn exchange(path: &NativePath, other: &NativePath, durable: bool) -> Result<Outcome, Error> {
+pub(crate) fn exchange(path: &NativePath, other: &NativePath, durable: bool) -> Result<(), Error> {
     let (first, name) = Directory::of_entry(path).about(Subject::Both)?;
     let (second, other) = Directory::of_entry(other).about(Subject::Both)?;
     let mut parents = None;
@@ -36,7 +30,7 @@ pub(crate) fn exchange(path: &NativePath, other: &NativePath, durable: bool) -> 
         synchronise(&second, &other)?;
     }
     first.exchange(&name, &second, &other).about(Subject::Both)?;
-    parents.map_or(Ok(Outcome::Done), |parents| parents.synchronise())
+    parents.map_or(Ok(()), |parents| parents.synchronise())
 }
 
 /// Waits until the device has the content of an entry, if it is one that has some.
@@ -63,11 +57,11 @@ impl Parents {
     }
 
     /// The new name first: a crash in between may then leave both names, but not none.
-    fn synchronise(&self) -> Result<Outcome, Error> {
+    fn synchronise(&self) -> Result<(), Error> {
         for directory in [Some(&self.into), self.from.as_ref()].into_iter().flatten() {
             platform::synchronise_directory(directory)
                 .map_err(|error| Error::NotDurable { code: code_of(&error), subject: Subject::Second })?;
         }
-        Ok(Outcome::Done)
+        Ok(())
     }
 }

@@ -1,7 +1,8 @@
 //! The path without symbolic links, as `os.path.realpath` of the running Python finds it.
 
+use std::ffi::OsString;
+
 use crate::error::Error;
-use crate::outcome::Outcome;
 use crate::platform::{self, NativePath};
 
 /// What may be missing on the way.
@@ -18,8 +19,8 @@ pub enum Strictness {
 }
 
 /// The path without symbolic links. `rules`: the minor version of the Python 3 whose `realpath` is followed.
-pub(crate) fn resolve(path: &NativePath, strictness: Strictness, rules: u32) -> Result<Outcome, Error> {
-    platform::resolve(path, strictness, rules).map(Outcome::Path)
+pub(crate) fn resolve(path: &NativePath, strictness: Strictness, rules: u32) -> Result<OsString, Error> {
+    platform::resolve(path, strictness, rules)
 }
 
 /// The lexical parent, as `pathlib` has it; `None` for a root and for the current directory.

@@ -4,7 +4,6 @@ use std::fmt;
 
 use crate::engine::keep_alive::KeepAlive;
 use crate::error::{About, Error, Subject, code_of};
-use crate::outcome::Outcome;
 use crate::platform::{self, File, NativePath};
 use crate::text::{Codec, Newline, TextSource};
 use crate::verbs::atomic;
@@ -77,38 +76,39 @@ fn write_all(file: File, bytes: &[u8]) -> Result<(), Error> {
     platform::close(file).about(Subject::Nothing)
 }
 
-/// Replaces or extends the content of a file.
-pub(crate) fn write(path: &NativePath, data: &Data, append: bool, bom: usize) -> Result<Outcome, Error> {
+/// Replaces or extends the content of a file. How many bytes there were.
+pub(crate) fn write(path: &NativePath, data: &Data, append: bool, bom: usize) -> Result<u64, Error> {
     let file = open(path, append)?;
     let bytes = data.bytes();
     let skipped =
         if bom > 0 && append && platform::length_of(&file).about(Subject::Nothing)? > 0 { bom } else { 0 };
     write_all(file, &bytes[skipped.min(bytes.len())..])?;
-    Ok(Outcome::Count(bytes.len() as u64))
+    Ok(bytes.len() as u64)
 }
 
-/// Replaces or extends the content of a file with encoded text.
+/// Replaces or extends the content of a file with encoded text. How many characters there were, or `None` if the codec
+/// does not encode them all: then the file was opened, and nothing written.
 pub(crate) fn write_text(
     path: &NativePath,
     text: &TextSource,
     codec: Codec,
     newline: Newline,
     append: bool,
-) -> Result<Outcome, Error> {
+) -> Result<Option<u64>, Error> {
     let file = open(path, append)?;
     let Some(bytes) = text.encode(codec, newline)? else {
         platform::close(file).about(Subject::Nothing)?;
-        return Ok(Outcome::Unencodable);
+        return Ok(None);
     };
     write_all(file, &bytes)?;
-    Ok(Outcome::Count(text.chars() as u64))
+    Ok(Some(text.chars() as u64))
 }
 
 /// Extends the content of a file, and waits until the device has it under its name.
-pub(crate) fn append_durably(path: &NativePath, data: &Data, bom: usize) -> Result<Outcome, Error> {
+pub(crate) fn append_durably(path: &NativePath, data: &Data, bom: usize) -> Result<u64, Error> {
     let bytes = data.bytes();
     Extension::begin(path)?.write(bytes, bom)?;
-    Ok(Outcome::Count(bytes.len() as u64))
+    Ok(bytes.len() as u64)
 }
 
 /// The same with encoded text.
@@ -117,11 +117,11 @@ pub(crate) fn append_text_durably(
     text: &TextSource,
     codec: Codec,
     newline: Newline,
-) -> Result<Outcome, Error> {
+) -> Result<Option<u64>, Error> {
     let extension = Extension::begin(path)?;
-    let Some(bytes) = text.encode(codec, newline)? else { return Ok(Outcome::Unencodable) };
+    let Some(bytes) = text.encode(codec, newline)? else { return Ok(None) };
     extension.write(&bytes, 0)?;
-    Ok(Outcome::Count(text.chars() as u64))
+    Ok(Some(text.chars() as u64))
 }
 
 /// A file that is extended, and its directory.
@@ -153,7 +153,6 @@ impl Extension {
 }
 
 /// Truncates a file to a length, or extends it with zeros.
-pub(crate) fn truncate(path: &NativePath, length: i64) -> Result<Outcome, Error> {
-    platform::truncate(path, length).about_path()?;
-    Ok(Outcome::Done)
+pub(crate) fn truncate(path: &NativePath, length: i64) -> Result<(), Error> {
+    platform::truncate(path, length).about_path()
 }

@@ -1,7 +1,8 @@
 //! Extended attributes.
 
+use std::ffi::OsString;
+
 use crate::error::{About, Error};
-use crate::outcome::Outcome;
 use crate::platform::{self, NativePath};
 use crate::verbs::write::Data;
 
@@ -9,8 +10,8 @@ use crate::verbs::write::Data;
 pub type AttributeName = NativePath;
 
 /// The value of an attribute.
-pub(crate) fn get(path: &NativePath, name: &AttributeName, follow: bool) -> Result<Outcome, Error> {
-    Ok(Outcome::Bytes(platform::get_attribute(path, name, follow).about_path()?))
+pub(crate) fn get(path: &NativePath, name: &AttributeName, follow: bool) -> Result<Vec<u8>, Error> {
+    platform::get_attribute(path, name, follow).about_path()
 }
 
 /// Sets an attribute.
@@ -20,18 +21,16 @@ pub(crate) fn set(
     value: &Data,
     flags: i32,
     follow: bool,
-) -> Result<Outcome, Error> {
-    platform::set_attribute(path, name, value.bytes(), flags, follow).about_path()?;
-    Ok(Outcome::Done)
+) -> Result<(), Error> {
+    platform::set_attribute(path, name, value.bytes(), flags, follow).about_path()
 }
 
 /// The names of the attributes.
-pub(crate) fn list(path: &NativePath, follow: bool) -> Result<Outcome, Error> {
-    Ok(Outcome::Names(platform::list_attributes(path, follow).about_path()?))
+pub(crate) fn list(path: &NativePath, follow: bool) -> Result<Vec<OsString>, Error> {
+    platform::list_attributes(path, follow).about_path()
 }
 
 /// Removes an attribute.
-pub(crate) fn remove(path: &NativePath, name: &AttributeName, follow: bool) -> Result<Outcome, Error> {
-    platform::remove_attribute(path, name, follow).about_path()?;
-    Ok(Outcome::Done)
+pub(crate) fn remove(path: &NativePath, name: &AttributeName, follow: bool) -> Result<(), Error> {
+    platform::remove_attribute(path, name, follow).about_path()
 }

@@ -66,10 +66,7 @@ impl Place {
     }
 
     fn recover(&self) -> Recovery {
-        match recover(&self.path()).unwrap() {
-            Outcome::Recovered(recovery) => *recovery,
-            other => panic!("{other:?}"),
-        }
+        recover(&self.path()).unwrap()
     }
 }
 

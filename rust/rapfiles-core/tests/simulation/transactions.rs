@@ -138,11 +138,7 @@ fn after(transactions: &[&[Change]]) -> Snapshot {
     let folder = place();
     for changes in transactions {
         let options = TransactionOptions { durable: false, swap: false };
-        let Ok(Outcome::Transaction(transaction)) =
-            Transaction::begin(Engine::current(), &native(folder.path()), options)
-        else {
-            panic!("it does not begin")
-        };
+        let transaction = Transaction::begin(Engine::current(), &native(folder.path()), options).unwrap();
         for staging in stagings(changes) {
             transaction.stage(&staging).unwrap();
         }
@@ -243,10 +239,7 @@ fn check(scenario: &Scenario, folder: &Path, left: &Left, states: &States) -> Re
     let before_recovery = seen(folder);
     let left_of_logs = fs::read_dir(folder.join(LOGS))
         .map(|left| left.flatten().map(|entry| entry.file_name()).collect::<Vec<_>>());
-    let recovery = match recover(&native(folder)) {
-        Ok(Outcome::Recovered(recovery)) => recovery,
-        other => return Err(format!("recovery fails: {other:?}")),
-    };
+    let recovery = recover(&native(folder)).map_err(|error| format!("recovery fails: {error:?}"))?;
     if folder.join(LOGS).exists() {
         return Err("the logs are left by recovery".to_owned());
     }

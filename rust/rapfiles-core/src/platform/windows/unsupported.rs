@@ -8,7 +8,7 @@ use windows_sys::Win32::Foundation::ERROR_CALL_NOT_IMPLEMENTED;
 
 use super::NativePath;
 use super::errors::error;
-use crate::outcome::StatVfs;
+use crate::verbs::metadata::StatVfs;
 
 /// An error whose kind is [`io::ErrorKind::Unsupported`].
 fn unsupported<T>() -> io::Result<T> {

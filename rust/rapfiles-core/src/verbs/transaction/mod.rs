@@ -43,4 +43,5 @@ pub use options::TransactionOptions;
 pub use recover::Recovery;
 pub(crate) use recover::recover;
 pub use stage::Staging;
+pub(crate) use stage::StagingResult;
 pub use transaction::Transaction;

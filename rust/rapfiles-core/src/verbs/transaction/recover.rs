@@ -11,7 +11,6 @@ use super::refused;
 use super::replacement;
 use super::staged::{content_of, file_name};
 use crate::error::{About, Error, Subject};
-use crate::outcome::Outcome;
 use crate::platform::{self, Directory, NativePath};
 
 /// What was done with each log, by id.
@@ -26,14 +25,14 @@ pub struct Recovery {
 }
 
 /// Finishes or undoes all transactions of a directory that are not alive.
-pub(crate) fn recover(path: &NativePath) -> Result<Outcome, Error> {
+pub(crate) fn recover(path: &NativePath) -> Result<Recovery, Error> {
     let root = Directory::open_followed(path, None).about_path()?;
     let mut recovery = Recovery::default();
-    let Some(logs) = Logs::open(&root, path)? else { return Ok(Outcome::Recovered(Box::new(recovery))) };
-    let Some(lock) = logs.lock()? else { return Ok(Outcome::Recovered(Box::new(recovery))) };
+    let Some(logs) = Logs::open(&root, path)? else { return Ok(recovery) };
+    let Some(lock) = logs.lock()? else { return Ok(recovery) };
     finish_others(&root, path, &logs, None, &mut recovery)?;
     logs.tidy(&root, lock).about_path()?;
-    Ok(Outcome::Recovered(Box::new(recovery)))
+    Ok(recovery)
 }
 
 /// The same, by whoever holds the lock of all logs. `own`: the log of the caller.

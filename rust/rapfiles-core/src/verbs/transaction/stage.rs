@@ -11,7 +11,6 @@ use super::staged::{Staged, file_name};
 use super::transaction::Transaction;
 use crate::error::{About, Error, Subject};
 use crate::limits::{STAGED_OPEN, STAGED_OPEN_SHARE};
-use crate::outcome::Outcome;
 use crate::platform::{self, Directory, NativePath, codes};
 use crate::text::{Codec, Newline, TextSource};
 use crate::verbs::metadata::Metadata;
@@ -41,6 +40,16 @@ pub enum Staging {
     Length { name: NativePath },
 }
 
+/// What came of it.
+#[derive(Debug)]
+pub(crate) enum StagingResult {
+    Done,
+    /// How many bytes or characters were staged, or how long the file is.
+    Count(u64),
+    /// The text has characters that the codec does not encode, and nothing was staged.
+    Unencodable,
+}
+
 /// What stages a change.
 pub(super) struct Stage<'a> {
     pub(super) transaction: &'a Transaction,
@@ -50,45 +59,49 @@ pub(super) struct Stage<'a> {
 
 impl Stage<'_> {
     /// Stages something.
-    pub(super) fn run(&self, staging: &Staging) -> Result<Outcome, Error> {
+    pub(super) fn run(&self, staging: &Staging) -> Result<StagingResult, Error> {
         match staging {
             Staging::Write { name, data } => {
                 self.write(&valid(name, false)?, data.bytes())?;
-                Ok(Outcome::Count(data.bytes().len() as u64))
+                Ok(StagingResult::Count(data.bytes().len() as u64))
             }
             Staging::WriteText { name, text, codec, newline } => {
-                let Some(bytes) = text.encode(*codec, *newline)? else { return Ok(Outcome::Unencodable) };
+                let Some(bytes) = text.encode(*codec, *newline)? else {
+                    return Ok(StagingResult::Unencodable);
+                };
                 self.write(&valid(name, false)?, &bytes)?;
-                Ok(Outcome::Count(text.chars() as u64))
+                Ok(StagingResult::Count(text.chars() as u64))
             }
             Staging::Append { name, data, bom } => {
                 self.append(&valid(name, false)?, data.bytes(), *bom)?;
-                Ok(Outcome::Count(data.bytes().len() as u64))
+                Ok(StagingResult::Count(data.bytes().len() as u64))
             }
             Staging::AppendText { name, text, codec, newline } => {
-                let Some(bytes) = text.encode(*codec, *newline)? else { return Ok(Outcome::Unencodable) };
+                let Some(bytes) = text.encode(*codec, *newline)? else {
+                    return Ok(StagingResult::Unencodable);
+                };
                 self.append(&valid(name, false)?, &bytes, 0)?;
-                Ok(Outcome::Count(text.chars() as u64))
+                Ok(StagingResult::Count(text.chars() as u64))
             }
             Staging::Rename { name, target } => {
                 self.rename(&valid(name, false)?, &valid(target, true)?)?;
-                Ok(Outcome::Done)
+                Ok(StagingResult::Done)
             }
             Staging::Copy { name, target } => {
                 self.copy(&valid(name, false)?, &valid(target, true)?)?;
-                Ok(Outcome::Done)
+                Ok(StagingResult::Done)
             }
             Staging::Remove { name, missing_ok } => {
                 self.remove(&valid(name, false)?, *missing_ok)?;
-                Ok(Outcome::Done)
+                Ok(StagingResult::Done)
             }
             Staging::MakeDirectory { name } => {
                 self.make_directory(&valid(name, false)?)?;
-                Ok(Outcome::Done)
+                Ok(StagingResult::Done)
             }
             Staging::Length { name } => {
                 let name = valid(name, false)?;
-                Ok(Outcome::Count(self.length(&mut self.transaction.changes(), &name)?))
+                Ok(StagingResult::Count(self.length(&mut self.transaction.changes(), &name)?))
             }
         }
     }

@@ -10,14 +10,13 @@ use super::options::TransactionOptions;
 use super::places::Mount;
 use super::refused;
 use super::replacement::Replacement;
-use super::stage::{Stage, Staging};
+use super::stage::{Stage, Staging, StagingResult};
 use super::swapping;
 use crate::engine::queue::Lane;
 use crate::engine::runtime::sync::{Mutex, MutexGuard};
 use crate::engine::{Engine, Process, runtime};
 use crate::error::{About, Error, Subject};
 use crate::limits::NAMES_TRIED;
-use crate::outcome::Outcome;
 use crate::platform::{self, Directory, NativePath, codes};
 use crate::verbs::metadata::Metadata;
 
@@ -103,12 +102,12 @@ impl Transaction {
         engine: &Engine,
         path: &NativePath,
         options: TransactionOptions,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<Arc<Self>, Error> {
         // Unless the device has the copy before it is exchanged, files may be missing in it after a power cut: btrfs has
         // the new names of directories, but not all that was linked into them, when somebody synchronises a file.
         let options = TransactionOptions { durable: options.durable || options.swap, ..options };
         let (mount, opened) = Opened::begin_at(path, options.swap)?;
-        Ok(Outcome::Transaction(Arc::new(Self {
+        Ok(Arc::new(Self {
             engine: engine.share(),
             path: path.clone(),
             mount,
@@ -117,7 +116,7 @@ impl Transaction {
             changes: Mutex::default(),
             abandoned: AtomicBool::new(false),
             committed: AtomicBool::new(false),
-        })))
+        }))
     }
 
     /// The path of its directory.
@@ -168,21 +167,21 @@ impl Transaction {
     }
 
     /// Removes the log. Nothing else has been changed.
-    pub(crate) fn undo(&self) -> Result<Outcome, Error> {
+    pub(crate) fn undo(&self) -> Result<(), Error> {
         if let Some(opened) = self.end()? {
             drop(std::mem::take(&mut *self.changes()));
             opened.undo()?;
         }
-        Ok(Outcome::Done)
+        Ok(())
     }
 
     /// Makes all changes.
-    pub(crate) fn commit(&self) -> Result<Outcome, Error> {
+    pub(crate) fn commit(&self) -> Result<(), Error> {
         let opened = self.end()?.ok_or_else(refused::ended)?;
         let changes = std::mem::take(&mut *self.changes());
         if opened.replacement.is_some() && changes.is_empty() {
             opened.undo()?;
-            return Ok(Outcome::Done);
+            return Ok(());
         }
         let Opened { root, logs, log, replacement } = opened;
         let lock = match logs.lock() {
@@ -212,17 +211,17 @@ impl Transaction {
         };
         if matches!(outcome, Err(Error::Unfinished { .. })) {
             // Its log is for whoever recovers.
-            return outcome.map(|()| Outcome::Done);
+            return outcome;
         }
         if replacement.is_some() && self.is_committed() {
             // The log was in the old directory.
-            return outcome.map(|()| Outcome::Done);
+            return outcome;
         }
         // What remains is removed by the next one that commits or recovers.
         let _ = replacement
             .map_or(Ok(()), Replacement::remove)
             .and_then(|()| logs.remove(log).and_then(|()| logs.tidy(&root, lock)).about_path());
-        outcome.map(|()| Outcome::Done).map_err(|error| self.or_replaced(&root, error))
+        outcome.map_err(|error| self.or_replaced(&root, error))
     }
 
     /// The error, or that it comes of an exchange of the directory, which has removed what was staged.
@@ -232,7 +231,7 @@ impl Transaction {
     }
 
     /// Stages something.
-    pub(crate) fn stage(&self, staging: &Staging) -> Result<Outcome, Error> {
+    pub(crate) fn stage(&self, staging: &Staging) -> Result<StagingResult, Error> {
         self.check_process()?;
         let opened = runtime::read(&self.opened);
         let Opened { root, log, .. } = opened.as_ref().ok_or_else(refused::ended)?;

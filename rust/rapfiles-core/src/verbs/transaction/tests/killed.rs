@@ -17,7 +17,6 @@ use std::sync::Arc;
 use super::super::log::{COMMIT, SWAPPED};
 use super::super::{Recovery, Staging, Transaction, TransactionOptions, recover};
 use crate::engine::Engine;
-use crate::outcome::Outcome;
 use crate::platform::NativePath;
 use crate::simulation::folder::start_child;
 use crate::verbs::write::Data;
@@ -98,17 +97,11 @@ fn native_path(path: &Path) -> NativePath {
 }
 
 fn begin(directory: &Path, options: TransactionOptions) -> Arc<Transaction> {
-    match Transaction::begin(Engine::current(), &native_path(directory), options).unwrap() {
-        Outcome::Transaction(transaction) => transaction,
-        other => panic!("{other:?}"),
-    }
+    Transaction::begin(Engine::current(), &native_path(directory), options).unwrap()
 }
 
 fn recovered(directory: &Path) -> Recovery {
-    match recover(&native_path(directory)).unwrap() {
-        Outcome::Recovered(recovery) => *recovery,
-        other => panic!("{other:?}"),
-    }
+    recover(&native_path(directory)).unwrap()
 }
 
 /// A directory for a transaction, alone in another one.
