@@ -41,9 +41,9 @@ pub use engine::budget::Budget;
 pub use engine::configuration::Configuration;
 pub use engine::counters::Counters;
 pub use engine::keep_alive::{KeepAlive, release_memory};
+pub use engine::lane::Lane;
 pub use engine::port::{Port, Wake};
 pub use engine::progress::Progress;
-pub use engine::queue::Lane;
 pub use engine::stream::{Claim, Order, Part, Single, Slice, Source, Step, Stream, run_here};
 pub use engine::ticket::Ticket;
 pub use engine::{Answer, Engine};
@@ -76,11 +76,11 @@ pub use lock::{Acquisition, Conversion, Extent, HeldLock, LockRequest, LockTarge
 
 // Open files.
 pub use handle::{
-    Adoption, Fetched, FileInfo, Guard, Handle, HandleJob, LineBatch, Mark, OpenedFile, QueuedTurn, Reply,
-    Task, TaskBuffer, Turn, TurnRequest, Unread, WriterState, Written,
+    Adoption, Fetched, FileInfo, Guard, Handle, HandleJob, LineBatch, OpenedFile, QueuedTurn, Reply, Task,
+    TaskBuffer, Turn, TurnRequest, Unread, WriterState, Written,
 };
 
 // Text.
 pub use text::{
-    Codec, Decoder, Form, Layout, LineEnds, Newline, Position, Text, TextFill, TextSource, Undecoded,
+    Codec, Decoder, Form, Layout, LineEnds, Mark, Newline, Position, Text, TextFill, TextSource, Undecoded,
 };

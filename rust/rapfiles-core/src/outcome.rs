@@ -2,8 +2,11 @@
 
 use std::ffi::OsString;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::cached::FileSystem;
+use crate::engine::lane::Lane;
+use crate::error::Error;
 use crate::handle::{OpenedFile, Reply};
 use crate::lock::HeldLock;
 use crate::text::{Text, TextFill};
@@ -72,3 +75,7 @@ pub enum Outcome {
     /// The reply to a positional operation of a handle, which has no turn to leave it with.
     Reply(Reply),
 }
+
+/// The result of an attempt to answer without blocking: the answer, and when it was there; otherwise the lane in which a
+/// worker has to do it.
+pub(crate) type Attempted = Result<(Result<Outcome, Error>, Instant), Lane>;

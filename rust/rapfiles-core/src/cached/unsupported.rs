@@ -4,11 +4,12 @@
 use std::io;
 use std::time::Instant;
 
-use super::{Attempted, BufferProvider, FileSystem, IoVec};
+use super::{BufferProvider, FileSystem, IoVec};
 use crate::engine::Engine;
-use crate::engine::queue::Lane;
+use crate::engine::lane::Lane;
 use crate::error::{About, Error};
 use crate::lock::{Identity, LockFile};
+use crate::outcome::Attempted;
 use crate::path_operation::PathOperation;
 use crate::platform::{self, File, NativePath};
 use crate::verbs::metadata::Metadata;

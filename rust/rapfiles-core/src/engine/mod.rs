@@ -7,6 +7,7 @@ pub(crate) mod counters;
 mod engine;
 pub(crate) mod keep_alive;
 pub(crate) mod kind;
+pub(crate) mod lane;
 pub(crate) mod pool;
 pub(crate) mod port;
 pub(crate) mod progress;

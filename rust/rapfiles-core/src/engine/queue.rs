@@ -9,6 +9,7 @@ use std::mem::take;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub(crate) use crate::engine::lane::Lane;
 use crate::engine::runtime;
 use crate::engine::stream::Steps;
 use crate::engine::ticket::Ticket;
@@ -18,17 +19,6 @@ use crate::lock::LockJob;
 use crate::path_operation::PathOperation;
 use crate::text::TextFill;
 use crate::verbs::parallel_read::ParallelRead;
-
-/// The lane of jobs that may wait for the same thing, normally a mount.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Lane {
-    /// Nothing is known of the path.
-    Unknown,
-    /// Files of the mount or device with this number.
-    Mount(u64),
-    /// FIFOs, sockets and devices, which may wait for another process.
-    Special,
-}
 
 /// The work of a job.
 #[derive(Debug)]

@@ -16,9 +16,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use crate::engine::kind::Kind;
+use crate::engine::lane::Lane;
 use crate::engine::pool::{Pool, Submitted};
 use crate::engine::progress::Progress;
-use crate::engine::queue::{Detached, Job, Lane, Work};
+use crate::engine::queue::{Detached, Job, Work};
 use crate::engine::runtime;
 use crate::engine::ticket::Ticket;
 use crate::engine::{Engine, Process};

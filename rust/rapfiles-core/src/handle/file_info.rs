@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::cached::MountNumber;
-use crate::engine::queue::Lane;
+use crate::engine::lane::Lane;
 use crate::platform::{self, File};
 use crate::verbs::metadata::Metadata;
 

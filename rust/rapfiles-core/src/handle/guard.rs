@@ -10,7 +10,7 @@ use super::decoding::{Decoding, Supplied, Supply, decode_until};
 use super::file_io;
 use super::handle::{Exclusive, Handle, in_use};
 use super::job::{self, HandleJob};
-use super::mark::Mark;
+use super::mark::{go_back, mark};
 use super::reader::Reader;
 use super::shared::{Shared, Unattended};
 use super::trace::Unread;
@@ -26,7 +26,7 @@ use crate::outcome::Outcome;
 use crate::platform::{self, File};
 use crate::text::Text;
 use crate::text::line_feed::line_feed_in;
-use crate::text::{Decoder, Undecoded};
+use crate::text::{Decoder, Mark, Undecoded};
 use crate::verbs::slices::{Sliced, Slices};
 use crate::verbs::write::Data;
 
@@ -210,7 +210,7 @@ impl<'a> Guard<'a> {
             (Unread::Bytes(bytes) | Unread::Text(bytes), _) => self.put_back(&bytes),
             (Unread::Since(mark), Some(decoder)) => {
                 if let Some(file) = &own.file {
-                    mark.go_back(file, &mut own.reader, decoder, 0);
+                    go_back(mark, file, &mut own.reader, decoder, 0);
                 }
             }
             (Unread::Since(_), None) => {}
@@ -225,7 +225,7 @@ impl<'a> Guard<'a> {
     /// Where a text file is, to go back there; `None` if that is not possible.
     pub fn mark(&self) -> Option<Mark> {
         let Exclusive { file: Some(file), reader, decoder: Some(decoder) } = self.own() else { return None };
-        Mark::set(file, reader, decoder, self.handle.info.regular)
+        mark(file, reader, decoder, self.handle.info.regular)
     }
 
     /// Notes that the buffer is empty, and that what follows has been read past it.
@@ -417,7 +417,7 @@ impl<'a> Guard<'a> {
             Ok(text) => Ok(text.taken_from(mark)),
             Err(Undecoded::OutOfMemory) => {
                 if let (Some(mark), Some(file)) = (mark, file) {
-                    mark.go_back(file, reader, decoder, 0);
+                    go_back(mark, file, reader, decoder, 0);
                 }
                 Err(Undecoded::OutOfMemory)
             }

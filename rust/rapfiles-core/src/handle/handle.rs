@@ -13,11 +13,13 @@ use std::sync::{Arc, OnceLock, PoisonError, TryLockError};
 use super::background_close::BackgroundClose;
 use super::file_info::FileInfo;
 use super::guard::{Guard, read_now};
-use super::job::{HandleJob, Task};
+use super::job::HandleJob;
+use super::mark::go_back;
 use super::open::OpenedFile;
 use super::reader::Reader;
 use super::reply::Reply;
 use super::shared::{Known, Locked, Shared, TaskState, Unattended};
+use super::task::Task;
 use super::trace::Trace;
 use super::turn::FREE;
 use super::writer::Writer;
@@ -46,7 +48,7 @@ impl Exclusive {
         let Some(decoder) = &mut self.decoder else { return };
         let (content, mark) = text.into_parts();
         let back = match (mark, &self.file) {
-            (Some(mark), Some(file)) => mark.go_back(file, &mut self.reader, decoder, content.len()),
+            (Some(mark), Some(file)) => go_back(mark, file, &mut self.reader, decoder, content.len()),
             _ => false,
         };
         if !back {

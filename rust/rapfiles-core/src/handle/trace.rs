@@ -1,11 +1,11 @@
 //! The effects of a task on a file, so that they can be undone if the operation is cancelled.
 
 use super::guard::Guard;
-use super::job::TaskBuffer;
-use super::mark::Mark;
 use super::reply::Reply;
+use super::task::TaskBuffer;
 use crate::error::Error;
 use crate::memory::copied;
+use crate::text::Mark;
 
 /// What a cancelled operation has taken, to be put back.
 #[derive(Debug)]

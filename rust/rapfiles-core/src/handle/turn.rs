@@ -10,9 +10,10 @@ use std::sync::atomic::Ordering;
 
 use super::guard::Guard;
 use super::handle::{Handle, in_use};
-use super::job::{HandleJob, Task};
+use super::job::HandleJob;
 use super::reply::Reply;
 use super::shared::{TaskState, Unattended};
+use super::task::Task;
 use super::trace::Unread;
 use crate::engine::ticket::Ticket;
 use crate::error::Error;

@@ -1,9 +1,9 @@
 //! Text that has been decoded and measured, and can be laid out in a string.
 
+use super::Mark;
 use super::codec::{Codec, Newline};
 use super::layout::{Highest, lay_out, measure};
 use super::parallel;
-use crate::handle::Mark;
 
 /// Decoded text: its content still encoded, but valid and measured.
 #[derive(Debug)]

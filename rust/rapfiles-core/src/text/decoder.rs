@@ -9,8 +9,7 @@
 use std::collections::TryReserveError;
 
 use super::line_feed::line_feed_in;
-use super::{Codec, Newline, Text, decode};
-use crate::handle::Mark;
+use super::{Codec, Mark, Newline, Text, decode};
 use crate::limits::TEXT_CHUNK;
 use crate::memory::{copied, extend, joined};
 

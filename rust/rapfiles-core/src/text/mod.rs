@@ -6,6 +6,7 @@ pub(crate) mod decoder;
 pub(crate) mod fill;
 pub(crate) mod layout;
 pub(crate) mod line_feed;
+pub(crate) mod mark;
 pub(crate) mod parallel;
 pub(crate) mod source;
 
@@ -15,4 +16,5 @@ pub(crate) use decoded::decode;
 pub use decoder::{Decoder, Form, LineEnds, Position, Undecoded};
 pub use fill::TextFill;
 pub use layout::Layout;
+pub use mark::Mark;
 pub use source::TextSource;

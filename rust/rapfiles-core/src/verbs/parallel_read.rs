@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::engine::keep_alive::{Buffer, KeepAlive};
-use crate::engine::queue::Lane;
+use crate::engine::lane::Lane;
 use crate::engine::runtime;
 use crate::engine::ticket::Ticket;
 use crate::error::{About, Error, Subject};

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::cached::{MountNumber, Observation, Times};
 use crate::engine::Engine;
-use crate::engine::queue::Lane;
+use crate::engine::lane::Lane;
 use crate::error::{About, Error, Subject};
 use crate::limits::{COPIED_RESULT, LARGE_FILES_OPEN, READ_FILE_IN_SLICES, READ_IN_SLICES};
 use crate::platform::{self, File, NativePath};

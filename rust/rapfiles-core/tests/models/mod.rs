@@ -13,8 +13,9 @@ use loom::thread;
 
 use crate::engine::Engine;
 use crate::engine::configuration::Configuration;
+use crate::engine::lane::Lane;
 use crate::engine::port::{Port, Wake};
-use crate::engine::queue::{Detached, Lane};
+use crate::engine::queue::Detached;
 use crate::engine::ticket::Ticket;
 use crate::error::Error;
 use crate::handle::{Handle, TurnRequest};

@@ -5,9 +5,9 @@ use crate::error::Error;
 use crate::handle::driver::{Advance, FileOperation};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::{Guard, WriterState};
-use crate::handle::job::Task;
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
+use crate::handle::task::Task;
 
 /// Writes the buffer and closes the file, even if writing fails.
 #[derive(Debug, Default)]

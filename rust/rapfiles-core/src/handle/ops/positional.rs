@@ -5,9 +5,9 @@ use crate::cached::IoVec;
 use crate::handle::complaint::Complaint;
 use crate::handle::driver::{Advance, FileOperation};
 use crate::handle::file::HandleFile;
-use crate::handle::job::Task;
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink, Source};
+use crate::handle::task::Task;
 use crate::limits::READ_AT_ONCE;
 
 /// Reads at an offset.

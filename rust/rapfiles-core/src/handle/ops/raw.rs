@@ -6,9 +6,9 @@ use crate::handle::complaint::Complaint;
 use crate::handle::driver::{Advance, FileOperation};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::Guard;
-use crate::handle::job::{Task, TaskBuffer};
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink, Source, Target};
+use crate::handle::task::{Task, TaskBuffer};
 use crate::limits::READ_AT_ONCE;
 
 /// Reads once.

@@ -6,9 +6,9 @@ use crate::handle::complaint::{Complaint, Failure};
 use crate::handle::driver::{Advance, FileOperation};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::{Fetched, Guard};
-use crate::handle::job::Task;
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
+use crate::handle::task::Task;
 use crate::limits::READ_AT_ONCE;
 
 /// Reads `size` bytes, or up to the end of the file; at most what may be read on the loop at once.

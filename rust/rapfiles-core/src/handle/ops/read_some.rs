@@ -5,9 +5,9 @@ use crate::handle::complaint::Complaint;
 use crate::handle::driver::{Advance, FileOperation};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::{Fetched, Guard};
-use crate::handle::job::Task;
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
+use crate::handle::task::Task;
 use crate::limits::IO_BUFFER;
 
 /// Reads what is available, with one read at most.

@@ -5,9 +5,9 @@ use crate::handle::complaint::Complaint;
 use crate::handle::driver::{Advance, FileOperation};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::Guard;
-use crate::handle::job::Task;
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
+use crate::handle::task::Task;
 
 /// Returns the position.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::Engine;
-use crate::engine::queue::Lane;
+use crate::engine::lane::Lane;
 use crate::engine::runtime::sync::{Mutex, MutexGuard};
 use crate::engine::runtime::{self, Condition};
 use crate::limits::{SYNCHRONISED_EACH, SYNCHRONISING_WORKERS};

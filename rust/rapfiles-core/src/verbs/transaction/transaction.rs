@@ -12,7 +12,7 @@ use super::refused;
 use super::replacement::Replacement;
 use super::stage::{Stage, Staging, StagingResult};
 use super::swapping;
-use crate::engine::queue::Lane;
+use crate::engine::lane::Lane;
 use crate::engine::runtime::sync::{Mutex, MutexGuard};
 use crate::engine::{Engine, Process, runtime};
 use crate::error::{About, Error, Subject};

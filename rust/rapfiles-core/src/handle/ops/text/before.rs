@@ -1,10 +1,10 @@
 //! The position of a text file before an operation with several steps, to restore it if the operation is cancelled.
 
 use crate::handle::guard::Guard;
-use crate::handle::mark::Mark;
 use crate::handle::sink::{Fallible, Sink};
 use crate::handle::text::{ForeignCodec, Snapshot, TextState};
 use crate::handle::trace::Unread;
+use crate::text::Mark;
 
 /// The position of a text file, and the state of the caller's decoder.
 pub(super) struct Before<S: Sink> {
