@@ -186,6 +186,21 @@ pub(crate) const STREAM_ASKS_EVERY: Duration = Duration::from_millis(50);
 /// example by a cancelled operation that still runs. After that, the error is raised.
 pub(crate) const REMOVED_AGAIN: u32 = 100;
 
+// Listing directories.
+
+/// The first buffer for a directory holds some 500 entries, so that the first ones arrive soon; each next one is twice as
+/// large …
+pub(crate) const LISTING_FIRST_BUFFER: usize = 16 << 10;
+/// … up to this: about a millisecond of work.
+pub(crate) const LISTING_LARGEST_BUFFER: usize = 128 << 10;
+/// How many entries are read at a time by systems that do not fill a buffer.
+#[cfg_attr(target_os = "linux", allow(dead_code, reason = "it fills a buffer"))]
+pub(crate) const LISTING_ENTRIES: usize = 1024;
+/// A block of entries is allocated for this many …
+pub(crate) const BLOCK_ENTRIES: usize = 64;
+/// … with names of this length.
+pub(crate) const BLOCK_NAME: usize = 16;
+
 // Copying and going through trees.
 
 /// The entries of a directory that form one task: enough to be worth handing to another worker, and at most some
@@ -227,6 +242,10 @@ pub(crate) const STAGED_OPEN_SHARE: usize = 8;
 pub(crate) const SYNCHRONISED_EACH: usize = 8;
 /// … but no more than this.
 pub(crate) const SYNCHRONISING_WORKERS: usize = 15;
+/// How long the caller waits for them before it checks again, although it will be woken.
+pub(crate) const SYNCHRONISED_AFTER: Duration = Duration::from_secs(60 * 60);
+/// How long a file is copied for a transaction before it is checked whether the commit has been cancelled.
+pub(crate) const DUPLICATE_STEP: Duration = Duration::from_millis(100);
 
 // Tier 0 (Linux): what is trusted to be in memory.
 
@@ -291,8 +310,14 @@ pub(crate) const TREE_BATCH_TIME: Duration = Duration::from_millis(1);
 pub(crate) const TREE_BATCHES_HALVED: u32 = 3;
 /// The entries that a worker reads for a pattern before it hands out what matches …
 pub(crate) const GLOB_BATCH: usize = 1024;
-/// … but fewer after this time.
+/// … but fewer after this time …
 pub(crate) const GLOB_BATCH_TIME: Duration = Duration::from_micros(500);
+/// … or with this many paths.
+pub(crate) const GLOB_FOUND: usize = 1024;
+/// The most directories that a part of such a search begins with.
+pub(crate) const GLOB_CLAIMED: usize = 32;
+/// The sets of positions in a pattern that are kept: far more than the patterns that people write need.
+pub(crate) const GLOB_SETS: usize = 4096;
 /// A directory counts as this many entries, because opening it takes as long as reading them.
 pub(crate) const TREE_DIRECTORY: usize = 32;
 /// The memory of a listing of at most so many entries is used again for another directory. With the results of `stat(2)`
@@ -394,6 +419,11 @@ pub(crate) const NUMBERS: &[(&str, usize)] = {
         STREAM_READY,
         STREAM_FEW_READY,
         STREAM_STEPS,
+        LISTING_FIRST_BUFFER,
+        LISTING_LARGEST_BUFFER,
+        LISTING_ENTRIES,
+        BLOCK_ENTRIES,
+        BLOCK_NAME,
         TREE_SLICE,
         TREE_LOOK,
         TREE_MOST_OPEN,
@@ -418,6 +448,9 @@ pub(crate) const NUMBERS: &[(&str, usize)] = {
         SCAN_FIRST,
         TREE_BATCH,
         GLOB_BATCH,
+        GLOB_FOUND,
+        GLOB_CLAIMED,
+        GLOB_SETS,
         TREE_DIRECTORY,
         TREE_REUSED,
         TREE_AHEAD,

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::calls::{self, File, OwnedFd};
 use super::{NativePath, checked, file_type_of};
+use crate::limits::{LISTING_FIRST_BUFFER, LISTING_LARGEST_BUFFER};
 use crate::verbs::listing::Entry;
 use crate::verbs::metadata::{Metadata, StatVfs, Timestamp};
 
@@ -227,10 +228,6 @@ thread_local! {
     static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// The first buffer holds some 500 entries, so that the first ones arrive soon; each next one is twice as large, up to
-/// about a millisecond of work.
-const FIRST_BUFFER: usize = 16 << 10;
-const LARGEST_BUFFER: usize = 128 << 10;
 /// With the longest name, an entry takes no more than this.
 const LARGEST_ENTRY: usize = 512;
 /// Where the parts of a `struct linux_dirent64` are: see getdents(2).
@@ -286,9 +283,9 @@ impl DirectoryReader {
         let is_first = !std::mem::replace(&mut self.has_begun, true);
         let size = if is_first {
             self.buffer = SPARE.try_with(Cell::take).unwrap_or_default();
-            FIRST_BUFFER
+            LISTING_FIRST_BUFFER
         } else {
-            (self.buffer.capacity() * 2).clamp(FIRST_BUFFER, LARGEST_BUFFER)
+            (self.buffer.capacity() * 2).clamp(LISTING_FIRST_BUFFER, LISTING_LARGEST_BUFFER)
         };
         self.buffer.clear();
         self.buffer.try_reserve_exact(size)?;
@@ -325,7 +322,7 @@ fn name_of(entry: &[u8]) -> &[u8] {
 
 impl Drop for DirectoryReader {
     fn drop(&mut self) {
-        if self.buffer.capacity() == FIRST_BUFFER {
+        if self.buffer.capacity() == LISTING_FIRST_BUFFER {
             // A thread that ends has no use for it.
             let _ = SPARE.try_with(|spare| spare.set(std::mem::take(&mut self.buffer)));
         }

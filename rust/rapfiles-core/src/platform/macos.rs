@@ -12,6 +12,7 @@ use std::ptr;
 use std::sync::Arc;
 
 use super::{NativePath, calls, checked, file_type_of};
+use crate::limits::LISTING_ENTRIES;
 use crate::verbs::listing::Entry;
 use crate::verbs::metadata::{Metadata, StatVfs, Timestamp};
 
@@ -176,9 +177,6 @@ pub(crate) struct DirectoryReader(*mut libc::DIR);
 // SAFETY: a stream may be read by any thread, by one at a time.
 unsafe impl Send for DirectoryReader {}
 
-/// How many entries are read at a time.
-const ENTRIES: usize = 1024;
-
 impl DirectoryReader {
     /// Reads an open directory from its start on.
     pub(crate) fn new(directory: OwnedFd) -> io::Result<Self> {
@@ -211,7 +209,7 @@ impl DirectoryReader {
         &mut self,
         push: &mut dyn FnMut(Entry<'_>) -> Result<(), TryReserveError>,
     ) -> io::Result<bool> {
-        for _ in 0..ENTRIES {
+        for _ in 0..LISTING_ENTRIES {
             // Only this tells the end from an error: see readdir(3).
             // SAFETY: the location is this thread's own.
             unsafe { *libc::__error() = 0 };

@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use crate::engine::kind::Kind;
 use crate::engine::stream::{Part, Single, Slice, Step, Stream};
 use crate::error::{About, Error};
+use crate::limits::{BLOCK_ENTRIES, BLOCK_NAME};
 use crate::platform::{DirectoryReader, NativePath};
 use crate::verbs::metadata::FileType;
 
@@ -36,11 +37,6 @@ struct Packed {
     /// The bits of the mode that hold the type, 0 for none.
     file_type: u32,
 }
-
-/// For so many entries there is room in a block at first …
-const FIRST_ENTRIES: usize = 64;
-/// … with names of this length.
-const USUAL_NAME: usize = 16;
 
 impl Block {
     /// The number of entries.
@@ -116,8 +112,8 @@ impl Block {
     fn grow(&mut self, name: usize) -> Result<(), TryReserveError> {
         if self.entries.capacity() == 0 {
             // Most directories are small, and growing bit by bit takes longer than reading them.
-            self.entries.try_reserve(FIRST_ENTRIES)?;
-            self.names.try_reserve(FIRST_ENTRIES * USUAL_NAME)?;
+            self.entries.try_reserve(BLOCK_ENTRIES)?;
+            self.names.try_reserve(BLOCK_ENTRIES * BLOCK_NAME)?;
         }
         self.entries.try_reserve(1)?;
         self.names.try_reserve(name)

@@ -29,6 +29,7 @@ use windows_sys::w;
 use super::NativePath;
 use super::errors::{checked, code, error};
 use super::lexical::is_separator;
+use crate::limits::LISTING_ENTRIES;
 use crate::verbs::listing::Entry;
 use crate::verbs::metadata::{FileType, Metadata};
 
@@ -100,9 +101,6 @@ impl fmt::Debug for DirectoryReader {
     }
 }
 
-/// How many entries are read at a time.
-const ENTRIES: usize = 1024;
-
 impl DirectoryReader {
     /// Begins to list a directory.
     pub(crate) fn open(path: &NativePath) -> io::Result<Self> {
@@ -120,7 +118,7 @@ impl DirectoryReader {
         &mut self,
         push: &mut dyn FnMut(Entry<'_>) -> Result<(), TryReserveError>,
     ) -> io::Result<bool> {
-        for _ in 0..ENTRIES {
+        for _ in 0..LISTING_ENTRIES {
             let Some((search, found)) = &mut self.found else { return Ok(false) };
             let name = name_of(found);
             let name = name.as_encoded_bytes();

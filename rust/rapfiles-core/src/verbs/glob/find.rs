@@ -17,16 +17,12 @@ use crate::engine::kind::Kind;
 use crate::engine::runtime;
 use crate::engine::stream::{Claim, Part, Slice, Source, Step, Stream};
 use crate::error::{Error, Subject};
-use crate::limits::{GLOB_BATCH, GLOB_BATCH_TIME, TREE_DIRECTORY};
+use crate::limits::{GLOB_BATCH, GLOB_BATCH_TIME, GLOB_CLAIMED, GLOB_FOUND, TREE_DIRECTORY};
 use crate::memory::joined;
 use crate::platform::{self, DirectoryReader, NativePath};
 use crate::verbs::listing::{Block, Entry};
 use crate::verbs::metadata::{FileType, Metadata};
 
-/// With so many paths, a batch is handed out.
-const MOST_FOUND: usize = 1024;
-/// The most directories that a part begins with.
-const MOST_CLAIMED: usize = 32;
 const SEPARATOR: &[u8] = MAIN_SEPARATOR_STR.as_bytes();
 const PARENT: &[u8] = b"..";
 
@@ -225,7 +221,7 @@ impl Shared {
 impl Frontier {
     /// What a new part is to begin with: as much as leaves enough for the others.
     fn claim(&mut self, workers: usize) -> Result<Vec<Node>, Error> {
-        let most = ((self.nodes.len() + self.levels.count()) / (2 * workers)).clamp(1, MOST_CLAIMED);
+        let most = ((self.nodes.len() + self.levels.count()) / (2 * workers)).clamp(1, GLOB_CLAIMED);
         let mut claimed = self.nodes.split_off(self.nodes.len().saturating_sub(most));
         while claimed.len() < most
             && let Some(node) = self.levels.next_node()?
@@ -361,7 +357,7 @@ impl GlobPart {
                 self.read = read;
                 return self.leave(&node, &seen, below);
             }
-            if self.found.names.len() >= MOST_FOUND || slice.is_over() {
+            if self.found.names.len() >= GLOB_FOUND || slice.is_over() {
                 self.reading = Some(reading);
                 return Ok(());
             }
@@ -529,7 +525,7 @@ impl Part for GlobPart {
             if let Some(reading) = self.reading.take() {
                 self.read(reading, slice)?;
             }
-            let is_full = self.found.names.len() >= MOST_FOUND || slice.is_over();
+            let is_full = self.found.names.len() >= GLOB_FOUND || slice.is_over();
             if self.reading.is_some() {
                 if is_full {
                     let found = std::mem::take(&mut self.found);

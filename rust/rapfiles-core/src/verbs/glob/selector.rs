@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::characters::encode;
 use super::name_pattern::{NamePattern, is_magic};
+use crate::limits::GLOB_SETS;
 
 /// The rules of pathlib's versions, and the caller's options.
 #[derive(Debug, Clone, Copy)]
@@ -172,12 +173,9 @@ impl Sets {
             open,
         });
         // The sets of a hostile pattern are not cached.
-        if self.known.len() < MOST_SETS {
+        if self.known.len() < GLOB_SETS {
             self.known.insert(self.made.clone(), Arc::clone(&positions));
         }
         Some(positions)
     }
 }
-
-/// Far more than the patterns that people write need.
-const MOST_SETS: usize = 4096;

@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use super::name::{LOGS, Name};
 use super::places::{Places, synchronise};
@@ -15,6 +14,7 @@ use super::refused;
 use super::tree::{Listed, Tree};
 use crate::engine::stream::Slice;
 use crate::error::{About, Error, Subject};
+use crate::limits::DUPLICATE_STEP;
 use crate::platform::{self, Directory, File, NativePath};
 use crate::verbs::copy::Transfer;
 use crate::verbs::metadata::Metadata;
@@ -25,8 +25,6 @@ const OWNERS: u32 = 0o700;
 const PRIVATE: u32 = 0o600;
 /// All permissions but those of somebody.
 const SET_BITS: u32 = 0o7000;
-/// How long a file is copied before it is looked whether that is still wanted.
-const PIECE: Duration = Duration::from_millis(100);
 
 /// A copy of a tree.
 pub(super) struct Duplicate<'a> {
@@ -125,7 +123,7 @@ impl<'a> Duplicate<'a> {
         let like = platform::metadata_of(&source).about(about())?;
         let target = into.create(leaf, PRIVATE).about(about())?;
         let mut transfer = Transfer::new(&like, true);
-        while !transfer.go_on(&source, &target, &Slice::alone(PIECE), |_| {}).about(about())? {
+        while !transfer.go_on(&source, &target, &Slice::alone(DUPLICATE_STEP), |_| {}).about(about())? {
             if abandoned.load(Ordering::Acquire) {
                 return Err(refused::abandoned());
             }

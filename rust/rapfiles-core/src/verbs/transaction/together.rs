@@ -5,18 +5,14 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::engine::Engine;
 use crate::engine::lane::Lane;
 use crate::engine::runtime::sync::{Mutex, MutexGuard};
 use crate::engine::runtime::{self, Condition};
-use crate::limits::{SYNCHRONISED_EACH, SYNCHRONISING_WORKERS};
+use crate::limits::{SYNCHRONISED_AFTER, SYNCHRONISED_EACH, SYNCHRONISING_WORKERS};
 use crate::platform::{self, File};
 use crate::verbs::atomic::synchronise_content;
-
-/// How long one waits for the others before it looks again, although it will be woken.
-const LOOK_AGAIN: Duration = Duration::from_secs(3600);
 
 #[derive(Default)]
 struct Work {
@@ -92,7 +88,7 @@ pub(super) fn synchronise(
     shared.help();
     let mut work = shared.work();
     while work.running > 0 {
-        work = shared.idle.wait(&shared.work, work, LOOK_AGAIN).0;
+        work = shared.idle.wait(&shared.work, work, SYNCHRONISED_AFTER).0;
     }
     work.first_error.take().map_or(Ok(()), Err)
 }
