@@ -27,7 +27,7 @@ pub enum Outcome {
     /// Content.
     Bytes(Vec<u8>),
     /// The content is in the buffer that the caller provided.
-    InRoom,
+    InBuffer,
     /// A file that has been opened for a handle.
     Opened(Box<OpenedFile>),
     /// A file that is to replace another one, for a handle, and what gives it its name.

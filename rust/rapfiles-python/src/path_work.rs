@@ -14,7 +14,7 @@ use rapfiles_core::{
 use crate::errors::{self, Names};
 use crate::large_read::{LargeRead, LargeStep};
 use crate::pending::Answer;
-use crate::results::{self, BytesRoom, Converted};
+use crate::results::{self, BytesBuffer, Converted};
 
 /// An operation on paths, awaited.
 pub(crate) struct PathWork {
@@ -83,7 +83,7 @@ impl PathWork {
 
     fn submit(&mut self, py: Python<'_>, operation: PathOperation) -> Progress<(Answer, Instant)> {
         let engine = Engine::current();
-        let mut room = BytesRoom::new(py);
+        let mut room = BytesBuffer::new(py);
         match engine.attempt(&operation, &mut room) {
             Ok((outcome, now)) => self.proceed(py, outcome, room.into_bytes(), now),
             Err(lane) => {

@@ -85,12 +85,12 @@ impl Staged {
 }
 
 /// A bytes object for the content of a small file.
-pub(crate) struct BytesRoom<'py> {
+pub(crate) struct BytesBuffer<'py> {
     py: Python<'py>,
     bytes: Option<Bound<'py, PyAny>>,
 }
 
-impl<'py> BytesRoom<'py> {
+impl<'py> BytesBuffer<'py> {
     pub(crate) fn new(py: Python<'py>) -> Self {
         Self { py, bytes: None }
     }
@@ -102,7 +102,7 @@ impl<'py> BytesRoom<'py> {
 
 // SAFETY: a bytes object has room for its size and for a NUL after that, and this one is kept and not exposed. An
 // attempt that overwrites the NUL fails, and the object is not used.
-unsafe impl BufferProvider for BytesRoom<'_> {
+unsafe impl BufferProvider for BytesBuffer<'_> {
     fn make(&mut self, size: usize) -> Option<NonNull<u8>> {
         // There is only one empty bytes object, and it must not be written to.
         let length = ffi::Py_ssize_t::try_from(size).ok().filter(|length| *length > 0)?;
@@ -127,7 +127,7 @@ pub(crate) fn convert(py: Python<'_>, outcome: Outcome, room: Option<Py<PyAny>>)
         Outcome::Flag(flag) => PyBool::new(py, flag).to_owned().into_any().unbind(),
         Outcome::Count(count) => PyInt::new(py, count).into_any().unbind(),
         Outcome::Bytes(bytes) | Outcome::Undecodable(bytes) => bytes_of(py, &bytes)?.into_any().unbind(),
-        Outcome::InRoom | Outcome::TextFilled(_) => room.unwrap_or_else(|| py.None()),
+        Outcome::InBuffer | Outcome::TextFilled(_) => room.unwrap_or_else(|| py.None()),
         Outcome::Large(file) => return Ok(Converted::Large(file)),
         Outcome::Filled { length, tail } => filled(py, room, length, &tail)?,
         Outcome::Text(content) => return text(py, content).map_err(|(error, _)| error),

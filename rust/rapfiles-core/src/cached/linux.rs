@@ -555,7 +555,7 @@ fn read_all_now(fd: &OwnedFd, size: u64, room: Option<&mut dyn BufferProvider>) 
     // SAFETY: there is room for that many bytes.
     let read = |start| unsafe { read_now(fd.as_raw_fd(), &[IoVec { start, length: size + 1 }], 0) };
     if let Some(start) = room.and_then(|room| room.make(size)) {
-        return (read(start.as_ptr())? == size).then_some(Outcome::InRoom);
+        return (read(start.as_ptr())? == size).then_some(Outcome::InBuffer);
     }
     let mut content: Vec<u8> = Vec::with_capacity(size + 1);
     if read(content.as_mut_ptr())? != size {
@@ -700,10 +700,10 @@ mod tests {
 
     use super::*;
 
-    struct NoRoom;
+    struct NoBuffer;
 
     // SAFETY: makes none.
-    unsafe impl BufferProvider for NoRoom {
+    unsafe impl BufferProvider for NoBuffer {
         fn make(&mut self, _size: usize) -> Option<std::ptr::NonNull<u8>> {
             None
         }
@@ -726,7 +726,7 @@ mod tests {
         let later = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
         fs::File::open(&file).unwrap().set_times(fs::FileTimes::new().set_accessed(later)).unwrap();
         let operation = PathOperation::Read { path: native(&file) };
-        match Cached::new().attempt(&engine(), &operation, &mut NoRoom) {
+        match Cached::new().attempt(&engine(), &operation, &mut NoBuffer) {
             Ok((Ok(Outcome::Bytes(bytes)), _)) => assert_eq!(bytes, b"content"),
             // The file system of the temporary directory, or the kernel, may not be one for tier 0.
             Err(_) => assert!(!matches!(
@@ -744,11 +744,11 @@ mod tests {
         // SAFETY: the path is a C string.
         assert_eq!(unsafe { libc::mkfifo(native(&fifo).as_ptr(), 0o600) }, 0);
         let operation = PathOperation::Read { path: native(&fifo) };
-        assert!(matches!(Cached::new().attempt(&engine(), &operation, &mut NoRoom), Err(Lane::Special)));
+        assert!(matches!(Cached::new().attempt(&engine(), &operation, &mut NoBuffer), Err(Lane::Special)));
         let operation = PathOperation::Read { path: native(directory.path()) };
-        assert!(Cached::new().attempt(&engine(), &operation, &mut NoRoom).is_err());
+        assert!(Cached::new().attempt(&engine(), &operation, &mut NoBuffer).is_err());
         let operation = PathOperation::Read { path: native(Path::new("/proc/self/status")) };
-        assert!(Cached::new().attempt(&engine(), &operation, &mut NoRoom).is_err());
+        assert!(Cached::new().attempt(&engine(), &operation, &mut NoBuffer).is_err());
     }
 
     #[test]
@@ -760,7 +760,7 @@ mod tests {
         };
         let path = native(&directory.path().join("new").join("deeper"));
         let operation = PathOperation::Touch { path, mode: 0o666, exist_ok: true };
-        match Cached::new().attempt(&engine(), &operation, &mut NoRoom) {
+        match Cached::new().attempt(&engine(), &operation, &mut NoBuffer) {
             Err(lane) => assert!(lane == Lane::Mount(device) || lane == Lane::Unknown),
             other => panic!("{other:?}"),
         }

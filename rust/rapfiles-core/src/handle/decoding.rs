@@ -83,7 +83,7 @@ pub(super) struct Waiting<'a> {
 impl Supply for Waiting<'_> {
     fn fill(&mut self, reader: &mut Reader, at_least: usize) -> io::Result<Supplied> {
         let at_least = if self.signal.is_some() { 1 } else { at_least };
-        Ok(match reader.fill(self.file, at_least, false, self.signal)? {
+        Ok(match reader.read_ahead(self.file, at_least, false, self.signal)? {
             Filled::Interrupted => Supplied::Interrupted,
             Filled::Enough | Filled::End | Filled::WouldBlock => Supplied::Ready,
         })

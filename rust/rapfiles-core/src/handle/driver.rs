@@ -546,8 +546,8 @@ impl<S: Sink> Driver<S> {
                         Err(failure)
                     }
                     Ok(MadeText::Value(value)) => Ok(Some(Progress::Done(Ok(value)))),
-                    Ok(MadeText::Room(fill, room)) => {
-                        self.room = Some(room);
+                    Ok(MadeText::ToLayOut(fill, value)) => {
+                        self.room = Some(value);
                         self.hand_over(file, turn, Task::LayOut(Box::new(fill)))?;
                         Ok(None)
                     }

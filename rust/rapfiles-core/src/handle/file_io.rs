@@ -52,15 +52,15 @@ pub(super) fn seek(file: &File, reader: &mut Reader, mut offset: i64, whence: i3
 
 /// Fills the buffer: the number of valid bytes, and the content beyond it; on failure, the number of valid bytes and
 /// the error.
-pub(super) fn fill_room(
+pub(super) fn read_into(
     file: &File,
-    room: &mut [u8],
+    buffer: &mut [u8],
     have: usize,
     to_end: bool,
 ) -> Result<(usize, Vec<u8>), (usize, io::Error)> {
     let mut length = have;
-    while length < room.len() {
-        let rest = &mut room[length..];
+    while length < buffer.len() {
+        let rest = &mut buffer[length..];
         // SAFETY: the slice is as long as it says.
         match unsafe { platform::read(file, rest.as_mut_ptr(), rest.len()) } {
             Ok(0) => return Ok((length, Vec::new())),
@@ -83,7 +83,7 @@ pub(super) fn read_rest(
     signal: Option<&platform::EventSignal>,
 ) -> io::Result<Option<Vec<u8>>> {
     if signal.is_some() {
-        let filled = reader.fill(file, usize::MAX, false, signal)?;
+        let filled = reader.read_ahead(file, usize::MAX, false, signal)?;
         if filled == Filled::Interrupted {
             return Ok(None);
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::batch::LineBatch;
 use super::decoding::{Decoding, Waiting, decode_until};
 use super::file_io::{
-    fill_room, left_in, position, read_at, read_rest, rewind, seek, truncate, write_all, write_at, write_out,
+    left_in, position, read_at, read_into, read_rest, rewind, seek, truncate, write_all, write_at, write_out,
 };
 use super::handle::{Exclusive, Handle, in_use};
 use super::mark::{go_back, mark};
@@ -66,7 +66,7 @@ impl HandleJob {
         let (Role::Turn(task) | Role::Positional(task)) = &self.role else { return Kind::Flush };
         match task {
             Some(Task::ReadAhead { .. } | Task::Measure { .. }) => Kind::HandleReadAhead,
-            Some(Task::FillRoom { .. } | Task::ReadOnce { .. } | Task::ReadAt { .. }) => Kind::HandleRead,
+            Some(Task::ReadInto { .. } | Task::ReadOnce { .. } | Task::ReadAt { .. }) => Kind::HandleRead,
             Some(Task::ReadText { .. } | Task::FindLine | Task::ReadLines | Task::LayOut(_)) => {
                 Kind::HandleReadText
             }
@@ -135,7 +135,7 @@ impl HandleJob {
         let signal = handle.signal.as_ref();
         match task {
             Task::ReadAhead { at_least, once } => {
-                reader.fill(file, at_least, once, signal).map(reply_of).about(Subject::Nothing)
+                reader.read_ahead(file, at_least, once, signal).map(reply_of).about(Subject::Nothing)
             }
             Task::Measure { size } => {
                 let regular = handle.info.regular;
@@ -144,26 +144,26 @@ impl HandleJob {
                 if regular && wanted > COPIED_RESULT {
                     return Ok(Reply::Count(wanted as u64));
                 }
-                reader.fill(file, size, false, signal).map(reply_of).about(Subject::Nothing)
+                reader.read_ahead(file, size, false, signal).map(reply_of).about(Subject::Nothing)
             }
-            Task::FillRoom { room, have, to_end } => {
-                let (room, _) = self.trace.room.insert((room, have));
-                match fill_room(file, room.bytes(), have, to_end) {
+            Task::ReadInto { buffer, have, to_end } => {
+                let (buffer, _) = self.trace.buffer.insert((buffer, have));
+                match read_into(file, buffer.bytes(), have, to_end) {
                     Ok((length, tail)) => Ok(Reply::ReadInto { length, tail }),
                     Err((length, error)) => {
-                        let kept = reader.append(&[&room.bytes()[have..length]], Some(file));
+                        let kept = reader.append(&[&buffer.bytes()[have..length]], Some(file));
                         kept.about(Subject::Nothing)?;
                         Err(Error::new(&error, Subject::Nothing))
                     }
                 }
             }
-            Task::ReadOnce { room } => {
+            Task::ReadOnce { buffer } => {
                 if signal.is_some() && !platform::wait_to_read(file, signal).about(Subject::Nothing)? {
                     return Ok(Reply::WouldBlock);
                 }
                 reader.pass_by();
-                let (room, _) = self.trace.room.insert((room, 0));
-                let bytes = room.bytes();
+                let (buffer, _) = self.trace.buffer.insert((buffer, 0));
+                let bytes = buffer.bytes();
                 // SAFETY: the slice is as long as it says.
                 once(unsafe { platform::read(file, bytes.as_mut_ptr(), bytes.len()) })
             }

@@ -157,7 +157,7 @@ impl Reader {
     /// Reads until this many bytes are available or the file ends; `once`: only until any bytes are available.
     ///
     /// `signal`: interrupts waiting for another process.
-    pub(crate) fn fill(
+    pub(crate) fn read_ahead(
         &mut self,
         file: &File,
         at_least: usize,

@@ -18,7 +18,7 @@ pub enum MadeText<S: Sink> {
     /// A value.
     Value(S::Value),
     /// A value in which a worker has to lay out the text before it may be used.
-    Room(TextFill, S::Value),
+    ToLayOut(TextFill, S::Value),
 }
 
 /// Creates the results of operations.

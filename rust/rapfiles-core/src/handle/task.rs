@@ -50,9 +50,9 @@ pub enum Task {
     },
     /// Reads after the `have` bytes that are already in the buffer. Replies `Reply::ReadInto`, whose `length`
     /// includes them. `to_end`: the content beyond the buffer is in the tail.
-    FillRoom {
+    ReadInto {
         /// The destination.
-        room: TaskBuffer,
+        buffer: TaskBuffer,
         /// The number of bytes that are already there.
         have: usize,
         /// Whether everything is wanted.
@@ -61,7 +61,7 @@ pub enum Task {
     /// Reads once, past the buffer. Replies `Reply::Count` or `Reply::WouldBlock`.
     ReadOnce {
         /// The destination.
-        room: TaskBuffer,
+        buffer: TaskBuffer,
     },
     /// Decodes natively until this many characters are decoded, or the file ends. Replies `Reply::Text` or
     /// `Reply::Undecodable`.

@@ -22,7 +22,7 @@ pub enum Unread {
 #[derive(Default)]
 pub(super) struct Trace {
     /// The caller's memory that was read into, and how many bytes of it were valid before.
-    pub(super) room: Option<(TaskBuffer, usize)>,
+    pub(super) buffer: Option<(TaskBuffer, usize)>,
     /// The position before it was moved.
     pub(super) moved_from: Option<u64>,
     /// Whether it writes: then its error has to be raised.
@@ -46,12 +46,12 @@ impl Trace {
                 guard.put_back(&bytes[known.min(bytes.len())..]);
             }
             Ok(Reply::ReadInto { length, tail }) => {
-                let room = self.room.as_mut().map(|(room, have)| &room.bytes()[*have..length]);
-                guard.append_all(&[room.unwrap_or_default(), &tail]);
+                let buffer = self.buffer.as_mut().map(|(buffer, have)| &buffer.bytes()[*have..length]);
+                guard.append_all(&[buffer.unwrap_or_default(), &tail]);
             }
             Ok(Reply::Count(count)) => {
-                if let Some((room, _)) = &mut self.room {
-                    guard.append(&room.bytes()[..count as usize]);
+                if let Some((buffer, _)) = &mut self.buffer {
+                    guard.append(&buffer.bytes()[..count as usize]);
                 }
                 if let Some(before) = self.moved_from {
                     guard.move_back(before);

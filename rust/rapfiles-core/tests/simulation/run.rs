@@ -934,7 +934,7 @@ impl Loop {
         let known = self.paths[path].known.clone();
         let content = match answer {
             Ok(Outcome::Bytes(content)) => Some(content),
-            Ok(Outcome::InRoom) => operation.room.take().map(|room| {
+            Ok(Outcome::InBuffer) => operation.room.take().map(|room| {
                 let bytes = room.bytes();
                 bytes[..bytes.len() - 1].to_vec()
             }),

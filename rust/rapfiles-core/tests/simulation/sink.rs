@@ -184,7 +184,7 @@ unsafe impl Sink for Simulated {
         if text.chars() > 1_000 {
             let value = Value::Text(Arc::clone(&room), offset..offset + length);
             // SAFETY: the room is kept alive, and nobody looks at it before it is filled.
-            return Ok(MadeText::Room(
+            return Ok(MadeText::ToLayOut(
                 unsafe { TextFill::new(text, start, scene.context.keep(&room)) },
                 value,
             ));

@@ -98,7 +98,7 @@ unsafe impl Sink for Objects {
     fn text(caller: Caller<'_>, text: Text) -> Result<MadeText<Self>, UnmadeText<Self>> {
         match results::text(caller.py, text) {
             Ok(Converted::Value(value)) => Ok(MadeText::Value(value)),
-            Ok(Converted::FillText(fill, room)) => Ok(MadeText::Room(fill, room)),
+            Ok(Converted::FillText(fill, room)) => Ok(MadeText::ToLayOut(fill, room)),
             Ok(Converted::Large(_)) => Ok(MadeText::Value(caller.py.None())),
             Err((error, text)) => Err((Failure::Caller(error), text)),
         }

@@ -74,9 +74,9 @@ impl<S: Sink> FileOperation<S> for ReadOnce<S> {
             return unsafe { S::finish(context, bytes, read, &[]) }.map(Advance::Done);
         }
         // SAFETY: the bytes are not exposed before the task is done, and they are kept alive for as long.
-        let room = unsafe { TaskBuffer::new(start, self.size, S::keep_alive(context, &bytes)) };
+        let buffer = unsafe { TaskBuffer::new(start, self.size, S::keep_alive(context, &bytes)) };
         self.bytes = Some(bytes);
-        Ok(Advance::Task(Task::ReadOnce { room }))
+        Ok(Advance::Task(Task::ReadOnce { buffer }))
     }
 }
 
@@ -118,8 +118,8 @@ impl<S: Sink> FileOperation<S> for ReadOnceInto<S::Target> {
             return number(context, read as u64);
         }
         // SAFETY: it is kept alive, and the caller must not use it meanwhile.
-        let room = unsafe { TaskBuffer::new(start, length, self.target.keep_alive(context)) };
-        Ok(Advance::Task(Task::ReadOnce { room }))
+        let buffer = unsafe { TaskBuffer::new(start, length, self.target.keep_alive(context)) };
+        Ok(Advance::Task(Task::ReadOnce { buffer }))
     }
 }
 

@@ -116,9 +116,9 @@ impl<S: Sink> ReadLarge<S> {
         // The buffered part is consumed only when there is a result.
         let (bytes, have, start) = begun::<S>(context, guard, size)?;
         // SAFETY: the bytes are not exposed before the task is done, and they are kept alive for as long.
-        let room = unsafe { TaskBuffer::new(start, size, S::keep_alive(context, &bytes)) };
+        let buffer = unsafe { TaskBuffer::new(start, size, S::keep_alive(context, &bytes)) };
         self.state = State::Filling(bytes, have);
-        Ok(Advance::Task(Task::FillRoom { room, have, to_end: self.size.is_none() }))
+        Ok(Advance::Task(Task::ReadInto { buffer, have, to_end: self.size.is_none() }))
     }
 
     /// Continues on the loop, for as long as it may be blocked.
