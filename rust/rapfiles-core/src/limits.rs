@@ -320,7 +320,7 @@ pub(crate) const GLOB_CLAIMED: usize = 32;
 pub(crate) const GLOB_SETS: usize = 4096;
 /// A directory counts as this many entries, because opening it takes as long as reading them.
 pub(crate) const TREE_DIRECTORY: usize = 32;
-/// The memory of a listing of at most so many entries is used again for another directory. With the results of `stat(2)`
+/// The memory of a listing of at most this many entries is used again for another directory. With the results of `stat(2)`
 /// that is 40 KiB, which as many listings may keep as there are directories in [`TREE_AHEAD`].
 pub(crate) const TREE_REUSED: usize = 128;
 /// The most entries that are read ahead of the consumer: a few milliseconds of its work, and a megabyte.
@@ -329,7 +329,7 @@ pub(crate) const TREE_AHEAD: usize = 16 << 10;
 pub(crate) const TREE_OPEN: usize = 512;
 /// … and at most this fraction of the process's descriptor limit.
 pub(crate) const TREE_OPEN_SHARE: usize = 4;
-/// Directories that take so long are waited for, so that more are read at once, up to [`STREAM_STEPS`] …
+/// Directories that take this long are waited for, so that more are read at once, up to [`STREAM_STEPS`] …
 pub(crate) const TREE_SLOW: Duration = Duration::from_millis(1);
 /// … and those that take no longer than this are not.
 pub(crate) const TREE_FAST: Duration = Duration::from_micros(250);

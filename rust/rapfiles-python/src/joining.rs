@@ -47,7 +47,7 @@ impl State {
         while self.length < until && self.done < parts.len() {
             let part = parts.get_item(self.done)?.cast_into::<PyString>()?;
             // SAFETY: both are strings, of which the first has no reference but this one; the call checks that there is
-            // room for so many characters.
+            // room for that many characters.
             let copied = unsafe {
                 let length = ffi::PyUnicode_GET_LENGTH(part.as_ptr());
                 ffi::PyUnicode_CopyCharacters(self.text.as_ptr(), self.length, part.as_ptr(), 0, length)

@@ -211,7 +211,7 @@ impl Cached {
         Ok((Ok((metadata, mount)), self.mounts.ended(permit)))
     }
 
-    /// Whether there is an entry of a type. Whoever asks often reads it next, so that a regular file is remembered.
+    /// Whether there is an entry of a type. It is often read next, so a regular file is remembered.
     fn is_type(&self, engine: &Engine, path: &NativePath, file_type: FileType, follow: bool) -> Answer<bool> {
         let began = runtime::now();
         let place = if follow { self.recent.place(path.to_bytes()) } else { None };

@@ -279,7 +279,7 @@ mod tests {
     const NUMBER: MountNumber = MountNumber { number: 7, unique: true };
     const LOCAL: MountInfo = MountInfo { local: true, overlay: false, updates: Updates::Never };
 
-    /// The stalls of so long in this time, on a mount on which every attempt of a worker-free loop would stall.
+    /// The stalls of this length in this time, on a mount on which every attempt of a worker-free loop would stall.
     fn stalls(time: Duration, stall: Duration) -> Vec<Duration> {
         let mounts = Mounts::default();
         let start = Instant::now();

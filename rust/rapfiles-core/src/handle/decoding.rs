@@ -8,8 +8,7 @@ use crate::text::{Decoder, Undecoded};
 
 /// The source of the bytes to decode.
 pub(super) trait Supply {
-    /// Ensures that so much is available, as far as the file has it and that does not block which this supply does not
-    /// do.
+    /// Ensures that `at_least` bytes are available, unless the file ends or what this supply does not do is needed.
     fn fill(&mut self, reader: &mut Reader, at_least: usize) -> io::Result<Supplied>;
 }
 

@@ -252,7 +252,7 @@ impl<'a> Guard<'a> {
         }
     }
 
-    /// Ensures that so many bytes are available, if that does not block.
+    /// Ensures that `at_least` bytes are available, if that does not block.
     pub fn fetch(&mut self, at_least: usize) -> Fetched {
         let handle = self.handle;
         let Exclusive { file, reader, .. } = self.own_mut();
@@ -700,7 +700,7 @@ fn start_writer(handle: &Arc<Handle>, shared: &mut Shared, everything: bool) -> 
 /// The offset that stands for the file's position.
 const POSITION: i64 = -1;
 
-/// Ensures that so many bytes are available, if that does not block.
+/// Ensures that `at_least` bytes are available, if that does not block.
 fn fetch(handle: &Handle, file: Option<&File>, reader: &mut Reader, at_least: usize) -> Fetched {
     loop {
         let have = reader.len();

@@ -303,7 +303,7 @@ impl Handle {
         self.identity.get().is_some()
     }
 
-    /// Closes its file, or leaves the descriptor to whoever gave it, and tells those who wait for its locks. `None`: somebody
+    /// Closes its file, or leaves the descriptor to its owner, and tells those who wait for its locks. `None`: somebody
     /// else has closed it, or is going to.
     pub(super) fn close_file(self: &Arc<Self>, file: Option<File>) -> io::Result<()> {
         let closed = match file {
@@ -520,7 +520,7 @@ impl Handle {
 }
 
 impl Drop for Handle {
-    /// Leaves the descriptor to whoever gave it: in a forked child nobody closes what the parent was using.
+    /// Leaves the descriptor to its owner: in a forked child nobody closes what the parent was using.
     fn drop(&mut self) {
         if self.closes_descriptor {
             return;

@@ -295,14 +295,14 @@ impl DirectoryReader {
         while !ended && (self.buffer.is_empty() || is_first) && size - self.buffer.len() >= LARGEST_ENTRY {
             let room = self.buffer.spare_capacity_mut();
             let (fd, start, room) = (self.directory.as_raw_fd(), room.as_mut_ptr(), room.len());
-            // SAFETY: the buffer has so much room.
+            // SAFETY: the buffer has room for that much.
             let length = match checked(|| unsafe { calls::getdents64(fd, start, room) }) {
                 Ok(length) => length as usize,
                 // A directory that has been removed has no entries, as for glibc's readdir(3).
                 Err(error) if error.raw_os_error() == Some(libc::ENOENT) => 0,
                 Err(error) => return Err(error),
             };
-            // SAFETY: the kernel has written so much behind what was there.
+            // SAFETY: the kernel has written that much behind what was there.
             unsafe { self.buffer.set_len(self.buffer.len() + length) };
             ended = length == 0;
         }

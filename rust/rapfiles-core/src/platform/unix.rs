@@ -316,7 +316,7 @@ pub(crate) fn read_link(path: &NativePath) -> io::Result<OsString> {
     let mut target: Vec<u8> = Vec::with_capacity(256);
     loop {
         let (start, room) = (target.as_mut_ptr().cast(), target.capacity());
-        // SAFETY: the path is a C string, and the vector has so much room.
+        // SAFETY: the path is a C string, and the vector has room for that much.
         let length =
             checked(|| unsafe { calls::readlinkat(libc::AT_FDCWD, path.as_ptr(), start, room) })? as usize;
         if length < room {

@@ -371,7 +371,7 @@ impl Decoder {
         }
     }
 
-    /// How long the line is that begins so many bytes behind the first character.
+    /// How long the line is that begins this many bytes behind the first character.
     pub(crate) fn find_line_from(&mut self, offset: usize) -> Option<usize> {
         let (used, scanned) = (self.used, self.scanned);
         self.used += offset;

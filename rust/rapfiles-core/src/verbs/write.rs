@@ -143,7 +143,7 @@ impl Extension {
         let within = bom > 0 && platform::length_of(&self.file).about(Subject::Nothing)? > 0;
         let bytes = if within { &bytes[bom.min(bytes.len())..] } else { bytes };
         platform::write_all(&self.file, bytes).about(Subject::Nothing)?;
-        // Whoever has created the file, perhaps this call, need not have synchronised its name. The content comes first.
+        // The call that created the file, perhaps this one, need not have synchronised its name. The content comes first.
         let synchronised = platform::synchronise(&self.file, true)
             .and_then(|()| platform::synchronise_directory(&self.directory));
         let closed = platform::close(self.file);

@@ -81,7 +81,7 @@ impl Directory {
         let mut target: Vec<u8> = Vec::with_capacity(256);
         loop {
             let (start, room) = (target.as_mut_ptr().cast(), target.capacity());
-            // SAFETY: the name is a C string, and the vector has so much room.
+            // SAFETY: the name is a C string, and the vector has room for that much.
             let length =
                 checked(|| unsafe { calls::readlinkat(descriptor(inside), name.as_ptr(), start, room) })?
                     as usize;

@@ -346,7 +346,7 @@ impl Directory {
     /// Checks what permissions do not say of replacing, renaming or removing an entry: the flags of chattr(1), and the
     /// sticky bit (unlink(2)).
     pub(crate) fn may_replace(&self, name: &NativePath) -> io::Result<()> {
-        // A kernel without the call tells whoever tries.
+        // A kernel without the call tells so when it is tried.
         let (Ok(above), Ok(found)) = (self.look(None), self.look(Some(name))) else { return Ok(()) };
         let flagged = libc::STATX_ATTR_APPEND | libc::STATX_ATTR_IMMUTABLE;
         let is_sticky = u32::from(above.stx_mode) & libc::S_ISVTX != 0;

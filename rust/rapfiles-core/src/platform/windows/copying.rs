@@ -135,7 +135,7 @@ pub(crate) fn write_back(file: &File) -> io::Result<()> {
 }
 
 impl Directory {
-    /// There is no call that tells: whoever tries is told.
+    /// There is no call that tells; trying does.
     pub(crate) fn may_replace(&self, _name: &NativePath) -> io::Result<()> {
         Ok(())
     }

@@ -49,7 +49,7 @@ fn full_path(path: &[u16]) -> io::Result<Vec<u16>> {
 
 /// Where the volume is mounted that a path is on.
 fn volume_of(path: &[u16]) -> io::Result<Vec<u16>> {
-    /// The place is a part of the path, but the call wants at least so much room.
+    /// The place is a part of the path, but the call wants at least this much room.
     const LEAST_ROOM: usize = 260;
     let mut room = vec![0; LEAST_ROOM.max(path.len() + 2)];
     let path = native(path)?;

@@ -31,7 +31,7 @@ pub(super) struct Committing<'a> {
     pub(super) logs: &'a Logs,
     pub(super) log: &'a Log,
     pub(super) durable: bool,
-    /// Whether whoever waits for it has been cancelled.
+    /// Whether the task that waits for it has been cancelled.
     pub(super) abandoned: &'a AtomicBool,
     /// Set at the commit point.
     pub(super) committed: &'a AtomicBool,

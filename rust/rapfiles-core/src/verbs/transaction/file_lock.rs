@@ -11,7 +11,7 @@ use crate::platform::{self, Directory, NativePath};
 pub(super) struct FileLock(OwnFile);
 
 impl FileLock {
-    /// Locks the file of this name, which is created if it does not exist. `wait`: wait for whoever holds the lock;
+    /// Locks the file of this name, which is created if it does not exist. `wait`: wait for the holder of the lock;
     /// otherwise `None`.
     pub(super) fn acquire(directory: &Directory, name: &NativePath, wait: bool) -> io::Result<Option<Self>> {
         for _ in 0..=NAMES_TRIED {

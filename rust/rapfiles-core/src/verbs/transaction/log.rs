@@ -58,7 +58,7 @@ impl Logs {
         };
         let (found, above) =
             directory.metadata().and_then(|found| Ok((found, root.metadata()?))).about(about())?;
-        // Whoever owns the directory can do what they like in it anyway.
+        // The owner of the directory can do anything in it anyway.
         let trusted = found.user == above.user || platform::is_own(&found);
         if !trusted || (cfg!(unix) && found.mode & OTHERS_WRITE != 0) {
             return Err(refused::foreign_log(path));
@@ -75,7 +75,7 @@ impl Logs {
         Subject::Other(self.path.clone())
     }
 
-    /// Waits for whoever commits or recovers; `None` if the directory has been removed meanwhile.
+    /// Waits for a commit or a recovery; `None` if the directory has been removed meanwhile.
     pub(super) fn lock(&self) -> Result<Option<FileLock>, Error> {
         match FileLock::acquire(&self.directory, &entry(LOCK).about_path()?, true) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -117,7 +117,7 @@ impl Logs {
         self.directory.to_synchronise()
     }
 
-    /// Removes a log. Once its first entry, `commit`, is gone, all others are removed by whoever comes next.
+    /// Removes a log. Once its first entry, `commit`, is gone, all others are removed by the next commit or recovery.
     pub(super) fn remove(&self, log: Log) -> io::Result<()> {
         let mut names = Vec::new();
         list(&log.directory, |entry| names.push(entry.name.to_vec()))?;
@@ -139,7 +139,7 @@ impl Logs {
         if others {
             return Ok(());
         }
-        // Whoever has waited for this lock looks whether it is still there.
+        // Those who have waited for this lock check whether it is still there.
         self.directory.unlink(&entry(LOCK)?)?;
         drop(lock);
         let Self { directory, .. } = self;

@@ -6,7 +6,7 @@
 //! times.
 //!
 //! Two locks: `<id>/lock` is held for as long as the transaction may go on, so that recovery leaves it alone; and
-//! `.rapfiles/lock` is held by whoever commits or recovers, and only in one job of a worker, so that a transaction
+//! `.rapfiles/lock` is held by a commit or a recovery, and only in one job of a worker, so that a transaction
 //! never waits for one that is in its block.
 //!
 //! A transaction that exchanges its directory (`swap`) needs no redo log. Its changes are made in a copy beside the

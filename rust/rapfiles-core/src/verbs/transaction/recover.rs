@@ -35,7 +35,7 @@ pub(crate) fn recover(path: &NativePath) -> Result<Recovery, Error> {
     Ok(recovery)
 }
 
-/// The same, by whoever holds the lock of all logs. `own`: the log of the caller.
+/// The same, by the holder of the lock of all logs. `own`: the log of the caller.
 ///
 /// An error with one does not keep the others from being finished; the first error is returned.
 pub(super) fn finish_others(

@@ -143,10 +143,10 @@ pub(super) fn clear(root: &Directory, path: &NativePath, id: &NativePath) -> Res
     };
     let own = root.metadata().about_path()?;
     if found.is_same_file(&own) {
-        // Whoever has it open has opened it before it was exchanged.
+        // Those who have it open have opened it before it was exchanged.
         return Err(refused::replaced());
     }
-    // Whoever owns the directory can have written the log.
+    // The owner of the directory can have written the log.
     if found.user != own.user && !platform::is_own(&found) {
         return Err(refused::foreign_log(path.clone()));
     }
@@ -219,7 +219,7 @@ fn unless_inside(root: &Directory) -> Result<(), Error> {
             return Ok(());
         }
         last = Some(found);
-        // Whoever may not search a directory is not told that it is in there.
+        // Those who may not search a directory are not told that it is in there.
         let Ok(next) = here.above_to_search() else { return Ok(()) };
         here = next;
     }

@@ -56,7 +56,7 @@ impl Shared {
                 work.files.clear();
                 work.directories.clear();
             }
-            // Whoever waits has found nothing to do any more.
+            // The caller has found nothing to do any more, and waits.
             if work.running == 0 && work.files.is_empty() && work.directories.is_empty() {
                 self.idle.notify_all();
             }

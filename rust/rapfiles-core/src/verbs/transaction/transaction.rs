@@ -210,7 +210,7 @@ impl Transaction {
             Some(replacement) => swapping::run(&committing, replacement, changes),
         };
         if matches!(outcome, Err(Error::Unfinished { .. })) {
-            // Its log is for whoever recovers.
+            // Its log is for the recovery.
             return outcome;
         }
         if replacement.is_some() && self.is_committed() {

@@ -79,7 +79,7 @@ impl Tree<'_> {
         Ok(())
     }
 
-    /// Removes everything in it. The log with this id is last: whoever has begun a transaction in it finds that log, and
+    /// Removes everything in it. The log with this id is last: a transaction that has begun in it finds that log, and
     /// so knows that the directory has been exchanged, until its own is gone.
     pub(super) fn clear(&self, id: &[u8]) -> Result<(), Error> {
         let logs = Name::found(b"", LOGS.as_bytes());
