@@ -46,7 +46,7 @@ pub use engine::port::{Port, Wake};
 pub use engine::progress::Progress;
 pub use engine::stream::{Claim, Order, Part, Single, Slice, Source, Step, Stream, run_here};
 pub use engine::ticket::Ticket;
-pub use engine::{Answer, Engine};
+pub use engine::{Engine, Submitted};
 
 // Operations on paths.
 pub use verbs::atomic::{AtomicOptions, StagedFile};

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rapfiles_core::{
-    Adoption, Answer, Configuration, Engine, Error, Handle, HandleJob, Lane, Outcome, PathOperation, Reply,
-    Task, Ticket, Turn, TurnRequest, Unread, WriterState, Written,
+    Adoption, Configuration, Engine, Error, Handle, HandleJob, Lane, Outcome, PathOperation, Reply,
+    Submitted, Task, Ticket, Turn, TurnRequest, Unread, WriterState, Written,
 };
 
 const MEBIBYTE: usize = 1 << 20;
@@ -50,8 +50,8 @@ fn adopt(engine: &Arc<Engine>, descriptor: i32, close: bool) -> Arc<Handle> {
     let adoption = Adoption { engine: engine.share(), descriptor, close, owned: close, to_end: false };
     let adopted = ticket();
     let adopted = match engine.submit(PathOperation::Adopt(adoption), Lane::Unknown, &adopted) {
-        Answer::Ready(outcome) => outcome,
-        Answer::Pending => outcome(&adopted),
+        Submitted::Ready(outcome) => outcome,
+        Submitted::Pending => outcome(&adopted),
     };
     match adopted {
         Ok(Outcome::Opened(opened)) => Handle::new(*opened, None),

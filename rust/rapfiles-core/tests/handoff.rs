@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rapfiles_core::{
-    Answer, Configuration, Engine, Error, Lane, NativePath, Outcome, PathOperation, Port, Ticket, Wake,
+    Configuration, Engine, Error, Lane, NativePath, Outcome, PathOperation, Port, Submitted, Ticket, Wake,
 };
 
 /// A loop that sleeps until a worker wakes it.
@@ -76,12 +76,12 @@ fn submit_and_collect(engine: &Engine, count: u64, window: usize) -> u64 {
         while next < count && pending.len() < window {
             let ticket = Ticket::new(next);
             match engine.submit(operation(next), Lane::Mount(next % 3), &ticket) {
-                Answer::Ready(outcome) => {
+                Submitted::Ready(outcome) => {
                     assert!(is_root(&outcome), "{outcome:?}");
                     answered += 1;
                 }
-                Answer::Pending if ticket.expect(&port) => assert!(pending.insert(next)),
-                Answer::Pending => {
+                Submitted::Pending if ticket.expect(&port) => assert!(pending.insert(next)),
+                Submitted::Pending => {
                     assert!(is_root(&ticket.take().unwrap()));
                     answered += 1;
                 }
@@ -298,7 +298,7 @@ fn an_engine_may_go_while_its_workers_run() {
 fn submit(engine: &Engine, operation: PathOperation, lane: Lane, ticket: &Arc<Ticket>) {
     // An answer that came at once is left in the ticket by nobody; none of these tests can get one, because each has
     // other operations under way or a worker that has yet to start.
-    if let Answer::Ready(outcome) = engine.submit(operation, lane, ticket) {
+    if let Submitted::Ready(outcome) = engine.submit(operation, lane, ticket) {
         panic!("{outcome:?} came at once");
     }
 }

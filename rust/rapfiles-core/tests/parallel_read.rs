@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use rapfiles_core::{
-    Answer, Engine, KeepAlive, Lane, LargeFile, NativePath, Outcome, ParallelRead, PathOperation, Ticket,
+    Engine, KeepAlive, Lane, LargeFile, NativePath, Outcome, ParallelRead, PathOperation, Submitted, Ticket,
 };
 
 const SIZE: usize = 5 << 20;
@@ -23,8 +23,8 @@ fn large(path: &std::path::Path) -> LargeFile {
     let path = NativePath::from_vec(path.to_str().unwrap().as_bytes().to_vec()).unwrap();
     let ticket = Ticket::new(0);
     let found = match Engine::current().submit(PathOperation::Read { path }, Lane::Unknown, &ticket) {
-        Answer::Ready(found) => found.unwrap(),
-        Answer::Pending => outcome(&ticket),
+        Submitted::Ready(found) => found.unwrap(),
+        Submitted::Pending => outcome(&ticket),
     };
     match found {
         Outcome::Large(file) => file,

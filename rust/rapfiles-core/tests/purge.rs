@@ -8,7 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use rapfiles_core::{
-    Answer, Configuration, Engine, Handle, Lane, NativePath, Outcome, PathOperation, Port, Task, Ticket, Wake,
+    Configuration, Engine, Handle, Lane, NativePath, Outcome, PathOperation, Port, Submitted, Task, Ticket,
+    Wake,
 };
 
 /// A loop that asks the engine something as soon as it is woken, by whomever.
@@ -74,8 +75,8 @@ fn open(engine: &Engine, file: &std::path::Path) -> Arc<Handle> {
     let ticket = Ticket::new(0);
     let open = PathOperation::Open { path: native(file), flags: libc::O_RDONLY, permissions: 0 };
     let outcome = match engine.submit(open, Lane::Unknown, &ticket) {
-        Answer::Ready(outcome) => outcome,
-        Answer::Pending => {
+        Submitted::Ready(outcome) => outcome,
+        Submitted::Pending => {
             wait_until(|| ticket.is_done());
             ticket.take().unwrap()
         }

@@ -8,8 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rapfiles_core::{
-    Answer, Claim, Configuration, Engine, Error, Lane, Order, Part, PathOperation, Port, Progress,
-    STREAM_READY, Single, Slice, Source, Step, Stream, Ticket, Wake, run_here,
+    Claim, Configuration, Engine, Error, Lane, Order, Part, PathOperation, Port, Progress, STREAM_READY,
+    Single, Slice, Source, Step, Stream, Submitted, Ticket, Wake, run_here,
 };
 
 /// A loop that sleeps until a worker wakes it.
@@ -266,7 +266,8 @@ fn a_long_step_leaves_its_worker_to_others() {
     // There is one worker, which is in a step that would go on for ever.
     for number in 0..10 {
         let ticket = Ticket::new(2 + number);
-        if let Answer::Pending = engine.submit(PathOperation::Home { user: None }, Lane::Mount(1), &ticket) {
+        if let Submitted::Pending = engine.submit(PathOperation::Home { user: None }, Lane::Mount(1), &ticket)
+        {
             if ticket.expect(&consumer.port) {
                 consumer.wait();
                 consumer.port.drain();
@@ -298,7 +299,7 @@ fn a_step_ends_early_where_another_job_waits() {
     // It is not early if its thread has to wait for a processor meanwhile.
     wait_until(|| {
         let ticket = Ticket::new(2);
-        if let Answer::Pending = engine.submit(PathOperation::Home { user: None }, Lane::Mount(2), &ticket)
+        if let Submitted::Pending = engine.submit(PathOperation::Home { user: None }, Lane::Mount(2), &ticket)
             && ticket.expect(&consumer.port)
         {
             consumer.wait();

@@ -7,9 +7,7 @@ use std::time::Instant;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
-use rapfiles_core::{
-    Answer as Submitted, Engine, Error, Outcome, PathOperation, Progress, Ticket, release_memory,
-};
+use rapfiles_core::{Engine, Error, Outcome, PathOperation, Progress, Submitted, Ticket, release_memory};
 
 use crate::errors::{self, Names};
 use crate::large_read::{LargeRead, LargeStep};

@@ -23,9 +23,9 @@ use crate::text::TextFill;
 use crate::verbs::parallel_read::ParallelRead;
 use crate::verbs::slices::{Sliced, Slices};
 
-/// The answer to a submitted operation.
+/// What has become of an operation that was submitted.
 #[derive(Debug)]
-pub enum Answer {
+pub enum Submitted {
     /// It is done.
     Ready(Result<Outcome, Error>),
     /// A worker has it, under the ticket that was given.
@@ -199,16 +199,16 @@ impl Engine {
 
     /// Tier 1: hands an operation to a worker. If an answer is likely soon, polls for it for a few microseconds before
     /// it returns.
-    pub fn submit(&self, operation: PathOperation, lane: Lane, ticket: &Arc<Ticket>) -> Answer {
+    pub fn submit(&self, operation: PathOperation, lane: Lane, ticket: &Arc<Ticket>) -> Submitted {
         let kind = operation.kind();
         let job = Job { ticket: Arc::clone(ticket), work: Work::PathOperation(operation) };
         let submitted = self.pool.submit(lane, job);
         if self.pool.look(submitted, kind, ticket)
             && let Some(outcome) = ticket.take()
         {
-            return Answer::Ready(outcome);
+            return Submitted::Ready(outcome);
         }
-        Answer::Pending
+        Submitted::Pending
     }
 
     /// Hands a job for a handle to a worker. Polls for a few microseconds, as [`Engine::submit`] does, whether the

@@ -18,4 +18,4 @@ pub(crate) mod ticket;
 pub(crate) mod timing;
 
 pub(crate) use engine::Process;
-pub use engine::{Answer, Engine};
+pub use engine::{Engine, Submitted};

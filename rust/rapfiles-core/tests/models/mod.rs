@@ -203,7 +203,7 @@ fn a_job_is_taken_up_by_a_worker_that_lingers() {
         let (waiting, port) = Loop::new();
         for token in 1..=2 {
             let ticket = Ticket::new(token);
-            if let crate::engine::Answer::Pending = engine.submit(job(), Lane::Unknown, &ticket) {
+            if let crate::engine::Submitted::Pending = engine.submit(job(), Lane::Unknown, &ticket) {
                 assert!(waiting.outcome(&port, &ticket).is_ok());
             }
         }

@@ -16,7 +16,7 @@ use crate::engine::lane::Lane;
 use crate::engine::port::Port;
 use crate::engine::progress::Progress;
 use crate::engine::ticket::Ticket;
-use crate::engine::{Answer, Engine};
+use crate::engine::{Engine, Submitted};
 use crate::error::Error;
 use crate::outcome::Outcome;
 use crate::path_operation::PathOperation;
@@ -79,7 +79,7 @@ impl Consumer {
     /// Waits for an operation on a path; `None` if it is given up.
     pub(super) fn run(&self, operation: PathOperation) -> Option<Result<Outcome, Error>> {
         let ticket = Ticket::unique();
-        if let Answer::Ready(outcome) = self.engine().submit(operation, Lane::Unknown, &ticket) {
+        if let Submitted::Ready(outcome) = self.engine().submit(operation, Lane::Unknown, &ticket) {
             return Some(outcome);
         }
         while !self.trial().is_cancelled() {

@@ -25,7 +25,7 @@ use crate::engine::port::{Port, Wake};
 use crate::engine::progress::Progress as StreamProgress;
 use crate::engine::stream::{Single, Stream};
 use crate::engine::ticket::Ticket;
-use crate::engine::{Answer, Engine};
+use crate::engine::{Engine, Submitted};
 use crate::handle::{Adoption, Handle, HandleFile};
 use crate::outcome::Outcome;
 use crate::path_operation::PathOperation;
@@ -817,8 +817,8 @@ impl Loop {
             Err(lane) => {
                 let ticket = self.ticket();
                 match engine.submit(operation, lane, &ticket) {
-                    Answer::Ready(answer) => answer,
-                    Answer::Pending => self.outcome(&ticket),
+                    Submitted::Ready(answer) => answer,
+                    Submitted::Pending => self.outcome(&ticket),
                 }
             }
         }
@@ -869,8 +869,8 @@ impl Loop {
             Err(lane) => {
                 let ticket = self.ticket();
                 match engine.submit(operation, lane, &ticket) {
-                    Answer::Ready(answer) => begun.answer = Some(answer),
-                    Answer::Pending => begun.ticket = Some(ticket),
+                    Submitted::Ready(answer) => begun.answer = Some(answer),
+                    Submitted::Pending => begun.ticket = Some(ticket),
                 }
             }
         }

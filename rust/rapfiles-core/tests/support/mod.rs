@@ -10,8 +10,8 @@ use rapfiles_core::handle::{
     HandleFile, MadeText, Sink, Snapshot, TextTarget, UnmadeText,
 };
 use rapfiles_core::{
-    Adoption, Answer, Data, Engine, Form, KeepAlive, Lane, Layout, Metadata, Outcome, PathOperation,
-    Progress, Text, TextSource, Ticket,
+    Adoption, Data, Engine, Form, KeepAlive, Lane, Layout, Metadata, Outcome, PathOperation, Progress,
+    Submitted, Text, TextSource, Ticket,
 };
 
 /// Memory that operations read into.
@@ -236,8 +236,8 @@ pub fn adopt(file: impl IntoRawFd, readable: bool, writable: bool) -> File {
     let adoption = Adoption { engine: engine.share(), descriptor, close: true, owned: true, to_end: false };
     let ticket = Ticket::unique();
     let adopted = match engine.submit(PathOperation::Adopt(adoption), Lane::Unknown, &ticket) {
-        Answer::Ready(outcome) => outcome,
-        Answer::Pending => {
+        Submitted::Ready(outcome) => outcome,
+        Submitted::Pending => {
             wait(&ticket);
             ticket.take().unwrap()
         }
