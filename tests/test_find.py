@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 
-import rapfiles
 from rapfiles import AsyncPath
 from support import process, trees
 from support.fuse import SlowDisk
@@ -319,34 +318,6 @@ async def test_an_error_anywhere_costs_nothing_else(fault: str, prompt_disk: Slo
         assert usage.files == len(files)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="uses strace")
-@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
-@pytest.mark.slow
-def test_nothing_is_asked_where_the_directory_told_the_type(small: Path) -> None:
-    program = (
-        "import asyncio, sys\nfrom rapfiles import AsyncPath\n"
-        "async def main():\n    async for _ in AsyncPath(sys.argv[1]).find(): pass\n"
-        "    async for _ in AsyncPath(sys.argv[1]).walk(): pass\n"
-        "    open('/dev/null/mark', 'r')\n"
-        "try:\n    asyncio.run(main())\nexcept NotADirectoryError: pass\n"
-    )
-    command = [
-        "strace",
-        "-f",
-        "-e",
-        "trace=newfstatat,statx,lstat,stat",
-        sys.executable,
-        "-c",
-        program,
-        str(small),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    if "ptrace" in done.stderr and "not permitted" in done.stderr:
-        pytest.skip("strace may not trace")
-    names = ("c.py", "d.txt", "e.py", "y.py", "z.py")
-    assert not [line for line in done.stderr.splitlines() if any(f'"{name}"' in line for name in names)]
-
-
 def git(top: Path, *arguments: str, **options: Any) -> "subprocess.CompletedProcess[bytes]":
     environment = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
     return subprocess.run(
@@ -437,14 +408,3 @@ def test_rules_that_cannot_be_read_are_told_and_do_not_hold() -> None:
         assert (ended.code, ended.errors) == (0, "")
         names, error = [".gitignore", "a.txt"], (errno.EACCES, ".gitignore")
         assert ended.output.strip() == f"{names} {[names]} {[error, error]}"
-
-
-@pytest.mark.one_loop
-async def test_jobs_are_few(tmp_path: Path) -> None:
-    for number in range(3000):
-        (tmp_path / f"{number}").touch()
-    before = rapfiles.stats()
-    assert len(await find(tmp_path, with_stat=True)) == 3000
-    after = rapfiles.stats()
-    # A dozen batches; more on a busy machine, where they end after some time.
-    assert after.submitted - before.submitted <= 100
