@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+import rapfiles
 from rapfiles import AsyncPath
 from support import process, trees
 from support.fuse import SlowDisk
