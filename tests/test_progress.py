@@ -1,8 +1,12 @@
 """How far long work has come: what snapshots say, what callbacks may do, and the bars that show it."""
 
+import contextlib
 import io
 import os
+import re
+import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +15,7 @@ from typing import Any
 import anyio
 import pytest
 
+import rapfiles
 from rapfiles import AsyncPath, Progress
 from rapfiles.progress import rich_progress, tqdm_progress
 from support import fuse, mounts
@@ -440,3 +445,66 @@ def test_what_is_not_installed(bar: Callable[[], Any], monkeypatch: pytest.Monke
     ) as caught:
         bar()
     assert caught.value.name is not None
+
+
+IN_TERMINAL = """
+import asyncio, sys
+from rapfiles import AsyncPath
+from rapfiles.progress import rich_progress, tqdm_progress
+
+async def main(bar, top, copy):
+    with bar("Copying") as report:
+        await AsyncPath(top).copy(copy, special_files="recreate", progress=report, totals=True)
+    with bar("Removing") as report:
+        await AsyncPath(copy).rmtree(progress=report, totals=True)
+
+asyncio.run(main(globals()[sys.argv[1]], *sys.argv[2:]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudoterminals")
+@pytest.mark.parametrize("bar", [rich_progress, tqdm_progress])
+def test_bars_in_a_terminal(bar: Any, tree: Path, tmp_path: Path) -> None:
+    """In a real one, whose size they have to find out: each in a line, and all as it was afterwards."""
+    import pty
+    import termios
+
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
+    before = termios.tcgetattr(theirs)
+    command = [sys.executable, "-c", IN_TERMINAL, bar.__name__, str(tree), str(tmp_path / "copy")]
+    environment = {
+        key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES", "NO_COLOR")
+    }
+    environment |= {"TERM": "xterm-256color", "PYTHONPATH": str(Path(rapfiles.__file__).parents[1])}
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as child:
+        written = bytearray()
+        reader = threading.Thread(target=_read_all, args=(ours, written))
+        reader.start()
+        code = child.wait(60)
+        after = termios.tcgetattr(theirs)
+        # The last that has it open: now the end is read.
+        os.close(theirs)
+        reader.join()
+        os.close(ours)
+    screen = written.decode()
+    assert code == 0, screen
+    assert after == before
+    # Without what hides the cursor, and the like.
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen)
+    lines = [line for line in re.split(r"[\r\n]+", shown) if line.strip()]
+    assert 60 < len(lines[-1])
+    assert max(map(len, lines)) <= 100
+    for verb in ("Copying", "Removing"):
+        last = [line for line in lines if line.startswith(verb)][-1]
+        assert "100%" in last
+        assert "7/7 files" in last
+    if bar is rich_progress:
+        assert screen.count("\x1b[?25l") == screen.count("\x1b[?25h") > 0, "the cursor is shown again"
+
+
+def _read_all(terminal: int, written: bytearray) -> None:
+    """Read what is written to a terminal, until nobody has it open: on Linux, that is an error."""
+    with contextlib.suppress(OSError):
+        while read := os.read(terminal, 1 << 16):
+            written += read
