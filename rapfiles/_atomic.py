@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import errno
 import io
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import rapfiles._native as _native
 
 from ._lock import warn_of_lock
+from ._mounted import WRITTEN, explained
 from ._text import checked_codec, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
     from typing_extensions import Buffer
 
     from ._arguments import StrPath
 
-T = TypeVar("T")
 Fallback: TypeAlias = Literal["error", "inplace"]
-
-_MOUNTED: Final = (
-    "The file is a mount point, such as a single file that is mounted into a container, so no other file can "
-    "take its place: mount the directory instead, or write with fallback='inplace'."
-)
 
 
 class AtomicOptions(NamedTuple):
@@ -53,31 +45,27 @@ def atomic_options(
     return None
 
 
+async def warn(path: StrPath, options: AtomicOptions) -> None:
+    """Warn if what is replaced is locked."""
+    if options.overwrite:
+        await warn_of_lock(path, options.follow_symlinks)
+
+
 async def write_bytes(path: StrPath, data: Buffer, options: AtomicOptions) -> int:
     """Replace the content of a file."""
-    await warn_of_lock(path, options.follow_symlinks)
-    return await explained(_native.write_bytes_atomically(path, data, options))
+    await warn(path, options)
+    return await explained(_native.write_bytes_atomically(path, data, options), WRITTEN)
 
 
 async def write_text(
     path: StrPath, text: str, encoding: str, errors: str | None, newline: str | None, options: AtomicOptions
 ) -> None:
     """Replace the content of a file with text; `encoding` is what `io.text_encoding` returned."""
-    await warn_of_lock(path, options.follow_symlinks)
+    await warn(path, options)
     codec = checked_codec(encoding, errors, newline, io.BufferedWriter)
     if codec is not None:
         written = _native.write_text_atomically(path, text, codec, newline, options)
-        if await explained(written) is not None:
+        if await explained(written, WRITTEN) is not None:
             return
     content = await encode(text, encoding, errors, newline, within=False)
-    await explained(_native.write_bytes_atomically(path, content, options))
-
-
-async def explained(operation: Awaitable[T]) -> T:
-    """The result of an operation, whose error says more where that helps."""
-    try:
-        return await operation
-    except OSError as error:
-        if error.errno == errno.EBUSY:
-            error.add_note(_MOUNTED)
-        raise
+    await explained(_native.write_bytes_atomically(path, content, options), WRITTEN)

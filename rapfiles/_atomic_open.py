@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias
 
 import rapfiles._native as _native
 
-from ._atomic import atomic_options, explained
+from ._atomic import atomic_options, warn
 from ._file import AsyncFileIO
-from ._lock import warn_of_lock
+from ._mounted import WRITTEN, explained
 from ._open import FileKind, FileT, integral
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class AtomicFileContextManager(Generic[FileT]):
         if options is None:
             raise RuntimeError("cannot reuse already entered open_atomic()")
         name = os.fspath(self._path)
-        await warn_of_lock(name, options.follow_symlinks, level=3)
+        await warn(name, options)
         opened, self._staged = await _native.open_atomically(name, options)
         file: Any = self._kind.file(opened, name)
         self._process = os.getpid()
@@ -106,7 +106,7 @@ class AtomicFileContextManager(Generic[FileT]):
                 # The traceback must not keep it.
                 del staged
                 raise
-            await explained(_native.commit(self._path, staged))
+            await explained(_native.commit(self._path, staged), WRITTEN)
         elif issubclass(kind, GeneratorExit):
             # Nothing can be awaited.
             if self._open_file is not None:

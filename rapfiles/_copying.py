@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 import rapfiles._native as _native
 
 from ._arguments import path_text
+from ._lock import warn_of_lock
+from ._mounted import NAMES, explained
 from ._progress import attend
 from ._pure.lexical import LexicalPath
 
@@ -41,8 +43,11 @@ async def copy_path(
     """Copy or move."""
     if not moves:
         _ensure_distinct(source, target)
+    replaces = moves or options["atomic"]
+    if replaces:
+        await warn_of_lock(target)
     if progress is None and on_error is None and ignore is None:
-        await _native.copy(source, target, moves, **options)
+        copying = _native.copy(source, target, moves, **options)
     else:
         reports = progress is not None
         options |= {
@@ -52,7 +57,8 @@ async def copy_path(
             "selects": ignore is not None,
         }
         begin = partial(_native.copy_reports, source, target, moves, **options)
-        await attend(begin, progress, on_error, ignore)
+        copying = attend(begin, progress, on_error, ignore)
+    await (explained(copying, NAMES) if replaces else copying)
     return target.joinpath()
 
 

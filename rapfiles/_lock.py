@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import warnings
 from collections.abc import Iterable
 from operator import index
@@ -14,6 +15,7 @@ import rapfiles._native as _native
 __all__ = ["FileLock", "LockReentryError", "LockTimeout"]
 
 _END: Final = 2**63 - 1
+_PACKAGE: Final = os.path.dirname(__file__) + os.sep
 
 
 class LockTimeout(TimeoutError):  # noqa: N818 - as in filelock and in TimeoutError itself
@@ -88,11 +90,8 @@ def checked_range(bytes_: Iterable[SupportsIndex]) -> tuple[int, int]:
     return start, length
 
 
-async def warn_of_lock(path: Any, follow_symlinks: bool, level: int = 4) -> None:
-    """Warn if this process holds the lock of a file that is about to be replaced.
-
-    `level` is that of the program's own code; by default, this is called by what a public method calls.
-    """
+async def warn_of_lock(path: Any, follow_symlinks: bool = False) -> None:
+    """Warn if this process holds a lock of the file that is about to be replaced."""
     if not _native.holds_locks():
         return
     try:
@@ -104,8 +103,16 @@ async def warn_of_lock(path: Any, follow_symlinks: bool, level: int = 4) -> None
             f"this process holds the lock of {os.fspath(path)!r}, which stays with the old file when "
             "another one takes its place: lock a file beside it",
             RuntimeWarning,
-            stacklevel=level,
+            stacklevel=_level_of_program(),
         )
+
+
+def _level_of_program() -> int:
+    """The `stacklevel` of the first code that is not this package's, for a warning that the caller gives."""
+    level, frame = 1, sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
+    while frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def timed_out(path: str, holder: int | None) -> LockTimeout:

@@ -34,7 +34,8 @@ from ._find import ReportedSearch, TreeSearch
 from ._glob import GlobIterator
 from ._info import PathInfo
 from ._iterdir import DirectoryIterator
-from ._lock import FileLock, checked_range
+from ._lock import FileLock, checked_range, warn_of_lock
+from ._mounted import NAMES, explained
 from ._open import announced, open
 from ._pure.lexical import LexicalPath
 from ._removing import remove
@@ -1560,10 +1561,12 @@ class AsyncPath(LexicalPath):
         ```
         """
         path_text("target", target)
+        await warn_of_lock(target)
         if durable:
-            await _native.rename(self, self.with_segments(target), True)
+            renamed = _native.rename(self, self.with_segments(target), True)
         else:
-            await _native.rename(self, path_text("target", target))
+            renamed = _native.rename(self, path_text("target", target))
+        await explained(renamed, NAMES)
         return self._renamed(target)
 
     async def replace(self, target: StrPath, *, durable: bool = False) -> Self:
@@ -1593,10 +1596,12 @@ class AsyncPath(LexicalPath):
         ```
         """
         path_text("target", target)
+        await warn_of_lock(target)
         if durable:
-            await _native.replace(self, self.with_segments(target), True)
+            renamed = _native.replace(self, self.with_segments(target), True)
         else:
-            await _native.replace(self, path_text("target", target))
+            renamed = _native.replace(self, path_text("target", target))
+        await explained(renamed, NAMES)
         return self._renamed(target)
 
     async def exchange(self, other: StrPath, *, durable: bool = False) -> None:
@@ -1630,7 +1635,8 @@ class AsyncPath(LexicalPath):
         path_text("other", other)
         if sys.platform == "win32":
             raise unsupported(self, "exchange()")
-        await _native.exchange(self, self.with_segments(other), bool(durable))
+        exchanged = _native.exchange(self, self.with_segments(other), bool(durable))
+        await explained(exchanged, NAMES)
 
     async def sync(self) -> None:
         """Wait until the device has the file; of a directory, its entries.

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import rapfiles._native as _native
 
 from ._arguments import in_one_piece, path_text
+from ._lock import warn_of_lock
+from ._mounted import STAGED, explained
 from ._text import checked_codec, encode, mark_length
 from ._unsupported import UnsupportedOperation
 
@@ -95,7 +97,7 @@ class Transaction:
             await self._undo(native, error)
             return
         try:
-            await native.commit(self._directory)
+            await explained(native.commit(self._directory), STAGED)
         except Exception:
             raise
         except BaseException:
@@ -173,7 +175,9 @@ class Transaction:
         """
         native = self._begun()
         in_one_piece(data)
-        return await native.write_bytes(*self._named("name", name), data)
+        named = self._named("name", name)
+        await warn_of_lock(named[1])
+        return await explained(native.write_bytes(*named, data), STAGED)
 
     async def write_text(
         self,
@@ -219,7 +223,9 @@ class Transaction:
         """
         native = self._begun()
         in_one_piece(data)
-        return await native.append_bytes(*self._named("name", name), data, 0)
+        named = self._named("name", name)
+        await self._warn_of_append(named[1])
+        return await explained(native.append_bytes(*named, data, 0), STAGED)
 
     async def append_text(
         self,
@@ -261,18 +267,26 @@ class Transaction:
         named = self._named("name", name)
         if not isinstance(text, str):
             raise TypeError(f"data must be str, not {type(text).__name__}")
+        await (self._warn_of_append if append else warn_of_lock)(named[1])
         codec = checked_codec(encoding, errors, newline, BufferedWriter)
-        if codec is not None and await native.write_text(*named, text, codec, newline, append) is not None:
-            return len(text)
+        if codec is not None:
+            written = native.write_text(*named, text, codec, newline, append)
+            if await explained(written, STAGED) is not None:
+                return len(text)
         mark = mark_length(text[:1], encoding, errors) if append else 0
         # See `_text.write`.
         within = mark < 0 and await native.length(*named) > 0
         content = await encode(text, encoding, errors, newline, within=within)
         if append:
-            await native.append_bytes(*named, content, max(mark, 0))
+            await explained(native.append_bytes(*named, content, max(mark, 0)), STAGED)
         else:
-            await native.write_bytes(*named, content)
+            await explained(native.write_bytes(*named, content), STAGED)
         return len(text)
+
+    async def _warn_of_append(self, path: str) -> None:
+        # A file that is extended stays the same one, unless the directory is exchanged.
+        if self._swap:
+            await warn_of_lock(path)
 
     async def rename(self, name: StrPath, target: StrPath) -> None:
         """Rename a file or a link, over an existing one.
@@ -285,7 +299,9 @@ class Transaction:
             OSError: There is no such file, or it is a directory, or `target` is one.
         """
         native = self._begun()
-        await native.rename(*self._named("name", name), *self._named("target", target))
+        named = self._named("target", target)
+        await warn_of_lock(named[1])
+        await explained(native.rename(*self._named("name", name), *named), STAGED)
 
     async def copy(self, name: StrPath, target: StrPath) -> None:
         """Copy the content of a file, as it is now, over an existing one.
@@ -298,7 +314,9 @@ class Transaction:
             OSError: There is no such file, or it cannot be read, or `target` cannot be replaced.
         """
         native = self._begun()
-        await native.copy(*self._named("name", name), *self._named("target", target))
+        named = self._named("target", target)
+        await warn_of_lock(named[1])
+        await explained(native.copy(*self._named("name", name), *named), STAGED)
 
     async def remove(self, name: StrPath, *, missing_ok: bool = False) -> None:
         """Remove a file or a link.
@@ -311,7 +329,7 @@ class Transaction:
             OSError: There is no such file, or it is a directory.
         """
         native = self._begun()
-        await native.remove(*self._named("name", name), bool(missing_ok))
+        await explained(native.remove(*self._named("name", name), bool(missing_ok)), STAGED)
 
     async def mkdir(self, name: StrPath) -> None:
         """Create a directory, for the files that the transaction creates in it.

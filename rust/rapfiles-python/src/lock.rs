@@ -500,7 +500,7 @@ pub(crate) fn holds_locks() -> bool {
     Engine::current().holds_locks()
 }
 
-/// Whether this process holds the lock of a whole file.
+/// Whether this process holds a lock of a file, or of a range of it.
 #[pyfunction]
 #[pyo3(signature = (device, inode, /))]
 pub(crate) fn holds_lock(device: u64, inode: u128) -> bool {

@@ -138,7 +138,7 @@ impl Engine {
         self.locks.is_any_held()
     }
 
-    /// Whether this process holds the lock of a whole file.
+    /// Whether this process holds a lock of a file, or of a range of it.
     pub fn holds_lock(&self, device: u64, inode: u128) -> bool {
         self.locks.is_held(device, inode)
     }

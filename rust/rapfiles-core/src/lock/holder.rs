@@ -51,9 +51,12 @@ impl Locks {
         !self.lock().queues.is_empty()
     }
 
-    /// Whether this process holds a lock of the whole file.
+    /// Whether this process holds a lock of the file, or of a range of it.
     pub(crate) fn is_held(&self, device: u64, inode: u128) -> bool {
-        let claim = Claim { mode: Mode::Exclusive, extent: Extent::Whole, owner: 0, description: 0 };
-        self.holds(Identity { device, inode }, &claim)
+        let held = |extent| {
+            let claim = Claim { mode: Mode::Exclusive, extent, owner: 0, description: 0 };
+            self.holds(Identity { device, inode }, &claim)
+        };
+        held(Extent::Whole) || held(Extent::Range { start: 0, length: 0 })
     }
 }
