@@ -318,7 +318,9 @@ class AsyncPath(LexicalPath):
 
         Raises:
             OSError: The file cannot be opened or written. Some of `data` may have been appended.
-            DurabilityError: With `durable=True`: `data` was appended, but may be lost in a crash.
+            DurabilityError: With `durable=True`: `data` was appended, but may be lost in a crash. For what no
+                device keeps, such as a FIFO or `/dev/null`, it is a `shutil.SpecialFileError` instead, and
+                nothing is written.
             TypeError: `data` is not bytes-like. The file is not touched.
             BufferError: `data` is not in one piece. The file is not touched.
 

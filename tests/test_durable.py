@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -25,6 +26,22 @@ async def test_appending(encoding: str, tmp_path: Path) -> None:
         more.write(b"abc")
     assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "theirs").stat().st_mode
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no such files")
+@pytest.mark.one_loop
+async def test_appending_to_what_keeps_nothing(tmp_path: Path) -> None:
+    """It is refused before anything is written, and before a FIFO would wait for a reader."""
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to("fifo")
+    (tmp_path / "null").symlink_to("/dev/null")
+    for path in ("/dev/null", str(tmp_path / "fifo"), str(tmp_path / "link"), str(tmp_path / "null")):
+        with pytest.raises(shutil.SpecialFileError) as caught:
+            await AsyncPath(path).append_bytes(b"abc", durable=True)
+        assert (caught.value.errno, caught.value.filename) == (errno.EINVAL, path)
+        with pytest.raises(shutil.SpecialFileError):
+            await AsyncPath(path).append_text("abc", "utf-8", durable=True)
+    assert await AsyncPath("/dev/null").append_bytes(b"abc") == 3
 
 
 @pytest.mark.one_loop

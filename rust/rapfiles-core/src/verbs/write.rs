@@ -7,6 +7,8 @@ use crate::error::{About, Error, Subject, code_of};
 use crate::platform::{self, File, NativePath};
 use crate::text::{Codec, Newline, TextSource};
 use crate::verbs::atomic;
+use crate::verbs::copy::special;
+use crate::verbs::metadata::{FileType, Metadata};
 
 /// Bytes to write.
 pub enum Data {
@@ -132,7 +134,14 @@ struct Extension {
 
 impl Extension {
     fn begin(path: &NativePath) -> Result<Self, Error> {
-        let (directory, name) = atomic::place(path, true)?;
+        let (directory, name, found) = atomic::find(path, true)?;
+        // No device keeps what is written to them: fsync(2), EINVAL.
+        let keeps_nothing = |found: &Metadata| {
+            matches!(found.file_type(), FileType::FIFO | FileType::SOCKET | FileType::CHARACTER_DEVICE)
+        };
+        if let Some(found) = found.filter(keeps_nothing) {
+            return Err(special(&found, Subject::Path));
+        }
         // Before anything is written, because opening it must not fail afterwards.
         let parent = directory.to_synchronise().about_path()?;
         Ok(Self { file: directory.open_to_append(&name).about_path()?, directory: parent })

@@ -13,5 +13,5 @@ pub(crate) use inheritance::inherit;
 pub use open::StagedFile;
 pub(crate) use open::{commit, discard, open};
 pub use options::AtomicOptions;
-pub(crate) use staged::place;
+pub(crate) use staged::find;
 pub(crate) use write::{write, write_text};

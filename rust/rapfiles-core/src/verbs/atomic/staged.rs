@@ -144,13 +144,11 @@ impl Drop for Staged {
     }
 }
 
-/// The directory of a target, and its name there.
-pub(crate) fn place(path: &NativePath, follow: bool) -> Result<(Directory, NativePath), Error> {
-    find(path, follow).map(|(directory, name, _)| (directory, name))
-}
-
-/// The same, and what has that name, if anything.
-fn find(path: &NativePath, follow: bool) -> Result<(Directory, NativePath, Option<Metadata>), Error> {
+/// The directory of a target, its name there, and what has that name, if anything.
+pub(crate) fn find(
+    path: &NativePath,
+    follow: bool,
+) -> Result<(Directory, NativePath, Option<Metadata>), Error> {
     let look = |path: &NativePath| -> io::Result<_> {
         let (directory, name) = Directory::of_entry(path)?;
         let found = found(&directory, &name)?;
