@@ -1,12 +1,13 @@
 //! Operations on open files: the crate's own, each watched from within its turn.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::oracle::{Oracle, PATTERN};
 use super::sink::{Context, Memory, Room, Scene, Simulated, Value, Written};
-use super::text::{self, TEXT, TextFile};
+use super::text::{self, Place, TEXT, TextFile};
 use crate::engine::progress::Progress as Driven;
 use crate::engine::ticket::Ticket;
 use crate::error::Error;
@@ -15,6 +16,7 @@ use crate::handle::{
     Advance, Complaint, Driver, Failure, Fallible, FileOperation, Guard, HandleFile, Reply, Source, Task,
     TextState, Unread, WriterState,
 };
+use crate::limits::IO_BUFFER;
 
 /// What an operation does.
 #[derive(Debug, Clone, Copy)]
@@ -31,8 +33,26 @@ pub(super) enum Request {
     ReadInto {
         size: usize,
     },
+    /// Once at most.
+    ReadIntoOnce {
+        size: usize,
+    },
+    Peek {
+        size: usize,
+    },
     ReadLine {
         limit: Option<usize>,
+    },
+    ReadLines {
+        hint: Option<usize>,
+    },
+    /// The next item of an iteration.
+    NextLine,
+    /// So many pieces, in one turn.
+    WriteLines {
+        bytes: &'static [u8],
+        pieces: usize,
+        shared: bool,
     },
     Write {
         bytes: &'static [u8],
@@ -59,9 +79,22 @@ pub(super) enum Request {
     ReadTextLine {
         limit: Option<usize>,
     },
+    ReadTextLines {
+        hint: Option<usize>,
+    },
+    NextTextLine,
     WriteText {
         characters: &'static [u8],
     },
+    WriteTextLines {
+        characters: &'static [u8],
+        pieces: usize,
+    },
+    SeekText {
+        place: Place,
+        whence: i32,
+    },
+    TellText,
     ReadAt {
         size: usize,
         offset: u64,
@@ -74,6 +107,16 @@ pub(super) enum Request {
 }
 
 type AnyOperation = Box<dyn FileOperation<Simulated>>;
+
+/// Several writes in one turn.
+fn sequence(
+    bytes: &'static [u8],
+    pieces: usize,
+    write: impl Fn(&'static [u8]) -> AnyOperation,
+) -> AnyOperation {
+    let parts = bytes.chunks((bytes.len() / pieces).max(1)).map(write).collect();
+    Box::new(ops::Sequence::new("writelines", parts, Arc::default()))
+}
 
 impl Request {
     /// The operation, and the memory that it reads into. `raw`: on a file without a buffer.
@@ -90,21 +133,27 @@ impl Request {
             Self::Write { bytes, .. } | Self::WriteThrough { bytes } if raw => {
                 Box::new(ops::WriteOnce { source: source(bytes, true) })
             }
-            Self::ReadInto { size } => {
+            Self::ReadInto { size } | Self::ReadIntoOnce { size } => {
                 let room = Room::new(size);
                 let target = Memory(Arc::clone(&room));
                 let operation: AnyOperation = if raw {
                     Box::new(ops::ReadOnceInto { target })
                 } else {
-                    Box::new(ops::ReadInto::new(target, false))
+                    Box::new(ops::ReadInto::new(target, matches!(self, Self::ReadIntoOnce { .. })))
                 };
                 return (operation, Some(room));
             }
             Self::Read { size } => ops::read(Some(size), false),
             Self::ReadSome { size } => Box::new(ops::ReadSome { size, peek: false }),
+            Self::Peek { size } => Box::new(ops::ReadSome { size, peek: true }),
             Self::ReadLarge { size: None } if raw => Box::new(ops::ReadLarge::raw()),
             Self::ReadLarge { size } => Box::new(ops::ReadLarge::new(size, false)),
             Self::ReadLine { limit } => Box::new(ops::ReadLine::new(limit, false, raw)),
+            Self::ReadLines { hint } => Box::new(ops::ReadLines::new(hint, raw)),
+            Self::NextLine => Box::new(ops::ReadLine::new(None, true, raw)),
+            Self::WriteLines { bytes, pieces, shared } => {
+                sequence(bytes, pieces, |part| Box::new(ops::Write { source: source(part, shared) }))
+            }
             Self::Write { bytes, shared } => Box::new(ops::Write { source: source(bytes, shared) }),
             Self::WriteThrough { bytes } => Box::new(Through(source(bytes, false))),
             Self::Flush => Box::new(ops::Flush { closed: Complaint::FlushOfClosedFile }),
@@ -120,9 +169,15 @@ impl Request {
             Self::ReadAt { size, offset } => Box::new(ops::ReadAt { size, offset }),
             Self::WriteAt { bytes, offset } => Box::new(ops::WriteAt { source: source(bytes, true), offset }),
             // Only text files are asked for text.
-            Self::Close | Self::ReadText { .. } | Self::ReadTextLine { .. } | Self::WriteText { .. } => {
-                Box::new(ops::Close::default())
-            }
+            Self::Close
+            | Self::ReadText { .. }
+            | Self::ReadTextLine { .. }
+            | Self::ReadTextLines { .. }
+            | Self::NextTextLine
+            | Self::WriteText { .. }
+            | Self::WriteTextLines { .. }
+            | Self::SeekText { .. }
+            | Self::TellText => Box::new(ops::Close::default()),
         };
         (operation, None)
     }
@@ -135,12 +190,41 @@ impl Request {
             Self::WriteText { characters } => {
                 Box::new(ops::text::Write::new(state, text::Written(characters)))
             }
+            Self::ReadTextLines { hint } => Box::new(ops::text::ReadLines::new(state, hint)),
+            Self::NextTextLine => Box::new(ops::text::ReadLine::new(state, None, true)),
+            Self::WriteTextLines { characters, pieces } => sequence(characters, pieces, |part| {
+                Box::new(ops::text::Write::new(state, text::Written(part)))
+            }),
+            Self::SeekText { place, whence } => {
+                Box::new(ops::text::Seek::new(state, Value::Place(place), whence))
+            }
+            Self::TellText => Box::new(ops::text::Tell::new(state)),
             _ => return None,
         })
     }
 
-    /// What it is of a text file; `None` where there is no such thing.
-    pub(super) fn of_text(self) -> Option<Self> {
+    /// Whether it decodes text, of which some may be left.
+    fn decodes(self) -> bool {
+        matches!(
+            self,
+            Self::ReadText { .. }
+                | Self::ReadTextLine { .. }
+                | Self::ReadTextLines { .. }
+                | Self::NextTextLine
+        )
+    }
+
+    /// What it is of a file without a buffer; `None` where there is no such thing.
+    pub(super) fn of_raw(self) -> Option<Self> {
+        Some(match self {
+            Self::Peek { .. } | Self::WriteLines { .. } => return None,
+            other => other,
+        })
+    }
+
+    /// What it is of a text file whose characters have so many bytes, and of which `tell()` has named these places; `None`
+    /// where there is no such thing.
+    pub(super) fn of_text(self, width: usize, places: &[Place]) -> Option<Self> {
         let characters = |bytes: &'static [u8]| {
             let from = bytes.as_ptr() as usize - PATTERN.as_ptr() as usize;
             &TEXT[from..from + bytes.len()]
@@ -150,6 +234,21 @@ impl Request {
             Self::ReadLarge { size } => Self::ReadText { size },
             Self::ReadLine { limit } => Self::ReadTextLine { limit },
             Self::ReadInto { .. } => Self::ReadTextLine { limit: None },
+            Self::ReadLines { hint } => Self::ReadTextLines { hint },
+            Self::NextLine => Self::NextTextLine,
+            Self::WriteLines { bytes, pieces, .. } => {
+                Self::WriteTextLines { characters: characters(bytes), pieces }
+            }
+            Self::Seek { offset, whence } => {
+                let known = usize::try_from(offset).ok().filter(|_| whence == 0 && !places.is_empty());
+                let place = known.map_or(Place::at(0), |offset| places[offset % places.len()]);
+                Self::SeekText { place, whence }
+            }
+            Self::Tell => Self::TellText,
+            // No character is cut in two.
+            Self::Truncate { length } => {
+                Self::Truncate { length: length.map(|length| length / width as i64 * width as i64) }
+            }
             Self::Write { bytes, .. } | Self::WriteThrough { bytes } => {
                 Self::WriteText { characters: characters(bytes) }
             }
@@ -194,7 +293,7 @@ impl FileOperation<Simulated> for Through {
 /// What is known of an operation from outside.
 #[derive(Default)]
 struct Marks {
-    /// A worker was given a task of it.
+    /// A worker was given a task of it, or a part of it is done.
     begun: AtomicBool,
     /// Text of it becomes a string, which nobody has looked at.
     makes_text: AtomicBool,
@@ -224,6 +323,7 @@ impl Watched {
             let oracle = &mut *scene.oracle.borrow_mut();
             // Where the user is, only the decoder would know.
             oracle.blind |= oracle.uncertain && self.text.is_some();
+            oracle.decoded |= self.request.decodes();
             if file.ahead.is_empty() {
                 oracle.resolve(&scene.context.world, &file.handle, guard)?;
             }
@@ -236,6 +336,12 @@ impl Watched {
         let oracle = &mut *scene.oracle.borrow_mut();
         let world = &scene.context.world;
         match (self.request, value) {
+            (Request::ReadAt { size, offset }, Value::Bytes(bytes)) if !oracle.writable => {
+                let rest = oracle.content.get(offset as usize..).unwrap_or_default();
+                let right = bytes.len() <= size && rest.starts_with(bytes);
+                let missing = bytes.is_empty() && size > 0 && !rest.is_empty();
+                if right && !missing { Ok(()) } else { Err(format!("other bytes were read at {offset}")) }
+            }
             (Request::Stat | Request::ReadAt { .. } | Request::WriteAt { .. }, _) => Ok(()),
             // There was nothing in the FIFO.
             (_, Value::Nothing) if oracle.pipe => Ok(()),
@@ -244,23 +350,85 @@ impl Watched {
                 let bytes = memory.get(..*count as usize).ok_or("more was read than there is room for")?;
                 oracle.read(bytes, size, !self.raw)
             }
+            (Request::ReadIntoOnce { size }, Value::Number(count)) => {
+                let memory = self.memory.as_ref().map_or(&[][..], |room| room.bytes());
+                let bytes = memory.get(..*count as usize).ok_or("more was read than there is room for")?;
+                oracle.read(bytes, size, false)
+            }
+            (Request::Peek { size }, Value::Bytes(bytes)) => oracle.peeked(bytes, size.max(IO_BUFFER)),
+            (Request::ReadLines { hint }, Value::Lines(lines)) => {
+                oracle.read_lines(lines.iter().map(Cow::from), hint, 1)
+            }
+            (Request::NextLine, Value::Bytes(bytes)) => oracle.read_line(bytes, None, 1),
+            (Request::ReadTextLines { hint }, Value::Lines(lines)) => {
+                let Some(text) = self.text.as_deref() else { return Err("no text".to_owned()) };
+                let lines = lines.iter().map(|line| Cow::from(text.encoded(line)));
+                oracle.read_lines(lines, hint, text.width())
+            }
             (Request::Read { size }, Value::Bytes(bytes)) => oracle.read(bytes, size, !self.raw),
             (Request::ReadSome { size }, Value::Bytes(bytes)) => oracle.read(bytes, size, false),
             (Request::ReadLarge { size }, Value::Bytes(bytes)) => {
                 oracle.read(bytes, size.unwrap_or(usize::MAX), !self.raw || size.is_none())
             }
-            (Request::ReadLine { limit }, Value::Bytes(bytes)) => oracle.read_line(bytes, limit),
+            (Request::ReadLine { limit }, Value::Bytes(bytes)) => oracle.read_line(bytes, limit, 1),
             // To be looked at when a worker has laid it out.
-            (Request::ReadText { .. }, Value::Text(..)) => Ok(()),
-            (Request::ReadText { .. } | Request::ReadTextLine { .. }, Value::Bytes(characters)) => {
-                read_text(self.request, self.text.as_deref(), oracle, characters)
-            }
+            (
+                Request::ReadText { .. } | Request::ReadTextLine { .. } | Request::NextTextLine,
+                Value::Text(..),
+            ) => Ok(()),
+            (
+                Request::ReadText { .. } | Request::ReadTextLine { .. } | Request::NextTextLine,
+                Value::Bytes(characters),
+            ) => read_text(self.request, self.text.as_deref(), oracle, characters),
             (Request::WriteText { characters }, Value::Number(count)) => {
                 if *count as usize != characters.len() {
                     return Err(format!("{count} characters were written, not {}", characters.len()));
                 }
-                let encoded = self.text.as_ref().map(|text| text.encoded(characters));
-                oracle.written(&encoded.unwrap_or_default());
+                self.text_written(oracle, characters);
+                Ok(())
+            }
+            (Request::WriteTextLines { characters, .. }, Value::Nothing) => {
+                self.text_written(oracle, characters);
+                Ok(())
+            }
+            (Request::WriteLines { bytes, .. }, Value::Nothing) => {
+                oracle.written(bytes);
+                Ok(())
+            }
+            (Request::SeekText { place, whence }, Value::Number(_) | Value::Place(_)) => {
+                let width = self.width();
+                let at = match value {
+                    Value::Place(place) => *place,
+                    Value::Number(at) => Place::at(*at),
+                    _ => Place::at(0),
+                };
+                let decoded = at.is_within();
+                let at = at.byte(width);
+                match whence {
+                    0 => oracle.moved(world, Some(place.byte(width)), decoded),
+                    1 if oracle.uncertain => oracle.decoded = decoded,
+                    1 => oracle.moved(world, Some(oracle.position), decoded),
+                    _ => oracle.moved(world, None, decoded),
+                }
+                if !oracle.uncertain && at != oracle.position {
+                    return Err(format!("seek came to {at}, not {}", oracle.position));
+                }
+                Ok(())
+            }
+            (Request::TellText, Value::Number(_) | Value::Place(_)) => {
+                let width = self.width();
+                let place = match value {
+                    Value::Place(place) => *place,
+                    Value::Number(at) => Place::at(*at),
+                    _ => Place::at(0),
+                };
+                if oracle.uncertain {
+                    return Ok(());
+                }
+                if place.byte(width) != oracle.position {
+                    return Err(format!("tell says {}, not {}", place.byte(width), oracle.position));
+                }
+                oracle.places.push(place);
                 Ok(())
             }
             (Request::Write { bytes, .. } | Request::WriteThrough { bytes }, Value::Number(count)) => {
@@ -292,6 +460,11 @@ impl Watched {
                 Ok(())
             }
             (Request::Truncate { length }, Value::Number(count)) => {
+                if oracle.decoded {
+                    // What was decoded before it can still be read, and is where it is cut without a length.
+                    oracle.mixed |= length.is_none();
+                    oracle.lost();
+                }
                 if oracle.done_blindly() {
                     return Ok(());
                 }
@@ -300,16 +473,32 @@ impl Watched {
                     return Err(format!("cut to {count}, not to {expected}"));
                 }
                 oracle.content.to_mut().resize(*count as usize, 0);
+                oracle.places.retain(|place| place.byte(self.width()) <= *count as usize);
                 Ok(())
             }
             (request, value) => Err(format!("{request:?} yields {value:?}")),
         }
     }
 
+    /// How many bytes a character has.
+    fn width(&self) -> usize {
+        self.text.as_ref().map_or(1, |text| text.width())
+    }
+
+    /// Text was accepted.
+    fn text_written(&self, oracle: &mut Oracle, characters: &[u8]) {
+        if std::mem::replace(&mut oracle.decoded, false) {
+            oracle.mixed = true;
+            oracle.lost();
+        }
+        let encoded = self.text.as_ref().map(|text| text.encoded(characters));
+        oracle.written(&encoded.unwrap_or_default());
+    }
+
     fn look(&self, scene: Scene<'_>, step: &Advance<Simulated>) -> Fallible<Simulated, ()> {
         match step {
             Advance::Done(value) => self.done(scene, value).map_err(Failure::Caller),
-            Advance::Task(_) => {
+            Advance::Task(_) | Advance::Next => {
                 self.marks.begun.store(true, Ordering::Relaxed);
                 Ok(())
             }
@@ -401,7 +590,7 @@ impl FileOperation<Simulated> for Watched {
 }
 
 /// Compares characters that were read with what the file has.
-fn read_text(
+pub(super) fn read_text(
     request: Request,
     text: Option<&TextFile>,
     oracle: &mut Oracle,
@@ -413,14 +602,8 @@ fn read_text(
         Request::ReadText { size } => {
             oracle.read(&bytes, size.unwrap_or(usize::MAX).saturating_mul(width), true)
         }
-        Request::ReadTextLine { limit } => {
-            if oracle.uncertain {
-                return Ok(());
-            }
-            let rest = oracle.content.get(oracle.position..).unwrap_or_default();
-            let line = rest.iter().position(|byte| *byte == b'\n').map_or(rest.len(), |at| at + width);
-            oracle.read(&bytes, line.min(limit.unwrap_or(usize::MAX).saturating_mul(width)), true)
-        }
+        Request::ReadTextLine { limit } => oracle.read_line(&bytes, limit, width),
+        Request::NextTextLine => oracle.read_line(&bytes, None, width),
         _ => Err("no text was asked for".to_owned()),
     }
 }
@@ -432,6 +615,8 @@ pub(super) enum End {
     Error(Error),
     /// It is closed, or is not for that.
     Refused,
+    /// The iteration is over.
+    NoMoreItems,
     /// Something that must not be.
     Wrong(String),
 }
@@ -517,7 +702,9 @@ impl Driving {
                 Failure::Complaint(
                     complaint @ (Complaint::Misplaced | Complaint::Reused | Complaint::Cancelled),
                 ) => End::Wrong(format!("{complaint:?}")),
-                Failure::Complaint(_) | Failure::NoMoreItems => End::Refused,
+                Failure::NoMoreItems if oracle.borrow().is_at_end() => End::NoMoreItems,
+                Failure::NoMoreItems => End::Wrong("an iteration ends before the end of the file".to_owned()),
+                Failure::Complaint(_) => End::Refused,
             }),
         };
         let oracle = &mut *oracle.borrow_mut();
@@ -530,10 +717,20 @@ impl Driving {
         if matches!(end, Err(End::Error(_) | End::Refused)) {
             self.has_failed(oracle);
             // What it had read before it failed is in the caller's memory, as after one of `io`.
-            let partly_read = matches!(self.request, Request::ReadInto { .. });
+            let partly_read = matches!(
+                self.request,
+                Request::ReadInto { .. }
+                    | Request::ReadIntoOnce { .. }
+                    | Request::ReadLines { .. }
+                    | Request::ReadTextLines { .. }
+            );
             if partly_read {
                 oracle.uncertain = true;
+                oracle.blind |= self.text.is_some();
                 oracle.done_blindly();
+            }
+            if matches!(self.request, Request::SeekText { .. }) {
+                oracle.lost();
             }
             oracle.blind |= partly_read && oracle.pipe;
         }
@@ -544,12 +741,22 @@ impl Driving {
     fn has_failed(&self, oracle: &mut Oracle) {
         let begun = self.marks.begun.load(Ordering::Relaxed);
         match self.request {
-            Request::WriteThrough { bytes } | Request::Write { bytes, .. } if begun => {
+            Request::WriteThrough { bytes }
+            | Request::Write { bytes, .. }
+            | Request::WriteLines { bytes, .. }
+                if begun =>
+            {
                 oracle.perhaps_written(bytes)
             }
             // Nor is it known where the user is: that is told by the decoder only.
-            Request::WriteText { .. } => (oracle.uncertain, oracle.blind) = (true, true),
-            Request::Truncate { .. } if begun => oracle.uncertain = true,
+            Request::WriteText { .. } | Request::WriteTextLines { .. } => {
+                oracle.mixed |= oracle.decoded;
+                oracle.lost();
+            }
+            Request::Truncate { length } if begun => {
+                oracle.mixed |= oracle.decoded && length.is_none();
+                oracle.uncertain = true;
+            }
             Request::Close => oracle.uncertain = true,
             _ => {}
         }

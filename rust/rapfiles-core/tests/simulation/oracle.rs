@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::files::{Content, overwrite};
+use super::text::Place;
 use super::world::World;
 use crate::handle::{Guard, Handle};
 
@@ -37,11 +38,38 @@ pub(super) struct Oracle {
     /// Writes at an offset that are under way, and whether one was given up.
     pub(super) beside: usize,
     pub(super) beside_given_up: bool,
+    /// Of a text file: more may have been decoded than its user has read …
+    pub(super) decoded: bool,
+    /// … and something was written behind that, perhaps in the middle of a character.
+    pub(super) mixed: bool,
+    /// What `tell()` has said of it.
+    pub(super) places: Vec<Place>,
 }
 
 type Result = std::result::Result<(), String>;
 
 impl Oracle {
+    /// That of a file at its start, which can be read only.
+    pub(super) fn new(node: usize, content: Content) -> Self {
+        Self {
+            node,
+            content,
+            position: 0,
+            readable: true,
+            writable: false,
+            append: false,
+            pipe: false,
+            uncertain: false,
+            blind: false,
+            partial: None,
+            beside: 0,
+            beside_given_up: false,
+            decoded: false,
+            mixed: false,
+            places: Vec::new(),
+        }
+    }
+
     /// Finds out what an operation has done, as soon as nothing is under way.
     pub(super) fn resolve(&mut self, world: &Rc<World>, handle: &Arc<Handle>, guard: &Guard<'_>) -> Result {
         // One that was given up may be under way still.
@@ -110,15 +138,69 @@ impl Oracle {
         Ok(())
     }
 
-    /// A line was read, up to `limit` bytes of it.
-    pub(super) fn read_line(&mut self, bytes: &[u8], limit: Option<usize>) -> Result {
+    /// Some bytes were seen, which are still to be read.
+    pub(super) fn peeked(&mut self, bytes: &[u8], most: usize) -> Result {
+        let position = self.position;
+        self.read(bytes, most, false)?;
+        self.position = position;
+        Ok(())
+    }
+
+    /// Lines of a file whose characters have `width` bytes were read, up to more than `hint` characters, or all.
+    pub(super) fn read_lines<'a>(
+        &mut self,
+        lines: impl Iterator<Item = std::borrow::Cow<'a, [u8]>>,
+        hint: Option<usize>,
+        width: usize,
+    ) -> Result {
+        let (mut left, mut enough) = (hint, false);
+        for line in lines {
+            if enough {
+                return Err("more lines were read than were wanted".to_owned());
+            }
+            if line.is_empty() {
+                return Err("a line is empty".to_owned());
+            }
+            self.read_line(&line, None, width)?;
+            let length = line.len() / width;
+            enough = left.is_some_and(|left| length > left);
+            left = left.map(|left| left.saturating_sub(length));
+        }
+        if !enough && !self.is_at_end() {
+            return Err("fewer lines were read than there are".to_owned());
+        }
+        Ok(())
+    }
+
+    /// A line was read, up to `limit` characters of it, of so many bytes each.
+    pub(super) fn read_line(&mut self, bytes: &[u8], limit: Option<usize>, width: usize) -> Result {
         if self.done_blindly() {
             return Ok(());
         }
         let rest = self.content.get(self.position..).unwrap_or_default();
-        let line = rest.iter().position(|byte| *byte == b'\n').map_or(rest.len(), |at| at + 1);
-        let wanted = line.min(limit.unwrap_or(usize::MAX));
-        self.read(bytes, wanted, true)
+        let line = rest.iter().position(|byte| *byte == b'\n').map_or(rest.len(), |at| at + width);
+        self.read(bytes, line.min(limit.unwrap_or(usize::MAX).saturating_mul(width)), true)
+    }
+
+    /// Whether there may be nothing more to be read.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.uncertain || self.pipe || self.position >= self.content.len()
+    }
+
+    /// The user of a text file has moved to this place, or to its end: everything was written before. `decoded`: what comes
+    /// before the place had to be decoded.
+    pub(super) fn moved(&mut self, world: &World, place: Option<usize>, decoded: bool) {
+        self.decoded = decoded;
+        if self.uncertain && !self.mixed {
+            self.content.clone_from(&world.files.borrow().nodes[self.node].content);
+            (self.uncertain, self.blind, self.partial) = (false, false, None);
+        }
+        self.position = place.unwrap_or(self.content.len());
+    }
+
+    /// Nobody but the decoder knows where its user is.
+    pub(super) fn lost(&mut self) {
+        (self.uncertain, self.blind) = (true, true);
     }
 
     /// Bytes were accepted.

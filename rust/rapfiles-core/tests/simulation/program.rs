@@ -95,10 +95,10 @@ instructions! {
         keeps: bool,
         size: usize,
     },
-    /// A text file, to be read or to be written. `foreign`: in a codec of the caller's.
+    /// A text file. `foreign`: in a codec of the caller's. `mode`: to be read, to be written, or both.
     OpenText {
         foreign: bool,
-        writes: bool,
+        mode: u8,
         newline: usize,
         size: usize,
     },
@@ -230,6 +230,34 @@ instructions! {
     FinishClosing,
     /// What follows happens in a forked child.
     Fork,
+    Peek {
+        file: usize,
+        size: usize,
+    },
+    /// Reads into memory, once at most.
+    ReadIntoOnce {
+        file: usize,
+        size: usize,
+    },
+    ReadLines {
+        file: usize,
+        hint: Option<usize>,
+    },
+    /// Writes so many pieces in one turn.
+    WriteLines {
+        file: usize,
+        length: usize,
+        pieces: usize,
+        shared: bool,
+    },
+    /// The next item of an iteration.
+    NextLine {
+        file: usize,
+    },
+    /// The descriptor is somebody else's from here on.
+    Detach {
+        file: usize,
+    },
 }
 
 /// Sizes around which something changes: that much is common, and that much is rare, because it takes long.
@@ -265,7 +293,7 @@ impl Instruction {
             18..=19 => Self::Adopt { writable: more & 1 == 0, keeps: more & 2 == 0, size },
             14..=17 => Self::OpenText {
                 foreign: more & 1 == 0,
-                writes: more & 6 == 0,
+                mode: [0, 0, 1, 2][(more >> 1) as usize % 4],
                 newline: (more >> 8) as usize % 24,
                 size: size * 2,
             },
@@ -273,11 +301,21 @@ impl Instruction {
             20..=23 => Self::OpenPipe,
             24..=29 => Self::Feed { length: if more.is_multiple_of(4) { 0 } else { size % 100_000 } },
             30..=42 => Self::Read { file, size },
-            43..=46 => Self::ReadInto { file, size },
-            47..=49 => Self::ReadLine { file, limit: more.is_multiple_of(4).then_some(size) },
-            50..=57 => Self::ReadSome { file, size },
+            43..=44 => Self::ReadInto { file, size },
+            45..=46 => Self::ReadIntoOnce { file, size },
+            47..=48 => Self::ReadLine { file, limit: more.is_multiple_of(4).then_some(size) },
+            49..=50 => Self::ReadLines { file, hint: more.is_multiple_of(2).then_some(1 + size) },
+            51..=53 => Self::ReadSome { file, size },
+            54 => Self::Peek { file, size },
+            55..=57 => Self::NextLine { file },
             58..=67 => Self::ReadLarge { file, size: (!more.is_multiple_of(3)).then_some(size) },
-            68..=95 => Self::Write { file, length: size, shared: more & 1 == 0 },
+            68..=90 => Self::Write { file, length: size, shared: more & 1 == 0 },
+            91..=95 => Self::WriteLines {
+                file,
+                length: size,
+                pieces: 1 + (more >> 1) as usize % 5,
+                shared: more & 1 == 0,
+            },
             96..=103 => Self::WriteThrough { file, length: size },
             104..=109 => Self::Flush { file },
             110..=119 => Self::Seek {
@@ -291,7 +329,8 @@ impl Instruction {
             132..=133 => Self::Stat { file },
             134..=139 => Self::ReadAt { file, size, offset: self::size(more) as u64 },
             140..=145 => Self::WriteAt { file, length: 1 + size, place: more as usize },
-            146..=153 => Self::Close { file },
+            146..=152 => Self::Close { file },
+            153 => Self::Detach { file },
             154..=157 => Self::Abandon { file },
             158..=175 => Self::Path {
                 path: file % 5,

@@ -11,10 +11,10 @@ use std::time::Duration;
 use super::faults::{FIRST_CODE, Faults};
 use super::files::{Content, FIRST_DESCRIPTOR, Kind};
 use super::ground::native;
-use super::operations::{Driving, End, Progress, Request};
+use super::operations::{Driving, End, Progress, Request, read_text};
 use super::oracle::{Oracle, PATTERN};
 use super::program::{Instruction, Program};
-use super::sink::{Context, Room, Simulated};
+use super::sink::{Context, Room, Scene, Simulated};
 use super::source::{Batch, FAILED, Numbers};
 use super::text::{TEXT, TextFile};
 use super::world::{LOOP, Wait, World, mix, world};
@@ -26,7 +26,7 @@ use crate::engine::progress::Progress as StreamProgress;
 use crate::engine::stream::{Single, Stream};
 use crate::engine::ticket::Ticket;
 use crate::engine::{Engine, Submitted};
-use crate::handle::{Adoption, Handle, HandleFile};
+use crate::handle::{Adoption, Failure, Handle, HandleFile, ops};
 use crate::outcome::Outcome;
 use crate::path_operation::PathOperation;
 use crate::text::Decoder;
@@ -92,6 +92,8 @@ struct OpenFile {
     raw: bool,
     text: Option<Arc<TextFile>>,
     over: bool,
+    /// Its descriptor is somebody else's.
+    detached: bool,
 }
 
 /// A path that one operation at a time is about.
@@ -449,19 +451,80 @@ impl Loop {
     }
 
     fn begin_at(&mut self, file: usize, request: Request) {
-        let OpenFile { raw, text, .. } = &self.files[file];
-        let request = if text.is_some() { request.of_text() } else { Some(request) };
+        let OpenFile { raw, text, oracle, .. } = &self.files[file];
+        let request = match text {
+            Some(text) => request.of_text(text.width(), &oracle.borrow().places),
+            None if *raw => request.of_raw(),
+            None => Some(request),
+        };
         let Some(request) = request else { return };
         let driving = Driving::new(request, *raw, text.as_ref());
         self.begin(What::File(file, Box::new(driving)));
+    }
+
+    /// The next item of an iteration: at once, if there is one.
+    fn next_line(&mut self, file: usize) {
+        let Some(file) = self.file(file) else { return };
+        let OpenFile { file: open, oracle, raw, text, .. } = &self.files[file];
+        // First it may have to be found out what there is.
+        let known = !*raw && !oracle.borrow().uncertain;
+        let make = |line: &[u8]| (!self.context.world.chance(16)).then(|| line.to_vec());
+        let line = match text {
+            _ if !known => None,
+            // SAFETY: nothing uses the file meanwhile.
+            None => unsafe { ops::next_line(open, make) },
+            // SAFETY: as above.
+            Some(_) => unsafe { ops::next_text_line(open, |line, _| make(line)) },
+        };
+        let Some(line) = line else { return self.begin_at(file, Request::NextLine) };
+        let oracle = &mut *oracle.borrow_mut();
+        let right = match text {
+            None => oracle.read_line(&line, None, 1),
+            Some(_) => read_text(Request::NextTextLine, text.as_deref(), oracle, &line),
+        };
+        if let Err(why) = right {
+            self.wrong(format!("file {file}: {why}"));
+        }
+    }
+
+    /// Takes the descriptor of a file, and closes it.
+    fn detach(&mut self, file: usize) {
+        let Some(file) = self.file(file) else { return };
+        let world = self.world();
+        let OpenFile { file: open, oracle, text, .. } = &self.files[file];
+        let scene = Scene { context: &self.context, oracle, had_turn: &Cell::new(false) };
+        let may_wait = world.faults.loop_may_wait.replace(true);
+        let detached = ops::detach(scene, open);
+        world.faults.loop_may_wait.set(may_wait);
+        world.note(|| format!("detaching file {file} ends: {detached:?}"));
+        let descriptor = match detached {
+            Ok(descriptor) => descriptor,
+            Err(Failure::Error(error)) => return self.told(&error),
+            Err(_) => return,
+        };
+        {
+            let oracle = oracle.borrow();
+            if let Err(why) = oracle.flushed(&world, true) {
+                self.wrong(format!("file {file}: {why}"));
+            }
+            let position = world.files.borrow_mut().get(descriptor).map(|open| open.position as usize);
+            let told = !oracle.uncertain && !oracle.append && !oracle.pipe && text.is_none();
+            if told && position != Ok(oracle.position) {
+                self.wrong(format!("file {file} is detached at {position:?}, not at {}", oracle.position));
+            }
+        }
+        if !self.kept.contains(&descriptor) && world.files.borrow_mut().close(descriptor).is_err() {
+            self.wrong("a file that is detached was closed");
+        }
+        (self.files[file].over, self.files[file].detached) = (true, true);
     }
 
     fn execute(&mut self, instruction: Instruction) {
         match instruction {
             Instruction::Open { mode, buffered, size } => self.open(mode, buffered, size),
             Instruction::Adopt { writable, keeps, size } => self.adopt(writable, keeps, size),
-            Instruction::OpenText { foreign, writes, newline, size } => {
-                self.open_text(TextFile::new(foreign, newline), writes, size);
+            Instruction::OpenText { foreign, mode, newline, size } => {
+                self.open_text(TextFile::new(foreign, newline), mode, size);
             }
             Instruction::OpenPipe => self.open_pipe(),
             Instruction::Feed { length } => self.feed(length),
@@ -469,6 +532,17 @@ impl Loop {
             Instruction::ReadInto { file, size } => {
                 self.begin_on_file(file, Request::ReadInto { size });
             }
+            Instruction::ReadIntoOnce { file, size } => {
+                self.begin_on_file(file, Request::ReadIntoOnce { size });
+            }
+            Instruction::Peek { file, size } => self.begin_on_file(file, Request::Peek { size }),
+            Instruction::ReadLines { file, hint } => self.begin_on_file(file, Request::ReadLines { hint }),
+            Instruction::NextLine { file } => self.next_line(file),
+            Instruction::WriteLines { file, length, pieces, shared } => {
+                let bytes = self.bytes(length);
+                self.begin_on_file(file, Request::WriteLines { bytes, pieces, shared });
+            }
+            Instruction::Detach { file } => self.detach(file),
             Instruction::ReadLine { file, limit } => self.begin_on_file(file, Request::ReadLine { limit }),
             Instruction::ReadSome { file, size } => self.begin_on_file(file, Request::ReadSome { size }),
             Instruction::ReadLarge { file, size } => {
@@ -506,7 +580,9 @@ impl Loop {
             Instruction::WriteAt { file, length, place } => self.write_at(file, length, place),
             // What is closed, or left to be closed, may be closed once more.
             Instruction::Close { file } if file % 8 == 3 => {
-                if let Some(file) = Self::pick(&self.files, file) {
+                if let Some(file) = Self::pick(&self.files, file)
+                    && !self.files[file].detached
+                {
                     self.begin_at(file, Request::Close);
                 }
             }
@@ -621,20 +697,7 @@ impl Loop {
         let position = if append { content.len() } else { 0 };
         self.add(
             handle,
-            Oracle {
-                node,
-                content,
-                position,
-                readable,
-                writable,
-                append,
-                pipe: false,
-                uncertain: false,
-                blind: false,
-                partial: None,
-                beside: 0,
-                beside_given_up: false,
-            },
+            Oracle { position, readable, writable, append, ..Oracle::new(node, content) },
             !buffered && size % 2 == 1,
         );
     }
@@ -654,31 +717,18 @@ impl Loop {
         let engine = Arc::clone(self.engine());
         let adoption = Adoption { engine, descriptor, close: !keeps, owned: !keeps, to_end: false };
         let Ok(Outcome::Opened(opened)) = self.answer(PathOperation::Adopt(adoption)) else { return };
-        let oracle = Oracle {
-            node,
-            content,
-            position: 0,
-            readable: true,
-            writable,
-            append: false,
-            pipe: false,
-            uncertain: false,
-            blind: false,
-            partial: None,
-            beside: 0,
-            beside_given_up: false,
-        };
+        let oracle = Oracle { writable, ..Oracle::new(node, content) };
         self.add(Handle::new(*opened, None), oracle, false);
     }
 
-    fn open_text(&mut self, text: TextFile, writes: bool, size: usize) {
+    fn open_text(&mut self, text: TextFile, mode: u8, size: usize) {
         self.opened += 1;
         let path = format!("/f{}", self.opened);
         let content =
-            Content::from(if writes { Vec::new() } else { text.encoded(&TEXT[..size.min(TEXT.len())]) });
+            Content::from(if mode == 1 { Vec::new() } else { text.encoded(&TEXT[..size.min(TEXT.len())]) });
         let world = self.world();
         let node = world.files.borrow_mut().add(Some(path.as_bytes()), Kind::Regular, content.clone());
-        let flags = if writes { libc::O_WRONLY } else { libc::O_RDONLY };
+        let flags = [libc::O_RDONLY, libc::O_WRONLY, libc::O_RDWR][usize::from(mode) % 3];
         let operation = PathOperation::Open { path: native(&path), flags, permissions: 0 };
         let Ok(Outcome::Opened(opened)) = self.answer(operation) else { return };
         let handle = Handle::new(*opened, None);
@@ -686,20 +736,7 @@ impl Loop {
         if let Ok(Some(mut guard)) = handle.begin() {
             guard.set_decoder(Some(Decoder::new(settings.native, settings.line_ends())));
         }
-        let oracle = Oracle {
-            node,
-            content,
-            position: 0,
-            readable: !writes,
-            writable: writes,
-            append: false,
-            pipe: false,
-            uncertain: false,
-            blind: false,
-            partial: None,
-            beside: 0,
-            beside_given_up: false,
-        };
+        let oracle = Oracle { readable: mode != 1, writable: mode != 0, ..Oracle::new(node, content) };
         self.add(handle, oracle, false);
         self.files.last_mut().expect("it was just added").text = Some(Arc::new(text));
     }
@@ -745,27 +782,21 @@ impl Loop {
         let Ok(Outcome::Opened(opened)) = self.answer(operation) else { return };
         self.add(
             Handle::new(*opened, None),
-            Oracle {
-                node,
-                content: Content::default(),
-                position: 0,
-                readable: true,
-                writable: false,
-                append: false,
-                pipe: true,
-                uncertain: false,
-                blind: false,
-                partial: None,
-                beside: 0,
-                beside_given_up: false,
-            },
+            Oracle { pipe: true, ..Oracle::new(node, Content::default()) },
             false,
         );
     }
 
     fn add(&mut self, handle: Arc<Handle>, oracle: Oracle, raw: bool) {
         let file = HandleFile::new(handle, oracle.readable, oracle.writable);
-        self.files.push(OpenFile { file, oracle: RefCell::new(oracle), raw, text: None, over: false });
+        self.files.push(OpenFile {
+            file,
+            oracle: RefCell::new(oracle),
+            raw,
+            text: None,
+            over: false,
+            detached: false,
+        });
         self.watch();
     }
 
@@ -1152,7 +1183,7 @@ impl Loop {
         // Where there was no thread to close one, it is left to be done in the background.
         self.files
             .iter()
-            .filter(|file| !file.file.handle.is_closed())
+            .filter(|file| !file.detached && !file.file.handle.is_closed())
             .for_each(|file| file.file.handle.close_in_background());
         world.faults.loop_may_wait.set(true);
         self.finish_closing();
@@ -1169,7 +1200,7 @@ impl Loop {
         }
         // A forked child cannot close the files that its parent was using; they are dropped as they are.
         for (index, file) in self.files.iter().enumerate().filter(|_| !self.forked) {
-            if !file.file.handle.is_closed() {
+            if !file.detached && !file.file.handle.is_closed() {
                 self.wrong(format!("file {index} is not closed"));
             }
             let oracle = file.oracle.borrow();

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::oracle::Oracle;
-use super::text::{self, Utf16};
+use super::text::{self, Place, Utf16};
 use super::world::World;
 use crate::engine::keep_alive::KeepAlive;
 use crate::handle::{Fallible, MadeText, Sink, Source, Target, UnmadeText};
@@ -67,6 +67,9 @@ pub(super) enum Value {
     Nothing,
     Number(u64),
     Bytes(Vec<u8>),
+    Lines(Vec<Vec<u8>>),
+    /// A place of a text file.
+    Place(Place),
     /// Characters that a worker has laid out there.
     Text(Arc<Room>, Range<usize>),
 }
@@ -225,7 +228,7 @@ unsafe impl Sink for Simulated {
     }
 
     fn lines(_scene: Scene<'_>, lines: Vec<Vec<u8>>) -> Value {
-        Value::Bytes(lines.concat())
+        Value::Lines(lines)
     }
 
     fn lines_content(lines: Vec<Vec<u8>>) -> Option<Vec<u8>> {

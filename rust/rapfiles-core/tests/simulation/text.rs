@@ -34,7 +34,8 @@ impl TextFile {
             write_through: newline % 8 == 2,
             sliced: true,
         };
-        Self { state: Arc::new(TextState::new(settings, Utf16::default())), foreign }
+        let codec = Utf16 { pending: Mutex::default(), width: 1 + usize::from(foreign) };
+        Self { state: Arc::new(TextState::new(settings, codec)), foreign }
     }
 
     /// How many bytes a character takes.
@@ -50,6 +51,32 @@ impl TextFile {
 
 fn widened(characters: &[u8]) -> Vec<u8> {
     characters.iter().flat_map(|character| [*character, 0]).collect()
+}
+
+/// What `tell()` says of a text file: from where on the decoder is to be fed with how many bytes, and how many of the
+/// characters are to be skipped then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    position: u64,
+    pending: bool,
+    feed: usize,
+    skip: usize,
+}
+
+impl Place {
+    pub(super) fn at(position: u64) -> Self {
+        Self { position, pending: false, feed: 0, skip: 0 }
+    }
+
+    /// Whether it is in the middle of what has to be decoded.
+    pub(super) fn is_within(&self) -> bool {
+        self.feed > 0
+    }
+
+    /// The position in the file that it stands for.
+    pub(super) fn byte(&self, width: usize) -> usize {
+        self.position as usize + self.skip * width
+    }
 }
 
 /// Characters to be written.
@@ -79,11 +106,12 @@ impl Characters<Simulated> for Written {
     }
 }
 
-/// UTF-16, the lower byte first.
-#[derive(Default)]
+/// UTF-16, the lower byte first. Of a file in the engine's codec, it has the places only.
 pub(super) struct Utf16 {
     /// A byte whose other half is to come.
     pending: Mutex<Vec<u8>>,
+    /// Bytes of a character.
+    width: usize,
 }
 
 impl Utf16 {
@@ -91,32 +119,31 @@ impl Utf16 {
         runtime::system::lock(&self.pending)
     }
 
-    fn take(&self, input: &[u8], end: bool) -> Fallible<Simulated, Vec<u8>> {
+    fn take(&self, scene: Scene<'_>, input: &[u8], end: bool) -> Fallible<Simulated, Vec<u8>> {
+        // Something was written where a read had ended by chance.
+        let mixed = scene.oracle.borrow().mixed;
         let mut pending = self.pending();
         let whole = [&pending[..], input].concat();
         let (units, rest) = whole.as_chunks::<2>();
-        if end && !rest.is_empty() {
+        if end && !rest.is_empty() && !mixed {
             return Err(Failure::Caller("a text ends with half a character".to_owned()));
         }
-        if units.iter().any(|unit| unit[1] != 0) {
+        if units.iter().any(|unit| unit[1] != 0) && !mixed {
             return Err(Failure::Caller("halves of two characters are decoded as one".to_owned()));
         }
         *pending = rest.to_vec();
-        Ok(units.iter().map(|unit| unit[0]).collect())
+        let character = |unit: &[u8; 2]| unit[0] & 0x7f;
+        Ok(units.iter().map(character).collect())
     }
-}
-
-fn unused<T>() -> Fallible<Simulated, T> {
-    Err(Failure::Caller("the codec is asked for what nobody wants".to_owned()))
 }
 
 impl ForeignCodec<Simulated> for Utf16 {
     type State = bool;
     type Saved = (Vec<u8>, Vec<u8>);
 
-    fn decode(&self, _scene: Scene<'_>, input: &[u8], end: bool) -> Fallible<Simulated, Decoded<Simulated>> {
+    fn decode(&self, scene: Scene<'_>, input: &[u8], end: bool) -> Fallible<Simulated, Decoded<Simulated>> {
         let since = [&self.pending()[..], input].concat();
-        let content = self.take(input, end)?;
+        let content = self.take(scene, input, end)?;
         let characters = content.len();
         Ok(Decoded { content, characters, snapshot: Snapshot { state: false, input: since } })
     }
@@ -135,13 +162,13 @@ impl ForeignCodec<Simulated> for Utf16 {
 
     fn decode_part(
         &self,
-        _scene: Scene<'_>,
+        scene: Scene<'_>,
         saved: &mut Self::Saved,
         content: &[u8],
         part: Range<usize>,
     ) -> Fallible<Simulated, ()> {
         let end = part.end == content.len();
-        saved.1.extend(self.take(&content[part], end)?);
+        saved.1.extend(self.take(scene, &content[part], end)?);
         Ok(())
     }
 
@@ -189,24 +216,53 @@ impl ForeignCodec<Simulated> for Utf16 {
 
     fn find(
         &self,
-        _scene: Scene<'_>,
-        _position: u64,
-        _snapshot: Snapshot<Simulated>,
-        _used: usize,
+        scene: Scene<'_>,
+        position: u64,
+        snapshot: Snapshot<Simulated>,
+        used: usize,
         _ratio: f64,
     ) -> Fallible<Simulated, Value> {
-        unused()
+        let place = Place { position, pending: snapshot.state, feed: snapshot.input.len(), skip: used };
+        let plain = !place.pending && scene.context.world.chance(128);
+        Ok(Value::Place(if plain { Place::at(place.byte(self.width) as u64) } else { place }))
     }
 
-    fn target(&self, _: Scene<'_>, _: &Value, _: i32) -> Fallible<Simulated, Option<TextTarget<Simulated>>> {
-        unused()
+    fn target(
+        &self,
+        _: Scene<'_>,
+        place: &Value,
+        whence: i32,
+    ) -> Fallible<Simulated, Option<TextTarget<Simulated>>> {
+        let plain = TextTarget { offset: None, state: false, feed: 0, end: false, skip: 0 };
+        Ok(match (whence, place) {
+            (0, Value::Number(position)) => Some(TextTarget { offset: Some(*position as i64), ..plain }),
+            (0, Value::Place(Place { position, pending, feed, skip })) => Some(TextTarget {
+                offset: Some(*position as i64),
+                state: *pending,
+                feed: *feed,
+                skip: *skip,
+                ..plain
+            }),
+            (1, _) => None,
+            _ => Some(plain),
+        })
     }
 
-    fn same_value(&self, _scene: Scene<'_>, _value: &Value) -> Value {
-        Value::Nothing
+    fn same_value(&self, _scene: Scene<'_>, value: &Value) -> Value {
+        match value {
+            Value::Number(number) => Value::Number(*number),
+            Value::Place(place) => Value::Place(*place),
+            _ => Value::Nothing,
+        }
     }
 
-    fn move_to(&self, _: Scene<'_>, _: &TextTarget<Simulated>, _: bool) -> Fallible<Simulated, (bool, bool)> {
-        unused()
+    fn move_to(
+        &self,
+        _: Scene<'_>,
+        target: &TextTarget<Simulated>,
+        at_start: bool,
+    ) -> Fallible<Simulated, (bool, bool)> {
+        self.pending().clear();
+        Ok((at_start && !target.state, target.state))
     }
 }

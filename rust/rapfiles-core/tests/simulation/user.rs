@@ -12,20 +12,8 @@ use crate::handle::{Driver, Failure, FileOperation, Handle, HandleFile, OpenedFi
 
 /// An oracle that nobody asks.
 fn nobody() -> Oracle {
-    Oracle {
-        node: usize::MAX,
-        content: Content::default(),
-        position: 0,
-        readable: false,
-        writable: true,
-        append: false,
-        pipe: false,
-        uncertain: false,
-        blind: true,
-        partial: None,
-        beside: 0,
-        beside_given_up: false,
-    }
+    let nothing = Oracle::new(usize::MAX, Content::default());
+    Oracle { readable: false, writable: true, blind: true, ..nothing }
 }
 
 /// An open file, and whoever uses it.
