@@ -18,8 +18,11 @@ impl Handle {
         self.shared.try_lock().is_ok_and(|shared| shared.stale)
     }
 
-    /// The invariant that is broken.
+    /// The invariant that is broken. In a forked child, those of a handle that the parent uses are the parent's.
     pub(crate) fn broken(&self) -> Option<&'static str> {
+        if self.is_inherited() {
+            return None;
+        }
         let Ok(shared) = self.shared.try_lock() else { return Some("its lock is held") };
         let turn = self.turn.load(Ordering::Relaxed);
         if !shared.queue.is_empty() && turn != WANTED {

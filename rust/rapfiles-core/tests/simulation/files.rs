@@ -52,6 +52,8 @@ pub(super) struct Open {
     pub(super) node: usize,
     pub(super) flags: i32,
     pub(super) position: u64,
+    /// It was opened before this process was forked.
+    pub(super) of_parent: bool,
 }
 
 #[derive(Debug, Default)]
@@ -84,7 +86,7 @@ impl Files {
             self.open.push(None);
         }
         self.nodes[node].open += 1;
-        self.open[free] = Some(Open { node, flags, position: 0 });
+        self.open[free] = Some(Open { node, flags, position: 0, of_parent: false });
         Ok(FIRST_DESCRIPTOR + free as i32)
     }
 
@@ -113,9 +115,17 @@ impl Files {
         found
     }
 
-    /// How many descriptors are open.
-    pub(super) fn count_open(&self) -> usize {
-        self.open.iter().flatten().count()
+    /// All that is open belongs to the parent from here on.
+    pub(super) fn fork(&mut self) {
+        self.open.iter_mut().flatten().for_each(|open| open.of_parent = true);
+    }
+
+    /// The descriptors that this process has opened and not closed.
+    pub(super) fn left_open(&self) -> Vec<i32> {
+        let open = self.open.iter().zip(FIRST_DESCRIPTOR..);
+        open.filter(|(open, _)| open.is_some_and(|open| !open.of_parent))
+            .map(|(_, descriptor)| descriptor)
+            .collect()
     }
 
     /// The bytes on the device.

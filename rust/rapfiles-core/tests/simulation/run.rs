@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::faults::{FIRST_CODE, Faults};
-use super::files::{Content, FIRST_DESCRIPTOR, Kind};
+use super::files::{Content, Kind};
 use super::ground::native;
 use super::operations::{Driving, End, Progress, Request, read_text};
 use super::oracle::{Oracle, PATTERN};
@@ -94,6 +94,8 @@ struct OpenFile {
     over: bool,
     /// Its descriptor is somebody else's.
     detached: bool,
+    /// It was opened before this process was forked.
+    of_parent: bool,
 }
 
 /// A path that one operation at a time is about.
@@ -234,20 +236,17 @@ impl Loop {
             }
         })];
         self.context.world.locks.replace(locks);
-        let forked = self.forked;
         self.context.world.invariant.replace(Some(Box::new(move || {
             let Some(world) = world() else { return Ok(()) };
             let threads = (engines.len() == 1).then(|| world.workers());
             let broken = engines
                 .iter()
                 .find_map(|engine| peek(engine, |engine| engine.pool().broken(threads)).flatten());
-            if let Some(why) = broken.filter(|_| !forked) {
+            if let Some(why) = broken {
                 return Err(why);
             }
-            match handles.iter().find_map(|handle| peek(handle, Handle::broken).flatten()) {
-                Some(why) if !forked => Err(why.to_owned()),
-                _ => Ok(()),
-            }
+            let broken = handles.iter().find_map(|handle| peek(handle, Handle::broken).flatten());
+            broken.map_or(Ok(()), |why| Err(why.to_owned()))
         })));
     }
 
@@ -796,6 +795,7 @@ impl Loop {
             text: None,
             over: false,
             detached: false,
+            of_parent: false,
         });
         self.watch();
     }
@@ -1059,9 +1059,7 @@ impl Loop {
             }
             (Err(error), _) => {
                 let code = error.code().unwrap_or_default();
-                let due = code >= FIRST_CODE
-                    || [libc::EMFILE, crate::platform::NO_THREAD].contains(&code)
-                    || self.forked;
+                let due = code >= FIRST_CODE || [libc::EMFILE, crate::platform::NO_THREAD].contains(&code);
                 self.context
                     .world
                     .faults
@@ -1114,7 +1112,7 @@ impl Loop {
                             && (by_readiness
                                 || open.taken.len() == usize::from(failing_part) * usize::from(batches))
                     }
-                    code => code == Some(crate::platform::NO_THREAD) || self.forked,
+                    code => code == Some(crate::platform::NO_THREAD),
                 };
                 let again = std::mem::replace(&mut open.over, true);
                 (again || !due).then(|| format!("a stream fails with {error:?}"))
@@ -1146,7 +1144,11 @@ impl Loop {
         while !self.running.is_empty() {
             self.cancel(self.running.len() - 1);
         }
+        // What it keeps alive is not this process's to be released.
+        self.context.kept = Arc::new(());
+        world.files.borrow_mut().fork();
         for file in &mut self.files {
+            file.of_parent = true;
             let oracle = file.oracle.get_mut();
             oracle.uncertain = true;
             oracle.partial = None;
@@ -1199,7 +1201,7 @@ impl Loop {
             self.wrong(format!("{} jobs are queued and {} run", counters.queued, counters.in_flight));
         }
         // A forked child cannot close the files that its parent was using; they are dropped as they are.
-        for (index, file) in self.files.iter().enumerate().filter(|_| !self.forked) {
+        for (index, file) in self.files.iter().enumerate().filter(|(_, file)| !file.of_parent) {
             if !file.detached && !file.file.handle.is_closed() {
                 self.wrong(format!("file {index} is not closed"));
             }
@@ -1222,13 +1224,9 @@ impl Loop {
                 self.wrong("a descriptor was closed that was to be kept");
             }
         }
-        let open = world.files.borrow().count_open();
-        if open > 0 && !self.forked {
-            let which = world.files.borrow().open.iter().position(Option::is_some).unwrap_or_default();
-            self.wrong(format!(
-                "{open} descriptors are left open, such as {}",
-                FIRST_DESCRIPTOR + which as i32
-            ));
+        let left = world.files.borrow().left_open();
+        if !left.is_empty() {
+            self.wrong(format!("the descriptors {left:?} are left open"));
         }
         if world.workers() > 0 {
             self.wrong(format!("{} threads are left", world.workers()));
@@ -1236,7 +1234,7 @@ impl Loop {
         if self.engines.iter().any(|engine| engine.strong_count() > 0) {
             self.wrong("the engine is left");
         }
-        if Arc::strong_count(&self.context.kept) > 1 && !self.forked {
+        if Arc::strong_count(&self.context.kept) > 1 {
             self.wrong("memory of the caller's is kept alive for nothing");
         }
     }
