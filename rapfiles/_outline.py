@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from operator import index
+from typing import TYPE_CHECKING, Any, Final, SupportsIndex
 
 import rapfiles._native as _native
 
 from ._find import ReportedSearch, TreeSearch
+from ._tree import wanted as tree_wanted
 
 if TYPE_CHECKING:
     from ._native import _Wanted as Wanted  # pyright: ignore[reportPrivateUsage]
     from ._progress import ProgressCallback
     from ._pure.segments import SegmentsPath
     from ._scandir import AsyncDirEntry
-    from ._tree import OnError
+    from ._tree import Globs, OnError
 
-__all__ = ["outline"]
+__all__ = ["drawn", "outline"]
 
 _BRANCH, _LAST = "├── ", "└── "
 _BESIDE, _BELOW = "│   ", "    "
@@ -95,6 +97,37 @@ class _Drawing:
     def _reason(self, path: str) -> str:
         """Why there is nothing in a directory, if it could not be read."""
         return f" [{self.refused[path]}]" if path in self.refused else ""
+
+
+def drawn(
+    *,
+    max_depth: SupportsIndex | None,
+    include: Globs,
+    exclude: Globs,
+    hidden: bool | None,
+    gitignore: bool,
+    follow_symlinks: bool,
+    same_file_system: bool,
+    workers: SupportsIndex | None,
+) -> Wanted:
+    """The conditions of a search that finds what is drawn."""
+    deepest = None if max_depth is None else index(max_depth)
+    if deepest == 0:
+        raise ValueError("max_depth must be at least 1")
+    return tree_wanted(
+        max_depth=None if deepest is None else deepest - 1,
+        include=include,
+        exclude=exclude,
+        # Whatever is not left out is drawn.
+        hidden=None if hidden is None or hidden else False,
+        gitignore=gitignore,
+        follow_symlinks=follow_symlinks,
+        same_file_system=same_file_system,
+        sort=True,
+        workers=workers,
+        detect_loops=follow_symlinks,
+        all_directories=True,
+    )
 
 
 async def outline(

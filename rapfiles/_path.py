@@ -1329,24 +1329,18 @@ class AsyncPath(LexicalPath):
         assert lines[1:] == ["├── a/", "│   ├── b/", "│   └── notes", "└── z"]
         ```
         """
-        deepest = None if max_depth is None else index(max_depth)
-        if deepest == 0:
-            raise ValueError("max_depth must be at least 1")
-        wanted = tree_wanted(
-            max_depth=None if deepest is None else deepest - 1,
+        from ._outline import drawn, outline
+
+        wanted = drawn(
+            max_depth=max_depth,
             include=include,
             exclude=exclude,
-            # Whatever is not left out is drawn.
-            hidden=None if hidden is None or hidden else False,
+            hidden=hidden,
             gitignore=gitignore,
             follow_symlinks=follow_symlinks,
             same_file_system=same_file_system,
-            sort=True,
             workers=workers,
-            detect_loops=follow_symlinks,
-            all_directories=True,
         )
-        from ._outline import outline
 
         return await outline(self, callback(on_error), bool(follow_symlinks), wanted, progress)
 

@@ -66,6 +66,10 @@ def test_find_prints_what_find_prints(tree: Path) -> None:
         (["--max-depth", "1"], ["-maxdepth", "1"]),
         (["--exclude", "a"], ["-name", "a", "-prune", "-o", "-print"]),
         (["--empty"], ["-empty"]),
+        (["--no-empty"], ["-not", "-empty"]),
+        (["--hidden"], ["-name", ".*"]),
+        (["--changed-after", "2020-01-01", "--workers=1"], ["-newerct", "2020-01-01"]),
+        (["--changed-before", "2020-01-01"], ["-not", "-newerct", "2020-01-01"]),
         (["--modified-after", "2000-01-01", "--kind", "file"], ["-newermt", "2000-01-01", "-type", "f"]),
         (["--modified-before", "2000-01-01"], ["-not", "-newermt", "2000-01-01"]),
     ],
@@ -105,8 +109,36 @@ def test_tree_draws(tree: Path) -> None:
     code, output, errors = _run("tree", "--no-hidden", tree / "a")
     assert (code, errors) == (0, "")
     assert output.decode().splitlines()[1:] == ["├── b/", "│   └── two.txt", "└── one.txt"]
-    code, output, errors = _run("tree", "--json", tree / "a")
-    assert json.loads(output)["lines"][1:] == ["├── b/", "│   └── two.txt", "└── one.txt"]
+
+
+def test_nodes_of_a_tree(tree: Path) -> None:
+    """Those that are drawn, a directory before what is in it."""
+    code, output, errors = _run("tree", "--json", tree)
+    assert (code, errors) == (0, "")
+    nodes = [json.loads(line) for line in output.splitlines()]
+    assert nodes[0] == {"depth": 0, "path": str(tree), "name": "tree", "kind": "directory"}
+    found = {node["path"]: (node["depth"], node["name"], node["kind"]) for node in nodes}
+    assert found == {
+        path: (
+            len(Path(path).relative_to(tree).parts),
+            os.path.basename(path),
+            "symlink" if os.path.islink(path) else "directory" if os.path.isdir(path) else "file",
+        )
+        for path in [str(tree), *map(str, tree.rglob("*"))]
+    }
+    order = list(found)
+    assert all(order.index(os.path.dirname(path)) < order.index(path) for path in order[1:])
+    code, output, errors = _run("tree", "--null", tree)
+    assert (code, errors) == (0, "")
+    assert output == b"".join(os.fsencode(path) + b"\0" for path in order)
+    code, output, errors = _run("tree", "--json", "--follow", "--include=*.txt", "--max-depth=2", tree)
+    assert (code, errors) == (0, "")
+    kinds = {node["path"]: node["kind"] for node in map(json.loads, output.splitlines())}
+    assert kinds[str(tree / "link")] == "directory"
+    assert kinds[str(tree / "link" / "one.txt")] == "file"
+    assert str(tree / "a" / "b" / "two.txt") not in kinds
+    assert str(tree / "new\nline") not in kinds
+    assert _run("tree", "--json", tree / "missing")[:2] == (1, b"")
 
 
 @pytest.mark.parametrize("arguments", [["find", "--limit=-1"], ["tree", "--max-depth", "0"]])
@@ -182,6 +214,33 @@ def test_copy_and_move(tree: Path, tmp_path: Path) -> None:
     ]
     assert not (tmp_path / "copy").exists()
     assert (tmp_path / "into" / "one.txt").read_text() == "1"
+
+
+@pytest.mark.parametrize(("option", "end"), [("--verbose", b"\n"), ("--null", b"\0")])
+def test_what_was_done_is_listed(option: str, end: bytes, tree: Path, tmp_path: Path) -> None:
+    """What was not done is not."""
+    for name in ("into", "again"):
+        (tmp_path / name).mkdir()
+    into, again = bytes(tmp_path / "into"), bytes(tmp_path / "again")
+    sources = [tree / "a", tree / "missing", tree / "new\nline"]
+    listed = [b"/a" + end, b"/new\nline" + end]
+    code, output, errors = _run("copy", option, *sources, tmp_path / "into")
+    assert (code, output) == (1, into + listed[0] + into + listed[1])
+    assert "missing" in errors
+    sources = [tmp_path / "into" / "a", tmp_path / "into" / "new\nline"]
+    assert _run("move", option, *sources, tmp_path / "again") == (
+        0,
+        again + listed[0] + again + listed[1],
+        "",
+    )
+    gone = [tmp_path / "again" / name for name in ("a", "missing", "new\nline")]
+    assert _run("rm", "--force", option, *gone) == expected
+
+
+def test_copy_leaves_out_what_matches(tree: Path, tmp_path: Path) -> None:
+    assert _run("copy", "-P", "--ignore=*.txt", "--ignore", ".*", tree, tmp_path / "copy") == (0, b"", "")
+    names = {path.name for path in (tmp_path / "copy").rglob("*")}
+    assert names == {path.name for path in tree.rglob("*")} - {".hidden", "one.txt", "two.txt", "three.txt"}
 
 
 def test_several_sources_need_a_directory(tmp_path: Path) -> None:

@@ -84,6 +84,11 @@ class Console:
         self._written += b"\n"
         self._flush_if_due()
 
+    def listed(self, path: str, options: Any) -> None:
+        """Write a path on which something has been done, where that is wanted."""
+        if (options.verbose or options.null) and not self.as_json:
+            self.result(path)
+
     def complain(self, error: BaseException) -> None:
         """Say what went wrong, and that the command has failed."""
         self.failed = True

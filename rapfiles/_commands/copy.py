@@ -1,6 +1,7 @@
 """`python -m rapfiles copy`: files and trees."""
 
 import argparse
+import shutil
 from typing import Final
 
 from .._path import AsyncPath
@@ -27,11 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="make new FIFOs, sockets and devices, instead of refusing",
     )
+    add("--ignore", metavar="GLOB", action="append", help="leave out names in SOURCE that match")
     add("-k", "--keep-going", action="store_true", help="leave out what cannot be copied, and say so")
 
 
 async def run(options: argparse.Namespace, console: Console) -> int:
     """Run it and return its exit code."""
+    ignore = None if options.ignore is None else shutil.ignore_patterns(*options.ignore)
 
     async def one(source: AsyncPath, target: AsyncPath, reporter: Reporter) -> None:
         await source.copy(
@@ -42,6 +45,7 @@ async def run(options: argparse.Namespace, console: Console) -> int:
             merge=options.merge,
             hardlinks="preserve" if options.hard_links else "copy",
             special_files="recreate" if options.special_files else "refuse",
+            ignore=ignore,
             on_error=console.complain if options.keep_going else None,
             progress=reporter,
             totals=console.status.shown,

@@ -5,7 +5,7 @@ from typing import Final
 
 from .._path import AsyncPath
 from .console import EXIT_CODES, Console
-from .paths import add_tops
+from .paths import add_tops, add_workers
 from .reporting import reporter_beside_output
 from .sizes import human
 
@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--bytes", action="store_true", help="print bytes instead of K, M and G")
     add("--exclude", metavar="GLOB", action="append", help="do not count what matches")
     add("--gitignore", action="store_true", help="do not count what git would ignore")
+    add_workers(parser)
     add("-x", "--one-file-system", action="store_true", help="do not enter other file systems")
     add("-0", "--null", action="store_true", help="end each path with NUL instead of a new line")
     add("--json", action="store_true", help="print an object for each PATH, one a line")
@@ -36,6 +37,7 @@ async def run(options: argparse.Namespace, console: Console) -> int:
                 exclude=options.exclude,
                 gitignore=options.gitignore,
                 same_file_system=options.one_file_system,
+                workers=options.workers,
                 on_error=console.complain,
                 progress=reporter_beside_output(console, "counted"),
             )

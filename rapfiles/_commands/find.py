@@ -8,7 +8,8 @@ from .._path import AsyncPath
 from .._scandir import AsyncDirEntry
 from .._tree import permissions
 from .console import EXIT_CODES, Console
-from .paths import add_tops
+from .entries import followed, kind
+from .paths import add_tops, add_workers
 from .reporting import reporter_beside_output
 from .sizes import parsed as size
 
@@ -44,8 +45,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--max-depth", metavar="N", type=int, help="nothing below this level")
     add("--min-size", metavar="SIZE", type=size, help="at least so large; 4096, 4K, 1.5M")
     add("--max-size", metavar="SIZE", type=size, help="at most so large")
-    add("--modified-after", metavar="TIME", type=_moment, help="changed since; 2026-01-31, 2026-01-31T12:00")
-    add("--modified-before", metavar="TIME", type=_moment, help="not changed since")
+    add(
+        "--modified-after",
+        metavar="TIME",
+        type=_moment,
+        help="content changed since; 2026-01-31, 2026-01-31T12:00",
+    )
+    add("--modified-before", metavar="TIME", type=_moment, help="content not changed since")
+    add("--changed-after", metavar="TIME", type=_moment, help="content, name or permissions changed since")
+    add("--changed-before", metavar="TIME", type=_moment, help="none of these changed since")
     add("--owner", metavar="USER", type=_user, help="only what belongs to this user; a name or a number")
     add(
         "--perm",
@@ -54,6 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only these permissions; 644, -022 for all of them, /022 for any",
     )
     add("--empty", action="store_true", default=None, help="only empty files and directories")
+    add("--no-empty", dest="empty", action="store_false", default=None, help="no empty ones")
+    add("--hidden", action="store_true", default=None, help="only names that begin with a dot")
     add(
         "--no-hidden",
         dest="hidden",
@@ -62,6 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="no names that begin with a dot",
     )
     add("--gitignore", action="store_true", help="leave out what git would ignore")
+    add_workers(parser)
     add("--follow", action="store_true", help="symbolic links stand for what they lead to")
     add("-x", "--one-file-system", action="store_true", help="do not enter other file systems")
     add("--limit", metavar="N", type=int, help="stop after so many, in each DIR")
@@ -75,6 +86,7 @@ async def run(options: argparse.Namespace, console: Console) -> int:
     """Run it and return its exit code."""
     bounds = _bounds(options.min_size, options.max_size)
     modified = _bounds(options.modified_after, options.modified_before)
+    changed = _bounds(options.changed_after, options.changed_before)
     for path in options.paths:
         found = AsyncPath(path).find(
             kind=options.kind,
@@ -85,6 +97,7 @@ async def run(options: argparse.Namespace, console: Console) -> int:
             max_depth=options.max_depth,
             size=bounds,
             modified=modified,
+            changed=changed,
             owner=options.owner,
             perm=options.perm,
             empty=options.empty,
@@ -94,6 +107,7 @@ async def run(options: argparse.Namespace, console: Console) -> int:
             same_file_system=options.one_file_system,
             limit=options.limit,
             sort=options.sort,
+            workers=options.workers,
             with_stat=options.stat,
             on_error=console.complain,
             progress=reporter_beside_output(console, "looked at"),
@@ -137,16 +151,8 @@ def _bounds(least: Any, most: Any) -> tuple[Any, Any] | None:
 
 
 async def _record(entry: AsyncDirEntry[AsyncPath], options: argparse.Namespace) -> dict[str, object]:
-    link = entry.is_symlink()
-    follow = options.follow and link and await _leads_somewhere(entry)
-    kind = "other"
-    if link and not follow:
-        kind = "symlink"
-    elif entry.is_dir(follow_symlinks=follow):
-        kind = "directory"
-    elif entry.is_file(follow_symlinks=follow):
-        kind = "file"
-    record: dict[str, object] = {"path": str(entry.path), "kind": kind}
+    follow = await followed(entry, options.follow)
+    record: dict[str, object] = {"path": str(entry.path), "kind": kind(entry, follow)}
     if options.stat:
         found = await entry.stat(follow_symlinks=follow)
         record |= {
@@ -161,12 +167,3 @@ async def _record(entry: AsyncDirEntry[AsyncPath], options: argparse.Namespace) 
             "accessed": found.st_atime,
         }
     return record
-
-
-async def _leads_somewhere(link: AsyncDirEntry[AsyncPath]) -> bool:
-    """If not, the link stands for itself, as in find(1)."""
-    try:
-        await link.stat()
-    except OSError:
-        return False
-    return True

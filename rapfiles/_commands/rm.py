@@ -6,7 +6,7 @@ from typing import Final
 
 from .._path import AsyncPath
 from .console import Console, printable
-from .paths import path_argument
+from .paths import add_list, path_argument
 from .reporting import Reporter
 
 DESCRIPTION: Final = "Remove files and trees; more than one file only with --force, or when told to."
@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a file or a directory, with everything in it",
     )
     add("-f", "--force", action="store_true", help="do not ask, and do not complain of what is not there")
+    add_list(parser, "each PATH that has been removed")
     add("--json", action="store_true", help="print an object for each PATH, one a line")
 
 
@@ -56,13 +57,15 @@ async def run(options: argparse.Namespace, console: Console) -> int:
             if path in trees:
                 await path.rmtree(progress=reporter, totals=console.status.shown)
             else:
-                await path.unlink(missing_ok=options.force)
+                await path.unlink()
         except OSError as error:
-            console.complain(error)
+            if not (options.force and isinstance(error, FileNotFoundError)):
+                console.complain(error)
             continue
         finally:
             console.status.clear()
         reporter.end(path=str(path))
+        console.listed(str(path), options)
     return 1 if console.failed else 0
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from .._path import AsyncPath
 from .console import Console
-from .paths import path_argument
+from .paths import add_list, path_argument
 from .reporting import Reporter
 
 EPILOG: Final = "exit codes: 0 all was done, 1 something went wrong, 2 wrong usage, 130 interrupted"
@@ -26,6 +26,7 @@ def add_paths(parser: argparse.ArgumentParser) -> None:
     add(
         "target", metavar="TARGET", type=path_argument, help="the new path, or a directory into which they go"
     )
+    add_list(parser, "the new path of each SOURCE")
     add("--json", action="store_true", help="print an object for each SOURCE, one a line")
 
 
@@ -53,4 +54,5 @@ async def transfer(
         finally:
             console.status.clear()
         reporter.end(source=name, target=str(place))
+        console.listed(str(place), options)
     return 1 if console.failed else 0
