@@ -227,12 +227,9 @@ def test_what_was_done_is_listed(option: str, end: bytes, tree: Path, tmp_path: 
     code, output, errors = _run("copy", option, *sources, tmp_path / "into")
     assert (code, output) == (1, into + listed[0] + into + listed[1])
     assert "missing" in errors
+    expected = (0, again + listed[0] + again + listed[1], "")
     sources = [tmp_path / "into" / "a", tmp_path / "into" / "new\nline"]
-    assert _run("move", option, *sources, tmp_path / "again") == (
-        0,
-        again + listed[0] + again + listed[1],
-        "",
-    )
+    assert _run("move", option, *sources, tmp_path / "again") == expected
     gone = [tmp_path / "again" / name for name in ("a", "missing", "new\nline")]
     assert _run("rm", "--force", option, *gone) == expected
 
