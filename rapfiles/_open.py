@@ -316,6 +316,9 @@ async def _open(
     return made
 
 
+_open.__name__ = _open.__qualname__ = "open"  # for the warning, and for debuggers
+
+
 def integral(buffering: int) -> int:
     """The argument as an integer of C, with the errors of `io.open`."""
     return buffering if buffering is _DEFAULT_BUFFERING else c_integer("buffering", buffering)

@@ -156,7 +156,7 @@ heard = []
 sys.unraisablehook = lambda what: heard.append(repr(what.exc_value))
 warnings.simplefilter("error")
 # Between open() and the block there is a coroutine, as anywhere in Python, and then a file to be collected.
-warnings.filterwarnings("ignore", "coroutine '_open' was never awaited")
+warnings.filterwarnings("ignore", "coroutine 'open' was never awaited")
 warnings.simplefilter("ignore", ResourceWarning)
 path = Path(sys.argv[1], "file")
 

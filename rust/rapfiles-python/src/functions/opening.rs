@@ -167,7 +167,7 @@ impl Drop for Opening {
         let state = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
         // A coroutine gives its own warning.
         if matches!(state, State::ToRead(..)) {
-            Python::attach(|py| complain(py, "_open"));
+            Python::attach(|py| complain(py, "open"));
         }
     }
 }
