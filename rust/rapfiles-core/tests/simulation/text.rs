@@ -145,7 +145,7 @@ impl ForeignCodec<Simulated> for Utf16 {
         let since = [&self.pending()[..], input].concat();
         let content = self.take(scene, input, end)?;
         let characters = content.len();
-        Ok(Decoded { content, characters, snapshot: Snapshot { state: false, input: since } })
+        Ok(Decoded { content, characters, snapshot: Snapshot::new(false, since) })
     }
 
     fn undecodable(&self, _scene: Scene<'_>, _bytes: &[u8]) -> Failure<String> {
@@ -222,7 +222,7 @@ impl ForeignCodec<Simulated> for Utf16 {
         used: usize,
         _ratio: f64,
     ) -> Fallible<Simulated, Value> {
-        let place = Place { position, pending: snapshot.state, feed: snapshot.input.len(), skip: used };
+        let place = Place { position, pending: *snapshot.state, feed: snapshot.input.len(), skip: used };
         let plain = !place.pending && scene.context.world.chance(128);
         Ok(Value::Place(if plain { Place::at(place.byte(self.width) as u64) } else { place }))
     }

@@ -372,7 +372,7 @@ impl ForeignCodec<Values> for Utf16 {
         let input_since = [&self.pending()[..], input].concat();
         let content = self.take(input, end)?;
         let characters = content.chars().count();
-        let snapshot = Snapshot { state: false, input: input_since };
+        let snapshot = Snapshot::new(false, input_since);
         Ok(Decoded { content: content.into_bytes(), characters, snapshot })
     }
 
@@ -447,7 +447,7 @@ impl ForeignCodec<Values> for Utf16 {
         used: usize,
         _ratio: f64,
     ) -> Fallible<Values, Value> {
-        Ok(Value::Place { position, pending: snapshot.state, feed: snapshot.input.len(), skip: used })
+        Ok(Value::Place { position, pending: *snapshot.state, feed: snapshot.input.len(), skip: used })
     }
 
     fn target(&self, (): (), place: &Value, whence: i32) -> Fallible<Values, Option<TextTarget<Values>>> {

@@ -1,8 +1,8 @@
 //! The settings of a text file, and the snapshot of its decoder.
 
 use std::collections::TryReserveError;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
 
 use super::foreign::ForeignCodec;
 use crate::engine::runtime;
@@ -59,10 +59,17 @@ impl TextSettings {
 
 /// The point from which a decoder of the caller's can get to its present state: its state there, and its input since.
 pub struct Snapshot<S: Sink> {
-    /// The state.
-    pub state: <S::ForeignCodec as ForeignCodec<S>>::State,
+    /// The state. It is shared, because it is copied under a lock, where the caller's code must not run.
+    pub state: Arc<<S::ForeignCodec as ForeignCodec<S>>::State>,
     /// The bytes.
     pub input: Vec<u8>,
+}
+
+impl<S: Sink> Snapshot<S> {
+    /// A snapshot with this state.
+    pub fn new(state: <S::ForeignCodec as ForeignCodec<S>>::State, input: Vec<u8>) -> Self {
+        Self { state: Arc::new(state), input }
+    }
 }
 
 /// Means that the caller's decoder knows which line ends it has seen.
@@ -172,11 +179,10 @@ impl<S: Sink> TextState<S> {
     }
 
     /// A copy of the snapshot.
-    pub(crate) fn snapshot(&self, context: S::Context<'_>) -> Result<Option<Snapshot<S>>, TryReserveError> {
+    pub(crate) fn snapshot(&self) -> Result<Option<Snapshot<S>>, TryReserveError> {
         let snapshot = runtime::lock(&self.snapshot);
         let Some(before) = &*snapshot else { return Ok(None) };
-        let input = copied(&before.input)?;
-        Ok(Some(Snapshot { state: self.codec.same_state(context, &before.state), input }))
+        Ok(Some(Snapshot { state: Arc::clone(&before.state), input: copied(&before.input)? }))
     }
 }
 

@@ -97,7 +97,7 @@ fn decode(decoder: &Bound<'_, PyAny>, input: &[u8], end: bool) -> PyResult<Decod
     })?;
     let input = joined(&[buffered.as_bytes(), input]).map_err(no_memory)?;
     let (content, characters) = utf8(&text)?;
-    Ok(Decoded { content, characters, snapshot: Snapshot { state: state.unbind(), input } })
+    Ok(Decoded { content, characters, snapshot: Snapshot::new(state.unbind(), input) })
 }
 
 impl ForeignCodec<Objects> for PythonCodec {

@@ -31,7 +31,7 @@ impl<S: Sink> Before<S> {
 
     /// Saves the state of the caller's decoder.
     pub(super) fn note_codec(&mut self, context: S::Context<'_>, state: &TextState<S>) -> Fallible<S, ()> {
-        self.codec = Some((state.codec.save(context)?, state.snapshot(context)?));
+        self.codec = Some((state.codec.save(context)?, state.snapshot()?));
         Ok(())
     }
 

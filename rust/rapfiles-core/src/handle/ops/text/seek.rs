@@ -95,7 +95,7 @@ impl<S: Sink> Seek<S> {
         let (begins, pending) = codec.move_to(context, target, position == 0)?;
         let Some(decoder) = guard.decoder() else { return Ok(()) };
         if !decoder.is_native() {
-            let here = || Snapshot { state: codec.same_state(context, &target.state), input: Vec::new() };
+            let here = || Snapshot::new(codec.same_state(context, &target.state), Vec::new());
             self.state.set_snapshot(target.offset.is_some().then(here));
         }
         if begins || target.offset.is_none() {

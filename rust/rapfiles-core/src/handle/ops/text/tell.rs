@@ -48,11 +48,11 @@ impl<S: Sink> Tell<S> {
                 Position::Before(bytes) => return number(context, position.saturating_sub(bytes as u64)),
                 Position::Decode { input, pending, used, ratio } => {
                     let state = self.state.codec.plain_state(context, pending);
-                    (Snapshot { state, input: copied(input)? }, used, ratio)
+                    (Snapshot::new(state, copied(input)?), used, ratio)
                 }
             }
         } else {
-            let Some(snapshot) = self.state.snapshot(context)? else { return number(context, position) };
+            let Some(snapshot) = self.state.snapshot()? else { return number(context, position) };
             (snapshot, decoder.used_characters(), decoder.ratio())
         };
         let position = position.saturating_sub(snapshot.input.len() as u64);
