@@ -18,6 +18,7 @@ import rapfiles
 from support import effort
 from support.handles import Case, Step, filling, play
 from support.loops import LOOPS, Loop
+from support.thresholds import SMALLER, THRESHOLDS, around
 
 ASKED_FOR = os.environ.get("RAPFILES_FUZZ_EXAMPLES")
 EXAMPLES = effort.times(200, everything=1000, variable="RAPFILES_FUZZ_EXAMPLES")
@@ -27,7 +28,7 @@ ERRORS = [None, "strict", "replace", "ignore", "surrogateescape", "backslashrepl
 NEWLINES = [None, "", "\n", "\r", "\r\n"]
 MODES = ["r", "r+", "w", "w+", "a", "a+", "x", "x+"]
 # Around what is read or kept at once, here and in io.
-SIZES = [4095, 4096, 8190, 8191, 8192, 8193, 16385, 65536, (256 << 10) - 1, 256 << 10, (256 << 10) + 1]
+SIZES = [4095, 4096, 8190, *around(SMALLER)]
 
 WORDS = st.sampled_from(
     [
@@ -68,7 +69,10 @@ def contents(draw: st.DrawFn, encoding: str | None = None) -> tuple[bytes | int,
     return tuple(pieces)
 
 
-COUNTS = st.sampled_from([-1, None, 0, 1, 2, 3, 5, 10, 100, 4096, 8191, 8192, 8193, 70_000])
+COUNTS = st.one_of(
+    st.sampled_from([-1, None, 0, 1, 2, 3, 5, 10, 100, 4096, 8191, 8192, 8193, 70_000]),
+    st.sampled_from([-1, None, 0, 1, 2, 3, 5, 10, 100, *around(SMALLER)]),
+)
 POSITIONS = st.sampled_from([0, 1, 2, 3, 4, 7, 20, 100, 4096, 8191, 8192, 8193, 70_000, 300_000])
 WRONG = st.sampled_from(["x", b"x", 1.5, None, [1]])
 
@@ -239,12 +243,7 @@ def chunk_cases(draw: st.DrawFn) -> Case:
 
 
 # Around what is buffered, written, copied or handed over at once, and beyond.
-AMOUNTS = [
-    size + beside
-    for size in (8 << 10, 32 << 10, 128 << 10, 256 << 10, 512 << 10, 1 << 20)
-    for beside in (-1, 0, 1)
-]
-AMOUNTS += [0, 1, 100, 700_000, (2 << 20) + 1, 5 << 20]
+AMOUNTS = [*around(THRESHOLDS), 0, 1, 100, 700_000, 5 << 20]
 
 
 @st.composite
@@ -266,6 +265,38 @@ def amount_cases(draw: st.DrawFn) -> Case:
         draw(st.sampled_from([-1, -1, 16, 5000, 300_000] + ([1] if text else []))),
         encoding={"text": "utf-8", "codec": "utf-16-le"}.get(kind),
         pieces=None,
+        steps=tuple(steps),
+    )
+
+
+@st.composite
+def read_amount_cases(draw: st.DrawFn) -> Case:
+    """Files and reads of all sizes, with little in between."""
+    kind = draw(st.sampled_from(["bytes", "bytes", "raw", "text", "text", "codec"]))
+    text = kind in ("text", "codec")
+    # What is left of the file decides as well as what is asked for.
+    content = draw(st.sampled_from(AMOUNTS)) + draw(st.sampled_from([0, 0, 1, 10, 5000]))
+    amounts = st.sampled_from(AMOUNTS)
+    read = amounts.map(lambda size: Step("read", (size,)))
+    reads = [
+        read,
+        read,
+        amounts.map(lambda size: Step("readline", (size,))),
+        *_steps(read=[], readlines=[amounts]),
+    ]
+    if not text:
+        reads += _steps(readinto=[amounts])
+    between = st.sampled_from([Step("tell"), Step("seek", (0,)), Step("seek", (100,)), Step("read", (10,))])
+    steps: list[Step] = []
+    for one in draw(st.lists(st.one_of(*reads), min_size=1, max_size=5)):
+        if draw(st.integers(0, 2)) == 2:
+            steps.append(draw(between))
+        steps.append(one)
+    return Case(
+        draw(st.sampled_from(["r", "r", "r+"])) + ("" if text else "b"),
+        0 if kind == "raw" else draw(st.sampled_from([-1, -1, -1, 5000, 300_000])),
+        encoding={"text": "utf-8", "codec": "cp1252"}.get(kind),
+        pieces=(content,),
         steps=tuple(steps),
     )
 
@@ -339,6 +370,12 @@ def test_reading_text(case: Case, loop: Loop) -> None:
 @settings(fuzzing, max_examples=min(EXAMPLES, 60) if ASKED_FOR is None else EXAMPLES)
 @given(case=amount_cases(), loop=KINDS_OF_LOOP)
 def test_amounts(case: Case, loop: Loop) -> None:
+    _play(loop, case)
+
+
+@settings(fuzzing, max_examples=min(EXAMPLES, 60) if ASKED_FOR is None else EXAMPLES)
+@given(case=read_amount_cases(), loop=KINDS_OF_LOOP)
+def test_amounts_read(case: Case, loop: Loop) -> None:
     _play(loop, case)
 
 

@@ -4,6 +4,7 @@ import random
 from dataclasses import replace
 from typing import Any
 
+from ..thresholds import LARGER, SMALLER, THRESHOLDS
 from .folder import ATOMIC
 from .program import Cancel, Data, File, Op, Program, Round, Task
 
@@ -11,8 +12,8 @@ ENCODINGS = ["utf-8", "utf-8", "utf-8", "latin-1", "ascii", "cp1252", "utf-16-le
 # With a byte order mark, which is in its place only at the start.
 MARKED = ["utf-16", "utf-8-sig"]
 NEWLINES = [None, None, "", "\n", "\r", "\r\n"]
-# What is buffered, read ahead, copied, decoded, shared out or handed over at once.
-THRESHOLDS = [8 << 10, 32 << 10, 64 << 10, 128 << 10, 256 << 10, 512 << 10, 1 << 20, 2 << 20, 4 << 20]
+# Of those, most take several steps, and do not take long.
+STEPS = [size for size in THRESHOLDS if 128 << 10 <= size <= 1 << 20]
 # More than that does not fit into a limited file.
 FULL = (1 << 20) + 4321
 NAMES = ["a", "b", "c", "s", "s/x", "s/y", "missing/x"]
@@ -33,9 +34,9 @@ class Generator:
         """Mostly small; `large`: how likely large ones are."""
         kind = self.random.random()
         if kind < 0.07 * large:
-            return self._near(THRESHOLDS[5:])
+            return self._near(LARGER)
         if kind < 0.35 * large:
-            return self._near(THRESHOLDS[:5])
+            return self._near(SMALLER)
         if kind < 0.60:
             return self.random.randrange(200, 12_000)
         return self.random.choice([0, 1, 2, 3, 5, 10, 50, 100, 150])
@@ -89,6 +90,8 @@ class Generator:
             size = self.random.choice([0, 100, 9000, 40_000, 40_000, 140_000, 300_000, 300_000, 700_000])
             if self.chance(0.1):
                 size = self.random.choice([1_100_000, 2_200_000, 4_500_000])
+            elif self.chance(0.2):
+                size = self._near(SMALLER if self.chance(0.8) else LARGER)
             content = Data(self.key, size + self.random.randrange(5), lines=self.chance(0.9))
         opening = [self.cancel(1) for _ in range(2) if "x" not in mode and self.chance(0.2)]
         ending = self.random.choice(["close", self.cancel(1), "twice", "drop", "drop"])
@@ -294,7 +297,7 @@ class Generator:
                 name = self.random.choice(["write", "write", "flush"])
             elif name == "read" and not file.text and self.chance(0.3):
                 name = "readinto"
-            size = self._near(THRESHOLDS[3:7]) if self.chance(0.7) else self.size()
+            size = self._near(STEPS) if self.chance(0.7) else self.size()
             arguments: tuple[Any, ...] = (size,)
             if name == "write":
                 data = self.data()
