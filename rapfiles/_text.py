@@ -138,16 +138,26 @@ async def write(
     if codec is not None and await write_natively(path, text, codec, newline, append, durable) is not None:
         return
     mark = mark_length(text[:1], encoding, errors) if append else 0
+    content: bytes | bytearray | None = None
     try:
         # A negative length is that of an escape sequence that some codecs begin with unless the file is
         # empty.
         within = mark < 0 and await _has_content(path)
         content = await encode(text, encoding, errors, newline, within=within)
+    except MemoryError:
+        if durable:
+            raise
     except Exception:
         # `open` creates or truncates a text file before anything is encoded, so that has happened to it.
         await _native.write_bytes(path, b"", append, 0)
         raise
-    if durable:
+    if content is None:
+        # What grows is larger at times than what it grows to. An open file encodes into no more than that.
+        from ._open import open as open_file
+
+        async with open_file(path, "a" if append else "w", -1, encoding, errors, newline) as file:
+            await file.write(text)
+    elif durable:
         await _native.append_bytes_durably(path, content, max(mark, 0))
     else:
         await _native.write_bytes(path, content, append, max(mark, 0))

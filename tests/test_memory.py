@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux keep
 _PROGRAM = """
 import asyncio, faulthandler, os, resource, sys, warnings
 from pathlib import Path
-import rapfiles
+import rapfiles, rapfiles.compat
 from rapfiles import AsyncPath
 
 # That of faulthandler is a thread as well, says Python 3.15.
@@ -69,6 +69,30 @@ case("readlines latin-1", reads("r", large, encoding="latin-1"), lambda file: fi
 case("iterate utf-8", reads("r", long, **UTF8), lines, lines_awaited)
 case("newlines", reads("r", long, newline="", **UTF8), lambda file: file.readline())
 case("short readline", reads("r", large, **UTF8), lambda file: file.readline())
+# What is written beside what was written before does not fit, but does when that is in the file.
+far, farther, farthest = ("x" * (size << 20) for size in (24, 29, 58))
+third, euros = "x" * (16 << 20), "\\u20ac" * (15 << 20)
+
+def often(file):
+    for _ in range(4):
+        file.write(far)
+
+async def often_awaited(file):
+    for _ in range(4):
+        await file.write(far)
+
+def compat(mode, name, **keywords):
+    async def asynchronous(use):
+        async with rapfiles.compat.open(name, mode, **keywords) as file:
+            return await use(file)
+    return reads(mode, name, **keywords)[0], asynchronous
+
+for opened, kind in (reads, ""), (compat, " with compat"):
+    case(f"write often{kind}", opened("w", out, **UTF16), often, often_awaited)
+    case(f"writelines{kind}", opened("w", out, **UTF16), lambda file: file.writelines([third] * 3))
+    case(f"write much that is wide{kind}", opened("w", out, **UTF8), lambda file: file.write(euros))
+case("write_text of much utf-16", whole(out), lambda path: path.write_text(farther, "utf-16-le"))
+case("write_text of much cp1252", whole(out), lambda path: path.write_text(farthest, "cp1252"))
 case("read", reads("rb", large), lambda file: file.read())
 case("read(n)", reads("rb", large), lambda file: file.read(MOST))
 case("readline", reads("rb", long), lambda file: file.readline())

@@ -27,7 +27,10 @@ pub fn joined(parts: &[&[u8]]) -> Result<Vec<u8>, TryReserveError> {
 /// # Errors
 /// When there is no memory; nothing is added then.
 pub fn extend(whole: &mut Vec<u8>, bytes: &[u8]) -> Result<(), TryReserveError> {
-    whole.try_reserve(bytes.len())?;
+    if whole.try_reserve(bytes.len()).is_err() {
+        // Twice as much as there was is too much, but so much may do.
+        whole.try_reserve_exact(bytes.len())?;
+    }
     whole.extend_from_slice(bytes);
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::complaint::Failure;
 use super::text::{Characters, ForeignCodec};
 use crate::engine::keep_alive::KeepAlive;
+use crate::error::Error;
 use crate::text::{Form, Layout, Text, TextFill};
 use crate::verbs::metadata::Metadata;
 use crate::verbs::write::Data;
@@ -49,6 +50,11 @@ pub unsafe trait Sink: Sized + 'static {
     type Text: Characters<Self>;
     /// The caller's codec, for encodings that the engine does not have.
     type ForeignCodec: ForeignCodec<Self>;
+
+    /// Whether it failed because memory could not be allocated.
+    fn is_memory_short(_context: Self::Context<'_>, failure: &Failure<Self::Error>) -> bool {
+        matches!(failure, Failure::Error(Error::OutOfMemory))
+    }
 
     /// Whether other tasks of the caller's should run now.
     fn must_yield(context: Self::Context<'_>) -> Fallible<Self, bool>;

@@ -1,11 +1,12 @@
 //! The sink that creates Python objects as results of operations on files.
 
+use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 use pyo3::types::string::PyStringData;
 use pyo3::types::{PyBytes, PyInt, PyList, PyString};
 use rapfiles_core::handle::{Failure, Fallible, MadeText, Sink, UnmadeText};
 use rapfiles_core::memory::extend;
-use rapfiles_core::{Form, KeepAlive, Layout, Metadata, Text};
+use rapfiles_core::{Error, Form, KeepAlive, Layout, Metadata, Text};
 
 use super::payload::{Payload, Target};
 use super::strings::{bytes_of, laid_out, new_bytes, string};
@@ -43,6 +44,13 @@ unsafe impl Sink for Objects {
     type Target = Target;
     type Text = Py<PyString>;
     type ForeignCodec = PythonCodec;
+
+    fn is_memory_short(caller: Caller<'_>, failure: &Failure<PyErr>) -> bool {
+        match failure {
+            Failure::Caller(error) => error.is_instance_of::<PyMemoryError>(caller.py),
+            failure => matches!(failure, Failure::Error(Error::OutOfMemory)),
+        }
+    }
 
     fn must_yield(caller: Caller<'_>) -> Fallible<Self, bool> {
         made(fairness::spend_little(caller.py, caller.pace))

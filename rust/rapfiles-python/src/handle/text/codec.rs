@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use pyo3::exceptions::{PyTypeError, PyUnicodeDecodeError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyTypeError, PyUnicodeDecodeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PyList, PyString};
 use rapfiles_core::Form;
@@ -199,7 +199,12 @@ impl ForeignCodec<Objects> for PythonCodec {
         match made(substring(text, part))? {
             part if whole => made(encode(&part)),
             // The error describes the whole text, as if it had been encoded in one go.
-            part => encode(&part).map_err(|_| self.unencodable(caller, text.as_unbound(), newline)),
+            part => encode(&part).map_err(|error| {
+                if error.is_instance_of::<PyMemoryError>(py) {
+                    return Failure::Caller(error);
+                }
+                self.unencodable(caller, text.as_unbound(), newline)
+            }),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::engine::keep_alive::release_memory;
 use crate::engine::runtime;
 use crate::handle::complaint::Complaint;
 use crate::handle::driver::{Advance, FileOperation};
@@ -26,6 +27,8 @@ pub struct Write<S: Sink> {
     encoder: Option<<S::ForeignCodec as ForeignCodec<S>>::State>,
     /// Whether a flush has to follow.
     flush: bool,
+    /// Whether there was no memory beside what is being written.
+    starved: bool,
 }
 
 /// The progress of encoding.
@@ -47,6 +50,7 @@ impl<S: Sink> Write<S> {
             encoding: Encoding::Begun(Vec::new(), 0),
             encoder: None,
             flush: false,
+            starved: false,
         }
     }
 
@@ -59,12 +63,14 @@ impl<S: Sink> Write<S> {
         (its_own && !translated).then_some(characters)
     }
 
-    /// Encodes the next characters: all of them, if that does not take too long.
+    /// Encodes the next characters: all of them, if that does not take too long. `writing`: whether what is being
+    /// written takes memory that is free later.
     fn encode(
         &self,
         context: S::Context<'_>,
         mut encoded: Vec<u8>,
         mut from: usize,
+        writing: bool,
     ) -> Fallible<S, Encoding> {
         let settings = self.state.settings();
         let (native, written) = (settings.native, settings.written_newline());
@@ -75,28 +81,32 @@ impl<S: Sink> Write<S> {
             let slice = if native.is_some() || settings.sliced { CODEC_SLICE } else { usize::MAX };
             let to = characters.min(from.saturating_add(slice));
             let whole = from == 0 && to == characters;
-            match native {
+            let bytes = match native {
                 Some(native) => {
                     let part = self.text.part(context, from..to)?;
-                    match part.encode_owned(native, settings.native_newline())? {
-                        Some(bytes) if whole => encoded = bytes,
-                        Some(bytes) => extend(&mut encoded, &bytes)?,
-                        None => return Err(codec.unencodable(context, &self.text, written)),
+                    let Some(bytes) = part.encode_owned(native, settings.native_newline())? else {
+                        return Err(codec.unencodable(context, &self.text, written));
+                    };
+                    // The parts would otherwise be kept until the loop is woken: as much as the whole text.
+                    drop(part);
+                    release_memory();
+                    bytes
+                }
+                None => codec.encode(context, &self.text, from..to, written)?,
+            };
+            if whole {
+                encoded = bytes;
+            } else {
+                if from == 0 {
+                    // About as much for each of the other slices. Growing by doubling would allocate more.
+                    let slices = characters.div_ceil(to);
+                    let reserved = encoded.try_reserve_exact(bytes.len().saturating_mul(slices));
+                    // It may be less: without anything to wait for, that is tried.
+                    if writing {
+                        reserved?;
                     }
                 }
-                None => {
-                    let bytes = codec.encode(context, &self.text, from..to, written)?;
-                    if whole {
-                        encoded = bytes;
-                    } else {
-                        if from == 0 {
-                            // About as much for each of the other slices. Growing by doubling would allocate more.
-                            let slices = characters.div_ceil(to);
-                            let _ = encoded.try_reserve_exact(bytes.len().saturating_mul(slices));
-                        }
-                        extend(&mut encoded, &bytes)?;
-                    }
-                }
+                extend(&mut encoded, &bytes)?;
             }
             from = to;
             if from == characters {
@@ -179,6 +189,14 @@ impl<S: Sink> FileOperation<S> for Write<S> {
                 if let Some(error) = guard.take_error() {
                     return Err(error.into());
                 }
+                if self.starved {
+                    if !guard.is_written() {
+                        self.encoding = Encoding::Begun(encoded, characters);
+                        return Ok(Advance::AwaitWriter(WriterState::Written));
+                    }
+                    self.starved = false;
+                    release_memory();
+                }
                 match self.accept_plain(context, guard) {
                     Some(Ok(())) => {}
                     Some(Err(length)) => {
@@ -221,17 +239,24 @@ impl<S: Sink> FileOperation<S> for Write<S> {
         number(context, self.text.length(context) as u64)
     }
 
-    fn call(&mut self, context: S::Context<'_>, _guard: &mut Guard<'_>) -> Fallible<S, ()> {
+    fn call(&mut self, context: S::Context<'_>, guard: &mut Guard<'_>) -> Fallible<S, ()> {
         if let Encoding::Begun(encoded, characters) = &mut self.encoding {
             let (encoded, characters) = (std::mem::take(encoded), *characters);
             if characters == 0 && self.state.settings().native.is_none() {
                 self.encoder = self.state.codec.save_encoder(context);
             }
-            match self.encode(context, encoded, characters) {
+            let writing = !guard.is_written();
+            match self.encode(context, encoded, characters, writing) {
                 Ok(encoding) => self.encoding = encoding,
-                Err(error) => {
+                Err(failure) => {
+                    let repeatable = self.state.settings().native.is_some() || self.encoder.is_some();
                     self.restore_encoder();
-                    return Err(error);
+                    if !(writing && repeatable && S::is_memory_short(context, &failure)) {
+                        return Err(failure);
+                    }
+                    // Once more from the start, when the kernel has what was written before.
+                    self.encoding = Encoding::Begun(Vec::new(), 0);
+                    self.starved = true;
                 }
             }
         }
