@@ -180,13 +180,20 @@ impl PathOperation {
             Self::AppendTextDurably { path, text, codec, newline } => {
                 write::append_text_durably(&path, &text, codec, newline).map(encoded)
             }
-            Self::WriteAtomically { path, data, options } => atomic::write(&path, &data, options),
-            Self::WriteTextAtomically { path, text, codec, newline, options } => {
-                atomic::write_text(&path, &text, codec, newline, options)
+            Self::WriteAtomically { path, data, options } => {
+                atomic::write(&path, &data, options).map(Outcome::Count)
             }
-            Self::OpenAtomically { path, options } => atomic::open(engine, &path, options),
-            Self::Commit { file } => atomic::commit(file),
-            Self::Discard { file } => Ok(atomic::discard(file)),
+            Self::WriteTextAtomically { path, text, codec, newline, options } => {
+                atomic::write_text(&path, &text, codec, newline, options).map(encoded)
+            }
+            Self::OpenAtomically { path, options } => {
+                atomic::open(engine, &path, options).map(|both| Outcome::Staged(Box::new(both)))
+            }
+            Self::Commit { file } => atomic::commit(file).map(done),
+            Self::Discard { file } => {
+                drop(file);
+                Ok(Outcome::Done)
+            }
             Self::Stat { path, follow } => {
                 metadata::stat(&path, follow).map(|found| Outcome::Metadata(Box::new(found)))
             }

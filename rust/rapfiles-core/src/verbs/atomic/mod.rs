@@ -11,7 +11,7 @@ mod write;
 pub(crate) use content::synchronise_content;
 pub(crate) use inheritance::inherit;
 pub use open::StagedFile;
-pub(crate) use open::{commit, discard, open};
+pub(crate) use open::{commit, open};
 pub use options::AtomicOptions;
 pub(crate) use staged::find;
 pub(crate) use write::{write, write_text};

@@ -7,8 +7,7 @@ use super::staged::Staged;
 use crate::engine::queue::Lane;
 use crate::engine::{Engine, runtime};
 use crate::error::{About, Error};
-use crate::handle;
-use crate::outcome::Outcome;
+use crate::handle::{self, OpenedFile};
 use crate::platform::{self, NativePath};
 
 /// A file that is to take the place of another one, between the operations on it. If it is dropped, a worker discards
@@ -40,23 +39,20 @@ impl Drop for StagedFile {
 
 /// Creates the file, and opens it for a handle. Both have the same open file, so that an error that is reported to one of
 /// them is known to the other (`fsync(2)`: errors are kept for each open file description).
-pub(crate) fn open(engine: &Engine, path: &NativePath, options: AtomicOptions) -> Result<Outcome, Error> {
+pub(crate) fn open(
+    engine: &Engine,
+    path: &NativePath,
+    options: AtomicOptions,
+) -> Result<(OpenedFile, StagedFile), Error> {
     let staged = Staged::begin(path, options)?;
     let file = platform::duplicate(staged.file().about_path()?).about_path()?;
     let mut opened = handle::examine(engine, file, true, None)?;
     opened.info.of_parent = true;
     let staged = StagedFile { engine: engine.share(), path: path.clone(), staged: Some(staged) };
-    Ok(Outcome::Staged(Box::new((opened, staged))))
+    Ok((opened, staged))
 }
 
 /// Completes the file, which is not written to any more, and gives it its name.
-pub(crate) fn commit(mut file: StagedFile) -> Result<Outcome, Error> {
-    file.staged.take().map_or(Ok(()), |staged| staged.finish(None))?;
-    Ok(Outcome::Done)
-}
-
-/// Discards the file: the target stays as it is.
-pub(crate) fn discard(file: StagedFile) -> Outcome {
-    drop(file);
-    Outcome::Done
+pub(crate) fn commit(mut file: StagedFile) -> Result<(), Error> {
+    file.staged.take().map_or(Ok(()), |staged| staged.finish(None))
 }

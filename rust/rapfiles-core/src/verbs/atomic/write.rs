@@ -4,16 +4,15 @@ use super::options::AtomicOptions;
 use super::staged::Staged;
 use crate::error::{About, Error};
 use crate::limits::RESERVED_FROM;
-use crate::outcome::Outcome;
 use crate::platform::{self, NativePath};
 use crate::text::{Codec, Newline, TextSource};
 use crate::verbs::write::Data;
 
 /// Replaces the content of a file, or creates it.
-pub(crate) fn write(path: &NativePath, data: &Data, options: AtomicOptions) -> Result<Outcome, Error> {
+pub(crate) fn write(path: &NativePath, data: &Data, options: AtomicOptions) -> Result<u64, Error> {
     let bytes = data.bytes();
     replace(path, bytes, options)?;
-    Ok(Outcome::Count(bytes.len() as u64))
+    Ok(bytes.len() as u64)
 }
 
 /// Replaces the content of a file by encoded text, or creates it. Text that cannot be encoded changes nothing.
@@ -23,10 +22,10 @@ pub(crate) fn write_text(
     codec: Codec,
     newline: Newline,
     options: AtomicOptions,
-) -> Result<Outcome, Error> {
-    let Some(bytes) = text.encode(codec, newline)? else { return Ok(Outcome::Unencodable) };
+) -> Result<Option<u64>, Error> {
+    let Some(bytes) = text.encode(codec, newline)? else { return Ok(None) };
     replace(path, &bytes, options)?;
-    Ok(Outcome::Count(text.chars() as u64))
+    Ok(Some(text.chars() as u64))
 }
 
 fn replace(path: &NativePath, content: &[u8], options: AtomicOptions) -> Result<(), Error> {
