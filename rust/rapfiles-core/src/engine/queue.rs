@@ -9,7 +9,7 @@ use std::mem::take;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(crate) use crate::engine::lane::Lane;
+use crate::engine::lane::Lane;
 use crate::engine::runtime;
 use crate::engine::stream::Steps;
 use crate::engine::ticket::Ticket;

@@ -16,7 +16,8 @@ use super::patience::Patience;
 use super::queue::{Phase, Verdict, Waiting};
 use super::request::{Answer, LockTarget, Requested};
 use crate::engine::kind::Kind;
-use crate::engine::queue::{Job, Lane, Work};
+use crate::engine::lane::Lane;
+use crate::engine::queue::{Job, Work};
 use crate::engine::{Engine, runtime};
 use crate::error::Error;
 

@@ -9,7 +9,7 @@ use super::inherited;
 use super::own_file::OwnFile;
 use super::request::LockTarget;
 use crate::cached;
-use crate::engine::queue::Lane;
+use crate::engine::lane::Lane;
 use crate::engine::{Engine, Process, runtime};
 use crate::error::{About, Error, Subject};
 use crate::handle::Handle;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::options::AtomicOptions;
 use super::staged::Staged;
-use crate::engine::queue::Lane;
+use crate::engine::lane::Lane;
 use crate::engine::{Engine, runtime};
 use crate::error::{About, Error};
 use crate::handle::{self, OpenedFile};

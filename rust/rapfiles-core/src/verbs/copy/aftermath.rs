@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::engine::queue::Lane;
+use crate::engine::lane::Lane;
 use crate::engine::stream::{Slice, SliceBySlice};
 use crate::engine::ticket::Ticket;
 use crate::engine::{Engine, runtime};

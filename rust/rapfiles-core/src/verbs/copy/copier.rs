@@ -12,7 +12,7 @@ use super::options::{CopyOptions, CopyRequest};
 use super::refused;
 use super::target::Target;
 use super::transfer::Transfer;
-use crate::engine::queue::Lane;
+use crate::engine::lane::Lane;
 use crate::engine::stream::Slice;
 use crate::engine::{Engine, runtime};
 use crate::error::{About, Error, Subject};
