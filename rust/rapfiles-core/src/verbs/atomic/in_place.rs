@@ -4,11 +4,10 @@
 use std::io;
 
 use crate::error::{About, Error, Subject, code_of};
+use crate::limits::COPY_BUFFER;
 use crate::platform::{self, Directory, File, NativePath};
 use crate::verbs::temporary::{give_name, with_temporary_name};
 
-/// Bytes that are copied at a time.
-const PIECE: usize = 256 << 10;
 /// What the name of a backup ends with: a file with a temporary name without it may be incomplete.
 const BACKUP: &[u8] = b".backup";
 /// A name of up to this many bytes is part of that of its backup: for longer ones there may be no room.
@@ -105,7 +104,7 @@ fn restore(directory: &Directory, backup: &NativePath, target: &File) -> io::Res
 
 /// Copies the content of a file, from the start of one to the position of the other.
 fn copy(source: &File, target: &File) -> io::Result<()> {
-    let mut piece = vec![0; PIECE];
+    let mut piece = vec![0; COPY_BUFFER];
     let mut offset = 0;
     loop {
         let count = platform::read_at(source, &mut piece, offset)?;
