@@ -214,6 +214,18 @@ class Rm(Command):
     remove_tree = "to_thread(command, ['rm', '-rf', name], check=True)"
 
 
+class Glob(Peer):
+    name = "glob.glob"
+    note = "in a thread; gives strings, and finds no hidden names"
+
+    rglob = "to_thread(glob, os.path.join(name, '**', '*.txt'), recursive=True)"
+
+    def namespace(self) -> dict[str, Any]:
+        from glob import glob
+
+        return {"to_thread": to_thread, "glob": glob, "os": os}
+
+
 class Find(Peer):
     name = "find"
     note = "a command: starting it counts, and making strings of what it prints"
@@ -509,6 +521,7 @@ PEERS: dict[str, Peer] = {
         ToThread(),
         Cp(),
         Rm(),
+        Glob(),
         Find(),
         Bfs(),
         Du(),

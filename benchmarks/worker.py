@@ -253,9 +253,9 @@ class Worker:
         run = self._loops[peer].timed(it)
         self._runner.run(run(small, time.perf_counter))
         gc.collect()
-        before = _reset_peak_memory()
+        before = reset_peak_memory()
         self._runner.run(run([self._files.large], time.perf_counter))
-        return {"bytes": _peak_memory() - before}
+        return {"bytes": peak_memory() - before}
 
     def wakeups(self, peer: str, work: str) -> dict[str, Any]:
         """How often the engine wakes the loop while a stream is gone through."""
@@ -333,14 +333,14 @@ def _release(path: str, after: float) -> None:
         time.sleep(0.01)
 
 
-def _reset_peak_memory() -> int:
+def reset_peak_memory() -> int:
     """Forget the peak so far, where the system lets one; return the memory from which growth is counted."""
     with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as file:
         file.write("5")
-    return _peak_memory()
+    return peak_memory()
 
 
-def _peak_memory() -> int:
+def peak_memory() -> int:
     """The most memory that this process has had at once, in bytes.
 
     Linux hands getrusage's figure down from the parent process, so that it cannot be used there.

@@ -42,6 +42,7 @@ _WORKS = {
 _TREES = {"walk", "find"}
 _COPIES = {"copy_large", "copy_tree"}
 _COMMANDS = {"cp -a": _COPIES, "rm -rf": {"rmtree"}}
+_GLOB = {"glob.glob": {"rglob"}}
 _LINUX_COMMANDS = {"find": {"rglob"}, "bfs": {"rglob"}, "du": {"find"}}
 _LISTINGS = {"iterdir", "scandir_stat", "rglob", "rmtree"} | _TREES | _COPIES
 _SIZED = {f"read_bytes_{size}" for size in ("32k", "256k", "1m", "4m")}
@@ -60,7 +61,7 @@ _PEERS = {
     "to_thread": ("asyncio", set()),
     **{
         name: ("subprocess", (_WORKS | _HANDLES) - works)
-        for name, works in (_COMMANDS | _LINUX_COMMANDS).items()
+        for name, works in (_COMMANDS | _GLOB | _LINUX_COMMANDS).items()
     },
     "rapfiles.compat": ("rapfiles", _WORKS),
     "aiofiles": ("aiofiles", _LISTINGS),
@@ -152,7 +153,7 @@ def test_everything_once(tmp_path: Path) -> None:
         kept = bound["ratio"] < bound["bound"] if bound["below"] else bound["ratio"] <= bound["bound"]
         assert bound["passed"] is kept
 
-    libraries = installed - set(_COMMANDS | _LINUX_COMMANDS)
+    libraries = installed - set(_COMMANDS | _GLOB | _LINUX_COMMANDS)
     assert set(found["peak_memory_bytes"]) == (libraries | {"pathlib", "rapfiles"}) - {"rapfiles.compat"}
     assert set(found["stalls"]) == libraries | {"rapfiles"}
     # The FIFO tells a library that opens files on the loop from one that does not.
@@ -254,6 +255,18 @@ def test_atomic(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
     for row in ("an existing file", "open_atomic(), write()", "append_bytes(durable=True)"):
         assert f"\n| {row}" in ended.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_large_tree(tmp_path: Path) -> None:
+    ended = _benchmarks(
+        *("--rounds", "1", "--files", "1000", "--directories", "70", "--directory", str(tmp_path)),
+        command="benchmarks.trees",
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    for way in ("os.walk", "AsyncPath.walk", "AsyncPath.find", "AsyncPath.rglob"):
+        [row] = [line for line in ended.stdout.splitlines() if line.startswith(f"| {way} ")]
+        assert row.split("|")[-2].strip() == "1,070"
     assert list(tmp_path.iterdir()) == []
 
 
