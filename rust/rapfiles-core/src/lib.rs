@@ -76,8 +76,8 @@ pub use lock::{Acquisition, Conversion, Extent, HeldLock, LockRequest, LockTarge
 
 // Open files.
 pub use handle::{
-    Adoption, Fetched, FileInfo, Guard, Handle, HandleJob, LineBatch, OpenedFile, QueuedTurn, Reply, Task,
-    TaskBuffer, Turn, TurnRequest, Unread, WriterState, Written,
+    Adoption, Fetched, FileInfo, Guard, Handle, HandleJob, LineBatch, OpenedFile, PositionalTask, QueuedTurn,
+    Reply, Task, TaskBuffer, Turn, TurnRequest, Unread, WriterState, Written,
 };
 
 // Text.

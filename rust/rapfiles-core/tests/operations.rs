@@ -12,7 +12,8 @@ use rapfiles_core::handle::ops::{
 };
 use rapfiles_core::handle::{Complaint, Failure, FileOperation};
 use support::{
-    Target, Value, Values, adopt, bytes, cancel_after, complaint, finish, folder, number, open, run, source,
+    Target, Value, Values, adopt, bytes, cancel_after, complaint, finish, folder, number, open, run,
+    run_beside, source,
 };
 
 const READ: (bool, bool, bool) = (true, false, false);
@@ -197,7 +198,7 @@ fn reading_and_writing_take_turns() {
         assert_eq!(number(run(&file, truncate(Some(5)))), 5);
         assert_eq!(number(run(&file, Seek { offset: 0, whence: 2, raw: false })), 5);
         run(&file, Synchronise { data_only: true }).unwrap();
-        assert_eq!(run(&file, Stat).unwrap(), Value::Length(5));
+        assert_eq!(run_beside(&file, Stat).unwrap(), Value::Length(5));
         run(&file, Close::default()).unwrap();
         assert_eq!(
             complaint(run(&file, Seek { offset: 0, whence: 0, raw: false })),
@@ -223,15 +224,15 @@ fn positional_operations_need_no_turn() {
     // Somebody has the turn all the while.
     let turn = file.handle.begin().unwrap().unwrap().keep().unwrap();
     for size in SIZES {
-        let part = bytes(run(&file, ReadAt { size, offset: 10 }));
+        let part = bytes(run_beside(&file, ReadAt { size, offset: 10 }));
         assert!(part == content[10..(10 + size).min(content.len())], "{size}");
     }
-    assert_eq!(bytes(run(&file, ReadAt { size: 10, offset: 1 << 40 })), b"");
-    assert_eq!(number(run(&file, WriteAt { source: source(b"there", false), offset: 100 })), 5);
-    assert_eq!(bytes(run(&file, ReadAt { size: 7, offset: 99 }))[1..6], *b"there");
+    assert_eq!(bytes(run_beside(&file, ReadAt { size: 10, offset: 1 << 40 })), b"");
+    assert_eq!(number(run_beside(&file, WriteAt { source: source(b"there", false), offset: 100 })), 5);
+    assert_eq!(bytes(run_beside(&file, ReadAt { size: 7, offset: 99 }))[1..6], *b"there");
     drop(turn);
     run(&file, Close::default()).unwrap();
-    assert_eq!(complaint(run(&file, ReadAt { size: 1, offset: 0 })), Complaint::ClosedFile);
+    assert_eq!(complaint(run_beside(&file, ReadAt { size: 1, offset: 0 })), Complaint::ClosedFile);
     fs::remove_dir_all(folder).unwrap();
 }
 

@@ -8,8 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use rapfiles_core::{
-    Configuration, Engine, Handle, Lane, NativePath, Outcome, PathOperation, Port, Submitted, Task, Ticket,
-    Wake,
+    Configuration, Engine, Handle, Lane, NativePath, Outcome, PathOperation, Port, PositionalTask, Submitted,
+    Ticket, Wake,
 };
 
 /// A loop that asks the engine something as soon as it is woken, by whomever.
@@ -50,7 +50,7 @@ fn who_is_woken_by_the_end_of_an_unwanted_job_may_use_the_engine() {
         let waiting = Ticket::new(2);
         let unwanted = |handle: &Arc<Handle>| {
             let own = Ticket::new(3);
-            let job = handle.positional(Task::Stat).unwrap();
+            let job = handle.positional(PositionalTask::Stat).unwrap();
             own.cancel();
             (job, own)
         };

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyType;
 use pyo3::{PyTraverseError, PyVisit, ffi};
 use rapfiles_core::Progress;
-use rapfiles_core::handle::FileOperation;
+use rapfiles_core::handle::{Driver, FileOperation, PositionalOperation};
 
 use crate::errors::Names;
 use crate::event_loop::{self, Framework};
@@ -79,7 +79,17 @@ pub(crate) fn file_operation(
     file: &Py<OpenFile>,
     operation: Box<dyn FileOperation<Objects>>,
 ) -> Operation {
-    let work = FileWork::new(file.clone_ref(py), operation);
+    let work = FileWork::new(file.clone_ref(py), Driver::new(operation));
+    Operation(Pending::work(Work::File(work), file.get().trio))
+}
+
+/// The same, for an operation that needs no turn.
+pub(crate) fn positional_operation(
+    py: Python<'_>,
+    file: &Py<OpenFile>,
+    operation: impl PositionalOperation<Objects> + 'static,
+) -> Operation {
+    let work = FileWork::new(file.clone_ref(py), Driver::positional(Box::new(operation)));
     Operation(Pending::work(Work::File(work), file.get().trio))
 }
 
@@ -89,7 +99,7 @@ pub(crate) fn next_operation(
     file: &Py<OpenFile>,
     operation: Box<dyn FileOperation<Objects>>,
 ) -> Operation {
-    let work = FileWork::new(file.clone_ref(py), operation);
+    let work = FileWork::new(file.clone_ref(py), Driver::new(operation));
     Operation(Pending::work(Work::File(work), file.get().trio).into_item())
 }
 

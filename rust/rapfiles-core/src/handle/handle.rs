@@ -19,7 +19,7 @@ use super::open::OpenedFile;
 use super::reader::Reader;
 use super::reply::Reply;
 use super::shared::{Known, Locked, Shared, TaskState, Unattended};
-use super::task::Task;
+use super::task::PositionalTask;
 use super::trace::Trace;
 use super::turn::FREE;
 use super::writer::Writer;
@@ -255,7 +255,7 @@ impl Handle {
     ///
     /// # Errors
     /// In a forked child, if the parent was using the handle during the fork.
-    pub fn positional(self: &Arc<Self>, task: Task) -> Result<HandleJob, Error> {
+    pub fn positional(self: &Arc<Self>, task: PositionalTask) -> Result<HandleJob, Error> {
         let mut shared = self.try_shared()?;
         shared.positional += 1;
         let file = shared.file.clone();

@@ -12,7 +12,7 @@ use super::handle::{Exclusive, Handle, in_use};
 use super::mark::{go_back, mark};
 use super::reader::{Filled, Reader, no_memory};
 use super::reply::Reply;
-use super::task::Task;
+use super::task::{PositionalTask, Task};
 use super::trace::Trace;
 use super::writer::Writer;
 use crate::engine::kind::Kind;
@@ -28,7 +28,7 @@ enum Role {
     /// The holder of the turn.
     Turn(Option<Task>),
     /// A positional operation.
-    Positional(Option<Task>),
+    Positional(Option<PositionalTask>),
     /// The writer.
     Writer,
 }
@@ -53,7 +53,7 @@ impl HandleJob {
         Self { handle, file: None, role: Role::Turn(Some(task)), trace, over: false }
     }
 
-    pub(super) fn positional(handle: Arc<Handle>, file: Option<Arc<File>>, task: Task) -> Self {
+    pub(super) fn positional(handle: Arc<Handle>, file: Option<Arc<File>>, task: PositionalTask) -> Self {
         Self { handle, file, role: Role::Positional(Some(task)), trace: Trace::default(), over: false }
     }
 
@@ -63,15 +63,21 @@ impl HandleJob {
 
     /// The kind under which [`crate::engine::timing`] keeps the job's mean time.
     pub(crate) fn kind(&self) -> Kind {
-        let (Role::Turn(task) | Role::Positional(task)) = &self.role else { return Kind::Flush };
+        let task = match &self.role {
+            Role::Turn(task) => task,
+            Role::Positional(Some(PositionalTask::ReadAt { .. })) => return Kind::HandleRead,
+            Role::Positional(Some(PositionalTask::WriteAt { .. })) => return Kind::HandleWrite,
+            Role::Positional(_) => return Kind::HandlePosition,
+            Role::Writer => return Kind::Flush,
+        };
         match task {
             Some(Task::ReadAhead { .. } | Task::Measure { .. }) => Kind::HandleReadAhead,
-            Some(Task::ReadInto { .. } | Task::ReadOnce { .. } | Task::ReadAt { .. }) => Kind::HandleRead,
+            Some(Task::ReadInto { .. } | Task::ReadOnce { .. }) => Kind::HandleRead,
             Some(Task::ReadText { .. } | Task::FindLine | Task::ReadLines | Task::LayOut(_)) => {
                 Kind::HandleReadText
             }
-            Some(Task::WriteOnce(_) | Task::WriteThrough(_) | Task::WriteAt { .. }) => Kind::HandleWrite,
-            Some(Task::Seek { .. } | Task::Position | Task::Refresh | Task::Stat) => Kind::HandlePosition,
+            Some(Task::WriteOnce(_) | Task::WriteThrough(_)) => Kind::HandleWrite,
+            Some(Task::Seek { .. } | Task::Position | Task::Refresh) => Kind::HandlePosition,
             Some(Task::Truncate { .. }) => Kind::HandleTruncate,
             Some(Task::Synchronise { .. }) => Kind::HandleSynchronise,
             Some(Task::Close) | None => Kind::HandleClose,
@@ -100,7 +106,7 @@ impl HandleJob {
             }
             Role::Positional(task) => {
                 if let Some(task) = task.take() {
-                    let writes = matches!(task, Task::WriteAt { .. });
+                    let writes = matches!(task, PositionalTask::WriteAt { .. });
                     let reply = self.observed(|job| job.run_positional(task));
                     self.handle.leave_positional(ticket, reply, writes);
                 }
@@ -204,7 +210,7 @@ impl HandleJob {
                 platform::synchronise(file, data_only).about(Subject::Nothing)?;
                 Ok(Reply::Done)
             }
-            Task::Close | Task::Stat | Task::ReadAt { .. } | Task::WriteAt { .. } => Ok(Reply::Done),
+            Task::Close => Ok(Reply::Done),
         }
     }
 
@@ -231,13 +237,16 @@ impl HandleJob {
         Ok(Reply::Done)
     }
 
-    fn run_positional(&mut self, task: Task) -> Result<Reply, Error> {
+    fn run_positional(&mut self, task: PositionalTask) -> Result<Reply, Error> {
         let file = self.file.as_ref().ok_or_else(in_use)?;
         match task {
-            Task::ReadAt { size, offset } => read_at(file, size, offset).map(Reply::Bytes),
-            Task::Stat => platform::metadata_of(file).map(|metadata| Reply::Metadata(Box::new(metadata))),
-            Task::WriteAt { data, offset } => write_at(file, data.bytes(), offset).map(Reply::Count),
-            _ => Ok(Reply::Done),
+            PositionalTask::ReadAt { size, offset } => read_at(file, size, offset).map(Reply::Bytes),
+            PositionalTask::Stat => {
+                platform::metadata_of(file).map(|metadata| Reply::Metadata(Box::new(metadata)))
+            }
+            PositionalTask::WriteAt { data, offset } => {
+                write_at(file, data.bytes(), offset).map(Reply::Count)
+            }
         }
         .about(Subject::Nothing)
     }

@@ -32,7 +32,9 @@ pub use ahead::Ahead;
 pub(crate) use background_close::BackgroundCloses;
 pub use batch::LineBatch;
 pub use complaint::{Complaint, Failure};
-pub use driver::{Advance, Driver, FileOperation, FileProgress, begin_briefly};
+pub use driver::{
+    Advance, AdvancePositional, Driver, FileOperation, FileProgress, PositionalOperation, begin_briefly,
+};
 pub use file::HandleFile;
 pub use file_info::FileInfo;
 pub use guard::{Fetched, Guard, WriterState, Written};
@@ -41,7 +43,7 @@ pub use job::HandleJob;
 pub use open::{Adoption, OpenedFile};
 pub use reply::Reply;
 pub use sink::{Fallible, MadeText, Sink, Source, Target, UnmadeText};
-pub use task::{Task, TaskBuffer};
+pub use task::{PositionalTask, Task, TaskBuffer};
 pub use text::{Characters, Decoded, ForeignCodec, Snapshot, TextSettings, TextState, TextTarget};
 pub use trace::Unread;
 pub use turn::{QueuedTurn, Turn, TurnRequest};

@@ -32,7 +32,7 @@ impl TaskBuffer {
     }
 }
 
-/// The task of a worker. The first ones are for the holder of the turn.
+/// The task of a worker. for the holder of the turn.
 pub enum Task {
     /// Reads until `at_least` bytes are available. `once`: only until any bytes are available.
     /// Replies `Reply::Filled`, true unless the file ended or reading it would block.
@@ -103,7 +103,11 @@ pub enum Task {
     },
     /// Closes the file.
     Close,
-    /// The result of `fstat(2)`. This and the following tasks need no turn.
+}
+
+/// The task of a worker for an operation that needs no turn.
+pub enum PositionalTask {
+    /// Replies the result of `fstat(2)`.
     Stat,
     /// Reads `size` bytes at an offset, fewer only at the end of the file. Replies `Reply::Bytes`.
     ReadAt {

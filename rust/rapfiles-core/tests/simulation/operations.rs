@@ -13,8 +13,8 @@ use crate::engine::ticket::Ticket;
 use crate::error::Error;
 use crate::handle::ops;
 use crate::handle::{
-    Advance, Complaint, Driver, Failure, Fallible, FileOperation, Guard, HandleFile, Reply, Source, Task,
-    TextState, Unread, WriterState,
+    Advance, AdvancePositional, Complaint, Driver, Failure, Fallible, FileOperation, Guard, HandleFile,
+    PositionalOperation, Reply, Source, Task, TextState, Unread, WriterState,
 };
 use crate::limits::IO_BUFFER;
 
@@ -165,10 +165,7 @@ impl Request {
                 closed: Complaint::TruncateOfClosedFile,
             }),
             Self::Synchronise => Box::new(ops::Synchronise { data_only: false }),
-            Self::Stat => Box::new(ops::Stat),
-            Self::ReadAt { size, offset } => Box::new(ops::ReadAt { size, offset }),
-            Self::WriteAt { bytes, offset } => Box::new(ops::WriteAt { source: source(bytes, true), offset }),
-            // Only text files are asked for text.
+            // Only text files are asked for text, and what needs no turn is not asked for here.
             Self::Close
             | Self::ReadText { .. }
             | Self::ReadTextLine { .. }
@@ -177,9 +174,24 @@ impl Request {
             | Self::WriteText { .. }
             | Self::WriteTextLines { .. }
             | Self::SeekText { .. }
-            | Self::TellText => Box::new(ops::Close::default()),
+            | Self::TellText
+            | Self::Stat
+            | Self::ReadAt { .. }
+            | Self::WriteAt { .. } => Box::new(ops::Close::default()),
         };
         (operation, None)
+    }
+
+    /// The operation, if it needs no turn.
+    fn positional(self) -> Option<Box<dyn PositionalOperation<Simulated>>> {
+        Some(match self {
+            Self::Stat => Box::new(ops::Stat),
+            Self::ReadAt { size, offset } => Box::new(ops::ReadAt { size, offset }),
+            Self::WriteAt { bytes, offset } => {
+                Box::new(ops::WriteAt { source: Written { bytes, constant: true }, offset })
+            }
+            _ => return None,
+        })
     }
 
     fn on_text(self, state: &Arc<TextState<Simulated>>) -> Option<AnyOperation> {
@@ -336,13 +348,6 @@ impl Watched {
         let oracle = &mut *scene.oracle.borrow_mut();
         let world = &scene.context.world;
         match (self.request, value) {
-            (Request::ReadAt { size, offset }, Value::Bytes(bytes)) if !oracle.writable => {
-                let rest = oracle.content.get(offset as usize..).unwrap_or_default();
-                let right = bytes.len() <= size && rest.starts_with(bytes);
-                let missing = bytes.is_empty() && size > 0 && !rest.is_empty();
-                if right && !missing { Ok(()) } else { Err(format!("other bytes were read at {offset}")) }
-            }
-            (Request::Stat | Request::ReadAt { .. } | Request::WriteAt { .. }, _) => Ok(()),
             // There was nothing in the FIFO.
             (_, Value::Nothing) if oracle.pipe => Ok(()),
             (Request::ReadInto { size }, Value::Number(count)) => {
@@ -547,15 +552,6 @@ impl FileOperation<Simulated> for Watched {
         }))
     }
 
-    fn advance_beside(
-        &mut self,
-        scene: Scene<'_>,
-        file: &HandleFile<Simulated>,
-        reply: Option<Reply>,
-    ) -> Fallible<Simulated, Advance<Simulated>> {
-        self.inner.advance_beside(scene, file, reply)
-    }
-
     fn call(&mut self, scene: Scene<'_>, guard: &mut Guard<'_>) -> Fallible<Simulated, ()> {
         self.inner.call(scene, guard)
     }
@@ -568,14 +564,6 @@ impl FileOperation<Simulated> for Watched {
         self.inner.takes_ahead()
     }
 
-    fn is_positional(&self) -> bool {
-        self.inner.is_positional()
-    }
-
-    fn writes_at(&self) -> bool {
-        self.inner.writes_at()
-    }
-
     fn meanwhile(&mut self, scene: Scene<'_>) -> Fallible<Simulated, ()> {
         self.inner.meanwhile(scene)
     }
@@ -586,6 +574,43 @@ impl FileOperation<Simulated> for Watched {
 
     fn closes(&self) -> bool {
         self.inner.closes()
+    }
+}
+
+/// An operation that needs no turn, whose result is compared with what it should be.
+struct WatchedBeside {
+    inner: Box<dyn PositionalOperation<Simulated>>,
+    request: Request,
+}
+
+impl PositionalOperation<Simulated> for WatchedBeside {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn advance(
+        &mut self,
+        scene: Scene<'_>,
+        file: &HandleFile<Simulated>,
+        reply: Option<Reply>,
+    ) -> Fallible<Simulated, AdvancePositional<Simulated>> {
+        let step = self.inner.advance(scene, file, reply)?;
+        if let (Request::ReadAt { size, offset }, AdvancePositional::Done(Value::Bytes(bytes))) =
+            (self.request, &step)
+        {
+            let oracle = &*scene.oracle.borrow();
+            let rest = oracle.content.get(offset as usize..).unwrap_or_default();
+            let right = bytes.len() <= size && rest.starts_with(bytes);
+            let missing = bytes.is_empty() && size > 0 && !rest.is_empty();
+            if !oracle.writable && (!right || missing) {
+                return Err(Failure::Caller(format!("other bytes were read at {offset}")));
+            }
+        }
+        Ok(step)
+    }
+
+    fn writes(&self) -> bool {
+        self.inner.writes()
     }
 }
 
@@ -640,19 +665,23 @@ pub(super) struct Driving {
 
 impl Driving {
     pub(super) fn new(request: Request, raw: bool, text: Option<&Arc<TextFile>>) -> Self {
-        let (inner, memory) = request.operation(raw, text.map(|text| &**text));
         let marks = Arc::new(Marks::default());
-        let text = text.map(Arc::clone);
-        let watched = Watched {
-            inner,
-            request,
-            raw,
-            memory,
-            marks: Arc::clone(&marks),
-            started: false,
-            text: text.clone(),
+        let driver = match request.positional() {
+            Some(inner) => Driver::positional(Box::new(WatchedBeside { inner, request })),
+            None => {
+                let (inner, memory) = request.operation(raw, text.map(|text| &**text));
+                Driver::new(Box::new(Watched {
+                    inner,
+                    request,
+                    raw,
+                    memory,
+                    marks: Arc::clone(&marks),
+                    started: false,
+                    text: text.map(Arc::clone),
+                }))
+            }
         };
-        Self { driver: Driver::new(Box::new(watched)), request, marks, had_turn: Cell::new(false), text }
+        Self { driver, request, marks, had_turn: Cell::new(false), text: text.map(Arc::clone) }
     }
 
     pub(super) fn has_begun(&self) -> bool {

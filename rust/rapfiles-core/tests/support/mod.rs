@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use rapfiles_core::handle::{
     self, Characters, Complaint, Decoded, Driver, Failure, Fallible, FileOperation, ForeignCodec, Handle,
-    HandleFile, MadeText, Sink, Snapshot, TextTarget, UnmadeText,
+    HandleFile, MadeText, PositionalOperation, Sink, Snapshot, TextTarget, UnmadeText,
 };
 use rapfiles_core::{
     Adoption, Data, Engine, Form, KeepAlive, Lane, Layout, Metadata, Outcome, PathOperation, Progress,
@@ -274,6 +274,11 @@ pub fn finish(mut driver: Driver<Values>, file: &File) -> Answered {
 /// Does an operation.
 pub fn run(file: &File, operation: impl FileOperation<Values> + 'static) -> Answered {
     finish(begin(operation), file)
+}
+
+/// Does an operation that needs no turn.
+pub fn run_beside(file: &File, operation: impl PositionalOperation<Values> + 'static) -> Answered {
+    finish(Driver::positional(Box::new(operation)), file)
 }
 
 /// Drives an operation for so many steps at most, and gives it up then; what it has come to, if it was quicker.

@@ -11,14 +11,14 @@ use rapfiles_core::handle::ops::{
     Close, Flush, ReadAt, ReadInto, ReadLine, ReadLines, ReadSome, Seek, Sequence, Stat, Synchronise, Tell,
     Truncate, Write, WriteAt, read,
 };
-use rapfiles_core::handle::{Complaint, FileOperation, ops};
+use rapfiles_core::handle::{Complaint, FileOperation, PositionalOperation, ops};
 
 use super::objects::Objects;
 use super::open_file::OpenFile;
 use super::payload::{Payload, Target};
 use crate::handle::strings::bytes_of;
 use crate::next_item::{self, Ask, next_item};
-use crate::operation::{Operation, file_operation, next_operation};
+use crate::operation::{Operation, file_operation, next_operation, positional_operation};
 
 /// The native half of the buffered file classes.
 #[pyclass(frozen, subclass, weakref, module = "rapfiles._native")]
@@ -61,6 +61,15 @@ impl BufferedFile {
     ) -> PyResult<Operation> {
         self.attached()?;
         Ok(file_operation(py, &self.file, Box::new(operation)))
+    }
+
+    fn submit_positional(
+        &self,
+        py: Python<'_>,
+        operation: impl PositionalOperation<Objects> + 'static,
+    ) -> PyResult<Operation> {
+        self.attached()?;
+        Ok(positional_operation(py, &self.file, operation))
     }
 }
 
@@ -265,20 +274,20 @@ impl BufferedFile {
 
     /// The os.fstat result.
     fn stat(&self, py: Python<'_>) -> PyResult<Operation> {
-        self.submit(py, Stat)
+        self.submit_positional(py, Stat)
     }
 
     /// Reads up to size bytes at an offset, concurrently with other operations.
     #[pyo3(signature = (size, offset, /))]
     fn pread(&self, py: Python<'_>, size: usize, offset: i64) -> PyResult<Operation> {
-        self.submit(py, ReadAt { size, offset: file_offset(offset)? })
+        self.submit_positional(py, ReadAt { size, offset: file_offset(offset)? })
     }
 
     /// Writes all of the bytes at an offset, concurrently with other operations.
     #[pyo3(signature = (data, offset, /))]
     fn pwrite(&self, py: Python<'_>, data: &Bound<'_, PyAny>, offset: i64) -> PyResult<Operation> {
         let (source, offset) = (Payload::new(data)?, file_offset(offset)?);
-        self.submit(py, WriteAt { source, offset })
+        self.submit_positional(py, WriteAt { source, offset })
     }
 
     /// Flushes and closes the file.

@@ -5,13 +5,13 @@ use rapfiles_core::handle::ops::{
     Close, Flush, ReadAt, ReadLarge, ReadLine, ReadLines, ReadOnce, ReadOnceInto, Seek, Stat, Synchronise,
     Tell, Truncate, WriteAt, WriteOnce, read,
 };
-use rapfiles_core::handle::{Complaint, FileOperation};
+use rapfiles_core::handle::{Complaint, FileOperation, PositionalOperation};
 
 use super::buffered::{file_offset, length};
 use super::objects::Objects;
 use super::open_file::OpenFile;
 use super::payload::{Payload, Target};
-use crate::operation::{Operation, file_operation, next_operation};
+use crate::operation::{Operation, file_operation, next_operation, positional_operation};
 
 /// The native half of `AsyncFileIO`.
 #[pyclass(frozen, subclass, weakref, module = "rapfiles._native")]
@@ -22,6 +22,14 @@ pub(crate) struct RawFile {
 impl RawFile {
     fn submit(&self, py: Python<'_>, operation: impl FileOperation<Objects> + 'static) -> Operation {
         file_operation(py, &self.file, Box::new(operation))
+    }
+
+    fn submit_positional(
+        &self,
+        py: Python<'_>,
+        operation: impl PositionalOperation<Objects> + 'static,
+    ) -> Operation {
+        positional_operation(py, &self.file, operation)
     }
 }
 
@@ -138,20 +146,20 @@ impl RawFile {
 
     /// The os.fstat result.
     fn stat(&self, py: Python<'_>) -> Operation {
-        self.submit(py, Stat)
+        self.submit_positional(py, Stat)
     }
 
     /// Reads up to size bytes at an offset.
     #[pyo3(signature = (size, offset, /))]
     fn pread(&self, py: Python<'_>, size: usize, offset: i64) -> PyResult<Operation> {
-        Ok(self.submit(py, ReadAt { size, offset: file_offset(offset)? }))
+        Ok(self.submit_positional(py, ReadAt { size, offset: file_offset(offset)? }))
     }
 
     /// Writes all of the bytes at an offset.
     #[pyo3(signature = (data, offset, /))]
     fn pwrite(&self, py: Python<'_>, data: &Bound<'_, PyAny>, offset: i64) -> PyResult<Operation> {
         let (source, offset) = (Payload::new(data)?, file_offset(offset)?);
-        Ok(self.submit(py, WriteAt { source, offset }))
+        Ok(self.submit_positional(py, WriteAt { source, offset }))
     }
 
     /// Closes the file.

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use rapfiles_core::Form;
 use rapfiles_core::handle::ops::text::{Read, ReadAll, ReadLine, ReadLines, Seek, Tell, Write};
 use rapfiles_core::handle::ops::{Close, Flush, Sequence, Stat, Synchronise, Truncate};
-use rapfiles_core::handle::{Complaint, FileOperation, TextSettings, TextState, ops};
+use rapfiles_core::handle::{Complaint, FileOperation, PositionalOperation, TextSettings, TextState, ops};
 
 use super::buffered::{BufferedFile, hint, length, size};
 use super::complaints::worded;
@@ -19,7 +19,7 @@ use super::strings::{ascii_string, string};
 use super::text::{PythonCodec, PythonCodecParts, to_be_written};
 use crate::arguments;
 use crate::next_item::{self, Ask, next_item};
-use crate::operation::{Operation, file_operation};
+use crate::operation::{Operation, file_operation, positional_operation};
 
 /// The native half of `AsyncTextIOWrapper`.
 #[pyclass(frozen, subclass, weakref, module = "rapfiles._native")]
@@ -47,6 +47,15 @@ impl TextFile {
     ) -> PyResult<Operation> {
         self.attached()?;
         Ok(file_operation(py, &self.file, Box::new(operation)))
+    }
+
+    fn submit_positional(
+        &self,
+        py: Python<'_>,
+        operation: impl PositionalOperation<Objects> + 'static,
+    ) -> PyResult<Operation> {
+        self.attached()?;
+        Ok(positional_operation(py, &self.file, operation))
     }
 }
 
@@ -252,7 +261,7 @@ impl TextFile {
 
     /// The os.fstat result.
     fn stat(&self, py: Python<'_>) -> PyResult<Operation> {
-        self.submit(py, Stat)
+        self.submit_positional(py, Stat)
     }
 
     /// Flushes and closes the file.

@@ -1,7 +1,7 @@
 //! Awaited operations on handles.
 
 use pyo3::prelude::*;
-use rapfiles_core::handle::{Driver, FileOperation, FileProgress};
+use rapfiles_core::handle::{Driver, FileProgress};
 
 use super::complaints::raised;
 use super::objects::{Caller, Objects};
@@ -17,8 +17,8 @@ pub(crate) struct FileWork {
 pub(crate) type Progress = rapfiles_core::Progress<PyResult<Py<PyAny>>>;
 
 impl FileWork {
-    pub(crate) fn new(file: Py<OpenFile>, operation: Box<dyn FileOperation<Objects>>) -> Self {
-        Self { file, driver: Driver::new(operation) }
+    pub(crate) fn new(file: Py<OpenFile>, driver: Driver<Objects>) -> Self {
+        Self { file, driver }
     }
 
     /// Whether it has not been awaited.

@@ -1,13 +1,13 @@
 //! Reading and writing at an offset: concurrently with everything else, and past the buffers.
 
-use super::checks::{check, check_open, number};
+use super::checks::{check, check_open};
 use crate::cached::IoVec;
 use crate::handle::complaint::Complaint;
-use crate::handle::driver::{Advance, FileOperation};
+use crate::handle::driver::{AdvancePositional, PositionalOperation};
 use crate::handle::file::HandleFile;
 use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink, Source};
-use crate::handle::task::Task;
+use crate::handle::task::PositionalTask;
 use crate::limits::READ_AT_ONCE;
 
 /// Reads at an offset.
@@ -19,23 +19,19 @@ pub struct ReadAt {
     pub offset: u64,
 }
 
-impl<S: Sink> FileOperation<S> for ReadAt {
-    fn is_positional(&self) -> bool {
-        true
-    }
-
+impl<S: Sink> PositionalOperation<S> for ReadAt {
     fn name(&self) -> &'static str {
         "pread"
     }
 
-    fn advance_beside(
+    fn advance(
         &mut self,
         context: S::Context<'_>,
         file: &HandleFile<S>,
         reply: Option<Reply>,
-    ) -> Fallible<S, Advance<S>> {
+    ) -> Fallible<S, AdvancePositional<S>> {
         if let Some(Reply::Bytes(bytes)) = reply {
-            return S::bytes(context, &bytes).map(Advance::Done);
+            return S::bytes(context, &bytes).map(AdvancePositional::Done);
         }
         check_open(&file.handle, Complaint::ClosedFile)?;
         check(file.readable, Complaint::NotForReading)?;
@@ -46,10 +42,10 @@ impl<S: Sink> FileOperation<S> for ReadAt {
             // Less may be the end of the file, or of what is in the cache.
             if let Some(length) = read.filter(|read| *read == self.size || *read == 0) {
                 // SAFETY: that many bytes have been read into it.
-                return unsafe { S::finish(context, bytes, length, &[]) }.map(Advance::Done);
+                return unsafe { S::finish(context, bytes, length, &[]) }.map(AdvancePositional::Done);
             }
         }
-        Ok(Advance::Positional(Task::ReadAt { size: self.size, offset: self.offset }))
+        Ok(AdvancePositional::Task(PositionalTask::ReadAt { size: self.size, offset: self.offset }))
     }
 }
 
@@ -62,32 +58,28 @@ pub struct WriteAt<B> {
     pub offset: u64,
 }
 
-impl<S: Sink> FileOperation<S> for WriteAt<S::Source> {
-    fn is_positional(&self) -> bool {
-        true
-    }
-
+impl<S: Sink> PositionalOperation<S> for WriteAt<S::Source> {
     fn name(&self) -> &'static str {
         "pwrite"
     }
 
-    fn writes_at(&self) -> bool {
+    fn writes(&self) -> bool {
         true
     }
 
-    fn advance_beside(
+    fn advance(
         &mut self,
         context: S::Context<'_>,
         file: &HandleFile<S>,
         reply: Option<Reply>,
-    ) -> Fallible<S, Advance<S>> {
+    ) -> Fallible<S, AdvancePositional<S>> {
         if let Some(Reply::Count(count)) = reply {
-            return number(context, count);
+            return S::number(context, count).map(AdvancePositional::Done);
         }
         check_open(&file.handle, Complaint::ClosedFile)?;
         check(file.writable, Complaint::NotForWriting)?;
         let data = self.source.shared(context)?;
-        Ok(Advance::Positional(Task::WriteAt { data, offset: self.offset }))
+        Ok(AdvancePositional::Task(PositionalTask::WriteAt { data, offset: self.offset }))
     }
 }
 
@@ -95,25 +87,21 @@ impl<S: Sink> FileOperation<S> for WriteAt<S::Source> {
 #[derive(Debug)]
 pub struct Stat;
 
-impl<S: Sink> FileOperation<S> for Stat {
-    fn is_positional(&self) -> bool {
-        true
-    }
-
+impl<S: Sink> PositionalOperation<S> for Stat {
     fn name(&self) -> &'static str {
         "stat"
     }
 
-    fn advance_beside(
+    fn advance(
         &mut self,
         context: S::Context<'_>,
         file: &HandleFile<S>,
         reply: Option<Reply>,
-    ) -> Fallible<S, Advance<S>> {
+    ) -> Fallible<S, AdvancePositional<S>> {
         if let Some(Reply::Metadata(metadata)) = reply {
-            return S::metadata(context, &metadata).map(Advance::Done);
+            return S::metadata(context, &metadata).map(AdvancePositional::Done);
         }
         check_open(&file.handle, Complaint::ClosedFile)?;
-        Ok(Advance::Positional(Task::Stat))
+        Ok(AdvancePositional::Task(PositionalTask::Stat))
     }
 }
