@@ -1119,7 +1119,7 @@ class AsyncPath(LexicalPath):
                 order of the list, and names that are added are entered too, even through a symbolic link.
             on_error: Called with the OSError of each directory that cannot be read; an exception that it
                 raises ends the walk. A plain function, called in the event loop's thread. By default, such
-                directories are skipped.
+                directories are skipped, unless the process has no file descriptor left.
             follow_symlinks: Whether symbolic links to directories are listed and entered as directories.
                 Otherwise they are listed with the files.
             max_depth: How many levels below this directory are entered; 0 for none.

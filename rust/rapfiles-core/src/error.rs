@@ -125,6 +125,11 @@ impl Error {
         matches!(self, Self::Os { code, .. } if kind(*code) == io::ErrorKind::StaleNetworkFileHandle)
     }
 
+    /// Whether it says that no descriptor is left.
+    pub fn lacks_descriptors(&self) -> bool {
+        self.code().is_some_and(crate::platform::lacks_descriptors)
+    }
+
     /// Whether it says that a descriptor is not open, or not open for this.
     pub fn is_of_descriptor(&self) -> bool {
         self.code() == Some(crate::platform::BAD_DESCRIPTOR)

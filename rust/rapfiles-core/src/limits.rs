@@ -214,6 +214,18 @@ pub(crate) const TREE_MOST_OPEN: usize = 512;
 pub(crate) const TREE_SHARE: usize = 4;
 /// … but at least this many directories on each path down.
 pub(crate) const TREE_LEAST_OPEN: usize = 2;
+/// What the work on an entry takes, and what reaches a directory above or where the tree is.
+pub(crate) const TREE_ENTRY_OPEN: usize = 5;
+/// What copies and removals need at least may be this fraction of the process's descriptor limit; further ones wait until
+/// others are over.
+pub(crate) const TREE_ADMITTED_SHARE: usize = 3;
+/// The most directories of all walks that are left half read between two steps are this fraction of the limit.
+pub(crate) const TREE_LEFT_SHARE: usize = 8;
+/// So long a step that found no descriptor is repeated while nobody gives one back: longer than a directory on a network
+/// takes to be read, as most of those who wait have something open.
+pub(crate) const DESCRIPTORS_AWAITED: Duration = Duration::from_secs(3);
+/// The pause of its worker before: little for others who need one, and enough not to occupy a processor.
+pub(crate) const DESCRIPTORS_PAUSE: Duration = Duration::from_micros(100);
 /// The interval of progress reports: shorter ones would not be visible to a user.
 pub(crate) const PROGRESS_EVERY: Duration = Duration::from_millis(50);
 /// How many directories are counted for totals before other tasks of the loop have a turn: some 30 µs.

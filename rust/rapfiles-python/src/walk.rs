@@ -122,7 +122,11 @@ impl WalkItems {
 
     /// Reports a directory that cannot be read to the caller.
     fn report(&self, py: Python<'_>, error: Error) -> PyResult<()> {
-        let Some(on_error) = &self.on_error else { return Ok(()) };
+        // Not even a caller who ignores errors is to take a part of the tree for all of it.
+        let is_ours = error.lacks_descriptors();
+        if self.on_error.is_none() && !is_ours {
+            return Ok(());
+        }
         let exception = errors::exception(py, error, &errors::Names::none());
         if self.hides_dot {
             let value = exception.value(py);
@@ -132,7 +136,10 @@ impl WalkItems {
                 value.setattr(intern!(py, "filename"), name)?;
             }
         }
-        tell(py, on_error, exception)
+        match &self.on_error {
+            Some(on_error) => tell(py, on_error, exception),
+            None => Err(exception),
+        }
     }
 
     /// Creates the names of a directory; `false` if other tasks should run before it is complete.

@@ -20,6 +20,7 @@ use crate::outcome::Outcome;
 use crate::path_operation::PathOperation;
 use crate::platform::{File, NativePath};
 use crate::text::TextFill;
+use crate::verbs::descriptors::Descriptors;
 use crate::verbs::parallel_read::ParallelRead;
 use crate::verbs::slices::{Sliced, Slices};
 
@@ -41,6 +42,8 @@ pub struct Engine {
     pub(crate) background_closes: BackgroundCloses,
     /// The number of large files that stay open while their callers allocate buffers.
     pub(crate) large_files: AtomicUsize,
+    /// What trees have open.
+    pub(crate) descriptors: Arc<Descriptors>,
     locks: Locks,
     process: Process,
     process_id: u32,
@@ -80,6 +83,7 @@ impl Engine {
             pool: Pool::new(configuration, engine.clone()),
             background_closes: BackgroundCloses::default(),
             large_files: AtomicUsize::new(0),
+            descriptors: Arc::default(),
             locks: Locks::default(),
             process: Process::current(),
             process_id: std::process::id(),

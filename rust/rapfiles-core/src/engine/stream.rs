@@ -89,6 +89,8 @@ pub enum Step<B> {
     Batch(B),
     /// Nothing yet.
     Again,
+    /// Nothing, and nothing before others have done something.
+    Later,
     /// The part is complete, with its last batch, if it has one.
     Last(Option<B>),
 }
@@ -191,7 +193,7 @@ pub fn run_here<S: Source, E: From<Error>>(
         loop {
             match part.step(&Slice::outside(until, &signals))? {
                 Step::Batch(batch) => take(batch),
-                Step::Again => {}
+                Step::Again | Step::Later => {}
                 Step::Last(batch) => {
                     batch.into_iter().for_each(&mut take);
                     break;
@@ -382,7 +384,7 @@ impl<S: Source> State<S> {
         let wanted = !self.closed && self.failed.is_none_or(|failed| ordinal < failed);
         let (batch, goes_on) = match step {
             Ok(Step::Batch(batch)) => (Some(batch), true),
-            Ok(Step::Again) => (None, true),
+            Ok(Step::Again | Step::Later) => (None, true),
             Ok(Step::Last(batch)) => (batch, false),
             Err(error) if wanted => {
                 self.fail(ordinal, error);
@@ -557,9 +559,10 @@ impl<S: Source> Shared<S> {
 
             state = self.lock();
             state.stepping.retain(|stepping| *stepping != ordinal);
+            let gives_way = matches!(step, Ok(Step::Later));
             state.settle(claimed, step);
             state.refill();
-            if ended >= until || slice.is_called_off(ended) || !state.may_step() {
+            if gives_way || ended >= until || slice.is_called_off(ended) || !state.may_step() {
                 return self.leave(state);
             }
             self.unlock(state);

@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod atomic;
 pub(crate) mod copy;
+pub(crate) mod descriptors;
 pub(crate) mod directory;
 pub(crate) mod entry;
 pub(crate) mod glob;

@@ -15,8 +15,9 @@ use std::sync::{Arc, Mutex};
 use crate::engine::runtime;
 use crate::engine::stream::{Claim, Order, Part, Slice, Source, Step};
 use crate::error::{Error, Subject};
-use crate::limits::{TREE_LEAST_OPEN, TREE_LOOK, TREE_MOST_OPEN, TREE_SHARE, TREE_SLICE};
+use crate::limits::{TREE_ENTRY_OPEN, TREE_LEAST_OPEN, TREE_LOOK, TREE_MOST_OPEN, TREE_SHARE, TREE_SLICE};
 use crate::platform::{self, DirectoryReader, NativePath};
+use crate::verbs::descriptors::{Admission, Descriptors, Patience};
 use crate::verbs::listing::Block;
 use crate::verbs::metadata::FileType;
 use crate::verbs::report::{Policy, Report, Reporter};
@@ -65,6 +66,11 @@ pub(crate) trait Visitor: Send + Sync + Sized + 'static {
         place: &Self::Place,
         above: &Node<Self>,
     ) -> Result<Option<Self::Place>, Error>;
+
+    /// Handles that a directory cannot be opened again because no descriptor is left.
+    fn cannot_go_back(&self, _node: &Node<Self>, error: Error) -> Result<(), Error> {
+        Err(error)
+    }
 
     /// Ends a directory after everything in it.
     fn leave(
@@ -152,6 +158,10 @@ impl<V: Visitor> Node<V> {
         self.above.is_none()
     }
 
+    fn is_open(&self) -> bool {
+        runtime::lock(&self.open).is_some()
+    }
+
     pub(crate) fn place(&self) -> Option<Arc<V::Place>> {
         runtime::lock(&self.open).clone()
     }
@@ -213,8 +223,10 @@ pub(crate) struct Shared<V: Visitor> {
     reporter: Arc<Reporter>,
     outside: Arc<Node<V>>,
     stack: Mutex<Stack<V>>,
-    /// The number of open directories.
+    /// The number of open directories, and of descriptors that each takes.
     open: AtomicUsize,
+    each: usize,
+    descriptors: Arc<Descriptors>,
     /// With this many, only one task at a time is done. The deepest is begun first, so that only those on one path down
     /// get open.
     most_in_all: AtomicUsize,
@@ -223,6 +235,7 @@ pub(crate) struct Shared<V: Visitor> {
     /// Whether only one task at a time is done.
     in_turn: bool,
     selects: bool,
+    admission: Arc<Admission>,
     /// Dropped last, when nothing is open any more.
     visitor: V,
 }
@@ -245,6 +258,8 @@ pub(crate) struct Manner {
     /// The number of descriptors that one directory takes.
     pub(crate) descriptors: usize,
     pub(crate) workers: usize,
+    /// Those that it shares with others.
+    pub(crate) shared: Arc<Descriptors>,
 }
 
 impl<V: Visitor> PostOrder<V> {
@@ -274,12 +289,16 @@ impl<V: Visitor> PostOrder<V> {
         };
         // For all ways down together.
         let budget = (platform::most_descriptors() / TREE_SHARE).min(TREE_MOST_OPEN) / manner.descriptors;
+        let needs = manner.descriptors * (TREE_LEAST_OPEN + 1) + TREE_ENTRY_OPEN;
         Self(Arc::new(Shared {
+            admission: Admission::new(&manner.shared, needs),
             visitor,
             reporter,
             outside,
             stack: Mutex::new(stack),
             open: AtomicUsize::new(0),
+            each: manner.descriptors,
+            descriptors: Arc::clone(&manner.shared),
             most_in_all: AtomicUsize::new(budget),
             most_open: (budget / manner.workers.max(1)).max(TREE_LEAST_OPEN),
             in_turn: manner.in_turn,
@@ -289,6 +308,11 @@ impl<V: Visitor> PostOrder<V> {
 
     pub(crate) fn visitor(&self) -> &V {
         &self.0.visitor
+    }
+
+    /// What the consumer has to be admitted by before the first batch.
+    pub(crate) fn admission(&self) -> Arc<Admission> {
+        Arc::clone(&self.0.admission)
     }
 
     /// Whether there is nothing more to do.
@@ -309,7 +333,7 @@ impl<V: Visitor> Source for PostOrder<V> {
         let mut stack = runtime::lock(&self.0.stack);
         if let Some(state) = stack.paused.pop() {
             stack.claimed += 1;
-            return Claim::Part(Visiting { shared: Arc::clone(&self.0), state, news: VecDeque::new() });
+            return Claim::Part(Visiting::new(&self.0, state));
         }
         // Running tasks yield results by themselves, and a selection when it has been made.
         let nothing_now = match stack.claimed {
@@ -332,11 +356,7 @@ impl<V: Visitor> Source for PostOrder<V> {
         drop(open);
         let task = stack.tasks.remove(index);
         stack.claimed += 1;
-        Claim::Part(Visiting {
-            shared: Arc::clone(&self.0),
-            state: State::Begin(task, place),
-            news: VecDeque::new(),
-        })
+        Claim::Part(Visiting::new(&self.0, State::Begin(task, place)))
     }
 
     fn order(&self) -> Order {
@@ -373,11 +393,29 @@ pub struct Visiting<V: Visitor> {
     state: State<V>,
     /// Reports that have not been handed out.
     news: VecDeque<Report>,
+    patience: Patience,
+    /// There was no descriptor for what is tried again.
+    gives_way: bool,
     /// Dropped last, as the visitor is.
     shared: Arc<Shared<V>>,
 }
 
 impl<V: Visitor> Visiting<V> {
+    fn new(shared: &Arc<Shared<V>>, state: State<V>) -> Self {
+        let (news, patience) = (VecDeque::new(), Patience::default());
+        Self { state, news, patience, gives_way: false, shared: Arc::clone(shared) }
+    }
+
+    /// Whether to try again what failed for want of a descriptor, when others have done something.
+    fn tries_again(&mut self, error: &Error) -> bool {
+        if error.lacks_descriptors() {
+            let shared = &self.shared;
+            let own = shared.open.load(Ordering::Relaxed) * shared.each;
+            self.gives_way = self.patience.lasts(&shared.descriptors, own);
+        }
+        self.gives_way
+    }
+
     /// Does a little work; an error concerns one entry, and the rest can continue, unless the state is over.
     fn advance(&mut self, slice: &Slice<'_>) -> Result<(), Error> {
         match std::mem::replace(&mut self.state, State::Over) {
@@ -408,7 +446,7 @@ impl<V: Visitor> Visiting<V> {
     fn enter(&mut self, above: Arc<Node<V>>, place: Arc<V::Place>, name: NativePath) -> Result<(), Error> {
         let at = At { node: &above, place: &place, name: &name };
         let entered = self.shared.visitor.enter(&at).or_else(|error| {
-            if !V::ENTERS_LATER || !lacks_descriptors(&error) {
+            if !V::ENTERS_LATER || !error.lacks_descriptors() {
                 return Err(error);
             }
             above.chain().skip(1).for_each(|far| self.shared.close(far));
@@ -416,8 +454,12 @@ impl<V: Visitor> Visiting<V> {
         });
         let Entered { place, mark, reader, keeps_above } = match entered {
             Ok(Some(entered)) => entered,
-            Err(error) if V::ENTERS_LATER && lacks_descriptors(&error) => {
+            Err(error) if V::ENTERS_LATER && error.lacks_descriptors() => {
                 if self.shared.put_back(&above, &name) {
+                    return Ok(());
+                }
+                if self.tries_again(&error) {
+                    self.state = State::Begin(Task::Enter(above, name), place);
                     return Ok(());
                 }
                 let failed = self.shared.visitor.cannot_enter(&at, error);
@@ -446,8 +488,12 @@ impl<V: Visitor> Visiting<V> {
             stays_open: false.into(),
             pending: AtomicUsize::new(1),
         });
-        self.shared.open.fetch_add(1, Ordering::Relaxed);
-        if let Some(far) = node.chain().nth(self.shared.most_open) {
+        self.patience.rest();
+        self.shared.note_open();
+        // Only the nearest, if others need some too.
+        let most =
+            if self.shared.descriptors.are_many_open() { TREE_LEAST_OPEN } else { self.shared.most_open };
+        for far in node.chain().skip(most).take_while(|far| far.is_open()) {
             self.shared.close(far);
         }
         self.state = State::Reading { node, place, reader, block: Block::default() };
@@ -502,6 +548,7 @@ impl<V: Visitor> Visiting<V> {
     fn see_to(&mut self, mut entries: Entries<V>, slice: &Slice<'_>) -> Result<(), Error> {
         let shared = &self.shared;
         let (node, place) = (Arc::clone(&entries.node), Arc::clone(&entries.place));
+        let was_begun = entries.leaf.is_some();
         let done = if let Some((name, leaf)) = &mut entries.leaf {
             match shared.visitor.go_on(leaf, &At { node: &node, place: &place, name }, slice) {
                 Ok(false) => Ok(()),
@@ -537,8 +584,17 @@ impl<V: Visitor> Visiting<V> {
                 }
             }
         };
+        let is_begun = entries.leaf.is_some();
         self.state = State::Entries(entries);
-        done
+        match done {
+            Err(error) if !is_begun && !was_begun && self.tries_again(&error) => {
+                if let State::Entries(entries) = &mut self.state {
+                    entries.at -= 1;
+                }
+                Ok(())
+            }
+            done => done,
+        }
     }
 
     /// Completes a task of a directory, and with the last one the directory.
@@ -547,7 +603,8 @@ impl<V: Visitor> Visiting<V> {
             return Ok(());
         }
         let Some(above) = node.above.clone() else { return Ok(()) };
-        let (shared, visitor) = (Arc::clone(&self.shared), &self.shared.visitor);
+        let shared = Arc::clone(&self.shared);
+        let visitor = &shared.visitor;
         // A directory with nothing pending below it is open.
         let Some(place) = shared.take(&node) else {
             return Err(Error::Panic("a directory of a tree was closed too early".to_owned()));
@@ -555,8 +612,20 @@ impl<V: Visitor> Visiting<V> {
         let opened = match above.place() {
             Some(opened) => opened,
             None => {
-                // Without a way back, the rest cannot be done: the state stays over.
-                let opened = visitor.above(&node, &place, &above).inspect_err(|_| shared.give_up())?;
+                let opened = match visitor.above(&node, &place, &above) {
+                    Err(error) if self.tries_again(&error) => {
+                        node.pending.store(1, Ordering::Relaxed);
+                        shared.open_again(&node, place);
+                        self.state = State::Ending(node);
+                        return Ok(());
+                    }
+                    Err(error) if error.lacks_descriptors() => {
+                        shared.give_up();
+                        return shared.visitor.cannot_go_back(&node, error);
+                    }
+                    // Without a way back, the rest cannot be done: the state stays over.
+                    opened => opened.inspect_err(|_| shared.give_up())?,
+                };
                 let Some(opened) = opened.map(Arc::new) else {
                     shared.give_up();
                     return Ok(());
@@ -621,8 +690,14 @@ impl<V: Visitor> Visiting<V> {
 }
 
 impl<V: Visitor> Shared<V> {
+    fn note_open(&self) {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        self.descriptors.opened(self.each);
+    }
+
     fn has_many_open(&self) -> bool {
-        self.open.load(Ordering::Relaxed) >= self.most_in_all.load(Ordering::Relaxed)
+        self.descriptors.are_many_open()
+            || self.open.load(Ordering::Relaxed) >= self.most_in_all.load(Ordering::Relaxed)
     }
 
     /// Closes a directory in this worker, unless another one still uses it, which then closes it.
@@ -636,6 +711,7 @@ impl<V: Visitor> Shared<V> {
         let place = runtime::lock(&node.open).take();
         if place.is_some() {
             self.open.fetch_sub(1, Ordering::Relaxed);
+            self.descriptors.closed(self.each);
         }
         place
     }
@@ -644,7 +720,7 @@ impl<V: Visitor> Shared<V> {
         // Another worker may have done the same.
         let before = runtime::lock(&node.open).replace(place);
         if before.is_none() {
-            self.open.fetch_add(1, Ordering::Relaxed);
+            self.note_open();
         }
     }
 
@@ -738,6 +814,9 @@ impl<V: Visitor> Part for Visiting<V> {
             if let Some(snapshot) = self.shared.reporter.snapshot(|| self.current()) {
                 return Ok(Step::Batch(Report::Progress(snapshot)));
             }
+            if std::mem::take(&mut self.gives_way) {
+                return Ok(Step::Later);
+            }
             if slice.is_over() {
                 return Ok(Step::Again);
             }
@@ -745,6 +824,9 @@ impl<V: Visitor> Part for Visiting<V> {
     }
 }
 
-fn lacks_descriptors(error: &Error) -> bool {
-    error.code().is_some_and(platform::lacks_descriptors)
+impl<V: Visitor> Drop for Shared<V> {
+    fn drop(&mut self) {
+        self.descriptors.closed(self.open.load(Ordering::Relaxed) * self.each);
+        self.admission.end();
+    }
 }

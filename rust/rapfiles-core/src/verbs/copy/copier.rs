@@ -474,17 +474,23 @@ impl Copier {
     }
 
     /// Creates the copy of a directory, and opens it; the top one has a temporary name until it is complete.
+    ///
+    /// Without a descriptor to open it, there is none.
     fn make_directory(&self, at: &At<'_, Self>, source: Identity) -> Result<Directory, Error> {
         let inside = self.target_directory(at)?;
         let name = self.target_name(at);
         let subject = || self.target_path(at);
         let mode = if self.options.preserve_metadata { PRIVATE_DIRECTORY } else { NEW_DIRECTORY };
         if !at.node.is_outside() {
-            match inside.make(name, mode) {
-                Err(error) if error.raw_os_error() == Some(codes::EXISTS) && self.options.merge => {}
-                made => made.about(subject())?,
+            let is_new = match inside.make(name, mode) {
+                Err(error) if error.raw_os_error() == Some(codes::EXISTS) && self.options.merge => false,
+                made => made.map(|()| true).about(subject())?,
+            };
+            let opened = open_made(name, inside);
+            if is_new {
+                unmake(&opened, name, inside);
             }
-            return open_made(name, inside).about(subject());
+            return opened.about(subject());
         }
         match Directory::entry(name, Some(inside), true) {
             Ok(found) if self.options.merge && found.is_directory() => {
@@ -509,9 +515,11 @@ impl Copier {
         }
         self.check_not_inside(source, inside)?;
         let (temporary, ()) = with_temporary_name(|name| inside.make(name, mode)).about(subject())?;
-        let opened = open_made(&temporary, inside).about(subject());
-        let _ = self.hidden.set(temporary);
-        opened
+        let opened = open_made(&temporary, inside);
+        if !unmake(&opened, &temporary, inside) {
+            let _ = self.hidden.set(temporary);
+        }
+        opened.about(subject())
     }
 }
 
@@ -527,6 +535,13 @@ pub(super) fn rename(source: &NativePath, target: &NativePath) -> Result<bool, E
         Err(error) if error.raw_os_error() == Some(codes::OTHER_DEVICE) => Ok(false),
         Err(error) => Err(Error::new(&error, Subject::Both)),
     }
+}
+
+/// Removes a new directory that could not be opened because no descriptor is left, so that it can be made later; returns
+/// whether it has.
+fn unmake(opened: &io::Result<Directory>, name: &NativePath, inside: &Directory) -> bool {
+    let code = opened.as_ref().err().and_then(io::Error::raw_os_error);
+    code.is_some_and(platform::lacks_descriptors) && Directory::remove(name, Some(inside)).is_ok()
 }
 
 /// Opens a directory that has been made or found here.
@@ -557,6 +572,8 @@ impl Visitor for Copier {
     type Place = Pair;
     type Mark = Mark;
     type Leaf = FileCopy;
+
+    const ENTERS_LATER: bool = true;
 
     fn visit(&self, at: &At<'_, Self>, file_type: Option<FileType>) -> Result<Visit<FileCopy>, Error> {
         if at.node.is_outside() {

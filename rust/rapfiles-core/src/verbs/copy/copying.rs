@@ -15,6 +15,7 @@ use crate::engine::stream::{Part, Single, Slice, Step, Stream};
 use crate::engine::ticket::Ticket;
 use crate::error::Error;
 use crate::platform::NativePath;
+use crate::verbs::descriptors::Admission;
 use crate::verbs::post_order::{Manner, PostOrder};
 use crate::verbs::remove_tree::{Removed, Removing};
 use crate::verbs::report::{Amount, Policy, Report, Reporter};
@@ -30,6 +31,7 @@ pub struct Copying {
     moved: Arc<Moved>,
     policy: Policy,
     aftermath: Arc<Aftermath>,
+    admission: Arc<Admission>,
     source: NativePath,
 }
 
@@ -86,6 +88,7 @@ impl Engine {
             selects: options.selects,
             descriptors: 2,
             workers: self.configuration().usable_cpus,
+            shared: Arc::clone(&self.descriptors),
         };
         let (source, target, moves) = (request.source.clone(), request.target.clone(), request.moves);
         let totals = options.totals.then(|| {
@@ -105,6 +108,7 @@ impl Engine {
             source.clone(),
             &manner,
         );
+        let admission = tree.admission();
         let copying = Stream::new(self, lane, Kind::Copy, tree);
         let stage = match totals {
             None => Stage::Copying(copying),
@@ -118,7 +122,7 @@ impl Engine {
                 }
             }
         };
-        Copying { engine: self.share(), stage, reporter, copied, moved, policy, aftermath, source }
+        Copying { engine: self.share(), stage, reporter, copied, moved, policy, aftermath, admission, source }
     }
 }
 
@@ -153,7 +157,7 @@ impl Copying {
                     }
                     told => return told.map(|ended| Ok(ended?.map(Report::Progress))),
                 },
-                Stage::Copying(stream) => match stream.next(&ticket) {
+                Stage::Copying(stream) => match admitted(stream, &self.admission, &ticket) {
                     Progress::Done(Ok(None)) => {
                         self.stage = if self.copied.load(Ordering::Relaxed) {
                             let (source, moved) = (self.source.clone(), Arc::clone(&self.moved));
@@ -166,7 +170,12 @@ impl Copying {
                     Progress::Done(Err(error)) if !matches!(error, Error::Forked) => {
                         self.stage = Stage::Clearing(error);
                     }
-                    other => return other,
+                    other => {
+                        if matches!(other, Progress::Done(Ok(Some(_)))) {
+                            self.admission.lend();
+                        }
+                        return other;
+                    }
                 },
                 Stage::Clearing(_) => {
                     if let Some(ticket) = self.aftermath.wait(&ticket)
@@ -209,6 +218,20 @@ impl Copying {
             _ => 0,
         }
     }
+}
+
+/// The next report, or the admission to wait for first.
+fn admitted(
+    stream: &mut Stream<PostOrder<Copier>>,
+    admission: &Arc<Admission>,
+    ticket: impl Fn() -> Arc<Ticket>,
+) -> Progress<Result<Option<Report>, Error>> {
+    if stream.is_own()
+        && let Some(waiting) = admission.ask(&ticket)
+    {
+        return Progress::Pending(waiting);
+    }
+    stream.next(ticket)
 }
 
 impl fmt::Debug for Copying {

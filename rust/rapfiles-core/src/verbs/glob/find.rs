@@ -20,6 +20,7 @@ use crate::error::{Error, Subject};
 use crate::limits::{GLOB_BATCH, GLOB_BATCH_TIME, GLOB_CLAIMED, GLOB_FOUND, TREE_DIRECTORY};
 use crate::memory::joined;
 use crate::platform::{self, DirectoryReader, NativePath};
+use crate::verbs::descriptors::{BeingRead, Patience};
 use crate::verbs::listing::{Block, Entry};
 use crate::verbs::metadata::{FileType, Metadata};
 
@@ -74,6 +75,7 @@ struct Reading {
     node: Node,
     path: NativePath,
     reader: DirectoryReader,
+    being_read: BeingRead,
     read: Block,
     at: usize,
     ended: bool,
@@ -143,6 +145,9 @@ pub struct GlobPart {
     until: Option<Instant>,
     size: usize,
     reading: Option<Reading>,
+    patience: Patience,
+    /// There is no descriptor for the directory that is next.
+    gives_way: bool,
     /// The memory for the names of a directory, when it is not in use.
     read: Block,
     found: GlobFound,
@@ -259,6 +264,8 @@ impl Source for Glob {
             until: None,
             size: 0,
             reading: None,
+            patience: Patience::default(),
+            gives_way: false,
             read: Block::default(),
             found: GlobFound::default(),
             room: Vec::new(),
@@ -303,15 +310,27 @@ impl GlobPart {
         let mut below = Level::new(&node.prefix, true, node.waits);
         let path = if node.positions.scans { native(&node.prefix) } else { None };
         let Some(path) = path else { return self.leave(&node, &[], below) };
+        let mut being_read = self.shared.engine.descriptors.read();
         match DirectoryReader::open(&path) {
             Ok(reader) => {
+                being_read.opened();
                 if node.waits {
                     node.waits = self.shared.engine.may_wait_for_others(&reader);
                     below.waits = node.waits;
                 }
                 let (mut read, seen) = (std::mem::take(&mut self.read), Vec::new());
                 read.clear();
-                self.reading = Some(Reading { node, path, reader, read, at: 0, ended: false, seen, below });
+                self.reading =
+                    Some(Reading { node, path, reader, being_read, read, at: 0, ended: false, seen, below });
+                self.patience.rest();
+                Ok(())
+            }
+            Err(error)
+                if error.raw_os_error().is_some_and(platform::lacks_descriptors)
+                    && self.patience.lasts(&self.shared.engine.descriptors, 1) =>
+            {
+                self.gives_way = true;
+                self.delayed = Some(node);
                 Ok(())
             }
             Err(error) => {
@@ -321,12 +340,18 @@ impl GlobPart {
         }
     }
 
-    /// Ignores the errors that pathlib ignores.
+    /// Whether to leave the directory that is being read.
+    fn is_over(&self, slice: &Slice<'_>) -> bool {
+        slice.is_unwanted() || (slice.is_over() && self.shared.engine.descriptors.may_leave_open())
+    }
+
+    /// Ignores the errors that pathlib ignores, but never that something was not found for want of a descriptor.
     fn check(&self, error: &io::Error, path: NativePath) -> Result<(), Error> {
         let swallowed = error.raw_os_error().is_some_and(|code| {
             platform::is_refused(code) || platform::is_no_directory(code) || platform::means_missing(code)
         });
-        match self.shared.selector.rules.raises && !swallowed {
+        let lacks = error.raw_os_error().is_some_and(platform::lacks_descriptors);
+        match lacks || (self.shared.selector.rules.raises && !swallowed) {
             true => Err(Error::new(error, Subject::Other(path))),
             false => Ok(()),
         }
@@ -346,18 +371,18 @@ impl GlobPart {
                 let looked = self.look_at(entry, view)?;
                 reading.at += 1;
                 // Each may have to wait for a server.
-                if looked && slice.is_over() {
+                if looked && self.is_over(slice) {
                     self.reading = Some(reading);
                     return Ok(());
                 }
             }
             if reading.ended {
-                let Reading { node, reader, seen, below, read, .. } = reading;
-                drop(reader);
+                let Reading { node, reader, being_read, seen, below, read, .. } = reading;
+                drop((reader, being_read));
                 self.read = read;
                 return self.leave(&node, &seen, below);
             }
-            if self.found.names.len() >= GLOB_FOUND || slice.is_over() {
+            if self.found.names.len() >= GLOB_FOUND || self.is_over(slice) {
                 self.reading = Some(reading);
                 return Ok(());
             }
@@ -532,6 +557,10 @@ impl Part for GlobPart {
                     return Ok(if found.is_empty() { Step::Again } else { Step::Batch(found) });
                 }
                 continue;
+            }
+            if std::mem::take(&mut self.gives_way) {
+                let found = std::mem::take(&mut self.found);
+                return Ok(if found.is_empty() { Step::Later } else { Step::Batch(found) });
             }
             let goes_on = !is_full && self.size < GLOB_BATCH && runtime::now() < until;
             match if goes_on { self.next_node()? } else { None } {

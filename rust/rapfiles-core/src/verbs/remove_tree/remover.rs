@@ -332,10 +332,18 @@ impl Visitor for Remover {
             }
             // It was moved elsewhere, where nothing is to be removed.
             Ok(_) => Error::BeingMoved(subject(node, None)),
+            Err(error) if is(&error, platform::lacks_descriptors) => {
+                return Err(Error::new(&error, subject(node, None)));
+            }
             Err(error) => Error::new(&error, subject(node, None)),
         };
         self.complain("open", error, node);
         Ok(None)
+    }
+
+    fn cannot_go_back(&self, node: &Node<Self>, error: Error) -> Result<(), Error> {
+        self.complain("open", error, node);
+        Ok(())
     }
 
     /// Removes a directory that has been emptied; if something has been put into it since, that goes first.

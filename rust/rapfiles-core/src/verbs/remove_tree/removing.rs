@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::limits::STREAM_STEPS;
 use crate::platform::NativePath;
 use crate::verbs::copy::Moved;
+use crate::verbs::descriptors::{Admission, Descriptors};
 use crate::verbs::post_order::{Manner, PostOrder};
 use crate::verbs::report::{Policy, Report, Reporter, Snapshot};
 use crate::verbs::tree::{Counts, Totals};
@@ -43,8 +44,13 @@ impl Request {
         Self { path, policy, lenient: true, moved: None }
     }
 
-    pub(crate) fn tree(self, reporter: &Arc<Reporter>, workers: usize) -> PostOrder<Remover> {
-        let manner = Manner { in_turn: false, selects: false, descriptors: 1, workers };
+    pub(crate) fn tree(
+        self,
+        reporter: &Arc<Reporter>,
+        workers: usize,
+        shared: Arc<Descriptors>,
+    ) -> PostOrder<Remover> {
+        let manner = Manner { in_turn: false, selects: false, descriptors: 1, workers, shared };
         let path = self.path.clone();
         let remover = Remover::new(self, Arc::clone(reporter));
         let outside = (Place::default(), Mark::default());
@@ -56,6 +62,7 @@ impl Request {
 pub struct Removing {
     /// `None` when it is over.
     tree: Option<PostOrder<Remover>>,
+    admission: Arc<Admission>,
     /// Workers process the tree in it; none does while the consumer handles a failure.
     stream: Stream<PostOrder<Remover>>,
     /// The stream has ended.
@@ -72,9 +79,10 @@ impl Removing {
         let reporter = Arc::new(Reporter::new(policy, progress));
         let lane = engine.lane(&request.path);
         let workers = engine.configuration().usable_cpus.clamp(1, STREAM_STEPS);
-        let tree = request.tree(&reporter, workers);
+        let tree = request.tree(&reporter, workers, Arc::clone(&engine.descriptors));
         let stream = Stream::new(engine, lane, Kind::RemoveTree, tree.clone());
-        Self { tree: Some(tree), stream, stands_still: false, policy, reporter, totals: None }
+        let admission = tree.admission();
+        Self { tree: Some(tree), admission, stream, stands_still: false, policy, reporter, totals: None }
     }
 
     /// The next report; `None` when everything is removed, or after an error that ends it.
@@ -94,6 +102,7 @@ impl Removing {
                         return Progress::Done(Err(error));
                     }
                     Some((function, error)) => {
+                        self.admission.lend();
                         return Progress::Done(Ok(Some(Removed::Failed(function, error))));
                     }
                     None if tree.is_over() => {
@@ -110,6 +119,11 @@ impl Removing {
                     }
                 }
             }
+            if self.stream.is_own()
+                && let Some(admitted) = self.admission.ask(&ticket)
+            {
+                return Progress::Pending(admitted);
+            }
             return match self.stream.next(&ticket) {
                 Progress::Done(Ok(None)) => {
                     self.stands_still = true;
@@ -118,6 +132,7 @@ impl Removing {
                 // A removal has no selection.
                 Progress::Done(Ok(Some(Report::Selecting(_)))) => continue,
                 Progress::Done(Ok(Some(Report::Progress(snapshot)))) => {
+                    self.admission.lend();
                     Progress::Done(Ok(Some(Removed::Progress(snapshot))))
                 }
                 Progress::Done(Ok(Some(Report::Failed(error))) | Err(error)) => {
@@ -194,7 +209,7 @@ impl Engine {
 /// The removal of a tree that nobody waits for; its errors are ignored.
 pub(crate) fn unattended(path: NativePath) -> SliceBySlice<PostOrder<Remover>> {
     let reporter = Arc::new(Reporter::new(Policy::Ignore, false));
-    SliceBySlice::new(Request::lenient(path, true).tree(&reporter, 1))
+    SliceBySlice::new(Request::lenient(path, true).tree(&reporter, 1, Arc::default()))
 }
 
 /// Does the same in this thread. `between` is called now and then; its error stops the removal.
@@ -208,7 +223,7 @@ pub fn remove_tree<E: From<Error>>(
 ) -> Result<(), E> {
     let request = Request::lenient(path, ignore_errors);
     let reporter = Arc::new(Reporter::new(request.policy, false));
-    let tree = request.tree(&reporter, 1);
+    let tree = request.tree(&reporter, 1, Arc::default());
     run_here(tree.clone(), drop, between)?;
     tree.visitor().take_failure().map_or(Ok(()), |(_, error)| Err(error.into()))
 }

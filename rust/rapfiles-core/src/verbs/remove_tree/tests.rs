@@ -34,7 +34,7 @@ impl Slowly {
     fn new(path: &Path, ignore_errors: bool, workers: usize) -> Self {
         let policy = if ignore_errors { Policy::Ignore } else { Policy::Raise };
         let request = Request { path: native(path), policy, lenient: true, moved: None };
-        let tree = request.tree(&Arc::new(Reporter::new(policy, false)), workers);
+        let tree = request.tree(&Arc::new(Reporter::new(policy, false)), workers, Arc::default());
         Self { steps: SliceBySlice::new(tree.clone()), tree }
     }
 

@@ -8,6 +8,7 @@ use crate::engine::stream::Slice;
 use crate::error::Error;
 use crate::limits::{TREE_DIRECTORY, TREE_REUSED};
 use crate::platform::{self, Directory, DirectoryReader, NativePath};
+use crate::verbs::descriptors::BeingRead;
 use crate::verbs::listing::{Block, Entry};
 use crate::verbs::metadata::{FileType, Metadata};
 use crate::verbs::report::Amount;
@@ -183,6 +184,8 @@ pub(super) enum Begun {
     Over(Listing),
     /// Opening it may have to wait for others, which was not known.
     Elsewhere(Next),
+    /// There is no descriptor for it now.
+    Lacking(Next),
 }
 
 /// A directory that is being read.
@@ -191,6 +194,7 @@ pub(super) struct Reading {
     listing: Listing,
     directory: Directory,
     reader: DirectoryReader,
+    _being_read: BeingRead,
     /// The last block of the reader, and how much of it has been processed.
     block: Block,
     at: usize,
@@ -198,14 +202,15 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// Opens a directory.
-    pub(super) fn begin((node, spent): Next, shared: &Shared) -> Begun {
+    /// Opens a directory. `may_wait`: whether that may be tried again later, where there is no descriptor.
+    pub(super) fn begin((node, spent): Next, shared: &Shared, may_wait: &mut dyn FnMut() -> bool) -> Begun {
         let mut listing = match spent {
             Some(spent) => Listing::reusing(spent, node),
             None => Listing::new(node),
         };
         let node = &listing.node;
         let failed = |code| Error::Os { code, subject: node.subject(None) };
+        let mut being_read = shared.engine.descriptors.read();
         if !shared.options.beyond_longest_path && node.is_too_long() {
             let error = failed(platform::PATH_TOO_LONG);
             return Begun::Over(listing.failed(error));
@@ -221,6 +226,7 @@ impl Reading {
                 shared.device.get_or_init(|| identity.0);
             }
             let reader = directory.reader()?;
+            being_read.opened();
             Ok(Some((directory, reader)))
         });
         if let Purpose::Totals { .. } = shared.options.purpose
@@ -238,6 +244,9 @@ impl Reading {
             Ok(None) => {
                 node.set_may_wait_for_others(true);
                 return Begun::Elsewhere((Arc::clone(node), Some(listing)));
+            }
+            Err(error) if error.raw_os_error().is_some_and(platform::lacks_descriptors) && may_wait() => {
+                return Begun::Lacking((Arc::clone(node), Some(listing)));
             }
             Err(error) => {
                 if let Purpose::Totals { sizes, .. } = shared.options.purpose
@@ -282,7 +291,16 @@ impl Reading {
             let mut errors = listing.node.rule(&directory, &shared.open);
             listing.errors.append(&mut errors);
         }
-        Begun::Reading(Self { listing, directory, reader, block: Block::default(), at: 0, is_read: false })
+        let block = Block::default();
+        Begun::Reading(Self {
+            listing,
+            directory,
+            reader,
+            _being_read: being_read,
+            block,
+            at: 0,
+            is_read: false,
+        })
     }
 
     /// Continues to read; `true` at the end.

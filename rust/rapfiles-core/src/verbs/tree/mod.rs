@@ -18,6 +18,7 @@ mod walk;
 pub use filter::{Filter, Permissions};
 pub use listing::Listing;
 pub use node::Node;
+pub(crate) use open_directories::OpenDirectories;
 pub use options::{Options, Purpose};
 pub use pattern::{Pattern, Patterns};
 pub(crate) use totals::{Counts, Totals};

@@ -1,6 +1,6 @@
 //! The directories that a tree keeps open, so that their entries are accessed by a single name.
 //!
-//! All trees of the process share a budget of descriptors. Beyond it, the directory that was opened first is closed,
+//! All trees of an engine share a budget of descriptors. Beyond it, the directory that was opened first is closed,
 //! and opened again when it is needed: from the nearest open one above it, one name at a time, so that no link that
 //! replaces a directory meanwhile is followed, and no path is too long.
 
@@ -15,23 +15,13 @@ use crate::platform::{self, Directory};
 
 use super::node::Node;
 
-/// The number of directories that all trees keep open.
-static OPEN: AtomicUsize = AtomicUsize::new(0);
-
 /// A directory that counts as open.
 #[derive(Debug)]
-pub(super) struct OpenDirectory(Directory);
-
-impl OpenDirectory {
-    fn new(directory: Directory) -> Arc<Self> {
-        OPEN.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Self(directory))
-    }
-}
+pub(super) struct OpenDirectory(Directory, Arc<OpenDirectories>);
 
 impl Drop for OpenDirectory {
     fn drop(&mut self) {
-        OPEN.fetch_sub(1, Ordering::Relaxed);
+        self.1.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -43,23 +33,24 @@ impl Deref for OpenDirectory {
     }
 }
 
-/// The directories that one tree keeps open.
-#[derive(Debug)]
-pub(super) struct OpenDirectories {
-    most: usize,
+/// The directories that all trees of an engine keep open.
+#[derive(Debug, Default)]
+pub(crate) struct OpenDirectories {
+    /// How many there are.
+    open: AtomicUsize,
     /// In the order in which they were opened. Some may have been dropped.
     kept: Mutex<VecDeque<Weak<Node>>>,
 }
 
 impl OpenDirectories {
-    pub(super) fn new() -> Self {
-        let most = (platform::most_descriptors() / TREE_OPEN_SHARE).clamp(1, TREE_OPEN);
-        Self { most, kept: Mutex::default() }
+    fn count(self: &Arc<Self>, directory: Directory) -> Arc<OpenDirectory> {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Arc::new(OpenDirectory(directory, Arc::clone(self)))
     }
 
     /// Opens a directory, and if necessary those above it first; `None` if that may have to wait, although the node does
     /// not say so, because another file system is mounted on it.
-    pub(super) fn open(&self, node: &Node) -> io::Result<Option<Directory>> {
+    pub(super) fn open(self: &Arc<Self>, node: &Node) -> io::Result<Option<Directory>> {
         let mut missing = Vec::new();
         let mut above = node.parent();
         let mut inside = loop {
@@ -71,7 +62,7 @@ impl OpenDirectories {
             above = parent.parent();
         };
         while let Some(node) = missing.pop() {
-            let directory = OpenDirectory::new(self.enter(node, inside.as_deref())?);
+            let directory = self.count(self.enter(node, inside.as_deref())?);
             self.keep(node, &directory);
             inside = Some(directory);
         }
@@ -98,12 +89,14 @@ impl OpenDirectories {
     }
 
     /// Keeps a directory open, for opening its subdirectories.
-    pub(super) fn keep_open(&self, node: &Arc<Node>, directory: Directory) {
-        self.keep(node, &OpenDirectory::new(directory));
+    pub(super) fn keep_open(self: &Arc<Self>, node: &Arc<Node>, directory: Directory) {
+        let directory = self.count(directory);
+        self.keep(node, &directory);
     }
 
     fn keep(&self, node: &Arc<Node>, directory: &Arc<OpenDirectory>) {
-        while OPEN.load(Ordering::Relaxed) > self.most {
+        let most = (platform::most_descriptors() / TREE_OPEN_SHARE).clamp(1, TREE_OPEN);
+        while self.open.load(Ordering::Relaxed) > most {
             let first = self.lock().pop_front();
             let Some(first) = first else { return };
             if let Some(node) = first.upgrade() {
@@ -113,13 +106,14 @@ impl OpenDirectories {
         node.set_open(Some(Arc::clone(directory)));
         let mut kept = self.lock();
         kept.push_back(Arc::downgrade(node));
-        if kept.len() > 2 * self.most {
+        if kept.len() > 2 * most {
             // What is gone keeps its memory until nobody knows of it.
             kept.retain(|node| node.upgrade().is_some_and(|node| node.opened().is_some()));
         }
     }
 
-    fn close_all(&self) {
+    /// Closes them, for somebody who found no descriptor.
+    pub(crate) fn close_all(&self) {
         let kept = std::mem::take(&mut *self.lock());
         for node in kept.iter().filter_map(Weak::upgrade) {
             node.set_open(None);

@@ -7,6 +7,7 @@ use crate::engine::stream::{Claim, Order, Part, Slice, Source, Step};
 use crate::engine::{Engine, runtime};
 use crate::error::Error;
 use crate::platform::NativePath;
+use crate::verbs::descriptors::Patience;
 
 use super::batches::Batches;
 use super::frontier::{Frontier, Next};
@@ -21,7 +22,7 @@ use super::usage::Counted;
 pub(super) struct Shared {
     pub(super) engine: Arc<Engine>,
     pub(super) options: Options,
-    pub(super) open: OpenDirectories,
+    pub(super) open: Arc<OpenDirectories>,
     /// The device of the first directory.
     pub(super) device: OnceLock<u64>,
     pub(super) counted: Counted,
@@ -33,13 +34,13 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(engine: Arc<Engine>, root: NativePath, options: Options) -> (Arc<Self>, Arc<Node>) {
-        let root = Node::root(root);
+        let (root, open) = (Node::root(root), Arc::clone(&engine.descriptors.kept));
         let processors = engine.configuration().usable_cpus;
         let frontier = Mutex::new(Frontier::new(Arc::clone(&root), options.workers, processors));
         let shared = Self {
             engine,
             options,
-            open: OpenDirectories::new(),
+            open: Arc::clone(&open),
             device: OnceLock::new(),
             counted: Counted::default(),
             batches: Batches::new(),
@@ -84,6 +85,7 @@ impl Source for WalkSource {
                     shared,
                     next,
                     reading: None,
+                    patience: Patience::default(),
                     began: None,
                     batch: Vec::new(),
                     size: 0,
@@ -106,6 +108,7 @@ pub struct WalkPart {
     shared: Arc<Shared>,
     next: Option<Next>,
     reading: Option<Reading>,
+    patience: Patience,
     /// When it began with the directory.
     began: Option<Instant>,
     batch: Vec<Listing>,
@@ -150,8 +153,16 @@ impl Part for WalkPart {
                 }
                 self.began = Some(runtime::now());
                 self.shared.look_up()?;
-                match Reading::begin(next, &self.shared) {
+                let mut may_wait = || self.patience.lasts(&self.shared.engine.descriptors, 1);
+                match Reading::begin(next, &self.shared, &mut may_wait) {
                     Begun::Reading(reading) => self.reading = Some(reading),
+                    Begun::Lacking(next) => {
+                        self.next = Some(next);
+                        if self.batch.is_empty() {
+                            return Ok(Step::Later);
+                        }
+                        return Ok(Step::Batch(self.hand_out()));
+                    }
                     Begun::Over(listing) => self.finish(listing),
                     Begun::Elsewhere(next) => {
                         self.next = Some(next);
@@ -165,7 +176,9 @@ impl Part for WalkPart {
                     self.finish(listing);
                 } else {
                     self.reading = Some(reading);
-                    if slice.is_over() {
+                    if slice.is_unwanted()
+                        || (slice.is_over() && self.shared.engine.descriptors.may_leave_open())
+                    {
                         if self.batch.is_empty() {
                             return Ok(Step::Again);
                         }
