@@ -383,17 +383,22 @@ def _in_terminal(*arguments: str | Path, **options: Any) -> tuple[bytes | None, 
     return output, shown
 
 
-def test_an_interrupted_copy_leaves_nothing(tmp_path: Path) -> None:
+def _entries(folder: Path) -> int:
+    return sum(len(directories) + len(files) for _, directories, files in os.walk(folder))
+
+
+@pytest.mark.parametrize("copied", [0, 1000, 4000])
+def test_an_interrupted_copy_leaves_nothing(copied: int, tmp_path: Path) -> None:
     """Ctrl-C: the target appears complete or not at all, and the exit code is a shell's for SIGINT."""
     source = tmp_path / "source"
     source.mkdir()
-    for number in range(200):
-        (source / str(number)).write_bytes(os.urandom(1 << 16))
+    for number in range(8000):
+        (source / str(number)).write_bytes(b"content")
     target = tmp_path / "targets" / "target"
     target.parent.mkdir()
     with process.limited(_start("copy", source, target)) as child:
         # Something of the copy has been made, under whatever name.
-        while child.poll() is None and not os.listdir(target.parent):
+        while child.poll() is None and _entries(target.parent) <= copied:
             pass
         child.send_signal(signal.SIGINT)
         _, errors = child.communicate()
@@ -401,7 +406,7 @@ def test_an_interrupted_copy_leaves_nothing(tmp_path: Path) -> None:
     if target.exists():
         # A signal after the work is done ends the process as it ends any other.
         assert child.returncode in (0, 130, -signal.SIGINT)
-        assert len(os.listdir(target)) == 200
+        assert len(os.listdir(target)) == 8000
     else:
         assert child.returncode == 130
     shutil.rmtree(source)

@@ -7,9 +7,9 @@ from typing import Final
 from .._path import AsyncPath
 from .console import Console
 from .reporting import Reporter
-from .transfer import EPILOG, add_paths, transfer
+from .transfer import EPILOG, add_paths, clear_up, transfer
 
-__all__ = ["DESCRIPTION", "EPILOG", "add_arguments", "run"]
+__all__ = ["DESCRIPTION", "EPILOG", "add_arguments", "clear_up", "run"]
 
 DESCRIPTION: Final = "Copy files and trees. A target that is new appears complete or not at all."
 

@@ -35,6 +35,10 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = int(asyncio.run(command.run(options, console)))
         console.flush()
+    except KeyboardInterrupt:
+        if (clear_up := getattr(command, "clear_up", None)) is not None:
+            clear_up()
+        raise
     except ValueError as error:
         # An argument that has no meaning; what is said of it is the method's.
         console.say(str(error))

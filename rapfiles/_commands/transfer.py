@@ -2,15 +2,19 @@
 
 import argparse
 import errno
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from .._engine import stats
 from .._path import AsyncPath
 from .console import Console
 from .paths import add_list, path_argument
 from .reporting import Reporter
 
 EPILOG: Final = "exit codes: 0 all was done, 1 something went wrong, 2 wrong usage, 130 interrupted"
+# Seconds: a small part of what removing a thousand files takes.
+_LOOK_EVERY: Final = 0.005
 
 
 def add_paths(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +32,12 @@ def add_paths(parser: argparse.ArgumentParser) -> None:
     )
     add_list(parser, "the new path of each SOURCE")
     add("--json", action="store_true", help="print an object for each SOURCE, one a line")
+
+
+def clear_up() -> None:
+    """Wait until what an interruption left unfinished is removed; another one ends that, too."""
+    while (now := stats()).queued or now.in_flight:
+        time.sleep(_LOOK_EVERY)
 
 
 async def transfer(
