@@ -250,6 +250,27 @@ async def test_holes_stay_holes(directory: Path) -> None:
     assert target.stat().st_size == 100 << 20
 
 
+@pytest.mark.parametrize("size", [20_000, 1 << 16])
+@pytest.mark.parametrize("in_tree", [False, True])
+async def test_holes_of_small_files_stay_holes(size: int, in_tree: bool, tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    source = tmp_path / "source" / "sparse"
+    with source.open("wb") as file:
+        file.seek(size - 100)
+        file.write(b"x" * 100)
+        os.fsync(file.fileno())
+    if in_tree:
+        await AsyncPath(tmp_path, "source").copy(tmp_path / "copy")
+        target = tmp_path / "copy" / "sparse"
+    else:
+        target = tmp_path / "copy"
+        await AsyncPath(source).copy(target)
+    with target.open("rb") as file:
+        os.fsync(file.fileno())
+    assert target.read_bytes() == source.read_bytes()
+    assert target.stat().st_blocks <= source.stat().st_blocks
+
+
 async def test_what_claims_to_be_empty(tmp_path: Path) -> None:
     await AsyncPath("/proc/self/cmdline").copy(tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == Path("/proc/self/cmdline").read_bytes()

@@ -59,7 +59,7 @@ impl Transfer {
         };
         // ZFS has reported holes where there are none, in files that are not sparse: holes are only searched where
         // there must be some (openzfs/zfs#15526).
-        let sparse = metadata.blocks.saturating_mul(BLOCK) < size && size > COPY_SMALL;
+        let sparse = metadata.blocks.saturating_mul(BLOCK) < size;
         Self { way, size, sparse, at: 0, until: 0, works: false, buffer: Vec::new() }
     }
 
