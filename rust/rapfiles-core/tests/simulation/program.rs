@@ -277,7 +277,7 @@ fn size(bits: u64) -> usize {
     match bits % 64 {
         0..=7 => (bits >> 6) as usize % 4,
         8..=43 => (bits >> 6) as usize % 5_000,
-        44..=61 => near(&LIMITS[0]),
+        44..=62 => near(&LIMITS[0]),
         _ => near(&LIMITS[1]),
     }
 }
