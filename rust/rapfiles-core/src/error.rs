@@ -149,9 +149,26 @@ pub(crate) fn code_of(error: &io::Error) -> i32 {
     error.raw_os_error().unwrap_or(crate::platform::EIO)
 }
 
+/// A subject, or a closure that makes one if there is an error: in a deep tree, a path is long.
+pub(crate) trait ToSubject {
+    fn to_subject(self) -> Subject;
+}
+
+impl ToSubject for Subject {
+    fn to_subject(self) -> Subject {
+        self
+    }
+}
+
+impl<F: FnOnce() -> Subject> ToSubject for F {
+    fn to_subject(self) -> Subject {
+        self()
+    }
+}
+
 /// Names the path that an `io::Error` is about.
 pub(crate) trait About<T> {
-    fn about(self, subject: Subject) -> Result<T, Error>;
+    fn about(self, subject: impl ToSubject) -> Result<T, Error>;
 
     /// The error names the operation's own path.
     fn about_path(self) -> Result<T, Error>
@@ -163,7 +180,7 @@ pub(crate) trait About<T> {
 }
 
 impl<T> About<T> for io::Result<T> {
-    fn about(self, subject: Subject) -> Result<T, Error> {
-        self.map_err(|error| Error::new(&error, subject))
+    fn about(self, subject: impl ToSubject) -> Result<T, Error> {
+        self.map_err(|error| Error::new(&error, subject.to_subject()))
     }
 }

@@ -211,7 +211,7 @@ impl Copier {
 
     fn copy_link(&self, at: &At<'_, Self>, metadata: &Metadata) -> Result<Visit<FileCopy>, Error> {
         let source = at.place.source.as_ref();
-        let content = Directory::read_link(at.name, source).about(self.source_path(at))?;
+        let content = Directory::read_link(at.name, source).about(|| self.source_path(at))?;
         let target = self.target_directory(at).map_err(|error| match error {
             Error::Os { code, .. } => {
                 Error::Os { code, subject: Subject::Others(content.clone(), self.target.clone()) }
@@ -227,7 +227,7 @@ impl Copier {
         };
         let finish = |name: &NativePath| {
             if self.options.preserve_metadata {
-                preserve_entry((at.name, source), metadata, (name, target)).about(self.both_paths(at))?;
+                preserve_entry((at.name, source), metadata, (name, target)).about(|| self.both_paths(at))?;
             }
             Ok::<_, Error>(())
         };
@@ -244,7 +244,7 @@ impl Copier {
         let finish = |name: &NativePath| {
             if self.options.preserve_metadata {
                 let from = (at.name, at.place.source.as_ref());
-                preserve_entry(from, metadata, (name, target)).about(self.both_paths(at))?;
+                preserve_entry(from, metadata, (name, target)).about(|| self.both_paths(at))?;
             }
             Ok(())
         };
@@ -308,7 +308,7 @@ impl Copier {
             }
             at.place.target()?.make_name(at.name, name, &directory)
         })();
-        linked.about(self.target_path(at))?;
+        linked.about(|| self.target_path(at))?;
         self.reporter.file();
         self.note(metadata)?;
         Ok(true)
@@ -318,8 +318,8 @@ impl Copier {
     fn copy_file(&self, at: &At<'_, Self>) -> Result<Visit<FileCopy>, Error> {
         let follow = self.options.follow_symlinks;
         let source = Directory::open_to_read(at.name, at.place.source.as_ref(), follow);
-        let source = source.about(self.source_path(at))?;
-        let metadata = platform::metadata_of(&source).about(self.source_path(at))?;
+        let source = source.about(|| self.source_path(at))?;
+        let metadata = platform::metadata_of(&source).about(|| self.source_path(at))?;
         match metadata.file_type() {
             FileType::REGULAR => {}
             FileType::DIRECTORY => return Ok(Visit::Directory),
@@ -329,7 +329,7 @@ impl Copier {
             let from = (at.name, at.place.source.as_ref());
             let to = (self.target_directory(at)?, self.target_name(at));
             if platform::copy_whole(&source, from, to, self.options.preserve_metadata)
-                .about(self.both_paths(at))?
+                .about(|| self.both_paths(at))?
             {
                 self.reporter.file();
                 self.reporter.bytes(metadata.size);
@@ -338,7 +338,7 @@ impl Copier {
             }
         }
         let target = self.open_target(at, &metadata)?;
-        let into = target.file().and_then(platform::metadata_of).about(self.target_path(at))?;
+        let into = target.file().and_then(platform::metadata_of).about(|| self.target_path(at))?;
         let devices = metadata.device.rotate_left(32) ^ into.device;
         let clones = self.unshared.load(Ordering::Relaxed) != devices;
         let transfer = Transfer::new(&metadata, clones);
@@ -350,7 +350,7 @@ impl Copier {
         let name = self.target_name(at);
         let (mode, inside) = (self.new_file_mode(), Arc::clone(at.place));
         if self.is_hidden(at) {
-            return Target::hidden(name.clone(), inside, mode).about(self.target_path(at));
+            return Target::hidden(name.clone(), inside, mode).about(|| self.target_path(at));
         }
         let is_top = at.node.is_outside();
         let replaces = match Directory::entry(name, Some(directory), false) {
@@ -360,7 +360,7 @@ impl Copier {
                     return Err(refused::same_file_as(self.both_paths(at)));
                 }
                 if !self.options.atomic {
-                    let file = self.open_in_place(directory, name, is_top).about(self.target_path(at))?;
+                    let file = self.open_in_place(directory, name, is_top).about(|| self.target_path(at))?;
                     return Ok(Target::in_place(file, name.clone(), inside));
                 }
                 if found.is_directory() {
@@ -373,7 +373,7 @@ impl Copier {
         };
         let inherits = replaces.as_ref().is_some_and(Metadata::is_regular_file);
         let mode = if inherits { PRIVATE_FILE } else { mode };
-        Target::appearing(name.clone(), inside, mode, replaces).about(self.target_path(at))
+        Target::appearing(name.clone(), inside, mode, replaces).about(|| self.target_path(at))
     }
 
     /// Opens an existing file. Below the top without following a link, which may lead out of the tree.
@@ -429,7 +429,7 @@ impl Copier {
             preserve(&leaf.source, &leaf.metadata, file).map_err(both)?;
         } else if let Some(old) = leaf.target.old() {
             let (directory, name) = (self.target_directory(at)?, self.target_name(at));
-            inherit(directory, name, old, file).about(self.target_path(at))?;
+            inherit(directory, name, old, file).about(|| self.target_path(at))?;
         }
         if self.moves {
             let now = platform::metadata_of(&leaf.source).map_err(both)?;
@@ -438,11 +438,11 @@ impl Copier {
                 return Err(refused::changed(self.source_path(at)));
             }
         }
-        if !leaf.target.finish().about(self.target_path(at))? {
+        if !leaf.target.finish().about(|| self.target_path(at))? {
             let directory = self.target_directory(at)?;
             let name = self.target_name(at);
             let file =
-                self.open_in_place(directory, name, at.node.is_outside()).about(self.target_path(at))?;
+                self.open_in_place(directory, name, at.node.is_outside()).about(|| self.target_path(at))?;
             leaf.target = Target::in_place(file, name.clone(), Arc::clone(at.place));
             leaf.transfer.restart();
             return Ok(false);
@@ -484,19 +484,19 @@ impl Copier {
         if !at.node.is_outside() {
             let is_new = match inside.make(name, mode) {
                 Err(error) if error.raw_os_error() == Some(codes::EXISTS) && self.options.merge => false,
-                made => made.map(|()| true).about(subject())?,
+                made => made.map(|()| true).about(subject)?,
             };
             let opened = open_made(name, inside);
             if is_new {
                 unmake(&opened, name, inside);
             }
-            return opened.about(subject());
+            return opened.about(subject);
         }
         match Directory::entry(name, Some(inside), true) {
             Ok(found) if self.options.merge && found.is_directory() => {
                 self.check_not_inside(source, inside)?;
-                let directory = Directory::open_as(name, Some(inside), true).about(subject())?;
-                if directory.identity().about(subject())? == source {
+                let directory = Directory::open_as(name, Some(inside), true).about(subject)?;
+                if directory.identity().about(subject)? == source {
                     return Err(refused::same_file());
                 }
                 self.check_not_inside(source, &directory)?;
@@ -514,12 +514,12 @@ impl Copier {
             Err(error) => return Err(Error::new(&error, subject())),
         }
         self.check_not_inside(source, inside)?;
-        let (temporary, ()) = with_temporary_name(|name| inside.make(name, mode)).about(subject())?;
+        let (temporary, ()) = with_temporary_name(|name| inside.make(name, mode)).about(subject)?;
         let opened = open_made(&temporary, inside);
         if !unmake(&opened, &temporary, inside) {
             let _ = self.hidden.set(temporary);
         }
-        opened.about(subject())
+        opened.about(subject)
     }
 }
 
@@ -591,18 +591,18 @@ impl Visitor for Copier {
             _ => {}
         }
         let metadata = Directory::entry(at.name, at.place.source.as_ref(), follow);
-        self.dispatch(at, metadata.about(self.source_path(at))?)
+        self.dispatch(at, metadata.about(|| self.source_path(at))?)
     }
 
     fn go_on(&self, leaf: &mut FileCopy, at: &At<'_, Self>, slice: &Slice<'_>) -> Result<bool, Error> {
-        let into = leaf.target.file().about(self.target_path(at))?;
+        let into = leaf.target.file().about(|| self.target_path(at))?;
         let counted = |bytes| {
             self.reporter.bytes(bytes);
             slice.count(bytes);
         };
-        let copied = leaf.transfer.go_on(&leaf.source, into, slice, counted).about(self.both_paths(at))?;
+        let copied = leaf.transfer.go_on(&leaf.source, into, slice, counted).about(|| self.both_paths(at))?;
         if leaf.transfer.could_not_clone() && self.unshared.load(Ordering::Relaxed) == NONE_FAILED {
-            let into = platform::metadata_of(into).about(self.target_path(at))?;
+            let into = platform::metadata_of(into).about(|| self.target_path(at))?;
             let devices = leaf.metadata.device.rotate_left(32) ^ into.device;
             self.unshared.store(devices, Ordering::Relaxed);
         }
@@ -626,8 +626,8 @@ impl Visitor for Copier {
             }
             opened => opened,
         };
-        let source = source.about(source_path())?;
-        let metadata = source.metadata().about(source_path())?;
+        let source = source.about(source_path)?;
+        let metadata = source.metadata().about(source_path)?;
         let identity = (metadata.device, metadata.inode);
         if self.top.get() == Some(&identity) {
             return Err(refused::inside_itself());
@@ -637,9 +637,9 @@ impl Visitor for Copier {
         {
             return Err(Error::Os { code: codes::LOOP, subject: source_path() });
         }
-        let reader = source.reader().about(source_path())?;
+        let reader = source.reader().about(source_path)?;
         let target = self.make_directory(at, identity)?;
-        let target_identity = target.identity().about(self.target_path(at))?;
+        let target_identity = target.identity().about(|| self.target_path(at))?;
         if at.node.is_outside() {
             let _ = self.top.set(target_identity);
         }
@@ -657,11 +657,11 @@ impl Visitor for Copier {
         let source_path = platform::joined(node.names().into_iter());
         let subject = || source_path.clone().map_or(Subject::Path, Subject::Other);
         let Some(here) = &place.source else { return Err(refused::moved(subject())) };
-        let source = here.above().about(subject())?;
-        let target = place.target().and_then(Directory::above).about(subject())?;
+        let source = here.above().about(subject)?;
+        let target = place.target().and_then(Directory::above).about(subject)?;
         let expected = (above.mark.source.device, above.mark.source.inode);
-        if source.identity().about(subject())? != expected
-            || target.identity().about(subject())? != above.mark.target
+        if source.identity().about(subject)? != expected
+            || target.identity().about(subject)? != above.mark.target
         {
             return Err(refused::moved(subject()));
         }
@@ -677,11 +677,11 @@ impl Visitor for Copier {
             self.beneath_target(node, None).map_or(Subject::Second, Subject::Other)
         };
         if let Some(source) = place.source.as_ref().filter(|_| node.mark.ends) {
-            let source = source.as_file().about(target_path())?;
-            let target = place.target().and_then(Directory::as_file).about(target_path())?;
-            preserve(&source, &node.mark.source, &target).about(target_path())?;
+            let source = source.as_file().about(target_path)?;
+            let target = place.target().and_then(Directory::as_file).about(target_path)?;
+            preserve(&source, &node.mark.source, &target).about(target_path)?;
             if self.moves {
-                let now = platform::metadata_of(&source).about(target_path())?;
+                let now = platform::metadata_of(&source).about(target_path)?;
                 if is_changed(&node.mark.source, &now) {
                     let path = platform::joined(node.names().into_iter());
                     return Err(refused::changed(path.map_or(Subject::Path, Subject::Other)));

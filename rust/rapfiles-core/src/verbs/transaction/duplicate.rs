@@ -64,7 +64,7 @@ impl<'a> Duplicate<'a> {
     ) -> Result<(), Error> {
         let path = listed.path;
         let about = || self.old.about(path);
-        let like = listed.directory.metadata().about(about())?;
+        let like = listed.directory.metadata().about(about)?;
         if let Some(logs) = listed.directories.iter().position(|name| name == LOGS.as_bytes()) {
             if !path.is_empty() {
                 return Err(refused::inner_log(about()));
@@ -72,22 +72,22 @@ impl<'a> Duplicate<'a> {
             listed.directories.swap_remove(logs);
         }
         // With flags of chattr(1), nothing could be removed from the old one.
-        let itself = platform::entry_name(b".").about(about())?;
-        listed.directory.may_replace(&itself).about(about())?;
-        let into = places.at(path).about(about())?;
-        let target = into.as_file().about(about())?;
+        let itself = platform::entry_name(b".").about(about)?;
+        listed.directory.may_replace(&itself).about(about)?;
+        let into = places.at(path).about(about)?;
+        let target = into.as_file().about(about)?;
         // Nobody else is let into the copy before it is complete.
         let mode = if path.is_empty() { like.mode & SET_BITS } else { like.mode };
-        let source = listed.directory.as_file().about(about())?;
+        let source = listed.directory.as_file().about(about)?;
         preserve(&source, &like, &target, mode | OWNERS, &about)?;
         for name in &listed.directories {
-            let leaf = platform::entry_name(name).about(about())?;
-            into.make(&leaf, OWNERS).about(self.old.about(Name::found(path, name).bytes()))?;
+            let leaf = platform::entry_name(name).about(about)?;
+            into.make(&leaf, OWNERS).about(|| self.old.about(Name::found(path, name).bytes()))?;
         }
         for leaf in &listed.others {
             let name = Name::found(path, leaf);
             let about = || self.old.about(name.bytes());
-            let leaf = platform::entry_name(leaf).about(about())?;
+            let leaf = platform::entry_name(leaf).about(about)?;
             let found = if extended.contains(&name) {
                 self.file(&leaf, listed.directory, into, &about, abandoned)?
             } else {
@@ -99,7 +99,7 @@ impl<'a> Duplicate<'a> {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {
                         return Err(refused::disturbed(about()));
                     }
-                    made => made.about(about())?,
+                    made => made.about(about)?,
                 },
             }
         }
@@ -116,21 +116,21 @@ impl<'a> Duplicate<'a> {
         about: &dyn Fn() -> Subject,
         abandoned: &AtomicBool,
     ) -> Result<Option<Metadata>, Error> {
-        if !from.metadata_of(leaf, false).about(about())?.is_regular_file() {
+        if !from.metadata_of(leaf, false).about(about)?.is_regular_file() {
             return Ok(None);
         }
-        let source = Directory::open_to_read(leaf, Some(from), false).about(about())?;
-        let like = platform::metadata_of(&source).about(about())?;
-        let target = into.create(leaf, PRIVATE).about(about())?;
+        let source = Directory::open_to_read(leaf, Some(from), false).about(about)?;
+        let like = platform::metadata_of(&source).about(about)?;
+        let target = into.create(leaf, PRIVATE).about(about)?;
         let mut transfer = Transfer::new(&like, true);
-        while !transfer.go_on(&source, &target, &Slice::alone(DUPLICATE_STEP), |_| {}).about(about())? {
+        while !transfer.go_on(&source, &target, &Slice::alone(DUPLICATE_STEP), |_| {}).about(about)? {
             if abandoned.load(Ordering::Acquire) {
                 return Err(refused::abandoned());
             }
         }
         preserve(&source, &like, &target, like.mode, about)?;
-        platform::copy_flags(&like, &target).about(about())?;
-        platform::close(target).about(about())?;
+        platform::copy_flags(&like, &target).about(about)?;
+        platform::close(target).about(about)?;
         Ok(Some(like))
     }
 
@@ -152,7 +152,7 @@ impl<'a> Duplicate<'a> {
                 platform::copy_flags(like, &target)?;
                 synchronise(directory)
             });
-            settled.about(self.old.about(path))?;
+            settled.about(|| self.old.about(path))?;
         }
         Ok(())
     }
@@ -188,11 +188,11 @@ fn preserve(
     mode: u32,
     about: &dyn Fn() -> Subject,
 ) -> Result<(), Error> {
-    let own = platform::metadata_of(target).about(about())?;
-    if !platform::set_file_owner(target, &own, like).about(about())?.is_both() {
+    let own = platform::metadata_of(target).about(about)?;
+    if !platform::set_file_owner(target, &own, like).about(about)?.is_both() {
         return Err(refused::foreign(about()));
     }
-    let attributes = platform::copy_attributes(source, target).about(about())?;
+    let attributes = platform::copy_attributes(source, target).about(about)?;
     // Last, because chown(2) clears the set-ID bits, and an access list changes the bits of the group (acl(5)).
-    platform::set_file_mode(target, mode & attributes.permitted).about(about())
+    platform::set_file_mode(target, mode & attributes.permitted).about(about)
 }

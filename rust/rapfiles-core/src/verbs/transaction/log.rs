@@ -57,7 +57,7 @@ impl Logs {
             Err(error) => return Err(Error::new(&error, about())),
         };
         let (found, above) =
-            directory.metadata().and_then(|found| Ok((found, root.metadata()?))).about(about())?;
+            directory.metadata().and_then(|found| Ok((found, root.metadata()?))).about(about)?;
         // The owner of the directory can do anything in it anyway.
         let trusted = found.user == above.user || platform::is_own(&found);
         if !trusted || (cfg!(unix) && found.mode & OTHERS_WRITE != 0) {
@@ -79,7 +79,7 @@ impl Logs {
     pub(super) fn lock(&self) -> Result<Option<FileLock>, Error> {
         match FileLock::acquire(&self.directory, &entry(LOCK).about_path()?, true) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            locked => locked.about(self.about()),
+            locked => locked.about(|| self.about()),
         }
     }
 
@@ -91,9 +91,9 @@ impl Logs {
                 ids.push(name.to_vec());
             }
         })
-        .about(self.about())?;
+        .about(|| self.about())?;
         ids.sort();
-        ids.iter().map(|id| platform::entry_name(id).about(self.about())).collect()
+        ids.iter().map(|id| platform::entry_name(id).about(|| self.about())).collect()
     }
 
     fn list(&self, mut each: impl FnMut(&[u8])) -> io::Result<()> {
