@@ -1,6 +1,6 @@
 //! The handle: an open file with its buffers.
 //!
-//! Most of it belongs to the holder of the [turn](super::Turn), which may hand a [`Task`] to a worker. Two
+//! Most of it belongs to the holder of the [turn](super::Turn), which may hand a [`Task`](super::Task) to a worker. Two
 //! things run concurrently with that: a worker that writes the write buffer, and positional reads and writes, for which
 //! only closing waits.
 
