@@ -103,10 +103,8 @@ def _on_other_loops(config: pytest.Config, items: list[pytest.Item]) -> set[pyte
     alike: dict[tuple[object, str, int], dict[str, list[pytest.Item]]] = {}
     for item in items:
         if isinstance(item, pytest.Function) and (first := _first_loop(item)) is not None:
-            # The loop's name is the first one, unless a fixture has parameters.
-            parts = item.callspec.id.split("-")
-            parts.remove(str(item.callspec.params["loop"]))
-            parameters = "-".join(parts)
+            # The loop's name is the first one, unless a fixture has parameters; it may itself have a hyphen.
+            parameters = f"-{item.callspec.id}-".replace(f"-{item.callspec.params['loop']}-", "-", 1)
             alike.setdefault((item.parent, item.originalname, first), {}).setdefault(parameters, []).append(
                 item
             )
