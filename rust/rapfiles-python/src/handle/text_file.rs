@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use rapfiles_core::Form;
 use rapfiles_core::handle::ops::text::{Read, ReadAll, ReadLine, ReadLines, Seek, Tell, Write};
 use rapfiles_core::handle::ops::{Close, Flush, Sequence, Stat, Synchronise, Truncate};
-use rapfiles_core::handle::{Complaint, FileOperation, PositionalOperation, TextSettings, TextState, ops};
+use rapfiles_core::handle::{Complaint, FileOperation, TextSettings, TextState, ops};
 
 use super::buffered::{BufferedFile, hint, length, size};
 use super::complaints::worded;
@@ -47,15 +47,6 @@ impl TextFile {
     ) -> PyResult<Operation> {
         self.attached()?;
         Ok(file_operation(py, &self.file, Box::new(operation)))
-    }
-
-    fn submit_positional(
-        &self,
-        py: Python<'_>,
-        operation: impl PositionalOperation<Objects> + 'static,
-    ) -> PyResult<Operation> {
-        self.attached()?;
-        Ok(positional_operation(py, &self.file, operation))
     }
 }
 
@@ -261,7 +252,8 @@ impl TextFile {
 
     /// The os.fstat result.
     fn stat(&self, py: Python<'_>) -> PyResult<Operation> {
-        self.submit_positional(py, Stat)
+        self.attached()?;
+        Ok(positional_operation(py, &self.file, Stat))
     }
 
     /// Flushes and closes the file.
