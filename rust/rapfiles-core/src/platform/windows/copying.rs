@@ -6,10 +6,12 @@ use std::os::windows::io::AsRawHandle;
 use std::ptr;
 
 use windows_sys::Win32::Foundation::{ERROR_CALL_NOT_IMPLEMENTED, FILETIME};
-use windows_sys::Win32::Storage::FileSystem::{COPY_FILE_FAIL_IF_EXISTS, CopyFileExW, SetFileTime};
+use windows_sys::Win32::Storage::FileSystem::{
+    COPY_FILE_FAIL_IF_EXISTS, COPYFILE2_EXTENDED_PARAMETERS, CopyFile2, SetFileTime,
+};
 
 use super::access::file_time;
-use super::errors::{checked, error};
+use super::errors::{checked, checked_result, error};
 use super::{Directory, NativePath};
 use crate::verbs::metadata::{Attributes, Metadata, Ownership, Timestamp};
 
@@ -21,8 +23,8 @@ pub(crate) fn clone_content(_source: &File, _target: &File) -> io::Result<()> {
     Err(error(ERROR_CALL_NOT_IMPLEMENTED))
 }
 
-/// Creates a file of this name with `CopyFileEx`, which also copies the attributes, the times and the other streams,
-/// like the `CopyFile2` of CPython.
+/// Creates a file of this name with `CopyFile2`, which also copies the attributes, the times and the other streams, as
+/// CPython does.
 pub(crate) fn copy_whole(
     source: &File,
     (path, inside): (&NativePath, Option<&Directory>),
@@ -34,18 +36,15 @@ pub(crate) fn copy_whole(
     }
     let path = inside.map_or_else(|| Ok(path.clone()), |inside| inside.path_of(path))?;
     let target = directory.path_of(name)?;
-    // SAFETY: both paths end with a NUL, and there is nobody to call back.
-    checked(unsafe {
-        CopyFileExW(
-            path.as_ptr(),
-            target.as_ptr(),
-            None,
-            ptr::null(),
-            ptr::null_mut(),
-            COPY_FILE_FAIL_IF_EXISTS,
-        )
-    })
-    .map(|()| true)
+    let parameters = COPYFILE2_EXTENDED_PARAMETERS {
+        dwSize: size_of::<COPYFILE2_EXTENDED_PARAMETERS>() as u32,
+        dwCopyFlags: COPY_FILE_FAIL_IF_EXISTS,
+        pfCancel: ptr::null_mut(),
+        pProgressRoutine: None,
+        pvCallbackContext: ptr::null_mut(),
+    };
+    // SAFETY: both paths end with a NUL, the structure is complete, and there is nobody to call back.
+    checked_result(unsafe { CopyFile2(path.as_ptr(), target.as_ptr(), &raw const parameters) }).map(|()| true)
 }
 
 /// Windows copies whole files only.
@@ -82,7 +81,7 @@ pub(crate) fn remove_access_lists(_file: &File) -> io::Result<bool> {
     Ok(false)
 }
 
-/// The only permission that Python has on Windows is an attribute, which `CopyFileEx` copies.
+/// The only permission that Python has on Windows is an attribute, which `CopyFile2` copies.
 pub(crate) fn set_file_mode(_file: &File, _mode: u32) -> io::Result<()> {
     Ok(())
 }

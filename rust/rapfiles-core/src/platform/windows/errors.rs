@@ -3,7 +3,7 @@
 use std::io;
 
 use windows_sys::Win32::Foundation as codes;
-use windows_sys::core::BOOL;
+use windows_sys::core::{BOOL, HRESULT};
 
 /// For failures that have no code of their own.
 pub(crate) const EIO: i32 = codes::ERROR_IO_DEVICE.cast_signed();
@@ -52,6 +52,16 @@ pub(super) fn error(code: u32) -> io::Error {
 /// The code of an error.
 pub(super) fn code(error: &io::Error) -> u32 {
     error.raw_os_error().unwrap_or(EIO).cast_unsigned()
+}
+
+/// The result of a call that gives an `HRESULT`. Those of the system's errors have their codes in the lower 16 bits
+/// (`HRESULT_FROM_WIN32` of winerror.h).
+pub(super) fn checked_result(result: HRESULT) -> io::Result<()> {
+    match result.cast_unsigned() {
+        _ if result >= 0 => Ok(()),
+        system if system >> 16 == 0x8007 => Err(error(system & 0xffff)),
+        other => Err(error(other)),
+    }
 }
 
 /// The result of a call that gives zero on failure.
