@@ -1,4 +1,8 @@
-"""The event loops on which the library must work, each with one way to run an async function."""
+"""The event loops on which the library must work, each with one way to run an async function.
+
+What only one of them needs is imported when it runs: hundreds of processes are started that run one of them,
+and importing trio and anyio takes longer than what most of these have to do.
+"""
 
 import asyncio
 import gc
@@ -7,12 +11,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
-
-import anyio
-import trio
-
-if sys.platform != "win32":
-    import uvloop
 
 
 def _selector() -> asyncio.AbstractEventLoop:
@@ -45,7 +43,15 @@ def _run_asyncio(
     return result
 
 
+def _uvloop() -> asyncio.AbstractEventLoop:
+    import uvloop
+
+    return uvloop.new_event_loop()
+
+
 def _run_trio(main: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+    import trio
+
     return trio.run(main, *args)
 
 
@@ -71,7 +77,13 @@ class Loop:
         Raised at the end of the block, before `__aexit__` has begun, it does so with trio's own as well (in
         one of 550 programs with trio alone): who waits for it has to wait within the block.
         """
-        return trio.open_nursery() if self.factory is None else anyio.create_task_group()
+        if self.factory is None:
+            import trio
+
+            return trio.open_nursery()
+        import anyio
+
+        return anyio.create_task_group()
 
     def __str__(self) -> str:
         return self.name
@@ -87,7 +99,7 @@ if sys.version_info >= (3, 12):
 if sys.platform == "win32":
     LOOPS.append(Loop("asyncio-proactor", "asyncio", asyncio.ProactorEventLoop))
 else:
-    LOOPS.append(Loop("uvloop", "asyncio", uvloop.new_event_loop))
+    LOOPS.append(Loop("uvloop", "asyncio", _uvloop))
 ASYNCIO_LOOPS = [loop for loop in LOOPS if loop.library == "asyncio"]
 
 

@@ -26,7 +26,8 @@ def import_all() -> None:
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             if module.name not in ("rapfiles.__main__", "encodings.mbcs", "encodings.oem"):
                 importlib.import_module(module.name)
-    for name in ("pwd", "grp", "ipaddress", "traceback", "concurrent.futures.thread", "uvloop", "trio"):
+    standard = ("pwd", "grp", "ipaddress", "traceback", "concurrent.futures.thread")
+    for name in (*standard, "anyio", "uvloop", "trio"):
         importlib.import_module(name)
 
 
