@@ -6,10 +6,11 @@ A test that is a plain function asks for the fixture `loop` and calls `loop.run(
 - `@pytest.mark.one_loop` runs it on one loop only, a different one for each of its parameter sets: for what
   does not cross the loop differently on another.
 - `@pytest.mark.interpreter`: it shows how an interpreter drives a loop; each of them runs it on every loop.
-- `@pytest.mark.slow`: it takes seconds and says the same on every interpreter; `-m "not slow"` skips it.
+- `@pytest.mark.slow`: it takes seconds and says the same on every interpreter. It runs if it is chosen by its
+  file, by `-k` or by `-m`, and with `--slow`.
 - `@pytest.mark.watchdog(seconds)` lets a test take longer than `watchdog.SECONDS` before it counts as hung.
 
-The whole suite runs in several processes side by side (pytest-xdist), chosen files in one; `-n` decides.
+Without chosen files, the suite runs in several processes side by side (pytest-xdist); `-n` decides.
 `--everything` does all rounds and examples of the random tests, and every test on every loop. `--one-loop`
 runs all tests but those marked `interpreter` on one loop, for a further interpreter: there the crossings of
 tests and loops would say again what they have said on the first. `--part 1/2` runs these and, of the others,
@@ -38,6 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--everything", action="store_true", help="all rounds, all examples, every test on every loop"
     )
+    parser.addoption("--slow", action="store_true", help="also the tests marked `slow`")
     parser.addoption(
         "--one-loop",
         action="store_true",
@@ -61,12 +63,16 @@ def _part(text: str) -> tuple[int, int]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Before pytest-xdist looks at its options: the whole suite side by side."""
+    """Before pytest-xdist looks at its options: what runs if nothing is chosen, and that side by side."""
     # Nor may one of its workers start workers: they pass through here as well, with the same arguments.
     chosen = config.args_source is pytest.Config.ArgsSource.ARGS or "PYTEST_XDIST_WORKER" in os.environ
     if config.pluginmanager.hasplugin("xdist") and config.option.numprocesses is None and not chosen:
         config.option.numprocesses = PROCESSES_PER_CPU * (os.cpu_count() or 1)
         config.option.dist = "worksteal"
+    option = config.option
+    # What is decided here is passed on to the workers.
+    if not (chosen or option.keyword or option.markexpr or option.slow or option.everything):
+        option.markexpr = "not slow"
 
 
 def pytest_configure(config: pytest.Config) -> None:
