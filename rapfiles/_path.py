@@ -1131,9 +1131,11 @@ class AsyncPath(LexicalPath):
                 end restricts it to directories.
             same_file_system: Whether directories on which another file system is mounted are not entered.
             gitignore: Whether to leave out what git would ignore: by `.gitignore` files and
-                `.git/info/exclude`, from the top of the repository down. It need not be a repository. Hidden
-                files and `.git` itself are not left out. The error of a `.gitignore` file that cannot be read
-                is one for `on_error`, and its rules do not hold.
+                `.git/info/exclude`, from the top of the repository down; what `git check-ignore --no-index`
+                names. So nothing is left of a directory that is itself ignored, or in one that is. It need
+                not be a repository; `.git` may be that of a worktree or a submodule. Hidden files and `.git`
+                itself are not left out. The error of a `.gitignore` file that cannot be read is one for
+                `on_error`, and its rules do not hold.
             sort: Whether names are sorted instead of in arbitrary order.
             workers: The most directories that are read at once; by default as many as there are processors,
                 at most 8.

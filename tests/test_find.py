@@ -331,6 +331,7 @@ RULES = [
     "", "foo\\ ", "/*/B*", "!/a0", "B[0-9]", "-*", ".hidden*", "with space*", "?.py*", "!b.py*", "  ",
     "a[!0-9]", "*/", "!*/", "**", "!**/a*", "ünï*", "[[:alpha:]][[:digit:]]*", "[^a-m]*", "a***", "***/b*",
     "a[/]b", "[]x-]*", "[a", "a\\", "b//", "//a", "/**", "**/*1", "[[:odd:]]", "[a-]*", "*[", "???", "x\r",
+    "a**/?", " **/?", "b**/*1", "a/b**/**/*", "!a**",
 ]  # fmt: skip
 
 
@@ -359,12 +360,53 @@ async def test_ignored_is_what_git_ignores(seed: int, tmp_path: Path) -> None:
     ignored = {os.fsdecode(path) for path in answer.stdout.split(b"\0") if path}
     assert await found_in(top) == set(paths) - ignored
     # From a directory in the middle on, the rules above it hold as well.
-    for directory in sorted(directories)[1:6]:
-        inside = str(directory.relative_to(top))
-        if inside in ignored:
+    for directory in dict.fromkeys(
+        [*sorted(directories)[1:6], *(top / path for path in sorted(ignored)[:6])]
+    ):
+        if not directory.is_dir() or directory.is_symlink():
             continue
+        inside = str(directory.relative_to(top))
         wanted = {path for path in set(paths) - ignored if path.startswith(inside + "/")}
         assert await found_in(directory) == wanted
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+async def test_worktrees_and_submodules(tmp_path: Path) -> None:
+    """Where `.git` is a file, the rules for all worktrees are those of the directory that it leads to."""
+    author = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "protocol.file.allow=always"]
+
+    def repository(name: str) -> Path:
+        top = tmp_path / name
+        top.mkdir()
+        (top / "x").touch()
+        for command in (["init", "-q"], ["add", "x"], [*author, "commit", "-qm", "x"]):
+            assert git(top, *command).returncode == 0
+        return top
+
+    main, other = repository("main"), repository("other")
+    assert git(main, "worktree", "add", "-q", "../worktree").returncode == 0
+    assert git(main, *author, "submodule", "add", "-q", str(other), "module").returncode == 0
+    (main / ".git" / "modules" / "module" / "info").mkdir(exist_ok=True)
+    (main / ".git" / "info").mkdir(exist_ok=True)
+    (main / ".git" / "modules" / "module" / "info" / "exclude").write_text("b*\n")
+    # git follows this link, but none that is a .gitignore.
+    (main / ".git" / "info" / "exclude").unlink(missing_ok=True)
+    (main / ".git" / "info" / "exclude").symlink_to("rules")
+    (main / ".git" / "info" / "rules").write_text("a*\nignored/\n")
+    for top in (main, tmp_path / "worktree", main / "module"):
+        (top / "ignored" / "deeper").mkdir(parents=True)
+        for name in ("a1", "b1", "c1", "ignored/c2", "ignored/deeper/c3", "ignored/.gitignore"):
+            (top / name).touch()
+        (top / "ignored" / ".gitignore").write_text("!c2\n")
+        names = sorted(path for path in everything(top) if not path.startswith((".git", "module")))
+        answer = git(top, "check-ignore", "--no-index", "--stdin", input="\n".join(names).encode())
+        wanted = set(names) - set(answer.stdout.decode().splitlines())
+        assert 0 < len(wanted) < len(names)
+        for start in (top, top / "ignored", top / "ignored" / "deeper"):
+            search = AsyncPath(start).find(gitignore=True, exclude=[".git", ".gitmodules", "module"])
+            found = {os.path.relpath(entry, top) async for entry in search}
+            inside = os.path.relpath(start, top)
+            assert found == {path for path in wanted if inside == "." or path.startswith(inside + "/")}
 
 
 async def test_rules_hold_without_a_repository(small: Path) -> None:

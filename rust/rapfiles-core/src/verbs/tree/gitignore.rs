@@ -1,6 +1,9 @@
 //! What git would ignore: the rules of `.gitignore` files from the top of the repository down, and of
 //! `.git/info/exclude`.
 //!
+//! The `.git` of a worktree or a submodule is a file that tells where its directory is, and that of a worktree tells which
+//! one it shares with the others, where the `info/exclude` of all of them is (gitrepository-layout(5)).
+//!
 //! Each directory with such a file has a [`Rules`], which refers to those above it. The deepest one with a rule that
 //! matches a path decides.
 
@@ -18,6 +21,9 @@ use super::open_directories::OpenDirectories;
 
 /// The file with the rules of a directory.
 const FILE: &str = ".gitignore";
+
+/// What a `.git` file begins with.
+const LEADS_TO: &[u8] = b"gitdir: ";
 
 /// In UTF-8. git skips it at the start of a file.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -37,6 +43,8 @@ pub(super) struct Ruled {
     /// Relative to the top of the repository, or of the tree if it is not in one.
     place: PathBuf,
     rules: Option<Arc<Rules>>,
+    /// It is in an ignored directory, or one itself: git ignores everything in it, whatever the rules there.
+    is_ignored: bool,
 }
 
 /// The reading of rules, for one directory of a tree.
@@ -64,15 +72,31 @@ impl<'a> ReadingRules<'a> {
         let Some(repository) = absolute.ancestors().find(|above| self.has(&above.join(".git"))) else {
             return here;
         };
-        self.add(&mut here, &repository.join(".git/info/exclude"));
+        let exclude = self.common_directory(repository).join("info/exclude");
+        self.add(&mut here, &exclude, true);
         let way = absolute.strip_prefix(repository).unwrap_or(Path::new(""));
         let mut directory = repository.to_owned();
         for name in way {
-            self.add(&mut here, &directory.join(FILE));
+            self.add(&mut here, &directory.join(FILE), false);
             directory.push(name);
+            let is_ignored = here.ignores(name.as_ref(), true);
             here = here.child(name.as_ref());
+            here.is_ignored = is_ignored;
         }
         here
+    }
+
+    /// The directory of a repository, or the one that it shares with other worktrees.
+    fn common_directory(&mut self, repository: &Path) -> PathBuf {
+        let mut directory = repository.join(".git");
+        let content = self.content(&directory, true);
+        if let Some(target) = content.strip_prefix(LEADS_TO).and_then(path) {
+            directory = repository.join(target);
+        }
+        match path(&self.content(&directory.join("commondir"), true)) {
+            Some(common) => directory.join(common),
+            None => directory,
+        }
     }
 
     /// Adds the rules of a directory's own file.
@@ -82,8 +106,8 @@ impl<'a> ReadingRules<'a> {
         directory: &Directory,
         subject: impl FnOnce(&NativePath) -> Subject,
     ) -> Ruled {
-        if let Some(name) = platform::native_name(FILE.as_bytes()) {
-            match self.read(&name, Some(directory)) {
+        if let Some(name) = platform::native_name(FILE.as_bytes()).filter(|_| !ruled.is_ignored) {
+            match self.read(&name, Some(directory), false) {
                 Ok(content) => ruled.add(&content),
                 Err(error) => self.errors.push(Error::new(&error, subject(&name))),
             }
@@ -92,12 +116,19 @@ impl<'a> ReadingRules<'a> {
     }
 
     /// Adds the rules of a file above the tree.
-    fn add(&mut self, ruled: &mut Ruled, file: &Path) {
-        let Ok(path) = platform::native_path(file.as_os_str().to_owned()) else { return };
-        match self.read(&path, None) {
-            Ok(content) => ruled.add(&content),
-            Err(error) => self.errors.push(Error::new(&error, Subject::Other(path))),
+    fn add(&mut self, ruled: &mut Ruled, file: &Path, follow: bool) {
+        if !ruled.is_ignored {
+            ruled.add(&self.content(file, follow));
         }
+    }
+
+    /// The content of a file above the tree; nothing if there is none.
+    fn content(&mut self, file: &Path, follow: bool) -> Vec<u8> {
+        let Ok(path) = platform::native_path(file.as_os_str().to_owned()) else { return Vec::new() };
+        self.read(&path, None, follow).unwrap_or_else(|error| {
+            self.errors.push(Error::new(&error, Subject::Other(path)));
+            Vec::new()
+        })
     }
 
     /// Whether there is something at a path above the tree.
@@ -115,13 +146,13 @@ impl<'a> ReadingRules<'a> {
         }
     }
 
-    /// The content of a file, if there is one.
-    fn read(&self, name: &NativePath, inside: Option<&Directory>) -> io::Result<Vec<u8>> {
+    /// The content of a file, if there is one. A link that is a `.gitignore` is not followed: git does not follow it
+    /// either (gitignore(5), NOTES).
+    fn read(&self, name: &NativePath, inside: Option<&Directory>, follow: bool) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
         let mut read = || {
-            // A link is not followed: git does not follow it either (gitignore(5), NOTES).
-            if Directory::entry(name, inside, false)?.is_regular_file() {
-                let file = self.open.make_room(|| Directory::open_to_read(name, inside, false))?;
+            if Directory::entry(name, inside, follow)?.is_regular_file() {
+                let file = self.open.make_room(|| Directory::open_to_read(name, inside, follow))?;
                 platform::read_to_end(&file, &mut content, None)?;
             }
             Ok(())
@@ -138,10 +169,22 @@ fn is_missing(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(platform::means_missing)
 }
 
+/// A path that is the content of a file, without the ends of lines.
+fn path(content: &[u8]) -> Option<PathBuf> {
+    let end = content.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r'))?;
+    let text = &content[..=end];
+    if cfg!(windows) && std::str::from_utf8(text).is_err() {
+        return None;
+    }
+    // SAFETY: on Windows it is UTF-8, and elsewhere any bytes will do.
+    Some(PathBuf::from(unsafe { OsStr::from_encoded_bytes_unchecked(text) }))
+}
+
 impl Ruled {
     /// A subdirectory, with the same rules.
     pub(super) fn child(&self, name: &Path) -> Self {
-        Self { place: self.place.join(name), rules: self.rules.clone() }
+        let (place, rules) = (self.place.join(name), self.rules.clone());
+        Self { place, rules, is_ignored: self.is_ignored }
     }
 
     /// Adds the rules of a file in this directory.
@@ -157,8 +200,8 @@ impl Ruled {
     /// Whether an entry is ignored.
     pub(super) fn ignores(&self, name: &Path, is_directory: bool) -> bool {
         let mut rules = self.rules.as_deref();
-        if rules.is_none() {
-            return false;
+        if rules.is_none() || self.is_ignored {
+            return self.is_ignored;
         }
         let path = self.place.join(name);
         while let Some(here) = rules {

@@ -10,7 +10,8 @@ use crate::verbs::glob::{NamePattern, Token};
 /// A rule.
 #[derive(Debug)]
 pub(super) struct IgnoreRule {
-    components: Vec<Component>,
+    /// One of these has to match.
+    forms: Vec<Vec<Component>>,
     /// It matches a path relative to the directory of its file, rather than a name at any depth.
     anchored: bool,
     only_directories: bool,
@@ -38,7 +39,8 @@ impl IgnoreRule {
         if text.is_empty() || text.ends_with(b"/") {
             return None;
         }
-        Some(Self { components: components(text)?, anchored, only_directories, keeps })
+        let forms = if anchored { forms(text) } else { components(text).into_iter().collect() };
+        (!forms.is_empty()).then_some(Self { forms, anchored, only_directories, keeps })
     }
 
     /// Whether it matches the entry with these names, relative to the directory of its file.
@@ -46,10 +48,10 @@ impl IgnoreRule {
         if self.only_directories && !is_directory {
             return false;
         }
-        match (&self.components[..], names.last()) {
+        self.forms.iter().any(|components| match (&components[..], names.last()) {
             ([component], Some(name)) if !self.anchored => component.matches(name, &mut Vec::new()),
-            (components, _) => matches_path(components, names),
-        }
+            _ => matches_path(components, names),
+        })
     }
 }
 
@@ -67,6 +69,34 @@ fn without_trailing_spaces(line: &[u8]) -> &[u8] {
         end = at.min(line.len());
     }
     &line[..end]
+}
+
+/// What an anchored rule stands for.
+///
+/// git compares what comes before the first wildcard by itself (`match_pathname` in its `dir.c`). So if `**` comes next,
+/// it is at the beginning of what is left, and stands for directories as if a slash came before it: `a**/b` matches what
+/// `ab` or `a*/**/b` would.
+fn forms(text: &[u8]) -> Vec<Vec<Component>> {
+    let plain = text.iter().position(|byte| b"*?[\\".contains(byte)).unwrap_or(text.len());
+    let (before, mut rest) = text.split_at(plain);
+    let mut forms = Vec::new();
+    while !before.is_empty()
+        && !before.ends_with(b"/")
+        && let Some(after) = behind_directories(rest)
+    {
+        forms.extend(components(&[before, b"*/**", after].concat()));
+        let Some(after) = after.strip_prefix(b"/") else { break };
+        rest = after;
+    }
+    forms.extend(components(&[before, rest].concat()));
+    forms
+}
+
+/// What follows `**` at the beginning of a text, if it stands for directories there.
+fn behind_directories(text: &[u8]) -> Option<&[u8]> {
+    let stars = text.iter().take_while(|byte| **byte == b'*').count();
+    let after = &text[stars..];
+    (stars >= 2 && (after.is_empty() || after.starts_with(b"/"))).then_some(after)
 }
 
 /// The names of a rule; `None` where nothing can match.
@@ -230,6 +260,11 @@ mod tests {
             ("a\r", "a"),
             ("\\*", "*"),
             ("[:a]", ":"),
+            ("/a**/b", "ab"),
+            ("/a**/b", "a/b"),
+            ("a**/b", "ax/y/b"),
+            ("c/a**/**/b", "c/ab"),
+            ("c/a**", "c/ax/y"),
         ] {
             assert!(matches(rule, path), "{rule} {path}");
         }
@@ -249,6 +284,9 @@ mod tests {
             ("\\/a", "a"),
             ("a/\\/b", "a/b"),
             ("\\*", "a"),
+            ("a*/b", "ab"),
+            ("c/*a**/b", "c/ab"),
+            ("/a**/b", "xab"),
         ] {
             assert!(!matches(rule, path), "{rule} {path}");
         }
