@@ -5,8 +5,8 @@
 //! way down open: each is *admitted* before it opens anything, if what it needs at least is there for it, so that those
 //! that have begun can always go on. Beyond that, all of them together take a share of the process's limit.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
@@ -42,21 +42,33 @@ pub(crate) struct Descriptors {
 struct Queue {
     /// What those need that have begun.
     taken: usize,
-    waiting: VecDeque<(Arc<Admission>, Arc<Ticket>)>,
+    waiting: VecDeque<Waiting>,
+    /// How far each is that is not over, by its number.
+    stages: HashMap<u64, Stage>,
+    numbers: u64,
+}
+
+/// One that waits for its admission.
+#[derive(Debug)]
+struct Waiting {
+    number: u64,
+    needs: usize,
+    ticket: Arc<Ticket>,
+}
+
+/// Whether another one may begin.
+fn has_room(taken: usize, needs: usize) -> bool {
+    taken == 0 || taken + needs <= platform::most_descriptors() / TREE_ADMITTED_SHARE
 }
 
 impl Queue {
-    fn has_room(&self, needs: usize) -> bool {
-        self.taken == 0 || self.taken + needs <= platform::most_descriptors() / TREE_ADMITTED_SHARE
-    }
-
     /// Admits those for which there is room now; their tickets, to be finished without the lock.
     fn admit(&mut self) -> Vec<Arc<Ticket>> {
         let mut admitted = Vec::new();
-        while self.waiting.front().is_some_and(|(first, _)| self.has_room(first.needs)) {
-            let Some((first, ticket)) = self.waiting.pop_front() else { break };
-            self.taken += first.needs;
-            first.set(Stage::Inside);
+        while self.waiting.front().is_some_and(|first| has_room(self.taken, first.needs)) {
+            let Some(Waiting { number, needs, ticket }) = self.waiting.pop_front() else { break };
+            self.taken += needs;
+            self.stages.insert(number, Stage::Inside);
             admitted.push(ticket);
         }
         admitted
@@ -161,9 +173,8 @@ impl Patience {
     }
 }
 
-/// How far an admission is.
+/// How far an admission is, until it is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
 enum Stage {
     /// It has not been asked for.
     Outside,
@@ -172,80 +183,91 @@ enum Stage {
     Inside,
     /// The consumer is seeing to a report, perhaps with a tree of its own, which must not have to wait for this one.
     Lent,
-    Over,
 }
 
-/// The admission of a copy or a removal.
+/// The admission of a copy or a removal. All about it is in the queue, under its lock.
 #[derive(Debug)]
 pub(crate) struct Admission {
     descriptors: Arc<Descriptors>,
     needs: usize,
-    /// A [`Stage`], which is only changed under the lock of the queue.
-    stage: AtomicU8,
+    number: u64,
 }
 
 impl Admission {
     /// Of one that needs so many descriptors at least.
     pub(crate) fn new(descriptors: &Arc<Descriptors>, needs: usize) -> Arc<Self> {
-        let stage = AtomicU8::new(Stage::Outside as u8);
-        Arc::new(Self { descriptors: Arc::clone(descriptors), needs, stage })
-    }
-
-    fn is(&self, stage: Stage) -> bool {
-        self.stage.load(Ordering::Relaxed) == stage as u8
-    }
-
-    fn set(&self, stage: Stage) {
-        self.stage.store(stage as u8, Ordering::Relaxed);
+        let mut queue = descriptors.queue();
+        queue.numbers += 1;
+        let number = queue.numbers;
+        queue.stages.insert(number, Stage::Outside);
+        drop(queue);
+        Arc::new(Self { descriptors: Arc::clone(descriptors), needs, number })
     }
 
     /// What the consumer has to wait for before it begins or goes on.
-    pub(crate) fn ask(self: &Arc<Self>, ticket: impl FnOnce() -> Arc<Ticket>) -> Option<Arc<Ticket>> {
+    pub(crate) fn ask(&self, ticket: impl FnOnce() -> Arc<Ticket>) -> Option<Arc<Ticket>> {
         let mut queue = self.descriptors.queue();
-        let begins = self.is(Stage::Outside) && queue.waiting.is_empty() && queue.has_room(self.needs);
-        if begins || self.is(Stage::Lent) {
-            queue.taken += self.needs;
-            self.set(Stage::Inside);
+        let Queue { taken, waiting, stages, .. } = &mut *queue;
+        let stage = stages.get_mut(&self.number)?;
+        match *stage {
+            Stage::Inside => None,
+            Stage::Lent => {
+                *taken += self.needs;
+                *stage = Stage::Inside;
+                None
+            }
+            Stage::Outside if waiting.is_empty() && has_room(*taken, self.needs) => {
+                *taken += self.needs;
+                *stage = Stage::Inside;
+                None
+            }
+            Stage::Outside => {
+                let ticket = ticket();
+                *stage = Stage::Waiting;
+                waiting.push_back(Waiting {
+                    number: self.number,
+                    needs: self.needs,
+                    ticket: Arc::clone(&ticket),
+                });
+                Some(ticket)
+            }
+            Stage::Waiting => {
+                let ticket = ticket();
+                let own = waiting.iter_mut().find(|waiting| waiting.number == self.number);
+                let before = own.map(|own| std::mem::replace(&mut own.ticket, Arc::clone(&ticket)));
+                drop(queue);
+                drop(before);
+                Some(ticket)
+            }
         }
-        if !self.is(Stage::Outside) && !self.is(Stage::Waiting) {
-            return None;
-        }
-        let ticket = ticket();
-        if self.is(Stage::Waiting) {
-            let own = queue.waiting.iter_mut().find(|(waiting, _)| Arc::ptr_eq(waiting, self));
-            let before = own.map(|(_, before)| std::mem::replace(before, Arc::clone(&ticket)));
-            drop(queue);
-            drop(before);
-        } else {
-            self.set(Stage::Waiting);
-            queue.waiting.push_back((Arc::clone(self), Arc::clone(&ticket)));
-        }
-        Some(ticket)
     }
 
     /// The consumer is seeing to a report.
     pub(crate) fn lend(&self) {
-        self.leave(Stage::Lent);
+        let mut queue = self.descriptors.queue();
+        if queue.stages.get(&self.number) == Some(&Stage::Inside) {
+            queue.taken -= self.needs;
+            queue.stages.insert(self.number, Stage::Lent);
+            self.give_back(queue);
+        }
     }
 
     /// Everything is closed.
     pub(crate) fn end(&self) {
-        self.leave(Stage::Over);
+        let mut queue = self.descriptors.queue();
+        if queue.stages.remove(&self.number) == Some(Stage::Inside) {
+            queue.taken -= self.needs;
+        }
+        let at = queue.waiting.iter().position(|waiting| waiting.number == self.number);
+        let waited = at.and_then(|at| queue.waiting.remove(at));
+        self.give_back(queue);
+        drop(waited);
     }
 
-    fn leave(&self, stage: Stage) {
-        let mut queue = self.descriptors.queue();
-        if self.is(Stage::Inside) {
-            queue.taken -= self.needs;
-        } else if stage == Stage::Lent {
-            return;
-        }
-        let at = queue.waiting.iter().position(|(waiting, _)| std::ptr::eq(Arc::as_ptr(waiting), self));
-        let waited = at.and_then(|at| queue.waiting.remove(at));
-        self.set(stage);
+    /// Others may have room now.
+    fn give_back(&self, mut queue: MutexGuard<'_, Queue>) {
         let admitted = queue.admit();
         drop(queue);
-        drop(waited);
         self.descriptors.given_back.fetch_add(1, Ordering::Relaxed);
         for ticket in admitted {
             ticket.finish(Ok(Outcome::Done));

@@ -8,6 +8,7 @@ mod atomic_files;
 mod atomic_writes;
 pub(crate) mod calls;
 mod consumer;
+mod descriptors;
 mod device;
 mod durable_appends;
 mod durable_names;
