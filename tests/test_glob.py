@@ -16,7 +16,7 @@ import pytest
 
 import rapfiles
 from rapfiles import AsyncPath
-from support import process
+from support import process, strace
 from support.engine import idle
 from support.leaks import descriptors
 from support.leftovers import same_descriptors
@@ -298,6 +298,76 @@ async def test_hostile_patterns_end(tmp_path: Path) -> None:
     assert await globbed(tmp_path, "glob", "**/" + "*a" * 120 + "b") == []
     assert await globbed(tmp_path, "glob", "**/" + "*[a]" * 120 + "b") == []
     assert await globbed(tmp_path, "glob", "**/*/" * 500 + "b") == []
+    # Each `..` makes other paths of all of them.
+    for hostile in ("*/../", "**/*/../", "**/a/../"):
+        assert await globbed(tmp_path, "glob", hostile * 40 + "b") == []
+    # These lead up to the first directory.
+    lowest = deep.parent
+    for hostile in ("**/../", "**/a/../../"):
+        assert await globbed(lowest, "glob", hostile * 38 + "b") == []
+    async with AsyncPath(lowest).glob("**/../" * 38 + "a") as paths:
+        assert str(await anext(paths)).endswith("/../a")
+
+
+COUNTED = """
+import asyncio, sys
+from rapfiles import AsyncPath
+
+async def main():
+    pattern = "**/../" * int(sys.argv[2]) + "missing"
+    print([path async for path in AsyncPath(sys.argv[1]).glob(pattern)])
+
+asyncio.run(main())
+"""
+
+
+@strace.needs_strace
+@pytest.mark.slow
+def test_parents_cost_as_much_as_the_pattern_is_long(tmp_path: Path) -> None:
+    top = tmp_path.joinpath("top", *"abcdefghijklmnopqrst")
+    (top / "/".join("abcdefgh")).mkdir(parents=True)
+    (top / "a" / "link").symlink_to("b")
+    for repetitions in (5, 10, 20):
+        log = tmp_path / f"log-{repetitions}"
+        options = ["-e", "trace=openat,open,newfstatat,statx,stat"]
+        done = strace.run(COUNTED, top, str(repetitions), options=options, log=log)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
+        calls = sum(str(top) in line for line in log.read_text().splitlines())
+        # As many directories are looked at as are below or that many above, once from each position.
+        directories, positions = 9 + repetitions, 2 * repetitions + 1
+        assert calls <= 3 * directories * positions
+
+
+async def test_patterns_with_many_parents(tmp_path: Path) -> None:
+    """Directories in which one path finds nothing are passed over by the next one, and only those."""
+    (tmp_path / "top" / "a" / "b" / "a").mkdir(parents=True)
+    (tmp_path / "top" / "c").mkdir()
+    (tmp_path / "top" / "link").symlink_to("a/b")
+    (tmp_path / "top" / "c" / "loop").symlink_to("loop")
+    (tmp_path / "top" / "a" / "x").touch()
+    (tmp_path / "top" / "a" / "b" / "x").touch()
+    generator = random.Random(SEED)
+    components = ["**", "*", "..", "..", "..", "a", "b", "link", "loop", "x", "[ab]", "?"]
+    for _ in range(2 * COUNT):
+        pattern = "/".join(generator.choices(components, k=generator.randint(3, 6)))
+        await compare(tmp_path / "top", "glob", pattern)
+
+
+async def test_what_a_long_path_hides_a_short_one_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The rules of Python 3.12: before, a path that is too long is an error.
+    monkeypatch.setattr("rapfiles._glob._FINDS_DANGLING", True)
+    # By the first paths to it, what is searched for is beyond PATH_MAX.
+    top = tmp_path / "top"
+    for number in (0, 1, 2):
+        (top / f"l{number}{'l' * 240}").mkdir(parents=True)
+    (top / "a").mkdir()
+    for number in (3, 4, 5):
+        (top / f"l{number}{'l' * 240}").mkdir()
+    (top / "a" / "x").touch()
+    async with AsyncPath(top).glob("[al]*/../" * 17 + "a/x") as paths:
+        assert os.path.samefile(await anext(paths), top / "a" / "x")
 
 
 async def test_a_directory_that_is_removed_meanwhile(tmp_path: Path) -> None:

@@ -330,6 +330,9 @@ pub(crate) const GLOB_FOUND: usize = 1024;
 pub(crate) const GLOB_CLAIMED: usize = 32;
 /// The sets of positions in a pattern that are kept: far more than the patterns that people write need.
 pub(crate) const GLOB_SETS: usize = 4096;
+/// The directories, each with a position in a pattern, that are known to lead to nothing: some 20 MiB at most. Only
+/// patterns with `..` behind a wildcard need them.
+pub(crate) const GLOB_BARREN: usize = 1 << 18;
 /// A directory counts as this many entries, because opening it takes as long as reading them.
 pub(crate) const TREE_DIRECTORY: usize = 32;
 /// The memory of a listing of at most this many entries is used again for another directory. With the results of `stat(2)`
@@ -466,6 +469,7 @@ pub(crate) const NUMBERS: &[(&str, usize)] = {
         GLOB_FOUND,
         GLOB_CLAIMED,
         GLOB_SETS,
+        GLOB_BARREN,
         TREE_DIRECTORY,
         TREE_REUSED,
         TREE_AHEAD,

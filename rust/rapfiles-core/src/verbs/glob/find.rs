@@ -11,6 +11,7 @@ use std::path::MAIN_SEPARATOR_STR;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
+use super::barren::{self, Barren, Doubt, Place, Search};
 use super::selector::{Part as PatternPart, Position, Positions, Selector, Sets};
 use crate::engine::Engine;
 use crate::engine::kind::Kind;
@@ -56,6 +57,9 @@ struct Node {
     exists: bool,
     /// Whether opening it may have to wait for a network or another process, as far as is known of where it is.
     waits: bool,
+    /// The search that it is part of, if directories are recognised; its own, once it has been.
+    search: Option<Arc<Search>>,
+    is_recognised: bool,
 }
 
 /// Subdirectories of one directory to search.
@@ -67,6 +71,7 @@ struct Level {
     at: usize,
     exists: bool,
     waits: bool,
+    search: Option<Arc<Search>>,
 }
 
 /// A directory that is being read.
@@ -107,6 +112,8 @@ struct Shared {
     top: NativePath,
     prefix: Arc<[u8]>,
     workers: usize,
+    /// Where nothing is found, if the pattern may lead to the same directory again and again.
+    barren: Option<Arc<Barren>>,
     frontier: Mutex<Frontier>,
 }
 
@@ -155,9 +162,9 @@ pub struct GlobPart {
 }
 
 impl Level {
-    fn new(prefix: &Arc<[u8]>, exists: bool, waits: bool) -> Self {
-        let (names, positions) = (Block::default(), Vec::new());
-        Self { prefix: Arc::clone(prefix), names, positions, at: 0, exists, waits }
+    fn new(node: &Node, exists: bool) -> Self {
+        let (names, positions, search) = (Block::default(), Vec::new(), node.search.clone());
+        Self { prefix: Arc::clone(&node.prefix), names, positions, at: 0, exists, waits: node.waits, search }
     }
 
     fn push(&mut self, entry: Entry<'_>, positions: Arc<Positions>) -> Result<(), Error> {
@@ -169,7 +176,11 @@ impl Level {
 }
 
 impl GlobFound {
-    fn push(&mut self, prefix: &Arc<[u8]>, entry: Entry<'_>) -> Result<(), Error> {
+    fn push(&mut self, node: &Node, entry: Entry<'_>) -> Result<(), Error> {
+        if let Some(search) = &node.search {
+            search.has_found();
+        }
+        let prefix = &node.prefix;
         self.names.push(entry)?;
         let end = self.names.len();
         let last = self.groups.back_mut().filter(|last| Arc::ptr_eq(&last.prefix, prefix) && !last.top);
@@ -191,9 +202,26 @@ fn native(prefix: &[u8]) -> Option<NativePath> {
 }
 
 /// `stat(2)` or `lstat(2)` of what has this name in a directory.
-fn stat(prefix: &[u8], name: &[u8], follow: bool) -> Option<Metadata> {
-    let path = joined(&[prefix, name]).ok()?;
-    platform::metadata(&platform::native_name(&path)?, follow).ok()
+fn stat(node: &Node, name: &[u8], follow: bool) -> Option<Metadata> {
+    let path = joined(&[&node.prefix, name]).ok()?;
+    let found = platform::metadata(&platform::native_name(&path)?, follow);
+    node.noted(found, || barren::loops_by_itself(&node.prefix, name))
+}
+
+impl Node {
+    /// A result; notes what else another path to this directory might have found. `alike`: whether too many links are too
+    /// many by any path.
+    fn noted<T>(&self, result: io::Result<T>, alike: impl FnOnce() -> bool) -> Option<T> {
+        match result {
+            Ok(found) => Some(found),
+            Err(error) => {
+                if let Some(search) = &self.search {
+                    search.doubt(Doubt::of(&error, alike));
+                }
+                None
+            }
+        }
+    }
 }
 
 impl Levels {
@@ -209,7 +237,8 @@ impl Levels {
                 let prefix = joined(&[&level.prefix, entry.name, SEPARATOR])?.into();
                 level.at += 1;
                 let (positions, exists, waits) = (Arc::clone(positions), level.exists, level.waits);
-                return Ok(Some(Node { prefix, positions, exists, waits }));
+                let search = level.search.clone();
+                return Ok(Some(Node { prefix, positions, exists, waits, search, is_recognised: false }));
             }
             self.0.pop();
         }
@@ -225,8 +254,8 @@ impl Shared {
 
 impl Frontier {
     /// What a new part is to begin with: as much as leaves enough for the others.
-    fn claim(&mut self, workers: usize) -> Result<Vec<Node>, Error> {
-        let most = ((self.nodes.len() + self.levels.count()) / (2 * workers)).clamp(1, GLOB_CLAIMED);
+    fn claim(&mut self, workers: usize, most: usize) -> Result<Vec<Node>, Error> {
+        let most = ((self.nodes.len() + self.levels.count()) / (2 * workers)).clamp(1, most);
         let mut claimed = self.nodes.split_off(self.nodes.len().saturating_sub(most));
         while claimed.len() < most
             && let Some(node) = self.levels.next_node()?
@@ -243,8 +272,13 @@ impl Source for Glob {
 
     fn claim(&mut self) -> Claim<GlobPart> {
         let mut frontier = self.0.frontier();
+        // A directory must have been searched before the next path to it is followed.
+        if self.0.barren.is_some() && frontier.under_way > 0 {
+            return Claim::Later;
+        }
         let begins = !std::mem::replace(&mut frontier.begun, true);
-        let (claimed, failed) = match frontier.claim(self.0.workers) {
+        let most = if self.0.barren.is_some() { 1 } else { GLOB_CLAIMED };
+        let (claimed, failed) = match frontier.claim(self.0.workers, most) {
             Ok(claimed) => (claimed, None),
             Err(error) => (Vec::new(), Some(error)),
         };
@@ -292,7 +326,10 @@ impl GlobPart {
             self.found.groups.push_back(GlobGroup { prefix, top: true, end: 0 });
         }
         match sets.finish(parts) {
-            Some(positions) => self.enter(Node { prefix, positions, exists, waits: true }),
+            Some(positions) => {
+                let (waits, search, is_recognised) = (true, None, false);
+                self.enter(Node { prefix, positions, exists, waits, search, is_recognised })
+            }
             None => Ok(()),
         }
     }
@@ -305,9 +342,33 @@ impl GlobPart {
         Ok(self.levels.next_node()?.or_else(|| self.claimed.pop()))
     }
 
+    /// Leaves out what would find nothing in a directory; `false` if nothing is left.
+    fn recognise(&mut self, node: &mut Node) -> bool {
+        let Some(barren) = self.shared.barren.as_ref().filter(|_| !node.is_recognised) else { return true };
+        node.is_recognised = true;
+        let Some(path) = native(&node.prefix) else { return true };
+        let found = node.noted(platform::metadata(&path, true), || {
+            let (directory, name) = barren::split(&node.prefix);
+            barren::loops_by_itself(directory, name)
+        });
+        let Some(found) = found else { return true };
+        let (place, length) = (Place::new(&found, node.exists), node.prefix.len());
+        let (left, doubt) = barren.without(place, length, &node.positions.open);
+        if let Some(search) = &node.search {
+            search.doubt(doubt);
+        }
+        let Some(positions) = self.sets.of(left, &self.shared.selector.parts) else { return false };
+        let search = Search::new(barren, node.search.take(), (place, length), &positions);
+        (node.positions, node.search) = (positions, Some(search));
+        true
+    }
+
     /// Begins with a directory.
     fn enter(&mut self, mut node: Node) -> Result<(), Error> {
-        let mut below = Level::new(&node.prefix, true, node.waits);
+        if !self.recognise(&mut node) {
+            return Ok(());
+        }
+        let mut below = Level::new(&node, true);
         let path = if node.positions.scans { native(&node.prefix) } else { None };
         let Some(path) = path else { return self.leave(&node, &[], below) };
         let mut being_read = self.shared.engine.descriptors.read();
@@ -335,6 +396,7 @@ impl GlobPart {
             }
             Err(error) => {
                 self.check(&error, path)?;
+                node.noted(Err::<(), _>(error), || false);
                 self.leave(&node, &[], below)
             }
         }
@@ -395,6 +457,7 @@ impl GlobPart {
             reading.ended = !matches!(outcome, Ok(true));
             if let Err(error) = outcome {
                 self.check(&error, reading.path.clone())?;
+                reading.node.noted(Err::<(), _>(error), || false);
             }
         }
     }
@@ -405,7 +468,7 @@ impl GlobPart {
         let looked = Cell::new(false);
         let stat = |follow| {
             looked.set(true);
-            view.reader.stat_entry(view.path, entry.name, follow).ok()
+            view.node.noted(view.reader.stat_entry(view.path, entry.name, follow), || true)
         };
         let own = entry.file_type.or_else(|| Some(stat(false)?.file_type()));
         // The target of a link is looked up once, and only if it matters.
@@ -456,7 +519,7 @@ impl GlobPart {
         }
         let entry = Entry { file_type: own, ..entry };
         if sets.matches() {
-            self.found.push(&view.node.prefix, entry)?;
+            self.found.push(view.node, entry)?;
         }
         if let Some(positions) = sets.finish(parts) {
             view.below.push(entry, positions)?;
@@ -472,7 +535,7 @@ impl GlobPart {
             _ => None,
         };
         let literals = &node.positions.literals;
-        let mut looked_up = Level::new(&node.prefix, false, node.waits);
+        let mut looked_up = Level::new(node, false);
         for (index, position) in literals.iter().enumerate() {
             let Some(name) = name_at(*position).filter(|_| !seen.contains(position)) else { continue };
             if literals[..index].iter().any(|before| name_at(*before) == Some(name)) {
@@ -486,18 +549,18 @@ impl GlobPart {
             }
             let entry = Entry { name, file_type: None, inode: 0 };
             if sets.matches() {
-                let found = stat(&node.prefix, name, !(is_enough && rules.finds_dangling));
+                let found = stat(node, name, !(is_enough && rules.finds_dangling));
                 if let Some(found) = found.filter(|found| is_enough || found.is_directory()) {
                     // What a link leads to says nothing of the entry itself.
                     let own = (is_enough && rules.finds_dangling).then(|| found.file_type());
-                    self.found.push(&node.prefix, Entry { file_type: own, ..entry })?;
+                    self.found.push(node, Entry { file_type: own, ..entry })?;
                 }
             }
             if let Some(positions) = sets.finish(parts) {
                 looked_up.push(entry, positions)?;
             }
         }
-        let mut above = Level::new(&node.prefix, node.exists, node.waits);
+        let mut above = Level::new(node, node.exists);
         if !node.positions.parents.is_empty() {
             let entry = Entry { name: PARENT, file_type: None, inode: 0 };
             sets.begin();
@@ -505,14 +568,16 @@ impl GlobPart {
                 sets.add(parts, position + 1);
             }
             // What finds no dangling link looks up everything.
-            let is_found =
-                (node.exists && rules.finds_dangling) || stat(&node.prefix, PARENT, true).is_some();
+            let is_found = (node.exists && rules.finds_dangling) || stat(node, PARENT, true).is_some();
             if sets.matches() && is_found {
-                self.found.push(&node.prefix, entry)?;
+                self.found.push(node, entry)?;
             }
             if let Some(positions) = sets.finish(parts) {
                 above.push(entry, positions)?;
             }
+        }
+        if let Some(search) = &node.search {
+            search.has_ended();
         }
         for level in [above, looked_up, below] {
             if !level.positions.is_empty() {
@@ -524,6 +589,12 @@ impl GlobPart {
 }
 
 impl GlobPart {
+    /// What it has found, if anything.
+    fn hand_out(&mut self) -> Option<GlobFound> {
+        let found = std::mem::take(&mut self.found);
+        (!found.is_empty()).then_some(found)
+    }
+
     /// What has not been looked into is left to the parts that come later.
     fn leave_the_rest(&mut self) {
         let mut frontier = self.shared.frontier();
@@ -553,14 +624,12 @@ impl Part for GlobPart {
             let is_full = self.found.names.len() >= GLOB_FOUND || slice.is_over();
             if self.reading.is_some() {
                 if is_full {
-                    let found = std::mem::take(&mut self.found);
-                    return Ok(if found.is_empty() { Step::Again } else { Step::Batch(found) });
+                    return Ok(self.hand_out().map_or(Step::Again, Step::Batch));
                 }
                 continue;
             }
             if std::mem::take(&mut self.gives_way) {
-                let found = std::mem::take(&mut self.found);
-                return Ok(if found.is_empty() { Step::Later } else { Step::Batch(found) });
+                return Ok(self.hand_out().map_or(Step::Later, Step::Batch));
             }
             let goes_on = !is_full && self.size < GLOB_BATCH && runtime::now() < until;
             match if goes_on { self.next_node()? } else { None } {
@@ -575,8 +644,7 @@ impl Part for GlobPart {
                 }
                 None => {
                     self.leave_the_rest();
-                    let found = std::mem::take(&mut self.found);
-                    return Ok(Step::Last((!found.is_empty()).then_some(found)));
+                    return Ok(Step::Last(self.hand_out()));
                 }
             }
         }
@@ -588,8 +656,9 @@ impl Engine {
     pub fn glob(&self, top: NativePath, prefix: &[u8], selector: Selector) -> Stream<Glob> {
         let lane = self.lane(&top);
         let workers = self.configuration().usable_cpus.max(1);
-        let frontier = Mutex::default();
-        let shared = Shared { engine: self.share(), selector, top, prefix: prefix.into(), workers, frontier };
+        let barren = selector.returns().then(Arc::default);
+        let (engine, prefix, frontier) = (self.share(), prefix.into(), Mutex::default());
+        let shared = Shared { engine, selector, top, prefix, workers, barren, frontier };
         Stream::new(self, lane, Kind::Glob, Glob(Arc::new(shared)))
     }
 }

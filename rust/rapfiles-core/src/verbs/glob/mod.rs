@@ -1,5 +1,6 @@
 //! Globbing: the entries of a tree that match a pattern, as in pathlib.
 
+mod barren;
 mod case;
 mod characters;
 mod find;

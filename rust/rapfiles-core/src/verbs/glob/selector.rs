@@ -117,6 +117,13 @@ impl Selector {
         }
         Self { rules, parts }
     }
+
+    /// Whether it may lead to the same directory by many paths: a `..` comes after a wildcard, and something after it.
+    pub(super) fn returns(&self) -> bool {
+        let is_wild = |part: &Part| matches!(part, Part::Recursive { .. } | Part::Pattern(_));
+        let mut parts = self.parts.iter().skip_while(|part| !is_wild(part));
+        parts.any(|part| matches!(part, Part::Parent)) && parts.next().is_some()
+    }
 }
 
 impl Sets {
@@ -150,6 +157,12 @@ impl Sets {
     /// Whether the set contains the end of the pattern: a match.
     pub(super) fn matches(&self) -> bool {
         self.marks.last() == Some(&self.mark)
+    }
+
+    /// The set of these positions; `None` if there are none.
+    pub(super) fn of(&mut self, positions: Vec<Position>, parts: &[Part]) -> Option<Arc<Positions>> {
+        self.made = positions;
+        self.finish(parts)
     }
 
     /// The set, for a directory; `None` if nothing in it can match.
