@@ -84,9 +84,10 @@ class PathInfo:
     """A path's type: pathlib's `PathInfo`, with awaitable answers.
 
     Answers are cached, as in pathlib, even if the file changes meanwhile. For a path that comes from a
-    listing (`iterdir()`, `scandir()`, `glob()`) the type is known if the directory contained it. The target
-    of a symbolic link is not known, except from `scandir()`, which has looked it up. For all these methods, a
-    path that cannot be reached, for whatever reason, does not exist.
+    listing (`iterdir()`, `scandir()`, `find()`, `glob()`, `rglob()`) the type is known if the directory
+    contained it, and the paths of `walk()` are known to lead to directories. The target of a symbolic link is
+    known where it has been looked up: always by `scandir()` and `find()`, where the pattern needed it by
+    `glob()`. For all these methods, a path that cannot be reached, for whatever reason, does not exist.
 
     ```python
     await (directory / "data").write_bytes(b"abc")

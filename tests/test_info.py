@@ -84,6 +84,87 @@ async def test_paths_of_a_listing_know_it(tree: Path) -> None:
     assert (after.cached, after.submitted) == (before.cached, before.submitted)
 
 
+def known(path: AsyncPath, method: str, **options: bool) -> bool | None:
+    """The answer, if it is known without being awaited."""
+    try:
+        return bool(getattr(path.info, method)(**options))
+    except RuntimeError:
+        return None
+
+
+@pytest.fixture
+def nested(tree: Path) -> Path:
+    """Another directory, with links to it: one of the tree, one behind the other."""
+    (tree / "folder" / "inner").mkdir()
+    (tree / "folder" / "inner" / "leaf").touch()
+    (tree / "folder" / "to inner").symlink_to("inner")
+    return tree
+
+
+async def test_entries_know_all_types(nested: Path) -> None:
+    entries = [entry async for entry in AsyncPath(nested).scandir()]
+    entries += [entry async for entry in AsyncPath(nested).find()]
+    assert len(entries) == 7 + 10
+    for entry in entries:
+        for method, options in QUESTIONS:
+            follow = options.get("follow_symlinks", method != "is_symlink")
+            assert known(entry.path, method, **options) is expected(Path(entry), method, follow)
+
+
+@pytest.mark.parametrize("top_down", [True, False])
+@pytest.mark.parametrize("follow", [True, False])
+async def test_walked_directories_are_known_to_be_some(top_down: bool, follow: bool, nested: Path) -> None:
+    (nested / "loop").unlink()
+    paths = [path async for path, _, _ in AsyncPath(nested).walk(top_down=top_down, follow_symlinks=follow)]
+    assert len(paths) == (7 if follow else 3)
+    for path in paths:
+        if path == nested:
+            continue  # it was given
+        assert known(path, "is_dir") is True
+        assert known(path, "exists") is True
+        assert known(path, "is_file") is False
+        # Where a link was followed, only what it leads to is known.
+        is_link = os.path.islink(path)
+        assert known(path, "is_symlink") is (None if is_link else False)
+        assert await path.info.is_symlink() == is_link
+
+
+async def test_what_was_added_to_a_walk_is_not_taken_for_a_directory_itself(nested: Path) -> None:
+    async for path, directories, _ in AsyncPath(nested).walk():
+        if path == nested:
+            directories[:] = ["to folder"]
+        elif path.name == "to folder":
+            assert known(path, "is_dir") is True
+            assert known(path, "is_symlink") is None
+            assert await path.info.is_symlink()
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        *("*", "**/*", "**", "file", "folder", "to file", "to folder", "dangling", "folder/inner", "*/inner"),
+        *("to folder/inner/leaf", "*/inner/leaf", "to folder/*", "folder/", "to folder/", "*/", "**/"),
+    ],
+)
+async def test_what_a_pattern_finds_is_known(pattern: str, nested: Path) -> None:
+    found = [path async for path in AsyncPath(nested).glob(pattern)]
+    assert found or pattern == "dangling"
+    is_listed = "*" in pattern.rstrip("/").rpartition("/")[2]
+    for path in found:
+        follows = [known(path, "is_dir"), known(path, "is_dir", follow_symlinks=False)]
+        assert follows[0] in (None, os.path.isdir(path))
+        assert follows[1] in (None, os.path.isdir(path) and not os.path.islink(path))
+        assert follows != [None, None]
+        if pattern.endswith("/") and path != nested:
+            assert follows[0] is True
+        if is_listed and path != nested:
+            # The directory has told.
+            assert follows[1] is not None
+        for method, options in QUESTIONS:
+            follow = options.get("follow_symlinks", method != "is_symlink")
+            assert await getattr(path.info, method)(**options) is expected(Path(path), method, follow)
+
+
 async def test_what_is_not_known_is_not_guessed(tree: Path) -> None:
     info = AsyncPath(tree, "folder").info
     answer = info.is_dir()

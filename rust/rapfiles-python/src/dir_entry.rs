@@ -171,11 +171,16 @@ pub(crate) fn joined<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = origin.py();
     let path = origin.call_method1(intern!(py, "with_segments"), (text,))?;
+    inform(&path, known);
+    Ok(path)
+}
+
+/// Tells the `info` of a new path what it knows already.
+pub(crate) fn inform(path: &Bound<'_, PyAny>, known: u8) {
     if known != 0 {
         // A subclass may have no such attribute.
-        drop(path.setattr(intern!(py, "_info"), known));
+        drop(path.setattr(intern!(path.py(), "_info"), known));
     }
-    Ok(path)
 }
 
 #[pymethods]

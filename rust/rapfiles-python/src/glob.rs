@@ -6,13 +6,12 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 use pyo3::{PyTraverseError, PyVisit};
-use rapfiles_core::{Engine, Glob, GlobFound, GlobGroup, GlobRules, Progress, Selector, Stream, Ticket};
+use rapfiles_core::{Engine, FileType, Glob, GlobFound, GlobGroup, GlobRules, Progress, Selector, Stream, Ticket};
 
 use crate::arguments::PathArgument;
 use crate::dir_entry::{self, spelled};
 use crate::errors::{self, Names};
-use crate::once::intern;
-use crate::pure_path::{Children, known_types};
+use crate::pure_path::{Children, known_of};
 use crate::results;
 use crate::stream::{Items, Manners, Source};
 
@@ -68,8 +67,8 @@ impl GlobItems {
     /// Creates paths from the next names of a group, and appends them.
     fn make_lot(&mut self, py: Python<'_>, group: &GlobGroup, made: &mut Vec<Py<PyAny>>) -> PyResult<()> {
         if group.top {
-            let text = self.top.bind(py).str()?;
-            made.push(self.top.call_method1(py, intern!(py, "with_segments"), (text,))?);
+            let (top, known) = (self.top.bind(py), known_of(None, Some(FileType::DIRECTORY)));
+            made.push(dir_entry::joined(top, top.str()?, known)?.unbind());
             return Ok(());
         }
         self.enter(py, &group.prefix)?;
@@ -80,7 +79,7 @@ impl GlobItems {
         self.at = group.end.min(from + if children.is_some() { LOT } else { JOINED });
         for index in from..self.at {
             let Some(entry) = self.found.names.get(index) else { break };
-            let known = entry.file_type.map_or(0, |file_type| known_types(Ok(file_type), None));
+            let known = known_of(entry.file_type, self.found.target(index));
             let name = spelled(py, entry.name)?;
             made.push(match &children {
                 Some(children) => children.make(name, known)?.unbind(),

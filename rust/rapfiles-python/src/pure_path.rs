@@ -363,6 +363,15 @@ pub(crate) fn known_types(own: Result<FileType, i32>, target: Option<Result<File
     }
 }
 
+/// The same for a path of which one of them may not be known: its own type, or that of what it leads to.
+pub(crate) fn known_of(own: Option<FileType>, target: Option<FileType>) -> u8 {
+    match (own, target) {
+        (Some(own), target) => known_types(Ok(own), target.map(Ok)),
+        (None, Some(target)) => known_types(Ok(target), None) & 0xf0,
+        (None, None) => 0,
+    }
+}
+
 /// A list of these parts, and perhaps a name.
 fn parts_list<'py>(
     parts: &Bound<'py, PyTuple>,

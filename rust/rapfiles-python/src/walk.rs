@@ -8,9 +8,11 @@ use pyo3::{PyTraverseError, PyVisit};
 use rapfiles_core::{Engine, Error, FileType, Listing, Progress, Purpose, Ticket, Tree};
 
 use crate::arguments::PathArgument;
+use crate::dir_entry;
 use crate::errors;
 use crate::limits::TREE_NAMES_AT_ONCE;
 use crate::once::intern;
+use crate::pure_path::known_of;
 use crate::results;
 use crate::stream::{Items, Manners, Source};
 use crate::tree_arguments::{TreeArguments, tell};
@@ -183,17 +185,21 @@ impl WalkItems {
     fn finish(&mut self, py: Python<'_>) -> PyResult<()> {
         let Some(making) = self.making.take() else { return Ok(()) };
         let Making { listing, mut directories, mut files, kept, .. } = making;
-        let (path, depth) = (listing.node().path(), listing.node().depth());
+        let node = listing.node();
+        let (path, depth) = (node.path(), node.depth());
+        let own = (!node.is_followed()).then_some(FileType::DIRECTORY);
         self.tree.take_back(listing);
         let path = match path {
             Some(path) if depth > 0 => {
                 let text = results::path(py, &path.to_os_string())?;
                 let directory = self.directory.bind(py);
-                if self.plain {
-                    directory.get_type().call1((text,))?.unbind()
+                let path = if self.plain {
+                    directory.get_type().call1((text,))?
                 } else {
-                    directory.call_method1(intern!(py, "with_segments"), (text,))?.unbind()
-                }
+                    directory.call_method1(intern!(py, "with_segments"), (text,))?
+                };
+                dir_entry::inform(&path, known_of(own, Some(FileType::DIRECTORY)));
+                path.unbind()
             }
             _ => self.directory.clone_ref(py),
         };

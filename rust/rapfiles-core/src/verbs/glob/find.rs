@@ -46,6 +46,8 @@ pub struct GlobFound {
     pub groups: VecDeque<GlobGroup>,
     /// The names of what was found, group after group. A type is that of the entry itself.
     pub names: Block,
+    /// What names lead to whose own types are links or not known, where that was looked up: their numbers, and the types.
+    targets: Vec<(usize, FileType)>,
 }
 
 /// A directory to search.
@@ -176,11 +178,22 @@ impl Level {
 }
 
 impl GlobFound {
-    fn push(&mut self, node: &Node, entry: Entry<'_>) -> Result<(), Error> {
+    /// The type of what the entry of this number leads to, if that was looked up.
+    pub fn target(&self, index: usize) -> Option<FileType> {
+        let at = self.targets.binary_search_by_key(&index, |(number, _)| *number).ok()?;
+        Some(self.targets[at].1)
+    }
+
+    /// `target`: what it leads to, if that was looked up.
+    fn push(&mut self, node: &Node, entry: Entry<'_>, target: Option<FileType>) -> Result<(), Error> {
         if let Some(search) = &node.search {
             search.has_found();
         }
         let prefix = &node.prefix;
+        if let Some(target) = target.filter(|_| entry.file_type.is_none_or(|own| own == FileType::SYMLINK)) {
+            self.targets.try_reserve(1)?;
+            self.targets.push((self.names.len(), target));
+        }
         self.names.push(entry)?;
         let end = self.names.len();
         let last = self.groups.back_mut().filter(|last| Arc::ptr_eq(&last.prefix, prefix) && !last.top);
@@ -472,11 +485,15 @@ impl GlobPart {
         };
         let own = entry.file_type.or_else(|| Some(stat(false)?.file_type()));
         // The target of a link is looked up once, and only if it matters.
-        let mut target = match own {
+        let known = Cell::new(match own {
             Some(FileType::SYMLINK) => None,
             own => Some(own),
+        });
+        let target = || {
+            let found = known.get().unwrap_or_else(|| stat(true).map(|found| found.file_type()));
+            known.set(Some(found));
+            found
         };
-        let mut target = || *target.get_or_insert_with(|| stat(true).map(|found| found.file_type()));
         sets.begin();
         for position in &view.node.positions.open {
             let (part, next) = (&parts[*position as usize], position + 1);
@@ -507,7 +524,11 @@ impl GlobPart {
                     // A directory may be readable but not searchable (path_resolution(7)).
                     let is_found = if is_last {
                         let follow = rules.directories_only || !rules.finds_dangling;
-                        stat(follow).is_some_and(|found| !rules.directories_only || found.is_directory())
+                        let found = stat(follow);
+                        if follow {
+                            known.set(Some(found.as_ref().map(Metadata::file_type)));
+                        }
+                        found.is_some_and(|found| !rules.directories_only || found.is_directory())
                     } else {
                         target() == Some(FileType::DIRECTORY)
                     };
@@ -519,7 +540,7 @@ impl GlobPart {
         }
         let entry = Entry { file_type: own, ..entry };
         if sets.matches() {
-            self.found.push(view.node, entry)?;
+            self.found.push(view.node, entry, known.get().flatten())?;
         }
         if let Some(positions) = sets.finish(parts) {
             view.below.push(entry, positions)?;
@@ -553,7 +574,8 @@ impl GlobPart {
                 if let Some(found) = found.filter(|found| is_enough || found.is_directory()) {
                     // What a link leads to says nothing of the entry itself.
                     let own = (is_enough && rules.finds_dangling).then(|| found.file_type());
-                    self.found.push(node, Entry { file_type: own, ..entry })?;
+                    let target = if own.is_none() { Some(found.file_type()) } else { None };
+                    self.found.push(node, Entry { file_type: own, ..entry }, target)?;
                 }
             }
             if let Some(positions) = sets.finish(parts) {
@@ -567,10 +589,14 @@ impl GlobPart {
             for position in &node.positions.parents {
                 sets.add(parts, position + 1);
             }
-            // What finds no dangling link looks up everything.
-            let is_found = (node.exists && rules.finds_dangling) || stat(node, PARENT, true).is_some();
-            if sets.matches() && is_found {
-                self.found.push(node, entry)?;
+            if sets.matches() {
+                // What finds no dangling link looks up everything.
+                let is_known = node.exists && rules.finds_dangling;
+                let looked_up = if is_known { None } else { stat(node, PARENT, true) };
+                if is_known || looked_up.is_some() {
+                    let file_type = looked_up.map(|found| found.file_type());
+                    self.found.push(node, Entry { file_type, ..entry }, None)?;
+                }
             }
             if let Some(positions) = sets.finish(parts) {
                 above.push(entry, positions)?;

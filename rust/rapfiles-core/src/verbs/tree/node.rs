@@ -86,7 +86,8 @@ impl Node {
         &self.name
     }
 
-    pub(super) fn is_followed(&self) -> bool {
+    /// Whether it may be a link to a directory.
+    pub fn is_followed(&self) -> bool {
         self.followed
     }
 
