@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from typing import TYPE_CHECKING, TypeVar
 
 import rapfiles._native as _native
 
 from ._iterdir import leaves_it_to_pathlib, text_before_names
-from ._progress import snapshot
+from ._progress import next_item
 from ._pure.segments import SegmentsPath
 from ._scandir import AsyncDirEntry
 from ._stream import Stream
 
 if TYPE_CHECKING:
     from ._native import _Wanted as Wanted  # pyright: ignore[reportPrivateUsage]
-    from ._progress import Figures, ProgressCallback
+    from ._progress import ProgressCallback
     from ._tree import OnError
 
 P = TypeVar("P", bound=SegmentsPath)
@@ -88,14 +87,4 @@ class ReportedSearch(TreeSearch[P]):
         return True
 
     async def __anext__(self) -> AsyncDirEntry[P]:
-        while True:
-            found: AsyncDirEntry[P] | Figures = await super().__anext__()
-            if not isinstance(found, tuple):
-                return found
-            try:
-                answer = self._callback(snapshot(found))
-                if isinstance(answer, Awaitable):
-                    await answer
-            except BaseException:
-                self._end()
-                raise
+        return await next_item(self, super().__anext__, self._callback)

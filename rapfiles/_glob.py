@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 import rapfiles._native as _native
 
 from ._iterdir import leaves_it_to_pathlib, text_before_names
+from ._progress import next_item
 from ._pure.flavour import PureFlavour
 from ._pure.segments import SegmentsPath
 from ._stream import Stream
 
 if TYPE_CHECKING:
     from ._arguments import StrPath
+    from ._progress import ProgressCallback
 
-__all__ = ["GlobIterator"]
+__all__ = ["GlobIterator", "ReportedGlob"]
 
 P = TypeVar("P", bound=SegmentsPath)
 
@@ -83,17 +85,47 @@ class GlobIterator(Stream[P]):
         prefix, plain = text_before_names(directory), leaves_it_to_pathlib(directory)
         components = [_utf32(component) for component in pattern.components]
         try:
-            return _native.glob(directory, prefix, plain, components, rules)
+            return _native.glob(directory, prefix, plain, components, rules, self._reports())
         except ValueError:
             # No file system has such a path. pathlib complains where it would read it, and 3.13 always.
             if _MODERN and (
                 not _TOLERANT or any(it in component for component in pattern.components for it in "*?[")
             ):
                 raise
-            return _native.glob(os.curdir, "", False, [_utf32("\0")], rules)
+            return _native.glob(os.curdir, "", False, [_utf32("\0")], rules, self._reports())
+
+    def _reports(self) -> bool:
+        """Whether there are snapshots between the paths."""
+        return False
 
 
 _native.set_next_slot(GlobIterator)
+
+
+class ReportedGlob(GlobIterator[P]):
+    """The same, with somebody who is told how far it has come."""
+
+    __module__ = "rapfiles"
+    __slots__ = ("_callback",)
+
+    def __init__(  # pyright: ignore[reportInconsistentConstructor]
+        self,
+        directory: P,
+        pattern: StrPath,
+        case_sensitive: bool | None,
+        recurse_symlinks: bool,
+        recursive: bool,
+        progress: ProgressCallback,
+        /,
+    ) -> None:
+        super().__init__(directory, pattern, case_sensitive, recurse_symlinks, recursive)
+        self._callback = progress
+
+    def _reports(self) -> bool:
+        return True
+
+    async def __anext__(self) -> P:
+        return await next_item(self, super().__anext__, self._callback)
 
 
 def _parsed(pattern: StrPath, recursive: bool) -> _Pattern:

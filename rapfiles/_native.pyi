@@ -583,6 +583,7 @@ def walk(
     plain: bool,
     on_error: Callable[[OSError], object] | None,
     wanted: _Wanted,
+    progress: bool,
     /,
 ) -> Source: ...
 def find(
@@ -608,13 +609,25 @@ def children(directory: _Path, prefix: str, plain: bool, /) -> Source: ...
 # The same for entries, made as instances of a class that inherits from `DirEntry`. `with_stat`: ask for
 # everything.
 def scan(
-    directory: _Path, prefix: str, plain: bool, class_: type[DirEntry], with_stat: bool, /
+    directory: _Path,
+    prefix: str,
+    plain: bool,
+    class_: type[DirEntry],
+    with_stat: bool,
+    progress: bool,
+    /,
 ) -> Source: ...
 
 # What matches. `components`: those of the pattern, in UTF-32; `rules`: what `GlobRules` of the engine has, in
 # its order.
 def glob(
-    directory: _Path, prefix: str, plain: bool, components: list[bytes], rules: _GlobRules, /
+    directory: _Path,
+    prefix: str,
+    plain: bool,
+    components: list[bytes],
+    rules: _GlobRules,
+    progress: bool,
+    /,
 ) -> Source: ...
 
 # Resolution. `rules` is the minor version of the Python whose realpath is followed; `strict` also takes

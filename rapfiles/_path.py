@@ -31,7 +31,7 @@ from ._atomic import write_text as write_text_atomically
 from ._atomic_open import open_atomic
 from ._copying import copy_path, target_in
 from ._find import ReportedSearch, TreeSearch
-from ._glob import GlobIterator
+from ._glob import GlobIterator, ReportedGlob
 from ._info import PathInfo
 from ._iterdir import DirectoryIterator
 from ._lock import FileLock, checked_range, warn_of_lock
@@ -39,7 +39,7 @@ from ._mounted import NAMES, explained
 from ._open import announced, open
 from ._pure.lexical import LexicalPath
 from ._removing import remove
-from ._scandir import DirectoryScan
+from ._scandir import DirectoryScan, ReportedScan
 from ._text import decode, native_codec, write_natively
 from ._text import read as read_with_python
 from ._text import write as write_with_python
@@ -48,7 +48,7 @@ from ._tree import callback, most_entries
 from ._tree import wanted as tree_wanted
 from ._unsupported import unsupported
 from ._usage import DiskUsage, disk_usage
-from ._walk import DirectoryWalk
+from ._walk import DirectoryWalk, ReportedWalk
 
 if TYPE_CHECKING:
     from _typeshed import OpenBinaryModeUpdating, OpenBinaryModeWriting
@@ -1001,7 +1001,12 @@ class AsyncPath(LexicalPath):
         return DirectoryIterator(self)
 
     def glob(
-        self, pattern: StrPath, *, case_sensitive: bool | None = None, recurse_symlinks: bool = False
+        self,
+        pattern: StrPath,
+        *,
+        case_sensitive: bool | None = None,
+        recurse_symlinks: bool = False,
+        progress: ProgressCallback | None = None,
     ) -> Stream[Self]:
         """Iterate over everything in this tree that matches a shell-style pattern, in arbitrary order.
 
@@ -1016,6 +1021,9 @@ class AsyncPath(LexicalPath):
                 names without wildcards are compared too, instead of being looked up.
             recurse_symlinks: Whether `**` follows symbolic links to directories. Loops are not detected: they
                 end where the system follows no more links.
+            progress: As for `copy`, while the next path is awaited. It tells how many files have been
+                compared with the pattern, matching or not, and how many directories have been read. What it
+                raises ends the search.
 
         Returns:
             An asynchronous iterator of paths. It is also a context manager, which ends it and closes what
@@ -1035,10 +1043,15 @@ class AsyncPath(LexicalPath):
         assert [path.name async for path in directory.glob("**/*.py")] == ["a.py"]
         ```
         """
-        return GlobIterator(self, pattern, case_sensitive, recurse_symlinks, False)
+        return self._globbed(pattern, case_sensitive, recurse_symlinks, False, progress)
 
     def rglob(
-        self, pattern: StrPath, *, case_sensitive: bool | None = None, recurse_symlinks: bool = False
+        self,
+        pattern: StrPath,
+        *,
+        case_sensitive: bool | None = None,
+        recurse_symlinks: bool = False,
+        progress: ProgressCallback | None = None,
     ) -> Stream[Self]:
         """Iterate over what matches a pattern at any depth of this tree: `glob()` with `**/` before the
         pattern.
@@ -1047,6 +1060,7 @@ class AsyncPath(LexicalPath):
             pattern: As for `glob()`, but it may be empty, for this directory and all below it.
             case_sensitive: As for `glob()`.
             recurse_symlinks: As for `glob()`.
+            progress: As for `glob()`.
 
         Returns:
             An asynchronous iterator of paths, which is also a context manager.
@@ -1058,9 +1072,23 @@ class AsyncPath(LexicalPath):
             assert [path.name async for path in paths] == ["a.py"]
         ```
         """
-        return GlobIterator(self, pattern, case_sensitive, recurse_symlinks, True)
+        return self._globbed(pattern, case_sensitive, recurse_symlinks, True, progress)
 
-    def scandir(self, *, with_stat: bool = False) -> Stream[AsyncDirEntry[Self]]:
+    def _globbed(
+        self,
+        pattern: StrPath,
+        case_sensitive: bool | None,
+        recurse_symlinks: bool,
+        recursive: bool,
+        progress: ProgressCallback | None,
+    ) -> Stream[Self]:
+        if progress is None:
+            return GlobIterator(self, pattern, case_sensitive, recurse_symlinks, recursive)
+        return ReportedGlob(self, pattern, case_sensitive, recurse_symlinks, recursive, progress)
+
+    def scandir(
+        self, *, with_stat: bool = False, progress: ProgressCallback | None = None
+    ) -> Stream[AsyncDirEntry[Self]]:
         """Iterate over the entries of the directory, in arbitrary order, without `.` and `..`.
 
         Entries are yielded as the directory is read, so changes meanwhile may be seen or not. The directory
@@ -1069,6 +1097,8 @@ class AsyncPath(LexicalPath):
         Args:
             with_stat: Whether workers `stat` each entry beforehand, so that `entry.stat()` needs no system
                 call.
+            progress: As for `copy`, while the next entry is awaited. It tells how many entries have been
+                read; directories are those in this one. What it raises ends the iteration.
 
         Returns:
             An asynchronous iterator of [`AsyncDirEntry`][rapfiles.AsyncDirEntry]: each knows its name, path
@@ -1086,7 +1116,9 @@ class AsyncPath(LexicalPath):
                 assert (await entry.stat()).st_size == (await entry.path.stat()).st_size
         ```
         """
-        return DirectoryScan(self, bool(with_stat))
+        if progress is None:
+            return DirectoryScan(self, bool(with_stat))
+        return ReportedScan(self, bool(with_stat), progress)
 
     def walk(
         self,
@@ -1103,6 +1135,7 @@ class AsyncPath(LexicalPath):
         sort: bool = False,
         workers: SupportsIndex | None = None,
         detect_loops: bool = False,
+        progress: ProgressCallback | None = None,
     ) -> Stream[tuple[Self, list[str], list[str]]]:
         """Walk the tree below this directory, one directory after the other.
 
@@ -1142,6 +1175,8 @@ class AsyncPath(LexicalPath):
             detect_loops: With `follow_symlinks`, whether a link to a directory above it is an error of that
                 directory, with ELOOP. Otherwise the walk continues in it until the kernel follows no more
                 links, as in pathlib.
+            progress: As for `copy`, while the next directory is awaited. It tells how many entries have been
+                listed. What it raises ends the walk.
 
         Returns:
             An asynchronous iterator, which is also a context manager, of tuples: the path of a directory, the
@@ -1174,7 +1209,9 @@ class AsyncPath(LexicalPath):
             workers=workers,
             detect_loops=detect_loops,
         )
-        return DirectoryWalk(self, callback(on_error), wanted)
+        if progress is None:
+            return DirectoryWalk(self, callback(on_error), wanted)
+        return ReportedWalk(self, callback(on_error), wanted, progress)
 
     def find(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from itertools import chain, islice
-from typing import Final, NamedTuple, TypeAlias, TypeVar
+from typing import Final, NamedTuple, TypeAlias, TypeGuard, TypeVar, cast
 
 import rapfiles._native as _native
 
@@ -20,7 +20,7 @@ _LOT: Final = 1024
 
 
 class Progress(NamedTuple):
-    """How far a copy, a move, a removal, a search or a sum has come.
+    """How far a copy, a move, a removal, a listing, a search or a sum has come.
 
     ```python
     from rapfiles import Progress
@@ -41,7 +41,7 @@ class Progress(NamedTuple):
     directories: int
     """Directories that have been begun."""
     bytes: int
-    """Bytes of content that are done, holes included. A removal and a search have none."""
+    """Bytes of content that are done, holes included. Removals, listings and searches have none."""
     total_files: int | None
     """How many files there are altogether; `None` where that is not known: without `totals=True`, and until
     everything has been counted."""
@@ -116,6 +116,28 @@ async def attend(
                 answer = progress(snapshot(report))
             if isinstance(answer, Awaitable):
                 await answer
+
+
+def _are_figures(item: object) -> TypeGuard[Figures]:
+    # The items of streams are no tuples, or those of a walk, which have three elements.
+    return isinstance(item, tuple) and len(cast("tuple[object, ...]", item)) == 6
+
+
+async def next_item(
+    stream: Stream[T], ask: Callable[[], Awaitable[T | Figures]], progress: ProgressCallback
+) -> T:
+    """The next item of a stream that also tells how far it has come. An exception of the callback ends it."""
+    while True:
+        found = await ask()
+        if not _are_figures(found):
+            return cast("T", found)
+        try:
+            answer = progress(snapshot(found))
+            if isinstance(answer, Awaitable):
+                await answer
+        except BaseException:
+            stream._end()  # pyright: ignore[reportPrivateUsage]
+            raise
 
 
 async def _select(selection: _native.Selection, ignore: Ignore | None) -> None:

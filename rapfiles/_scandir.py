@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import rapfiles._native as _native
 
 from ._iterdir import leaves_it_to_pathlib, text_before_names
+from ._progress import next_item
 from ._pure.segments import SegmentsPath
 from ._stream import Stream
 
 if TYPE_CHECKING:
     import os
 
-__all__ = ["AsyncDirEntry", "DirectoryScan"]
+    from ._progress import ProgressCallback
+
+__all__ = ["AsyncDirEntry", "DirectoryScan", "ReportedScan"]
 
 P = TypeVar("P", bound=SegmentsPath)
 P_co = TypeVar("P_co", bound=SegmentsPath, covariant=True)
@@ -124,7 +127,30 @@ class DirectoryScan(Stream[AsyncDirEntry[P]]):
     def _open(self) -> _native.Source:
         directory = self._directory
         prefix, plain = text_before_names(directory), leaves_it_to_pathlib(directory)
-        return _native.scan(directory, prefix, plain, AsyncDirEntry, self._with_stat)
+        return _native.scan(directory, prefix, plain, AsyncDirEntry, self._with_stat, self._reports())
+
+    def _reports(self) -> bool:
+        """Whether there are snapshots between the entries."""
+        return False
 
 
 _native.set_next_slot(DirectoryScan)
+
+
+class ReportedScan(DirectoryScan[P]):
+    """The same, with somebody who is told how far it has come."""
+
+    __module__ = "rapfiles"
+    __slots__ = ("_callback",)
+
+    def __init__(  # pyright: ignore[reportInconsistentConstructor]
+        self, directory: P, with_stat: bool, progress: ProgressCallback, /
+    ) -> None:
+        super().__init__(directory, with_stat)
+        self._callback = progress
+
+    def _reports(self) -> bool:
+        return True
+
+    async def __anext__(self) -> AsyncDirEntry[P]:
+        return await next_item(self, super().__anext__, self._callback)

@@ -16,7 +16,7 @@ import anyio
 import pytest
 
 import rapfiles
-from rapfiles import AsyncPath, Progress
+from rapfiles import AsyncPath, Progress, Stream
 from rapfiles.progress import rich_progress, tqdm_progress
 from support import fuse, mounts
 from support.engine import idle
@@ -186,6 +186,83 @@ async def test_sums_and_searches(tree: Path) -> None:
     assert told[-1][:3] == (7, 3, 0)
 
 
+LISTINGS: dict[str, Callable[[AsyncPath, Callable[[Progress], object]], Stream[Any]]] = {
+    "walk": lambda top, progress: top.walk(progress=progress),
+    "walk upwards": lambda top, progress: top.walk(top_down=False, progress=progress),
+    "walk where nothing is": lambda top, progress: top.walk(min_depth=9, progress=progress),
+    "glob": lambda top, progress: top.glob("**/nothing*", progress=progress),
+    "glob back": lambda top, progress: top.glob("*/../**/nothing*", progress=progress),
+    "rglob": lambda top, progress: top.rglob("*", progress=progress),
+    "scandir": lambda top, progress: top.scandir(progress=progress),
+    "scandir with stat": lambda top, progress: top.scandir(with_stat=True, progress=progress),
+}
+
+
+@pytest.mark.parametrize("name", LISTINGS)
+async def test_listings(name: str, tree: Path) -> None:
+    """They yield the same as without, and tell how much was read, in the end too."""
+
+    def text(item: Any) -> str:
+        return f"{item[0]} {sorted(item[1])} {sorted(item[2])}" if "walk" in name else os.fspath(item)
+
+    told: Told = []
+
+    async def later(progress: Progress) -> None:
+        await anyio.sleep(0)
+        told.append(progress)
+
+    without = getattr(AsyncPath(tree), name.split()[0])
+    arguments = {"glob": ["**/nothing*"], "rglob": ["*"]}.get(name.split()[0], [])
+    named = {"walk upwards": {"top_down": False}, "walk where nothing is": {"min_depth": 9}}.get(name, {})
+    wanted = sorted([text(item) async for item in without(*arguments, **named)])
+    for callback in (told.append, later):
+        told.clear()
+        async with LISTINGS[name](AsyncPath(tree), callback) as stream:
+            assert sorted([text(item) async for item in stream]) == wanted
+        last = told[-1]
+        # Going back, some are read again.
+        assert last[:3] == ((3, 1, 0) if "scandir" in name else (7, 3, 0)) or "back" in name
+        assert last[3:9] == (None, None, None, None, 0, None)
+        assert len(told) <= 20 * last.elapsed + 1
+
+
+@pytest.mark.parametrize("name", LISTINGS)
+@pytest.mark.one_loop
+async def test_listings_that_are_left(name: str, sluggish_disk: fuse.SlowDisk) -> None:
+    """In the middle of the work, and after the last snapshot."""
+    source, _ = _long(sluggish_disk)
+    told: Told = []
+    await idle()  # of the test before
+    with nothing_leaks():
+        async with LISTINGS[name](source, told.append) as stream:
+            async for _ in stream:
+                break
+        told.clear()
+        async with LISTINGS[name](source, told.append) as stream:
+            async for _ in stream:
+                pass
+            assert await anext(stream, None) is None
+        assert told[-1].current is None
+        assert sum(snapshot.current is None for snapshot in told) == 1
+        # Slow enough to be told of on the way, except where it is one directory.
+        assert len(told) > 1 or "scandir" in name
+        assert all((snapshot.current or str(source)).startswith(str(source)) for snapshot in told)
+
+
+@pytest.mark.one_loop
+async def test_a_walk_is_pruned_beside_its_progress(sluggish_disk: fuse.SlowDisk) -> None:
+    """Snapshots come between a directory and what its consumer decides about it."""
+    source, _ = _long(sluggish_disk)
+    told: Told = []
+    walked = []
+    async for path, directories, _ in source.walk(workers=1, progress=told.append):
+        walked.append(path.name)
+        if path == source:
+            directories[:] = ["c", "a"]
+    assert walked == [source.name, "c", "a"]
+    assert len(told) > 1
+
+
 @pytest.mark.one_loop
 async def test_errors_of_sums_and_searches(tmp_path: Path) -> None:
     """They are counted, and told of before they are raised."""
@@ -232,6 +309,10 @@ async def _operations(disk: fuse.SlowDisk, progress: Callable[[Progress], object
     if what == "find":
         async with source.find(include="nothing", progress=progress) as found:
             assert [entry async for entry in found] == []
+    elif what in LISTINGS:
+        async with LISTINGS[what](source, progress) as stream:
+            async for _ in stream:
+                pass
     elif what == "du":
         await source.du(progress=progress)
     elif what == "tree":
@@ -247,7 +328,7 @@ async def _operations(disk: fuse.SlowDisk, progress: Callable[[Progress], object
             assert not backing.exists() or len(list(backing.glob("*/file"))) == 3
 
 
-@pytest.mark.parametrize("what", ["copy", "count", "rmtree", "du", "find", "tree"])
+@pytest.mark.parametrize("what", ["copy", "count", "rmtree", "du", "find", "tree", *LISTINGS])
 @pytest.mark.parametrize("awaits", [False, True])
 @pytest.mark.one_loop
 async def test_what_a_callback_raises(what: str, awaits: bool, sluggish_disk: fuse.SlowDisk) -> None:
@@ -271,7 +352,7 @@ async def test_what_a_callback_raises(what: str, awaits: bool, sluggish_disk: fu
         await becomes(lambda: not any(path.exists() for path in left), "nothing of it is left")
 
 
-@pytest.mark.parametrize("what", ["copy", "count", "rmtree", "du", "find", "tree"])
+@pytest.mark.parametrize("what", ["copy", "count", "rmtree", "du", "find", "tree", *LISTINGS])
 @pytest.mark.one_loop
 async def test_cancelled_by_a_callback(what: str, sluggish_disk: fuse.SlowDisk) -> None:
     calls = 0

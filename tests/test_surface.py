@@ -222,9 +222,16 @@ NEWEST: dict[str, str] = {
 }
 
 
+BEYOND = {"glob": "progress", "rglob": "progress"}
+"""What some of these methods have besides."""
+
+
 @pytest.mark.parametrize("name", NEWEST)
 def test_signatures_are_those_of_the_newest_pathlib(name: str) -> None:
     bare = [parameter.replace(annotation=Parameter.empty) for parameter in parameters(AsyncPath, name)]
+    if name in BEYOND:
+        beyond = bare.pop()
+        assert (beyond.name, beyond.kind) == (BEYOND[name], Parameter.KEYWORD_ONLY)
     assert str(Signature(bare)) == NEWEST[name]
 
 

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 use pyo3::{PyTraverseError, PyVisit};
-use rapfiles_core::{Engine, FileType, Glob, GlobFound, GlobGroup, GlobRules, Progress, Selector, Stream, Ticket};
+use rapfiles_core::{
+    Engine, FileType, Glob, GlobFound, GlobGroup, GlobRules, Progress, Selector, Stream, Ticket,
+};
 
 use crate::arguments::PathArgument;
 use crate::dir_entry::{self, spelled};
 use crate::errors::{self, Names};
 use crate::pure_path::{Children, known_of};
+use crate::reports::ReadingReports;
 use crate::results;
 use crate::stream::{Items, Manners, Source};
 
@@ -40,6 +43,7 @@ struct GlobItems {
     /// How many of the first group's names have been created.
     at: usize,
     directory: Option<Directory>,
+    reports: Option<ReadingReports>,
 }
 
 impl GlobItems {
@@ -95,17 +99,27 @@ impl GlobItems {
 
 impl Items for GlobItems {
     fn advance(&mut self, py: Python<'_>, _manners: &Manners) -> Progress<PyResult<bool>> {
+        if let Some(reports) = &mut self.reports {
+            reports.go_on();
+        }
         self.stream.next(Ticket::unique).map(|ended| {
             let found = ended.map_err(|error| errors::exception(py, error, &self.names))?;
             let goes_on = found.is_some();
             let spent = std::mem::replace(&mut self.found, found.unwrap_or_default());
             self.stream.take_back(spent);
             self.at = 0;
-            Ok(goes_on)
+            let told = self.reports.as_mut().is_some_and(|reports| match goes_on {
+                true => reports.has_read(self.found.amount, || self.found.place()),
+                false => reports.end(),
+            });
+            Ok(goes_on || told)
         })
     }
 
     fn make(&mut self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
+        if let Some(report) = self.reports.as_mut().map_or(Ok(None), |reports| reports.make(py))? {
+            return Ok(vec![report]);
+        }
         let mut made = Vec::with_capacity(LOT);
         // Directories with a single match are many.
         while made.len() < JOINED
@@ -134,15 +148,16 @@ impl Items for GlobItems {
 
 /// What matches a pattern below a directory, as the source of a stream. `prefix`: the text of the paths before the
 /// names in it. `plain`: whether its class leaves the creation of paths to pathlib. `components`: those of the pattern,
-/// in UTF-32. `rules`: see `GlobRules`.
+/// in UTF-32. `rules`: see `GlobRules`. `progress`: whether it also yields reports of its progress.
 #[pyfunction]
-#[pyo3(signature = (directory, prefix, plain, components, rules, /))]
+#[pyo3(signature = (directory, prefix, plain, components, rules, progress, /))]
 pub(crate) fn glob(
     directory: &Bound<'_, PyAny>,
     prefix: PathArgument<'_>,
     plain: bool,
     components: Vec<Bound<'_, PyBytes>>,
     rules: (bool, bool, bool, bool, bool, bool, bool, bool),
+    progress: bool,
 ) -> PyResult<Source> {
     let path: PathArgument<'_> = directory.extract()?;
     let native = path.native("scandir")?;
@@ -164,7 +179,7 @@ pub(crate) fn glob(
     };
     let selector = Selector::new(&components, rules);
     Ok(Source::new(GlobItems {
-        stream: Engine::current().glob(native, before.as_encoded_bytes(), selector),
+        stream: Engine::current().glob(native, before.as_encoded_bytes(), selector, progress),
         names: Names::one(path.name()),
         top: directory.clone().unbind(),
         prefix: prefix.name(),
@@ -172,5 +187,6 @@ pub(crate) fn glob(
         found: GlobFound::default(),
         at: 0,
         directory: None,
+        reports: progress.then(ReadingReports::new),
     }))
 }

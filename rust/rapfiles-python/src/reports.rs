@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use pyo3::prelude::*;
 use pyo3::{IntoPyObjectExt, PyTraverseError, PyVisit};
-use rapfiles_core::{Amount, Error, Listing, Policy, Progress, Reporter, Snapshot};
+use rapfiles_core::{Amount, Error, Listing, NativePath, Policy, Progress, Reporter, Snapshot};
 
 use crate::errors::{self, Names};
 use crate::results;
@@ -127,8 +127,18 @@ impl ReadingReports {
 
     /// A directory has been read: whether there is something to tell.
     pub(crate) fn note(&mut self, listing: &Listing, done: Amount) -> bool {
+        self.has_read(done, || listing.node().path())
+    }
+
+    /// So much more has been read, the last of it in a directory: whether there is something to tell.
+    pub(crate) fn has_read(&mut self, done: Amount, current: impl FnOnce() -> Option<NativePath>) -> bool {
         self.reporter.add(done);
-        self.waiting = self.reporter.snapshot(|| listing.node().path());
+        self.waiting = self.reporter.snapshot(current);
+        self.waiting.is_some()
+    }
+
+    /// Whether there is something to tell.
+    pub(crate) fn has_news(&self) -> bool {
         self.waiting.is_some()
     }
 

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
-use rapfiles_core::{Engine, Error, FileType, Listing, Progress, Purpose, Ticket, Tree};
+use rapfiles_core::{Amount, Engine, Error, FileType, Listing, Progress, Purpose, Ticket, Tree};
 
 use crate::arguments::PathArgument;
 use crate::dir_entry;
@@ -13,6 +13,7 @@ use crate::errors;
 use crate::limits::TREE_NAMES_AT_ONCE;
 use crate::once::intern;
 use crate::pure_path::known_of;
+use crate::reports::ReadingReports;
 use crate::results;
 use crate::stream::{Items, Manners, Source};
 use crate::tree_arguments::{TreeArguments, tell};
@@ -72,6 +73,7 @@ struct WalkItems {
     ready: Option<Py<PyAny>>,
     /// Python 3.12 omits the `.` that it walks from the paths.
     hides_dot: bool,
+    reports: Option<ReadingReports>,
 }
 
 impl WalkItems {
@@ -97,7 +99,12 @@ impl WalkItems {
         loop {
             match self.tree.next(Ticket::unique) {
                 Progress::Done(Ok(Some(mut listing))) => {
-                    for error in listing.take_errors() {
+                    let errors = listing.take_errors();
+                    let has_news = self.reports.as_mut().is_some_and(|reports| {
+                        reports.failed(errors.len());
+                        reports.note(&listing, amount(&listing))
+                    });
+                    for error in errors {
                         if let Err(error) = self.report(py, error) {
                             return Progress::Done(Err(error));
                         }
@@ -106,13 +113,18 @@ impl WalkItems {
                         || listing.is_skipped()
                         || listing.node().depth() < self.min_depth
                     {
+                        if has_news {
+                            return Progress::Done(Ok(true));
+                        }
                         continue;
                     }
                     let (directories, files) = (Names::default(), Names::default());
                     self.making = Some(Making { listing, at: 0, directories, files, kept: Vec::new() });
                     return Progress::Done(Ok(true));
                 }
-                Progress::Done(Ok(None)) => return Progress::Done(Ok(false)),
+                Progress::Done(Ok(None)) => {
+                    return Progress::Done(Ok(self.reports.as_mut().is_some_and(ReadingReports::end)));
+                }
                 Progress::Done(Err(error)) => {
                     return Progress::Done(Err(errors::exception(py, error, &errors::Names::none())));
                 }
@@ -120,6 +132,11 @@ impl WalkItems {
                 Progress::Yield => return Progress::Yield,
             }
         }
+    }
+
+    /// Whether there is a report to be made first.
+    fn has_news(&self) -> bool {
+        self.reports.as_ref().is_some_and(ReadingReports::has_news)
     }
 
     /// Reports a directory that cannot be read to the caller.
@@ -213,14 +230,25 @@ impl WalkItems {
     }
 }
 
+/// How many entries a directory has been found to have, and the first one itself.
+fn amount(listing: &Listing) -> Amount {
+    let directories = listing.directories();
+    let files = listing.entries().len() - directories;
+    let own = usize::from(listing.node().depth() == 0);
+    Amount { files: files as u64, directories: (own + directories) as u64, bytes: 0 }
+}
+
 impl Items for WalkItems {
     fn advance(&mut self, py: Python<'_>, manners: &Manners) -> Progress<PyResult<bool>> {
+        if let Some(reports) = &mut self.reports {
+            reports.go_on();
+        }
         if let Err(error) = self.decide(py) {
             return Progress::Done(Err(error));
         }
         if self.making.is_none() {
             match self.take(py) {
-                Progress::Done(Ok(true)) => {}
+                Progress::Done(Ok(true)) if !self.has_news() => {}
                 other => return other,
             }
         }
@@ -231,7 +259,10 @@ impl Items for WalkItems {
         }
     }
 
-    fn make(&mut self, _py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
+    fn make(&mut self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
+        if let Some(report) = self.reports.as_mut().map_or(Ok(None), |reports| reports.make(py))? {
+            return Ok(vec![report]);
+        }
         // One at a time: what the caller makes of it decides what comes next.
         Ok(self.ready.take().into_iter().collect())
     }
@@ -255,14 +286,15 @@ impl Items for WalkItems {
 }
 
 /// The directories of a tree, as the source of a stream. `plain`: whether the directory's class leaves the creation of
-/// paths to pathlib.
+/// paths to pathlib. `progress`: whether it also yields reports of its progress.
 #[pyfunction]
-#[pyo3(signature = (directory, plain, on_error, wanted, /))]
+#[pyo3(signature = (directory, plain, on_error, wanted, progress, /))]
 pub(crate) fn walk(
     directory: &Bound<'_, PyAny>,
     plain: bool,
     on_error: Option<Py<PyAny>>,
     wanted: TreeArguments,
+    progress: bool,
 ) -> PyResult<Source> {
     let py = directory.py();
     let path: PathArgument<'_> = directory.extract()?;
@@ -279,6 +311,7 @@ pub(crate) fn walk(
         making: None,
         given: None,
         ready: None,
+        reports: progress.then(ReadingReports::new),
         hides_dot: is_dot && py.version_info() >= (3, 12) && py.version_info() < (3, 13),
     }))
 }

@@ -14,6 +14,7 @@ use crate::limits::SCAN_FIRST;
 use crate::platform::{self, DirectoryReader, NativePath};
 use crate::verbs::listing::{Block, Entry};
 use crate::verbs::metadata::{FileType, Metadata};
+use crate::verbs::report::Amount;
 
 /// The tag of a junction (`IO_REPARSE_TAG_MOUNT_POINT`); only Windows has tags.
 const JUNCTION: u32 = 0xA000_0003;
@@ -145,6 +146,13 @@ impl Scanned {
     /// The name of the entry at a position.
     pub fn name(&self, index: usize) -> Option<&[u8]> {
         self.block.get(index).map(|entry| entry.name)
+    }
+
+    /// How many entries there are.
+    pub fn amount(&self) -> Amount {
+        let directories = self.facts.iter().filter(|facts| facts.own == Ok(FileType::DIRECTORY)).count();
+        let files = self.facts.len() - directories;
+        Amount { files: files as u64, directories: directories as u64, bytes: 0 }
     }
 
     /// Takes the properties of the entries, in their order.

@@ -306,7 +306,7 @@ impl Reading {
                 let components: Vec<Vec<u32>> =
                     components.iter().map(|part| part.chars().map(u32::from).collect()).collect();
                 let prefix = [place.top.as_os_str().as_bytes(), b"/"].concat();
-                let stream = engine.glob(top, &prefix, Selector::new(&components, rules));
+                let stream = engine.glob(top, &prefix, Selector::new(&components, rules), false);
                 found.drain(consumer, stream, |found, batch| {
                     let mut at = 0;
                     for group in batch.groups {

@@ -24,6 +24,7 @@ use crate::platform::{self, DirectoryReader, NativePath};
 use crate::verbs::descriptors::{BeingRead, Patience};
 use crate::verbs::listing::{Block, Entry};
 use crate::verbs::metadata::{FileType, Metadata};
+use crate::verbs::report::Amount;
 
 const SEPARATOR: &[u8] = MAIN_SEPARATOR_STR.as_bytes();
 const PARENT: &[u8] = b"..";
@@ -48,6 +49,10 @@ pub struct GlobFound {
     pub names: Block,
     /// What names lead to whose own types are links or not known, where that was looked up: their numbers, and the types.
     targets: Vec<(usize, FileType)>,
+    /// What has been read since the batch before, if somebody wants to know.
+    pub amount: Amount,
+    /// The text of the paths in the directory that was read last.
+    place: Arc<[u8]>,
 }
 
 /// A directory to search.
@@ -116,6 +121,8 @@ struct Shared {
     workers: usize,
     /// Where nothing is found, if the pattern may lead to the same directory again and again.
     barren: Option<Arc<Barren>>,
+    /// Somebody wants to know how far it has come.
+    counts: bool,
     frontier: Mutex<Frontier>,
 }
 
@@ -160,6 +167,8 @@ pub struct GlobPart {
     /// The memory for the names of a directory, when it is not in use.
     read: Block,
     found: GlobFound,
+    /// The text of the paths in the directory that was read last.
+    place: Arc<[u8]>,
     room: Vec<u32>,
 }
 
@@ -202,6 +211,11 @@ impl GlobFound {
             None => self.groups.push_back(GlobGroup { prefix: Arc::clone(prefix), top: false, end }),
         }
         Ok(())
+    }
+
+    /// The path of the directory that was read last.
+    pub fn place(&self) -> Option<NativePath> {
+        native(&self.place)
     }
 
     fn is_empty(&self) -> bool {
@@ -315,6 +329,7 @@ impl Source for Glob {
             gives_way: false,
             read: Block::default(),
             found: GlobFound::default(),
+            place: Arc::clone(&self.0.prefix),
             room: Vec::new(),
         })
     }
@@ -388,6 +403,8 @@ impl GlobPart {
         match DirectoryReader::open(&path) {
             Ok(reader) => {
                 being_read.opened();
+                self.found.amount.directories += u64::from(self.shared.counts);
+                self.place = Arc::clone(&node.prefix);
                 if node.waits {
                     node.waits = self.shared.engine.may_wait_for_others(&reader);
                     below.waits = node.waits;
@@ -538,6 +555,7 @@ impl GlobPart {
                 }
             }
         }
+        self.found.amount.files += u64::from(self.shared.counts && own != Some(FileType::DIRECTORY));
         let entry = Entry { file_type: own, ..entry };
         if sets.matches() {
             self.found.push(view.node, entry, known.get().flatten())?;
@@ -615,10 +633,11 @@ impl GlobPart {
 }
 
 impl GlobPart {
-    /// What it has found, if anything.
+    /// What it has found, or read if that is to be told.
     fn hand_out(&mut self) -> Option<GlobFound> {
-        let found = std::mem::take(&mut self.found);
-        (!found.is_empty()).then_some(found)
+        let mut found = std::mem::take(&mut self.found);
+        found.place = Arc::clone(&self.place);
+        (!found.is_empty() || found.amount != Amount::default()).then_some(found)
     }
 
     /// What has not been looked into is left to the parts that come later.
@@ -679,12 +698,13 @@ impl Part for GlobPart {
 
 impl Engine {
     /// What matches a pattern below a directory. `prefix`: what comes before names in the texts of paths in it.
-    pub fn glob(&self, top: NativePath, prefix: &[u8], selector: Selector) -> Stream<Glob> {
+    /// `counts`: whether it tells how much it has read.
+    pub fn glob(&self, top: NativePath, prefix: &[u8], selector: Selector, counts: bool) -> Stream<Glob> {
         let lane = self.lane(&top);
         let workers = self.configuration().usable_cpus.max(1);
         let barren = selector.returns().then(Arc::default);
         let (engine, prefix, frontier) = (self.share(), prefix.into(), Mutex::default());
-        let shared = Shared { engine, selector, top, prefix, workers, barren, frontier };
+        let shared = Shared { engine, selector, top, prefix, workers, barren, counts, frontier };
         Stream::new(self, lane, Kind::Glob, Glob(Arc::new(shared)))
     }
 }
