@@ -50,7 +50,7 @@ fn who_is_woken_by_the_end_of_an_unwanted_job_may_use_the_engine() {
         let waiting = Ticket::new(2);
         let unwanted = |handle: &Arc<Handle>| {
             let own = Ticket::new(3);
-            let job = handle.positional(PositionalTask::Stat).unwrap();
+            let job = handle.positional(PositionalTask::Stat).unwrap().unwrap();
             own.cancel();
             (job, own)
         };

@@ -44,19 +44,19 @@ impl BackgroundCloses {
 pub(super) struct BackgroundClose {
     engine: Arc<Engine>,
     handle: Arc<Handle>,
-    file: Option<File>,
+    file: Option<Arc<File>>,
     writer: Writer,
 }
 
 impl BackgroundClose {
-    pub(super) fn new(handle: Arc<Handle>, file: File, writer: Writer) -> Self {
+    pub(super) fn new(handle: Arc<Handle>, file: Arc<File>, writer: Writer) -> Self {
         let engine = handle.engine().share();
         *engine.background_closes.under_way() += 1;
         Self { engine, handle, file: Some(file), writer }
     }
 
     /// Writes and closes in another thread.
-    pub(super) fn begin(self) {
+    pub(super) fn begin(self: Box<Self>) {
         let (engine, lane) = (Arc::clone(&self.engine), self.handle.info.lane);
         let closes = Some(Arc::clone(&self.handle));
         let work = Box::new(move || drop(self));
@@ -69,7 +69,8 @@ impl Drop for BackgroundClose {
         if let Some(file) = self.file.take() {
             let earlier = self.writer.error.take();
             let written = file_io::drain(&file, &mut self.writer);
-            let closed = self.handle.close_file(Some(file));
+            debug_assert_eq!(Arc::strong_count(&file), 1, "somebody uses a file that is being closed");
+            let closed = self.handle.close_file(Arc::into_inner(file));
             // An error is raised if the file is closed once more; otherwise there is nobody to report it to.
             self.handle.closed_in_background(earlier.or(written.and(closed).about(Subject::Nothing).err()));
         }

@@ -12,7 +12,7 @@ use super::handle::{Exclusive, Handle, in_use};
 use super::job::{self, HandleJob};
 use super::mark::{go_back, mark};
 use super::reader::Reader;
-use super::shared::{Shared, Unattended};
+use super::shared::Shared;
 use super::trace::Unread;
 use super::turn::{Turn, WANTED};
 use super::writer::{Waiter, Writer};
@@ -115,33 +115,24 @@ impl<'a> Guard<'a> {
 
     /// Whether positional operations are running; the ticket is finished when there are none.
     pub fn await_positional(&mut self, ticket: &Arc<Ticket>) -> bool {
-        let mut shared = self.handle.shared();
-        if shared.positional > 0 {
-            shared.positional_waiter = Some(Arc::clone(ticket));
-        }
-        shared.positional > 0
+        self.handle.shared().file.await_end_of_use(ticket)
     }
 
-    /// Whether nobody uses the file beside this turn. Then nobody begins to any more, and the caller must close it at once.
+    /// Whether the file is open, and nobody uses it beside this turn. Then nobody begins to any more, and the caller must
+    /// close it at once.
     /// (Workers that lock the file begin at any time.)
     pub(super) fn begin_closing(&mut self) -> bool {
-        let mut shared = self.handle.shared();
-        shared.closing = shared.positional == 0;
-        shared.closing
+        self.handle.shared().file.begin_closing()
     }
 
     /// Whether positional operations are running.
     pub fn has_positional(&self) -> bool {
-        self.handle.shared().positional > 0
+        self.handle.shared().file.is_in_use()
     }
 
     /// Whether the file is being closed in the background, or will be.
     pub fn is_closing_in_background(&self) -> bool {
-        if !self.is_closed() {
-            return false;
-        }
-        let shared = self.handle.shared();
-        matches!(shared.unattended, Unattended::Due | Unattended::Closing)
+        self.is_closed() && self.handle.shared().file.awaits_background()
     }
 
     /// The ticket is finished when the file has been closed in the background, or when there is no thread that would;
@@ -149,18 +140,16 @@ impl<'a> Guard<'a> {
     pub fn await_background_close(&mut self, ticket: &Arc<Ticket>) -> bool {
         let handle = self.handle;
         let mut shared = handle.shared();
-        if !matches!(shared.unattended, Unattended::Due | Unattended::Closing) {
+        if !shared.file.await_background(ticket) {
             return false;
         }
-        shared.turn_waits_for_close = true;
-        shared.close_waiters.push(Arc::clone(ticket));
         self.own_mut().file = None;
         handle.turn.store(WANTED, Ordering::Relaxed);
         // SAFETY: this is the turn.
-        let effects = unsafe { handle.close_in_background_in_turn(&mut shared) };
+        let close = unsafe { handle.close_in_background_in_turn(&mut shared) };
         drop(shared);
-        if let Some(effects) = effects {
-            effects.run();
+        if let Some(close) = close {
+            close.begin();
         }
         handle.engine().pool().wait_for_detached();
         true
@@ -649,9 +638,7 @@ impl<'a> Guard<'a> {
 
     /// Takes the file, if nobody else uses it.
     fn take_file(&mut self) -> Option<File> {
-        let mut shared = self.handle.shared();
-        let file = if shared.positional == 0 { shared.file.take()? } else { return None };
-        drop(shared);
+        let file = self.handle.shared().file.take()?;
         self.own_mut().file = None;
         Arc::into_inner(file)
     }

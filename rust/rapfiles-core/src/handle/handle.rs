@@ -12,13 +12,14 @@ use std::sync::{Arc, OnceLock, PoisonError, TryLockError};
 
 use super::background_close::BackgroundClose;
 use super::file_info::FileInfo;
+use super::file_state::FileState;
 use super::guard::{Guard, read_now};
 use super::job::HandleJob;
 use super::mark::go_back;
 use super::open::OpenedFile;
 use super::reader::Reader;
 use super::reply::Reply;
-use super::shared::{Known, Locked, Shared, TaskState, Unattended};
+use super::shared::{Known, Locked, Shared, TaskState};
 use super::task::PositionalTask;
 use super::trace::Trace;
 use super::turn::FREE;
@@ -82,25 +83,6 @@ pub struct Handle {
 // passed on with a releasing exchange, or handed over through a ticket or under the lock.
 unsafe impl Sync for Handle {}
 
-/// What has to be done after the lock is released.
-#[must_use]
-pub(super) enum Effects {
-    /// In a box, because it is large and rare.
-    Begin(Box<BackgroundClose>),
-    Wake(Vec<Arc<Ticket>>),
-}
-
-impl Effects {
-    pub(super) fn run(self) {
-        match self {
-            Self::Begin(close) => close.begin(),
-            Self::Wake(tickets) => tickets.iter().for_each(|ticket| {
-                ticket.finish(Ok(Outcome::Done));
-            }),
-        }
-    }
-}
-
 impl Handle {
     /// A handle for a file that has just been opened. `buffer_size`: how much may wait to be written; `None` for the
     /// default.
@@ -110,17 +92,11 @@ impl Handle {
         let (file, closes_descriptor) = opened.take();
         let file = file.map(Arc::new);
         let shared = Shared {
-            file: file.clone(),
+            file: FileState::new(file.clone()),
             queue: VecDeque::new(),
             task: TaskState::None,
-            closing: false,
-            positional: 0,
-            positional_waiter: None,
             stale: false,
             writer: Writer::new(buffer_size),
-            unattended: Unattended::No,
-            close_waiters: Vec::new(),
-            turn_waits_for_close: false,
         };
         Arc::new(Self {
             info,
@@ -188,11 +164,12 @@ impl Handle {
         if self.is_inherited() && self.info.of_parent {
             return Err(in_use());
         }
-        let idle =
-            self.turn.load(Ordering::Relaxed) == FREE && !shared.task.is_running() && !shared.writer.running;
-        if self.is_inherited()
-            && !(idle && shared.positional == 0 && shared.unattended != Unattended::Closing)
-        {
+        let busy = self.turn.load(Ordering::Relaxed) != FREE
+            || shared.task.is_running()
+            || shared.writer.running
+            || shared.file.is_in_use()
+            || shared.file.is_in_background();
+        if self.is_inherited() && busy {
             return Err(in_use());
         }
         // From now on, all running operations are this process's.
@@ -218,7 +195,7 @@ impl Handle {
 
     /// Whether it has been closed, or will be, so that the owner need not close it.
     pub fn is_left(&self) -> bool {
-        self.is_closed() || self.shared().unattended != Unattended::No
+        self.is_closed() || self.shared().file.is_left()
     }
 
     /// Whether it can be used: not in a forked child, if the parent was using it during the fork.
@@ -239,7 +216,7 @@ impl Handle {
     /// No descriptor number is free; in a forked child, if the parent was using the handle during the fork.
     pub fn descriptor(&self) -> Result<Option<i32>, Error> {
         let shared = self.try_shared()?;
-        let descriptor = shared.file.as_ref().map(|file| self.presentable(file)).transpose();
+        let descriptor = shared.file.file().map(|file| self.presentable(file)).transpose();
         descriptor.map_err(|error: io::Error| Error::new(&error, Subject::Nothing))
     }
 
@@ -251,16 +228,14 @@ impl Handle {
         platform::descriptor(file)
     }
 
-    /// A positional task, which needs no turn. The caller must submit it.
+    /// A positional task, which needs no turn; `None` if the file is closed. The caller must submit it.
     ///
     /// # Errors
     /// In a forked child, if the parent was using the handle during the fork.
-    pub fn positional(self: &Arc<Self>, task: PositionalTask) -> Result<HandleJob, Error> {
-        let mut shared = self.try_shared()?;
-        shared.positional += 1;
-        let file = shared.file.clone();
-        drop(shared);
-        Ok(HandleJob::positional(Arc::clone(self), file, task))
+    pub fn positional(self: &Arc<Self>, task: PositionalTask) -> Result<Option<HandleJob>, Error> {
+        // So that closing waits for it.
+        let file = self.try_shared()?.file.begin_use();
+        Ok(file.map(|file| HandleJob::positional(Arc::clone(self), file, task)))
     }
 
     /// Reads once at an offset, if that does not block.
@@ -269,11 +244,8 @@ impl Handle {
     /// The buffer must be valid for writes.
     pub unsafe fn read_at(self: &Arc<Self>, room: IoVec, offset: u64) -> Option<usize> {
         let offset = i64::try_from(offset).ok()?;
-        let mut shared = self.try_shared().ok()?;
-        let file = shared.file.clone()?;
         // So that closing waits for it.
-        shared.positional += 1;
-        drop(shared);
+        let file = self.try_shared().ok()?.file.begin_use()?;
         // SAFETY: guaranteed by the caller.
         let read = unsafe { read_now(self, &file, &[room], offset) };
         drop(file);
@@ -331,14 +303,11 @@ impl Handle {
         self: &Arc<Self>,
         work: impl FnOnce(&File) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let mut shared = self.try_shared()?;
-        let open = !shared.closing && shared.unattended < Unattended::Due;
-        let Some(file) = shared.file.clone().filter(|_| open) else {
+        // So that closing waits for it.
+        let file = self.try_shared()?.file.begin_use();
+        let Some(file) = file else {
             return Err(Error::Os { code: platform::BAD_DESCRIPTOR, subject: Subject::Path });
         };
-        // So that closing waits for it.
-        shared.positional += 1;
-        drop(shared);
         let done = work(&file);
         drop(file);
         self.positional_ended();
@@ -354,8 +323,7 @@ impl Handle {
         work: impl FnOnce(&File) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let shared = self.try_shared()?;
-        let open = !shared.closing && shared.unattended < Unattended::Due;
-        match shared.file.as_ref().filter(|_| open) {
+        match shared.file.open_file() {
             Some(file) => work(file),
             None => Err(Error::Os { code: platform::BAD_DESCRIPTOR, subject: Subject::Path }),
         }
@@ -388,29 +356,30 @@ impl Handle {
     pub fn close_in_background(self: &Arc<Self>) {
         // In a forked child, the buffers are the parent's.
         let Ok(mut shared) = self.try_shared() else { return };
-        if shared.unattended != Unattended::No {
+        if !shared.file.leave(self.signal.is_some()) {
             return;
         }
-        shared.unattended = Unattended::Left;
-        if let Some(signal) = &self.signal {
-            shared.unattended = Unattended::Due;
-            if shared.task.is_running() {
-                signal.raise();
-            }
+        if let Some(signal) = self.signal.as_ref().filter(|_| shared.task.is_running()) {
+            signal.raise();
         }
+        let taken = self.want_background_close(&mut shared);
         drop(shared);
-        self.want_background_close();
+        if taken {
+            // SAFETY: the turn has just been taken.
+            unsafe { self.pass_on_slowly() };
+        }
     }
 
-    /// Takes the file of a dropped handle to close it, unless a worker still uses it.
+    /// Begins to close the file of a dropped handle, unless a worker still uses it. The caller must call `begin` of the
+    /// result, without the lock.
     ///
     /// # Safety
     /// The caller has the turn.
     pub(super) unsafe fn close_in_background_in_turn(
         self: &Arc<Self>,
         shared: &mut Shared,
-    ) -> Option<Effects> {
-        if shared.unattended < Unattended::Due || shared.writer.running || shared.positional > 0 {
+    ) -> Option<Box<BackgroundClose>> {
+        if !shared.is_due() {
             return None;
         }
         // SAFETY: guaranteed by the caller.
@@ -418,48 +387,40 @@ impl Handle {
         self.begin_background_close(shared)
     }
 
-    fn begin_background_close(self: &Arc<Self>, shared: &mut Shared) -> Option<Effects> {
-        if shared.unattended == Unattended::Closed {
-            return None;
-        }
-        match shared.file.take().and_then(Arc::into_inner) {
-            Some(file) => {
-                shared.unattended = Unattended::Closing;
-                let writer = std::mem::replace(&mut shared.writer, Writer::new(None));
-                let close = BackgroundClose::new(Arc::clone(self), file, writer);
-                Some(Effects::Begin(Box::new(close)))
-            }
-            // Unless closing has already begun.
-            None if shared.unattended == Unattended::Closing => None,
-            None => {
-                shared.unattended = Unattended::Closed;
-                Some(Effects::Wake(std::mem::take(&mut shared.close_waiters)))
-            }
-        }
+    fn begin_background_close(self: &Arc<Self>, shared: &mut Shared) -> Option<Box<BackgroundClose>> {
+        let file = shared.file.begin_background()?;
+        let writer = std::mem::replace(&mut shared.writer, Writer::new(None));
+        // In a box, because it is large and rare.
+        Some(Box::new(BackgroundClose::new(Arc::clone(self), file, writer)))
     }
 
     /// Notes that a worker that ran beside the holder of the turn has finished: a background close may have waited for
     /// it.
     pub(super) fn beside_ended(self: &Arc<Self>, mut shared: Locked<'_>, wake: Option<Arc<Ticket>>) {
-        let free = shared.unattended >= Unattended::Due && !shared.writer.running && shared.positional == 0;
-        let effects =
-            if free && shared.turn_waits_for_close { self.begin_background_close(&mut shared) } else { None };
-        let wanted = free && !shared.turn_waits_for_close && shared.unattended != Unattended::Closed;
+        let (mut close, mut taken) = (None, false);
+        if shared.is_due() {
+            if shared.file.is_awaited_in_turn() {
+                close = self.begin_background_close(&mut shared);
+            } else {
+                taken = self.want_background_close(&mut shared);
+            }
+        }
         drop(shared);
         if let Some(ticket) = wake {
             ticket.finish(Ok(Outcome::Done));
         }
-        if let Some(effects) = effects {
-            effects.run();
+        if let Some(close) = close {
+            close.begin();
         }
-        if wanted {
-            self.want_background_close();
+        if taken {
+            // SAFETY: the turn has just been taken.
+            unsafe { self.pass_on_slowly() };
         }
     }
 
     /// Takes the tickets that wait for the background close.
     pub(crate) fn take_close_waiters(&self) -> Vec<Arc<Ticket>> {
-        std::mem::take(&mut self.shared().close_waiters)
+        self.shared().file.take_close_waiters()
     }
 
     /// Notes that closing it has failed.
@@ -478,20 +439,21 @@ impl Handle {
             self.is_left_incomplete();
         }
         let mut shared = self.shared();
-        shared.unattended = Unattended::Closed;
+        let waiters = shared.file.end_background();
         if let Some(error) = error {
             shared.leave_error(error);
         }
-        let close_waiters = std::mem::take(&mut shared.close_waiters);
         drop(shared);
-        Effects::Wake(close_waiters).run();
+        for ticket in waiters {
+            ticket.finish(Ok(Outcome::Done));
+        }
     }
 
     /// Completes a worker's task: stores its reply for the holder of the turn or, if the operation was abandoned,
     /// undoes it. `None`: it was never begun.
     pub(super) fn job_ended(self: &Arc<Self>, mut trace: Trace, reply: Option<Result<Reply, Error>>) {
         let mut shared = self.shared();
-        shared.closing = false;
+        shared.file.give_up_closing();
         if let Some(signal) = &self.signal {
             signal.clear();
         }
@@ -513,8 +475,7 @@ impl Handle {
     /// Notes that a positional operation is complete.
     pub(super) fn positional_ended(self: &Arc<Self>) {
         let mut shared = self.shared();
-        shared.positional -= 1;
-        let waiter = if shared.positional == 0 { shared.positional_waiter.take() } else { None };
+        let waiter = shared.file.end_use();
         self.beside_ended(shared, waiter);
     }
 }
@@ -528,7 +489,7 @@ impl Drop for Handle {
         // SAFETY: nobody else has the handle.
         unsafe { self.exclusive() }.file = None;
         let shared = self.shared.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(file) = shared.file.take().and_then(Arc::into_inner) {
+        if let Some(file) = std::mem::take(&mut shared.file).into_file().and_then(Arc::into_inner) {
             let _ = platform::into_descriptor(file);
         }
     }

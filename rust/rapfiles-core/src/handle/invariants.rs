@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::handle::Handle;
-use super::shared::{TaskState, Unattended};
+use super::shared::TaskState;
 use super::turn::{FREE, WANTED};
 use crate::error::Error;
 
@@ -37,12 +37,6 @@ impl Handle {
         if matches!(shared.writer.error, Some(Error::NoThread)) {
             return Some("that there was no thread is kept as the error of a write");
         }
-        if shared.positional_waiter.is_some() && shared.positional == 0 {
-            return Some("somebody waits for positional operations that are over");
-        }
-        if shared.writer.running && shared.unattended == Unattended::Closed {
-            return Some("a writer is at work on a file that is closed");
-        }
-        None
+        shared.file.broken(turn != FREE, turn == WANTED, shared.writer.running)
     }
 }

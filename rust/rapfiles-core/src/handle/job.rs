@@ -28,7 +28,7 @@ enum Role {
     /// The holder of the turn.
     Turn(Option<Task>),
     /// A positional operation.
-    Positional(Option<PositionalTask>),
+    Positional(Option<(Arc<File>, PositionalTask)>),
     /// The writer.
     Writer,
 }
@@ -36,8 +36,6 @@ enum Role {
 /// A worker's job for a handle. Dropping it without running it changes nothing.
 pub struct HandleJob {
     handle: Arc<Handle>,
-    /// For a positional operation.
-    file: Option<Arc<File>>,
     role: Role,
     trace: Trace,
     over: bool,
@@ -50,23 +48,23 @@ impl HandleJob {
             Task::WriteOnce(_) | Task::WriteThrough(_) | Task::Synchronise { .. } | Task::Close
         );
         let trace = Trace { wrote, ..Trace::default() };
-        Self { handle, file: None, role: Role::Turn(Some(task)), trace, over: false }
+        Self { handle, role: Role::Turn(Some(task)), trace, over: false }
     }
 
-    pub(super) fn positional(handle: Arc<Handle>, file: Option<Arc<File>>, task: PositionalTask) -> Self {
-        Self { handle, file, role: Role::Positional(Some(task)), trace: Trace::default(), over: false }
+    pub(super) fn positional(handle: Arc<Handle>, file: Arc<File>, task: PositionalTask) -> Self {
+        Self { handle, role: Role::Positional(Some((file, task))), trace: Trace::default(), over: false }
     }
 
     pub(super) fn writer(handle: Arc<Handle>) -> Self {
-        Self { handle, file: None, role: Role::Writer, trace: Trace::default(), over: false }
+        Self { handle, role: Role::Writer, trace: Trace::default(), over: false }
     }
 
     /// The kind under which [`crate::engine::timing`] keeps the job's mean time.
     pub(crate) fn kind(&self) -> Kind {
         let task = match &self.role {
             Role::Turn(task) => task,
-            Role::Positional(Some(PositionalTask::ReadAt { .. })) => return Kind::HandleRead,
-            Role::Positional(Some(PositionalTask::WriteAt { .. })) => return Kind::HandleWrite,
+            Role::Positional(Some((_, PositionalTask::ReadAt { .. }))) => return Kind::HandleRead,
+            Role::Positional(Some((_, PositionalTask::WriteAt { .. }))) => return Kind::HandleWrite,
             Role::Positional(_) => return Kind::HandlePosition,
             Role::Writer => return Kind::Flush,
         };
@@ -105,9 +103,9 @@ impl HandleJob {
                 }
             }
             Role::Positional(task) => {
-                if let Some(task) = task.take() {
+                if let Some((file, task)) = task.take() {
                     let writes = matches!(task, PositionalTask::WriteAt { .. });
-                    let reply = self.observed(|job| job.run_positional(task));
+                    let reply = self.observed(|_| run_positional(&file, task));
                     self.handle.leave_positional(ticket, reply, writes);
                 }
             }
@@ -122,7 +120,7 @@ impl HandleJob {
     fn observed<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
         let observation = self.handle.times.begin();
         let result = work(self);
-        let file = observation.is_some().then(|| self.handle.shared().file.clone()).flatten();
+        let file = observation.is_some().then(|| self.handle.shared().file.file().cloned()).flatten();
         self.handle.times.end(observation.zip(file.as_deref()));
         result
     }
@@ -237,20 +235,6 @@ impl HandleJob {
         Ok(Reply::Done)
     }
 
-    fn run_positional(&mut self, task: PositionalTask) -> Result<Reply, Error> {
-        let file = self.file.as_ref().ok_or_else(in_use)?;
-        match task {
-            PositionalTask::ReadAt { size, offset } => read_at(file, size, offset).map(Reply::Bytes),
-            PositionalTask::Stat => {
-                platform::metadata_of(file).map(|metadata| Reply::Metadata(Box::new(metadata)))
-            }
-            PositionalTask::WriteAt { data, offset } => {
-                write_at(file, data.bytes(), offset).map(Reply::Count)
-            }
-        }
-        .about(Subject::Nothing)
-    }
-
     /// Writes until little is left, or nothing if an operation waits for that.
     fn run_writer(&mut self) {
         let handle = Arc::clone(&self.handle);
@@ -258,7 +242,7 @@ impl HandleJob {
         loop {
             let wanted = shared.writer.is_worthwhile() || shared.writer.waiter.is_some();
             let piece = if wanted && shared.writer.error.is_none() { shared.writer.take() } else { None };
-            let (Some(piece), Some(file)) = (piece, shared.file.clone()) else {
+            let (Some(piece), Some(file)) = (piece, shared.file.file().cloned()) else {
                 shared.writer.running = false;
                 self.over = true;
                 let waiter = shared.writer.take_waiter();
@@ -300,8 +284,8 @@ impl Drop for HandleJob {
                 }
                 self.handle.job_ended(trace, None);
             }
-            Role::Positional(_) => {
-                drop(self.file.take());
+            Role::Positional(task) => {
+                drop(task.take());
                 self.handle.positional_ended();
             }
             Role::Writer => {
@@ -325,6 +309,17 @@ impl std::fmt::Debug for HandleJob {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("HandleJob").field("kind", &self.kind()).finish_non_exhaustive()
     }
+}
+
+fn run_positional(file: &File, task: PositionalTask) -> Result<Reply, Error> {
+    match task {
+        PositionalTask::ReadAt { size, offset } => read_at(file, size, offset).map(Reply::Bytes),
+        PositionalTask::Stat => {
+            platform::metadata_of(file).map(|metadata| Reply::Metadata(Box::new(metadata)))
+        }
+        PositionalTask::WriteAt { data, offset } => write_at(file, data.bytes(), offset).map(Reply::Count),
+    }
+    .about(Subject::Nothing)
 }
 
 fn reply_of(filled: Filled) -> Reply {

@@ -9,6 +9,7 @@ mod driver;
 mod file;
 mod file_info;
 mod file_io;
+mod file_state;
 mod guard;
 #[allow(clippy::module_inception, reason = "the noun of the folder")]
 mod handle;

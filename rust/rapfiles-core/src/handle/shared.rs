@@ -6,38 +6,33 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::file_state::FileState;
 use super::reply::Reply;
 use super::trace::{Trace, Unread};
 use super::writer::Writer;
 use crate::engine::runtime::sync::{AtomicBool, MutexGuard};
 use crate::engine::ticket::Ticket;
 use crate::error::Error;
-use crate::platform::File;
 
 /// The state that the lock protects.
 pub(super) struct Shared {
-    /// The file; `None` once it has been closed or detached.
-    pub(super) file: Option<Arc<File>>,
+    /// The file, and who uses it or waits for its end.
+    pub(super) file: FileState,
     /// The operations that wait for the turn.
     pub(super) queue: VecDeque<Arc<Ticket>>,
     /// What a worker does for the turn's holder.
     pub(super) task: TaskState,
-    /// Whether the turn's holder, or that worker, is closing the file: positional operations must not begin any more.
-    pub(super) closing: bool,
-    /// The number of running positional operations, and who waits for their end.
-    pub(super) positional: usize,
-    pub(super) positional_waiter: Option<Arc<Ticket>>,
-    /// Whether one has written since the read-ahead, perhaps to the same place.
+    /// Whether a positional operation has written since the read-ahead, perhaps to the same place.
     pub(super) stale: bool,
     pub(super) writer: Writer,
-    /// The state of the background close, and who waits for its end.
-    pub(super) unattended: Unattended,
-    pub(super) close_waiters: Vec<Arc<Ticket>>,
-    /// Whether the turn's holder waits for that, and does not use the file.
-    pub(super) turn_waits_for_close: bool,
 }
 
 impl Shared {
+    /// Whether the file has to be closed in the background, and neither a writer nor a positional operation uses it.
+    pub(super) fn is_due(&self) -> bool {
+        !self.writer.running && self.file.is_due()
+    }
+
     /// Keeps the error of a write for the next call to raise; the first one, if there are several. That there was no
     /// thread is not kept: nothing has been written, the next call tries again, and an error of that would be lost.
     pub(super) fn leave_error(&mut self, error: Error) {
@@ -68,22 +63,6 @@ impl TaskState {
     pub(super) fn is_running(&self) -> bool {
         matches!(self, Self::Running | Self::Abandoned(_))
     }
-}
-
-/// The state of a file whose owner has dropped it. It only ever advances.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Unattended {
-    /// It has an owner, or has been closed by it.
-    No,
-    /// Its owner has dropped it. The turn's holder still finishes first: otherwise its operation would fail with a
-    /// closed file.
-    Left,
-    /// It counts as closed, and is closed as soon as no worker uses it.
-    Due,
-    /// It is being closed in the background.
-    Closing,
-    /// It is closed.
-    Closed,
 }
 
 /// Flags that can be read without the lock.
@@ -120,9 +99,8 @@ impl DerefMut for Locked<'_> {
 
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
-        let Shared { file, unattended, closing, writer, stale, .. } = &*self.shared;
-        let due = *unattended >= Unattended::Due;
-        self.known.closed.store(file.is_none() || due || *closing, Ordering::Release);
+        let Shared { file, writer, stale, .. } = &*self.shared;
+        self.known.closed.store(file.is_closed(), Ordering::Release);
         let unsettled = !writer.is_done() || writer.error.is_some() || *stale;
         self.known.unsettled.store(unsettled, Ordering::Release);
     }

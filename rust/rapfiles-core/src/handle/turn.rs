@@ -12,7 +12,7 @@ use super::guard::Guard;
 use super::handle::{Handle, in_use};
 use super::job::HandleJob;
 use super::reply::Reply;
-use super::shared::{TaskState, Unattended};
+use super::shared::{Shared, TaskState};
 use super::task::Task;
 use super::trace::Unread;
 use crate::engine::ticket::Ticket;
@@ -120,18 +120,15 @@ impl Handle {
     /// # Safety
     /// That of `pass_on`.
     #[cold]
-    unsafe fn pass_on_slowly(self: &Arc<Self>) {
+    pub(super) unsafe fn pass_on_slowly(self: &Arc<Self>) {
         let mut shared = self.shared();
-        shared.turn_waits_for_close = false;
-        if shared.unattended == Unattended::Left {
-            shared.unattended = Unattended::Due;
-        }
+        shared.file.pass_on();
         // SAFETY: guaranteed by the caller.
-        let effects = unsafe { self.close_in_background_in_turn(&mut shared) };
+        let close = unsafe { self.close_in_background_in_turn(&mut shared) };
         let next = shared.queue.pop_front();
         let state = match &next {
             None => FREE,
-            Some(_) if shared.queue.is_empty() && shared.unattended < Unattended::Due => TAKEN,
+            Some(_) if shared.queue.is_empty() && !shared.file.awaits_background() => TAKEN,
             Some(_) => WANTED,
         };
         self.turn.store(state, Ordering::Release);
@@ -139,22 +136,16 @@ impl Handle {
         if let Some(ticket) = next {
             ticket.finish(Ok(Outcome::Done));
         }
-        if let Some(effects) = effects {
-            effects.run();
+        if let Some(close) = close {
+            close.begin();
         }
     }
 
-    /// Lets the holder of the turn, when it passes it on, check whether the file has to be closed in the background; if
-    /// nobody has the turn, checks it now.
-    pub(super) fn want_background_close(self: &Arc<Self>) {
-        let before = {
-            let _shared = self.shared();
-            self.turn.swap(WANTED, Ordering::Acquire)
-        };
-        if before == FREE {
-            // SAFETY: the turn has just been taken.
-            unsafe { self.pass_on_slowly() };
-        }
+    /// Lets the holder of the turn, when it passes it on, check whether the file has to be closed in the background. If
+    /// nobody has the turn, takes it for the caller, who has to pass it on slowly, without the lock.
+    #[must_use]
+    pub(super) fn want_background_close(&self, _locked: &mut Shared) -> bool {
+        self.turn.swap(WANTED, Ordering::Acquire) == FREE
     }
 }
 
@@ -231,14 +222,17 @@ impl Turn {
     /// A task for a worker, which the caller must submit. Until it is complete, the worker has exclusive access.
     ///
     /// # Errors
-    /// While a worker already performs one; in a forked child, if the parent was using the handle during the fork.
+    /// While a worker already performs one; for closing, while positional operations are running; in a forked child, if
+    /// the parent was using the handle during the fork.
     pub fn task(&mut self, task: Task) -> Result<HandleJob, Error> {
         let mut shared = self.handle.try_shared()?;
         if shared.task.is_running() {
             return Err(in_use());
         }
+        if matches!(task, Task::Close) && !shared.file.is_closed() && !shared.file.begin_closing() {
+            return Err(in_use());
+        }
         let before = std::mem::replace(&mut shared.task, TaskState::Running);
-        shared.closing = matches!(task, Task::Close);
         drop(shared);
         drop(before);
         Ok(HandleJob::new(Arc::clone(&self.handle), task))
@@ -257,7 +251,7 @@ impl Turn {
         let handle = &self.handle;
         let Ok(mut shared) = handle.try_shared() else { return };
         shared.writer.waiter = None;
-        shared.positional_waiter = None;
+        shared.file.stop_waiting();
         // Under this lock, a worker that finishes either sees that nobody waits, or has stored its reply.
         if shared.task.is_running() {
             shared.task = TaskState::Abandoned(unread);

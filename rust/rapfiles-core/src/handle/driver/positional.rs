@@ -115,7 +115,8 @@ impl<S: Sink> Positional<S> {
             match self.operation.advance(context, file, reply) {
                 Ok(AdvancePositional::Done(value)) => return Progress::Done(Ok(value)),
                 Ok(AdvancePositional::Task(task)) => match file.handle.positional(task) {
-                    Ok(job) => self.phase = Phase::Working(submit(&file.handle, job)),
+                    Ok(Some(job)) => self.phase = Phase::Working(submit(&file.handle, job)),
+                    Ok(None) => return Progress::Done(Err(Complaint::ClosedFile.into())),
                     Err(_) => return Progress::Done(Err(Complaint::Forked.into())),
                 },
                 Err(failure) => return Progress::Done(Err(failure)),
