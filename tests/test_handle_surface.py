@@ -298,6 +298,19 @@ async def test_use_after_detach(ours: type[Any], tmp_path: Path) -> None:
         await under.close()
 
 
+@pytest.mark.parametrize("name", ["read", "readline", "readlines", "__anext__"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+async def test_a_read_that_is_awaited_after_detach(name: str, encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("content\n", encoding=encoding)
+    handle = await rapfiles.open(tmp_path / "file", encoding=encoding)
+    reading = getattr(handle, name)()
+    under = await handle.detach()
+    with pytest.raises(ValueError, match="underlying buffer has been detached"):
+        await reading
+    assert await under.read() == (tmp_path / "file").read_bytes()
+    await under.close()
+
+
 async def test_what_is_below(tmp_path: Path) -> None:
     """`buffer` and `raw` are handles on the same file, and always the same ones."""
     (tmp_path / "file").write_bytes(b"first\nsecond\n")

@@ -49,6 +49,8 @@ pub enum Complaint {
     TextNotWritable,
     /// A text file without a position that can be moved.
     TextNotSeekable,
+    /// A text file whose text layer has been taken away.
+    Detached,
     /// Text files can be moved by zero from where they are, and not otherwise.
     SeekFromHere,
     /// Text files can be moved to the end, and not otherwise from there.

@@ -6,11 +6,11 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::decoding::{Decoding, Supplied, Supply, decode_until};
+use super::file_info::FileInfo;
 use super::file_io;
 use super::handle::{Exclusive, Handle, in_use};
 use super::job::{self, HandleJob};
-use super::mark::{go_back, mark};
+use super::mark::go_back;
 use super::reader::Reader;
 use super::shared::Shared;
 use super::trace::Unread;
@@ -19,14 +19,12 @@ use super::writer::{Waiter, Writer};
 use crate::cached::IoVec;
 use crate::engine::runtime;
 use crate::engine::ticket::Ticket;
-use crate::error::{About, Error, Subject};
-use crate::limits::{FIRST_SLICE, READ_AT_ONCE, READ_WITHOUT_AHEAD, SHORT_TEXT};
-use crate::memory::copied;
+use crate::error::{Error, Subject};
+use crate::limits::{FIRST_SLICE, READ_AT_ONCE, READ_WITHOUT_AHEAD};
 use crate::outcome::Outcome;
 use crate::platform::{self, File};
-use crate::text::Text;
 use crate::text::line_feed::line_feed_in;
-use crate::text::{Decoder, Mark, Undecoded};
+use crate::text::{Decoder, Text};
 use crate::verbs::slices::{Sliced, Slices};
 use crate::verbs::write::Data;
 
@@ -104,6 +102,14 @@ impl<'a> Guard<'a> {
     fn own_mut(&mut self) -> &mut Exclusive {
         // SAFETY: the contract of `new`, and this is borrowed for as long.
         unsafe { self.handle.exclusive() }
+    }
+
+    /// The handle, and what belongs to the turn.
+    #[inline]
+    pub(super) fn parts(&mut self) -> (&Handle, &mut Exclusive) {
+        let handle: &Handle = self.handle;
+        // SAFETY: the contract of `new`, and this is borrowed for as long.
+        (handle, unsafe { handle.exclusive() })
     }
 
     /// Keeps the turn for an operation that has to wait; `None` if it has been kept before.
@@ -211,12 +217,6 @@ impl<'a> Guard<'a> {
         self.own_mut().give_back(text);
     }
 
-    /// Where a text file is, to go back there; `None` if that is not possible.
-    pub fn mark(&self) -> Option<Mark> {
-        let Exclusive { file: Some(file), reader, decoder: Some(decoder) } = self.own() else { return None };
-        mark(file, reader, decoder, self.handle.info.regular)
-    }
-
     /// Notes that the buffer is empty, and that what follows has been read past it.
     pub fn pass_by(&mut self) {
         self.own_mut().reader.pass_by();
@@ -318,19 +318,8 @@ impl<'a> Guard<'a> {
     /// How much the file has at most after the available bytes, if finding out does not block. It has less only if it is
     /// small, nothing has been read of it here, and its position has been moved nevertheless.
     pub fn left(&mut self) -> Option<usize> {
-        let info = &self.handle.info;
-        info.mount?;
-        let Exclusive { file: Some(file), reader, .. } = self.own_mut() else { return None };
-        // Its position is not asked for: it is at the start, unless `seek` or the owner of another copy of the
-        // descriptor, such as a forked child, has moved it.
-        let at_start = !reader.begin() && info.only_read && info.at_start && info.size <= FIRST_SLICE as u64;
-        if at_start
-            && let Ok(length) = platform::length_of(file)
-            && length <= FIRST_SLICE as u64
-        {
-            return Some(length as usize);
-        }
-        file_io::left_in(file).ok()
+        let (handle, Exclusive { file, reader, .. }) = self.parts();
+        left_after(reader, file.as_deref()?, &handle.info)
     }
 
     /// Reads the rest of a file, of which this much is left, past the buffer with one call, if that does not block and
@@ -386,34 +375,6 @@ impl<'a> Guard<'a> {
         sliced
     }
 
-    /// Whether the available bytes are ASCII without line ends to translate, which is decoded very fast.
-    pub fn is_plain(&self) -> bool {
-        self.available().is_ascii() && memchr::memchr(b'\r', self.available()).is_none()
-    }
-
-    /// Decodes everything up to the end of the file, which has been read, with the native decoder.
-    ///
-    /// # Errors
-    /// It is not valid in that encoding.
-    pub fn decode_rest(&mut self) -> Option<Result<Text, Undecoded>> {
-        // The string of a short text is created at once.
-        let mark = if self.available().len() > SHORT_TEXT { self.mark() } else { None };
-        let Exclusive { reader, decoder, file } = self.own_mut();
-        let Ok(rest) = copied(reader.available()) else { return Some(Err(Undecoded::OutOfMemory)) };
-        reader.clear();
-        let decoder = decoder.as_mut()?;
-        Some(match decoder.decode_rest(rest) {
-            Ok(text) => Ok(text.taken_from(mark)),
-            Err(Undecoded::OutOfMemory) => {
-                if let (Some(mark), Some(file)) = (mark, file) {
-                    go_back(mark, file, reader, decoder, 0);
-                }
-                Err(Undecoded::OutOfMemory)
-            }
-            Err(undecoded) => Err(undecoded),
-        })
-    }
-
     /// Moves the file's position back to where the user is, if that does not block.
     pub fn rewind(&mut self) {
         let written = self.handle.info.mount.is_some() && self.is_written();
@@ -453,7 +414,8 @@ impl<'a> Guard<'a> {
         line_feed_in(available.get(scanned..)?).map(|at| scanned + at + 1)
     }
 
-    /// The decoder of a text file, and the buffer that feeds it.
+    /// The decoder of a text file; `None` if it is only written, and for a file of bytes. An operation that reads text asks
+    /// for [`Guard::text`].
     #[inline]
     pub fn decoder(&mut self) -> Option<&mut Decoder> {
         self.own_mut().decoder.as_deref_mut()
@@ -462,25 +424,6 @@ impl<'a> Guard<'a> {
     /// Sets or takes away the decoder.
     pub fn set_decoder(&mut self, decoder: Option<Decoder>) {
         self.own_mut().decoder = decoder.map(Box::new);
-    }
-
-    /// Decodes until `wanted` is satisfied, as far as that does not block. `all`: nothing but the available bytes can
-    /// be decoded.
-    ///
-    /// # Errors
-    /// Memory cannot be allocated.
-    #[inline]
-    pub(super) fn decode_until(
-        &mut self,
-        all: bool,
-        wanted: impl FnMut(&mut Decoder) -> Option<usize>,
-    ) -> Result<Decoding, Error> {
-        let handle = self.handle;
-        let Exclusive { file, reader, decoder: Some(decoder) } = self.own_mut() else {
-            return Ok(Decoding::End);
-        };
-        let mut supply = AtHand { handle, file: file.as_deref(), all };
-        decode_until(&mut supply, reader, decoder, wanted).about(Subject::Nothing)
     }
 
     // Writing.
@@ -687,8 +630,23 @@ fn start_writer(handle: &Arc<Handle>, shared: &mut Shared, everything: bool) -> 
 /// The offset that stands for the file's position.
 const POSITION: i64 = -1;
 
+/// See [`Guard::left`].
+pub(super) fn left_after(reader: &mut Reader, file: &File, info: &FileInfo) -> Option<usize> {
+    info.mount?;
+    // Its position is not asked for: it is at the start, unless `seek` or the owner of another copy of the descriptor, such
+    // as a forked child, has moved it.
+    let at_start = !reader.begin() && info.only_read && info.at_start && info.size <= FIRST_SLICE as u64;
+    if at_start
+        && let Ok(length) = platform::length_of(file)
+        && length <= FIRST_SLICE as u64
+    {
+        return Some(length as usize);
+    }
+    file_io::left_in(file).ok()
+}
+
 /// Ensures that `at_least` bytes are available, if that does not block.
-fn fetch(handle: &Handle, file: Option<&File>, reader: &mut Reader, at_least: usize) -> Fetched {
+pub(super) fn fetch(handle: &Handle, file: Option<&File>, reader: &mut Reader, at_least: usize) -> Fetched {
     loop {
         let have = reader.len();
         if have >= at_least {
@@ -706,26 +664,6 @@ fn fetch(handle: &Handle, file: Option<&File>, reader: &mut Reader, at_least: us
             // SAFETY: the kernel has written that many bytes.
             Some(read) => unsafe { reader.grow(read) },
         }
-    }
-}
-
-/// The supply of bytes for decoding that does not block.
-struct AtHand<'a> {
-    handle: &'a Handle,
-    file: Option<&'a File>,
-    /// Whether nothing more can be read for the next chunk.
-    all: bool,
-}
-
-impl Supply for AtHand<'_> {
-    fn fill(&mut self, reader: &mut Reader, at_least: usize) -> io::Result<Supplied> {
-        if !std::mem::take(&mut self.all) {
-            let at_least = if self.handle.info.regular { at_least } else { 1 };
-            if fetch(self.handle, self.file, reader, at_least) == Fetched::Missing {
-                return Ok(Supplied::Missing(at_least));
-            }
-        }
-        Ok(Supplied::Ready)
     }
 }
 

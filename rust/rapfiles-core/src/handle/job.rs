@@ -171,10 +171,11 @@ impl HandleJob {
                 // SAFETY: the slice is as long as it says.
                 once(unsafe { platform::read(file, bytes.as_mut_ptr(), bytes.len()) })
             }
-            Task::ReadText { .. } | Task::FindLine | Task::ReadLines => match decoder {
-                Some(decoder) => run_text(&task, file, reader, decoder, signal).about(Subject::Nothing),
-                None => Ok(Reply::Done),
-            },
+            Task::ReadText { .. } | Task::FindLine | Task::ReadLines => {
+                // Only operations that have one give these tasks.
+                let decoder = decoder.as_mut().ok_or_else(in_use)?;
+                run_text(&task, file, reader, decoder, signal).about(Subject::Nothing)
+            }
             Task::LayOut(mut fill) => {
                 fill.run();
                 Ok(Reply::LaidOut(fill))

@@ -25,6 +25,7 @@ mod shared;
 mod sink;
 mod task;
 mod text;
+mod text_guard;
 mod trace;
 mod turn;
 mod writer;
@@ -46,6 +47,7 @@ pub use reply::Reply;
 pub use sink::{Fallible, MadeText, Sink, Source, Target, UnmadeText};
 pub use task::{PositionalTask, Task, TaskBuffer};
 pub use text::{Characters, Decoded, ForeignCodec, Snapshot, TextSettings, TextState, TextTarget};
+pub use text_guard::TextGuard;
 pub use trace::Unread;
 pub use turn::{QueuedTurn, Turn, TurnRequest};
 

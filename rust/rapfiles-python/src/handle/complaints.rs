@@ -31,6 +31,7 @@ pub(crate) fn worded(py: Python<'_>, complaint: Complaint) -> PyErr {
         Complaint::TextNotReadable => refused("not readable"),
         Complaint::TextNotWritable => refused("not writable"),
         Complaint::TextNotSeekable => refused("underlying stream is not seekable"),
+        Complaint::Detached => PyValueError::new_err("underlying buffer has been detached"),
         Complaint::SeekFromHere => refused("can't do nonzero cur-relative seeks"),
         Complaint::SeekFromEnd => refused("can't do nonzero end-relative seeks"),
         Complaint::InvalidWhence(whence) => {

@@ -1,8 +1,8 @@
 //! The position of a text file before an operation with several steps, to restore it if the operation is cancelled.
 
-use crate::handle::guard::Guard;
 use crate::handle::sink::{Fallible, Sink};
 use crate::handle::text::{ForeignCodec, Snapshot, TextState};
+use crate::handle::text_guard::TextGuard;
 use crate::handle::trace::Unread;
 use crate::text::Mark;
 
@@ -24,9 +24,9 @@ impl<S: Sink> Default for Before<S> {
 impl<S: Sink> Before<S> {
     /// Saves the position of the file, whose write buffer is empty; returns whether the caller's decoder has to be
     /// saved, too.
-    pub(super) fn note_place(&mut self, guard: &mut Guard<'_>) -> bool {
-        self.mark = guard.mark();
-        self.mark.is_some() && guard.decoder().is_some_and(|decoder| !decoder.is_native())
+    pub(super) fn note_place(&mut self, text: &TextGuard<'_>) -> bool {
+        self.mark = text.mark();
+        self.mark.is_some() && !text.decoder.is_native()
     }
 
     /// Saves the state of the caller's decoder.

@@ -12,6 +12,7 @@ use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
 use crate::handle::task::Task;
 use crate::handle::text::{Decoded, ForeignCodec, Snapshot, TextState};
+use crate::handle::text_guard::TextGuard;
 use crate::limits::LONG_TEXT;
 use crate::memory::copied;
 use crate::text::Decoder;
@@ -28,6 +29,13 @@ pub(super) struct Feeder<S: Sink> {
     pub(super) at_the_end: Option<Snapshot<S>>,
     /// Whether everything is requested, at once.
     whole: bool,
+}
+
+/// Where an operation that reads text begins: everything that it needs from here on.
+pub(super) enum Begun<'a, S: Sink> {
+    Text(TextGuard<'a>),
+    /// Something else has to be done first.
+    Advance(Advance<S>),
 }
 
 /// The result of decoding.
@@ -52,22 +60,22 @@ impl<S: Sink> Feeder<S> {
 
     /// The checks before anything is read. `reply`: that of a worker, which is taken only if it has undecodable bytes.
     #[inline]
-    pub(super) fn begin(
+    pub(super) fn begin<'a>(
         &mut self,
         file: &HandleFile<S>,
-        guard: &mut Guard<'_>,
+        guard: &'a mut Guard<'_>,
         reply: &mut Option<Reply>,
-    ) -> Fallible<S, Option<Advance<S>>> {
-        check_open(guard, Complaint::ClosedStream)?;
-        check(file.readable, Complaint::TextNotReadable)?;
+    ) -> Fallible<S, Begun<'a, S>> {
+        check_readable(file, guard)?;
         if let Some(step) = check_written(guard)? {
-            return Ok(Some(step));
+            return Ok(Begun::Advance(step));
         }
+        let mut text = guard.text()?;
         match reply.take() {
-            Some(Reply::Undecodable(bytes)) => Ok(Some(self.refuse(guard, bytes))),
+            Some(Reply::Undecodable(bytes)) => Ok(Begun::Advance(self.refuse(&mut text, bytes))),
             other => {
                 *reply = other;
-                Ok(None)
+                Ok(Begun::Text(text))
             }
         }
     }
@@ -76,43 +84,41 @@ impl<S: Sink> Feeder<S> {
     #[inline]
     pub(super) fn decode_until(
         &mut self,
-        guard: &mut Guard<'_>,
+        text: &mut TextGuard<'_>,
         filled: bool,
         mut wanted: impl FnMut(&mut Decoder) -> Option<usize>,
     ) -> Fallible<S, More<S>> {
         if self.ended {
-            let enough = guard.decoder().is_none_or(|decoder| wanted(decoder).is_none());
+            let enough = wanted(text.decoder).is_none();
             self.ended = enough;
             return Ok(if enough { More::Enough } else { More::End });
         }
-        Ok(match guard.decode_until(filled, wanted)? {
+        Ok(match text.decode_until(filled, wanted)? {
             Decoding::Enough => More::Enough,
             Decoding::End => More::End,
-            Decoding::Undecodable(bytes) => More::Advance(self.refuse(guard, bytes)),
+            Decoding::Undecodable(bytes) => More::Advance(self.refuse(text, bytes)),
             Decoding::Missing(at_least) => {
                 More::Advance(Advance::Task(Task::ReadAhead { at_least, once: false }))
             }
             Decoding::Foreign(count) => {
-                self.input = Some((copied(&guard.available()[..count])?, count == 0));
-                guard.consume(count);
+                self.input = Some((copied(&text.available()[..count])?, count == 0));
+                text.consume(count);
                 More::Advance(Advance::Call)
             }
         })
     }
 
     /// Lets the caller's decoder create the error for bytes.
-    fn refuse(&mut self, guard: &mut Guard<'_>, bytes: Vec<u8>) -> Advance<S> {
+    fn refuse(&mut self, text: &mut TextGuard<'_>, bytes: Vec<u8>) -> Advance<S> {
         self.undecodable = Some(bytes);
-        self.forget(guard);
+        self.forget(text);
         Advance::Call
     }
 
     /// As in a synchronous file, text that was decoded before an error is lost, unless everything was requested.
-    fn forget(&self, guard: &mut Guard<'_>) {
-        if !self.whole
-            && let Some(decoder) = guard.decoder()
-        {
-            decoder.clear();
+    fn forget(&self, text: &mut TextGuard<'_>) {
+        if !self.whole {
+            text.decoder.clear();
         }
     }
 
@@ -122,7 +128,7 @@ impl<S: Sink> Feeder<S> {
             return Err(self.state.codec.undecodable(context, &bytes));
         }
         match self.input.take() {
-            Some((input, end)) => self.decode(context, guard, &input, end),
+            Some((input, end)) => self.decode(context, &mut guard.text()?, &input, end),
             None => Ok(()),
         }
     }
@@ -131,13 +137,13 @@ impl<S: Sink> Feeder<S> {
     pub(super) fn decode(
         &mut self,
         context: S::Context<'_>,
-        guard: &mut Guard<'_>,
+        text: &mut TextGuard<'_>,
         input: &[u8],
         end: bool,
     ) -> Fallible<S, ()> {
         let decoded = self.state.codec.decode(context, input, end);
-        let Decoded { content, characters, snapshot } = decoded.inspect_err(|_| self.forget(guard))?;
-        let Some(decoder) = guard.decoder() else { return Ok(()) };
+        let Decoded { content, characters, snapshot } = decoded.inspect_err(|_| self.forget(text))?;
+        let decoder = &mut *text.decoder;
         self.ended = end && characters == 0;
         if self.ended && !decoder.is_empty() {
             self.at_the_end = Some(snapshot);
@@ -149,6 +155,13 @@ impl<S: Sink> Feeder<S> {
     }
 }
 
+/// Fails if the file is closed, or not for reading.
+#[inline]
+pub(super) fn check_readable<S: Sink>(file: &HandleFile<S>, guard: &Guard<'_>) -> Result<(), Complaint> {
+    check_open(guard, Complaint::ClosedStream)?;
+    check(file.readable, Complaint::TextNotReadable)
+}
+
 /// Whether a worker has read everything that there is.
 pub(super) fn is_filled(reply: &Option<Reply>) -> bool {
     matches!(reply, Some(Reply::Filled(false) | Reply::WouldBlock))
@@ -158,10 +171,10 @@ pub(super) fn is_filled(reply: &Option<Reply>) -> bool {
 #[inline]
 pub(super) fn take<S: Sink>(
     context: S::Context<'_>,
-    guard: &mut Guard<'_>,
+    text: &mut TextGuard<'_>,
     bytes: usize,
 ) -> Fallible<S, Advance<S>> {
-    let Some(decoder) = guard.decoder() else { return Ok(Advance::Done(S::nothing(context))) };
+    let decoder = &mut *text.decoder;
     if bytes > LONG_TEXT && decoder.is_native() {
         return Ok(Advance::Text(Box::new(decoder.take_text(bytes)?)));
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::feeder::{Feeder, More, is_filled, take};
+use super::feeder::{Begun, Feeder, More, is_filled, take};
 use crate::handle::driver::{Advance, FileOperation};
 use crate::handle::file::HandleFile;
 use crate::handle::guard::Guard;
@@ -38,12 +38,13 @@ impl<S: Sink> FileOperation<S> for Read<S> {
         guard: &mut Guard<'_>,
         mut reply: Option<Reply>,
     ) -> Fallible<S, Advance<S>> {
-        if let Some(step) = self.feeder.begin(file, guard, &mut reply)? {
-            return Ok(step);
-        }
+        let mut text = match self.feeder.begin(file, guard, &mut reply)? {
+            Begun::Text(text) => text,
+            Begun::Advance(step) => return Ok(step),
+        };
         let filled = is_filled(&reply);
-        if let Some(Reply::Text(text)) = reply {
-            return Ok(Advance::Text(text));
+        if let Some(Reply::Text(decoded)) = reply {
+            return Ok(Advance::Text(decoded));
         }
         let characters = self.characters;
         let mut many = false;
@@ -52,19 +53,17 @@ impl<S: Sink> FileOperation<S> for Read<S> {
             many = missing > MANY_CHARACTERS && decoder.is_native();
             (missing > 0 && !many).then_some(missing)
         };
-        match self.feeder.decode_until(guard, filled, wanted)? {
+        match self.feeder.decode_until(&mut text, filled, wanted)? {
             More::Advance(step) => Ok(step),
             More::Enough if many => Ok(Advance::Task(Task::ReadText { characters: Some(characters) })),
             More::Enough => {
-                let bytes = guard.decoder().map_or(0, |decoder| decoder.bytes_of(characters));
-                take(context, guard, bytes)
+                let bytes = text.decoder.bytes_of(characters);
+                take(context, &mut text, bytes)
             }
             More::End => {
-                let bytes = guard.decoder().map_or(0, |decoder| decoder.len());
-                let rest = take(context, guard, bytes)?;
-                if let Some(decoder) = guard.decoder() {
-                    decoder.exhaust();
-                }
+                let bytes = text.decoder.len();
+                let rest = take(context, &mut text, bytes)?;
+                text.decoder.exhaust();
                 if let Some(snapshot) = self.feeder.at_the_end.take() {
                     self.feeder.state.set_snapshot(Some(snapshot));
                 }

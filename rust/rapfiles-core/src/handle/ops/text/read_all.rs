@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::feeder::{Feeder, is_filled};
+use super::feeder::{Begun, Feeder, is_filled};
 use crate::engine::runtime;
 use crate::error::Error;
 use crate::handle::complaint::Complaint;
@@ -14,10 +14,11 @@ use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
 use crate::handle::task::Task;
 use crate::handle::text::{ForeignCodec, TextState};
+use crate::handle::text_guard::TextGuard;
 use crate::handle::trace::Unread;
 use crate::limits::{CODEC_SLICE, LOOP_SLICE, MANY_CHARACTERS, READ_AT_ONCE};
 use crate::memory::extend;
-use crate::text::{Form, Undecoded};
+use crate::text::Undecoded;
 
 /// Reads everything.
 pub struct ReadAll<S: Sink> {
@@ -55,14 +56,14 @@ impl<S: Sink> ReadAll<S> {
 
 impl<S: Sink> Foreign<S> {
     /// Collects the rest of the file.
-    fn collect(&mut self, guard: &mut Guard<'_>, filled: bool) -> Fallible<S, Advance<S>> {
-        let ended = filled || guard.fetch(CODEC_SLICE) == Fetched::End;
-        let available = guard.available().len();
+    fn collect(&mut self, text: &mut TextGuard<'_>, filled: bool) -> Fallible<S, Advance<S>> {
+        let ended = filled || text.fetch(CODEC_SLICE) == Fetched::End;
+        let available = text.available().len();
         if available < CODEC_SLICE && !ended {
             return Ok(Advance::Task(Task::ReadAhead { at_least: CODEC_SLICE, once: false }));
         }
-        extend(&mut self.content, guard.available())?;
-        guard.consume(available);
+        extend(&mut self.content, text.available())?;
+        text.consume(available);
         self.complete = ended;
         Ok(if ended { Advance::Call } else { Advance::Yield })
     }
@@ -92,29 +93,24 @@ impl<S: Sink> Foreign<S> {
             }
         }
         // The text that was decoded before comes first, and nothing remains.
-        self.result = Some(match guard.decoder() {
-            Some(decoder) => {
-                let result = state.codec.join(context, decoder.peek(decoder.len()), saved)?;
-                decoder.clear();
-                result
-            }
-            None => state.codec.join(context, (b"", Form::Ascii), saved)?,
-        });
+        let decoder = guard.text()?.decoder;
+        self.result = Some(state.codec.join(context, decoder.peek(decoder.len()), saved)?);
+        decoder.clear();
         state.set_snapshot(None);
         Ok(())
     }
 }
 
 /// Whether the rest of the file is available, and small enough to be decoded here.
-fn fetch_rest(guard: &mut Guard<'_>) -> bool {
-    let most = guard.available().len() + READ_AT_ONCE;
-    let Some(all) = guard.left().map(|left| guard.available().len().saturating_add(left)) else {
-        return guard.fetch(MANY_CHARACTERS) == Fetched::End;
+fn fetch_rest(text: &mut TextGuard<'_>) -> bool {
+    let most = text.available().len() + READ_AT_ONCE;
+    let Some(all) = text.left().map(|left| text.available().len().saturating_add(left)) else {
+        return text.fetch(MANY_CHARACTERS) == Fetched::End;
     };
     all <= most
-        && guard.fetch(all) != Fetched::Missing
-        && guard.fetch(all + 1) == Fetched::End
-        && (guard.available().len() <= MANY_CHARACTERS || guard.is_plain())
+        && text.fetch(all) != Fetched::Missing
+        && text.fetch(all + 1) == Fetched::End
+        && (text.available().len() <= MANY_CHARACTERS || text.is_plain())
 }
 
 impl<S: Sink> FileOperation<S> for ReadAll<S> {
@@ -124,7 +120,7 @@ impl<S: Sink> FileOperation<S> for ReadAll<S> {
 
     fn advance(
         &mut self,
-        context: S::Context<'_>,
+        _context: S::Context<'_>,
         file: &HandleFile<S>,
         guard: &mut Guard<'_>,
         mut reply: Option<Reply>,
@@ -138,30 +134,27 @@ impl<S: Sink> FileOperation<S> for ReadAll<S> {
             check_open(guard, Complaint::ClosedStream)?;
             return Ok(self.foreign.result.take().map_or(Advance::Call, Advance::Done));
         }
-        if let Some(step) = self.feeder.begin(file, guard, &mut reply)? {
-            return Ok(step);
+        let mut text = match self.feeder.begin(file, guard, &mut reply)? {
+            Begun::Text(text) => text,
+            Begun::Advance(step) => return Ok(step),
+        };
+        if !text.decoder.is_native() {
+            return self.foreign.collect(&mut text, is_filled(&reply));
         }
-        match guard.decoder().map(|decoder| decoder.is_native()) {
-            Some(true) => {}
-            Some(false) => return self.foreign.collect(guard, is_filled(&reply)),
-            None => return Ok(Advance::Done(S::nothing(context))),
+        if let Some(Reply::Text(decoded)) = reply {
+            return Ok(Advance::Text(decoded));
         }
-        if let Some(Reply::Text(text)) = reply {
-            return Ok(Advance::Text(text));
+        if !fetch_rest(&mut text) {
+            return Ok(Advance::Task(Task::ReadText { characters: None }));
         }
-        if fetch_rest(guard)
-            && let Some(decoded) = guard.decode_rest()
-        {
-            return match decoded {
-                Ok(text) => Ok(Advance::Text(Box::new(text))),
-                Err(Undecoded::Invalid(bytes)) => {
-                    self.feeder.undecodable = Some(bytes);
-                    Ok(Advance::Call)
-                }
-                Err(Undecoded::OutOfMemory) => Err(Error::OutOfMemory.into()),
-            };
+        match text.decode_rest() {
+            Ok(decoded) => Ok(Advance::Text(Box::new(decoded))),
+            Err(Undecoded::Invalid(bytes)) => {
+                self.feeder.undecodable = Some(bytes);
+                Ok(Advance::Call)
+            }
+            Err(Undecoded::OutOfMemory) => Err(Error::OutOfMemory.into()),
         }
-        Ok(Advance::Task(Task::ReadText { characters: None }))
     }
 
     fn call(&mut self, context: S::Context<'_>, guard: &mut Guard<'_>) -> Fallible<S, ()> {

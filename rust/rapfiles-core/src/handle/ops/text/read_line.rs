@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::before::Before;
-use super::feeder::{Feeder, More, is_filled, take};
+use super::feeder::{Begun, Feeder, More, check_readable, is_filled, take};
 use crate::engine::runtime;
 use crate::handle::batch::LineBatch;
 use crate::handle::complaint::Failure;
@@ -14,6 +14,7 @@ use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
 use crate::handle::task::Task;
 use crate::handle::text::TextState;
+use crate::handle::text_guard::TextGuard;
 use crate::handle::trace::Unread;
 use crate::limits::{LINES_BETWEEN_LOOKS, LINES_BY_WORKER, LONG_TEXT, LOOP_SLICE};
 use crate::memory::extend;
@@ -26,9 +27,9 @@ struct Search<S: Sink> {
     ended: bool,
 }
 
-enum Found<S: Sink> {
+enum Found<'a, S: Sink> {
     /// After this many bytes; 0 at the end of the file.
-    Line(usize),
+    Line(TextGuard<'a>, usize),
     Advance(Advance<S>),
 }
 
@@ -39,36 +40,34 @@ impl<S: Sink> Search<S> {
 
     /// Notes that the line has been taken.
     #[inline]
-    fn taken(&mut self, guard: &mut Guard<'_>) {
+    fn taken(&mut self, text: &mut TextGuard<'_>) {
         if std::mem::take(&mut self.ended) {
-            if let Some(decoder) = guard.decoder() {
-                decoder.clear();
-            }
+            text.decoder.clear();
             self.feeder.state.set_snapshot(None);
         }
     }
 
     #[inline]
-    fn find(
+    fn find<'a>(
         &mut self,
         file: &HandleFile<S>,
-        guard: &mut Guard<'_>,
+        guard: &'a mut Guard<'_>,
         limit: Option<usize>,
         mut reply: Option<Reply>,
-    ) -> Fallible<S, Found<S>> {
-        if let Some(step) = self.feeder.begin(file, guard, &mut reply)? {
-            return Ok(Found::Advance(step));
-        }
+    ) -> Fallible<S, Found<'a, S>> {
+        let mut text = match self.feeder.begin(file, guard, &mut reply)? {
+            Begun::Text(text) => text,
+            Begun::Advance(step) => return Ok(Found::Advance(step)),
+        };
         // A worker that searched for a line has found one, or the end of the file.
         let searched = matches!(reply, Some(Reply::Done));
         let filled = is_filled(&reply);
         let clipped =
             |decoder: &Decoder, bytes: usize| limit.map_or(bytes, |limit| decoder.bytes_of(limit).min(bytes));
         // Most lines are available at once.
-        if let Some(decoder) = guard.decoder()
-            && let Some(end) = decoder.find_line()
-        {
-            return Ok(Found::Line(clipped(decoder, end)));
+        if let Some(end) = text.decoder.find_line() {
+            let bytes = clipped(text.decoder, end);
+            return Ok(Found::Line(text, bytes));
         }
         let mut line = None;
         let wanted = |decoder: &mut Decoder| {
@@ -82,16 +81,19 @@ impl<S: Sink> Search<S> {
             }
             None
         };
-        match self.feeder.decode_until(guard, filled, wanted)? {
+        match self.feeder.decode_until(&mut text, filled, wanted)? {
             More::Advance(step) => Ok(Found::Advance(step)),
-            More::Enough => Ok(line.map_or(Found::Advance(Advance::Task(Task::FindLine)), Found::Line)),
+            More::Enough => Ok(match line {
+                Some(bytes) => Found::Line(text, bytes),
+                None => Found::Advance(Advance::Task(Task::FindLine)),
+            }),
             More::End => {
-                let there = guard.decoder().map_or(0, |decoder| clipped(decoder, decoder.len()));
+                let there = clipped(text.decoder, text.decoder.len());
                 self.ended = true;
                 if there == 0 {
-                    self.taken(guard);
+                    self.taken(&mut text);
                 }
-                Ok(Found::Line(there))
+                Ok(Found::Line(text, there))
             }
         }
     }
@@ -126,10 +128,10 @@ impl<S: Sink> FileOperation<S> for ReadLine<S> {
     ) -> Fallible<S, Advance<S>> {
         match self.search.find(file, guard, self.limit, reply)? {
             Found::Advance(step) => Ok(step),
-            Found::Line(0) if self.iterates => Err(Failure::NoMoreItems),
-            Found::Line(bytes) => {
-                let step = take(context, guard, bytes);
-                self.search.taken(guard);
+            Found::Line(_, 0) if self.iterates => Err(Failure::NoMoreItems),
+            Found::Line(mut text, bytes) => {
+                let step = take(context, &mut text, bytes);
+                self.search.taken(&mut text);
                 step
             }
         }
@@ -149,12 +151,12 @@ pub struct ReadLines<S: Sink> {
     /// Lines that a worker has found, and whose strings have not been created yet.
     batch: Option<Box<LineBatch>>,
     before: Before<S>,
-    begun: Begun,
+    saved: Saved,
 }
 
 /// Whether the position of the file before the first line has been saved.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Begun {
+enum Saved {
     No,
     /// The caller's decoder has to be saved, too.
     Half,
@@ -165,7 +167,7 @@ impl<S: Sink> ReadLines<S> {
     /// Reads lines until they have `hint` characters in total.
     pub fn new(state: &Arc<TextState<S>>, hint: Option<usize>) -> Self {
         let search = Search::new(state);
-        Self { hint, lines: None, size: 0, search, batch: None, before: Before::default(), begun: Begun::No }
+        Self { hint, lines: None, size: 0, search, batch: None, before: Before::default(), saved: Saved::No }
     }
 
     /// Creates the strings of the lines that a worker has found.
@@ -209,34 +211,33 @@ impl<S: Sink> FileOperation<S> for ReadLines<S> {
         guard: &mut Guard<'_>,
         mut reply: Option<Reply>,
     ) -> Fallible<S, Advance<S>> {
-        if self.begun == Begun::No && guard.is_written() && !guard.is_closed() {
-            self.begun = if self.before.note_place(guard) { Begun::Half } else { Begun::Yes };
-        }
-        if self.begun == Begun::Half {
-            return Ok(Advance::Call);
-        }
         if let Some(Reply::Lines(batch)) = reply {
             return self.take_batch(context, batch);
         }
-        let native = guard.decoder().is_some_and(|decoder| decoder.is_native());
+        check_readable(file, guard)?;
+        if self.saved == Saved::No && guard.is_written() {
+            self.saved = if self.before.note_place(&guard.text()?) { Saved::Half } else { Saved::Yes };
+        }
+        if self.saved == Saved::Half {
+            return Ok(Advance::Call);
+        }
         let large = file.handle.info.size >= LINES_BY_WORKER && self.hint.is_none();
-        if native && large && reply.is_none() && guard.is_written() && !guard.is_closed() {
+        if large && reply.is_none() && guard.is_written() && guard.text()?.decoder.is_native() {
             return Ok(Advance::Task(Task::ReadLines));
         }
         let lines = self.lines.get_or_insert_with(|| S::no_lines(context));
         let until = runtime::now() + LOOP_SLICE;
         loop {
             for _ in 0..LINES_BETWEEN_LOOKS {
-                let bytes = match self.search.find(file, guard, None, reply.take())? {
+                let (mut text, bytes) = match self.search.find(file, guard, None, reply.take())? {
                     Found::Advance(step) => return Ok(step),
-                    Found::Line(0) => return Ok(self.done(context)),
-                    Found::Line(bytes) => bytes,
+                    Found::Line(_, 0) => return Ok(self.done(context)),
+                    Found::Line(text, bytes) => (text, bytes),
                 };
-                let Some(decoder) = guard.decoder() else { return Ok(self.done(context)) };
-                let (content, form) = decoder.peek(bytes);
+                let (content, form) = text.decoder.peek(bytes);
                 let length = S::add_text_line(context, lines, content, form)?;
-                decoder.consume(bytes);
-                self.search.taken(guard);
+                text.decoder.consume(bytes);
+                self.search.taken(&mut text);
                 if self.hint.is_some_and(|hint| length > hint.saturating_sub(self.size)) {
                     return Ok(self.done(context));
                 }
@@ -250,8 +251,8 @@ impl<S: Sink> FileOperation<S> for ReadLines<S> {
 
     fn call(&mut self, context: S::Context<'_>, guard: &mut Guard<'_>) -> Fallible<S, ()> {
         let state = &self.search.feeder.state;
-        if self.begun == Begun::Half {
-            self.begun = Begun::Yes;
+        if self.saved == Saved::Half {
+            self.saved = Saved::Yes;
             return self.before.note_codec(context, state);
         }
         self.search.feeder.call(context, guard)

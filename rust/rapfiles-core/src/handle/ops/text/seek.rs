@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::before::Before;
-use super::feeder::Feeder;
+use super::feeder::{Feeder, check_readable};
 use super::tell::Tell;
 use crate::error::Error;
 use crate::handle::complaint::Complaint;
@@ -15,6 +15,7 @@ use crate::handle::reply::Reply;
 use crate::handle::sink::{Fallible, Sink};
 use crate::handle::task::Task;
 use crate::handle::text::{ForeignCodec, Snapshot, TextState, TextTarget};
+use crate::handle::text_guard::TextGuard;
 use crate::handle::trace::Unread;
 use crate::memory::copied;
 use crate::platform;
@@ -93,6 +94,7 @@ impl<S: Sink> Seek<S> {
     ) -> Fallible<S, ()> {
         let codec = &self.state.codec;
         let (begins, pending) = codec.move_to(context, target, position == 0)?;
+        // A file that is only written has none.
         let Some(decoder) = guard.decoder() else { return Ok(()) };
         if !decoder.is_native() {
             let here = || Snapshot::new(codec.same_state(context, &target.state), Vec::new());
@@ -110,18 +112,17 @@ impl<S: Sink> Seek<S> {
     fn feed(
         &self,
         context: S::Context<'_>,
-        guard: &mut Guard<'_>,
+        text: &mut TextGuard<'_>,
         input: &[u8],
         end: bool,
     ) -> Fallible<S, ()> {
-        match guard.decoder() {
-            Some(decoder) if decoder.is_native() => match decoder.decode(input, end) {
-                Ok(()) => Ok(()),
-                Err(Undecoded::Invalid(bytes)) => Err(self.state.codec.undecodable(context, &bytes)),
-                Err(Undecoded::OutOfMemory) => Err(Error::OutOfMemory.into()),
-            },
-            Some(_) => Feeder::new(&self.state, false).decode(context, guard, input, end),
-            None => Ok(()),
+        if !text.decoder.is_native() {
+            return Feeder::new(&self.state, false).decode(context, text, input, end);
+        }
+        match text.decoder.decode(input, end) {
+            Ok(()) => Ok(()),
+            Err(Undecoded::Invalid(bytes)) => Err(self.state.codec.undecodable(context, &bytes)),
+            Err(Undecoded::OutOfMemory) => Err(Error::OutOfMemory.into()),
         }
     }
 
@@ -161,22 +162,23 @@ impl<S: Sink> FileOperation<S> for Seek<S> {
             },
             Stage::Moving(target) => self.go(context, guard, target, reply),
             Stage::Feeding(target) => {
-                if reply.is_none() && guard.fetch(target.feed) == Fetched::Missing {
+                check_readable(file, guard)?;
+                let mut text = guard.text()?;
+                if reply.is_none() && text.fetch(target.feed) == Fetched::Missing {
                     let at_least = target.feed;
                     self.stage = Stage::Feeding(target);
                     return Ok(Advance::Task(Task::ReadAhead { at_least, once: false }));
                 }
-                let count = target.feed.min(guard.available().len());
-                let input = copied(&guard.available()[..count])?;
-                guard.consume(count);
+                let count = target.feed.min(text.available().len());
+                let input = copied(&text.available()[..count])?;
+                text.consume(count);
                 self.stage = Stage::Fed(target, input);
                 Ok(Advance::Call)
             }
             Stage::Skipping(skip) => {
-                if let Some(decoder) = guard.decoder() {
-                    check(decoder.characters() >= skip, Complaint::CannotRestorePosition)?;
-                    decoder.consume(decoder.bytes_of(skip));
-                }
+                let decoder = guard.text()?.decoder;
+                check(decoder.characters() >= skip, Complaint::CannotRestorePosition)?;
+                decoder.consume(decoder.bytes_of(skip));
                 Ok(self.done(context))
             }
             Stage::Over => Ok(self.done(context)),
@@ -193,7 +195,11 @@ impl<S: Sink> FileOperation<S> for Seek<S> {
                 self.stage = match self.state.codec.target(context, &self.place, self.whence)? {
                     Some(target) => {
                         // Unwritten data is written first, which moves the position.
-                        if target.skip > 0 && guard.is_written() && self.before.note_place(guard) {
+                        if target.skip > 0
+                            && guard.is_written()
+                            && let Ok(text) = guard.text()
+                            && self.before.note_place(&text)
+                        {
                             self.before.note_codec(context, &self.state)?;
                         }
                         Stage::Moving(target)
@@ -212,13 +218,14 @@ impl<S: Sink> FileOperation<S> for Seek<S> {
                 }
             }
             Stage::Fed(target, input) => {
-                self.feed(context, guard, &input, target.end)?;
+                self.feed(context, &mut guard.text()?, &input, target.end)?;
                 self.stage = Stage::Skipping(target.skip);
             }
             stage => self.stage = stage,
         }
         Ok(())
     }
+
     fn unread(&mut self) -> Option<Unread> {
         self.before.go_back(&self.state)
     }

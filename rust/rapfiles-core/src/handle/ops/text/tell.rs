@@ -42,6 +42,7 @@ impl<S: Sink> Tell<S> {
         guard: &mut Guard<'_>,
         position: u64,
     ) -> Fallible<S, Advance<S>> {
+        // A file that is only written has none: its position is that of its bytes.
         let Some(decoder) = guard.decoder() else { return number(context, position) };
         let (snapshot, used, ratio) = if decoder.is_native() {
             match decoder.position() {
