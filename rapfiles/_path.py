@@ -672,8 +672,8 @@ class AsyncPath(LexicalPath):
         """A lock of the file, which other tasks and other processes respect that ask for it too.
 
         The file is created if there is none, and never written to, truncated or removed. A symbolic link is
-        refused. Use a file beside what the lock protects, such as `settings.lock` for `settings`: whoever
-        replaces a locked file by another one leaves the lock with the old one.
+        refused. Use a file beside what the lock protects, such as `settings.lock` for `settings`:
+        replacing a locked file by another one leaves the lock with the old one.
 
         Args:
             shared: Whether others may hold the lock at the same time, if they share it as well.
@@ -1676,12 +1676,12 @@ class AsyncPath(LexicalPath):
     async def sync(self) -> None:
         """Wait until the device has the file; of a directory, its entries.
 
-        For a file: its content and metadata, whoever has written them, but not what is in the buffers of open
-        files (see `flush()`), nor its name, which is its directory's. For a directory: which entries it has,
-        not their content. On Linux this is `fsync(2)`, on macOS `F_FULLFSYNC`, on Windows `FlushFileBuffers`,
-        which needs a file that can be written, and does nothing for directories.
+        For a file: its content and metadata, also what others have written, but not what is in the buffers of
+        open files (see `flush()`), nor its name, which is its directory's. For a directory: which entries it
+        has, not their content. On Linux this is `fsync(2)`, on macOS `F_FULLFSYNC`, on Windows
+        `FlushFileBuffers`, which needs a file that can be written, and does nothing for directories.
 
-        An error of the device is reported once: to whoever synchronises first. If this fails, what was
+        An error of the device is reported once: to the first call, in any process. If this fails, what was
         written is to be written again; calling it again proves nothing.
 
         Raises:

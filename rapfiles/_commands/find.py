@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_workers(parser)
     add("--follow", action="store_true", help="symbolic links stand for what they lead to")
     add("-x", "--one-file-system", action="store_true", help="do not enter other file systems")
-    add("--limit", metavar="N", type=int, help="stop after so many, in each DIR")
+    add("--limit", metavar="N", type=int, help="stop after N, in each DIR")
     add("--sort", action="store_true", help="sort the entries of each directory by name")
     add("--stat", action="store_true", help="with --json, size, mode, owner and times, too")
     add("-0", "--null", action="store_true", help="end each path with NUL instead of a new line")

@@ -12,7 +12,7 @@ def path_argument(text: str) -> str:
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
     """Add the argument of commands that read several directories at once."""
-    parser.add_argument("--workers", metavar="N", type=int, help="read at most so many directories at once")
+    parser.add_argument("--workers", metavar="N", type=int, help="read at most N directories at once")
 
 
 def add_list(parser: argparse.ArgumentParser, what: str) -> None:

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add = parser.add_argument
     add_tops(parser, "DIR", "where a tree begins")
-    add("--max-depth", metavar="N", type=int, help="draw so many levels")
+    add("--max-depth", metavar="N", type=int, help="draw up to N levels")
     add("--include", metavar="GLOB", action="append", help="of what is no directory, only what matches")
     add("--exclude", metavar="GLOB", action="append", help="neither draw nor enter what matches")
     add(

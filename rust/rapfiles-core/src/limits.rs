@@ -221,8 +221,8 @@ pub(crate) const TREE_ENTRY_OPEN: usize = 5;
 pub(crate) const TREE_ADMITTED_SHARE: usize = 3;
 /// The most directories of all walks that are left half read between two steps are this fraction of the limit.
 pub(crate) const TREE_LEFT_SHARE: usize = 8;
-/// So long a step that found no descriptor is repeated while nobody gives one back: longer than a directory on a network
-/// takes to be read, as most of those who wait have something open.
+/// How long a step that found no descriptor is repeated while none is given back: longer than reading a directory on a
+/// network takes, as most of those that wait have something open.
 pub(crate) const DESCRIPTORS_AWAITED: Duration = Duration::from_secs(3);
 /// The pause of its worker before: little for others who need one, and enough not to occupy a processor.
 pub(crate) const DESCRIPTORS_PAUSE: Duration = Duration::from_micros(100);
@@ -360,7 +360,7 @@ pub(crate) const LOCK_FIRST_PAUSE: Duration = Duration::from_micros(200);
 /// … and later a part of the time for which one has waited: the time for which a lock is free before one gets it is in
 /// proportion to that. In the first 0.6 s the kernel is asked 180 times, which takes some 7 ms of a busy processor …
 pub(crate) const LOCK_PAUSE_SHARE: u32 = 32;
-/// … or, if the kernel is asked for many, so long for each: asking takes some 5 µs …
+/// … or, if the kernel is asked for many, this much for each: asking takes some 5 µs …
 pub(crate) const LOCK_PAUSE_FOR_EACH: Duration = Duration::from_micros(20);
 /// … but at most this …
 pub(crate) const LOCK_LONGEST_PAUSE: Duration = Duration::from_millis(20);

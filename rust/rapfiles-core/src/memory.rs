@@ -28,7 +28,7 @@ pub fn joined(parts: &[&[u8]]) -> Result<Vec<u8>, TryReserveError> {
 /// When there is no memory; nothing is added then.
 pub fn extend(whole: &mut Vec<u8>, bytes: &[u8]) -> Result<(), TryReserveError> {
     if whole.try_reserve(bytes.len()).is_err() {
-        // Twice as much as there was is too much, but so much may do.
+        // `try_reserve` asks for twice as much as there was. This much alone may be available.
         whole.try_reserve_exact(bytes.len())?;
     }
     whole.extend_from_slice(bytes);

@@ -118,7 +118,7 @@ impl ReadingReports {
         }
     }
 
-    /// So many errors have been found.
+    /// Counts `errors` errors.
     pub(crate) fn failed(&self, errors: usize) {
         for _ in 0..errors {
             self.reporter.failed();

@@ -178,7 +178,7 @@ mod tests {
         let large = Arc::new(());
         drop(KeepAlive::new(Arc::clone(&large)).of(RELEASE_AT));
         assert!(is_worth_a_wake());
-        assert_eq!(Arc::strong_count(&large), 2, "not by whoever drops it");
+        assert_eq!(Arc::strong_count(&large), 2, "not where it is dropped");
         release_memory();
         assert_eq!((Arc::strong_count(&object), Arc::strong_count(&large)), (1, 1));
     }

@@ -74,7 +74,7 @@ pub unsafe trait Sink: Sized + 'static {
     /// The value of the first bytes of a buffer, and of what follows them.
     ///
     /// # Safety
-    /// So many have been set.
+    /// The first `length` bytes have been set.
     unsafe fn finish(
         context: Self::Context<'_>,
         bytes: Self::Bytes,
@@ -85,7 +85,7 @@ pub unsafe trait Sink: Sized + 'static {
     /// The first bytes of a buffer.
     ///
     /// # Safety
-    /// So many have been set.
+    /// The first `length` bytes have been set.
     unsafe fn content<'a>(context: Self::Context<'_>, bytes: &'a Self::Bytes, length: usize) -> &'a [u8];
 
     /// Keeps a buffer in place while a worker uses it.

@@ -7,7 +7,7 @@ use super::lock_file::{Identity, LockFile};
 use crate::engine::{Engine, Process, runtime};
 use crate::error::Error;
 
-/// A place among the holders of a file's locks. Dropping it leaves the queue, and whoever is next may try.
+/// A place among the holders of a file's locks. Dropping it leaves the queue, and the next one may try.
 #[derive(Debug)]
 pub(crate) struct Entry {
     /// `None` once somebody else looks after it.

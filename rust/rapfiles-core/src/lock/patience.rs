@@ -24,7 +24,7 @@ impl Patience {
         self.since.is_some_and(|since| runtime::elapsed(since) >= LOCK_POLLED_FOR)
     }
 
-    /// When to ask the next time, if the kernel is asked for so many others too. Those who began at the same time ask at
+    /// When to ask the next time, if the kernel is asked for `others` other locks, too. Those who began at the same time ask at
     /// different ones.
     pub(super) fn next(self, others: usize) -> (Instant, Self) {
         let now = runtime::now();

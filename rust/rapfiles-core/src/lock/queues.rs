@@ -56,7 +56,7 @@ impl Queues {
 }
 
 /// Hashes an identity with one multiplication: the numbers of files come from file systems, and need not be protected from
-/// whoever chooses them as well as SipHash does. With a secret of this process, so that nobody can construct collisions.
+/// a choice of numbers that collide as well as SipHash does it. With a secret of this process, so that nobody can construct collisions.
 #[derive(Debug, Clone)]
 struct ByIdentity(u64);
 

@@ -17,7 +17,7 @@ use crate::limits::{LOCK_LET_IN, LOCK_LONGEST_STREAK, LOCKS_AT_ONCE};
 pub(super) struct Ready(Arc<Requested>, Place);
 
 impl Locks {
-    /// Removes a holder of a file's locks. Whoever is next may try.
+    /// Removes a holder of a file's locks. The next one may try.
     pub(super) fn leave(&self, engine: &Engine, identity: Identity, id: u64) {
         let mut state = self.lock();
         let released = state.queues.get_mut(identity).and_then(|queue| queue.release(id));
@@ -27,7 +27,7 @@ impl Locks {
         self.go_on(engine, ready);
     }
 
-    /// An open file has been closed, which has released its locks: whoever has waited for others to release them may try.
+    /// An open file has been closed, which has released its locks: those that have waited for others to release them may try.
     /// Those who wait for its own locks do so in vain.
     pub(crate) fn closed(&self, engine: &Engine, identity: Identity, description: usize) {
         let mut state = self.lock();
@@ -86,8 +86,8 @@ impl Locks {
         self.go_on(engine, ready);
     }
 
-    /// Makes the claim of a holder another one, unless somebody in this process is in the way. Whoever has waited for
-    /// the old one may try.
+    /// Makes the claim of a holder another one, unless another one in this process is in the way. Those that have waited
+    /// for the old one may try.
     pub(super) fn convert(&self, engine: &Engine, entry: &Place, mode: Mode) -> bool {
         let mut state = self.lock();
         let Some(queue) = state.queues.get_mut(entry.identity) else { return false };

@@ -1,6 +1,6 @@
 //! The threads that wait in the kernel for somebody else's lock.
 //!
-//! They are no workers: whoever waits for another process may wait for ever, and must not keep a worker from the work of
+//! They are no workers: a wait for another process may have no end, and must not keep a worker from the work of
 //! others. There are few of them, and the exit of the process waits for none.
 
 use std::sync::Arc;
@@ -101,7 +101,7 @@ impl Locks {
             return drop(file);
         };
         if queue.promote(id).is_none() {
-            // Somebody has come between who has asked earlier, but took longer to open the file. Whoever that is tells it.
+            // One that has asked earlier, but took longer to open the file, has come between. That one tells it.
             if let Some(waiting) = queue.find(id) {
                 waiting.phase = Phase::Queued;
             }

@@ -26,7 +26,7 @@ pub(crate) struct Descriptors {
     pub(crate) kept: Arc<OpenDirectories>,
     /// Directories that are being opened or read.
     reading: AtomicUsize,
-    /// A reader met the limit while so many were being read; 0 for none.
+    /// How many were being read when a reader met the limit; 0 if none has.
     too_many: AtomicUsize,
     /// What copies and removals have open.
     open: AtomicUsize,
@@ -194,7 +194,7 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    /// Of one that needs so many descriptors at least.
+    /// The admission of one that needs at least `needs` descriptors.
     pub(crate) fn new(descriptors: &Arc<Descriptors>, needs: usize) -> Arc<Self> {
         let mut queue = descriptors.queue();
         queue.numbers += 1;

@@ -110,14 +110,14 @@ impl Reporter {
         self.bytes.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// So much more has been done.
+    /// Adds what has been done.
     pub fn add(&self, done: Amount) {
         self.files.fetch_add(done.files, Ordering::Relaxed);
         self.directories.fetch_add(done.directories, Ordering::Relaxed);
         self.bytes.fetch_add(done.bytes, Ordering::Relaxed);
     }
 
-    /// So many entries have been counted, of those of which the total will be made.
+    /// Sets the number of entries that have been counted for the total.
     pub(crate) fn counted(&self, entries: u64) {
         self.counted.store(entries, Ordering::Relaxed);
     }

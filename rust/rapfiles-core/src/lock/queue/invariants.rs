@@ -23,8 +23,8 @@ impl Queue {
         if self.is_empty() {
             return Some("a queue of nobody's is kept");
         }
-        // Whoever closes an open file, which releases its lock, tells them afterwards, and so does whoever is asking the
-        // kernel for a lock that others can share.
+        // The thread that closes an open file, which releases its lock, tells them afterwards, and so does the one that asks
+        // the kernel for a lock that others can share.
         let asks = self.shared.strong_count() == 0;
         let tells = |holder: &Holder| holder.is_there() && !(asks && holder.claim.is_shareable());
         if self.holders.iter().all(tells) && !self.ready().is_empty() {

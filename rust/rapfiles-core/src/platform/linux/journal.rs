@@ -14,7 +14,7 @@ const JOURNAL: &str = "8";
 const LONGEST: usize = 64;
 
 /// Whether the file system of an open file keeps changes of metadata in their order: a power cut that takes one takes all
-/// later ones, and whoever waits for the device to have one (`fsync(2)`) has waited for all earlier ones, and for all
+/// later ones, and a wait until the device has one (`fsync(2)`) has waited for all earlier ones, and for all
 /// that the device had been given to write.
 ///
 /// That is so on ext4 with a journal on its own device. Changes are committed in transactions, in their order, those of

@@ -72,8 +72,8 @@ fn is_gone(error: io::ErrorKind) -> bool {
     matches!(error, io::ErrorKind::NotFound | io::ErrorKind::StaleNetworkFileHandle)
 }
 
-/// The permissions that are more for nobody, whoever the group is now and was before: those that the group and the others
-/// both have. `io_copy_attrs` of xz does the same, and for the same reason; `cp -p` gives the new group those of the old one.
+/// The permissions that give nobody more than before, whichever the group is now and was then: those that the group and the
+/// others both have. `io_copy_attrs` of xz does the same, and for the same reason; `cp -p` gives the new group those of the old one.
 fn common(mode: u32) -> u32 {
     let both = mode & mode >> 3 & 0o7;
     0o7700 | both << 3 | both
