@@ -132,7 +132,7 @@ impl Lock {
     /// Acquires the lock, and returns this object.
     fn acquire(slf: Bound<'_, Self>) -> PyResult<Operation> {
         let (py, mode) = (slf.py(), slf.get().mode);
-        Operation::of(py, Work::Lock(LockWork::new(slf.unbind(), Stage::Untouched(mode))))
+        Operation::of(py, Work::Lock(LockWork::new(slf.unbind(), Phase::Untouched(mode))))
     }
 
     /// Makes a shared lock exclusive.
@@ -140,13 +140,13 @@ impl Lock {
     /// Two that upgrade locks of overlapping ranges wait for each other, for ever if the lock has no timeout.
     fn upgrade(slf: Bound<'_, Self>) -> PyResult<Operation> {
         let py = slf.py();
-        Operation::of(py, Work::Lock(LockWork::new(slf.unbind(), Stage::Unconverted(Mode::Exclusive))))
+        Operation::of(py, Work::Lock(LockWork::new(slf.unbind(), Phase::Unconverted(Mode::Exclusive))))
     }
 
     /// Makes an exclusive lock shared.
     fn downgrade(slf: Bound<'_, Self>) -> PyResult<Operation> {
         let py = slf.py();
-        Operation::of(py, Work::Lock(LockWork::new(slf.unbind(), Stage::Unconverted(Mode::Shared))))
+        Operation::of(py, Work::Lock(LockWork::new(slf.unbind(), Phase::Unconverted(Mode::Shared))))
     }
 
     /// Returns the number of a process that has a lock which would be in the way, if the system tells.
@@ -155,14 +155,14 @@ impl Lock {
         Engine::current().find_lock_holder(lock.target.clone(), lock.mode, lock.extent, &ticket);
         Operation::of(
             slf.py(),
-            Work::Lock(LockWork::new(slf.clone().unbind(), Stage::Submitted(ticket, false))),
+            Work::Lock(LockWork::new(slf.clone().unbind(), Phase::Submitted(ticket, false))),
         )
     }
 
     /// The same. It is awaited at once, and asks for the loop's task then.
     fn __aenter__(slf: Bound<'_, Self>) -> PyResult<Operation> {
         let (trio, mode) = (event_loop::in_trio_task(slf.py())?, slf.get().mode);
-        Ok(Operation::on(Work::Lock(LockWork::new(slf.unbind(), Stage::Untouched(mode))), trio))
+        Ok(Operation::on(Work::Lock(LockWork::new(slf.unbind(), Phase::Untouched(mode))), trio))
     }
 
     /// Releases the lock.
@@ -276,7 +276,7 @@ fn release(lock: &Bound<'_, Lock>, holding: Holding) -> PyResult<Py<Operation>> 
     let Holding { held, task } = holding;
     drop(task);
     let Some(ticket) = begin_release(held) else { return operation::done(py) };
-    let work = LockWork::new(lock.clone().unbind(), Stage::Submitted(ticket, false));
+    let work = LockWork::new(lock.clone().unbind(), Phase::Submitted(ticket, false));
     Py::new(py, Operation::of(py, Work::Lock(work))?)
 }
 
@@ -295,10 +295,10 @@ fn begin_release(held: HeldLock) -> Option<Arc<Ticket>> {
 pub(crate) struct LockWork {
     lock: Py<Lock>,
     task: Option<Py<PyAny>>,
-    stage: Stage,
+    phase: Phase,
 }
 
-enum Stage {
+enum Phase {
     /// Nobody has begun to await the acquisition.
     Untouched(Mode),
     Waiting(Acquisition),
@@ -315,42 +315,42 @@ enum Stage {
 }
 
 impl LockWork {
-    fn new(lock: Py<Lock>, stage: Stage) -> Self {
-        Self { lock, task: None, stage }
+    fn new(lock: Py<Lock>, phase: Phase) -> Self {
+        Self { lock, task: None, phase }
     }
 
     /// Whether nobody has begun to await it.
     pub(crate) fn is_untouched(&self) -> bool {
-        matches!(self.stage, Stage::Untouched(_) | Stage::Unconverted(_) | Stage::Submitted(_, false))
+        matches!(self.phase, Phase::Untouched(_) | Phase::Unconverted(_) | Phase::Submitted(_, false))
     }
 
     /// The name in the warning about an operation that was never awaited.
     pub(crate) fn forgotten(&self) -> Option<&'static str> {
-        match self.stage {
-            Stage::Untouched(_) => Some("acquire"),
-            Stage::Unconverted(Mode::Exclusive) => Some("upgrade"),
-            Stage::Unconverted(Mode::Shared) => Some("downgrade"),
+        match self.phase {
+            Phase::Untouched(_) => Some("acquire"),
+            Phase::Unconverted(Mode::Exclusive) => Some("upgrade"),
+            Phase::Unconverted(Mode::Shared) => Some("downgrade"),
             _ => None,
         }
     }
 
     /// Advances as far as possible.
     pub(crate) fn advance(&mut self, py: Python<'_>, trio: bool) -> Progress<Answer> {
-        match mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Untouched(mode) => match self.begin(py, mode, trio) {
+        match mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Untouched(mode) => match self.begin(py, mode, trio) {
                 Ok(Ok(progress)) => progress,
                 Ok(Err(acquisition)) => self.go_on(py, acquisition),
                 Err(error) => Progress::Done(Err(error)),
             },
-            Stage::Waiting(acquisition) => self.go_on(py, acquisition),
-            Stage::Acquired(answer) => self.done(py, *answer),
-            Stage::Unconverted(mode) => self.convert(py, mode, trio),
-            Stage::Converting(conversion) => self.go_on_converting(py, conversion),
-            Stage::Submitted(ticket, _) if !ticket.is_done() => {
-                self.stage = Stage::Submitted(Arc::clone(&ticket), true);
+            Phase::Waiting(acquisition) => self.go_on(py, acquisition),
+            Phase::Acquired(answer) => self.done(py, *answer),
+            Phase::Unconverted(mode) => self.convert(py, mode, trio),
+            Phase::Converting(conversion) => self.go_on_converting(py, conversion),
+            Phase::Submitted(ticket, _) if !ticket.is_done() => {
+                self.phase = Phase::Submitted(Arc::clone(&ticket), true);
                 Progress::Pending(ticket)
             }
-            Stage::Submitted(ticket, _) => Progress::Done(match ticket.take() {
+            Phase::Submitted(ticket, _) => Progress::Done(match ticket.take() {
                 Some(Ok(Outcome::Holder(holder))) => {
                     Ok(PyInt::new(py, holder.unwrap_or(0)).into_any().unbind())
                         .map(|number| if holder.is_some() { number } else { py.None() })
@@ -358,15 +358,15 @@ impl LockWork {
                 Some(Err(error)) => Err(self.raised(py, error)),
                 _ => Ok(py.None()),
             }),
-            Stage::Releasing(ticket, mode) if !ticket.is_done() => {
-                self.stage = Stage::Releasing(Arc::clone(&ticket), mode);
+            Phase::Releasing(ticket, mode) if !ticket.is_done() => {
+                self.phase = Phase::Releasing(Arc::clone(&ticket), mode);
                 Progress::Pending(ticket)
             }
-            Stage::Releasing(_, mode) => {
-                self.stage = Stage::Untouched(mode);
+            Phase::Releasing(_, mode) => {
+                self.phase = Phase::Untouched(mode);
                 self.advance(py, trio)
             }
-            Stage::Over => {
+            Phase::Over => {
                 Progress::Done(Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine")))
             }
         }
@@ -376,7 +376,7 @@ impl LockWork {
         match acquisition.advance() {
             Progress::Done(answer) => self.done(py, answer),
             progress => {
-                self.stage = Stage::Waiting(acquisition);
+                self.phase = Phase::Waiting(acquisition);
                 progress.map(|_| Ok(py.None()))
             }
         }
@@ -403,7 +403,7 @@ impl LockWork {
             Err(acquisition) => return Ok(Err(acquisition)),
         };
         if !trio && fairness::spend_budget_here(py, now)? {
-            self.stage = Stage::Acquired(Box::new(answer));
+            self.phase = Phase::Acquired(Box::new(answer));
             return Ok(Ok(Progress::Yield));
         }
         Ok(Ok(self.done(py, answer)))
@@ -433,9 +433,9 @@ impl LockWork {
         };
         if mode == Mode::Exclusive && !held.is_of_range() {
             drop(task);
-            self.stage = match begin_release(held) {
-                Some(ticket) => Stage::Releasing(ticket, mode),
-                None => Stage::Untouched(mode),
+            self.phase = match begin_release(held) {
+                Some(ticket) => Phase::Releasing(ticket, mode),
+                None => Phase::Untouched(mode),
             };
             return self.advance(py, trio);
         }
@@ -454,7 +454,7 @@ impl LockWork {
                 })
             }
             progress => {
-                self.stage = Stage::Converting(conversion);
+                self.phase = Phase::Converting(conversion);
                 progress.map(|_| Ok(py.None()))
             }
         }
@@ -481,7 +481,7 @@ impl LockWork {
 
     /// Abandons it: the task that awaited it is gone. A release is done nevertheless.
     pub(crate) fn abandon(&mut self) {
-        if let Stage::Converting(mut conversion) = mem::replace(&mut self.stage, Stage::Over) {
+        if let Phase::Converting(mut conversion) = mem::replace(&mut self.phase, Phase::Over) {
             let held = conversion.abandon();
             self.keep(held);
         }

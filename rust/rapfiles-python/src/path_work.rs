@@ -16,11 +16,11 @@ use crate::results::{self, BytesBuffer, Converted};
 
 /// An operation on paths, awaited.
 pub(crate) struct PathWork {
-    stage: Stage,
+    phase: Phase,
     names: Names,
 }
 
-enum Stage {
+enum Phase {
     /// The engine does not have it yet.
     Unsubmitted(Box<PathOperation>),
     /// A worker has it, and perhaps fills this object.
@@ -35,7 +35,7 @@ enum Stage {
 impl PathWork {
     /// An operation that begins when it is awaited.
     pub(crate) fn new(operation: PathOperation, names: Names) -> Self {
-        Self { stage: Stage::Unsubmitted(Box::new(operation)), names }
+        Self { phase: Phase::Unsubmitted(Box::new(operation)), names }
     }
 
     /// An operation that begins now.
@@ -45,27 +45,27 @@ impl PathWork {
         operation: PathOperation,
         names: Names,
     ) -> (Self, Progress<(Answer, Instant)>) {
-        let mut work = Self { stage: Stage::Over, names };
+        let mut work = Self { phase: Phase::Over, names };
         let progress = work.submit(py, operation);
         (work, progress)
     }
 
     /// An answer that needs no engine.
     pub(crate) fn answered(answer: Answer) -> Self {
-        Self { stage: Stage::Answered(answer), names: Names::none() }
+        Self { phase: Phase::Answered(answer), names: Names::none() }
     }
 
     /// Whether nobody has begun to await it.
     pub(crate) fn is_untouched(&self) -> bool {
-        matches!(self.stage, Stage::Unsubmitted(_) | Stage::Answered(_))
+        matches!(self.phase, Phase::Unsubmitted(_) | Phase::Answered(_))
     }
 
     /// Advances as far as possible: to the answer, and when that was there.
     pub(crate) fn advance(&mut self, py: Python<'_>) -> Progress<(Answer, Instant)> {
-        match mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Unsubmitted(operation) => self.submit(py, *operation),
-            Stage::Submitted(ticket, room) if !ticket.is_done() => self.wait(ticket, room),
-            Stage::Submitted(ticket, room) => {
+        match mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Unsubmitted(operation) => self.submit(py, *operation),
+            Phase::Submitted(ticket, room) if !ticket.is_done() => self.wait(ticket, room),
+            Phase::Submitted(ticket, room) => {
                 let outcome = ticket.take();
                 release_memory();
                 match outcome {
@@ -73,9 +73,9 @@ impl PathWork {
                     None => done(Err(PyRuntimeError::new_err("this operation was cancelled"))),
                 }
             }
-            Stage::Reading(reading) => self.read_on(py, reading),
-            Stage::Answered(answer) => done(answer),
-            Stage::Over => done(Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"))),
+            Phase::Reading(reading) => self.read_on(py, reading),
+            Phase::Answered(answer) => done(answer),
+            Phase::Over => done(Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"))),
         }
     }
 
@@ -129,7 +129,7 @@ impl PathWork {
         match reading.advance(py) {
             LargeStep::Done(answer) => done(answer),
             LargeStep::Pause(reading) => {
-                self.stage = Stage::Reading(reading);
+                self.phase = Phase::Reading(reading);
                 Progress::Yield
             }
             LargeStep::ReadParallel(read, room) => {
@@ -141,22 +141,22 @@ impl PathWork {
     }
 
     fn wait(&mut self, ticket: Arc<Ticket>, room: Option<Py<PyAny>>) -> Progress<(Answer, Instant)> {
-        self.stage = Stage::Submitted(Arc::clone(&ticket), room);
+        self.phase = Phase::Submitted(Arc::clone(&ticket), room);
         Progress::Pending(ticket)
     }
 
     /// Abandons the operation: the task that awaited it is gone.
     pub(crate) fn abandon(&mut self) {
-        if let Stage::Submitted(ticket, _) = mem::replace(&mut self.stage, Stage::Over) {
+        if let Phase::Submitted(ticket, _) = mem::replace(&mut self.phase, Phase::Over) {
             ticket.cancel();
         }
     }
 
     /// Shows the collector what is held.
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        match &self.stage {
-            Stage::Submitted(_, room) => visit.call(room),
-            Stage::Answered(Ok(answer)) => visit.call(answer),
+        match &self.phase {
+            Phase::Submitted(_, room) => visit.call(room),
+            Phase::Answered(Ok(answer)) => visit.call(answer),
             _ => Ok(()),
         }
     }

@@ -24,11 +24,11 @@ pub struct Conversion {
     deadline: Option<Instant>,
     blocking: bool,
     patience: Patience,
-    stage: Stage,
+    phase: Phase,
 }
 
 #[derive(Debug)]
-enum Stage {
+enum Phase {
     /// Others are in the way; the ticket tells when to try again.
     Waiting(HeldLock, Option<Arc<Ticket>>),
     /// A worker tries, and has the lock with this place in its queue.
@@ -49,38 +49,38 @@ impl Conversion {
         blocking: bool,
     ) -> Self {
         let deadline = timeout.and_then(|timeout| runtime::now().checked_add(timeout));
-        let stage = Stage::Waiting(held, None);
-        Self { engine: engine.share(), mode, deadline, blocking, patience: Patience::new(), stage }
+        let phase = Phase::Waiting(held, None);
+        Self { engine: engine.share(), mode, deadline, blocking, patience: Patience::new(), phase }
     }
 
     /// Advances as far as possible.
     pub fn advance(&mut self) -> Progress<Converted> {
-        match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Waiting(held, Some(ticket)) if !ticket.is_done() => {
-                self.stage = Stage::Waiting(held, Some(Arc::clone(&ticket)));
+        match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Waiting(held, Some(ticket)) if !ticket.is_done() => {
+                self.phase = Phase::Waiting(held, Some(Arc::clone(&ticket)));
                 Progress::Pending(ticket)
             }
-            Stage::Waiting(mut held, _) if held.is_local() => {
+            Phase::Waiting(mut held, _) if held.is_local() => {
                 let converted = held.convert(self.mode);
                 self.tried(held, converted)
             }
-            Stage::Waiting(held, _) => {
+            Phase::Waiting(held, _) => {
                 let (ticket, place) = (Ticket::unique(), held.place());
                 let work = Work::Lock(LockJob::Convert(held, self.mode));
                 self.engine.pool().submit(Lane::Unknown, Job { ticket: Arc::clone(&ticket), work });
-                self.stage = Stage::Submitted(Arc::clone(&ticket), place);
+                self.phase = Phase::Submitted(Arc::clone(&ticket), place);
                 Progress::Pending(ticket)
             }
-            Stage::Submitted(ticket, place) if !ticket.is_done() => {
-                self.stage = Stage::Submitted(Arc::clone(&ticket), place);
+            Phase::Submitted(ticket, place) if !ticket.is_done() => {
+                self.phase = Phase::Submitted(Arc::clone(&ticket), place);
                 Progress::Pending(ticket)
             }
-            Stage::Submitted(ticket, _) => match ticket.take() {
+            Phase::Submitted(ticket, _) => match ticket.take() {
                 Some(Ok(Outcome::Converted(held, converted))) => self.tried(held, Ok(converted)),
                 Some(Err(error)) => Progress::Done((None, Err(error))),
                 _ => Progress::Done((None, Err(Error::Forked))),
             },
-            Stage::Over => Progress::Done((None, Err(Error::Forked))),
+            Phase::Over => Progress::Done((None, Err(Error::Forked))),
         }
     }
 
@@ -104,20 +104,20 @@ impl Conversion {
         if let Err(error) = locks.alarm(&self.engine, next, &ticket) {
             return Progress::Done((Some(held), Err(error)));
         }
-        self.stage = Stage::Waiting(held, Some(Arc::clone(&ticket)));
+        self.phase = Phase::Waiting(held, Some(Arc::clone(&ticket)));
         Progress::Pending(ticket)
     }
 
     /// Gives it up: the lock as it was, unless a worker has it.
     pub fn abandon(&mut self) -> Option<HeldLock> {
-        match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Waiting(held, ticket) => {
+        match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Waiting(held, ticket) => {
                 if let Some(ticket) = ticket {
                     ticket.cancel();
                 }
                 Some(held)
             }
-            Stage::Submitted(ticket, place) => {
+            Phase::Submitted(ticket, place) => {
                 ticket.cancel();
                 if let Some(place) = place {
                     self.engine.locks().let_go(&self.engine, place);
@@ -125,7 +125,7 @@ impl Conversion {
                 drop(ticket.take());
                 None
             }
-            Stage::Over => None,
+            Phase::Over => None,
         }
     }
 }

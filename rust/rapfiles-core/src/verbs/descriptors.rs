@@ -44,7 +44,7 @@ struct Queue {
     taken: usize,
     waiting: VecDeque<Waiting>,
     /// How far each is that is not over, by its number.
-    stages: HashMap<u64, Stage>,
+    phases: HashMap<u64, Phase>,
     numbers: u64,
 }
 
@@ -68,7 +68,7 @@ impl Queue {
         while self.waiting.front().is_some_and(|first| has_room(self.taken, first.needs)) {
             let Some(Waiting { number, needs, ticket }) = self.waiting.pop_front() else { break };
             self.taken += needs;
-            self.stages.insert(number, Stage::Inside);
+            self.phases.insert(number, Phase::Inside);
             admitted.push(ticket);
         }
         admitted
@@ -175,7 +175,7 @@ impl Patience {
 
 /// How far an admission is, until it is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum Phase {
     /// It has not been asked for.
     Outside,
     Waiting,
@@ -199,7 +199,7 @@ impl Admission {
         let mut queue = descriptors.queue();
         queue.numbers += 1;
         let number = queue.numbers;
-        queue.stages.insert(number, Stage::Outside);
+        queue.phases.insert(number, Phase::Outside);
         drop(queue);
         Arc::new(Self { descriptors: Arc::clone(descriptors), needs, number })
     }
@@ -207,23 +207,23 @@ impl Admission {
     /// What the consumer has to wait for before it begins or goes on.
     pub(crate) fn ask(&self, ticket: impl FnOnce() -> Arc<Ticket>) -> Option<Arc<Ticket>> {
         let mut queue = self.descriptors.queue();
-        let Queue { taken, waiting, stages, .. } = &mut *queue;
-        let stage = stages.get_mut(&self.number)?;
-        match *stage {
-            Stage::Inside => None,
-            Stage::Lent => {
+        let Queue { taken, waiting, phases, .. } = &mut *queue;
+        let phase = phases.get_mut(&self.number)?;
+        match *phase {
+            Phase::Inside => None,
+            Phase::Lent => {
                 *taken += self.needs;
-                *stage = Stage::Inside;
+                *phase = Phase::Inside;
                 None
             }
-            Stage::Outside if waiting.is_empty() && has_room(*taken, self.needs) => {
+            Phase::Outside if waiting.is_empty() && has_room(*taken, self.needs) => {
                 *taken += self.needs;
-                *stage = Stage::Inside;
+                *phase = Phase::Inside;
                 None
             }
-            Stage::Outside => {
+            Phase::Outside => {
                 let ticket = ticket();
-                *stage = Stage::Waiting;
+                *phase = Phase::Waiting;
                 waiting.push_back(Waiting {
                     number: self.number,
                     needs: self.needs,
@@ -231,7 +231,7 @@ impl Admission {
                 });
                 Some(ticket)
             }
-            Stage::Waiting => {
+            Phase::Waiting => {
                 let ticket = ticket();
                 let own = waiting.iter_mut().find(|waiting| waiting.number == self.number);
                 let before = own.map(|own| std::mem::replace(&mut own.ticket, Arc::clone(&ticket)));
@@ -245,9 +245,9 @@ impl Admission {
     /// The consumer is seeing to a report.
     pub(crate) fn lend(&self) {
         let mut queue = self.descriptors.queue();
-        if queue.stages.get(&self.number) == Some(&Stage::Inside) {
+        if queue.phases.get(&self.number) == Some(&Phase::Inside) {
             queue.taken -= self.needs;
-            queue.stages.insert(self.number, Stage::Lent);
+            queue.phases.insert(self.number, Phase::Lent);
             self.give_back(queue);
         }
     }
@@ -255,7 +255,7 @@ impl Admission {
     /// Everything is closed.
     pub(crate) fn end(&self) {
         let mut queue = self.descriptors.queue();
-        if queue.stages.remove(&self.number) == Some(Stage::Inside) {
+        if queue.phases.remove(&self.number) == Some(Phase::Inside) {
             queue.taken -= self.needs;
         }
         let at = queue.waiting.iter().position(|waiting| waiting.number == self.number);

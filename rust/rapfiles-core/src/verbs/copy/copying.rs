@@ -24,7 +24,7 @@ use crate::verbs::tree::{Counts, Totals};
 /// A copy or a move: a source of reports, until it is complete.
 pub struct Copying {
     engine: Arc<Engine>,
-    stage: Stage,
+    phase: Phase,
     reporter: Arc<Reporter>,
     /// Whether a tree was copied whose source has to be removed.
     copied: Arc<AtomicBool>,
@@ -35,7 +35,7 @@ pub struct Copying {
     source: NativePath,
 }
 
-enum Stage {
+enum Phase {
     /// A move is tried at a stroke, before it is counted what would have to be copied.
     Renaming(Stream<Single<Rename>>, Box<Counting>),
     Counting(Box<Counting>),
@@ -110,19 +110,19 @@ impl Engine {
         );
         let admission = tree.admission();
         let copying = Stream::new(self, lane, Kind::Copy, tree);
-        let stage = match totals {
-            None => Stage::Copying(copying),
+        let phase = match totals {
+            None => Phase::Copying(copying),
             Some(totals) => {
                 let counting = Box::new(Counting { totals, copying });
                 if moves {
                     let rename = Rename { source: source.clone(), target, reporter: Arc::clone(&reporter) };
-                    Stage::Renaming(Stream::new(self, lane, Kind::Copy, Single::new(rename)), counting)
+                    Phase::Renaming(Stream::new(self, lane, Kind::Copy, Single::new(rename)), counting)
                 } else {
-                    Stage::Counting(counting)
+                    Phase::Counting(counting)
                 }
             }
         };
-        Copying { engine: self.share(), stage, reporter, copied, moved, policy, aftermath, admission, source }
+        Copying { engine: self.share(), phase, reporter, copied, moved, policy, aftermath, admission, source }
     }
 }
 
@@ -130,45 +130,45 @@ impl Copying {
     /// The next report; `None` when it is complete, or after an error.
     pub fn next(&mut self, ticket: impl Fn() -> Arc<Ticket>) -> Progress<Result<Option<Report>, Error>> {
         loop {
-            match &mut self.stage {
-                Stage::Renaming(stream, _) => match stream.next(&ticket) {
-                    Progress::Done(Ok(Some(()))) => self.stage = Stage::Over,
+            match &mut self.phase {
+                Phase::Renaming(stream, _) => match stream.next(&ticket) {
+                    Progress::Done(Ok(Some(()))) => self.phase = Phase::Over,
                     Progress::Done(Ok(None)) => {
-                        let Stage::Renaming(_, counting) = std::mem::replace(&mut self.stage, Stage::Over)
+                        let Phase::Renaming(_, counting) = std::mem::replace(&mut self.phase, Phase::Over)
                         else {
                             continue;
                         };
-                        self.stage = Stage::Counting(counting);
+                        self.phase = Phase::Counting(counting);
                     }
                     Progress::Done(Err(error)) => {
-                        self.stage = Stage::Over;
+                        self.phase = Phase::Over;
                         return Progress::Done(Err(error));
                     }
                     Progress::Pending(ticket) => return Progress::Pending(ticket),
                     Progress::Yield => return Progress::Yield,
                 },
-                Stage::Counting(counting) => match counting.totals.next(&ticket) {
+                Phase::Counting(counting) => match counting.totals.next(&ticket) {
                     Progress::Done(Ok(None)) => {
-                        let Stage::Counting(counting) = std::mem::replace(&mut self.stage, Stage::Over)
+                        let Phase::Counting(counting) = std::mem::replace(&mut self.phase, Phase::Over)
                         else {
                             continue;
                         };
-                        self.stage = Stage::Copying(counting.copying);
+                        self.phase = Phase::Copying(counting.copying);
                     }
                     told => return told.map(|ended| Ok(ended?.map(Report::Progress))),
                 },
-                Stage::Copying(stream) => match admitted(stream, &self.admission, &ticket) {
+                Phase::Copying(stream) => match admitted(stream, &self.admission, &ticket) {
                     Progress::Done(Ok(None)) => {
-                        self.stage = if self.copied.load(Ordering::Relaxed) {
+                        self.phase = if self.copied.load(Ordering::Relaxed) {
                             let (source, moved) = (self.source.clone(), Arc::clone(&self.moved));
-                            Stage::Removing(self.engine.remove_moved(source, self.policy, moved))
+                            Phase::Removing(self.engine.remove_moved(source, self.policy, moved))
                         } else {
-                            Stage::Over
+                            Phase::Over
                         };
                     }
                     // A copy of another process is not removed by this one.
                     Progress::Done(Err(error)) if !matches!(error, Error::Forked) => {
-                        self.stage = Stage::Clearing(error);
+                        self.phase = Phase::Clearing(error);
                     }
                     other => {
                         if matches!(other, Progress::Done(Ok(Some(_)))) {
@@ -177,31 +177,31 @@ impl Copying {
                         return other;
                     }
                 },
-                Stage::Clearing(_) => {
+                Phase::Clearing(_) => {
                     if let Some(ticket) = self.aftermath.wait(&ticket)
                         && !ticket.is_done()
                     {
                         return Progress::Pending(ticket);
                     }
-                    let Stage::Clearing(error) = std::mem::replace(&mut self.stage, Stage::Over) else {
+                    let Phase::Clearing(error) = std::mem::replace(&mut self.phase, Phase::Over) else {
                         continue;
                     };
                     return Progress::Done(Err(error));
                 }
-                Stage::Removing(removing) => match removing.next(&ticket) {
+                Phase::Removing(removing) => match removing.next(&ticket) {
                     Progress::Done(Ok(Some(Removed::Progress(_)))) => {}
                     Progress::Done(Ok(Some(Removed::Failed(_, error)))) => {
                         return Progress::Done(Ok(Some(Report::Failed(error))));
                     }
-                    Progress::Done(Ok(None)) => self.stage = Stage::Over,
+                    Progress::Done(Ok(None)) => self.phase = Phase::Over,
                     Progress::Done(Err(error)) => {
-                        self.stage = Stage::Over;
+                        self.phase = Phase::Over;
                         return Progress::Done(Err(error));
                     }
                     Progress::Pending(ticket) => return Progress::Pending(ticket),
                     Progress::Yield => return Progress::Yield,
                 },
-                Stage::Over => return Progress::Done(Ok(None)),
+                Phase::Over => return Progress::Done(Ok(None)),
             }
         }
     }
@@ -213,8 +213,8 @@ impl Copying {
 
     /// How much has been done, in bytes.
     pub fn progress(&self) -> u64 {
-        match &self.stage {
-            Stage::Copying(stream) => stream.progress(),
+        match &self.phase {
+            Phase::Copying(stream) => stream.progress(),
             _ => 0,
         }
     }

@@ -1,9 +1,9 @@
-//! Applying the steps of a committed transaction: once after the commit point, or again after a crash.
+//! Applying the records of a committed transaction: once after the commit point, or again after a crash.
 
 use std::collections::BTreeMap;
 use std::io;
 
-use super::manifest::Step;
+use super::manifest::Record;
 use super::name::Name;
 use super::places::{Places, synchronise};
 use super::refused;
@@ -16,7 +16,7 @@ use crate::verbs::metadata::Timestamp;
 /// The permissions of a new directory, before the umask.
 const NEW: u32 = 0o777;
 
-/// What steps are applied to.
+/// What records are applied to.
 pub(super) struct Target<'a> {
     pub(super) root: &'a Directory,
     /// Its path, for errors.
@@ -32,42 +32,42 @@ impl Target<'_> {
         about(self.path, name)
     }
 
-    /// Applies all steps, and synchronises each directory once.
-    pub(super) fn apply(&self, steps: &[Step]) -> Result<(), Error> {
+    /// Applies all records, and synchronises each directory once.
+    pub(super) fn apply(&self, records: &[Record]) -> Result<(), Error> {
         let mut places = Places::new(self.root);
         let mut touched: BTreeMap<&[u8], &Name> = BTreeMap::new();
-        let is_append = |step: &&Step| matches!(step, Step::Append { .. });
-        for step in steps.iter().filter(|step| !is_append(step)) {
-            self.apply_one(step, &mut places)?;
-            touched.insert(step.name().parent_bytes(), step.name());
+        let is_append = |record: &&Record| matches!(record, Record::Append { .. });
+        for record in records.iter().filter(|record| !is_append(record)) {
+            self.apply_one(record, &mut places)?;
+            touched.insert(record.name().parent_bytes(), record.name());
         }
         for name in touched.into_values().filter(|_| self.durable) {
             places.of(name).and_then(synchronise).map_err(|error| Error::new(&error, self.about(name)))?;
         }
         // Only now: a file that has been renamed and is extended does not look any more like the one whose old name is to
         // be removed.
-        for step in steps.iter().filter(is_append) {
-            self.apply_one(step, &mut places)?;
+        for record in records.iter().filter(is_append) {
+            self.apply_one(record, &mut places)?;
         }
         Ok(())
     }
 
-    fn apply_one(&self, step: &Step, places: &mut Places<'_>) -> Result<(), Error> {
-        let name = step.name();
+    fn apply_one(&self, record: &Record, places: &mut Places<'_>) -> Result<(), Error> {
+        let name = record.name();
         let failed = |error: io::Error| Error::new(&error, self.about(name));
         let directory = places.of(name).map_err(failed)?;
         let leaf = name.leaf().map_err(failed)?;
-        match step {
-            Step::Make { .. } => make(directory, &leaf).map_err(failed),
-            Step::Put { file, .. } => self.put(*file, directory, &leaf).map_err(failed),
-            Step::Append { file, content, old, .. } => {
+        match record {
+            Record::Make { .. } => make(directory, &leaf).map_err(failed),
+            Record::Put { file, .. } => self.put(*file, directory, &leaf).map_err(failed),
+            Record::Append { file, content, old, .. } => {
                 match self.append(*file, content, *old, directory, &leaf) {
                     Ok(true) => Ok(()),
                     Ok(false) => Err(refused::changed(self.about(name))),
                     Err(error) => Err(failed(error)),
                 }
             }
-            Step::Remove { modified, .. } => remove(directory, &leaf, *modified).map_err(failed),
+            Record::Remove { modified, .. } => remove(directory, &leaf, *modified).map_err(failed),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a transaction has staged so far: what each name will be.
 //!
-//! Not the history, but its result: the steps that lead there do not depend on each other, so they may be applied
+//! Not the history, but its result: the records that lead there do not depend on each other, so they may be applied
 //! again after a crash at any point.
 
 use std::collections::{BTreeMap, BTreeSet};

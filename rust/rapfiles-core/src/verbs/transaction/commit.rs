@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::apply::{Target, about};
 use super::changes::{Change, Changes};
 use super::log::{COMMIT, Log, Logs, MANIFEST, entry};
-use super::manifest::{self, Step};
+use super::manifest::{self, Record};
 use super::name::Name;
 use super::places::{Mount, Places, synchronise};
 use super::recover::{Recovery, end, finish_others};
@@ -42,31 +42,32 @@ impl Committing<'_> {
     pub(super) fn run(&self, mut changes: Changes) -> Result<(), Error> {
         // Nobody may apply an older transaction after this one.
         finish_others(self.root, self.path, self.logs, Some(&self.log.id), &mut Recovery::default())?;
-        let steps = self.prepare(&mut changes)?;
+        let records = self.prepare(&mut changes)?;
         let staged = changes.open_files().about_path()?;
         drop(changes);
         // Without waiting, a power cut leaves all or nothing only because file systems write changes of directories in
         // their order. The content of a file is not among them: what is appended could be lost although the log, which
         // has it, has been removed, or be there although the commit is not. Nor are names that go: btrfs may have the new
         // name of a file and not the end of its old one, when somebody else synchronises another file.
-        let waits = |step: &Step| !matches!(step, Step::Make { .. } | Step::Put { content: Some(_), .. });
-        let durable = self.durable || steps.iter().any(waits);
-        let ordered = self.write(&steps, staged, durable).about_path()?;
+        let waits =
+            |record: &Record| !matches!(record, Record::Make { .. } | Record::Put { content: Some(_), .. });
+        let durable = self.durable || records.iter().any(waits);
+        let ordered = self.write(&records, staged, durable).about_path()?;
         if self.abandoned.load(Ordering::Acquire) {
             return Err(refused::abandoned());
         }
         let log = &self.log.directory;
         log.rename(&entry(MANIFEST).about_path()?, &entry(COMMIT).about_path()?).about_path()?;
         self.committed.store(true, Ordering::Release);
-        self.finish(&steps, durable, ordered).map_err(unfinished)
+        self.finish(&records, durable, ordered).map_err(unfinished)
     }
 
     /// What is done with each name, by what is there now. What has to be held is in the log.
-    pub(super) fn prepare(&self, changes: &mut Changes) -> Result<Vec<Step>, Error> {
+    pub(super) fn prepare(&self, changes: &mut Changes) -> Result<Vec<Record>, Error> {
         let mut places = Places::new(self.root);
         let mut checked = None;
-        let mut steps: Vec<Step> =
-            changes.made.iter().map(|name| Step::Make { name: name.clone() }).collect();
+        let mut records: Vec<Record> =
+            changes.made.iter().map(|name| Record::Make { name: name.clone() }).collect();
         let (mut appends, mut removals) = (Vec::new(), Vec::new());
         let mut next = changes.number();
         let mut number = || {
@@ -98,38 +99,38 @@ impl Committing<'_> {
                         let file = staged.reopen(&self.log.directory).map_err(failed)?;
                         inherit(directory, &leaf, &old, file).map_err(failed)?;
                     }
-                    steps.push(put(staged, name));
+                    records.push(put(staged, name));
                 }
                 Change::Extended(staged) => match (found, directory) {
                     (Some(_), Some(directory)) => {
                         let old = reserve(directory, &leaf, staged.size()).map_err(failed)?;
                         appends.push(append(staged, old, name));
                     }
-                    _ => steps.push(put(staged, name)),
+                    _ => records.push(put(staged, name)),
                 },
                 Change::Moved { from, added, may_lack } => {
                     let file = number();
                     match self.hold(from, file) {
                         Ok(old) => {
-                            steps.push(Step::Put { file, content: None, name: name.clone() });
+                            records.push(Record::Put { file, content: None, name: name.clone() });
                             appends.extend(added.as_ref().map(|staged| append(staged, old, name)));
                         }
                         Err(error) if *may_lack && error.kind() == io::ErrorKind::NotFound => {
-                            steps.extend(added.as_ref().map(|staged| put(staged, name)));
+                            records.extend(added.as_ref().map(|staged| put(staged, name)));
                         }
                         Err(error) => return Err(Error::new(&error, about(self.path, from))),
                     }
                 }
                 Change::Gone => {
                     removals.extend(
-                        found.map(|found| Step::Remove { modified: found.modified, name: name.clone() }),
+                        found.map(|found| Record::Remove { modified: found.modified, name: name.clone() }),
                     );
                 }
             }
         }
-        steps.append(&mut removals);
-        steps.append(&mut appends);
-        Ok(steps)
+        records.append(&mut removals);
+        records.append(&mut appends);
+        Ok(records)
     }
 
     /// The directory that an entry is in, if it may be changed, and the entry. `checked`: the directory of the last one.
@@ -165,10 +166,10 @@ impl Committing<'_> {
     /// Writes the manifest, and waits until the device has it, what was staged, and the names that lead to them: in any
     /// order, as none of them counts before the commit point. Returns whether the file system keeps the order of changes:
     /// then it suffices that the content is written back, as all of the rest is before the commit point anyway.
-    fn write(&self, steps: &[Step], mut files: Vec<File>, durable: bool) -> io::Result<bool> {
+    fn write(&self, records: &[Record], mut files: Vec<File>, durable: bool) -> io::Result<bool> {
         let log = &self.log.directory;
         let manifest = log.create(&entry(MANIFEST)?, PRIVATE)?;
-        platform::write_all(&manifest, manifest::encode(steps).as_bytes())?;
+        platform::write_all(&manifest, manifest::encode(records).as_bytes())?;
         let ordered = platform::keeps_order(&manifest);
         files.push(manifest);
         let directories = if durable && !ordered { self.leading_to_log()?.into() } else { Vec::new() };
@@ -187,26 +188,26 @@ impl Committing<'_> {
     }
 
     /// From the commit point on.
-    fn finish(&self, steps: &[Step], durable: bool, ordered: bool) -> Result<(), Error> {
+    fn finish(&self, records: &[Record], durable: bool, ordered: bool) -> Result<(), Error> {
         let log = &self.log.directory;
         // The content that is appended has no order.
-        let appends = steps.iter().any(|step| matches!(step, Step::Append { .. }));
+        let appends = records.iter().any(|record| matches!(record, Record::Append { .. }));
         let waits = durable && (appends || !ordered);
         if waits {
             synchronise(log).about_path()?;
         }
         let target = Target { root: self.root, path: self.path, log, durable };
-        target.apply(steps)?;
+        target.apply(records)?;
         end(log, waits).about_path()
     }
 }
 
-fn put(staged: &Staged, name: &Name) -> Step {
-    Step::Put { file: staged.number, content: Some(staged.content()), name: name.clone() }
+fn put(staged: &Staged, name: &Name) -> Record {
+    Record::Put { file: staged.number, content: Some(staged.content()), name: name.clone() }
 }
 
-fn append(staged: &Staged, old: u64, name: &Name) -> Step {
-    Step::Append { file: staged.number, content: staged.content(), old, name: name.clone() }
+fn append(staged: &Staged, old: u64, name: &Name) -> Record {
+    Record::Append { file: staged.number, content: staged.content(), old, name: name.clone() }
 }
 
 /// Reserves room for what a file is to be extended by; returns its length.

@@ -1,6 +1,6 @@
 //! What a committed transaction does, as text in a file.
 //!
-//! A line for each step, words separated by single spaces; names with `%` and two hexadecimal digits for each byte
+//! A line for each record, words separated by single spaces; names with `%` and two hexadecimal digits for each byte
 //! that is not a printable ASCII character. The last line has the checksum of all before it. Nothing that differs from
 //! this is accepted.
 
@@ -15,7 +15,7 @@ const HEADER: &str = "rapfiles transaction 1";
 
 /// One change. Each may be done any number of times, and all in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum Record {
     /// Create a directory.
     Make { name: Name },
     /// Rename a file of the log to this name. The content of one that was written is known.
@@ -26,7 +26,7 @@ pub(super) enum Step {
     Remove { modified: Timestamp, name: Name },
 }
 
-impl Step {
+impl Record {
     pub(super) fn name(&self) -> &Name {
         let (Self::Make { name }
         | Self::Put { name, .. }
@@ -37,31 +37,31 @@ impl Step {
 }
 
 /// The text of a manifest.
-pub(super) fn encode(steps: &[Step]) -> String {
+pub(super) fn encode(records: &[Record]) -> String {
     let mut text = format!("{HEADER}\n");
-    for step in steps {
-        let line = match step {
-            Step::Make { .. } => "make".to_owned(),
-            Step::Put { file, content: None, .. } => format!("move {file}"),
-            Step::Put { file, content: Some(Content { size, hash }), .. } => {
+    for record in records {
+        let line = match record {
+            Record::Make { .. } => "make".to_owned(),
+            Record::Put { file, content: None, .. } => format!("move {file}"),
+            Record::Put { file, content: Some(Content { size, hash }), .. } => {
                 format!("put {file} {size} {}", hash.to_hex())
             }
-            Step::Append { file, content: Content { size, hash }, old, .. } => {
+            Record::Append { file, content: Content { size, hash }, old, .. } => {
                 format!("append {file} {size} {} {old}", hash.to_hex())
             }
-            Step::Remove { modified: Timestamp { seconds, nanoseconds }, .. } => {
+            Record::Remove { modified: Timestamp { seconds, nanoseconds }, .. } => {
                 format!("remove {seconds} {nanoseconds}")
             }
         };
-        let _ = writeln!(text, "{line} {}", escaped(step.name().bytes()));
+        let _ = writeln!(text, "{line} {}", escaped(record.name().bytes()));
     }
     let sum = blake3::hash(text.as_bytes());
     let _ = writeln!(text, "sum {}", sum.to_hex());
     text
 }
 
-/// The steps of a manifest; `None` if it is not one, or not complete.
-pub(super) fn decode(text: &[u8]) -> Option<Vec<Step>> {
+/// The records of a manifest; `None` if it is not one, or not complete.
+pub(super) fn decode(text: &[u8]) -> Option<Vec<Record>> {
     let text = std::str::from_utf8(text).ok()?.strip_suffix('\n')?;
     let end = text.rfind('\n')? + 1;
     let sum = blake3::Hash::from_hex(text[end..].strip_prefix("sum ")?).ok()?;
@@ -72,29 +72,31 @@ pub(super) fn decode(text: &[u8]) -> Option<Vec<Step>> {
     if lines.next() != Some(HEADER) {
         return None;
     }
-    lines.map(step).collect()
+    lines.map(record).collect()
 }
 
-fn step(line: &str) -> Option<Step> {
+fn record(line: &str) -> Option<Record> {
     let words: Vec<&str> = line.split(' ').collect();
     let content = |size: &str, hash: &str| {
         Some(Content { size: size.parse().ok()?, hash: blake3::Hash::from_hex(hash).ok()? })
     };
     Some(match *words.as_slice() {
-        ["make", name] => Step::Make { name: unescaped(name)? },
-        ["move", file, name] => Step::Put { file: file.parse().ok()?, content: None, name: unescaped(name)? },
-        ["put", file, size, hash, name] => Step::Put {
+        ["make", name] => Record::Make { name: unescaped(name)? },
+        ["move", file, name] => {
+            Record::Put { file: file.parse().ok()?, content: None, name: unescaped(name)? }
+        }
+        ["put", file, size, hash, name] => Record::Put {
             file: file.parse().ok()?,
             content: Some(content(size, hash)?),
             name: unescaped(name)?,
         },
-        ["append", file, size, hash, old, name] => Step::Append {
+        ["append", file, size, hash, old, name] => Record::Append {
             file: file.parse().ok()?,
             content: content(size, hash)?,
             old: old.parse().ok()?,
             name: unescaped(name)?,
         },
-        ["remove", seconds, nanoseconds, name] => Step::Remove {
+        ["remove", seconds, nanoseconds, name] => Record::Remove {
             modified: Timestamp { seconds: seconds.parse().ok()?, nanoseconds: nanoseconds.parse().ok()? },
             name: unescaped(name)?,
         },

@@ -5,7 +5,7 @@ use std::io;
 
 use super::apply::Target;
 use super::log::{COMMIT, Log, Logs, SWAPPED, entry};
-use super::manifest::{self, Step};
+use super::manifest::{self, Record};
 use super::places::synchronise;
 use super::refused;
 use super::replacement;
@@ -73,12 +73,12 @@ fn finish(root: &Directory, path: &NativePath, logs: &Logs, log: Log) -> Result<
     let about = logs.path(Some(&log.id));
     let committed = match read(&log.directory) {
         Ok(text) => {
-            let steps = manifest::decode(&text).ok_or_else(|| refused::damaged(about.clone()))?;
-            if !is_complete(&log.directory, &steps).about(Subject::Other(about.clone()))? {
+            let records = manifest::decode(&text).ok_or_else(|| refused::damaged(about.clone()))?;
+            if !is_complete(&log.directory, &records).about(Subject::Other(about.clone()))? {
                 return Err(refused::damaged(about));
             }
             let target = Target { root, path, log: &log.directory, durable: true };
-            target.apply(&steps)?;
+            target.apply(&records)?;
             end(&log.directory, true).about(Subject::Other(about.clone()))?;
             true
         }
@@ -102,9 +102,10 @@ fn read(log: &Directory) -> io::Result<Vec<u8>> {
 }
 
 /// Whether the content that is in the log is what was written to it.
-fn is_complete(log: &Directory, steps: &[Step]) -> io::Result<bool> {
-    for step in steps {
-        let (Step::Put { file, content: Some(content), .. } | Step::Append { file, content, .. }) = step
+fn is_complete(log: &Directory, records: &[Record]) -> io::Result<bool> {
+    for record in records {
+        let (Record::Put { file, content: Some(content), .. } | Record::Append { file, content, .. }) =
+            record
         else {
             continue;
         };

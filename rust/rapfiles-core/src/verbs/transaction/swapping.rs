@@ -10,7 +10,7 @@ use super::changes::{Change, Changes};
 use super::commit::{Committing, unfinished};
 use super::duplicate::Duplicate;
 use super::log;
-use super::manifest::Step;
+use super::manifest::Record;
 use super::name::Name;
 use super::recover::{Recovery, finish_others};
 use super::refused;
@@ -33,17 +33,17 @@ pub(super) fn run(
     let old = Tree { root, path, mount: committing.mount };
     let copy = &replacement.directory;
     let duplicate = Duplicate::make(old, copy, &extended(&changes), committing.abandoned)?;
-    let steps = Committing { root: copy, ..*committing }.prepare(&mut changes)?;
+    let records = Committing { root: copy, ..*committing }.prepare(&mut changes)?;
     let files = changes.open_files().about_path()?;
     together::synchronise(engine, files, Vec::new(), false, false).about_path()?;
     drop(changes);
-    Target { root: copy, path, log: &log.directory, durable: true }.apply(&steps)?;
+    Target { root: copy, path, log: &log.directory, durable: true }.apply(&records)?;
     let (new_logs, new_log) = log::begin_swapped(copy, path, &log.id)?;
     Committing { root: copy, logs: &new_logs, log: &new_log, ..*committing }
         .synchronise_log()
         .about_path()?;
-    let changed = steps.iter().filter(|step| !matches!(step, Step::Append { .. }));
-    duplicate.settle(&changed.map(|step| step.name().parent_bytes()).collect())?;
+    let changed = records.iter().filter(|record| !matches!(record, Record::Append { .. }));
+    duplicate.settle(&changed.map(|record| record.name().parent_bytes()).collect())?;
     duplicate.unless_disturbed()?;
     if committing.abandoned.load(Ordering::Acquire) {
         return Err(refused::abandoned());

@@ -26,12 +26,12 @@ pub struct Seek<S: Sink> {
     state: Arc<TextState<S>>,
     place: S::Value,
     whence: i32,
-    stage: Stage<S>,
+    phase: Phase<S>,
     /// The saved position, if moving takes several steps.
     before: Before<S>,
 }
 
-enum Stage<S: Sink> {
+enum Phase<S: Sink> {
     Begin,
     /// The current place is being found.
     Telling(Box<Tell<S>>),
@@ -52,7 +52,7 @@ impl<S: Sink> Seek<S> {
     /// Moves to `place`. `whence`: as `io.SEEK_SET` and the others.
     pub fn new(state: &Arc<TextState<S>>, place: S::Value, whence: i32) -> Self {
         let state = Arc::clone(state);
-        Self { state, place, whence, stage: Stage::Begin, before: Before::default() }
+        Self { state, place, whence, phase: Phase::Begin, before: Before::default() }
     }
 
     /// Moves the file.
@@ -72,7 +72,7 @@ impl<S: Sink> Seek<S> {
             _ => match guard.seek(offset, whence) {
                 Some(position) => position?,
                 None => {
-                    self.stage = Stage::Moving(target);
+                    self.phase = Phase::Moving(target);
                     return Ok(Advance::Task(Task::Seek { offset, whence }));
                 }
             },
@@ -80,7 +80,7 @@ impl<S: Sink> Seek<S> {
         if target.offset.is_none() {
             self.place = S::number(context, position)?;
         }
-        self.stage = Stage::Moved(target, position);
+        self.phase = Phase::Moved(target, position);
         Ok(Advance::Call)
     }
 
@@ -149,50 +149,50 @@ impl<S: Sink> FileOperation<S> for Seek<S> {
         if let Some(step) = check_writer(guard)? {
             return Ok(step);
         }
-        match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Telling(mut tell) => match tell.advance(context, file, guard, reply)? {
+        match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Telling(mut tell) => match tell.advance(context, file, guard, reply)? {
                 Advance::Done(place) => {
-                    (self.place, self.whence, self.stage) = (place, platform::FROM_START, Stage::Begin);
+                    (self.place, self.whence, self.phase) = (place, platform::FROM_START, Phase::Begin);
                     Ok(Advance::Call)
                 }
                 step => {
-                    self.stage = Stage::Telling(tell);
+                    self.phase = Phase::Telling(tell);
                     Ok(step)
                 }
             },
-            Stage::Moving(target) => self.go(context, guard, target, reply),
-            Stage::Feeding(target) => {
+            Phase::Moving(target) => self.go(context, guard, target, reply),
+            Phase::Feeding(target) => {
                 check_readable(file, guard)?;
                 let mut text = guard.text()?;
                 if reply.is_none() && text.fetch(target.feed) == Fetched::Missing {
                     let at_least = target.feed;
-                    self.stage = Stage::Feeding(target);
+                    self.phase = Phase::Feeding(target);
                     return Ok(Advance::Task(Task::ReadAhead { at_least, once: false }));
                 }
                 let count = target.feed.min(text.available().len());
                 let input = copied(&text.available()[..count])?;
                 text.consume(count);
-                self.stage = Stage::Fed(target, input);
+                self.phase = Phase::Fed(target, input);
                 Ok(Advance::Call)
             }
-            Stage::Skipping(skip) => {
+            Phase::Skipping(skip) => {
                 let decoder = guard.text()?.decoder;
                 check(decoder.characters() >= skip, Complaint::CannotRestorePosition)?;
                 decoder.consume(decoder.bytes_of(skip));
                 Ok(self.done(context))
             }
-            Stage::Over => Ok(self.done(context)),
-            stage @ (Stage::Begin | Stage::Moved(..) | Stage::Fed(..)) => {
-                self.stage = stage;
+            Phase::Over => Ok(self.done(context)),
+            phase @ (Phase::Begin | Phase::Moved(..) | Phase::Fed(..)) => {
+                self.phase = phase;
                 Ok(Advance::Call)
             }
         }
     }
 
     fn call(&mut self, context: S::Context<'_>, guard: &mut Guard<'_>) -> Fallible<S, ()> {
-        match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Begin => {
-                self.stage = match self.state.codec.target(context, &self.place, self.whence)? {
+        match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Begin => {
+                self.phase = match self.state.codec.target(context, &self.place, self.whence)? {
                     Some(target) => {
                         // Unwritten data is written first, which moves the position.
                         if target.skip > 0
@@ -202,26 +202,26 @@ impl<S: Sink> FileOperation<S> for Seek<S> {
                         {
                             self.before.note_codec(context, &self.state)?;
                         }
-                        Stage::Moving(target)
+                        Phase::Moving(target)
                     }
-                    None => Stage::Telling(Box::new(Tell::new(&self.state))),
+                    None => Phase::Telling(Box::new(Tell::new(&self.state))),
                 };
             }
-            Stage::Telling(mut tell) => {
+            Phase::Telling(mut tell) => {
                 tell.call(context, guard)?;
-                self.stage = Stage::Telling(tell);
+                self.phase = Phase::Telling(tell);
             }
-            Stage::Moved(target, position) => {
+            Phase::Moved(target, position) => {
                 self.set_up(context, guard, &target, position)?;
                 if target.skip > 0 {
-                    self.stage = Stage::Feeding(target);
+                    self.phase = Phase::Feeding(target);
                 }
             }
-            Stage::Fed(target, input) => {
+            Phase::Fed(target, input) => {
                 self.feed(context, &mut guard.text()?, &input, target.end)?;
-                self.stage = Stage::Skipping(target.skip);
+                self.phase = Phase::Skipping(target.skip);
             }
-            stage => self.stage = stage,
+            phase => self.phase = phase,
         }
         Ok(())
     }

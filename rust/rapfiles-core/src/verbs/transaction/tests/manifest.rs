@@ -1,34 +1,34 @@
 //! Tests of the text of manifests and of names.
 
-use super::super::manifest::{Step, decode, encode};
+use super::super::manifest::{Record, decode, encode};
 use super::super::name::Name;
 use super::super::staged::Content;
 use crate::verbs::metadata::Timestamp;
 
-fn steps() -> Vec<Step> {
+fn records() -> Vec<Record> {
     let name = |bytes: &[u8]| Name::parse(bytes).unwrap();
     let content = Content { size: 7, hash: blake3::hash(b"content") };
     vec![
-        Step::Make { name: name(b"new") },
-        Step::Put { file: 1, content: Some(content), name: name(b"new/with space and 100%\n") },
+        Record::Make { name: name(b"new") },
+        Record::Put { file: 1, content: Some(content), name: name(b"new/with space and 100%\n") },
         #[cfg(unix)]
-        Step::Put { file: 2, content: None, name: name(b"\xff\xfe not UTF-8 \x01") },
-        Step::Append { file: 3, content, old: u64::MAX, name: name("gr\u{fc}\u{df}".as_bytes()) },
-        Step::Remove { modified: Timestamp { seconds: -1, nanoseconds: 999_999_999 }, name: name(b"%41") },
+        Record::Put { file: 2, content: None, name: name(b"\xff\xfe not UTF-8 \x01") },
+        Record::Append { file: 3, content, old: u64::MAX, name: name("gr\u{fc}\u{df}".as_bytes()) },
+        Record::Remove { modified: Timestamp { seconds: -1, nanoseconds: 999_999_999 }, name: name(b"%41") },
     ]
 }
 
 #[test]
 fn what_was_encoded_is_decoded() {
-    let text = encode(&steps());
+    let text = encode(&records());
     assert!(text.is_ascii());
-    assert_eq!(decode(text.as_bytes()), Some(steps()));
+    assert_eq!(decode(text.as_bytes()), Some(records()));
     assert_eq!(decode(encode(&[]).as_bytes()), Some(Vec::new()));
 }
 
 #[test]
 fn nothing_else_is_a_manifest() {
-    let text = encode(&steps()).into_bytes();
+    let text = encode(&records()).into_bytes();
     for end in 0..text.len() {
         assert_eq!(decode(&text[..end]), None, "cut off at {end}");
     }
