@@ -33,7 +33,7 @@ _LOGS: Final = ".rapfiles"
 
 
 class Recovery(NamedTuple):
-    """What [`recover()`][rapfiles.recover] has done, by the ids of transactions.
+    """What [`recover()`][rapfiles.recover] has done: with which transactions, by their ids, and with which files.
 
     Later versions may add fields, so access them by name.
     """
@@ -44,6 +44,8 @@ class Recovery(NamedTuple):
     """Transactions that were not committed: none of their changes has been made."""
     skipped: list[str]
     """Transactions that are going on."""
+    removed: list[str]
+    """Names of files that an atomic write or a copy had left, and that have been removed."""
 
 
 class Transaction:
@@ -402,8 +404,10 @@ async def recover(directory: StrPath) -> Recovery:
 
     For the start of a program, before it reads what is in the directory. The next transaction that is
     committed does the same, and transactions that are going on are left alone, also those of other processes.
-    What other operations have left that were interrupted, such as atomic writes, stays: it cannot be told
-    from what another process is writing.
+
+    Files that interrupted atomic writes and copies have left in the directory under temporary names are
+    removed, not those in directories in it. What another process is writing is locked, and stays; so does what
+    cannot be locked or removed by this user, and, on Windows, everything.
 
     Args:
         directory: The directory.

@@ -1,5 +1,6 @@
 """What is killed (`kill -9`) at any of its system calls leaves a file as it was or as it was to become."""
 
+import asyncio
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rapfiles import recover
 from support import kill_points, mounts
 
 _OLD = b"old content"
@@ -57,15 +59,18 @@ def _filled(folder: Path, files: Files) -> Callable[[], None]:
 )
 def test_an_atomic_write(call: str, old: Files, tmp_path: Path) -> None:
     folder = tmp_path / "folder"
-    seen = []
+    seen, removed = [], 0
     for point in kill_points.each(_PROGRAM.format(call=call), folder, _filled(folder, old)):
         seen.append(_files(folder))
         assert seen[-1] in (old, {"file": _NEW}), point
+        if point.call is not None:
+            removed += len(asyncio.run(recover(folder)).removed)
+        assert os.listdir(folder) == list(seen[-1]), point
     assert len(seen) > 5
     assert seen[0] == old
     assert seen[-1] == {"file": _NEW}
-    # At the end, temporary files are gone.
-    assert os.listdir(folder) == ["file"]
+    # A new file gets its name at once.
+    assert (removed > 0) == bool(old)
 
 
 _IN_PIECES = """
@@ -86,8 +91,10 @@ def test_an_atomic_write_in_pieces(durable: bool, old: Files, tmp_path: Path) ->
     for point in kill_points.each(_IN_PIECES.format(durable=durable), folder, _filled(folder, old)):
         seen.append(_files(folder))
         assert seen[-1] in (old, {"file": _NEW}), point
+        if point.call is not None:
+            asyncio.run(recover(folder))
+        assert os.listdir(folder) == list(seen[-1]), point
     assert (seen[0], seen[-1]) == (old, {"file": _NEW})
-    assert os.listdir(folder) == ["file"]
 
 
 @pytest.mark.parametrize(

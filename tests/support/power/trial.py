@@ -1,5 +1,6 @@
 """A workload on one file system: recorded, and checked after power cuts."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -9,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from rapfiles import recover
 from support import compiled, process
 from support.power import disk, states
 from support.power.states import State
@@ -17,6 +19,13 @@ from support.power.workloads import WORKLOADS, left
 FAULTS = ("no-file-sync", "no-directory-sync", "name-before-content", "commit-before-content")
 _FAULTS = Path(__file__).parent.parent.parent / "power" / "faults.c"
 _START = "import runpy; runpy.run_module('support.power.child', run_name='__main__', alter_sys=True)\n"
+
+
+async def _recover_all(folder: Path) -> None:
+    """Call `recover()` for a folder and all folders in it but logs."""
+    for path, folders, _ in os.walk(folder):
+        folders[:] = [name for name in folders if name != ".rapfiles"]
+        await recover(path)
 
 
 @dataclass(frozen=True)
@@ -98,10 +107,14 @@ class Trial:
             with mounted as root, disk.nothing_inherited:
                 problem = workload.problem(root / "work", marks)
                 names = left(root / "work")
+                asyncio.run(_recover_all(root / "work"))
+                still = left(root / "work")
         except RuntimeError as error:
             return Finding(f"cannot be mounted: {error}")
         except OSError as error:
             return Finding(f"cannot be read: {error}")
         if problem is None and len(names) > workload.temporary:
             problem = f"operations that were complete have left something: {names}"
+        if problem is None and still:
+            problem = f"recover() has left {still}"
         return Finding(problem, len(names))

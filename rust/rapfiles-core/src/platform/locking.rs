@@ -70,9 +70,12 @@ impl Directory {
 pub(crate) fn try_lock(file: &File, mode: Mode, extent: Extent) -> io::Result<bool> {
     match set_lock(file, Some(mode), extent, false) {
         Ok(()) => Ok(true),
-        // POSIX permits both for a range.
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EWOULDBLOCK | libc::EACCES)) => Ok(false),
-        Err(error) => Err(error),
+        Err(error) => match error.raw_os_error() {
+            Some(libc::EWOULDBLOCK) => Ok(false),
+            // POSIX permits both for a range.
+            Some(libc::EACCES) if matches!(extent, Extent::Range { .. }) => Ok(false),
+            _ => Err(error),
+        },
     }
 }
 

@@ -19,6 +19,9 @@ pub(crate) const IS_A_DIRECTORY: i32 = libc::EISDIR;
 /// The error of `pthread_create(3)` if there are too many threads.
 pub(crate) const NO_THREAD: i32 = libc::EAGAIN;
 
+/// Whether a file can be renamed while it is open.
+pub(crate) const RENAMES_OPEN_FILES: bool = true;
+
 /// A path for system calls: bytes with a terminating NUL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NativePath(CString);

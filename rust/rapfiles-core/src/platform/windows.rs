@@ -34,7 +34,7 @@ pub(crate) use directory::{
     file_name, is_no_directory, is_not_empty, is_own, is_refused, is_unable, joined, lacks_descriptors,
     make_directory, most_descriptors, name_bytes, native_name, native_path, random_name, remove_directory,
 };
-pub(crate) use entry::{rename, unlink};
+pub(crate) use entry::{RENAMES_OPEN_FILES, rename, unlink};
 pub(crate) use errors::{BAD_DESCRIPTOR, EIO, IS_A_DIRECTORY, NO_THREAD, is_not_found, means_missing};
 pub use event::EventSignal;
 pub(crate) use file::{

@@ -3,7 +3,19 @@
 use std::io;
 
 use crate::limits::NAMES_TRIED;
-use crate::platform::{self, Directory, NativePath, codes};
+use crate::lock::{Extent, Mode};
+use crate::platform::{self, Directory, File, NativePath, codes};
+
+/// What the names begin with.
+const PREFIX: &str = ".rapfiles-";
+/// How many hexadecimal digits follow: 96 bits.
+const DIGITS: usize = 24;
+
+/// Whether a name is a temporary one.
+pub(crate) fn is_temporary(name: &[u8]) -> bool {
+    let digits = name.strip_prefix(PREFIX.as_bytes());
+    digits.is_some_and(|digits| digits.len() == DIGITS && digits.iter().all(u8::is_ascii_hexdigit))
+}
 
 /// Creates something under an unpredictable name.
 pub(crate) fn with_temporary_name<T>(
@@ -11,7 +23,7 @@ pub(crate) fn with_temporary_name<T>(
 ) -> io::Result<(NativePath, T)> {
     let mut attempts = 0;
     loop {
-        let name = format!(".rapfiles-{}", platform::random_name()?);
+        let name = format!("{PREFIX}{}", platform::random_name()?);
         let Some(name) = platform::native_name(name.as_bytes()) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
@@ -22,6 +34,79 @@ pub(crate) fn with_temporary_name<T>(
             }
             Err(error) => return Err(error),
         }
+    }
+}
+
+/// Creates a file under an unpredictable name, and [claims](claim) it.
+pub(crate) fn create_temporary(directory: &Directory, mode: u32) -> io::Result<(NativePath, File)> {
+    with_temporary_name(|name| {
+        let file = directory.create(name, mode)?;
+        if claim(&file) && platform::metadata_of(&file).map_or(true, |found| found.links > 0) {
+            return Ok(file);
+        }
+        // Somebody who has found it before it was locked has removed it, or is about to.
+        let _ = directory.unlink(name);
+        Err(io::Error::from_raw_os_error(codes::EXISTS))
+    })
+}
+
+/// Locks a file that has a temporary name, or is to get one: as long as it is locked, somebody is going to complete it.
+/// `false` if somebody else has locked it.
+///
+/// Where files cannot be locked, nobody can tell whether one is abandoned, so nobody removes it.
+pub(crate) fn claim(file: &File) -> bool {
+    platform::try_lock(file, Mode::Exclusive, Extent::Whole).unwrap_or(true)
+}
+
+/// Keeps the [claim] on a file that is closed before it has its name.
+#[derive(Debug)]
+pub(crate) struct Claim(Option<File>);
+
+impl Claim {
+    pub(crate) fn keep(file: &File) -> io::Result<Self> {
+        let kept = if platform::RENAMES_OPEN_FILES { Some(platform::duplicate(file)?) } else { None };
+        Ok(Self(kept))
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if let Some(file) = &self.0 {
+            // Closing it is not enough if a child that was forked meanwhile has it open as well. There is nobody to report
+            // an error to.
+            let _ = platform::unlock(file, Extent::Whole);
+        }
+    }
+}
+
+/// Removes a file with a temporary name that nobody is going to complete; `false` if it is not one, or if that cannot be
+/// told.
+pub(crate) fn remove_abandoned(directory: &Directory, name: &NativePath) -> io::Result<bool> {
+    // Where a file has to be closed before it is renamed, it has no lock then.
+    if !platform::RENAMES_OPEN_FILES {
+        return Ok(false);
+    }
+    let opened = Directory::open_to_read(name, Some(directory), false);
+    let Ok((file, found)) = opened.and_then(|file| platform::metadata_of(&file).map(|found| (file, found)))
+    else {
+        return Ok(false);
+    };
+    let is_ours = found.is_regular_file()
+        && platform::try_lock(&file, Mode::Exclusive, Extent::Whole).unwrap_or(false)
+        // Whoever had locked it may have renamed it before.
+        && directory.metadata_of(name, false).is_ok_and(|now| now.is_same_file(&found));
+    if !is_ours {
+        return Ok(false);
+    }
+    match directory.unlink(name) {
+        Ok(()) => Ok(true),
+        Err(error) => match error.kind() {
+            // In a directory for all, such as `/tmp`, it is its owner's.
+            io::ErrorKind::PermissionDenied => Ok(false),
+            // Its writer has failed, and has removed it.
+            io::ErrorKind::NotFound | io::ErrorKind::StaleNetworkFileHandle => Ok(false),
+            _ => Err(error),
+        },
     }
 }
 

@@ -44,6 +44,8 @@ pub(super) struct Device {
     pending: RefCell<BTreeMap<Inode, Pending>>,
     namings: RefCell<Vec<Naming>>,
     changes: RefCell<BTreeMap<Inode, Change>>,
+    /// The files of which a descriptor has been closed since they were changed.
+    closed: RefCell<BTreeSet<Inode>>,
     /// What the file was of which closing failed, if it had been changed.
     unclosed: RefCell<Option<Inode>>,
 }
@@ -120,6 +122,7 @@ pub(super) fn changed<T: Copy>(descriptor: c_int, result: T, is_changed: bool) -
             if let Some(inode) = inode(descriptor).filter(|_| is_changed) {
                 let first = || Change { path: path(descriptor), pending: device.pending() };
                 device.changes.borrow_mut().entry(inode).or_insert_with(first);
+                device.closed.borrow_mut().remove(&inode);
                 device.change(inode, || path(descriptor), None);
             }
         });
@@ -139,10 +142,20 @@ pub(super) fn synchronised(descriptor: c_int, result: c_int) -> c_int {
     })
 }
 
-/// An error of closing it is about to be reported.
+/// A descriptor is about to be closed, without an error.
+pub(super) fn closes(descriptor: c_int) {
+    with_device(|device| {
+        device.closed.borrow_mut().extend(inode(descriptor));
+    });
+}
+
+/// An error of closing a descriptor is about to be reported. It concerns a file that has been changed since another one was
+/// closed: closing each of them writes what is left (`flush` in `Documentation/filesystems/vfs.rst`).
 pub(super) fn close_fails(descriptor: c_int) {
     with_device(|device| {
-        let changed = inode(descriptor).filter(|inode| device.changes.borrow().contains_key(inode));
+        let changed = inode(descriptor).filter(|inode| {
+            device.changes.borrow().contains_key(inode) && !device.closed.borrow().contains(inode)
+        });
         device.unclosed.replace(changed);
     });
 }

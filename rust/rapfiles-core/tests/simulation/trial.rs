@@ -224,7 +224,10 @@ pub(super) fn close(descriptor: c_int) -> c_int {
     if world.is_loop() || world.has_failed() {
         return close();
     }
-    let result = call("close", || *closed.insert(close()));
+    let result = call("close", || {
+        device::closes(descriptor);
+        *closed.insert(close())
+    });
     if closed.is_none() {
         // An interruption is none: the descriptor is closed (close(2)).
         if trial.event != Event::Error(libc::EINTR) {

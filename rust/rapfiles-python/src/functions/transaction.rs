@@ -183,12 +183,13 @@ pub(crate) fn recover(py: Python<'_>, directory: PathArgument<'_>) -> PyResult<O
     submit(py, operation, Names::one(directory.name()))
 }
 
-/// The ids of the transactions that were finished, undone and skipped.
+/// The ids of the transactions that were finished, undone and skipped, and the names that were removed.
 pub(crate) fn recovered(py: Python<'_>, recovery: &Recovery) -> PyResult<Py<PyAny>> {
-    let list = |ids: &[OsString]| {
-        let ids = ids.iter().map(|id| results::path(py, id)).collect::<PyResult<Vec<_>>>()?;
-        PyList::new(py, ids)
+    let list = |names: &[OsString]| {
+        let names = names.iter().map(|name| results::path(py, name)).collect::<PyResult<Vec<_>>>()?;
+        PyList::new(py, names)
     };
-    let lists = (list(&recovery.finished)?, list(&recovery.undone)?, list(&recovery.skipped)?);
+    let Recovery { finished, undone, skipped, removed } = recovery;
+    let lists = (list(finished)?, list(undone)?, list(skipped)?, list(removed)?);
     Ok(lists.into_pyobject(py)?.into_any().unbind())
 }

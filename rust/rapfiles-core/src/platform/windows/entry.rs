@@ -13,6 +13,9 @@ use super::errors::checked;
 use super::metadata::tag_of;
 use super::{NativePath, remove_directory};
 
+/// Whether a file can be renamed while it is open: only if everybody who has opened it permits that.
+pub(crate) const RENAMES_OPEN_FILES: bool = false;
+
 /// Removes a file or a link; a link to a directory is itself one to Windows.
 pub(crate) fn unlink(path: &NativePath) -> io::Result<()> {
     if is_link_to_directory(path) {

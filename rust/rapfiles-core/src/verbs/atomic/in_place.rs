@@ -6,7 +6,7 @@ use std::io;
 use crate::error::{About, Error, Subject, code_of};
 use crate::limits::COPY_BUFFER;
 use crate::platform::{self, Directory, File, NativePath};
-use crate::verbs::temporary::{give_name, with_temporary_name};
+use crate::verbs::temporary::{create_temporary, give_name};
 
 /// What the name of a backup ends with: a file with a temporary name without it may be incomplete.
 const BACKUP: &[u8] = b".backup";
@@ -47,7 +47,7 @@ pub(crate) fn overwrite(directory: &Directory, name: &NativePath, content: Conte
 
 /// Makes a backup of a file, beside its name; returns its own. `entries`: the directory as an open file.
 fn back_up(old: &File, directory: &Directory, of: &NativePath, entries: &File) -> io::Result<NativePath> {
-    let (temporary, saved) = with_temporary_name(|name| directory.create(name, PRIVATE))?;
+    let (temporary, saved) = create_temporary(directory, PRIVATE)?;
     let named = copy(old, &saved).and_then(|()| {
         platform::synchronise(&saved, false)?;
         let name = backup_name(&temporary, of)?;

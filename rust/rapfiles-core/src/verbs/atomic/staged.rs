@@ -17,7 +17,7 @@ use crate::platform::{self, Directory, File, NativePath, codes};
 use crate::verbs::copy::special;
 use crate::verbs::metadata::{FileType, Metadata};
 use crate::verbs::resolve::Strictness;
-use crate::verbs::temporary::{give_name, with_temporary_name};
+use crate::verbs::temporary::{Claim, claim, create_temporary, give_name, with_temporary_name};
 
 /// The permissions of a new file, before the umask.
 const NEW: u32 = 0o666;
@@ -55,8 +55,8 @@ impl Staged {
             Some(file) => (file, None),
             None => {
                 directory.may_rename().about_path()?;
-                let made = with_temporary_name(|temporary| directory.create(temporary, mode)).about_path()?;
-                (made.1, Some(made.0))
+                let (temporary, file) = create_temporary(&directory, mode).about_path()?;
+                (file, Some(temporary))
             }
         };
         let process = Process::current();
@@ -119,9 +119,11 @@ impl Staged {
             }
             // linkat(2) does not replace a name: the link gets a temporary name and is renamed.
             self.directory.may_rename()?;
+            claim(self.file()?);
             let (name, ()) = with_temporary_name(|name| self.directory.name_file(self.file()?, name))?;
             self.temporary = Some(name);
         }
+        let _claim = Claim::keep(self.file()?)?;
         // Network file systems report some errors only here, and Windows does not rename an open file.
         self.file.take().map_or(Ok(()), platform::close)?;
         let Some(temporary) = &self.temporary else { return Ok(()) };

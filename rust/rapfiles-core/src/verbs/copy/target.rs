@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::copier::Pair;
 use crate::platform::{self, File, NativePath, codes};
 use crate::verbs::metadata::Metadata;
-use crate::verbs::temporary::{give_name, with_temporary_name};
+use crate::verbs::temporary::{Claim, create_temporary, give_name};
 
 /// How a file gets its name when its content is complete.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl Target {
         {
             return Ok(Self::new(file, name, inside, Finish::Unnamed));
         }
-        let (temporary, file) = with_temporary_name(|temporary| directory.create(temporary, mode))?;
+        let (temporary, file) = create_temporary(directory, mode)?;
         Ok(Self::new(
             file,
             name,
@@ -91,6 +91,7 @@ impl Target {
             Finish::Nothing | Finish::Hidden => Ok(()),
             Finish::Unnamed => directory.name_file(&file, &self.name),
             Finish::Temporary { name, replaces } => {
+                let _claim = Claim::keep(&file)?;
                 // Some errors are only reported by close(2); an incomplete file must not get the name.
                 platform::close(file)?;
                 let named = if replaces.is_some() {

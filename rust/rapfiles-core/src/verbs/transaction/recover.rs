@@ -3,15 +3,18 @@
 use std::ffi::OsString;
 use std::io;
 
-use super::apply::Target;
+use super::apply::{Target, about};
 use super::log::{COMMIT, Log, Logs, SWAPPED, entry};
 use super::manifest::{self, Record};
+use super::name::Name;
 use super::places::synchronise;
 use super::refused;
 use super::replacement;
 use super::staged::{content_of, file_name};
+use super::tree::list;
 use crate::error::{About, Error, Subject};
-use crate::platform::{self, Directory, NativePath};
+use crate::platform::{self, Directory, NativePath, entry_name};
+use crate::verbs::temporary::{is_temporary, remove_abandoned};
 
 /// What was done with each log, by id.
 #[derive(Debug, Default)]
@@ -22,17 +25,49 @@ pub struct Recovery {
     pub undone: Vec<OsString>,
     /// Transactions that are alive.
     pub skipped: Vec<OsString>,
+    /// Files with temporary names that nobody was going to complete, and that have been removed.
+    pub removed: Vec<OsString>,
 }
 
-/// Finishes or undoes all transactions of a directory that are not alive.
+/// Finishes or undoes all transactions of a directory that are not alive, and removes the files that interrupted operations
+/// have left in it.
 pub(crate) fn recover(path: &NativePath) -> Result<Recovery, Error> {
     let root = Directory::open_followed(path, None).about_path()?;
     let mut recovery = Recovery::default();
-    let Some(logs) = Logs::open(&root, path)? else { return Ok(recovery) };
-    let Some(lock) = logs.lock()? else { return Ok(recovery) };
-    finish_others(&root, path, &logs, None, &mut recovery)?;
-    logs.tidy(&root, lock).about_path()?;
-    Ok(recovery)
+    let finished = finish_all(&root, path, &mut recovery);
+    let removed = remove_left(&root, path, &mut recovery);
+    finished.and(removed).map(|()| recovery)
+}
+
+fn finish_all(root: &Directory, path: &NativePath, recovery: &mut Recovery) -> Result<(), Error> {
+    let Some(logs) = Logs::open(root, path)? else { return Ok(()) };
+    let Some(lock) = logs.lock()? else { return Ok(()) };
+    finish_others(root, path, &logs, None, recovery)?;
+    logs.tidy(root, lock).about_path()
+}
+
+/// Removes files with temporary names that nobody is going to complete.
+fn remove_left(root: &Directory, path: &NativePath, recovery: &mut Recovery) -> Result<(), Error> {
+    let mut names = Vec::new();
+    let listed = list(root, |entry| {
+        if is_temporary(entry.name) {
+            names.push(entry.name.to_vec());
+        }
+    });
+    match listed {
+        // Transactions need no permission to list the directory.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
+        listed => listed.about_path()?,
+    }
+    names.sort();
+    for name in names {
+        let about = || about(path, &Name::found(b"", &name));
+        let leaf = entry_name(&name).about(about)?;
+        if remove_abandoned(root, &leaf).about(about)? {
+            recovery.removed.push(leaf.to_os_string());
+        }
+    }
+    Ok(())
 }
 
 /// The same, by the holder of the lock of all logs. `own`: the log of the caller.

@@ -1,0 +1,153 @@
+"""What killed operations have left under temporary names, and what of it `recover()` removes."""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rapfiles import AsyncPath, recover
+from support import fuse, kill_points
+
+TEMPORARY = re.compile(r"\.rapfiles-[0-9a-f]{24}")
+NAME = ".rapfiles-0123456789abcdef01234567"
+
+
+@pytest.fixture(scope="module")
+def without_nameless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A file system that makes no files without a name: an unfinished one has a temporary name."""
+    if (reason := fuse.missing()) is not None:
+        pytest.skip(reason)
+    with fuse.mounted(tmp_path_factory.mktemp("disk"), delay_ms=0) as disk:
+        yield disk.root
+
+
+@pytest.fixture
+def named(without_nameless: Path) -> Path:
+    """A new folder there."""
+    return Path(tempfile.mkdtemp(dir=without_nameless))
+
+
+_HALF = """
+import asyncio, sys
+from rapfiles import AsyncPath
+
+async def main():
+    async with AsyncPath(sys.argv[1], "file").open_atomic("wb") as file:
+        await file.write(b"new")
+        await file.flush()
+        print("open", flush=True)
+        sys.stdin.readline()
+
+asyncio.run(main())
+"""
+
+
+async def test_a_file_that_is_being_written_stays_until_its_writer_is_killed(named: Path) -> None:
+    (named / "file").write_bytes(b"old")
+    with subprocess.Popen(
+        [sys.executable, "-c", _HALF, named], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as writer:
+        try:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == b"open\n"
+            (temporary,) = [name for name in os.listdir(named) if TEMPORARY.fullmatch(name)]
+            assert (await recover(named)).removed == []
+        finally:
+            writer.kill()
+    assert (await recover(named)).removed == [temporary]
+    assert os.listdir(named) == ["file"]
+    assert (named / "file").read_bytes() == b"old"
+
+
+async def test_a_writer_goes_on_beside_it(named: Path) -> None:
+    target = AsyncPath(named, "file")
+    async with target.open_atomic("wb") as file:
+        await file.write(b"new")
+        assert (await recover(named)).removed == []
+    assert os.listdir(named) == ["file"]
+    assert await target.read_bytes() == b"new"
+    # Nor is the lock left that has shown that it was being written.
+    async with target.lock(blocking=False):
+        pass
+
+
+_ROUNDS = 60
+_WRITER = """
+import asyncio, sys
+from rapfiles import AsyncPath
+
+async def main():
+    folder, own, rounds = AsyncPath(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    for number in range(rounds):
+        await (folder / own).write_text(f"{number}", atomic=True)
+        await (folder / own).copy(folder / f"{own}-copy", atomic=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.one_loop
+@pytest.mark.parametrize("nameless", [True, False])
+async def test_it_disturbs_no_writer(nameless: bool, named: Path, tmp_path: Path) -> None:
+    folder = tmp_path if nameless else named
+    command = [sys.executable, "-W", "error", "-c", _WRITER, folder]
+    writers = [subprocess.Popen([*command, f"own-{number}", str(_ROUNDS)]) for number in range(3)]
+    try:
+        while any(writer.poll() is None for writer in writers):
+            # It may find a file that has just been created: its writer creates another one.
+            await recover(folder)
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.wait()
+    assert [writer.returncode for writer in writers] == [0] * 3
+    names = [f"own-{number}{end}" for number in range(3) for end in ("", "-copy")]
+    assert sorted(os.listdir(folder)) == names
+    assert [(folder / name).read_text() for name in names] == [f"{_ROUNDS - 1}"] * 6
+
+
+async def test_what_is_none_stays(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_bytes(b"v")
+    (tmp_path / NAME).symlink_to("victim")
+    (tmp_path / NAME.replace("0", "1")).mkdir()
+    os.mkfifo(tmp_path / NAME.replace("0", "2"))
+    (tmp_path / f"{NAME}-file.backup").write_bytes(b"b")
+    (tmp_path / NAME[:-1]).write_bytes(b"short")
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / NAME).write_bytes(b"below")
+    before = sorted(os.listdir(tmp_path))
+    assert (await recover(tmp_path)).removed == []
+    assert sorted(os.listdir(tmp_path)) == before
+    left = NAME.replace("0", "3")
+    (tmp_path / left).write_bytes(b"left")
+    assert (await recover(tmp_path)).removed == [left]
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+_ATOMIC_COPY = """
+from rapfiles import AsyncPath
+
+async def main(folder):
+    await AsyncPath(folder, "source").copy(AsyncPath(folder, "file"), atomic=True)
+"""
+
+
+async def test_nothing_is_left_of_a_copy_that_is_killed_at_any_of_its_calls(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+
+    def prepare() -> None:
+        folder.mkdir(exist_ok=True)
+        (folder / "source").write_bytes(b"new")
+        (folder / "file").write_bytes(b"old")
+
+    removed = 0
+    for point in kill_points.each(_ATOMIC_COPY, folder, prepare):
+        removed += len((await recover(folder)).removed)
+        assert sorted(os.listdir(folder)) == ["file", "source"], point
+        assert (folder / "file").read_bytes() in (b"old", b"new"), point
+    assert removed > 0
