@@ -37,6 +37,8 @@ pub(crate) const LOOP_SLICE: Duration = Duration::from_millis(1);
 pub(crate) const LINES_BETWEEN_LOOKS: usize = 256;
 /// Characters or bytes that the caller's codec processes at once.
 pub(crate) const CODEC_SLICE: usize = 64 << 10;
+/// Characters that a worker encodes and writes at a time where there is no memory for the whole text.
+pub(crate) const ENCODED_SLICE: usize = 64 << 10;
 
 // Reading on the loop, and by workers.
 
@@ -393,6 +395,7 @@ pub(crate) const NUMBERS: &[(&str, usize)] = {
     named![
         LINES_BETWEEN_LOOKS,
         CODEC_SLICE,
+        ENCODED_SLICE,
         READ_AT_ONCE,
         READ_IN_SLICES,
         READ_FILE_IN_SLICES,

@@ -11,6 +11,17 @@ pub enum Codec {
     Latin1,
 }
 
+impl Codec {
+    /// Whether a character can be encoded.
+    pub(super) fn represents(self, code: u32) -> bool {
+        match self {
+            Self::Utf8 => char::from_u32(code).is_some(),
+            Self::Ascii => code < 0x80,
+            Self::Latin1 => code < 0x100,
+        }
+    }
+}
+
 /// The translation of line ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Newline {

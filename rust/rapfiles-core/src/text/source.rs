@@ -5,6 +5,8 @@ use std::collections::TryReserveError;
 use std::fmt;
 
 use super::codec::{Codec, Newline};
+use crate::error::Error;
+use crate::limits::ENCODED_SLICE;
 use crate::memory::{copied, extend};
 use crate::verbs::write::Data;
 
@@ -32,21 +34,47 @@ impl TextSource {
         codec: Codec,
         newline: Newline,
     ) -> Result<Option<Cow<'_, [u8]>>, TryReserveError> {
-        let bytes = self.data.bytes();
+        self.encode_part(self.data.bytes(), codec, newline)
+    }
+
+    /// Has the text taken in encoded slices, where there is no memory for all of it. `false` if the codec cannot represent
+    /// a character: then nothing is taken.
+    pub(crate) fn encode_in_slices(
+        &self,
+        codec: Codec,
+        newline: Newline,
+        mut take: impl FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<bool, Error> {
+        if !codes(self.data.bytes(), self.width).all(|code| codec.represents(code)) {
+            return Ok(false);
+        }
+        for part in self.data.bytes().chunks(ENCODED_SLICE * self.width) {
+            if let Some(encoded) = self.encode_part(part, codec, newline)? {
+                take(&encoded)?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn encode_part<'a>(
+        &self,
+        part: &'a [u8],
+        codec: Codec,
+        newline: Newline,
+    ) -> Result<Option<Cow<'a, [u8]>>, TryReserveError> {
         let encoded = if self.ascii || (codec == Codec::Latin1 && self.width == 1) {
-            Cow::Borrowed(bytes)
+            Cow::Borrowed(part)
         } else {
             let mut encoded = Vec::new();
-            encoded.try_reserve(bytes.len())?;
-            for code in self.codes() {
+            encoded.try_reserve(part.len())?;
+            for code in codes(part, self.width) {
                 encoded.try_reserve(4)?;
                 match codec {
                     Codec::Utf8 => {
                         let Some(char) = char::from_u32(code) else { return Ok(None) };
                         encoded.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
                     }
-                    Codec::Ascii if code < 0x80 => encoded.push(code as u8),
-                    Codec::Latin1 if code < 0x100 => encoded.push(code as u8),
+                    Codec::Ascii | Codec::Latin1 if codec.represents(code) => encoded.push(code as u8),
                     Codec::Ascii | Codec::Latin1 => return Ok(None),
                 }
             }
@@ -69,16 +97,15 @@ impl TextSource {
             None => None,
         })
     }
+}
 
-    fn codes(&self) -> impl Iterator<Item = u32> + '_ {
-        let width = self.width;
-        self.data.bytes().chunks_exact(width).map(move |char| match *char {
-            [a] => u32::from(a),
-            [a, b] => u32::from(u16::from_ne_bytes([a, b])),
-            [a, b, c, d] => u32::from_ne_bytes([a, b, c, d]),
-            _ => unreachable!("a character is 1, 2 or 4 bytes wide"),
-        })
-    }
+fn codes(bytes: &[u8], width: usize) -> impl Iterator<Item = u32> + '_ {
+    bytes.chunks_exact(width).map(move |char| match *char {
+        [a] => u32::from(a),
+        [a, b] => u32::from(u16::from_ne_bytes([a, b])),
+        [a, b, c, d] => u32::from_ne_bytes([a, b, c, d]),
+        _ => unreachable!("a character is 1, 2 or 4 bytes wide"),
+    })
 }
 
 impl fmt::Debug for TextSource {
@@ -112,6 +139,31 @@ mod tests {
         assert!(source(0x20ac).encode(Codec::Latin1, Newline::Untouched).unwrap().is_none());
         assert!(source(0xe9).encode(Codec::Ascii, Newline::Untouched).unwrap().is_none());
         assert_eq!(*source(0xe9).encode(Codec::Latin1, Newline::Untouched).unwrap().unwrap(), [0xe9]);
+    }
+
+    #[test]
+    fn slices_are_what_the_whole_is() {
+        let codes =
+            (0..3 * ENCODED_SLICE as u32 + 5).map(|code| if code % 7 == 0 { 10 } else { 0xe0 + code % 31 });
+        for (width, codec) in
+            [(1, Codec::Latin1), (1, Codec::Utf8), (2, Codec::Utf8), (2, Codec::Latin1), (4, Codec::Utf8)]
+        {
+            let bytes = |code: u32| code.to_ne_bytes().into_iter().take(width).collect::<Vec<_>>();
+            let data = |codes: &mut dyn Iterator<Item = u32>| Data::Owned(codes.flat_map(bytes).collect());
+            let source = TextSource::new(data(&mut codes.clone()), width, false);
+            let mut whole = Vec::new();
+            let newline = Newline::CarriageReturnLineFeed;
+            let taken = source.encode_in_slices(codec, newline, |part| {
+                whole.extend_from_slice(part);
+                Ok(())
+            });
+            assert!(taken.unwrap());
+            assert!(whole == *source.encode(codec, newline).unwrap().unwrap(), "{width} {codec:?}");
+            let bad = TextSource::new(data(&mut codes.clone().chain([0xd800])), width, false);
+            if width > 1 {
+                assert!(!bad.encode_in_slices(codec, newline, |_| panic!("taken")).unwrap());
+            }
+        }
     }
 
     #[test]

@@ -98,12 +98,15 @@ pub(crate) fn write_text(
     append: bool,
 ) -> Result<Option<u64>, Error> {
     let file = open(path, append)?;
-    let Some(bytes) = text.encode(codec, newline)? else {
-        platform::close(file).about(Subject::Nothing)?;
-        return Ok(None);
-    };
-    write_all(file, &bytes)?;
-    Ok(Some(text.chars() as u64))
+    let write = |bytes: &[u8]| platform::write_all(&file, bytes).about(Subject::Nothing);
+    let written = match text.encode(codec, newline) {
+        Ok(Some(bytes)) => write(&bytes).map(|()| true),
+        Ok(None) => Ok(false),
+        // There is no memory for all of it. Otherwise one write is better: others may append at the same time.
+        Err(_) => text.encode_in_slices(codec, newline, write),
+    }?;
+    platform::close(file).about(Subject::Nothing)?;
+    Ok(written.then_some(text.chars() as u64))
 }
 
 /// Extends the content of a file, and waits until the device has it under its name.
