@@ -33,7 +33,7 @@ _LOGS: Final = ".rapfiles"
 
 
 class Recovery(NamedTuple):
-    """What [`recover()`][rapfiles.recover] has done: with which transactions, by their ids, and with which files.
+    """What [`recover()`][rapfiles.recover] has done with transactions, by their ids, and with files.
 
     Later versions may add fields, so access them by name.
     """
@@ -406,8 +406,8 @@ async def recover(directory: StrPath) -> Recovery:
     committed does the same, and transactions that are going on are left alone, also those of other processes.
 
     Files that interrupted atomic writes and copies have left in the directory under temporary names are
-    removed, not those in directories in it. What another process is writing is locked, and stays; so does what
-    cannot be locked or removed by this user, and, on Windows, everything.
+    removed, not those in directories in it. What another process is writing is locked, and stays; so does
+    what cannot be locked or removed by this user, and, on Windows, everything.
 
     Args:
         directory: The directory.

@@ -63,16 +63,27 @@ def _part(text: str) -> tuple[int, int]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Before pytest-xdist looks at its options: what runs if nothing is chosen, and that side by side."""
+    """Before pytest-xdist looks at its options: the whole suite side by side."""
     # Nor may one of its workers start workers: they pass through here as well, with the same arguments.
     chosen = config.args_source is pytest.Config.ArgsSource.ARGS or "PYTEST_XDIST_WORKER" in os.environ
     if config.pluginmanager.hasplugin("xdist") and config.option.numprocesses is None and not chosen:
         config.option.numprocesses = PROCESSES_PER_CPU * (os.cpu_count() or 1)
         config.option.dist = "worksteal"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of pytest-xdist, which is given the same arguments, but files in place of none."""
+    node.workerinput["slow"] = _runs_slow(node.config)
+
+
+def _runs_slow(config: pytest.Config) -> bool:
+    """Whether tests marked `slow` run: if anything was chosen."""
+    if (input_of_worker := getattr(config, "workerinput", None)) is not None:
+        return bool(input_of_worker["slow"])
     option = config.option
-    # What is decided here is passed on to the workers.
-    if not (chosen or option.keyword or option.markexpr or option.slow or option.everything):
-        option.markexpr = "not slow"
+    by_file = config.args_source is pytest.Config.ArgsSource.ARGS
+    return bool(by_file or option.keyword or option.markexpr or option.slow or option.everything)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -96,10 +107,16 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the tests that the options choose."""
-    for others in (_on_other_loops, _of_other_parts):
+    for others in (_slow, _on_other_loops, _of_other_parts):
         if dropped := others(config, items):
             config.hook.pytest_deselected(items=[item for item in items if item in dropped])
             items[:] = [item for item in items if item not in dropped]
+
+
+def _slow(config: pytest.Config, items: list[pytest.Item]) -> set[pytest.Item]:
+    if _runs_slow(config):
+        return set()
+    return {item for item in items if item.get_closest_marker("slow") is not None}
 
 
 def _on_other_loops(config: pytest.Config, items: list[pytest.Item]) -> set[pytest.Item]:

@@ -293,8 +293,8 @@ from rapfiles import AsyncPath
 warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
 folder = Path(sys.argv[1])
 path = AsyncPath(folder, "file")
-# So large that the C library has nothing like it in reserve.
-SIZE = 20 << 20
+# Encoded, the text is larger than what the C library may have in reserve: a heap of 64 MiB.
+SIZE = 48 << 20
 content, wide = b"n" * SIZE, "\\u20ac" * (SIZE // 2)
 
 async def opens(mode, part, **options):

@@ -584,7 +584,7 @@ def test_an_interrupted_transaction_is_finished(folder: Path) -> None:
     saved = folder.parent / "saved"
     shutil.copytree(folder, saved)
     [log] = (folder / ".rapfiles").glob("*/")
-    assert asyncio.run(recover(folder)) == ([log.name], [], [])
+    assert asyncio.run(recover(folder)) == ([log.name], [], [], [])
     assert _content(folder) == _NEW
 
     def again() -> Path:

@@ -84,7 +84,7 @@ async def test_all_changes_are_made_at_once(durable: bool, folder: Path) -> None
     assert _is_tidy(folder)
     assert stat.S_IMODE((folder / "changed").stat().st_mode) == 0o640
     assert (folder / "sub" / "inner").stat().st_ino == kept
-    assert await recover(folder) == ([], [], [])
+    assert await recover(folder) == ([], [], [], [])
 
 
 async def test_without_changes_it_stays(folder: Path) -> None:
@@ -287,7 +287,7 @@ async def test_any_path_of_the_directory(
         async with transaction(path, durable=False, swap=True) as t:
             await t.write_bytes("changed", b"%d" % number)
         assert (folder / "changed").read_bytes() == b"%d" % number
-        assert await recover(path) == ([], [], [])
+        assert await recover(path) == ([], [], [], [])
         assert _is_tidy(folder)
 
 

@@ -20,6 +20,9 @@ from typing import Any
 
 import anyio
 
+# Before there are threads: two of them that import it at the same time get in each other's way.
+import trio  # noqa: F401
+
 import rapfiles
 from rapfiles import AsyncPath, FileLock, LockTimeout
 from support import process

@@ -402,7 +402,7 @@ def _recovered(folder: Path) -> str | None:
     """Recover what transactions have left; what is wrong with that."""
     asyncio.run(rapfiles.recover(AsyncPath(folder)))
     again = asyncio.run(rapfiles.recover(AsyncPath(folder)))
-    if again != ([], [], []):
+    if again != ([], [], [], []):
         return f"recovered again: {again}"
     left = [str(path) for path in (*folder.rglob(".rapfiles*"), *folder.parent.glob(".rapfiles*"))]
     return f"left after recovery: {left}" if left else None
