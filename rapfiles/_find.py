@@ -54,10 +54,15 @@ class TreeSearch(Stream[AsyncDirEntry[P]]):
             self._on_error,
             self._wanted,
             self._reports(),
+            self._counts(),
         )
 
     def _reports(self) -> bool:
         """Whether there are snapshots between the entries."""
+        return False
+
+    def _counts(self) -> bool:
+        """Whether everything is counted first."""
         return False
 
 
@@ -68,7 +73,7 @@ class ReportedSearch(TreeSearch[P]):
     """The same, with somebody who is told how far it has come."""
 
     __module__ = "rapfiles"
-    __slots__ = ("_callback",)
+    __slots__ = ("_callback", "_totals")
 
     def __init__(  # pyright: ignore[reportInconsistentConstructor]
         self,
@@ -78,13 +83,18 @@ class ReportedSearch(TreeSearch[P]):
         on_error: OnError,
         wanted: Wanted,
         progress: ProgressCallback,
+        totals: bool,
         /,
     ) -> None:
         super().__init__(directory, with_stat, limit, on_error, wanted)
         self._callback = progress
+        self._totals = totals
 
     def _reports(self) -> bool:
         return True
+
+    def _counts(self) -> bool:
+        return self._totals
 
     async def __anext__(self) -> AsyncDirEntry[P]:
         return await next_item(self, super().__anext__, self._callback)

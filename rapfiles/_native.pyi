@@ -596,13 +596,18 @@ def find(
     on_error: Callable[[OSError], object] | None,
     wanted: _Wanted,
     progress: bool,
+    totals: bool,
     /,
 ) -> Source: ...
 def usage(
     directory: os.PathLike[str], on_error: Callable[[OSError], object] | None, wanted: _Wanted, /
 ) -> Awaitable[list[int]]: ...
 def usage_reports(
-    directory: os.PathLike[str], on_error: Callable[[OSError], object] | None, wanted: _Wanted, /
+    directory: os.PathLike[str],
+    on_error: Callable[[OSError], object] | None,
+    wanted: _Wanted,
+    totals: bool,
+    /,
 ) -> Source: ...
 def children(directory: _Path, prefix: str, plain: bool, /) -> Source: ...
 

@@ -136,6 +136,7 @@ async def outline(
     follow_symlinks: bool,
     wanted: Wanted,
     progress: ProgressCallback | None,
+    totals: bool,
 ) -> str:
     """The lines of a tree, joined. The search has to be sorted."""
     drawing = _Drawing(str(path))
@@ -148,7 +149,7 @@ async def outline(
     search = (
         TreeSearch(path, False, None, note, wanted)
         if progress is None
-        else ReportedSearch(path, False, None, note, wanted, progress)
+        else ReportedSearch(path, False, None, note, wanted, progress, totals)
     )
     async with search as found:
         async for entry in found:

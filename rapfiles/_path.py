@@ -1238,6 +1238,7 @@ class AsyncPath(LexicalPath):
         with_stat: bool = False,
         on_error: OnError = None,
         progress: ProgressCallback | None = None,
+        totals: bool = False,
     ) -> Stream[AsyncDirEntry[Self]]:
         """Find entries in the tree below this directory, in one flat stream.
 
@@ -1278,6 +1279,8 @@ class AsyncPath(LexicalPath):
                 function, called in the event loop's thread.
             progress: As for `copy`, while the next entry is awaited. It tells how many entries have been
                 looked at, wanted or not. What it raises ends the search.
+            totals: Whether to count all entries first that will be looked at, so that `progress` gets the
+                totals; with a `limit`, too, which may come long before them. No entry is yielded before.
 
         Returns:
             An asynchronous iterator, which is also a context manager, of entries like those of `scandir()`.
@@ -1325,7 +1328,7 @@ class AsyncPath(LexicalPath):
         )
         if progress is None:
             return TreeSearch(self, bool(with_stat), most, callback(on_error), wanted)
-        return ReportedSearch(self, bool(with_stat), most, callback(on_error), wanted, progress)
+        return ReportedSearch(self, bool(with_stat), most, callback(on_error), wanted, progress, bool(totals))
 
     async def tree(
         self,
@@ -1340,6 +1343,7 @@ class AsyncPath(LexicalPath):
         workers: SupportsIndex | None = None,
         on_error: OnError = None,
         progress: ProgressCallback | None = None,
+        totals: bool = False,
     ) -> str:
         """Draw the tree below this directory, as the command `tree` does.
 
@@ -1355,6 +1359,7 @@ class AsyncPath(LexicalPath):
             on_error: Called with the OSError of each directory that cannot be read. A plain function. The
                 reason is also drawn beside the directory's name.
             progress: As for `copy`. It tells how many files were found and how many directories were read.
+            totals: As for `find()`.
 
         Returns:
             Lines, with no line end after the last. Names are sorted by their bytes, directories end with a
@@ -1381,7 +1386,7 @@ class AsyncPath(LexicalPath):
             workers=workers,
         )
 
-        return await outline(self, callback(on_error), bool(follow_symlinks), wanted, progress)
+        return await outline(self, callback(on_error), bool(follow_symlinks), wanted, progress, bool(totals))
 
     async def du(
         self,
@@ -1392,6 +1397,7 @@ class AsyncPath(LexicalPath):
         workers: SupportsIndex | None = None,
         on_error: OnError = None,
         progress: ProgressCallback | None = None,
+        totals: bool = False,
     ) -> DiskUsage:
         """How much space this file, or everything in this directory, takes.
 
@@ -1406,7 +1412,10 @@ class AsyncPath(LexicalPath):
             workers: The most directories that are read at once; by default as many as there are processors,
                 at most 8.
             on_error: Called with each OSError. A plain function, called in the event loop's thread.
-            progress: As for `copy`; bytes are those of the apparent size. What it raises ends the counting.
+            progress: As for `copy`; bytes are those of the apparent size, and each name of a file counts.
+                What it raises ends the counting.
+            totals: Whether to count the entries first, so that `progress` gets their numbers. That takes less
+                time than to measure them; how many bytes there are remains unknown.
 
         Returns:
             The sums, and how many entries of each kind there are.
@@ -1426,7 +1435,7 @@ class AsyncPath(LexicalPath):
         wanted = tree_wanted(
             exclude=exclude, gitignore=gitignore, same_file_system=same_file_system, workers=workers
         )
-        return await disk_usage(self, callback(on_error), wanted, progress)
+        return await disk_usage(self, callback(on_error), wanted, progress, bool(totals))
 
     async def mkdir(
         self,

@@ -48,7 +48,8 @@ class Progress(NamedTuple):
     total_directories: int | None
     """How many directories there are altogether; `None` where that is not known."""
     total_bytes: int | None
-    """How many bytes there are altogether; `None` where that is not known."""
+    """How many bytes there are altogether; `None` where that is not known, as for
+    `du`, which finds it out."""
     counted: int | None
     """With `totals=True`, how many entries have been counted so far; `None` when that is over."""
     errors: int

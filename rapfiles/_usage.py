@@ -44,13 +44,13 @@ class DiskUsage(NamedTuple):
 
 
 async def disk_usage(
-    path: SegmentsPath, on_error: OnError, wanted: Wanted, progress: ProgressCallback | None
+    path: SegmentsPath, on_error: OnError, wanted: Wanted, progress: ProgressCallback | None, totals: bool
 ) -> DiskUsage:
     """Count everything."""
     if progress is None:
         return DiskUsage(*await _native.usage(path, on_error, wanted))
     numbers: list[int] = []
-    counting: Reports[Figures | int] = Reports(partial(_native.usage_reports, path, on_error, wanted))
+    counting: Reports[Figures | int] = Reports(partial(_native.usage_reports, path, on_error, wanted, totals))
     async with counting as reports:
         async for report in reports:
             if isinstance(report, int):

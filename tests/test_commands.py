@@ -358,10 +358,14 @@ def test_progress_disturbs_no_reader(tree: Path, tmp_path: Path) -> None:
     assert _in_terminal("find", tree)[1] == ""
     with (tmp_path / "output").open("wb") as file:
         _, shown = _in_terminal("du", "--apparent-size", tree, stdout=file)
-        assert "counted 5 files" in shown
+        assert f"counted 100% [{'#' * 20}] 5/5 files" in shown
         assert shown.endswith(" \r")
-        assert "looked at 5 files" in _in_terminal("find", tree, stdout=file)[1]
-        assert "read 5 files" in _in_terminal("tree", tree, stdout=file)[1]
+        assert f"looked at 100% [{'#' * 20}] 5/5 files" in _in_terminal("find", tree, stdout=file)[1]
+        # What has enough early does not count everything before.
+        _, shown = _in_terminal("find", "--limit", "1", tree, stdout=file)
+        assert re.search(r"looked at \d files", shown)
+        for form in ((), ("--null",)):
+            assert f"read 100% [{'#' * 20}] 5/5 files" in _in_terminal("tree", *form, tree, stdout=file)[1]
 
 
 def _in_terminal(*arguments: str | Path, **options: Any) -> tuple[bytes | None, str]:

@@ -8,8 +8,9 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import anyio
@@ -171,8 +172,9 @@ async def test_sums_and_searches(tree: Path) -> None:
     told: Told = []
     usage = await AsyncPath(tree).du(progress=told.append)
     assert usage == await AsyncPath(tree).du()
-    # A file with two names counts once.
-    assert told[-1][:3] == (6, 3, usage.apparent)
+    # A file with two names counts once in the sums, but is come upon twice.
+    assert usage.files + usage.symlinks + usage.others == 6
+    assert told[-1][:3] == (7, 3, usage.apparent)
     told.clear()
     async with AsyncPath(tree).find(include="nothing is called so", progress=told.append) as found:
         assert [entry async for entry in found] == []
@@ -184,6 +186,140 @@ async def test_sums_and_searches(tree: Path) -> None:
     told.clear()
     assert await AsyncPath(tree).tree(progress=told.append) == await AsyncPath(tree).tree()
     assert told[-1][:3] == (7, 3, 0)
+
+
+WAYS: list[dict[str, Any]] = [
+    {},
+    {"exclude": ["b*", "**/d/a"]},
+    {"prune": "c", "min_depth": 2, "kind": "file", "size": (1, None)},
+    {"hidden": False, "include": "a"},
+    {"hidden": True, "max_depth": 2, "empty": True},
+    {"max_depth": 1},
+    {"gitignore": True, "sort": True},
+    {"follow_symlinks": True, "with_stat": True},
+    {"follow_symlinks": True, "same_file_system": True, "workers": 1},
+]
+OF_TREE = {"max_depth", "include", "exclude", "hidden", "gitignore", "follow_symlinks", "same_file_system"}
+OF_DU = {"exclude", "gitignore", "same_file_system"}
+
+
+def _grow(random: Random, top: Path) -> None:
+    """A tree of anything: links to whatever, also above, two names of a file, rules of git."""
+    top.mkdir()
+    (top / "up").symlink_to(".")
+    names = ["a", "b", "c", "d", ".e", "bb"]
+    directories = [top]
+    for _ in range(40):
+        path = random.choice(directories) / random.choice(names)
+        if os.path.lexists(path):
+            continue
+        what = random.randrange(8)
+        if what < 3:
+            path.mkdir()
+            directories.append(path)
+        elif what < 5:
+            path.write_bytes(b"a" * random.choice([0, 5, 5000]))
+        elif what < 7:
+            path.symlink_to(random.choice(["..", ".", "a", "../b", "c/d", "missing"]))
+        else:
+            path.hardlink_to(top / "twice")
+        if path == top / "twice":
+            continue
+        if not (top / "twice").exists():
+            (top / "twice").write_bytes(b"twice")
+        if random.random() < 0.2:
+            (path.parent / ".gitignore").write_text(random.choice(["b\n", "/c/\n", "*\n!a\n"]))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.one_loop
+async def test_totals_of_what_is_read(seed: int, tmp_path: Path) -> None:
+    """They are what is told in the end, whatever is left out or entered; all else is as without them."""
+    random = Random(f"totals {seed}")
+    _grow(random, tmp_path / "tree")
+    (tmp_path / "link").symlink_to("tree")
+    for way in WAYS:
+        for top in (tmp_path / "tree", tmp_path / "link"):
+            told: Told = []
+            errors: list[list[tuple[str, int | None]]] = [[], []]
+
+            def note(
+                place: int, errors: list[list[tuple[str, int | None]]] = errors
+            ) -> Callable[[OSError], None]:
+                return lambda error: errors[place].append((str(error.filename), error.errno))
+
+            counted = AsyncPath(top).find(**way, on_error=note(0), progress=told.append, totals=True)
+            plain = AsyncPath(top).find(**way, on_error=note(1))
+            found = [[os.fspath(entry) async for entry in stream] for stream in (counted, plain)]
+            assert sorted(found[0]) == sorted(found[1])
+            assert bool(errors[0]) == ("follow_symlinks" in way)
+            _is_told(told, errors)
+
+            of_tree = {name: value for name, value in way.items() if name in OF_TREE}
+            drawn = await AsyncPath(top).tree(**of_tree, on_error=note(0), progress=told.append, totals=True)
+            assert drawn == await AsyncPath(top).tree(**of_tree, on_error=note(1))
+            _is_told(told, errors)
+
+            of_du = {name: value for name, value in way.items() if name in OF_DU}
+            usage = await AsyncPath(top).du(**of_du, on_error=note(0), progress=told.append, totals=True)
+            assert usage == await AsyncPath(top).du(**of_du, on_error=note(1))
+            assert told[-1].bytes == usage.apparent
+            _is_told(told, errors, None)
+
+
+def _is_told(told: Told, errors: list[list[Any]], total_bytes: int | None = 0) -> None:
+    """The last snapshot has the totals, and as many errors as were reported, those without totals."""
+    last = told[-1]
+    assert last[3:6] == (last.files, last.directories, total_bytes)
+    assert last.errors == len(errors[0])
+    assert sorted(errors[0]) == sorted(errors[1])
+    for known in errors:
+        known.clear()
+    told.clear()
+
+
+@pytest.mark.one_loop
+async def test_totals_of_no_directory(tmp_path: Path) -> None:
+    """A file, a link to it, nothing: `du` measures them, and for the others they are errors."""
+    (tmp_path / "file").write_bytes(b"abc")
+    (tmp_path / "link").symlink_to("file")
+    for name, files in (("file", 1), ("link", 1), ("missing", 0)):
+        path = AsyncPath(tmp_path, name)
+        told: Told = []
+        errors: list[OSError] = []
+        usage = await path.du(on_error=errors.append, progress=told.append, totals=True)
+        assert usage.files == files
+        assert told[-1][:6] == (files, 0, files * 3, files, 0, None)
+        assert told[-1].errors == len(errors) == 1 - files
+        for reading in (path.find, path.tree):
+            told.clear()
+            errors.clear()
+            result = reading(on_error=errors.append, progress=told.append, totals=True)
+            if isinstance(result, Stream):
+                assert [entry async for entry in result] == []
+            else:
+                await result
+            # What fails is in the totals, if it is there.
+            assert told[-1][:6] == (0, 0, 0, files, 0, 0)
+            assert told[-1].errors == len(errors) == 1
+
+
+@pytest.mark.one_loop
+async def test_totals_and_conditions_that_cannot_be_met(tree: Path) -> None:
+    """Such as an owner who does not exist: no error of the counting, but of the search."""
+    told: Told = []
+    with pytest.raises(LookupError):
+        [entry async for entry in AsyncPath(tree).find(owner="no such", progress=told.append, totals=True)]
+    # With a limit, there is more than is looked at.
+    everything = AsyncPath(tree).find(progress=told.append, totals=True, limit=1)
+    assert len([entry async for entry in everything]) == 1
+    assert told[-1][3:6] == (7, 3, 0)
+    for nothing in ({"limit": 0}, {"max_depth": 0}):
+        told.clear()
+        assert [
+            entry async for entry in AsyncPath(tree).find(**nothing, progress=told.append, totals=True)
+        ] == []
+        assert [snapshot[:6] for snapshot in told] == [(0, 0, 0, None, None, None)]
 
 
 LISTINGS: dict[str, Callable[[AsyncPath, Callable[[Progress], object]], Stream[Any]]] = {
@@ -286,12 +422,29 @@ def _long(disk: fuse.SlowDisk) -> tuple[AsyncPath, AsyncPath]:
     return AsyncPath(disk.root, source.name), AsyncPath(disk.root, source.name + "-copy")
 
 
+async def _found(source: AsyncPath, progress: Callable[[Progress], object]) -> None:
+    async with source.find(include="nothing", progress=progress, totals=True) as found:
+        assert [entry async for entry in found] == []
+
+
+COUNTED: dict[str, Callable[[AsyncPath, Callable[[Progress], object]], Awaitable[object]]] = {
+    "count, then find": _found,
+    "count, then du": lambda top, progress: top.du(progress=progress, totals=True),
+    "count, then tree": lambda top, progress: top.tree(progress=progress, totals=True),
+}
+
+
 @pytest.mark.one_loop
-async def test_counting_is_told_of(sluggish_disk: fuse.SlowDisk) -> None:
+@pytest.mark.parametrize("what", ["copy", *COUNTED])
+async def test_counting_is_told_of(what: str, sluggish_disk: fuse.SlowDisk) -> None:
     source, target = _long(sluggish_disk)
     told: Told = []
-    await source.copy(target, progress=told.append, totals=True)
-    assert _at_the_end(told)[:3] == (3, 4, 21)
+    if what == "copy":
+        await source.copy(target, progress=told.append, totals=True)
+        assert _at_the_end(told)[:3] == (3, 4, 21)
+    else:
+        await COUNTED[what](source, told.append)
+        assert told[-1][:2] == told[-1][3:5] == (3, 4)
     counted = [snapshot.counted for snapshot in told if snapshot.counted is not None]
     assert counted
     assert counted == sorted(counted)
@@ -313,6 +466,8 @@ async def _operations(disk: fuse.SlowDisk, progress: Callable[[Progress], object
         async with LISTINGS[what](source, progress) as stream:
             async for _ in stream:
                 pass
+    elif what in COUNTED:
+        await COUNTED[what](source, progress)
     elif what == "du":
         await source.du(progress=progress)
     elif what == "tree":
@@ -328,7 +483,7 @@ async def _operations(disk: fuse.SlowDisk, progress: Callable[[Progress], object
             assert not backing.exists() or len(list(backing.glob("*/file"))) == 3
 
 
-@pytest.mark.parametrize("what", ["copy", "count", "rmtree", "du", "find", "tree", *LISTINGS])
+@pytest.mark.parametrize("what", ["copy", "count", "rmtree", "du", "find", "tree", *LISTINGS, *COUNTED])
 @pytest.mark.parametrize("awaits", [False, True])
 @pytest.mark.one_loop
 async def test_what_a_callback_raises(what: str, awaits: bool, sluggish_disk: fuse.SlowDisk) -> None:
@@ -352,7 +507,7 @@ async def test_what_a_callback_raises(what: str, awaits: bool, sluggish_disk: fu
         await becomes(lambda: not any(path.exists() for path in left), "nothing of it is left")
 
 
-@pytest.mark.parametrize("what", ["copy", "count", "rmtree", "du", "find", "tree", *LISTINGS])
+@pytest.mark.parametrize("what", ["copy", "count", "rmtree", "du", "find", "tree", *LISTINGS, *COUNTED])
 @pytest.mark.one_loop
 async def test_cancelled_by_a_callback(what: str, sluggish_disk: fuse.SlowDisk) -> None:
     calls = 0

@@ -40,6 +40,7 @@ async def run(options: argparse.Namespace, console: Console) -> int:
                 workers=options.workers,
                 on_error=console.complain,
                 progress=reporter_beside_output(console, "counted"),
+                totals=console.status.shown,
             )
         except OSError as error:
             console.complain(error)

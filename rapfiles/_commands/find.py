@@ -10,7 +10,7 @@ from .._tree import permissions
 from .console import EXIT_CODES, Console
 from .entries import followed, kind
 from .paths import add_tops, add_workers
-from .reporting import reporter_beside_output
+from .reporting import counts_first, reporter_beside_output
 from .sizes import parsed as size
 
 DESCRIPTION: Final = "Print what is wanted of one or several trees."
@@ -87,6 +87,7 @@ async def run(options: argparse.Namespace, console: Console) -> int:
     bounds = _bounds(options.min_size, options.max_size)
     modified = _bounds(options.modified_after, options.modified_before)
     changed = _bounds(options.changed_after, options.changed_before)
+    reporter = reporter_beside_output(console, "looked at")
     for path in options.paths:
         found = AsyncPath(path).find(
             kind=options.kind,
@@ -110,7 +111,8 @@ async def run(options: argparse.Namespace, console: Console) -> int:
             workers=options.workers,
             with_stat=options.stat,
             on_error=console.complain,
-            progress=reporter_beside_output(console, "looked at"),
+            progress=reporter,
+            totals=counts_first(reporter) and options.limit is None,
         )
         async with found:
             if options.json:

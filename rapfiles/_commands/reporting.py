@@ -24,6 +24,11 @@ def reporter_beside_output(console: Console, verb: str) -> "Reporter | None":
     return Reporter(console, verb) if sys.stdout.isatty() or stat.S_ISREG(output) else None
 
 
+def counts_first(reporter: "Reporter | None") -> bool:
+    """Whether what prints as it goes may count everything first: not if somebody waits to see it printed."""
+    return reporter is not None and not sys.stdout.isatty()
+
+
 class Reporter:
     """Shows each snapshot in the status line, and keeps the last one for the end."""
 

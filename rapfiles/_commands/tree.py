@@ -9,7 +9,7 @@ from .._path import AsyncPath
 from .console import EXIT_CODES, Console
 from .entries import followed, kind
 from .paths import add_tops, add_workers
-from .reporting import reporter_beside_output
+from .reporting import counts_first, reporter_beside_output
 
 DESCRIPTION: Final = "Draw the trees that begin with directories."
 EPILOG: Final = EXIT_CODES
@@ -50,6 +50,7 @@ async def run(options: argparse.Namespace, console: Console) -> int:
                         **_wanted(options),
                         on_error=console.complain,
                         progress=reporter_beside_output(console, "read"),
+                        totals=console.status.shown,
                     )
                 )
         except OSError as error:
@@ -85,7 +86,7 @@ async def _print_nodes(top: AsyncPath, options: argparse.Namespace, console: Con
     search = (
         TreeSearch(top, False, None, console.complain, wanted)
         if reporter is None
-        else ReportedSearch(top, False, None, console.complain, wanted, reporter)
+        else ReportedSearch(top, False, None, console.complain, wanted, reporter, counts_first(reporter))
     )
     if await top.is_dir():
         node(top, "directory")

@@ -66,7 +66,7 @@ pub use verbs::selection::Selection;
 pub use verbs::slices::{Sliced, Slices};
 pub use verbs::transaction::{Recovery, Staging, Transaction, TransactionOptions};
 pub use verbs::tree::{
-    Filter, Listing, Node, Options, Pattern, Patterns, Permissions, Purpose, Tree, Usage, WalkSource,
+    Filter, Listing, Node, Options, Pattern, Patterns, Permissions, Purpose, Totals, Tree, Usage, WalkSource,
 };
 pub use verbs::write::Data;
 pub use verbs::xattr::AttributeName;

@@ -74,6 +74,10 @@ impl Items for FindItems {
     fn advance(&mut self, py: Python<'_>, manners: &Manners) -> Progress<PyResult<bool>> {
         if let Some(reports) = &mut self.reports {
             reports.go_on();
+            match reports.count(py) {
+                Progress::Done(Ok(false)) => {}
+                counting => return counting,
+            }
         }
         let mut in_vain = 0;
         while self.left > 0 {
@@ -156,9 +160,10 @@ impl Items for FindItems {
 }
 
 /// What is found in a tree, as the source of a stream of instances of a class of entries. `prefix` and `plain`: as for
-/// `scan`. `limit`: the most entries that are wanted. `progress`: whether it also yields reports of its progress.
+/// `scan`. `limit`: the most entries that are wanted. `progress`: whether it also yields reports of its progress;
+/// `totals`: whether everything is counted first for them.
 #[pyfunction]
-#[pyo3(signature = (directory, prefix, plain, class, with_stat, limit, on_error, wanted, progress, /))]
+#[pyo3(signature = (directory, prefix, plain, class, with_stat, limit, on_error, wanted, progress, totals, /))]
 #[allow(clippy::too_many_arguments, reason = "each is one of the package's")]
 pub(crate) fn find(
     directory: &Bound<'_, PyAny>,
@@ -170,20 +175,25 @@ pub(crate) fn find(
     on_error: Option<Py<PyAny>>,
     wanted: TreeArguments,
     progress: bool,
+    totals: bool,
 ) -> PyResult<Source> {
     if !class.is_subclass_of::<DirEntry>()? {
         return Err(PyTypeError::new_err("not a subclass of DirEntry"));
     }
     let path: PathArgument<'_> = directory.extract()?;
     let native = path.native("scandir")?;
+    let options = wanted.options(Purpose::Entries { with_stat });
+    // Where nothing is wanted, nothing is looked at.
+    let totals = totals && limit != Some(0);
+    let reports = progress.then(|| ReadingReports::of_tree(totals, &native, &options, Some(0)));
     Ok(Source::new(FindItems {
-        tree: Engine::current().walk(native, wanted.options(Purpose::Entries { with_stat })),
+        tree: Engine::current().walk(native, options),
         class: class.unbind(),
         place: Place { origin: directory.clone().unbind(), prefix: prefix.unbind(), plain },
         is_dot: path.name().bind(directory.py()) == ".",
         errors: Errors::new(on_error),
         left: limit.unwrap_or(usize::MAX),
         found: None,
-        reports: progress.then(ReadingReports::new),
+        reports,
     }))
 }

@@ -1,10 +1,13 @@
 //! What long work tells, as Python objects.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::{IntoPyObjectExt, PyTraverseError, PyVisit};
-use rapfiles_core::{Amount, Error, Listing, NativePath, Policy, Progress, Reporter, Snapshot};
+use rapfiles_core::{
+    Amount, Engine, Error, Listing, NativePath, Options, Policy, Progress, Reporter, Snapshot, Ticket, Totals,
+};
 
 use crate::errors::{self, Names};
 use crate::results;
@@ -81,7 +84,8 @@ impl<W: Reporting> Items for Reports<W> {
         let made = match W::snapshot(&report) {
             Some(snapshot) => {
                 self.told = true;
-                snapshot_arguments(py, snapshot)?
+                let bytes = snapshot.total.map(|total| total.bytes);
+                snapshot_arguments(py, snapshot, bytes)?
             }
             None => W::object(py, report, &self.names)?,
         };
@@ -99,7 +103,11 @@ impl<W: Reporting> Items for Reports<W> {
 
 /// How far the reading of a tree has come, for those who want to know.
 pub(crate) struct ReadingReports {
-    reporter: Reporter,
+    reporter: Arc<Reporter>,
+    /// The count of what there is to read, while it goes on.
+    totals: Option<Box<Totals>>,
+    /// How many bytes there are altogether, once everything has been counted; `None` if that stays unknown.
+    total_bytes: Option<u64>,
     waiting: Option<Snapshot>,
     /// The consumer has a snapshot.
     told: bool,
@@ -108,7 +116,39 @@ pub(crate) struct ReadingReports {
 
 impl ReadingReports {
     pub(crate) fn new() -> Self {
-        Self { reporter: Reporter::new(Policy::Report, true), waiting: None, told: false, over: false }
+        let reporter = Arc::new(Reporter::new(Policy::Report, true));
+        Self { reporter, totals: None, total_bytes: None, waiting: None, told: false, over: false }
+    }
+
+    /// The same of a tree. `totals`: whether everything in it is counted first; `total_bytes`: how many bytes there are
+    /// then.
+    pub(crate) fn of_tree(
+        totals: bool,
+        path: &NativePath,
+        options: &Options,
+        total_bytes: Option<u64>,
+    ) -> Self {
+        let reports = Self::new();
+        let totals = totals.then(|| {
+            let reporter = Arc::clone(&reports.reporter);
+            Box::new(Totals::of_reading(Engine::current(), path.clone(), options, reporter))
+        });
+        Self { totals, total_bytes, ..reports }
+    }
+
+    /// Counts, if that is wanted and not over: whether there is something to tell.
+    pub(crate) fn count(&mut self, py: Python<'_>) -> Progress<PyResult<bool>> {
+        let Some(totals) = &mut self.totals else { return Progress::Done(Ok(false)) };
+        totals.next(Ticket::unique).map(|ended| match ended {
+            Ok(snapshot) => {
+                if snapshot.is_none() {
+                    self.totals = None;
+                }
+                self.waiting = snapshot;
+                Ok(self.has_news())
+            }
+            Err(error) => Err(errors::exception(py, error, &Names::none())),
+        })
     }
 
     /// The consumer asks for something again.
@@ -155,18 +195,19 @@ impl ReadingReports {
     pub(crate) fn make(&mut self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         let Some(snapshot) = self.waiting.take() else { return Ok(None) };
         self.told = true;
-        snapshot_arguments(py, &snapshot).map(Some)
+        let bytes = snapshot.total.and(self.total_bytes);
+        snapshot_arguments(py, &snapshot, bytes).map(Some)
     }
 }
 
-/// A snapshot as the arguments of its class.
-fn snapshot_arguments(py: Python<'_>, snapshot: &Snapshot) -> PyResult<Py<PyAny>> {
+/// A snapshot as the arguments of its class. `total_bytes`: the number that it has of them, if that is known.
+fn snapshot_arguments(py: Python<'_>, snapshot: &Snapshot, total_bytes: Option<u64>) -> PyResult<Py<PyAny>> {
     let Snapshot { done, total, errors, current, counted, elapsed } = snapshot;
     let current = match current {
         Some(path) => Some(results::path(py, &path.to_os_string())?.unbind()),
         None => None,
     };
-    let total = total.as_ref().map(|total| (total.files, total.directories, total.bytes));
+    let total = total.as_ref().map(|total| (total.files, total.directories, total_bytes));
     let done = (done.files, done.directories, done.bytes);
     (done, total, *errors, current, *counted, elapsed.as_secs_f64()).into_py_any(py)
 }

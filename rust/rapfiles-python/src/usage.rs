@@ -28,6 +28,15 @@ impl UsageItems {
     fn go_on(&mut self, py: Python<'_>, manners: &Manners) -> PyResult<Progress<bool>> {
         if let Some(reports) = &mut self.reports {
             reports.go_on();
+            match reports.count(py) {
+                Progress::Done(told) => {
+                    if told? {
+                        return Ok(Progress::Done(false));
+                    }
+                }
+                Progress::Pending(ticket) => return Ok(Progress::Pending(ticket)),
+                Progress::Yield => return Ok(Progress::Yield),
+            }
         }
         let mut count = 0;
         loop {
@@ -39,7 +48,7 @@ impl UsageItems {
                     self.usage += usage;
                     if let Some(reports) = &mut self.reports {
                         reports.failed(failed);
-                        if reports.note(&listing, amount(usage)) {
+                        if reports.note(&listing, Amount { bytes: usage.apparent, ..listing.amount() }) {
                             return Ok(Progress::Done(false));
                         }
                     }
@@ -103,22 +112,20 @@ impl Items for UsageItems {
     }
 }
 
-/// How much of a tree has been counted.
-fn amount(usage: Usage) -> Amount {
-    let files = usage.files + usage.symlinks + usage.others;
-    Amount { files, directories: usage.directories, bytes: usage.apparent }
-}
-
 fn items(
     directory: &Bound<'_, PyAny>,
     on_error: Option<Py<PyAny>>,
     wanted: TreeArguments,
-    reports: Option<ReadingReports>,
+    progress: bool,
+    totals: bool,
 ) -> PyResult<UsageItems> {
     let path: PathArgument<'_> = directory.extract()?;
     let native = path.native("scandir")?;
+    let options = wanted.options(Purpose::Usage);
+    // How many bytes there are is to be found out.
+    let reports = progress.then(|| ReadingReports::of_tree(totals, &native, &options, None));
     Ok(UsageItems {
-        tree: Engine::current().walk(native, wanted.options(Purpose::Usage)),
+        tree: Engine::current().walk(native, options),
         errors: Errors::new(on_error),
         usage: Usage::default(),
         over: false,
@@ -135,17 +142,19 @@ pub(crate) fn usage(
     on_error: Option<Py<PyAny>>,
     wanted: TreeArguments,
 ) -> PyResult<Operation> {
-    let items = items(directory, on_error, wanted, None)?;
+    let items = items(directory, on_error, wanted, false, false)?;
     Operation::of(directory.py(), Work::Whole(WholeWork::listing(directory.py(), "du", items)))
 }
 
-/// The same, as a stream that yields reports of its progress, and then the numbers.
+/// The same, as a stream that yields reports of its progress, and then the numbers. `totals`: whether everything is
+/// counted first for the reports.
 #[pyfunction]
-#[pyo3(signature = (directory, on_error, wanted, /))]
+#[pyo3(signature = (directory, on_error, wanted, totals, /))]
 pub(crate) fn usage_reports(
     directory: &Bound<'_, PyAny>,
     on_error: Option<Py<PyAny>>,
     wanted: TreeArguments,
+    totals: bool,
 ) -> PyResult<Source> {
-    Ok(Source::new(items(directory, on_error, wanted, Some(ReadingReports::new()))?))
+    Ok(Source::new(items(directory, on_error, wanted, true, totals)?))
 }

@@ -65,6 +65,12 @@ impl Filter {
             || (!self.exclude.is_empty() && self.exclude.match_any(names, is_directory))
     }
 
+    /// Those of the conditions that decide where a search goes, and what it looks at there.
+    pub(super) fn of_ways(&self) -> Self {
+        let Self { exclude, prune, hidden, .. } = self.clone();
+        Self { exclude, prune, hidden, ..Self::default() }
+    }
+
     /// Whether no name is left out, nor kept from being entered.
     pub(super) fn takes_all_names(&self) -> bool {
         self.include.is_empty()

@@ -229,9 +229,8 @@ impl Reading {
             being_read.opened();
             Ok(Some((directory, reader)))
         });
-        if let Purpose::Totals { .. } = shared.options.purpose
+        if let Purpose::Totals { follows_top: false, .. } = shared.options.purpose
             && node.depth() == 0
-            && !shared.options.follow_symlinks
             && platform::metadata(node.name(), false).is_ok_and(|found| found.is_symlink())
         {
             listing.amount.files = 1;
@@ -263,6 +262,7 @@ impl Reading {
                     && let Ok(metadata) = platform::metadata(node.name(), true)
                 {
                     listing.usage = shared.counted.usage(&metadata);
+                    listing.amount.files = 1;
                     return Begun::Over(listing);
                 }
                 let error = Error::new(&error, node.subject(None));
@@ -424,7 +424,7 @@ impl Reading {
                 }
                 false
             }
-            Purpose::Totals { sizes, hard_links_once } => {
+            Purpose::Totals { sizes, hard_links_once, .. } => {
                 let has_content = file_type.is_none_or(|found| found == FileType::REGULAR)
                     || (is_link && options.follow_symlinks);
                 if !is_directory && sizes && has_content {

@@ -21,6 +21,7 @@ pub use node::Node;
 pub(crate) use open_directories::OpenDirectories;
 pub use options::{Options, Purpose};
 pub use pattern::{Pattern, Patterns};
-pub(crate) use totals::{Counts, Totals};
+pub(crate) use totals::Counts;
+pub use totals::Totals;
 pub use usage::Usage;
 pub use walk::{Tree, WalkSource};

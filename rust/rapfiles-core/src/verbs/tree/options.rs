@@ -21,6 +21,8 @@ pub enum Purpose {
         sizes: bool,
         /// Whether the content of a file with several names counts once.
         hard_links_once: bool,
+        /// Whether the first of all, if it is a link, stands for what it leads to.
+        follows_top: bool,
     },
 }
 

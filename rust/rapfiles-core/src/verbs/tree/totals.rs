@@ -10,6 +10,8 @@ use crate::limits::TOTALS_AT_ONCE;
 use crate::platform::NativePath;
 use crate::verbs::report::{Amount, Reporter, Snapshot};
 
+#[cfg(doc)]
+use super::listing::Listing;
 use super::options::{Options, Purpose};
 use super::walk::Tree;
 
@@ -26,32 +28,51 @@ pub(crate) struct Counts {
 
 /// Counts what is in a tree. What cannot be read is not counted: the operation itself will report it.
 #[derive(Debug)]
-pub(crate) struct Totals {
+pub struct Totals {
     tree: Tree,
     reporter: Arc<Reporter>,
     sum: Amount,
 }
 
 impl Totals {
+    /// Counts what is copied, moved or removed.
     pub(crate) fn new(engine: &Engine, path: NativePath, counts: Counts, reporter: Arc<Reporter>) -> Self {
         let Counts { follow_symlinks, sizes, hard_links_once } = counts;
         let options = Options {
-            purpose: Purpose::Totals { sizes, hard_links_once },
+            purpose: Purpose::Totals { sizes, hard_links_once, follows_top: follow_symlinks },
             top_down: true,
             follow_symlinks,
             detect_loops: follow_symlinks,
             beyond_longest_path: true,
             ..Options::default()
         };
+        Self::with_options(engine, path, options, reporter)
+    }
+
+    /// Counts what is looked at where a tree is read with these options: as many entries as [`Listing::amount`] tells of
+    /// its directories. Sizes are not asked for: that would take as long as all that is to be done.
+    pub fn of_reading(engine: &Engine, path: NativePath, options: &Options, reporter: Arc<Reporter>) -> Self {
+        let filter = options.filter.of_ways();
+        let options = Options {
+            purpose: Purpose::Totals { sizes: false, hard_links_once: false, follows_top: true },
+            top_down: true,
+            sort: false,
+            filter,
+            ..options.clone()
+        };
+        Self::with_options(engine, path, options, reporter)
+    }
+
+    fn with_options(engine: &Engine, path: NativePath, options: Options, reporter: Arc<Reporter>) -> Self {
         reporter.counted(0);
         Self { tree: engine.walk(path, options), reporter, sum: Amount::default() }
     }
 
     /// The progress of the count; `None` at the end, when the reporter has the total.
-    pub(crate) fn next(
-        &mut self,
-        ticket: impl Fn() -> Arc<Ticket>,
-    ) -> Progress<Result<Option<Snapshot>, Error>> {
+    ///
+    /// # Errors
+    /// In a forked child.
+    pub fn next(&mut self, ticket: impl Fn() -> Arc<Ticket>) -> Progress<Result<Option<Snapshot>, Error>> {
         for _ in 0..TOTALS_AT_ONCE {
             let listing = match self.tree.next(&ticket) {
                 Progress::Done(Ok(Some(listing))) => listing,
