@@ -241,9 +241,9 @@ pub(crate) const COPY_BUFFER: usize = 256 << 10;
 pub(crate) const COPY_PIECE: u64 = 4 << 20;
 /// How many names are tried for a temporary entry if the generated ones are taken.
 pub(crate) const NAMES_TRIED: usize = 16;
-/// How often a lock file is opened again after the system has said that it was removed or replaced meanwhile (`ESTALE`):
-/// often enough for one that is replaced again and again, and few enough for a server that says so of every file.
-pub(crate) const STALE_LOCK_FILES: u32 = 16;
+/// How often a file is looked up or opened again after the system has said that it was removed or replaced meanwhile
+/// (`ESTALE`): often enough for one that is replaced again and again, and few enough for a server that says so of every file.
+pub(crate) const STALE_TRIED: u32 = 16;
 /// The size from which an atomic write first reserves room on the disk, so that a full disk is reported before anything
 /// is written. For smaller files the write itself reports it, and the extra call would cost more than it saves.
 pub(crate) const RESERVED_FROM: usize = 1 << 20;

@@ -11,7 +11,7 @@ use crate::engine::ticket::Ticket;
 use crate::engine::{Engine, Process, runtime};
 use crate::error::Error;
 use crate::handle::Handle;
-use crate::limits::{LOCK_FIRST_TRY, STALE_LOCK_FILES};
+use crate::limits::{LOCK_FIRST_TRY, STALE_TRIED};
 use crate::outcome::Outcome;
 use crate::platform::NativePath;
 
@@ -142,7 +142,7 @@ impl Requested {
     /// Whether an error says that the file was removed or replaced, so that it has to be opened again; not for ever.
     pub(super) fn opens_again(&self, error: &Error) -> bool {
         let by_path = matches!(self.request.target, LockTarget::Path(_));
-        by_path && error.is_stale() && self.stale.fetch_add(1, Ordering::Relaxed) < STALE_LOCK_FILES
+        by_path && error.is_stale() && self.stale.fetch_add(1, Ordering::Relaxed) < STALE_TRIED
     }
 
     /// Whether the caller may give an answer: only the first one does.

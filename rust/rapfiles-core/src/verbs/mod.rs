@@ -17,6 +17,7 @@ pub(crate) mod post_order;
 pub(crate) mod read;
 pub(crate) mod remove_tree;
 pub(crate) mod rename;
+pub(crate) mod replaced;
 pub(crate) mod report;
 pub(crate) mod resolve;
 pub(crate) mod scandir;

@@ -2,6 +2,7 @@
 
 use crate::error::{About, Error, Subject, code_of};
 use crate::platform::{self, Directory, File, NativePath};
+use crate::verbs::replaced::again_if_stale;
 
 /// Renames. `replace`: over an existing file on every platform.
 pub(crate) fn rename(path: &NativePath, target: &NativePath, replace: bool) -> Result<(), Error> {
@@ -35,11 +36,14 @@ pub(crate) fn exchange(path: &NativePath, other: &NativePath, durable: bool) -> 
 
 /// Waits until the device has the content of an entry, if it is one that has some.
 fn synchronise(directory: &Directory, name: &NativePath) -> Result<(), Error> {
-    let metadata = directory.metadata_of(name, false).about(Subject::Both)?;
-    if metadata.is_regular_file() || metadata.is_directory() {
-        Directory::synchronise_entry(name, Some(directory), false).about(Subject::Both)?;
-    }
-    Ok(())
+    again_if_stale(|| {
+        let metadata = directory.metadata_of(name, false)?;
+        if metadata.is_regular_file() || metadata.is_directory() {
+            Directory::synchronise_entry(name, Some(directory), false)?;
+        }
+        Ok(())
+    })
+    .about(Subject::Both)
 }
 
 /// The directories that a rename changes, opened before it because opening them must not fail afterwards.

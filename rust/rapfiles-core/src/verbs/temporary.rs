@@ -5,6 +5,7 @@ use std::io;
 use crate::limits::NAMES_TRIED;
 use crate::lock::{Extent, Mode};
 use crate::platform::{self, Directory, File, NativePath, codes};
+use crate::verbs::replaced::found;
 
 /// What the names begin with.
 const PREFIX: &str = ".rapfiles-";
@@ -123,10 +124,9 @@ pub(crate) fn give_name(directory: &Directory, from: &NativePath, to: &NativePat
                 }
                 Err(error) if error.raw_os_error() == Some(codes::EXISTS) => Err(error),
                 // A directory, or no hard links either.
-                Err(_) => match Directory::entry(to, Some(directory), false) {
-                    Ok(_) => Err(io::Error::from_raw_os_error(codes::EXISTS)),
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => directory.rename(from, to),
-                    Err(error) => Err(error),
+                Err(_) => match found(directory, to, false)? {
+                    Some(_) => Err(io::Error::from_raw_os_error(codes::EXISTS)),
+                    None => directory.rename(from, to),
                 },
             }
         }

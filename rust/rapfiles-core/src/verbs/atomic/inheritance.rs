@@ -3,9 +3,9 @@
 
 use std::io;
 
-use crate::limits::NAMES_TRIED;
 use crate::platform::{self, Directory, File, NativePath};
 use crate::verbs::metadata::{Attributes, Metadata};
+use crate::verbs::replaced::{again_if_stale, is_gone};
 
 /// The set-user-ID and set-group-ID bits: kept only if the owner and the group are.
 const SET_ID: u32 = 0o6000;
@@ -43,33 +43,24 @@ fn copy_attributes(
     old: &Metadata,
     file: &File,
 ) -> io::Result<Attributes> {
-    let mut attempts = 0;
-    loop {
+    let copied = again_if_stale(|| {
         let source = Directory::open_to_read(name, Some(directory), false);
-        let copied = match source.and_then(|source| platform::copy_attributes(&source, file)) {
+        match source.and_then(|source| platform::copy_attributes(&source, file)) {
             // A process that may replace a file need not be permitted to read it.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 platform::copy_access_list_of(name, directory, file)
             }
             copied => copied,
-        };
-        match copied {
-            // Somebody else has replaced it meanwhile, which network and FUSE file systems report.
-            Err(error) if error.kind() == io::ErrorKind::StaleNetworkFileHandle && attempts < NAMES_TRIED => {
-                attempts += 1;
-            }
-            Err(error) if is_gone(error.kind()) => {
-                platform::remove_access_lists(file)?;
-                return Ok(Attributes { any: true, permitted: common(old.mode) });
-            }
-            copied => return copied,
         }
+    });
+    match copied {
+        // There is nothing left to take attributes from.
+        Err(error) if is_gone(&error) => {
+            platform::remove_access_lists(file)?;
+            Ok(Attributes { any: true, permitted: common(old.mode) })
+        }
+        copied => copied,
     }
-}
-
-/// Whether there is nothing left to take attributes from: somebody else has removed it.
-fn is_gone(error: io::ErrorKind) -> bool {
-    matches!(error, io::ErrorKind::NotFound | io::ErrorKind::StaleNetworkFileHandle)
 }
 
 /// The permissions that give nobody more than before, whichever the group is now and was then: those that the group and the

@@ -12,10 +12,10 @@ use super::inheritance;
 use super::options::AtomicOptions;
 use crate::engine::Process;
 use crate::error::{About, Error, Subject};
-use crate::limits::NAMES_TRIED;
 use crate::platform::{self, Directory, File, NativePath, codes};
 use crate::verbs::copy::special;
 use crate::verbs::metadata::{FileType, Metadata};
+use crate::verbs::replaced::found;
 use crate::verbs::resolve::Strictness;
 use crate::verbs::temporary::{Claim, claim, create_temporary, give_name, with_temporary_name};
 
@@ -153,7 +153,7 @@ pub(crate) fn find(
 ) -> Result<(Directory, NativePath, Option<Metadata>), Error> {
     let look = |path: &NativePath| -> io::Result<_> {
         let (directory, name) = Directory::of_entry(path)?;
-        let found = found(&directory, &name)?;
+        let found = found(&directory, &name, false)?;
         Ok((directory, name, found))
     };
     let here = look(path).about_path()?;
@@ -162,22 +162,6 @@ pub(crate) fn find(
     }
     let resolved = platform::resolve(path, Strictness::AllButLast, RULES)?;
     platform::native_path(resolved).and_then(|path| look(&path)).about_path()
-}
-
-/// What has a name, if anything.
-fn found(directory: &Directory, name: &NativePath) -> io::Result<Option<Metadata>> {
-    let mut attempts = 0;
-    loop {
-        match directory.metadata_of(name, false) {
-            Ok(metadata) => return Ok(Some(metadata)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            // What network and FUSE file systems say of a name whose file was replaced during the look-up.
-            Err(error) if error.kind() == io::ErrorKind::StaleNetworkFileHandle && attempts < NAMES_TRIED => {
-                attempts += 1
-            }
-            Err(error) => return Err(error),
-        }
-    }
 }
 
 /// Refuses a target that cannot, or must not, be replaced by a file.

@@ -20,6 +20,7 @@ use crate::platform::{self, Directory, File, NativePath, codes};
 use crate::verbs::atomic::inherit;
 use crate::verbs::metadata::{FileType, Metadata};
 use crate::verbs::post_order::{At, Entered, Left, Node, Visit, Visitor};
+use crate::verbs::replaced::{again_if_stale, found};
 use crate::verbs::report::Reporter;
 use crate::verbs::temporary::{give_name, with_temporary_name};
 
@@ -353,24 +354,20 @@ impl Copier {
             return Target::hidden(name.clone(), inside, mode).about(|| self.target_path(at));
         }
         let is_top = at.node.is_outside();
-        let replaces = match Directory::entry(name, Some(directory), false) {
-            Ok(found) => {
-                let led_to = Directory::entry(name, Some(directory), true);
-                if led_to.is_ok_and(|found| found.is_same_file(source)) {
-                    return Err(refused::same_file_as(self.both_paths(at)));
-                }
-                if !self.options.atomic {
-                    let file = self.open_in_place(directory, name, is_top).about(|| self.target_path(at))?;
-                    return Ok(Target::in_place(file, name.clone(), inside));
-                }
-                if found.is_directory() {
-                    return Err(Error::Os { code: codes::IS_DIRECTORY, subject: self.target_path(at) });
-                }
-                Some(found)
+        let replaces = found(directory, name, false).about(|| self.target_path(at))?;
+        if let Some(replaces) = &replaces {
+            let led_to = again_if_stale(|| directory.metadata_of(name, true));
+            if led_to.is_ok_and(|found| found.is_same_file(source)) {
+                return Err(refused::same_file_as(self.both_paths(at)));
             }
-            Err(error) if error.raw_os_error().is_some_and(platform::is_not_found) => None,
-            Err(error) => return Err(Error::new(&error, self.target_path(at))),
-        };
+            if !self.options.atomic {
+                let file = self.open_in_place(directory, name, is_top).about(|| self.target_path(at))?;
+                return Ok(Target::in_place(file, name.clone(), inside));
+            }
+            if replaces.is_directory() {
+                return Err(Error::Os { code: codes::IS_DIRECTORY, subject: self.target_path(at) });
+            }
+        }
         let inherits = replaces.as_ref().is_some_and(Metadata::is_regular_file);
         let mode = if inherits { PRIVATE_FILE } else { mode };
         Target::appearing(name.clone(), inside, mode, replaces).about(|| self.target_path(at))
@@ -379,11 +376,10 @@ impl Copier {
     /// Opens an existing file. Below the top without following a link, which may lead out of the tree.
     fn open_in_place(&self, directory: &Directory, name: &NativePath, is_top: bool) -> io::Result<File> {
         if is_top {
-            return directory.open_to_replace(name);
+            return again_if_stale(|| directory.open_to_replace(name));
         }
         let exists = || io::Error::from_raw_os_error(codes::EXISTS);
-        let file = directory
-            .open_to_overwrite(name)
+        let file = again_if_stale(|| directory.open_to_overwrite(name))
             .map_err(|error| if error.raw_os_error() == Some(codes::LOOP) { exists() } else { error })?;
         if !platform::metadata_of(&file)?.is_regular_file() {
             return Err(exists());
@@ -492,10 +488,11 @@ impl Copier {
             }
             return opened.about(subject);
         }
-        match Directory::entry(name, Some(inside), true) {
+        match again_if_stale(|| inside.metadata_of(name, true)) {
             Ok(found) if self.options.merge && found.is_directory() => {
                 self.check_not_inside(source, inside)?;
-                let directory = Directory::open_as(name, Some(inside), true).about(subject)?;
+                let directory =
+                    again_if_stale(|| Directory::open_followed(name, Some(inside))).about(subject)?;
                 if directory.identity().about(subject)? == source {
                     return Err(refused::same_file());
                 }
@@ -508,10 +505,8 @@ impl Copier {
             }
             _ => {}
         }
-        match Directory::entry(name, Some(inside), false) {
-            Ok(_) => return Err(Error::Os { code: codes::EXISTS, subject: subject() }),
-            Err(error) if error.raw_os_error().is_some_and(platform::is_not_found) => {}
-            Err(error) => return Err(Error::new(&error, subject())),
+        if found(inside, name, false).about(subject)?.is_some() {
+            return Err(Error::Os { code: codes::EXISTS, subject: subject() });
         }
         self.check_not_inside(source, inside)?;
         let (temporary, ()) = with_temporary_name(|name| inside.make(name, mode)).about(subject)?;
@@ -525,7 +520,8 @@ impl Copier {
 
 /// Moves at a stroke; `false` where that would lead to another file system.
 pub(super) fn rename(source: &NativePath, target: &NativePath) -> Result<bool, Error> {
-    if let (Ok(found), Ok(there)) = (platform::metadata(source, true), platform::metadata(target, true))
+    let look = |path| again_if_stale(|| platform::metadata(path, true));
+    if let (Ok(found), Ok(there)) = (look(source), look(target))
         && found.is_same_file(&there)
     {
         return Err(refused::same_file());

@@ -12,6 +12,7 @@ use super::tree::unless_missing;
 use crate::error::{Error, Subject};
 use crate::platform::{self, Directory, File, NativePath, codes};
 use crate::verbs::metadata::Timestamp;
+use crate::verbs::replaced::{again_if_stale, found};
 
 /// The permissions of a new directory, before the umask.
 const NEW: u32 = 0o777;
@@ -95,7 +96,7 @@ impl Target<'_> {
         directory: &Directory,
         leaf: &NativePath,
     ) -> io::Result<bool> {
-        let target = directory.open_to_overwrite(leaf)?;
+        let target = again_if_stale(|| directory.open_to_overwrite(leaf))?;
         let found = platform::metadata_of(&target)?;
         let end = old + content.size;
         if !found.is_regular_file() {
@@ -131,7 +132,7 @@ pub(super) fn about(path: &NativePath, name: &Name) -> Subject {
 /// Whether what follows the old end of a file is the beginning of what is to be there. Zeros may be in its place after a
 /// power cut: the length reached the device, the content did not.
 fn begins_like(directory: &Directory, leaf: &NativePath, old: u64, staged: &File) -> io::Result<bool> {
-    let there = Directory::open_to_read(leaf, Some(directory), false)?;
+    let there = again_if_stale(|| Directory::open_to_read(leaf, Some(directory), false))?;
     let mut same = true;
     let mut expected = Vec::new();
     each_piece(&there, old, |piece, offset| {
@@ -177,9 +178,8 @@ fn make(directory: &Directory, leaf: &NativePath) -> io::Result<()> {
 /// What has been created or changed by somebody else since stays. Inodes would tell it as well, but not in a copy of the
 /// directory.
 fn remove(directory: &Directory, leaf: &NativePath, modified: Timestamp) -> io::Result<()> {
-    match directory.metadata_of(leaf, false) {
-        Ok(found) if found.modified == modified => unless_missing(directory.unlink(leaf)),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+    match found(directory, leaf, false)? {
+        Some(found) if found.modified == modified => unless_missing(directory.unlink(leaf)),
         _ => Ok(()),
     }
 }

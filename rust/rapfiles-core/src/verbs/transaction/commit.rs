@@ -18,6 +18,7 @@ use crate::error::{About, Error, Subject, code_of};
 use crate::platform::{self, Directory, File, NativePath};
 use crate::verbs::atomic::inherit;
 use crate::verbs::metadata::Metadata;
+use crate::verbs::replaced::again_if_stale;
 
 /// Permissions of the manifest.
 const PRIVATE: u32 = 0o600;
@@ -159,7 +160,8 @@ impl Committing<'_> {
         let mut places = Places::new(self.root);
         let directory = places.of(name)?;
         let held = file_name(file)?;
-        self.log.directory.make_name(&held, &name.leaf()?, directory)?;
+        let leaf = name.leaf()?;
+        again_if_stale(|| self.log.directory.make_name(&held, &leaf, directory))?;
         Ok(self.log.directory.metadata_of(&held, false)?.size)
     }
 
@@ -212,7 +214,7 @@ fn append(staged: &Staged, old: u64, name: &Name) -> Record {
 
 /// Reserves room for what a file is to be extended by; returns its length.
 fn reserve(directory: &Directory, leaf: &NativePath, size: u64) -> io::Result<u64> {
-    let file = directory.open_to_overwrite(leaf)?;
+    let file = again_if_stale(|| directory.open_to_overwrite(leaf))?;
     let old = platform::length_of(&file)?;
     if size > 0 {
         platform::reserve_after(&file, old, size)?;

@@ -9,6 +9,7 @@ use super::tree::{list, unless_missing};
 use crate::error::{About, Error, Subject};
 use crate::limits::NAMES_TRIED;
 use crate::platform::{self, Directory, File, NativePath, codes};
+use crate::verbs::replaced::again_if_stale;
 
 /// The file that is locked: of all logs, and of each.
 const LOCK: &str = "lock";
@@ -51,7 +52,7 @@ impl Logs {
         let name = entry(LOGS).about_path()?;
         let path = platform::joined([path, &name].into_iter()).unwrap_or(name.clone());
         let about = || Subject::Other(path.clone());
-        let directory = match Directory::open(&name, Some(root)) {
+        let directory = match again_if_stale(|| Directory::open(&name, Some(root))) {
             Ok(directory) => directory,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::new(&error, about())),
@@ -77,7 +78,8 @@ impl Logs {
 
     /// Waits for a commit or a recovery; `None` if the directory has been removed meanwhile.
     pub(super) fn lock(&self) -> Result<Option<FileLock>, Error> {
-        match FileLock::acquire(&self.directory, &entry(LOCK).about_path()?, true) {
+        let name = entry(LOCK).about_path()?;
+        match again_if_stale(|| FileLock::acquire(&self.directory, &name, true)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             locked => locked.about(|| self.about()),
         }
@@ -102,7 +104,8 @@ impl Logs {
 
     /// Opens the log of a transaction that is not alive. `None`: it is alive, or gone.
     pub(super) fn take(&self, id: &NativePath) -> io::Result<Option<Log>> {
-        let taken = Directory::open(id, Some(&self.directory)).and_then(|directory| {
+        let taken: io::Result<_> = again_if_stale(|| {
+            let directory = Directory::open(id, Some(&self.directory))?;
             let lock = FileLock::acquire(&directory, &entry(LOCK)?, false)?;
             Ok(lock.map(|lock| Log { directory, id: id.clone(), _lock: lock }))
         });

@@ -4,9 +4,10 @@ use std::io;
 
 use super::name::Name;
 use super::refused;
-use crate::error::{Error, Subject};
+use crate::error::{About, Error, Subject};
 use crate::platform::{self, Directory, NativePath};
 use crate::verbs::metadata::Metadata;
+use crate::verbs::replaced::found;
 
 /// Opens the directories of names. The last one stays open, as names come in their order.
 pub(super) struct Places<'a> {
@@ -71,11 +72,11 @@ impl Mount {
         name: &NativePath,
         subject: &dyn Fn() -> Subject,
     ) -> Result<Option<Metadata>, Error> {
-        match directory.metadata_of(name, false) {
-            Ok(found) if self.is(&found, directory.mount_of(Some(name))) => Ok(Some(found)),
-            Ok(_) => Err(refused::elsewhere(subject())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::new(&error, subject())),
+        match found(directory, name, false).about(subject)? {
+            Some(found) if !self.is(&found, directory.mount_of(Some(name))) => {
+                Err(refused::elsewhere(subject()))
+            }
+            found => Ok(found),
         }
     }
 

@@ -14,6 +14,7 @@ use super::staged::{content_of, file_name};
 use super::tree::list;
 use crate::error::{About, Error, Subject};
 use crate::platform::{self, Directory, NativePath, entry_name};
+use crate::verbs::replaced::again_if_stale;
 use crate::verbs::temporary::{is_temporary, remove_abandoned};
 
 /// What was done with each log, by id.
@@ -32,11 +33,16 @@ pub struct Recovery {
 /// Finishes or undoes all transactions of a directory that are not alive, and removes the files that interrupted operations
 /// have left in it.
 pub(crate) fn recover(path: &NativePath) -> Result<Recovery, Error> {
-    let root = Directory::open_followed(path, None).about_path()?;
     let mut recovery = Recovery::default();
-    let finished = finish_all(&root, path, &mut recovery);
-    let removed = remove_left(&root, path, &mut recovery);
-    finished.and(removed).map(|()| recovery)
+    // Another transaction may exchange the directory, and remove the old one.
+    again_if_stale(|| {
+        recovery.skipped.clear();
+        let root = Directory::open_followed(path, None).about_path()?;
+        let finished = finish_all(&root, path, &mut recovery);
+        let removed = remove_left(&root, path, &mut recovery);
+        finished.and(removed)
+    })?;
+    Ok(recovery)
 }
 
 fn finish_all(root: &Directory, path: &NativePath, recovery: &mut Recovery) -> Result<(), Error> {

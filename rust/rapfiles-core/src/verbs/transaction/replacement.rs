@@ -9,6 +9,7 @@ use super::tree::{Tree, list, unless_missing};
 use crate::error::{About, Error, Subject, code_of};
 use crate::limits::NAMES_TRIED;
 use crate::platform::{self, Directory, NativePath};
+use crate::verbs::replaced::found;
 
 /// Permissions until it is complete.
 const PRIVATE: u32 = 0o700;
@@ -176,11 +177,7 @@ fn remove_all(tree: &Tree<'_>, id: &NativePath, above: &Directory, name: &Native
 }
 
 fn identity_of(above: &Directory, name: &NativePath) -> io::Result<Option<(u64, u128)>> {
-    match above.metadata_of(name, false) {
-        Ok(found) => Ok(Some((found.device, found.inode))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+    Ok(found(above, name, false)?.map(|found| (found.device, found.inode)))
 }
 
 /// The name of a directory in the one above it. That is the end of its path, unless it is a link, or ends with `..`.

@@ -14,6 +14,7 @@ use crate::limits::{STAGED_OPEN, STAGED_OPEN_SHARE};
 use crate::platform::{self, Directory, NativePath, codes};
 use crate::text::{Codec, Newline, TextSource};
 use crate::verbs::metadata::Metadata;
+use crate::verbs::replaced::again_if_stale;
 use crate::verbs::write::Data;
 
 /// What a transaction stages. Names are relative to its directory, with `/` between their parts.
@@ -226,7 +227,10 @@ impl Stage<'_> {
     /// Checks that a file may be written to, if it exists.
     fn check_may_extend(&self, name: &Name) -> Result<(), Error> {
         let mut places = Places::new(self.root);
-        let opened = places.of(name).and_then(|directory| directory.open_to_overwrite(&name.leaf()?));
+        let opened = places.of(name).and_then(|directory| {
+            let leaf = name.leaf()?;
+            again_if_stale(|| directory.open_to_overwrite(&leaf))
+        });
         match opened {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::new(&error, Subject::Path)),
             _ => Ok(()),
@@ -290,7 +294,8 @@ impl Stage<'_> {
             if let Some(origin) = origin {
                 let mut places = Places::new(self.root);
                 let directory = places.of(origin)?;
-                match Directory::open_to_read(&origin.leaf()?, Some(directory), false) {
+                let leaf = origin.leaf()?;
+                match again_if_stale(|| Directory::open_to_read(&leaf, Some(directory), false)) {
                     Ok(source) => copy(&source, staged, self.log)?,
                     // What extends it creates it.
                     Err(error) if error.kind() == io::ErrorKind::NotFound && added.is_some() => {}

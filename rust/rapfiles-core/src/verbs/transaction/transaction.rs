@@ -19,6 +19,7 @@ use crate::error::{About, Error, Subject};
 use crate::limits::NAMES_TRIED;
 use crate::platform::{self, Directory, NativePath, codes};
 use crate::verbs::metadata::Metadata;
+use crate::verbs::replaced::{again_if_stale, is_gone};
 
 /// A transaction.
 #[derive(Debug)]
@@ -48,7 +49,7 @@ struct Opened {
 impl Opened {
     fn begin_at(path: &NativePath, swap: bool) -> Result<(Mount, Self), Error> {
         for _ in 0..NAMES_TRIED {
-            let root = Directory::open_followed(path, None).about_path()?;
+            let root = again_if_stale(|| Directory::open_followed(path, None)).about_path()?;
             let found = root.metadata().about_path()?;
             let mount = Mount::of(&root).about_path()?;
             let begun = Self::begin(path, mount, root, swap);
@@ -226,7 +227,11 @@ impl Transaction {
 
     /// The error, or that it comes of an exchange of the directory, which has removed what was staged.
     fn or_replaced(&self, root: &Directory, error: Error) -> Error {
-        let replaced = root.metadata().is_ok_and(|found| found.links == 0 || is_replaced(&self.path, &found));
+        let replaced = match root.metadata() {
+            Ok(found) => found.links == 0 || is_replaced(&self.path, &found),
+            // What network and FUSE file systems say of a directory that was removed.
+            Err(error) => is_gone(&error),
+        };
         if replaced { refused::replaced() } else { error }
     }
 
@@ -259,7 +264,7 @@ impl Drop for Transaction {
 
 /// Whether a path leads to something else than it did.
 fn is_replaced(path: &NativePath, before: &Metadata) -> bool {
-    platform::metadata(path, true).is_ok_and(|now| !now.is_same_file(before))
+    again_if_stale(|| platform::metadata(path, true)).is_ok_and(|now| !now.is_same_file(before))
 }
 
 fn busy() -> Error {
