@@ -2,11 +2,13 @@
 
 import os
 import re
+import select
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,6 +64,45 @@ async def test_a_file_that_is_being_written_stays_until_its_writer_is_killed(nam
     assert (await recover(named)).removed == [temporary]
     assert os.listdir(named) == ["file"]
     assert (named / "file").read_bytes() == b"old"
+
+
+_FORKS = """
+import asyncio, os, sys
+from rapfiles import AsyncPath
+
+async def main():
+    async with AsyncPath(sys.argv[1], "file").open_atomic("wb") as file:
+        await file.write(b"new")
+        await file.flush()
+        if os.fork() == 0:
+            print(os.getpid(), flush=True)
+            sys.stdin.readline()
+            os._exit(0)
+        sys.stdin.readline()
+
+asyncio.run(main())
+"""
+
+
+async def test_a_forked_child_keeps_the_file_of_a_killed_writer(named: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", _FORKS, named], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as writer:
+        assert writer.stdin is not None
+        assert writer.stdout is not None
+        try:
+            child = os.pidfd_open(int(writer.stdout.readline()))
+        finally:
+            writer.kill()
+            writer.wait()
+        try:
+            assert (await recover(named)).removed == []
+            writer.stdin.close()
+            select.select([child], [], [])
+        finally:
+            os.close(child)
+    assert len((await recover(named)).removed) == 1
+    assert os.listdir(named) == []
 
 
 async def test_a_writer_goes_on_beside_it(named: Path) -> None:
@@ -127,6 +168,48 @@ async def test_what_is_none_stays(tmp_path: Path) -> None:
     (tmp_path / left).write_bytes(b"left")
     assert (await recover(tmp_path)).removed == [left]
     assert sorted(os.listdir(tmp_path)) == before
+
+
+@pytest.mark.parametrize("options", [{}, {"shared": True}, {"range": (0, 0)}], ids=str)
+async def test_a_lock_of_the_file_changes_nothing(options: dict[str, Any], named: Path) -> None:
+    """It belongs to the same open file as the one that shows that the file is being written."""
+    async with AsyncPath(named, "file").open_atomic("wb") as file:
+        async with file.lock(**options):
+            assert (await recover(named)).removed == []
+        assert (await recover(named)).removed == []
+        await file.write(b"new")
+    assert (named / "file").read_bytes() == b"new"
+
+
+_LOCKS = """
+import fcntl, sys
+
+while True:
+    with open(sys.argv[1], "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("locked", flush=True)
+            break
+        fcntl.flock(file, fcntl.LOCK_UN)
+"""
+
+
+@pytest.mark.one_loop
+async def test_nobody_finds_the_target_locked(tmp_path: Path) -> None:
+    """Not even in the instant after it was replaced, or while recover() looks at it."""
+    target = AsyncPath(tmp_path, "file")
+    await target.write_bytes(b"old")
+    with subprocess.Popen([sys.executable, "-c", _LOCKS, target], stdout=subprocess.PIPE) as other:
+        try:
+            for number in range(500):
+                await target.write_text(f"{number}", atomic=True)
+                await recover(tmp_path)
+            assert other.poll() is None
+        finally:
+            other.kill()
+        assert other.stdout is not None
+        assert other.stdout.read() == b""
 
 
 _ATOMIC_COPY = """

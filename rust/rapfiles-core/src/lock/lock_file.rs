@@ -15,6 +15,7 @@ use crate::error::{About, Error, Subject};
 use crate::handle::Handle;
 use crate::platform::{self, File, NativePath, codes};
 use crate::verbs::metadata::Metadata;
+use crate::verbs::temporary::CLAIMED_BYTE;
 
 /// Which file it is, under whatever name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -142,10 +143,22 @@ impl LockFile {
         if self.locked.is_some() {
             return Ok(true);
         }
-        let locked =
-            self.with(|file| explained(platform::try_lock(file, claim.mode, claim.extent), claim.mode))?;
-        self.locked = locked.then_some(claim.extent);
+        let extent = self.covered(claim.extent);
+        let locked = self.with(|file| explained(platform::try_lock(file, claim.mode, extent), claim.mode))?;
+        self.locked = locked.then_some(extent);
         Ok(locked)
+    }
+
+    /// What is locked for a claim. An unfinished file has a lock through the same open file description, which says that
+    /// somebody is going to complete it: that must be neither replaced nor released.
+    fn covered(&self, extent: Extent) -> Extent {
+        match (&self.description, extent) {
+            (Description::Handle(handle), Extent::Range { start, length }) if handle.info.of_parent => {
+                let most = CLAIMED_BYTE.saturating_sub(start).max(1);
+                Extent::Range { start, length: if length == 0 { most } else { length.min(most) } }
+            }
+            _ => extent,
+        }
     }
 
     /// Whether a thread may wait in the kernel for its lock. Not for that of somebody's open file: closing it would not

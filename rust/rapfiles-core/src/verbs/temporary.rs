@@ -11,6 +11,13 @@ use crate::verbs::replaced::found;
 const PREFIX: &str = ".rapfiles-";
 /// How many hexadecimal digits follow: 96 bits.
 const DIGITS: usize = 24;
+/// What is locked of a file that somebody is going to complete: the last byte that a file could have.
+///
+/// Not the whole file: until the writer has unlocked it, just after it was renamed, others who lock the target would find it
+/// locked. The lock is exclusive for the writer, whose file is open for writing, and shared for whoever wants to remove it,
+/// who may only be permitted to read it (`EBADF` in fcntl(2)).
+pub(crate) const CLAIMED_BYTE: u64 = i64::MAX as u64 - 1;
+const CLAIMED: Extent = Extent::Range { start: CLAIMED_BYTE, length: 1 };
 
 /// Whether a name is a temporary one.
 pub(crate) fn is_temporary(name: &[u8]) -> bool {
@@ -52,11 +59,12 @@ pub(crate) fn create_temporary(directory: &Directory, mode: u32) -> io::Result<(
 }
 
 /// Locks a file that has a temporary name, or is to get one: as long as it is locked, somebody is going to complete it.
-/// `false` if somebody else has locked it.
+/// `false` if somebody is about to remove it.
 ///
-/// Where files cannot be locked, nobody can tell whether one is abandoned, so nobody removes it.
+/// Where files cannot be locked, nobody can tell whether one is abandoned, so nobody removes it. Nor does anybody where a
+/// file has to be closed before it is renamed, and has no lock then.
 pub(crate) fn claim(file: &File) -> bool {
-    platform::try_lock(file, Mode::Exclusive, Extent::Whole).unwrap_or(true)
+    !platform::RENAMES_OPEN_FILES || platform::try_lock(file, Mode::Exclusive, CLAIMED).unwrap_or(true)
 }
 
 /// Keeps the [claim] on a file that is closed before it has its name.
@@ -75,7 +83,7 @@ impl Drop for Claim {
         if let Some(file) = &self.0 {
             // Closing it is not enough if a child that was forked meanwhile has it open as well. There is nobody to report
             // an error to.
-            let _ = platform::unlock(file, Extent::Whole);
+            let _ = platform::unlock(file, CLAIMED);
         }
     }
 }
@@ -93,7 +101,7 @@ pub(crate) fn remove_abandoned(directory: &Directory, name: &NativePath) -> io::
         return Ok(false);
     };
     let is_ours = found.is_regular_file()
-        && platform::try_lock(&file, Mode::Exclusive, Extent::Whole).unwrap_or(false)
+        && platform::try_lock(&file, Mode::Shared, CLAIMED).unwrap_or(false)
         // Whoever had locked it may have renamed it before.
         && directory.metadata_of(name, false).is_ok_and(|now| now.is_same_file(&found));
     if !is_ours {
