@@ -416,7 +416,9 @@ async def recover(directory: StrPath) -> Recovery:
         What was done.
 
     Raises:
-        OSError: A transaction cannot be finished or undone. Its log is kept.
+        OSError: A transaction cannot be finished or undone. Its log is kept. Or it cannot be found out
+            whether a file was left, or such a file cannot be removed although this user may. The others
+            have been dealt with.
 
     ```python
     from rapfiles import recover

@@ -1,8 +1,10 @@
 """What killed operations have left under temporary names, and what of it `recover()` removes."""
 
+import errno
 import os
 import re
 import select
+import stat
 import subprocess
 import sys
 import tempfile
@@ -13,7 +15,7 @@ from typing import Any
 import pytest
 
 from rapfiles import AsyncPath, recover
-from support import fuse, kill_points
+from support import fuse, kill_points, mounts, strace
 
 TEMPORARY = re.compile(r"\.rapfiles-[0-9a-f]{24}")
 NAME = ".rapfiles-0123456789abcdef01234567"
@@ -157,6 +159,7 @@ async def test_what_is_none_stays(tmp_path: Path) -> None:
     (tmp_path / NAME).symlink_to("victim")
     (tmp_path / NAME.replace("0", "1")).mkdir()
     os.mkfifo(tmp_path / NAME.replace("0", "2"))
+    (tmp_path / NAME.upper().replace("RAPFILES", "rapfiles")).write_bytes(b"upper case")
     (tmp_path / f"{NAME}-file.backup").write_bytes(b"b")
     (tmp_path / NAME[:-1]).write_bytes(b"short")
     (tmp_path / "below").mkdir()
@@ -210,6 +213,82 @@ async def test_nobody_finds_the_target_locked(tmp_path: Path) -> None:
             other.kill()
         assert other.stdout is not None
         assert other.stdout.read() == b""
+
+
+@strace.needs_strace
+@pytest.mark.parametrize("kind", ["fifo", "link", "directory", "socket", "device"])
+def test_what_is_no_file_is_not_even_opened(kind: str, tmp_path: Path) -> None:
+    folder, log = tmp_path / "folder", tmp_path / "log"
+    folder.mkdir()
+    entry = folder / NAME
+    if kind == "fifo":
+        os.mkfifo(entry)
+    elif kind == "link":
+        entry.symlink_to(tmp_path)
+    elif kind == "directory":
+        entry.mkdir()
+    elif kind == "socket":
+        os.mknod(entry, stat.S_IFSOCK | 0o600)
+    else:
+        try:
+            os.mknod(entry, stat.S_IFCHR | 0o600, os.makedev(1, 5))
+        except PermissionError:
+            pytest.skip("not permitted to make a device")
+    done = strace.run(_RECOVERS, folder, options=["-e", "trace=openat,open,openat2,newfstatat"], log=log)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+    calls = [line for line in log.read_text().splitlines() if NAME in line]
+    assert [line for line in calls if "stat" in line]
+    assert not [line for line in calls if "open" in line]
+
+
+_RECOVERS = """
+import asyncio, sys
+from rapfiles import recover
+
+async def main():
+    try:
+        print((await recover(sys.argv[1])).removed)
+    except OSError as error:
+        print(error.errno, error.filename)
+
+asyncio.run(main())
+"""
+
+
+@strace.needs_strace
+@pytest.mark.parametrize(
+    ("call", "error", "told"),
+    [
+        ("newfstatat", "EIO", True),
+        ("openat", "EMFILE", True),
+        ("openat", "EACCES", False),
+        ("openat", "ESTALE", False),
+        ("unlinkat", "EIO", True),
+        ("unlinkat", "EROFS", False),
+        ("unlinkat", "EPERM", False),
+    ],
+)
+def test_an_error_with_one_does_not_stop_the_rest(call: str, error: str, told: bool, tmp_path: Path) -> None:
+    names = [NAME.replace("0", digit) for digit in "012"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"")
+    done = strace.run(_RECOVERS, tmp_path, options=["-P", names[1], "-e", f"inject={call}:error={error}"])
+    assert os.listdir(tmp_path) == [names[1]]
+    expected = f"{getattr(errno, error)} {tmp_path / names[1]}" if told else f"{[names[0], names[2]]}"
+    assert (done.stdout, done.stderr) == (f"{expected}\n", "")
+
+
+@pytest.mark.skipif(mounts.can_mount() is not None, reason=str(mounts.can_mount()))
+async def test_what_cannot_be_removed_stays(tmp_path: Path) -> None:
+    with mounts.mounted("tmpfs", tmp_path, size=1 << 20) as disk:
+        (disk / "other").write_bytes(b"other")
+        with mounts.mounted_on_file(disk / "other", disk / NAME):
+            assert (await recover(disk)).removed == []
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        assert (await recover(disk)).removed == []
+        subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+        assert (await recover(disk)).removed == [NAME]
+        assert os.listdir(disk) == ["other"]
 
 
 _ATOMIC_COPY = """

@@ -5,11 +5,12 @@ use std::io;
 use crate::limits::NAMES_TRIED;
 use crate::lock::{Extent, Mode};
 use crate::platform::{self, Directory, File, NativePath, codes};
-use crate::verbs::replaced::found;
+use crate::verbs::metadata::Metadata;
+use crate::verbs::replaced::{found, is_gone};
 
 /// What the names begin with.
 const PREFIX: &str = ".rapfiles-";
-/// How many hexadecimal digits follow: 96 bits.
+/// How many lower-case hexadecimal digits follow: 96 bits.
 const DIGITS: usize = 24;
 /// What is locked of a file that somebody is going to complete: the last byte that a file could have.
 ///
@@ -22,7 +23,9 @@ const CLAIMED: Extent = Extent::Range { start: CLAIMED_BYTE, length: 1 };
 /// Whether a name is a temporary one.
 pub(crate) fn is_temporary(name: &[u8]) -> bool {
     let digits = name.strip_prefix(PREFIX.as_bytes());
-    digits.is_some_and(|digits| digits.len() == DIGITS && digits.iter().all(u8::is_ascii_hexdigit))
+    digits.is_some_and(|digits| {
+        digits.len() == DIGITS && digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+    })
 }
 
 /// Creates something under an unpredictable name.
@@ -88,35 +91,51 @@ impl Drop for Claim {
     }
 }
 
-/// Removes a file with a temporary name that nobody is going to complete; `false` if it is not one, or if that cannot be
-/// told.
+/// Removes a file with a temporary name that nobody is going to complete; `false` if it is not one, if that cannot be told,
+/// or if it cannot be removed by this user.
 pub(crate) fn remove_abandoned(directory: &Directory, name: &NativePath) -> io::Result<bool> {
-    // Where a file has to be closed before it is renamed, it has no lock then.
     if !platform::RENAMES_OPEN_FILES {
         return Ok(false);
     }
-    let opened = Directory::open_to_read(name, Some(directory), false);
-    let Ok((file, found)) = opened.and_then(|file| platform::metadata_of(&file).map(|found| (file, found)))
-    else {
+    let is_file = |found: &Metadata| found.is_regular_file();
+    // Who waits for somebody to open a FIFO must not go on because of this.
+    if !found(directory, name, false)?.as_ref().is_some_and(is_file) {
         return Ok(false);
+    }
+    let opened = Directory::open_to_read(name, Some(directory), false)
+        .and_then(|file| platform::metadata_of(&file).map(|opened| (file, opened)));
+    let (file, opened) = match opened {
+        Err(error) if stays(&error) => return Ok(false),
+        opened => opened?,
     };
-    let is_ours = found.is_regular_file()
-        && platform::try_lock(&file, Mode::Shared, CLAIMED).unwrap_or(false)
-        // Whoever had locked it may have renamed it before.
-        && directory.metadata_of(name, false).is_ok_and(|now| now.is_same_file(&found));
-    if !is_ours {
+    if !is_file(&opened) || !platform::try_lock(&file, Mode::Shared, CLAIMED).unwrap_or(false) {
+        return Ok(false);
+    }
+    // Whoever had locked it may have renamed it before.
+    if !found(directory, name, false)?.is_some_and(|now| now.is_same_file(&opened)) {
         return Ok(false);
     }
     match directory.unlink(name) {
-        Ok(()) => Ok(true),
-        Err(error) => match error.kind() {
-            // In a directory for all, such as `/tmp`, it is its owner's.
-            io::ErrorKind::PermissionDenied => Ok(false),
-            // Its writer has failed, and has removed it.
-            io::ErrorKind::NotFound | io::ErrorKind::StaleNetworkFileHandle => Ok(false),
-            _ => Err(error),
-        },
+        Err(error) if stays(&error) => Ok(false),
+        removed => removed.map(|()| true),
     }
+}
+
+/// Whether an error of opening or removing a file says that it is not this user's to remove, or that there is none any more.
+fn stays(error: &io::Error) -> bool {
+    let replaced = error.raw_os_error() == Some(codes::LOOP);
+    let refused = matches!(
+        error.kind(),
+        // In a directory for all, such as `/tmp`, it is its owner's.
+        io::ErrorKind::PermissionDenied
+            | io::ErrorKind::ReadOnlyFilesystem
+            // Something is mounted on it.
+            | io::ErrorKind::ResourceBusy
+            // Somebody has a lease of it, fcntl(2).
+            | io::ErrorKind::WouldBlock
+    );
+    // Its writer has failed, and has removed it.
+    refused || replaced || is_gone(error)
 }
 
 /// Renames a file or a directory to a name that is not in use.

@@ -53,6 +53,8 @@ fn finish_all(root: &Directory, path: &NativePath, recovery: &mut Recovery) -> R
 }
 
 /// Removes files with temporary names that nobody is going to complete.
+///
+/// An error with one does not keep the others from being removed; the first error is returned.
 fn remove_left(root: &Directory, path: &NativePath, recovery: &mut Recovery) -> Result<(), Error> {
     let mut names = Vec::new();
     let listed = list(root, |entry| {
@@ -66,14 +68,17 @@ fn remove_left(root: &Directory, path: &NativePath, recovery: &mut Recovery) -> 
         listed => listed.about_path()?,
     }
     names.sort();
+    let mut first = Ok(());
     for name in names {
         let about = || about(path, &Name::found(b"", &name));
         let leaf = entry_name(&name).about(about)?;
-        if remove_abandoned(root, &leaf).about(about)? {
-            recovery.removed.push(leaf.to_os_string());
+        match remove_abandoned(root, &leaf).about(about) {
+            Ok(true) => recovery.removed.push(leaf.to_os_string()),
+            Ok(false) => {}
+            Err(error) => first = first.and(Err(error)),
         }
     }
-    Ok(())
+    first
 }
 
 /// The same, by the holder of the lock of all logs. `own`: the log of the caller.
