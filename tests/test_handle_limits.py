@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +110,31 @@ async def test_full_disk_at_the_close(kind: str, tiny_disk: Path) -> None:
     with contextlib.suppress(OSError):
         assert not os.path.samestat(os.fstat(number), (tiny_disk / "file").stat())
     await file.close()
+
+
+TELLING: dict[str, Callable[[Any], Awaitable[object]]] = {
+    "flush": lambda file: file.flush(),
+    "sync": lambda file: file.sync(),
+    "datasync": lambda file: file.datasync(),
+    "seek": lambda file: file.seek(0),
+    "truncate": lambda file: file.truncate(),
+}
+
+
+@pytest.mark.one_loop
+@pytest.mark.parametrize("call", TELLING)
+@pytest.mark.parametrize("kind", ["buffered", "updated", "text", "text in Python"])
+async def test_a_full_disk_is_told_once(kind: str, call: str, tiny_disk: Path) -> None:
+    """What comes after the call that had to write the buffer, and raised, does not raise again."""
+    (tiny_disk / "in the way").write_bytes(bytes(SIZE))
+    file = await rapfiles.open(tiny_disk / "file", **KINDS[kind])
+    await file.write(_data(kind, 50))
+    with pytest.raises(OSError, match="No space left on device"):
+        await TELLING[call](file)
+    (tiny_disk / "in the way").unlink()
+    await TELLING[call](file)
+    await file.close()
+    assert (tiny_disk / "file").read_bytes() == filling(50)
 
 
 async def test_many_writers_on_a_full_disk(tiny_disk: Path) -> None:

@@ -154,7 +154,9 @@ for name in sys.argv[2:] or CASES:
 
 
 @pytest.mark.parametrize(
-    "cases", [["readline utf-8"], pytest.param([], marks=pytest.mark.slow)], ids=["one", "all"]
+    "cases",
+    [["readline utf-8", "readline utf-16"], pytest.param([], marks=pytest.mark.slow)],
+    ids=["two", "all"],
 )
 def test_as_io_does(cases: list[str], tmp_path: Path) -> None:
     ended = process.run(_PROGRAM, str(tmp_path), *cases, HEADROOM=str(64 << 20), timeout=100)
