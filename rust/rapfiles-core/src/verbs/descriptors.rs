@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
-use crate::engine::runtime::{self, Condition};
+use crate::engine::runtime::{self, Condition, sync};
 use crate::engine::ticket::Ticket;
 use crate::limits::{
     DESCRIPTORS_AWAITED, DESCRIPTORS_PAUSE, TREE_ADMITTED_SHARE, TREE_LEFT_SHARE, TREE_SHARE,
@@ -33,7 +33,7 @@ pub(crate) struct Descriptors {
     /// How often something has been given back.
     given_back: AtomicU64,
     /// For those who try again after a moment.
-    pause: (Mutex<()>, Condition),
+    pause: (sync::Mutex<()>, Condition),
     queue: Mutex<Queue>,
 }
 
