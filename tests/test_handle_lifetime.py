@@ -185,7 +185,7 @@ async def _exercise(file: Any) -> None:
     assert await file.pread(10, 16) == filling(26)[16:]
 
 
-def _open(path: Path, **keywords: Any) -> Callable[[], Any]:
+def _open(path: Path | int, **keywords: Any) -> Callable[[], Any]:
     async def main() -> Any:
         return await rapfiles.open(path, **keywords)
 
@@ -255,10 +255,13 @@ def test_between_asyncio_and_trio(tmp_path: Path) -> None:
         assert (tmp_path / "file").read_bytes() == filling(500_000)
 
 
-def test_outside_any_loop(tmp_path: Path) -> None:
-    file = asyncio.run(_open(tmp_path / "file", mode="wb")())
+def test_outside_any_loop() -> None:
+    reader, writer = os.pipe()
+    file = asyncio.run(_open(reader)())
+    # What is done at once needs no loop; this is not.
     with pytest.raises(RuntimeError, match="event loop"):
-        file.sync().send(None)
+        file.read(1).send(None)
+    os.close(writer)
     asyncio.run(file.close())
 
 
