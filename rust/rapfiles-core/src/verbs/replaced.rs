@@ -35,6 +35,20 @@ pub(crate) fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || error.is_stale()
 }
 
+/// Whether a path leads to something else than it did.
+pub(crate) fn leads_elsewhere(path: &NativePath, before: &Metadata) -> bool {
+    again_if_stale(|| platform::metadata(path, true)).is_ok_and(|now| !now.is_same_file(before))
+}
+
+/// Whether an open directory was removed, or something else has its path.
+pub(crate) fn is_replaced(directory: &Directory, path: &NativePath) -> bool {
+    match directory.metadata() {
+        Ok(found) => found.links == 0 || leads_elsewhere(path, &found),
+        // What network and FUSE file systems say of a directory that was removed.
+        Err(error) => is_gone(&error),
+    }
+}
+
 /// An error that may be `ESTALE`.
 pub(crate) trait MayBeStale {
     fn is_stale(&self) -> bool;

@@ -9,7 +9,7 @@ use super::tree::{list, unless_missing};
 use crate::error::{About, Error, Subject};
 use crate::limits::NAMES_TRIED;
 use crate::platform::{self, Directory, File, NativePath, codes};
-use crate::verbs::replaced::again_if_stale;
+use crate::verbs::replaced::{again_if_stale, is_gone};
 
 /// The file that is locked: of all logs, and of each.
 const LOCK: &str = "lock";
@@ -52,13 +52,18 @@ impl Logs {
         let name = entry(LOGS).about_path()?;
         let path = platform::joined([path, &name].into_iter()).unwrap_or(name.clone());
         let about = || Subject::Other(path.clone());
-        let directory = match again_if_stale(|| Directory::open(&name, Some(root))) {
-            Ok(directory) => directory,
+        // A transaction that ends meanwhile removes it, also when it has been opened.
+        let opened: io::Result<_> = again_if_stale(|| {
+            let directory = Directory::open(&name, Some(root))?;
+            let found = directory.metadata()?;
+            Ok((directory, found))
+        });
+        let (directory, found) = match opened {
+            Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::new(&error, about())),
         };
-        let (found, above) =
-            directory.metadata().and_then(|found| Ok((found, root.metadata()?))).about(about)?;
+        let above = root.metadata().about(about)?;
         // The owner of the directory can do anything in it anyway.
         let trusted = found.user == above.user || platform::is_own(&found);
         if !trusted || (cfg!(unix) && found.mode & OTHERS_WRITE != 0) {
@@ -181,7 +186,7 @@ pub(super) fn begin(root: &Directory, path: &NativePath) -> Result<(Logs, Log), 
         match logs.directory.make(&id, PRIVATE) {
             Ok(()) => {}
             // Another transaction has just ended, and removed the directory, which was empty.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) if is_gone(&error) => continue,
             Err(error) if error.raw_os_error() == Some(codes::EXISTS) => continue,
             Err(error) => {
                 discard(root, logs, None);
@@ -192,7 +197,7 @@ pub(super) fn begin(root: &Directory, path: &NativePath) -> Result<(Logs, Log), 
             // A recovery that has found it unlocked removes it, which it does before it releases the lock.
             Ok(Some(log)) => match logs.directory.metadata_of(&id, false) {
                 Ok(_) => return Ok((logs, log)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) if is_gone(&error) => continue,
                 Err(error) => {
                     let _ = logs.remove(log);
                     discard(root, logs, None);
@@ -200,6 +205,7 @@ pub(super) fn begin(root: &Directory, path: &NativePath) -> Result<(Logs, Log), 
                 }
             },
             Ok(None) => continue,
+            Err(error) if is_gone(&error) => continue,
             Err(error) => {
                 discard(root, logs, Some(&id));
                 return Err(Error::new(&error, Subject::Path));

@@ -13,8 +13,9 @@ use super::replacement;
 use super::staged::{content_of, file_name};
 use super::tree::list;
 use crate::error::{About, Error, Subject};
+use crate::limits::STALE_TRIED;
 use crate::platform::{self, Directory, NativePath, entry_name};
-use crate::verbs::replaced::again_if_stale;
+use crate::verbs::replaced::{again_if_stale, is_replaced};
 use crate::verbs::temporary::{is_temporary, remove_abandoned};
 
 /// What was done with each log, by id.
@@ -34,15 +35,19 @@ pub struct Recovery {
 /// have left in it.
 pub(crate) fn recover(path: &NativePath) -> Result<Recovery, Error> {
     let mut recovery = Recovery::default();
-    // Another transaction may exchange the directory, and remove the old one.
-    again_if_stale(|| {
+    let mut again = 0;
+    loop {
         recovery.skipped.clear();
-        let root = Directory::open_followed(path, None).about_path()?;
+        let root = again_if_stale(|| Directory::open_followed(path, None)).about_path()?;
         let finished = finish_all(&root, path, &mut recovery);
-        let removed = remove_left(&root, path, &mut recovery);
-        finished.and(removed)
-    })?;
-    Ok(recovery)
+        let done = finished.and(remove_left(&root, path, &mut recovery));
+        match done {
+            // Another transaction exchanges the directory and removes the old one, of which Linux then says that it does not
+            // exist (`iterate_dir()` of `fs/readdir.c`).
+            Err(error) if again < STALE_TRIED && (error.is_stale() || is_replaced(&root, path)) => again += 1,
+            done => return done.map(|()| recovery),
+        }
+    }
 }
 
 fn finish_all(root: &Directory, path: &NativePath, recovery: &mut Recovery) -> Result<(), Error> {

@@ -17,9 +17,8 @@ use crate::engine::runtime::sync::{Mutex, MutexGuard};
 use crate::engine::{Engine, Process, runtime};
 use crate::error::{About, Error, Subject};
 use crate::limits::NAMES_TRIED;
-use crate::platform::{self, Directory, NativePath, codes};
-use crate::verbs::metadata::Metadata;
-use crate::verbs::replaced::{again_if_stale, is_gone};
+use crate::platform::{Directory, NativePath, codes};
+use crate::verbs::replaced::{again_if_stale, is_gone, is_replaced, leads_elsewhere};
 
 /// A transaction.
 #[derive(Debug)]
@@ -50,11 +49,15 @@ impl Opened {
     fn begin_at(path: &NativePath, swap: bool) -> Result<(Mount, Self), Error> {
         for _ in 0..NAMES_TRIED {
             let root = again_if_stale(|| Directory::open_followed(path, None)).about_path()?;
-            let found = root.metadata().about_path()?;
+            let found = match root.metadata() {
+                // Exchanged and removed meanwhile.
+                Err(error) if is_gone(&error) => continue,
+                found => found.about_path()?,
+            };
             let mount = Mount::of(&root).about_path()?;
             let begun = Self::begin(path, mount, root, swap);
             // A transaction that exchanges the directory just now would remove the log with the old one.
-            if !is_replaced(path, &found) {
+            if !leads_elsewhere(path, &found) {
                 return Ok((mount, begun?));
             }
             if let Ok(opened) = begun {
@@ -227,12 +230,7 @@ impl Transaction {
 
     /// The error, or that it comes of an exchange of the directory, which has removed what was staged.
     fn or_replaced(&self, root: &Directory, error: Error) -> Error {
-        let replaced = match root.metadata() {
-            Ok(found) => found.links == 0 || is_replaced(&self.path, &found),
-            // What network and FUSE file systems say of a directory that was removed.
-            Err(error) => is_gone(&error),
-        };
-        if replaced { refused::replaced() } else { error }
+        if is_replaced(root, &self.path) { refused::replaced() } else { error }
     }
 
     /// Stages something.
@@ -260,11 +258,6 @@ impl Drop for Transaction {
             self.engine.spawn(Lane::Unknown, undo);
         }
     }
-}
-
-/// Whether a path leads to something else than it did.
-fn is_replaced(path: &NativePath, before: &Metadata) -> bool {
-    again_if_stale(|| platform::metadata(path, true)).is_ok_and(|now| !now.is_same_file(before))
 }
 
 fn busy() -> Error {
