@@ -35,7 +35,7 @@ async def ticking() -> AsyncIterator[Ticker]:
         gc.enable()
 
 
-async def worst_beside(work: Callable[[], Awaitable[object]], attempts: int = 6) -> float:
+async def worst_beside(work: Callable[[], Awaitable[object]], attempts: int = 12) -> float:
     """The worst lag beside `work`, in seconds; when it is too much, the least of several attempts.
 
     A stall that the work causes is there each time; one that the machine causes is not.
