@@ -795,3 +795,43 @@ def test_a_forked_child_removes_nothing(way: str, tmp_path: Path) -> None:
     ended = process.run(_FORK, str(tmp_path), way)
     assert (ended.code, ended.output, ended.errors) == (0, "", "")
     assert entries(tmp_path) == []
+
+
+_BEING_MADE = """
+import os, sys, threading, time
+import anyio
+from rapfiles import tempfile
+from support.loops import LOOPS
+
+name, create, folder = sys.argv[1:]
+made = threading.Event()
+
+def late(call):
+    # The thread gets the processor only later.
+    def called(path, *arguments):
+        result = call(path, *arguments)
+        if os.fspath(path).startswith(folder):
+            made.set()
+            time.sleep(0.3)
+        return result
+    return called
+
+async def main():
+    async with anyio.create_task_group() as group:
+        os.mkdir, os.open = late(os.mkdir), late(os.open)
+        group.start_soon(lambda: getattr(tempfile, create)(dir=folder))
+        while not made.is_set():
+            await anyio.sleep(0.001)
+        print("ready", flush=True)
+        group.cancel_scope.cancel()
+
+{loop.name: loop for loop in LOOPS}[name].run(main)
+"""
+
+
+@pytest.mark.parametrize("create", ["TemporaryDirectory", "NamedTemporaryFile", "mkdtemp", "mkstemp"])
+@pytest.mark.parametrize("loop_", LOOPS, ids=str)
+def test_what_is_being_made_at_exit_is_not_left(loop_: Loop, create: str, tmp_path: Path) -> None:
+    ended = process.run(_BEING_MADE, loop_.name, create, str(tmp_path))
+    assert (ended.code, ended.output, ended.errors) == (0, "", "")
+    assert entries(tmp_path) == []

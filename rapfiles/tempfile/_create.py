@@ -10,7 +10,7 @@ import sys
 from typing import Any, Final
 
 from .._path import AsyncPath
-from .._undoable import Undoable
+from ._creation import Creation
 from ._names import AnyPath, Naming, naming
 
 __all__ = ["BINARY_FLAGS", "FILE_MODE", "collides", "make_directory", "mkdtemp", "mkstemp"]
@@ -110,7 +110,7 @@ async def mkstemp(
     """
     names = await naming(suffix, prefix, dir)
     flags = TEXT_FLAGS if text else BINARY_FLAGS
-    descriptor, path = await Undoable(lambda: _make_file(names, flags), _unmake_file).run()
+    descriptor, path = await Creation(lambda: _make_file(names, flags), _unmake_file).run()
     return descriptor, AsyncPath(os.fsdecode(path))
 
 
@@ -147,4 +147,4 @@ async def mkdtemp(
     ```
     """
     names = await naming(suffix, prefix, dir)
-    return AsyncPath(os.fsdecode(await Undoable(lambda: make_directory(names), os.rmdir).run()))
+    return AsyncPath(os.fsdecode(await Creation(lambda: make_directory(names), os.rmdir).run()))

@@ -12,9 +12,9 @@ import rapfiles._native as _native
 
 from .._path import AsyncPath
 from .._threads import run_sync
-from .._undoable import Undoable
 from ._cleanup import Cleanup
 from ._create import make_directory
+from ._creation import Creation
 from ._manager import TemporaryContextManager
 from ._names import AnyPath, naming
 
@@ -185,7 +185,7 @@ async def _temporary_directory(
         name = make_directory(names)
         return name, _cleanup(name, ignore_cleanup_errors) if delete else None
 
-    name, cleanup = await Undoable(make, _unmake).run()
+    name, cleanup = await Creation(make, _unmake).run()
     if cleanup is not None:
         # No caller could have requested the removal before this point.
         cleanup.warn(f"Implicitly cleaning up {_representation(name)}")

@@ -19,9 +19,10 @@ from .._arguments import path_text, permissions
 from .._open import open as open_file
 from .._path import AsyncPath
 from .._threads import in_background, run_sync
-from .._undoable import Undoable, close_descriptor
+from .._undoable import close_descriptor
 from ._cleanup import Cleanup
 from ._create import BINARY_FLAGS, FILE_MODE, collides
+from ._creation import Creation
 from ._manager import TemporaryContextManager
 from ._names import AnyPath, Naming, naming
 from ._persist import give_name
@@ -416,13 +417,13 @@ async def open_named(
     by_system = _WINDOWS and delete and delete_on_close
     flags = BINARY_FLAGS | (_O_TEMPORARY if by_system else 0)
     for path in names.candidates():
-        made = Undoable(partial(_make, path, flags, names.directory), _unmake)
+        made = Creation(partial(_make, path, flags, names.directory), _unmake)
         cleanups: list[Cleanup] = []
 
         def opener(
             _name: object,
             _flags: int,
-            made: Undoable[tuple[int, Cleanup]] = made,
+            made: Creation[tuple[int, Cleanup]] = made,
             cleanups: list[Cleanup] = cleanups,
         ) -> int:
             descriptor, cleanup = made()
