@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from .._threads import in_background, run_sync
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Generator
 
 __all__ = ["Cleanup", "being_made"]
 
@@ -37,7 +37,7 @@ if hasattr(os, "register_at_fork"):
 
 
 @contextlib.contextmanager
-def being_made() -> Iterator[None]:
+def being_made() -> Generator[None]:
     """Something is being made on the disk in this block, or removed by the thread that made it."""
     done = Lock()
     done.acquire()
