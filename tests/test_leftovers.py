@@ -154,6 +154,29 @@ async def test_it_disturbs_no_writer(nameless: bool, named: Path, tmp_path: Path
     assert [(folder / name).read_text() for name in names] == [f"{_ROUNDS - 1}"] * 6
 
 
+@strace.needs_strace
+@pytest.mark.one_loop
+@pytest.mark.parametrize("kept", [False, True], ids=["forgotten", "kept"])
+async def test_a_file_that_it_removes_before_it_is_locked_is_created_again(
+    kept: bool, tmp_path: Path
+) -> None:
+    """Where a file that is removed while it is open is unknown, or has another name until it is closed."""
+    if (reason := fuse.missing()) is not None:
+        pytest.skip(reason)
+    removed = 0
+    # Not every attempt may lock its file too late.
+    late = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=fcntl:delay_enter=20000:when=1+3"]
+    with fuse.mounted(tmp_path, delay_ms=0, hide=kept) as disk:
+        command = [*late, sys.executable, "-W", "error", "-c", _WRITER, disk.root, "own", "10"]
+        with subprocess.Popen(command) as writer:
+            while writer.poll() is None:
+                removed += len((await recover(disk.root)).removed)
+        assert writer.returncode == 0
+        assert sorted(os.listdir(disk.root)) == ["own", "own-copy"]
+        assert [(disk.root / name).read_text() for name in ("own", "own-copy")] == ["9", "9"]
+    assert removed > 0
+
+
 async def test_what_is_none_stays(tmp_path: Path) -> None:
     (tmp_path / "victim").write_bytes(b"v")
     (tmp_path / NAME).symlink_to("victim")

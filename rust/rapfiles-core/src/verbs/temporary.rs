@@ -52,13 +52,22 @@ pub(crate) fn with_temporary_name<T>(
 pub(crate) fn create_temporary(directory: &Directory, mode: u32) -> io::Result<(NativePath, File)> {
     with_temporary_name(|name| {
         let file = directory.create(name, mode)?;
-        if claim(&file) && platform::metadata_of(&file).map_or(true, |found| found.links > 0) {
+        let kept = if claim(&file) { is_kept(directory, name) } else { Ok(false) };
+        if let Ok(true) = kept {
             return Ok(file);
         }
         // Somebody who has found it before it was locked has removed it, or is about to.
         let _ = directory.unlink(name);
-        Err(io::Error::from_raw_os_error(codes::EXISTS))
+        kept.and(Err(io::Error::from_raw_os_error(codes::EXISTS)))
     })
+}
+
+/// Whether nobody has removed a file before it was locked.
+///
+/// The open file does not tell: NFS and FUSE rename what is removed while it is open, so that it has a link still (sillyrename,
+/// `nfs_sillyrename()` of `fs/nfs/unlink.c`; `hard_remove` of libfuse), or know it no more and say `ESTALE`.
+fn is_kept(directory: &Directory, name: &NativePath) -> io::Result<bool> {
+    Ok(!platform::RENAMES_OPEN_FILES || found(directory, name, false)?.is_some())
 }
 
 /// Locks a file that has a temporary name, or is to get one: as long as it is locked, somebody is going to complete it.
