@@ -11,6 +11,7 @@ import atexit
 import contextlib
 import os
 import threading
+import time
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -20,7 +21,7 @@ import rapfiles._native as _native
 from ._waiter import new_waiter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
 T = TypeVar("T")
 
@@ -28,7 +29,7 @@ _KEEP_ALIVE: Final = 5.0
 """Seconds after which an idle thread exits."""
 
 _PATIENCE: Final = 5.0
-"""Seconds for which the end of the process waits for a thread that is to begin."""
+"""Seconds for which the end of the process waits for threads."""
 
 
 class _Threads:
@@ -85,7 +86,7 @@ def _forget() -> None:
     """A forked child has only the thread that called fork(2)."""
     global _threads
     _threads = _Threads()
-    _beginning.clear()
+    _awaited.clear()
 
 
 if hasattr(os, "register_at_fork"):
@@ -217,36 +218,60 @@ async def run_sync(function: Callable[..., T], /, *args: Any, **kwargs: Any) -> 
     return await Strand().run(function, *args, **kwargs)
 
 
+_awaited: Final[set[_thread.LockType]] = set()
+"""Locks that threads release when the end of the process has not to wait for them any more."""
+
+
+def _await_at_exit() -> _thread.LockType:
+    lock = _thread.allocate_lock()
+    lock.acquire()
+    _awaited.add(lock)
+    return lock
+
+
+def _let_exit(lock: _thread.LockType) -> None:
+    _awaited.discard(lock)
+    lock.release()
+
+
+@contextlib.contextmanager
+def awaited_at_exit() -> Generator[None]:
+    """The end of the process waits for this block, which a thread runs, for up to five seconds."""
+    lock = _await_at_exit()
+    try:
+        yield
+    finally:
+        _let_exit(lock)
+
+
+@atexit.register
+def wait_for_threads() -> None:
+    """Wait for what the end of the process has to wait for, for up to five seconds in all."""
+    until = time.monotonic() + _PATIENCE
+    while _awaited:
+        for lock in list(_awaited):
+            if not lock.acquire(timeout=max(until - time.monotonic(), 0.0)):
+                # Not waited for by the next caller either.
+                _awaited.discard(lock)
+
+
 def in_background(work: Callable[[], object]) -> None:
-    """Call a function in a new thread that nobody waits for; may be called during a garbage collection."""
-    begun = _thread.allocate_lock()
-    begun.acquire()
+    """Call a function in a new thread that nobody waits for; may be called during a garbage collection.
+
+    The end of the process waits until the thread has begun: the end of the interpreter frees the states of
+    threads that do not run yet, and CPython 3.11.2 crashes when they use them. So did 5 of 150 processes that
+    started 100 threads with `_thread` alone and ended.
+    """
+    begun = _await_at_exit()
 
     def run() -> None:
-        _beginning.discard(begun)
-        begun.release()
+        _let_exit(begun)
         work()
 
-    _beginning.add(begun)
     try:
         # The pool above has a lock, which this thread may already hold.
         _thread.start_new_thread(run, ())
     except RuntimeError:  # the system refuses a thread, or the interpreter is finalizing
-        _beginning.discard(begun)
+        _let_exit(begun)
         with contextlib.suppress(OSError):
             work()
-
-
-_beginning: Final[set[_thread.LockType]] = set()
-"""Locks that threads in the background release when they begin."""
-
-
-@atexit.register
-def _let_begin() -> None:
-    """Wait for threads that have been started and do not run yet.
-
-    The end of the interpreter frees their states, and CPython 3.11.2 crashes when they use them: so did 5 of
-    150 processes that started 100 threads with `_thread` alone and ended.
-    """
-    for begun in list(_beginning):
-        begun.acquire(timeout=_PATIENCE)

@@ -193,7 +193,7 @@ import atexit
 
 @atexit.register  # called last
 def say():
-    print(len(_threads._beginning))
+    print(len(_threads._awaited))
 
 from rapfiles import _threads
 

@@ -835,3 +835,54 @@ def test_what_is_being_made_at_exit_is_not_left(loop_: Loop, create: str, tmp_pa
     ended = process.run(_BEING_MADE, loop_.name, create, str(tmp_path))
     assert (ended.code, ended.output, ended.errors) == (0, "", "")
     assert entries(tmp_path) == []
+
+
+_TAKEN_BACK = """
+import os, sys, threading, time
+import anyio
+from rapfiles import _threads, tempfile
+from support.loops import LOOPS
+
+name, create, folder = sys.argv[1:]
+made, go = threading.Event(), threading.Event()
+
+def held(call):
+    def called(path, *arguments):
+        if os.fspath(path).startswith(folder):
+            made.set()
+            go.wait()
+        return call(path, *arguments)
+    return called
+
+def late(call):
+    # The thread gets the processor only later.
+    def called(path):
+        time.sleep(0.3)
+        call(path)
+    return called
+
+async def main():
+    async with anyio.create_task_group() as group:
+        os.mkdir, os.open = held(os.mkdir), held(os.open)
+        os.rmdir, os.unlink = late(os.rmdir), late(os.unlink)
+        group.start_soon(lambda: getattr(tempfile, create)(dir=folder))
+        while not made.is_set():
+            await anyio.sleep(0.001)
+        # The loop does not hear of it before it is cancelled.
+        go.set()
+        while not _threads._threads._idle:
+            time.sleep(0.001)
+        assert os.listdir(folder)
+        group.cancel_scope.cancel()
+    print("ready", flush=True)
+
+{loop.name: loop for loop in LOOPS}[name].run(main)
+"""
+
+
+@pytest.mark.parametrize("create", ["TemporaryDirectory", "mkdtemp", "mkstemp"])
+@pytest.mark.parametrize("loop_", LOOPS, ids=str)
+def test_what_a_cancelled_task_made_is_not_left_at_exit(loop_: Loop, create: str, tmp_path: Path) -> None:
+    ended = process.run(_TAKEN_BACK, loop_.name, create, str(tmp_path))
+    assert (ended.code, ended.output, ended.errors) == (0, "", "")
+    assert entries(tmp_path) == []

@@ -8,45 +8,20 @@ background, and what still exists when the interpreter exits is removed then.
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
 import sys
-import time
 import warnings
-from threading import Lock, RLock
-from typing import TYPE_CHECKING, Final
+from threading import RLock
+from typing import TYPE_CHECKING
 
-from .._threads import in_background, run_sync
+from .._threads import in_background, run_sync, wait_for_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator
+    from collections.abc import Awaitable, Callable
 
-__all__ = ["Cleanup", "being_made"]
-
-_PATIENCE: Final = 5.0
-"""Seconds for which the end of the process waits for what is being made."""
+__all__ = ["Cleanup"]
 
 _all: set[Cleanup] = set()
-
-_being_made: Final[set[Lock]] = set()
-"""Locks that threads release when what they make has its `Cleanup`, or is gone again."""
-
-if hasattr(os, "register_at_fork"):
-    # A forked child has only the thread that called fork(2).
-    os.register_at_fork(after_in_child=_being_made.clear)
-
-
-@contextlib.contextmanager
-def being_made() -> Generator[None]:
-    """Something is being made on the disk in this block, or removed by the thread that made it."""
-    done = Lock()
-    done.acquire()
-    _being_made.add(done)
-    try:
-        yield
-    finally:
-        _being_made.discard(done)
-        done.release()
 
 
 class Cleanup:
@@ -139,9 +114,8 @@ class Cleanup:
 
 @atexit.register
 def _remove_all() -> None:
-    until = time.monotonic() + _PATIENCE
-    for done in list(_being_made):
-        done.acquire(timeout=max(until - time.monotonic(), 0.0))
+    # What they are just making has no cleanup yet.
+    wait_for_threads()
     for cleanup in list(_all):
         try:
             cleanup.ended()

@@ -7,9 +7,11 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from functools import partial
 from typing import Any, Final
 
 from .._path import AsyncPath
+from ._cleanup import Cleanup
 from ._creation import Creation
 from ._names import AnyPath, Naming, naming
 
@@ -35,23 +37,29 @@ def collides(error: OSError, directory: str | bytes) -> bool:
     )
 
 
-def _make_file(names: Naming, flags: int) -> tuple[int, Any]:
+def _make_file(names: Naming, flags: int) -> tuple[tuple[int, Any], Cleanup]:
     for path in names.candidates():
         sys.audit("tempfile.mkstemp", path)
         try:
-            return os.open(path, flags, FILE_MODE), path
+            descriptor = os.open(path, flags, FILE_MODE)
         except OSError as error:
             if not collides(error, names.directory):
                 raise
+        else:
+            return (descriptor, path), Cleanup(partial(_unmake_file, descriptor, path))
     raise FileExistsError(errno.EEXIST, "No usable temporary file name found")
 
 
-def _unmake_file(made: tuple[int, str | bytes]) -> None:
-    descriptor, path = made
+def _unmake_file(descriptor: int, path: str | bytes) -> None:
     try:
         os.close(descriptor)
     finally:
         os.unlink(path)
+
+
+def _make_directory(names: Naming) -> tuple[Any, Cleanup]:
+    path = make_directory(names)
+    return path, Cleanup(partial(os.rmdir, path))
 
 
 def make_directory(names: Naming) -> Any:
@@ -110,7 +118,8 @@ async def mkstemp(
     """
     names = await naming(suffix, prefix, dir)
     flags = TEXT_FLAGS if text else BINARY_FLAGS
-    descriptor, path = await Creation(lambda: _make_file(names, flags), _unmake_file).run()
+    (descriptor, path), cleanup = await Creation(partial(_make_file, names, flags)).run()
+    cleanup.keep()
     return descriptor, AsyncPath(os.fsdecode(path))
 
 
@@ -147,4 +156,6 @@ async def mkdtemp(
     ```
     """
     names = await naming(suffix, prefix, dir)
-    return AsyncPath(os.fsdecode(await Creation(lambda: make_directory(names), os.rmdir).run()))
+    path, cleanup = await Creation(partial(_make_directory, names)).run()
+    cleanup.keep()
+    return AsyncPath(os.fsdecode(path))

@@ -1,30 +1,38 @@
-"""Creating something on the disk in a thread; undone if cancelled, and not left by the end of the process."""
+"""Creating something on the disk in a thread; removed if cancelled, or by the end of the process."""
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from .._threads import awaited_at_exit
 from .._undoable import Undoable
-from ._cleanup import being_made
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._cleanup import Cleanup
 
 __all__ = ["Creation"]
 
 T = TypeVar("T")
 
 
-class Creation(Undoable[T]):
-    """An `Undoable` call for which the end of the interpreter waits, if it has begun.
+class Creation(Undoable["tuple[T, Cleanup]"]):
+    """A call that returns what it has made and its `Cleanup`, which removes it if nobody gets it.
 
-    The thread is a daemon: without that wait, it could end after the system call, before anything is
-    responsible for removing what that has made.
+    The thread is a daemon: if the end of the process did not wait for it, it could end between the two.
     """
 
     __slots__ = ()
 
-    def __call__(self) -> T:
-        with being_made():
+    def __init__(self, make: Callable[[], tuple[T, Cleanup]]) -> None:
+        super().__init__(make, _remove)
+
+    def __call__(self) -> tuple[T, Cleanup]:
+        """Do the work, in this thread."""
+        with awaited_at_exit():
             return super().__call__()
 
-    def _take_back(self) -> None:
-        with being_made():
-            super()._take_back()
+
+def _remove(made: tuple[object, Cleanup]) -> None:
+    made[1].remove()

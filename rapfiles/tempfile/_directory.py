@@ -180,21 +180,14 @@ async def _temporary_directory(
 ) -> AsyncTemporaryDirectory[Any]:
     names = await naming(suffix, prefix, dir)
 
-    def make() -> tuple[Any, Cleanup | None]:
-        # In one call, so that there is always something that removes the directory.
+    def make() -> tuple[Any, Cleanup]:
         name = make_directory(names)
-        return name, _cleanup(name, ignore_cleanup_errors) if delete else None
+        return name, _cleanup(name, ignore_cleanup_errors)
 
-    name, cleanup = await Creation(make, _unmake).run()
-    if cleanup is not None:
-        # No caller could have requested the removal before this point.
-        cleanup.warn(f"Implicitly cleaning up {_representation(name)}")
+    name, cleanup = await Creation(make).run()
+    if not delete:
+        cleanup.keep()
+        return AsyncTemporaryDirectory(name, None, ignore_cleanup_errors)
+    # No caller could have requested the removal before this point.
+    cleanup.warn(f"Implicitly cleaning up {_representation(name)}")
     return AsyncTemporaryDirectory(name, cleanup, ignore_cleanup_errors)
-
-
-def _unmake(made: tuple[Any, Cleanup | None]) -> None:
-    name, cleanup = made
-    if cleanup is None:
-        os.rmdir(name)
-    else:
-        cleanup.remove()

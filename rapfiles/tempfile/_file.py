@@ -417,13 +417,13 @@ async def open_named(
     by_system = _WINDOWS and delete and delete_on_close
     flags = BINARY_FLAGS | (_O_TEMPORARY if by_system else 0)
     for path in names.candidates():
-        made = Creation(partial(_make, path, flags, names.directory), _unmake)
+        made = Creation(partial(_make, path, flags, names.directory))
         cleanups: list[Cleanup] = []
 
         def opener(
             _name: object,
             _flags: int,
-            made: Creation[tuple[int, Cleanup]] = made,
+            made: Creation[int] = made,
             cleanups: list[Cleanup] = cleanups,
         ) -> int:
             descriptor, cleanup = made()
@@ -457,11 +457,6 @@ def _make(path: str | bytes, flags: int, directory: str | bytes) -> tuple[int, C
             raise _TakenError from error
         raise
     return descriptor, Cleanup(lambda: _unlink(path))
-
-
-def _unmake(made: tuple[int, Cleanup]) -> None:
-    # The caller of the opener closes the descriptor.
-    made[1].remove()
 
 
 def _unlink(path: str | bytes) -> None:
