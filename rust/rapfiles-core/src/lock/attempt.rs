@@ -193,12 +193,14 @@ impl Locks {
         }
         match candidate.file.try_lock(&claim) {
             Err(error) if requested.opens_again(&error) => {
-                self.open_again(engine, requested, candidate, may_block)
+                self.open_again(engine, requested, candidate);
+                None
             }
             Err(error) => Some(Err(error)),
             Ok(true) => match candidate.file.standing(engine, &requested.request.target, may_block) {
                 Err(error) if requested.opens_again(&error) => {
-                    self.open_again(engine, requested, candidate, may_block)
+                    self.open_again(engine, requested, candidate);
+                    None
                 }
                 Err(error) => Some(Err(error)),
                 Ok(Standing::Current) => {
@@ -213,7 +215,10 @@ impl Locks {
                     self.submit(engine, lane, requested, job);
                     None
                 }
-                Ok(Standing::Replaced) => self.open_again(engine, requested, candidate, may_block),
+                Ok(Standing::Replaced) => {
+                    self.open_again(engine, requested, candidate);
+                    None
+                }
             },
             Ok(false) if !requested.request.blocking => {
                 let Candidate { file, entry } = candidate;
@@ -224,21 +229,12 @@ impl Locks {
         }
     }
 
-    /// Begins again with the file that the path leads to now.
-    pub(super) fn open_again(
-        &self,
-        engine: &Engine,
-        requested: &Arc<Requested>,
-        candidate: Candidate,
-        may_block: bool,
-    ) -> Option<Answer> {
+    /// Begins again with the file that the path leads to now: in a job of its own, because a file that others replace again
+    /// and again would exhaust the stack otherwise.
+    pub(super) fn open_again(&self, engine: &Engine, requested: &Arc<Requested>, candidate: Candidate) {
         let lane = candidate.file.lane;
         drop(candidate);
-        if may_block {
-            return self.open(engine, requested);
-        }
         self.submit(engine, lane, requested, LockJob::Open(Arc::clone(requested)));
-        None
     }
 
     /// Refuses a request that does not wait, and names the process that is in the way.

@@ -115,7 +115,8 @@ impl Locks {
             // It may have been replaced while this one waited.
             Ok(()) => self.settle(engine, requested, candidate, Patience::new(), true),
             Err(error) if requested.opens_again(&error) => {
-                self.open_again(engine, requested, candidate, false)
+                self.open_again(engine, requested, candidate);
+                None
             }
             Err(error) => Some(Err(error)),
         };
