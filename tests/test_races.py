@@ -1,10 +1,59 @@
 """Races between processes, made certain: strace(1) delays the calls of one of them."""
 
+import os
+import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
-from support import strace
+from rapfiles import recover, transaction
+from support import fuse, strace
+
+_BEGINS = """
+import asyncio, sys
+from rapfiles import transaction
+
+async def main():
+    async with transaction(sys.argv[1], durable=False) as t:
+        await t.write_text("file", "new")
+    print("done")
+
+asyncio.run(main())
+"""
+
+
+@strace.needs_strace
+async def test_a_transaction_begins_beside_recoveries(tmp_path: Path) -> None:
+    """A recovery removes a log that is not locked yet, and each time there is time enough for one."""
+    begun: list[subprocess.CompletedProcess[str]] = []
+
+    def begin() -> None:
+        # The first directory is that of all logs.
+        options = ["-e", "inject=mkdir,mkdirat:delay_exit=100000:when=2+2"]
+        begun.append(strace.run(_BEGINS, tmp_path, options=options))
+
+    thread = threading.Thread(target=begin)
+    thread.start()
+    while thread.is_alive():
+        await recover(tmp_path)
+    assert [(done.stdout, done.stderr) for done in begun] == [("done\n", "")]
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("committed", [True, False])
+async def test_the_log_on_a_disk_that_keeps_open_files(tmp_path: Path, committed: bool) -> None:
+    """As NFS does, it gives a file that is removed while it is open another name in its directory."""
+    with fuse.mounted(tmp_path, delay_ms=0, hide=True) as disk:
+        try:
+            async with transaction(disk.root, durable=False) as t:
+                await t.write_text("file", "new")
+                if not committed:
+                    raise KeyError
+        except KeyError:
+            pass
+        assert os.listdir(disk.backing) == ["file"] * committed
+
 
 _LOCKS = """
 import asyncio, sys

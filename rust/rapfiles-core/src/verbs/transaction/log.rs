@@ -7,7 +7,7 @@ use super::name::LOGS;
 use super::refused;
 use super::tree::{list, unless_missing};
 use crate::error::{About, Error, Subject};
-use crate::limits::NAMES_TRIED;
+use crate::limits::{LOGS_TRIED, STALE_TRIED};
 use crate::platform::{self, Directory, File, NativePath, codes};
 use crate::verbs::replaced::{again_if_stale, is_gone};
 
@@ -43,7 +43,12 @@ pub(super) struct Logs {
 pub(super) struct Log {
     pub(super) directory: Directory,
     pub(super) id: NativePath,
-    _lock: FileLock,
+    lock: FileLock,
+}
+
+/// Whether an entry of the directory of all logs is one.
+fn is_id(name: &[u8]) -> bool {
+    name.len() == ID_LENGTH && name.iter().all(u8::is_ascii_hexdigit)
 }
 
 impl Logs {
@@ -94,7 +99,7 @@ impl Logs {
     pub(super) fn ids(&self) -> Result<Vec<NativePath>, Error> {
         let mut ids = Vec::new();
         self.list(|name| {
-            if name.len() == ID_LENGTH && name.iter().all(u8::is_ascii_hexdigit) {
+            if is_id(name) {
                 ids.push(name.to_vec());
             }
         })
@@ -112,7 +117,7 @@ impl Logs {
         let taken: io::Result<_> = again_if_stale(|| {
             let directory = Directory::open(id, Some(&self.directory))?;
             let lock = FileLock::acquire(&directory, &entry(LOCK)?, false)?;
-            Ok(lock.map(|lock| Log { directory, id: id.clone(), _lock: lock }))
+            Ok(lock.map(|lock| Log { directory, id: id.clone(), lock }))
         });
         match taken {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -126,24 +131,31 @@ impl Logs {
     }
 
     /// Removes a log. Once its first entry, `commit`, is gone, all others are removed by the next commit or recovery.
+    ///
+    /// The caller holds the lock of all logs, if it can be had at all: otherwise a recovery may take the log when it is not
+    /// locked any more, and create the file of the lock again.
     pub(super) fn remove(&self, log: Log) -> io::Result<()> {
+        let Log { directory, id, lock } = log;
         let mut names = Vec::new();
-        list(&log.directory, |entry| names.push(entry.name.to_vec()))?;
+        list(&directory, |entry| names.push(entry.name.to_vec()))?;
         // The lock is last: until then nobody else removes anything.
         names.sort_by_key(|name| (name == LOCK.as_bytes(), name != COMMIT.as_bytes()));
         for name in names {
-            unless_missing(log.directory.unlink(&platform::entry_name(&name)?))?;
+            unless_missing(directory.unlink(&platform::entry_name(&name)?))?;
         }
-        let Log { directory, id, _lock } = log;
-        // Some systems remove nothing that is open.
-        drop(directory);
-        unless_missing(Directory::remove(&id, Some(&self.directory)))
+        // Whoever has opened its file meanwhile finds that it has been removed. Some systems remove nothing that is open.
+        drop((lock, directory));
+        match remove_emptied(&self.directory, &id, |_| false) {
+            // A transaction has just begun it, and is about to find that its lock has been removed. It goes on, or removes it.
+            Err(error) if error.raw_os_error().is_some_and(platform::is_not_empty) => Ok(()),
+            removed => removed,
+        }
     }
 
     /// Removes the directory of logs, if it has none.
     pub(super) fn tidy(self, root: &Directory, lock: FileLock) -> io::Result<()> {
         let mut others = false;
-        self.list(|name| others |= name != LOCK.as_bytes())?;
+        self.list(|name| others |= is_id(name))?;
         if others {
             return Ok(());
         }
@@ -152,10 +164,39 @@ impl Logs {
         drop(lock);
         let Self { directory, .. } = self;
         drop(directory);
-        match Directory::remove(&entry(LOGS)?, Some(root)) {
+        match remove_emptied(root, &entry(LOGS)?, |name| name == LOCK.as_bytes() || is_id(name)) {
             // Another transaction has begun.
             Err(error) if error.raw_os_error().is_some_and(platform::is_not_empty) => Ok(()),
-            removed => unless_missing(removed),
+            removed => removed,
+        }
+    }
+}
+
+/// Removes a directory whose entries have been removed, if it is still there. `is_used`: an entry that somebody has made
+/// since.
+///
+/// Network and FUSE file systems keep what is removed while it is open, under another name in its directory, and may learn
+/// only a moment after it was closed that it has been.
+fn remove_emptied(above: &Directory, name: &NativePath, is_used: impl Fn(&[u8]) -> bool) -> io::Result<()> {
+    let mut attempts = 0;
+    loop {
+        match Directory::remove(name, Some(above)) {
+            Err(error)
+                if error.raw_os_error().is_some_and(platform::is_not_empty) && attempts < STALE_TRIED =>
+            {
+                let mut used = false;
+                let listed = Directory::open(name, Some(above))
+                    .and_then(|directory| list(&directory, |entry| used |= is_used(entry.name)));
+                match listed {
+                    Err(gone) if is_gone(&gone) => {}
+                    listed => listed?,
+                }
+                if used {
+                    return Err(error);
+                }
+                attempts += 1;
+            }
+            removed => return unless_missing(removed),
         }
     }
 }
@@ -165,7 +206,7 @@ pub(super) fn begin(root: &Directory, path: &NativePath) -> Result<(Logs, Log), 
     let name = entry(LOGS).about_path()?;
     // Otherwise what is made here could not be removed.
     root.may_rename().about_path()?;
-    for _ in 0..NAMES_TRIED {
+    for attempt in 0..LOGS_TRIED {
         let made = match root.make(&name, PRIVATE) {
             Err(error) if error.raw_os_error() != Some(codes::EXISTS) => {
                 return Err(Error::new(&error, Subject::Path));
@@ -183,12 +224,26 @@ pub(super) fn begin(root: &Directory, path: &NativePath) -> Result<(Logs, Log), 
             }
         };
         let id = platform::random_name().and_then(|id| entry(&id)).about_path()?;
+        // A recovery removes a log that is not locked yet. Not for the first attempt, so that a transaction does not wait
+        // for a commit.
+        let quiet = match attempt {
+            0 => None,
+            _ => match logs.lock() {
+                Ok(Some(lock)) => Some(lock),
+                Ok(None) => continue,
+                Err(error) => {
+                    remove_empty(root);
+                    return Err(error);
+                }
+            },
+        };
         match logs.directory.make(&id, PRIVATE) {
             Ok(()) => {}
             // Another transaction has just ended, and removed the directory, which was empty.
             Err(error) if is_gone(&error) => continue,
             Err(error) if error.raw_os_error() == Some(codes::EXISTS) => continue,
             Err(error) => {
+                drop(quiet);
                 discard(root, logs, None);
                 return Err(Error::new(&error, Subject::Path));
             }
@@ -200,6 +255,7 @@ pub(super) fn begin(root: &Directory, path: &NativePath) -> Result<(Logs, Log), 
                 Err(error) if is_gone(&error) => continue,
                 Err(error) => {
                     let _ = logs.remove(log);
+                    drop(quiet);
                     discard(root, logs, None);
                     return Err(Error::new(&error, Subject::Path));
                 }
@@ -207,6 +263,7 @@ pub(super) fn begin(root: &Directory, path: &NativePath) -> Result<(Logs, Log), 
             Ok(None) => continue,
             Err(error) if is_gone(&error) => continue,
             Err(error) => {
+                drop(quiet);
                 discard(root, logs, Some(&id));
                 return Err(Error::new(&error, Subject::Path));
             }
@@ -233,6 +290,7 @@ pub(super) fn begin_swapped(
 
 /// Removes what was made for a log that could not be begun.
 fn discard(root: &Directory, logs: Logs, id: Option<&NativePath>) {
+    let lock = logs.lock();
     // The error that is reported is that of the beginning.
     if let Some(id) = id {
         let _ = match logs.take(id) {
@@ -240,7 +298,7 @@ fn discard(root: &Directory, logs: Logs, id: Option<&NativePath>) {
             _ => Directory::remove(id, Some(&logs.directory)),
         };
     }
-    match logs.lock() {
+    match lock {
         Ok(Some(lock)) => {
             let _ = logs.tidy(root, lock);
         }

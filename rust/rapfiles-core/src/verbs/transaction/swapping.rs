@@ -54,8 +54,8 @@ pub(super) fn run(
     // What remains is removed by the next one that commits or recovers.
     let _ = replacement.remove_old(root).and_then(|()| {
         replacement.synchronise()?;
-        new_logs.remove(new_log).about_path()?;
         let Some(lock) = new_logs.lock()? else { return Ok(()) };
+        new_logs.remove(new_log).about_path()?;
         new_logs.tidy(copy, lock).about_path()
     });
     Ok(())

@@ -88,11 +88,11 @@ impl Opened {
         if let Some(replacement) = replacement {
             replacement.remove()?;
         }
-        let removed = logs.remove(log);
         match logs.lock() {
-            Ok(Some(lock)) => removed.and(logs.tidy(&root, lock)).about_path(),
+            Ok(Some(lock)) => logs.remove(log).and(logs.tidy(&root, lock)).about_path(),
             Ok(None) => Ok(()),
             Err(error) => {
+                let _ = logs.remove(log);
                 log::remove_empty(&root);
                 Err(error)
             }
