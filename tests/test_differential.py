@@ -12,7 +12,7 @@ import pytest
 
 from rapfiles import AsyncPath
 from support import differential, effort, ground, process
-from support.loops import SELECTOR, Loop
+from support.loops import LOOPS, SELECTOR, Loop
 
 # Another seed plays other sequences; a failure says which one it was.
 SEED = int(os.environ.get("RAPFILES_SEED", "2"))
@@ -68,6 +68,12 @@ def test_every_shared_method_is_compared() -> None:
     assert shared == reading | differential.CHANGING | (set(COMPARED_ELSEWHERE) & shared)
 
 
+def _share(loop: Loop, cases: int) -> slice:
+    """What a loop has of random cases: each has others, or all of them with `--everything`."""
+    first, loops = LOOPS.index(loop), len(LOOPS)
+    return slice(effort.times(cases * first // loops, 0), effort.times(cases * (first + 1) // loops, cases))
+
+
 def test_reading_on_every_loop(tree: ground.Tree, loop: Loop) -> None:
     calls = differential.reading_calls(_others(tree))
     _report(loop.run(differential.compare_reading, tree, differential.spellings(tree), calls))
@@ -75,6 +81,7 @@ def test_reading_on_every_loop(tree: ground.Tree, loop: Loop) -> None:
 
 def test_reading_random_paths(tree: ground.Tree, loop: Loop) -> None:
     paths = differential.random_paths(tree, effort.times(300, everything=1000), random.Random(SEED))
+    paths = paths[_share(loop, len(paths))]
     calls = [step for step in differential.reading_calls(["small"]) if step.method != "read_text"]
     _report(loop.run(differential.compare_reading, tree, paths, calls))
 
@@ -89,7 +96,7 @@ def test_reading_on_every_file_system(varied: ground.Tree) -> None:
 
 
 def test_changing_on_every_loop(tmp_path: Path, loop: Loop) -> None:
-    _report(loop.run(differential.compare_changing, SEED, range(75), tmp_path, None))
+    _report(loop.run(differential.compare_changing, SEED, range(75)[_share(loop, 75)], tmp_path, None))
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from support.fifo import Fifo
 from support.loops import LOOPS
 
 # Each way to end is tried this often; the loops take turns.
-ROUNDS = effort.times(12, everything=50, variable="RAPFILES_EXIT_ROUNDS")
+ROUNDS = effort.times(8, everything=50, variable="RAPFILES_EXIT_ROUNDS")
 
 # Half of the operations are stuck for good, the others are under way or done when the process ends.
 _PROGRAM = """

@@ -442,14 +442,16 @@ def test_what_follows_a_cancelled_large_read(name: str, line_end: str, tmp_path:
 
     async def main() -> None:
         cancelled = 0
-        for turns in range(40):
+        # With one kind of line ends the even numbers of turns, with the other the odd ones. Some
+        # reads have ended before the first turn is over.
+        for turns in (0, *range(line_end == "\r\n", 40, effort.times(2, everything=1))):
             cancel = Cancelling(generator, loop.library)
             async with rapfiles.open(tmp_path / "content", **keywords) as file:
                 first = await file.read(before)
                 await cancel.after(turns % 20, lambda: read(file), 0 if turns < 20 else 0.004)
                 cancelled += cancel.cancelled
                 if cancel.cancelled:
-                    if turns % 2:
+                    if turns % 4 > 1:
                         place = await file.tell()
                         await file.seek(0)
                         await file.seek(place)

@@ -50,7 +50,8 @@ async def test_reads_share_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["r", "rb"])
 async def test_lines_are_shared_by_tasks(mode: str, tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(CONTENT)
+    content = filling(300_000)
+    (tmp_path / "file").write_bytes(content)
     found: list[Any] = []
 
     async def reader(file: Any) -> None:
@@ -63,7 +64,7 @@ async def test_lines_are_shared_by_tasks(mode: str, tmp_path: Path) -> None:
         for _ in range(5):
             group.start_soon(reader, file)
     data = [line if isinstance(line, bytes) else line.encode() for line in found]
-    assert sorted(data) == CONTENT.splitlines(True)
+    assert sorted(data) == content.splitlines(True)
 
 
 WRITERS = [

@@ -30,23 +30,23 @@ for number in range(500):
     (folder / str(number)).write_bytes(b"%d" % number)
 
 async def read():
-    results = await asyncio.gather(*(AsyncPath(folder, str(n % 500)).read_bytes() for n in range(100_000)))
+    results = await asyncio.gather(*(AsyncPath(folder, str(n % 500)).read_bytes() for n in range(40_000)))
     assert all(result == b"%d" % (n % 500) for n, result in enumerate(results))
 
 async def read_large():
     large = AsyncPath(folder, "large")
     await large.write_bytes(b"x" * 300_000)
-    results = await asyncio.gather(*(large.read_bytes() for _ in range(2000)))
+    results = await asyncio.gather(*(large.read_bytes() for _ in range(800)))
     assert all(len(result) == 300_000 for result in results)
     await large.unlink()
 
 async def write():
-    await asyncio.gather(*(AsyncPath(folder, str(n % 500)).write_bytes(b"%d" % n) for n in range(20_000)))
+    await asyncio.gather(*(AsyncPath(folder, str(n % 500)).write_bytes(b"%d" % n) for n in range(10_000)))
 
 async def list_all():
     async def names():
         return [entry.name async for entry in AsyncPath(folder).iterdir()]
-    results = await asyncio.gather(*(names() for _ in range(1000)))
+    results = await asyncio.gather(*(names() for _ in range(500)))
     assert all(len(result) == 500 for result in results)
 
 print("ready")

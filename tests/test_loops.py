@@ -106,7 +106,7 @@ def test_eight_loops_in_eight_threads(tmp_path: Path, loop: Loop) -> None:
 
     async def main(number: int) -> None:
         start.wait()
-        for _ in range(50):
+        for _ in range(25):
             await _use(tmp_path, f"thread-{number}")
 
     with ThreadPoolExecutor(8) as pool:

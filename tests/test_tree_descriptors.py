@@ -85,10 +85,10 @@ else:
 @pytest.mark.parametrize(
     ("operations", "levels"),
     [
-        ("walk", 300),
-        ("rglob", 300),
-        ("find", 300),
-        ("du", 300),
+        ("walk", 120),
+        ("rglob", 120),
+        ("find", 120),
+        ("du", 120),
         ("copy", 30),
         ("rmtree", 30),
         ("walk rglob find du copy", 30),
