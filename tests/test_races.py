@@ -44,6 +44,8 @@ async def test_a_transaction_begins_beside_recoveries(tmp_path: Path) -> None:
 @pytest.mark.parametrize("committed", [True, False])
 async def test_the_log_on_a_disk_that_keeps_open_files(tmp_path: Path, committed: bool) -> None:
     """As NFS does, it gives a file that is removed while it is open another name in its directory."""
+    if (reason := fuse.missing()) is not None:
+        pytest.skip(reason)
     with fuse.mounted(tmp_path, delay_ms=0, hide=True) as disk:
         try:
             async with transaction(disk.root, durable=False) as t:
