@@ -57,6 +57,18 @@ async def test_the_log_on_a_disk_that_keeps_open_files(tmp_path: Path, committed
         assert os.listdir(disk.backing) == ["file"] * committed
 
 
+async def test_the_old_directory_on_a_disk_that_keeps_open_files(tmp_path: Path) -> None:
+    if (reason := fuse.missing()) is not None:
+        pytest.skip(reason)
+    with fuse.mounted(tmp_path, delay_ms=0, hide=True) as disk:
+        folder = Path(disk.root, "folder")
+        folder.mkdir()
+        async with transaction(folder, swap=True) as t:
+            await t.write_text("file", "new")
+        assert os.listdir(disk.backing) == ["folder"]
+        assert os.listdir(Path(disk.backing, "folder")) == ["file"]
+
+
 _LOCKS = """
 import asyncio, sys
 from rapfiles import AsyncPath
@@ -79,3 +91,30 @@ def test_a_lock_file_that_is_removed_again_and_again(tmp_path: Path, monkeypatch
     locked = strace.run(_LOCKS, path, options=options, log=log)
     assert (locked.returncode, locked.stdout, locked.stderr) == (0, "locked\n", "")
     assert log.read_text().count("INJECTED") >= 1000
+
+
+_COPIES = """
+import asyncio, sys
+from rapfiles import AsyncPath
+
+async def main():
+    await AsyncPath(sys.argv[1]).copy(sys.argv[2], atomic=True)
+    print("copied")
+
+asyncio.run(main())
+"""
+
+
+@strace.needs_strace
+def test_a_temporary_file_that_is_removed_again_and_again(tmp_path: Path) -> None:
+    source, target, log = tmp_path / "source", tmp_path / "folder" / "target", tmp_path / "log"
+    target.parent.mkdir()
+    source.write_text("new")
+    target.write_text("old")
+    # After the target has been looked at, twice at most: the names of temporary files, which seem to be gone.
+    options = ["-P", target.parent, "-e", "inject=newfstatat,statx:error=ENOENT:when=3..102"]
+    copied = strace.run(_COPIES, source, target, options=options, log=log)
+    assert (copied.returncode, copied.stdout, copied.stderr) == (0, "copied\n", "")
+    assert log.read_text().count("INJECTED") == 100
+    assert os.listdir(target.parent) == ["target"]
+    assert target.read_text() == "new"

@@ -241,9 +241,12 @@ pub(crate) const COPY_BUFFER: usize = 256 << 10;
 pub(crate) const COPY_PIECE: u64 = 4 << 20;
 /// How many names are tried for a temporary entry if the generated ones are taken.
 pub(crate) const NAMES_TRIED: usize = 16;
-/// How often a transaction tries to begin its log, or to lock all logs, if others remove what it has made or opened for
-/// that: each time, one of them has ended a transaction or a recovery.
-pub(crate) const LOGS_TRIED: usize = 256;
+/// How often a log, the lock of all logs or a temporary file is begun again if others remove it before it is locked: each
+/// time, one of them has ended a transaction or a recovery.
+pub(crate) const BEGUN_AGAIN: usize = 256;
+/// How often a directory is removed again that the system says is not empty, though no more is in it: often enough for a
+/// server that has not heard yet of files that were closed.
+pub(crate) const EMPTIED_TRIED: usize = 16;
 /// How often a file is looked up or opened again after the system has said that it was removed or replaced meanwhile
 /// (`ESTALE`): often enough for one that is replaced again and again, and few enough for a server that says so of every file.
 pub(crate) const STALE_TRIED: u32 = 16;
@@ -458,7 +461,8 @@ pub(crate) const NUMBERS: &[(&str, usize)] = {
         COPY_BUFFER,
         COPY_PIECE,
         NAMES_TRIED,
-        LOGS_TRIED,
+        BEGUN_AGAIN,
+        EMPTIED_TRIED,
         RESERVED_FROM,
         STAGED_OPEN,
         STAGED_OPEN_SHARE,

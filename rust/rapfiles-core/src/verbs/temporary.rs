@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::limits::NAMES_TRIED;
+use crate::limits::{BEGUN_AGAIN, NAMES_TRIED};
 use crate::lock::{Extent, Mode};
 use crate::platform::{self, Directory, File, NativePath, codes};
 use crate::verbs::metadata::Metadata;
@@ -50,16 +50,17 @@ pub(crate) fn with_temporary_name<T>(
 
 /// Creates a file under an unpredictable name, and [claims](claim) it.
 pub(crate) fn create_temporary(directory: &Directory, mode: u32) -> io::Result<(NativePath, File)> {
-    with_temporary_name(|name| {
-        let file = directory.create(name, mode)?;
-        let kept = if claim(&file) { is_kept(directory, name) } else { Ok(false) };
+    for _ in 0..BEGUN_AGAIN {
+        let (name, file) = with_temporary_name(|name| directory.create(name, mode))?;
+        let kept = if claim(&file) { is_kept(directory, &name) } else { Ok(false) };
         if let Ok(true) = kept {
-            return Ok(file);
+            return Ok((name, file));
         }
         // Somebody who has found it before it was locked has removed it, or is about to.
-        let _ = directory.unlink(name);
-        kept.and(Err(io::Error::from_raw_os_error(codes::EXISTS)))
-    })
+        let _ = directory.unlink(&name);
+        kept?;
+    }
+    Err(io::Error::from_raw_os_error(codes::BUSY))
 }
 
 /// Whether nobody has removed a file before it was locked.

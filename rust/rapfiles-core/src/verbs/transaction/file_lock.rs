@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::limits::LOGS_TRIED;
+use crate::limits::BEGUN_AGAIN;
 use crate::lock::{self, Extent, Identity, Mode, OwnFile};
 use crate::platform::{self, Directory, NativePath};
 
@@ -14,7 +14,7 @@ impl FileLock {
     /// Locks the file of this name, which is created if it does not exist. `wait`: wait for the holder of the lock;
     /// otherwise `None`.
     pub(super) fn acquire(directory: &Directory, name: &NativePath, wait: bool) -> io::Result<Option<Self>> {
-        for _ in 0..LOGS_TRIED {
+        for _ in 0..BEGUN_AGAIN {
             let forks = lock::forks();
             let file = directory.open_lock_file(name)?;
             let opened = platform::metadata_of(&file)?;

@@ -7,7 +7,7 @@ use super::name::LOGS;
 use super::refused;
 use super::tree::{list, unless_missing};
 use crate::error::{About, Error, Subject};
-use crate::limits::{LOGS_TRIED, STALE_TRIED};
+use crate::limits::{BEGUN_AGAIN, EMPTIED_TRIED};
 use crate::platform::{self, Directory, File, NativePath, codes};
 use crate::verbs::replaced::{again_if_stale, is_gone};
 
@@ -182,7 +182,7 @@ fn remove_emptied(above: &Directory, name: &NativePath, is_used: impl Fn(&[u8]) 
     loop {
         match Directory::remove(name, Some(above)) {
             Err(error)
-                if error.raw_os_error().is_some_and(platform::is_not_empty) && attempts < STALE_TRIED =>
+                if error.raw_os_error().is_some_and(platform::is_not_empty) && attempts < EMPTIED_TRIED =>
             {
                 let mut used = false;
                 let listed = Directory::open(name, Some(above))
@@ -206,7 +206,7 @@ pub(super) fn begin(root: &Directory, path: &NativePath) -> Result<(Logs, Log), 
     let name = entry(LOGS).about_path()?;
     // Otherwise what is made here could not be removed.
     root.may_rename().about_path()?;
-    for attempt in 0..LOGS_TRIED {
+    for attempt in 0..BEGUN_AGAIN {
         let made = match root.make(&name, PRIVATE) {
             Err(error) if error.raw_os_error() != Some(codes::EXISTS) => {
                 return Err(Error::new(&error, Subject::Path));
@@ -243,8 +243,7 @@ pub(super) fn begin(root: &Directory, path: &NativePath) -> Result<(Logs, Log), 
             Err(error) if is_gone(&error) => continue,
             Err(error) if error.raw_os_error() == Some(codes::EXISTS) => continue,
             Err(error) => {
-                drop(quiet);
-                discard(root, logs, None);
+                discard(root, logs, quiet, None);
                 return Err(Error::new(&error, Subject::Path));
             }
         }
@@ -255,16 +254,14 @@ pub(super) fn begin(root: &Directory, path: &NativePath) -> Result<(Logs, Log), 
                 Err(error) if is_gone(&error) => continue,
                 Err(error) => {
                     let _ = logs.remove(log);
-                    drop(quiet);
-                    discard(root, logs, None);
+                    discard(root, logs, quiet, None);
                     return Err(Error::new(&error, Subject::Path));
                 }
             },
             Ok(None) => continue,
             Err(error) if is_gone(&error) => continue,
             Err(error) => {
-                drop(quiet);
-                discard(root, logs, Some(&id));
+                discard(root, logs, quiet, Some(&id));
                 return Err(Error::new(&error, Subject::Path));
             }
         }
@@ -288,10 +285,10 @@ pub(super) fn begin_swapped(
     Ok((logs, log))
 }
 
-/// Removes what was made for a log that could not be begun.
-fn discard(root: &Directory, logs: Logs, id: Option<&NativePath>) {
-    let lock = logs.lock();
+/// Removes what was made for a log that could not be begun. `lock`: that of all logs, if the caller has it already.
+fn discard(root: &Directory, logs: Logs, lock: Option<FileLock>, id: Option<&NativePath>) {
     // The error that is reported is that of the beginning.
+    let lock = lock.or_else(|| logs.lock().ok().flatten());
     if let Some(id) = id {
         let _ = match logs.take(id) {
             Ok(Some(log)) => logs.remove(log),
@@ -299,10 +296,10 @@ fn discard(root: &Directory, logs: Logs, id: Option<&NativePath>) {
         };
     }
     match lock {
-        Ok(Some(lock)) => {
+        Some(lock) => {
             let _ = logs.tidy(root, lock);
         }
-        _ => remove_empty(root),
+        None => remove_empty(root),
     }
 }
 
