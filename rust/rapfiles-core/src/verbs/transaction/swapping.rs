@@ -19,12 +19,14 @@ use super::together;
 use super::tree::Tree;
 use crate::error::{About, Error};
 
-/// Commits. The caller holds the lock of all logs, and removes the replacement unless it has been exchanged.
+/// Commits. Whether nothing of the old directory remains.
+///
+/// The caller holds the lock of all logs, and removes the replacement unless it has been exchanged.
 pub(super) fn run(
     committing: &Committing<'_>,
     replacement: &Replacement,
     mut changes: Changes,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let Committing { engine, root, path, logs, log, .. } = *committing;
     // Nobody may apply an older transaction after this one.
     finish_others(root, path, logs, Some(&log.id), &mut Recovery::default())?;
@@ -51,14 +53,13 @@ pub(super) fn run(
     replacement.exchange(root)?;
     committing.committed.store(true, Ordering::Release);
     replacement.synchronise().map_err(unfinished)?;
-    // What remains is removed by the next one that commits or recovers.
-    let _ = replacement.remove_old(root).and_then(|()| {
+    let ended = replacement.remove_old(root).and_then(|()| {
         replacement.synchronise()?;
         let Some(lock) = new_logs.lock()? else { return Ok(()) };
         new_logs.remove(new_log).about_path()?;
         new_logs.tidy(copy, lock).about_path()
     });
-    Ok(())
+    Ok(ended.is_ok())
 }
 
 /// The files that are written to in the copy.

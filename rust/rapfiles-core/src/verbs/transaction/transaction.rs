@@ -8,6 +8,7 @@ use super::commit::Committing;
 use super::log::{self, Log, Logs};
 use super::options::TransactionOptions;
 use super::places::Mount;
+use super::recover::recover;
 use super::refused;
 use super::replacement::Replacement;
 use super::stage::{Stage, Staging, StagingResult};
@@ -209,23 +210,28 @@ impl Transaction {
             committed: &self.committed,
         };
         let outcome = match &replacement {
-            _ if changes.is_empty() => Ok(()),
-            None => committing.run(changes),
+            _ if changes.is_empty() => Ok(true),
+            None => committing.run(changes).map(|()| true),
             Some(replacement) => swapping::run(&committing, replacement, changes),
         };
         if matches!(outcome, Err(Error::Unfinished { .. })) {
             // Its log is for the recovery.
-            return outcome;
+            return outcome.map(drop);
         }
         if replacement.is_some() && self.is_committed() {
-            // The log was in the old directory.
-            return outcome;
+            // The log was in the old directory, which systems that keep open files do not remove before they are closed.
+            drop((log, logs, lock));
+            if let Ok(false) = outcome {
+                // What remains then is removed by the next one that commits or recovers.
+                let _ = recover(&self.path);
+            }
+            return outcome.map(drop);
         }
         // What remains is removed by the next one that commits or recovers.
         let _ = replacement
             .map_or(Ok(()), Replacement::remove)
             .and_then(|()| logs.remove(log).and_then(|()| logs.tidy(&root, lock)).about_path());
-        outcome.map_err(|error| self.or_replaced(&root, error))
+        outcome.map(drop).map_err(|error| self.or_replaced(&root, error))
     }
 
     /// The error, or that it comes of an exchange of the directory, which has removed what was staged.
