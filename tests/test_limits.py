@@ -399,6 +399,38 @@ with own_user() as folder, asyncio.Runner() as runner:
     assert (ended.code, ended.output) == (0, "True\nTrue\n"), ended.errors
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user who may have no more threads")
+@pytest.mark.parametrize("again", [True, False])
+def test_without_a_thread_to_remove_what_is_temporary(again: bool) -> None:
+    """It is still there, for another attempt or for the end of the process."""
+    program = f"""
+import asyncio, atexit, os
+# What is registered first is called last.
+atexit.register(lambda: print(os.path.exists(temporary.name)))
+from rapfiles.tempfile import TemporaryDirectory
+from support.few_threads import own_user, permit, refuse
+
+async def main():
+    temporary = await TemporaryDirectory()
+    print("ready", flush=True)
+    refuse()
+    try:
+        await temporary.cleanup()
+    except BlockingIOError:
+        print(os.path.exists(temporary.name))
+    permit()
+    if {again}:
+        await temporary.cleanup()
+        print(os.path.exists(temporary.name))
+    return temporary
+
+with own_user():
+    temporary = asyncio.run(main())
+"""
+    ended = process.run(program)
+    assert (ended.code, ended.output) == (0, "True\nFalse\n" + "False\n" * again), ended.errors
+
+
 _UNDER_A_LIMIT = """
 import asyncio, os, sys, warnings
 from pathlib import Path

@@ -14,7 +14,7 @@ import warnings
 from threading import RLock
 from typing import TYPE_CHECKING
 
-from .._threads import in_background, run_sync, wait_for_threads
+from .._threads import in_background, wait_for_threads
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -68,17 +68,20 @@ class Cleanup:
                     # Not retried automatically: the caller gets the error.
                     self.keep()
 
-    async def finish(self, natively: Callable[[], Awaitable[object]] | None = None) -> None:
-        """Remove it in a thread, or by an operation of the engine's; if cancelled, in the background.
+    async def finish(self, natively: Callable[[], Awaitable[object]]) -> None:
+        """Remove it by an operation of the engine's; if cancelled, in the background.
 
         Args:
-            natively: Starts an operation that does the same as `remove`.
+            natively: Starts the operation, which does the same as `remove`.
         """
         self._requested = True
         if self._remove is None:
             return
         try:
-            await (run_sync(self.remove) if natively is None else natively())
+            await natively()
+        except BlockingIOError:
+            # The system refuses a thread, so it is still there, for another call or the end of the process.
+            raise
         except Exception:
             self.keep()
             raise
