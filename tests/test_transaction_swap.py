@@ -21,6 +21,7 @@ import rapfiles
 from rapfiles import recover, transaction
 from support import effort, kill_points, mounts, strace, transacts
 from support.engine import idle
+from support.process import limited
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot exchange directories")
 root = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root may give files away")
@@ -331,6 +332,38 @@ async def test_another_transaction_has_exchanged_it(folder: Path) -> None:
             assert (await recover(folder)).skipped
         assert _content(folder) == {**_OLD, "log": b"old log inner again outer"}
         assert _is_tidy(folder)
+
+
+_IS_KILLED = """
+import asyncio, sys
+from rapfiles import transaction
+
+async def main():
+    async with transaction(sys.argv[1], swap=True) as t:
+        await t.write_bytes("sub/new", b"killed")
+        print("begun", flush=True)
+        sys.stdin.read()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.one_loop
+async def test_it_is_exchanged_under_another_one_that_is_killed(folder: Path) -> None:
+    """Nobody finds any more what that has left, unless this one looks for it."""
+    with limited(
+        subprocess.Popen(
+            [sys.executable, "-c", _IS_KILLED, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"begun\n"
+        async with transaction(folder, swap=True) as t:
+            await t.write_bytes("changed", b"new")
+        other.kill()
+        other.communicate()
+    assert _content(folder) == {**_OLD, "changed": b"new"}
+    assert _is_tidy(folder)
 
 
 @pytest.mark.one_loop

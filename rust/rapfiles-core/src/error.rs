@@ -125,6 +125,11 @@ impl Error {
         matches!(self, Self::Os { code, .. } if kind(*code) == io::ErrorKind::StaleNetworkFileHandle)
     }
 
+    /// Whether it says that something does not exist.
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self, Self::Os { code, .. } if crate::platform::is_not_found(*code))
+    }
+
     /// Whether it says that no descriptor is left.
     pub fn lacks_descriptors(&self) -> bool {
         self.code().is_some_and(crate::platform::lacks_descriptors)

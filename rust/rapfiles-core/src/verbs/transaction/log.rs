@@ -269,16 +269,20 @@ pub(super) fn begin(root: &Directory, path: &NativePath) -> Result<(Logs, Log), 
     Err(Error::Os { code: codes::BUSY, subject: Subject::Path })
 }
 
-/// The log of a transaction in the directory that takes the place of the transaction's.
+/// The log of a transaction in the directory that takes the place of the transaction's. `others`: those of transactions
+/// that are alive, and lose theirs by that. Whoever recovers finds by their ids what they may have left.
 pub(super) fn begin_swapped(
     root: &Directory,
     path: &NativePath,
     id: &NativePath,
+    others: &[NativePath],
 ) -> Result<(Logs, Log), Error> {
     root.make(&entry(LOGS).about_path()?, PRIVATE).about_path()?;
     let gone = || Error::Os { code: codes::NOT_FOUND, subject: Subject::Path };
     let logs = Logs::open(root, path)?.ok_or_else(gone)?;
-    logs.directory.make(id, PRIVATE).about_path()?;
+    for id in others.iter().chain([id]) {
+        logs.directory.make(id, PRIVATE).about_path()?;
+    }
     let log = logs.take(id).about_path()?.ok_or_else(gone)?;
     platform::close(log.directory.create(&entry(SWAPPED).about_path()?, PRIVATE).about_path()?)
         .about_path()?;

@@ -162,11 +162,18 @@ pub(super) fn clear(root: &Directory, path: &NativePath, id: &NativePath) -> Res
 /// Removes a directory beside that of a transaction, with everything in it.
 fn remove_all(tree: &Tree<'_>, id: &NativePath, above: &Directory, name: &NativePath) -> Result<(), Error> {
     let id = platform::name_bytes(id);
+    let identity = tree.root.identity().ok();
+    let is_another = |found| identity.is_some_and(|own| own != found);
     let mut attempts = 0;
     loop {
         let removed =
             tree.clear(&id).and_then(|()| unless_missing(Directory::remove(name, Some(above))).about_path());
         match removed {
+            // Another transaction, which has exchanged the directory, removes it as well.
+            Err(_) if identity_of(above, name).is_ok_and(|found| found.is_none_or(is_another)) => {
+                return Ok(());
+            }
+            Err(error) if attempts < NAMES_TRIED && (error.is_stale() || error.is_missing()) => attempts += 1,
             // Somebody who has had it open since before the exchange is writing to it.
             Err(Error::Os { code, .. }) if platform::is_not_empty(code) && attempts < NAMES_TRIED => {
                 attempts += 1

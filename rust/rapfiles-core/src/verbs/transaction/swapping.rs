@@ -40,7 +40,8 @@ pub(super) fn run(
     together::synchronise(engine, files, Vec::new(), false, false).about_path()?;
     drop(changes);
     Target { root: copy, path, log: &log.directory, durable: true }.apply(&records)?;
-    let (new_logs, new_log) = log::begin_swapped(copy, path, &log.id)?;
+    let others: Vec<_> = logs.ids()?.into_iter().filter(|id| *id != log.id).collect();
+    let (new_logs, new_log) = log::begin_swapped(copy, path, &log.id, &others)?;
     Committing { root: copy, logs: &new_logs, log: &new_log, ..*committing }
         .synchronise_log()
         .about_path()?;
@@ -57,6 +58,7 @@ pub(super) fn run(
         replacement.synchronise()?;
         let Some(lock) = new_logs.lock()? else { return Ok(()) };
         new_logs.remove(new_log).about_path()?;
+        finish_others(copy, path, &new_logs, None, &mut Recovery::default())?;
         new_logs.tidy(copy, lock).about_path()
     });
     Ok(ended.is_ok())
