@@ -50,7 +50,8 @@ pub(crate) fn recover(path: &NativePath) -> Result<Recovery, Error> {
     }
 }
 
-fn finish_all(root: &Directory, path: &NativePath, recovery: &mut Recovery) -> Result<(), Error> {
+/// Finishes or undoes all transactions of a directory that are not alive.
+pub(super) fn finish_all(root: &Directory, path: &NativePath, recovery: &mut Recovery) -> Result<(), Error> {
     let Some(logs) = Logs::open(root, path)? else { return Ok(()) };
     let Some(lock) = logs.lock()? else { return Ok(()) };
     finish_others(root, path, &logs, None, recovery)?;

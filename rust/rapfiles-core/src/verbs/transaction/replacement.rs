@@ -9,7 +9,7 @@ use super::tree::{Tree, list, unless_missing};
 use crate::error::{About, Error, Subject, code_of};
 use crate::limits::NAMES_TRIED;
 use crate::platform::{self, Directory, NativePath};
-use crate::verbs::replaced::found;
+use crate::verbs::replaced::{found, is_gone};
 
 /// Permissions until it is complete.
 const PRIVATE: u32 = 0o700;
@@ -153,7 +153,11 @@ pub(super) fn clear(root: &Directory, path: &NativePath, id: &NativePath) -> Res
     }
     // First the names that they have now.
     synchronise(&above).about_path()?;
-    let old = Directory::open(&beside, Some(&above)).about_path()?;
+    let old = match Directory::open(&beside, Some(&above)) {
+        // Its transaction, which is alive and cannot be committed any more, has removed it.
+        Err(error) if is_gone(&error) => return Ok(()),
+        old => old.about_path()?,
+    };
     let tree = Tree { root: &old, path, mount: Mount::of(root).about_path()? };
     remove_all(&tree, id, &above, &beside)?;
     synchronise(&above).about_path()

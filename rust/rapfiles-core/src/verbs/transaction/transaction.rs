@@ -8,7 +8,7 @@ use super::commit::Committing;
 use super::log::{self, Log, Logs};
 use super::options::TransactionOptions;
 use super::places::Mount;
-use super::recover::recover;
+use super::recover::{Recovery, finish_all};
 use super::refused;
 use super::replacement::Replacement;
 use super::stage::{Stage, Staging, StagingResult};
@@ -218,12 +218,14 @@ impl Transaction {
             // Its log is for the recovery.
             return outcome.map(drop);
         }
-        if replacement.is_some() && self.is_committed() {
+        if let Some(Replacement { directory, .. }) = &replacement
+            && self.is_committed()
+        {
             // The log was in the old directory, which systems that keep open files do not remove before they are closed.
             drop((log, logs, lock));
             if let Ok(false) = outcome {
                 // What remains then is removed by the next one that commits or recovers.
-                let _ = recover(&self.path);
+                let _ = finish_all(directory, &self.path, &mut Recovery::default());
             }
             return outcome.map(drop);
         }
