@@ -147,7 +147,8 @@ class Run:
                     count = self._workers[peer].ask("calibrate", peer=peer, work=work.key)["count"]
                     self._workers[peer].ask("verify", peer=peer, work=work.key, count=count)
                     counts[peer] = count
-            if self._floor.available() and work.has_floor:
+            # As it was when this began: it may be built meanwhile.
+            if Floor.name not in self.results.missing and work.has_floor:
                 counts[Floor.name] = counts[BASE]
 
     def _rounds(self) -> None:
