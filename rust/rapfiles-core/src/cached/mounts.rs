@@ -379,9 +379,9 @@ mod tests {
         assert!(attempt(&waiting));
         // … a slow one without waiting is a matter of the processor …
         assert!(attempt(&busy));
-        assert!(attempt(&waiting));
-        // … and one that waited is a matter of the mount.
-        assert!(!attempt(&|| {}));
+        // … and one that waited is a matter of the mount, as soon as it is told apart: on a busy machine, the time without
+        // a processor just before may hide it, and the pause may be over before the next attempt.
+        assert!((0..WATCHED_ATTEMPTS).any(|_| attempt(&waiting) && !attempt(&|| {})));
     }
 
     #[test]
