@@ -19,14 +19,13 @@ use super::together;
 use super::tree::Tree;
 use crate::error::{About, Error};
 
-/// Commits. Whether nothing of the old directory remains.
-///
-/// The caller holds the lock of all logs, and removes the replacement unless it has been exchanged.
+/// Commits. The caller holds the lock of all logs. It removes the replacement, or when that has been exchanged, finishes what
+/// is in its logs.
 pub(super) fn run(
     committing: &Committing<'_>,
     replacement: &Replacement,
     mut changes: Changes,
-) -> Result<bool, Error> {
+) -> Result<(), Error> {
     let Committing { engine, root, path, logs, log, .. } = *committing;
     // Nobody may apply an older transaction after this one.
     finish_others(root, path, logs, Some(&log.id), &mut Recovery::default())?;
@@ -54,14 +53,9 @@ pub(super) fn run(
     replacement.exchange(root)?;
     committing.committed.store(true, Ordering::Release);
     replacement.synchronise().map_err(unfinished)?;
-    let ended = replacement.remove_old(root).and_then(|()| {
-        replacement.synchronise()?;
-        let Some(lock) = new_logs.lock()? else { return Ok(()) };
-        new_logs.remove(new_log).about_path()?;
-        finish_others(copy, path, &new_logs, None, &mut Recovery::default())?;
-        new_logs.tidy(copy, lock).about_path()
-    });
-    Ok(ended.is_ok())
+    // What remains is removed by whoever finishes the log, which is not locked any more.
+    let _ = replacement.remove_old(root).and_then(|()| replacement.synchronise());
+    Ok(())
 }
 
 /// The files that are written to in the copy.

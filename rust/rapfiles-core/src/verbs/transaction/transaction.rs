@@ -210,30 +210,28 @@ impl Transaction {
             committed: &self.committed,
         };
         let outcome = match &replacement {
-            _ if changes.is_empty() => Ok(true),
-            None => committing.run(changes).map(|()| true),
+            _ if changes.is_empty() => Ok(()),
+            None => committing.run(changes),
             Some(replacement) => swapping::run(&committing, replacement, changes),
         };
         if matches!(outcome, Err(Error::Unfinished { .. })) {
             // Its log is for the recovery.
-            return outcome.map(drop);
+            return outcome;
         }
         if let Some(Replacement { directory, .. }) = &replacement
             && self.is_committed()
         {
             // The log was in the old directory, which systems that keep open files do not remove before they are closed.
             drop((log, logs, lock));
-            if let Ok(false) = outcome {
-                // What remains then is removed by the next one that commits or recovers.
-                let _ = finish_all(directory, &self.path, &mut Recovery::default());
-            }
-            return outcome.map(drop);
+            // What remains then is removed by the next one that commits or recovers.
+            let _ = finish_all(directory, &self.path, &mut Recovery::default());
+            return outcome;
         }
         // What remains is removed by the next one that commits or recovers.
         let _ = replacement
             .map_or(Ok(()), Replacement::remove)
             .and_then(|()| logs.remove(log).and_then(|()| logs.tidy(&root, lock)).about_path());
-        outcome.map(drop).map_err(|error| self.or_replaced(&root, error))
+        outcome.map_err(|error| self.or_replaced(&root, error))
     }
 
     /// The error, or that it comes of an exchange of the directory, which has removed what was staged.
