@@ -1,8 +1,10 @@
 """No operation on a handle holds up the loop on a slow disk."""
 
 import os
+import re
 import shutil
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -10,7 +12,7 @@ import pytest
 
 import rapfiles
 from rapfiles import AsyncPath
-from support import lag
+from support import lag, strace
 from support.fuse import SlowDisk
 from support.handles import filling
 from support.loops import LOOPS, Loop
@@ -284,3 +286,41 @@ async def test_a_large_write_does_not_hold_up_the_loop(name: str, tmp_path: Any)
             await write(file)
 
     assert await lag.worst_beside(one) < lag.ALLOWED
+
+
+_RELEASES = """
+import asyncio, sys
+from time import perf_counter
+
+import rapfiles
+
+TEXT = "\\u00fc" * (1 << 20)
+
+async def main():
+    async with rapfiles.open(sys.argv[1], "w", encoding="utf-8") as file:
+        await file.write(TEXT)
+        flushing = asyncio.create_task(flush(file))
+        worst = 0.0
+        while not flushing.done():
+            before = perf_counter()
+            file.fileno()
+            worst = max(worst, perf_counter() - before)
+            await asyncio.sleep(0.001)
+        print(worst)
+
+async def flush(file):
+    await file.flush()
+
+asyncio.run(main())
+"""
+
+
+@strace.needs_strace
+def test_the_loop_does_not_wait_while_a_worker_releases_memory(tmp_path: Path) -> None:
+    """Unmapping a large buffer takes milliseconds, and much longer if its thread loses the processor."""
+    log = tmp_path / "log"
+    options = ["-e", "trace=munmap", "-e", "inject=munmap:delay_enter=300ms"]
+    done = strace.run(_RELEASES, tmp_path / "file", options=options, log=log)
+    assert not done.stderr
+    assert re.search(r"munmap\(0x[0-9a-f]+, 2\d{6}\b", log.read_text())
+    assert float(done.stdout) < 0.15

@@ -4,7 +4,7 @@
 use std::io;
 
 use super::reader::{Filled, Reader, no_memory};
-use super::writer::Writer;
+use super::writer::{Rest, Writer};
 use crate::limits::POSITIONAL_FIRST;
 use crate::platform::{self, File};
 use crate::text::parallel;
@@ -170,7 +170,7 @@ pub(super) fn write_out(file: &File, rewind: &mut u64, bytes: &[u8]) -> (usize, 
 pub(super) fn drain(file: &File, writer: &mut Writer) -> io::Result<()> {
     while let Some(piece) = writer.take() {
         let (written, result) = write_out(file, &mut writer.rewind, piece.bytes());
-        writer.give_back(piece, written);
+        writer.give_back(Rest::of(piece, written));
         result?;
     }
     Ok(())

@@ -14,7 +14,7 @@ use super::reader::{Filled, Reader, no_memory};
 use super::reply::Reply;
 use super::task::{PositionalTask, Task};
 use super::trace::Trace;
-use super::writer::Writer;
+use super::writer::{Rest, Writer};
 use crate::engine::kind::Kind;
 use crate::engine::ticket::Ticket;
 use crate::error::{About, Error, Subject};
@@ -259,10 +259,11 @@ impl HandleJob {
             let (written, result) = write_out(&file, &mut rewind, piece.bytes());
             handle.times.end(None);
             drop(file);
+            let rest = Rest::of(piece, written);
             // Locked until the next piece is taken: after an error has been raised, this must not be retrying.
             shared = handle.shared();
             shared.writer.rewind = rewind;
-            shared.writer.give_back(piece, written);
+            shared.writer.give_back(rest);
             if let Err(error) = result {
                 shared.leave_error(Error::new(&error, Subject::Nothing));
             }
@@ -350,9 +351,10 @@ pub(super) fn write_rest(handle: &Handle, file: &File) -> Result<(), Error> {
         let mut rewind = shared.writer.rewind;
         drop(shared);
         let (written, result) = write_out(file, &mut rewind, piece.bytes());
+        let rest = Rest::of(piece, written);
         shared = handle.shared();
         shared.writer.rewind = rewind;
-        shared.writer.give_back(piece, written);
+        shared.writer.give_back(rest);
         result.about(Subject::Nothing)?;
     }
     Ok(())

@@ -37,6 +37,35 @@ pub(crate) struct Writer {
     worthwhile: usize,
 }
 
+/// What is left of a piece after an attempt to write it. It is made without the lock: releasing the memory of a large
+/// piece takes milliseconds, and the event loop may want the lock.
+pub(crate) struct Rest {
+    unwritten: Option<Data>,
+    /// Its buffer, if it can be filled again.
+    spare: Vec<u8>,
+}
+
+impl Rest {
+    /// What is left after `written` bytes.
+    pub(crate) fn of(piece: Data, written: usize) -> Self {
+        let is_written = written == piece.bytes().len();
+        match piece {
+            Data::Owned(bytes) if is_written && bytes.capacity() <= WRITE_PIECE * 2 => {
+                Self { unwritten: None, spare: bytes }
+            }
+            _ if is_written => Self { unwritten: None, spare: Vec::new() },
+            Data::Owned(mut bytes) => {
+                bytes.drain(..written);
+                Self { unwritten: Some(Data::Owned(bytes)), spare: Vec::new() }
+            }
+            Data::Shared(mut bytes) => {
+                bytes.skip(written);
+                Self { unwritten: Some(Data::Shared(bytes)), spare: Vec::new() }
+            }
+        }
+    }
+}
+
 impl Writer {
     /// A writer for a buffer of this size; `None` for the default.
     pub(crate) fn new(buffer_size: Option<usize>) -> Self {
@@ -123,26 +152,15 @@ impl Writer {
         Some(piece)
     }
 
-    /// Notes that `written` bytes of a piece have been written, and takes back the rest.
-    pub(crate) fn give_back(&mut self, piece: Data, written: usize) {
-        let left = piece.bytes().len() - written;
+    /// Takes back what is left of a piece.
+    pub(crate) fn give_back(&mut self, rest: Rest) {
         self.in_hand = 0;
-        self.waiting += left;
-        match piece {
-            Data::Owned(mut bytes) => {
-                if left > 0 {
-                    bytes.drain(..written);
-                    self.pieces.push_front(Data::Owned(bytes));
-                } else if bytes.capacity() <= WRITE_PIECE * 2 {
-                    self.spare = bytes;
-                }
-            }
-            Data::Shared(mut bytes) => {
-                bytes.skip(written);
-                if left > 0 {
-                    self.pieces.push_front(Data::Shared(bytes));
-                }
-            }
+        if let Some(unwritten) = rest.unwritten {
+            self.waiting += unwritten.bytes().len();
+            self.pieces.push_front(unwritten);
+        }
+        if rest.spare.capacity() > 0 {
+            self.spare = rest.spare;
         }
     }
 
@@ -181,7 +199,7 @@ mod tests {
         assert_eq!(piece.bytes(), b"abcdef");
         writer.push(b"ghi");
         assert_eq!(writer.unwritten(), 9);
-        writer.give_back(piece, 2);
+        writer.give_back(Rest::of(piece, 2));
         assert_eq!(writer.unwritten(), 7);
         assert_eq!(writer.take().unwrap().bytes(), b"cdef");
     }
@@ -202,7 +220,7 @@ mod tests {
             while let Some(piece) = writer.take() {
                 written.extend_from_slice(piece.bytes());
                 let length = piece.bytes().len();
-                writer.give_back(piece, length);
+                writer.give_back(Rest::of(piece, length));
             }
             assert!(written == content, "pieces of {length}");
         }
