@@ -118,3 +118,26 @@ def test_a_temporary_file_that_is_removed_again_and_again(tmp_path: Path) -> Non
     assert log.read_text().count("INJECTED") == 100
     assert os.listdir(target.parent) == ["target"]
     assert target.read_text() == "new"
+
+
+@strace.needs_strace
+@pytest.mark.parametrize("what", ["link", "file"])
+def test_a_target_that_appears_during_an_atomic_copy_is_replaced(what: str, tmp_path: Path) -> None:
+    """It is not written to in place then, and not through a link."""
+    source, target, log = tmp_path / "source", tmp_path / "folder" / "target", tmp_path / "log"
+    target.parent.mkdir()
+    source.write_text("new")
+    (tmp_path / "victim").write_text("precious")
+    if what == "link":
+        target.symlink_to(tmp_path / "victim")
+    else:
+        target.hardlink_to(tmp_path / "victim")
+    # When the target is looked at first, it seems to be missing.
+    options = ["-P", target.parent, "-e", "inject=newfstatat,statx:error=ENOENT:when=1..2"]
+    copied = strace.run(_COPIES, source, target, options=options, log=log)
+    assert (copied.returncode, copied.stdout, copied.stderr) == (0, "copied\n", "")
+    assert "EEXIST" in log.read_text()
+    assert (tmp_path / "victim").read_text() == "precious"
+    assert os.listdir(target.parent) == ["target"]
+    assert not target.is_symlink()
+    assert target.read_text() == "new"

@@ -435,11 +435,8 @@ impl Copier {
             }
         }
         if !leaf.target.finish().about(|| self.target_path(at))? {
-            let directory = self.target_directory(at)?;
-            let name = self.target_name(at);
-            let file =
-                self.open_in_place(directory, name, at.node.is_outside()).about(|| self.target_path(at))?;
-            leaf.target = Target::in_place(file, name.clone(), Arc::clone(at.place));
+            // Looked at again: in place, a link that somebody has put there may be followed, and others see a half.
+            leaf.target = self.open_target(at, &leaf.metadata)?;
             leaf.transfer.restart();
             return Ok(false);
         }
