@@ -1,7 +1,7 @@
 """walk, find and copy beside a process that exchanges directories for links: nothing outside gets into them.
 
 `RAPFILES_SOAK=60` lets each of the attacks run for this many seconds. The published ones are replayed here
-(uutils/coreutils#10015, #10017 and #13630) and in `test_rmtree_attack.py` (CVE-2022-21658).
+(uutils/coreutils#10015, #10017, #10023 and #13630) and in `test_rmtree_attack.py` (CVE-2022-21658).
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import pytest
 
 from rapfiles import AsyncPath
 from support import mounts, naive
-from support.exchanges import OUTSIDE, StillTree, attack, exchanging, rounds
+from support.exchanges import OUTSIDE, StillTree, attack, exchanging, planting, rounds
 
 
 def ignore(_error: OSError) -> None:
@@ -175,3 +175,35 @@ async def test_a_target_that_becomes_a_link_is_replaced(how: str, tmp_path: Path
                 (elsewhere / "again").symlink_to(victim)
                 os.replace(elsewhere / "again", elsewhere / "link")
     assert sorted(os.listdir(elsewhere)) == ["link", "target", "victim"]
+
+
+@pytest.mark.one_loop
+@pytest.mark.parametrize("how", ["copy", "write_bytes", "open_atomic", "rename", "move"])
+async def test_a_link_that_is_planted_for_the_target_is_replaced(
+    how: str, tmp_path: Path, elsewhere: Path
+) -> None:
+    """uutils/coreutils#10023: the target is removed, and made again as a link to a victim."""
+    victim = tmp_path / "victim"
+    victim.write_bytes(OUTSIDE)
+    victim.chmod(0o600)
+    folder = elsewhere if how == "move" else tmp_path / "folder"
+    folder.mkdir(exist_ok=True)
+    source, target = AsyncPath(tmp_path, "file"), AsyncPath(folder, "target")
+    with planting(folder / "target", victim):
+        for _ in rounds(least=100):
+            await source.write_bytes(b"payload")
+            match how:
+                case "copy":
+                    await source.copy(target, atomic=True, preserve_metadata=True)
+                case "write_bytes":
+                    await target.write_bytes(b"payload", atomic=True, follow_symlinks=False)
+                case "open_atomic":
+                    async with target.open_atomic("wb", follow_symlinks=False) as file:
+                        await file.write(b"payload")
+                case "rename":
+                    await source.replace(target)
+                case _:
+                    await source.move(target)
+            assert victim.read_bytes() == OUTSIDE
+            assert victim.stat().st_mode & 0o777 == 0o600
+    assert set(os.listdir(folder)) <= {"target"}

@@ -57,6 +57,17 @@ while True:
     exchange(-100, names[0], -100, names[1], 2)
 """
 
+_PLANTER = """
+import contextlib, os, sys
+target, victim = sys.argv[1:]
+print("ready", flush=True)
+while True:
+    with contextlib.suppress(OSError):
+        os.unlink(target)
+    with contextlib.suppress(OSError):
+        os.symlink(victim, target)
+"""
+
 
 def rounds(least: int) -> Iterator[int]:
     """At least so many rounds, for as long as an attack goes on."""
@@ -71,12 +82,25 @@ def rounds(least: int) -> Iterator[int]:
 def exchanging(folder: Path, first: str, second: str) -> Iterator[None]:
     """Exchange two entries of a folder, over and over, in another process, which shares no lock with us."""
     _skip_unless_possible()
-    command = [sys.executable, "-c", _EXCHANGER, str(folder / first), str(folder / second)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+    with _running(_EXCHANGER, folder / first, folder / second):
+        yield
+
+
+@contextlib.contextmanager
+def planting(target: Path, victim: Path) -> Iterator[None]:
+    """Remove an entry, and make it again as a link to something else, over and over, in another process."""
+    with _running(_PLANTER, target, victim):
+        yield
+
+
+@contextlib.contextmanager
+def _running(program: str, *arguments: Path | str) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run the text of a program, which says when it is ready."""
+    with subprocess.Popen([sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
             process.stdout.readline()
-            yield
+            yield process
         finally:
             process.kill()
 
@@ -109,14 +133,8 @@ def attack(root: Path) -> Iterator[Attack]:
     _skip_unless_possible()
     _make_canary(root)
     seed = random.randrange(1 << 32)
-    command = [sys.executable, "-c", _ATTACKER, str(root), str(seed)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout is not None
-            process.stdout.readline()
-            yield Attack(root, seed, process)
-        finally:
-            process.kill()
+    with _running(_ATTACKER, root, str(seed)) as process:
+        yield Attack(root, seed, process)
 
 
 class StillTree:
