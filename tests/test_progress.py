@@ -1,6 +1,7 @@
 """How far long work has come: what snapshots say, what callbacks may do, and the bars that show it."""
 
 import contextlib
+import errno
 import io
 import os
 import re
@@ -145,6 +146,33 @@ async def test_what_fails_is_counted(tree: Path, tmp_path: Path) -> None:
         await AsyncPath(tmp_path, "missing").copy(tmp_path / "other", progress=told.append, totals=True)
     with pytest.raises(FileNotFoundError):
         await AsyncPath(tmp_path, "missing").rmtree(progress=told.append, totals=True)
+
+
+@pytest.mark.one_loop
+@pytest.mark.parametrize("fault", ["eio-opendir", "eio-readdir", "eio-getattr"])
+async def test_an_error_while_counting_is_told_once(
+    fault: str, prompt_disk: fuse.SlowDisk, tmp_path: Path
+) -> None:
+    """Each directory in turn fails with EIO: it is told when it would be copied, and the rest is copied."""
+    tree = ["a", "a/b", "a/b/c", "d"]
+    for number, at in enumerate(tree):
+        top = prompt_disk.backing / f"totals-{fault}" / str(number)
+        broken = os.path.join(os.path.dirname(at), fault)
+        for name in tree:
+            name = f"{name}/".replace(f"{at}/", f"{broken}/", 1) if f"{name}/".startswith(f"{at}/") else name
+            (top / name).mkdir(parents=True)
+            (top / name / "file").write_bytes(b"x" * 100)
+        whole = {str(path.relative_to(top)) for path in top.rglob("*")}
+        seen = prompt_disk.root / top.relative_to(prompt_disk.backing)
+        told: Told = []
+        errors: list[OSError] = []
+        copy = tmp_path / str(number)
+        await AsyncPath(seen).copy(copy, on_error=errors.append, progress=told.append, totals=True)
+        assert [(error.errno, error.filename) for error in errors] == [(errno.EIO, str(seen / broken))]
+        copied = {str(path.relative_to(copy)) for path in copy.rglob("*")}
+        assert copied - {broken} == {name for name in whole if not f"{name}/".startswith(f"{broken}/")}
+        last = told[-1]
+        assert (last.errors, last.bytes) == (1, last.total_bytes)
 
 
 @pytest.mark.one_loop
