@@ -1,6 +1,7 @@
 """Races between processes, made certain: strace(1) delays the calls of one of them."""
 
 import os
+import re
 import subprocess
 import threading
 from pathlib import Path
@@ -141,3 +142,30 @@ def test_a_target_that_appears_during_an_atomic_copy_is_replaced(what: str, tmp_
     assert os.listdir(target.parent) == ["target"]
     assert not target.is_symlink()
     assert target.read_text() == "new"
+
+
+_MERGES = """
+import asyncio, sys
+from rapfiles import AsyncPath
+
+async def main():
+    await AsyncPath(sys.argv[1]).copy(sys.argv[2], merge=True)
+    print("copied")
+
+asyncio.run(main())
+"""
+
+
+@strace.needs_strace
+def test_a_target_that_is_removed_before_it_is_overwritten(tmp_path: Path) -> None:
+    source, target, log = tmp_path / "source", tmp_path / "target", tmp_path / "log"
+    for folder, content in ((source, "new"), (target, "old")):
+        folder.mkdir()
+        (folder / "file").write_text(content)
+    # It seems to be missing when it is opened to be overwritten, after `.` and `..` of its directory.
+    options = ["-P", target, "-e", "inject=openat:error=ENOENT:when=3"]
+    copied = strace.run(_MERGES, source, target, options=options, log=log)
+    assert (copied.returncode, copied.stdout, copied.stderr) == (0, "copied\n", "")
+    assert re.search(r'"file", O_WRONLY.* ENOENT .*INJECTED', log.read_text())
+    assert os.listdir(target) == ["file"]
+    assert (target / "file").read_text() == "new"

@@ -20,7 +20,7 @@ use crate::platform::{self, Directory, File, NativePath, codes};
 use crate::verbs::atomic::inherit;
 use crate::verbs::metadata::{FileType, Metadata};
 use crate::verbs::post_order::{At, Entered, Left, Node, Visit, Visitor};
-use crate::verbs::replaced::{again_if_stale, found};
+use crate::verbs::replaced::{again_if_stale, found, is_gone};
 use crate::verbs::report::Reporter;
 use crate::verbs::temporary::{give_name, with_temporary_name};
 
@@ -361,8 +361,12 @@ impl Copier {
                 return Err(refused::same_file_as(self.both_paths(at)));
             }
             if !self.options.atomic {
-                let file = self.open_in_place(directory, name, is_top).about(|| self.target_path(at))?;
-                return Ok(Target::in_place(file, name.clone(), inside));
+                let target = match self.open_in_place(directory, name, is_top) {
+                    // Somebody has removed it.
+                    Err(error) if is_gone(&error) => Target::appearing(name.clone(), inside, mode, None),
+                    file => file.map(|file| Target::in_place(file, name.clone(), inside)),
+                };
+                return target.about(|| self.target_path(at));
             }
             if replaces.is_directory() {
                 return Err(Error::Os { code: codes::IS_DIRECTORY, subject: self.target_path(at) });
