@@ -81,13 +81,13 @@ def held_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[journal.Jour
 
 async def _beside_a_commit(disk: journal.Journal, work: Callable[[], Awaitable[object]]) -> None:
     """Have the commit last until the loop ends it: it never would, if it waited for the journal itself."""
-    with disk.held() as late:
+    with disk.held() as is_late:
         task = asyncio.ensure_future(work())
         for _ in range(10):
             await asyncio.sleep(0)
         disk.disk.open_gate()
         await task
-    assert not late.is_set()
+    assert not is_late()
 
 
 @pytest.mark.parametrize("size", [64 << 10, 512 << 10])
