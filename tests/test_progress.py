@@ -159,9 +159,9 @@ async def test_an_error_while_counting_is_told_once(
         top = prompt_disk.backing / f"totals-{fault}" / str(number)
         broken = os.path.join(os.path.dirname(at), fault)
         for name in tree:
-            name = f"{name}/".replace(f"{at}/", f"{broken}/", 1) if f"{name}/".startswith(f"{at}/") else name
-            (top / name).mkdir(parents=True)
-            (top / name / "file").write_bytes(b"x" * 100)
+            folder = top / (name.replace(at, broken, 1) if f"{name}/".startswith(f"{at}/") else name)
+            folder.mkdir(parents=True)
+            (folder / "file").write_bytes(b"x" * 100)
         whole = {str(path.relative_to(top)) for path in top.rglob("*")}
         seen = prompt_disk.root / top.relative_to(prompt_disk.backing)
         told: Told = []

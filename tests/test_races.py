@@ -99,7 +99,8 @@ import asyncio, sys
 from rapfiles import AsyncPath
 
 async def main():
-    await AsyncPath(sys.argv[1]).copy(sys.argv[2], atomic=True)
+    source, target, option = sys.argv[1:]
+    await AsyncPath(source).copy(target, **{option: True})
     print("copied")
 
 asyncio.run(main())
@@ -114,7 +115,7 @@ def test_a_temporary_file_that_is_removed_again_and_again(tmp_path: Path) -> Non
     target.write_text("old")
     # After the target has been looked at, twice at most: the names of temporary files, which seem to be gone.
     options = ["-P", target.parent, "-e", "inject=newfstatat,statx:error=ENOENT:when=3..102"]
-    copied = strace.run(_COPIES, source, target, options=options, log=log)
+    copied = strace.run(_COPIES, source, target, "atomic", options=options, log=log)
     assert (copied.returncode, copied.stdout, copied.stderr) == (0, "copied\n", "")
     assert log.read_text().count("INJECTED") == 100
     assert os.listdir(target.parent) == ["target"]
@@ -135,25 +136,13 @@ def test_a_target_that_appears_during_an_atomic_copy_is_replaced(what: str, tmp_
         target.hardlink_to(tmp_path / "victim")
     # When the target is looked at first, it seems to be missing.
     options = ["-P", target.parent, "-e", "inject=newfstatat,statx:error=ENOENT:when=1..2"]
-    copied = strace.run(_COPIES, source, target, options=options, log=log)
+    copied = strace.run(_COPIES, source, target, "atomic", options=options, log=log)
     assert (copied.returncode, copied.stdout, copied.stderr) == (0, "copied\n", "")
     assert "EEXIST" in log.read_text()
     assert (tmp_path / "victim").read_text() == "precious"
     assert os.listdir(target.parent) == ["target"]
     assert not target.is_symlink()
     assert target.read_text() == "new"
-
-
-_MERGES = """
-import asyncio, sys
-from rapfiles import AsyncPath
-
-async def main():
-    await AsyncPath(sys.argv[1]).copy(sys.argv[2], merge=True)
-    print("copied")
-
-asyncio.run(main())
-"""
 
 
 @strace.needs_strace
@@ -164,7 +153,7 @@ def test_a_target_that_is_removed_before_it_is_overwritten(tmp_path: Path) -> No
         (folder / "file").write_text(content)
     # It seems to be missing when it is opened to be overwritten, after `.` and `..` of its directory.
     options = ["-P", target, "-e", "inject=openat:error=ENOENT:when=3"]
-    copied = strace.run(_MERGES, source, target, options=options, log=log)
+    copied = strace.run(_COPIES, source, target, "merge", options=options, log=log)
     assert (copied.returncode, copied.stdout, copied.stderr) == (0, "copied\n", "")
     assert re.search(r'"file", O_WRONLY.* ENOENT .*INJECTED', log.read_text())
     assert os.listdir(target) == ["file"]
