@@ -87,7 +87,7 @@ async def test_other_threads_beside_a_tight_loop(name: str, tmp_path: Path) -> N
     # What the interpreter does by itself for a thread that has waited for so long does not count.
     sys.setswitchinterval(1000)
     try:
-        for _ in range(100_000 if name != "lines" else 2_000):
+        for _ in range(100_000 if name != "lines" else 8_000):
             if turns >= 20:
                 break
             if name == "lines":
