@@ -10,6 +10,7 @@ import _thread
 import atexit
 import contextlib
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -89,7 +90,7 @@ def _forget() -> None:
     _awaited.clear()
 
 
-if hasattr(os, "register_at_fork"):
+if sys.platform != "win32":
     os.register_at_fork(after_in_child=_forget)
 
 

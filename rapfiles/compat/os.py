@@ -59,10 +59,8 @@ __all__ = [
 ]
 if hasattr(os, "link"):
     __all__ += ["link"]
-if hasattr(os, "sendfile"):
-    __all__ += ["sendfile"]
-if hasattr(os, "statvfs"):
-    __all__ += ["statvfs"]
+if sys.platform != "win32":
+    __all__ += ["sendfile", "statvfs"]
 
 _PERMISSIONS: Final = 0o7777
 # Whether `os.link` by default follows a symbolic link.
@@ -374,7 +372,6 @@ else:
     unlink = _functions.native(os.unlink, _unlink)
     if hasattr(os, "link"):
         link = _functions.native(os.link, _link)
-    if hasattr(os, "sendfile"):
+    if sys.platform != "win32":
         sendfile = wrap(os.sendfile)
-    if hasattr(os, "statvfs"):
         statvfs = _functions.native(os.statvfs, _statvfs)

@@ -1,6 +1,7 @@
 """A clock of one thread that stands still while another thread has the processor."""
 
 import os
+import sys
 from time import perf_counter
 from types import TracebackType
 from typing import Self
@@ -37,7 +38,7 @@ class ThreadClock:
     def __enter__(self) -> Self:
         self._schedule = _open("/proc/thread-self/schedstat")
         self._processors = _open("/proc/stat")
-        if self._processors >= 0:
+        if sys.platform == "linux":
             self._tick = 1 / os.sysconf("SC_CLK_TCK")
         return self
 
@@ -54,12 +55,12 @@ class ThreadClock:
         return perf_counter() - self._queued() - self._stolen()
 
     def _queued(self) -> float:
-        if self._schedule < 0:
+        if sys.platform != "linux" or self._schedule < 0:
             return 0.0
         return int(os.pread(self._schedule, 80, 0).split()[1]) / 1e9
 
     def _stolen(self) -> float:
-        if self._processors < 0:
+        if sys.platform != "linux" or self._processors < 0:
             return 0.0
         # cpu  user nice system idle iowait irq softirq steal ...
         return int(os.pread(self._processors, 200, 0).split(None, 9)[8]) * self._tick
@@ -67,7 +68,9 @@ class ThreadClock:
 
 def _open(path: str) -> int:
     """A descriptor, or -1: not Linux, or a kernel without these statistics."""
+    if sys.platform != "linux":
+        return -1
     try:
-        return os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return -1

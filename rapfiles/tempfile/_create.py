@@ -28,13 +28,10 @@ def collides(error: OSError, directory: str | bytes) -> bool:
     """Whether a name could not be used because it is taken, so that another may work."""
     if isinstance(error, FileExistsError):
         return True
+    if sys.platform != "win32":
+        return False
     # Windows' error for a name that a directory has.
-    return (
-        sys.platform == "win32"
-        and isinstance(error, PermissionError)
-        and os.path.isdir(directory)
-        and os.access(directory, os.W_OK)
-    )
+    return isinstance(error, PermissionError) and os.path.isdir(directory) and os.access(directory, os.W_OK)
 
 
 def _make_file(names: Naming, flags: int) -> tuple[tuple[int, Any], Cleanup]:

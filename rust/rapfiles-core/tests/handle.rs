@@ -231,67 +231,70 @@ fn what_is_done_alone_is_done_only_while_nobody_has_the_turn() {
     fs::remove_dir_all(folder).unwrap();
 }
 
-/// A device that has no space left.
-fn full() -> Arc<Handle> {
-    open(Path::new("/dev/full"))
-}
-
-fn is_full<T>(result: Result<T, Error>) -> bool {
-    matches!(result, Err(Error::Os { code: libc::ENOSPC, .. }))
-}
-
-/// Has what is buffered written, which fails.
-fn write_in_vain(handle: &Handle, turn: &mut Turn) {
-    assert_eq!(turn.guard().unwrap().write(b"content"), Written::Accepted);
-    let waiting = ticket();
-    let job = turn.guard().unwrap().await_writer(&waiting, WriterState::Written).unwrap();
-    submit(handle, job);
-    outcome(&waiting).unwrap();
-}
-
-#[test]
+/// A device that has no space left, which other systems do not have.
 #[cfg(target_os = "linux")]
-fn an_error_of_the_background_is_told_once() {
-    let handle = full();
-    let mut turn = turn(&handle);
-    write_in_vain(&handle, &mut turn);
-    assert!(is_full(turn.guard().unwrap().take_error().map_or(Ok(()), Err)));
-    assert!(turn.guard().unwrap().take_error().is_none());
-    // What was not written is tried again, as a synchronous file does it when it is closed.
-    drop(turn);
-    assert!(is_full(close(&handle)));
-    assert!(handle.is_closed() && close(&handle).is_ok());
-}
-
-#[test]
-#[cfg(target_os = "linux")]
-fn closing_tells_of_an_error_that_does_not_come_back() {
+mod without_space {
     use std::os::fd::AsRawFd;
-    let folder = folder("once");
-    let handle = full();
-    let mut turn = turn(&handle);
-    write_in_vain(&handle, &mut turn);
-    // There is space again.
-    let file = fs::File::create(folder.join("file")).unwrap();
-    let descriptor = handle.descriptor().unwrap().unwrap();
-    // SAFETY: both are open, and the one that goes is the handle's, which notices nothing.
-    assert_eq!(unsafe { libc::dup2(file.as_raw_fd(), descriptor) }, descriptor);
-    drop(turn);
-    assert!(is_full(close(&handle)));
-    assert_eq!(fs::read(folder.join("file")).unwrap(), b"content");
-    fs::remove_dir_all(folder).unwrap();
-}
 
-#[test]
-#[cfg(target_os = "linux")]
-fn a_writer_without_a_thread_hides_no_error_of_writing() {
-    let handle = full();
-    let mut turn = turn(&handle);
-    assert_eq!(turn.guard().unwrap().write(b"content"), Written::Accepted);
-    // That is what the engine does if there is no thread.
-    drop(turn.guard().unwrap().start_writer(true).unwrap());
-    drop(turn);
-    assert!(is_full(close(&handle)));
+    use super::*;
+
+    fn full() -> Arc<Handle> {
+        open(Path::new("/dev/full"))
+    }
+
+    fn is_full<T>(result: Result<T, Error>) -> bool {
+        matches!(result, Err(Error::Os { code: libc::ENOSPC, .. }))
+    }
+
+    /// Has what is buffered written, which fails.
+    fn write_in_vain(handle: &Handle, turn: &mut Turn) {
+        assert_eq!(turn.guard().unwrap().write(b"content"), Written::Accepted);
+        let waiting = ticket();
+        let job = turn.guard().unwrap().await_writer(&waiting, WriterState::Written).unwrap();
+        submit(handle, job);
+        outcome(&waiting).unwrap();
+    }
+
+    #[test]
+    fn an_error_of_the_background_is_told_once() {
+        let handle = full();
+        let mut turn = turn(&handle);
+        write_in_vain(&handle, &mut turn);
+        assert!(is_full(turn.guard().unwrap().take_error().map_or(Ok(()), Err)));
+        assert!(turn.guard().unwrap().take_error().is_none());
+        // What was not written is tried again, as a synchronous file does it when it is closed.
+        drop(turn);
+        assert!(is_full(close(&handle)));
+        assert!(handle.is_closed() && close(&handle).is_ok());
+    }
+
+    #[test]
+    fn closing_tells_of_an_error_that_does_not_come_back() {
+        let folder = folder("once");
+        let handle = full();
+        let mut turn = turn(&handle);
+        write_in_vain(&handle, &mut turn);
+        // There is space again.
+        let file = fs::File::create(folder.join("file")).unwrap();
+        let descriptor = handle.descriptor().unwrap().unwrap();
+        // SAFETY: both are open, and the one that goes is the handle's, which notices nothing.
+        assert_eq!(unsafe { libc::dup2(file.as_raw_fd(), descriptor) }, descriptor);
+        drop(turn);
+        assert!(is_full(close(&handle)));
+        assert_eq!(fs::read(folder.join("file")).unwrap(), b"content");
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_writer_without_a_thread_hides_no_error_of_writing() {
+        let handle = full();
+        let mut turn = turn(&handle);
+        assert_eq!(turn.guard().unwrap().write(b"content"), Written::Accepted);
+        // That is what the engine does if there is no thread.
+        drop(turn.guard().unwrap().start_writer(true).unwrap());
+        drop(turn);
+        assert!(is_full(close(&handle)));
+    }
 }
 
 #[test]

@@ -193,6 +193,7 @@ fn new_type(py: Python<'_>) -> PyResult<Py<PyType>> {
         name: c"rapfiles._native.NextItem".as_ptr(),
         basicsize: size_of::<NextItem>() as c_int,
         itemsize: 0,
+        #[allow(clippy::unnecessary_cast, reason = "a flag is a C long, which has 32 bits on Windows")]
         flags: flags as u32,
         slots: slots.as_mut_ptr(),
     };

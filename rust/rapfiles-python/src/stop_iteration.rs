@@ -270,6 +270,7 @@ mod recycled {
             name: c"rapfiles._native.StopIteration".as_ptr(),
             basicsize: size_of::<ffi::PyStopIterationObject>() as c_int,
             itemsize: 0,
+            #[allow(clippy::unnecessary_cast, reason = "a flag is a C long, which has 32 bits on Windows")]
             flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION) as u32,
             slots: slots.as_mut_ptr(),
         };

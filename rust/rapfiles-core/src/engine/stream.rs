@@ -240,7 +240,7 @@ impl<S: Source> SliceBySlice<S> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 impl<S: Source> SliceBySlice<S> {
     /// What is under way.
     pub(crate) fn part(&self) -> Option<&S::Part> {

@@ -659,7 +659,7 @@ impl<V: Visitor> Visiting<V> {
     }
 
     /// How deep it is, the top being 1, and whether it is reading a directory.
-    #[cfg(test)]
+    #[cfg(all(test, unix))]
     pub(crate) fn place_in_tree(&self) -> (usize, bool) {
         match &self.state {
             State::Entries(entries) => (entries.node.depth, false),
