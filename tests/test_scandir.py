@@ -250,16 +250,51 @@ async def test_an_entry_is_path_like(tree: Path) -> None:
             entry.name = "other"  # type: ignore[misc]
 
 
-async def test_a_cycle_through_entries_is_collected(tree: Path) -> None:
-    class Holding(AsyncPath):
-        held: Any
+class Holding(AsyncPath):
+    """Has room for references to what refers to it."""
 
+    held: Any
+
+
+class Making(AsyncPath):
+    """Has none, but the paths made from it have."""
+
+    __slots__ = ()
+
+    def with_segments(self, *segments: str | os.PathLike[str]) -> Holding:  # type: ignore[override]
+        return Holding(*segments)
+
+
+@pytest.mark.parametrize("method", ["scandir", "find"])
+async def test_the_collector_is_spared_entries_that_no_cycle_can_contain(method: str, tree: Path) -> None:
+    for kind, spared in ((AsyncPath, True), (Holding, False), (Making, False)):
+        entries = [entry async for entry in getattr(kind(tree), method)()]
+        assert {gc.is_tracked(entry) for entry in entries} == {not spared}
+        for entry in entries:
+            assert type(entry.path) is (Holding if kind is Making else kind)
+            await entry.stat(follow_symlinks=False)
+
+
+@pytest.mark.parametrize("method", ["scandir", "find"])
+@pytest.mark.parametrize("kind", [Holding, Making])
+async def test_a_cycle_through_entries_is_collected(kind: type[AsyncPath], method: str, tree: Path) -> None:
+    entries = [entry async for entry in getattr(kind(tree), method)()]
+    gone: list[Path] = []
+    expected = []
+    for entry in entries:
+        entry.path.held = entry
+        weakref.finalize(entry.path, gone.append, Path(entry))
+        expected.append(Path(entry))
+    del entries, entry
+    gc.collect()
+    assert sorted(gone) == sorted(expected) != []
+
+
+async def test_a_cycle_through_the_directory_of_entries_is_collected(tree: Path) -> None:
     directory = Holding(tree)
     directory.held = [entry async for entry in directory.scandir()]
-    for entry in directory.held:
-        assert entry.path is not None
     gone: list[bool] = []
     weakref.finalize(directory, gone.append, True)
-    del directory, entry
+    del directory
     gc.collect()
     assert gone == [True]

@@ -13,7 +13,7 @@ use rapfiles_core::{EntryFacts, EntryStats, Error, FileType, Metadata, Subject};
 use crate::errors::{self, Names};
 use crate::next_item::{Ask, next_item};
 use crate::once::intern;
-use crate::pure_path::{Children, known_types};
+use crate::pure_path::{Children, is_simple, known_types};
 use crate::{results, stat_result};
 
 /// The directory of entries, shared by all of its entries.
@@ -21,9 +21,29 @@ pub(crate) struct Place {
     /// The path whose class makes the paths of the entries.
     pub(crate) origin: Py<PyAny>,
     /// What comes before the name in the text of a path.
-    pub(crate) prefix: Py<PyString>,
+    prefix: Py<PyString>,
     /// Whether that is the text of the origin itself, and its class leaves to pathlib how paths are made.
-    pub(crate) plain: bool,
+    plain: bool,
+    /// Whether neither the origin nor a path made from it can refer to an entry.
+    simple: bool,
+}
+
+impl Place {
+    pub(crate) fn new(origin: &Bound<'_, PyAny>, prefix: Bound<'_, PyString>, plain: bool) -> Self {
+        let simple = plain && is_simple(&origin.get_type());
+        Self { origin: origin.clone().unbind(), prefix: prefix.unbind(), plain, simple }
+    }
+
+    /// A place below this one.
+    pub(crate) fn below(&self, prefix: Bound<'_, PyString>) -> Self {
+        let origin = self.origin.clone_ref(prefix.py());
+        Self { origin, prefix: prefix.unbind(), plain: false, simple: self.simple }
+    }
+
+    pub(crate) fn clone_ref(&self, py: Python<'_>) -> Self {
+        let (origin, prefix) = (self.origin.clone_ref(py), self.prefix.clone_ref(py));
+        Self { origin, prefix, plain: self.plain, simple: self.simple }
+    }
 }
 
 /// The native half of an entry.
@@ -80,7 +100,14 @@ impl DirEntry {
             Bound::from_owned_ptr_or_err(py, object)
         };
         drop(NEXT.take());
-        made
+        let made = made?;
+        if place.simple {
+            // The collector need not traverse it: an entry can refer only to strings, stat results and such paths, so it
+            // cannot be part of a cycle, and reference counting frees it. A collection traverses 45,000 entries in 8 ms.
+            // SAFETY: its class inherits from one whose instances belong to the collector.
+            unsafe { ffi::PyObject_GC_UnTrack(made.as_ptr().cast()) };
+        }
+        Ok(made)
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {

@@ -49,7 +49,6 @@ impl FindItems {
 
     /// The path of the entries of a directory.
     fn place_of(&self, py: Python<'_>, listing: &Listing) -> PyResult<Place> {
-        let origin = self.place.origin.clone_ref(py);
         let node = listing.node();
         match node.path() {
             Some(path) if node.depth() > 0 => {
@@ -63,9 +62,9 @@ impl FindItems {
                     };
                 }
                 text.push(std::path::MAIN_SEPARATOR_STR);
-                Ok(Place { origin, prefix: results::path(py, &text)?.unbind(), plain: false })
+                Ok(self.place.below(results::path(py, &text)?))
             }
-            _ => Ok(Place { origin, prefix: self.place.prefix.clone_ref(py), plain: self.place.plain }),
+            _ => Ok(self.place.clone_ref(py)),
         }
     }
 }
@@ -189,7 +188,7 @@ pub(crate) fn find(
     Ok(Source::new(FindItems {
         tree: Engine::current().walk(native, options),
         class: class.unbind(),
-        place: Place { origin: directory.clone().unbind(), prefix: prefix.unbind(), plain },
+        place: Place::new(directory, prefix, plain),
         is_dot: path.name().bind(directory.py()) == ".",
         errors: Errors::new(on_error),
         left: limit.unwrap_or(usize::MAX),

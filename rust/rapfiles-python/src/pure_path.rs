@@ -271,6 +271,20 @@ unsafe fn call_type<'py>(
     }
 }
 
+/// Where the paths of a class keep what their `info` knows.
+fn info_slot(class: &Bound<'_, PyType>) -> Option<Offset> {
+    class.getattr(intern!(class.py(), "_info")).ok().and_then(|slot| offset(&slot))
+}
+
+/// Whether the paths of a class have no place for anything that could refer back to them, or to what refers to them.
+pub(crate) fn is_simple(class: &Bound<'_, PyType>) -> bool {
+    // SAFETY: a type object has these fields.
+    let (size, dictionary) =
+        unsafe { ((*class.as_type_ptr()).tp_basicsize, (*class.as_type_ptr()).tp_dictoffset) };
+    // `AsyncPath` has declared the last slot of its instances, and a subclass has others or a dictionary.
+    dictionary == 0 && info_slot(class).is_some_and(|info| size == info + size_of::<Offset>() as Offset)
+}
+
 /// Creates the children of a directory, as joining the names to it would.
 pub(crate) struct Children<'py> {
     class: Bound<'py, PyType>,
@@ -281,7 +295,7 @@ pub(crate) struct Children<'py> {
     list: Offset,
     /// Where a path keeps what its `info` knows.
     info: Option<Offset>,
-    /// Whether paths have no place for anything that could refer back to them.
+    /// See `is_simple`.
     simple: bool,
     /// The parts of the directory, where paths are parsed at once, and its drive and root.
     parts: Option<Bound<'py, PyList>>,
@@ -304,12 +318,8 @@ impl<'py> Children<'py> {
             }
             Source::Arguments(arguments) => (arguments, None, Vec::new()),
         };
-        let info = class.getattr(intern!(directory.py(), "_info")).ok().and_then(|slot| offset(&slot));
-        // SAFETY: a type object has these fields.
-        let (size, dictionary) =
-            unsafe { ((*class.as_type_ptr()).tp_basicsize, (*class.as_type_ptr()).tp_dictoffset) };
-        // `AsyncPath` has declared the last slot of its instances, and a subclass has others or a dictionary.
-        let simple = dictionary == 0 && info.is_some_and(|info| size == info + size_of::<Offset>() as Offset);
+        let info = info_slot(&class);
+        let simple = is_simple(&class);
         Some(Self { class, prefix: prefix.clone(), text: slots.text, list, info, simple, parts, anchor })
     }
 

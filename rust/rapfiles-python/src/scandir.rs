@@ -93,7 +93,7 @@ pub(crate) fn scan(
         stream: Engine::current().scan(native, with_stat),
         names: Names::one(path.name()),
         class: class.unbind(),
-        place: Place { origin: directory.clone().unbind(), prefix: prefix.unbind(), plain },
+        place: Place::new(directory, prefix, plain),
         scanned: Scanned::default(),
         at: 0,
         facts: Facts::default(),
