@@ -175,10 +175,8 @@ pub(crate) const STREAM_STEP: Duration = Duration::from_millis(5);
 /// … but not longer than this while jobs wait that are no steps: ten times what waking another worker takes. It is no
 /// shorter, because each end costs a hand-over, and jobs may wait for long that no worker may take, those of a dead mount.
 pub(crate) const STREAM_LEAST_STEP: Duration = Duration::from_micros(500);
-/// A source is not stepped while this many batches are ready.
+/// A source is not stepped while this many batches are ready, and stepped again when fewer than half of them are left.
 pub const STREAM_READY: usize = 8;
-/// With fewer, it is stepped again.
-pub(crate) const STREAM_FEW_READY: usize = STREAM_READY / 2;
 /// The most steps of one source at once, however many processors there are.
 pub(crate) const STREAM_STEPS: usize = 8;
 /// How often a stream that runs in the calling thread checks whether to continue: often enough for a user who presses
@@ -334,6 +332,9 @@ pub(crate) const GLOB_BATCH: usize = 1024;
 pub(crate) const GLOB_BATCH_TIME: Duration = Duration::from_micros(500);
 /// … or with this many paths.
 pub(crate) const GLOB_FOUND: usize = 1024;
+/// The batches that are read ahead of the consumer, a few milliseconds of the workers' work: with [`STREAM_READY`] they
+/// stood still, and had to be woken, whenever the consumer had no processor for a millisecond.
+pub(crate) const GLOB_READY: usize = 32;
 /// The most directories that a part of such a search begins with.
 pub(crate) const GLOB_CLAIMED: usize = 32;
 /// The sets of positions in a pattern that are kept: far more than the patterns that people write need.
@@ -441,7 +442,6 @@ pub(crate) const NUMBERS: &[(&str, usize)] = {
         PURGE_ABOVE,
         RELEASE_AT,
         STREAM_READY,
-        STREAM_FEW_READY,
         STREAM_STEPS,
         LISTING_FIRST_BUFFER,
         LISTING_LARGEST_BUFFER,
@@ -478,6 +478,7 @@ pub(crate) const NUMBERS: &[(&str, usize)] = {
         TREE_BATCH,
         GLOB_BATCH,
         GLOB_FOUND,
+        GLOB_READY,
         GLOB_CLAIMED,
         GLOB_SETS,
         GLOB_BARREN,

@@ -24,9 +24,7 @@ use crate::engine::runtime;
 use crate::engine::ticket::Ticket;
 use crate::engine::{Engine, Process};
 use crate::error::Error;
-use crate::limits::{
-    STREAM_ASKS_EVERY, STREAM_FEW_READY, STREAM_LEAST_STEP, STREAM_READY, STREAM_STEP, STREAM_STEPS,
-};
+use crate::limits::{STREAM_ASKS_EVERY, STREAM_LEAST_STEP, STREAM_READY, STREAM_STEP, STREAM_STEPS};
 use crate::outcome::Outcome;
 
 /// The source of a stream's batches.
@@ -43,6 +41,12 @@ pub trait Source: Send + 'static {
     /// The order in which batches are handed out.
     fn order(&self) -> Order {
         Order::AsClaimed
+    }
+
+    /// The source is not stepped while this many batches are ready, and is stepped again when fewer than half of them
+    /// are left: more than [`STREAM_READY`] for a source of small ones.
+    fn most_ready(&self) -> usize {
+        STREAM_READY
     }
 }
 
@@ -283,6 +287,7 @@ struct State<S: Source> {
     /// `None` once all its parts have been claimed.
     source: Option<S>,
     order: Order,
+    most_ready: usize,
     /// The ordinal of the part that was claimed last; the first one is 1.
     claimed: u64,
     /// Parts that are not being stepped, with their ordinals.
@@ -349,7 +354,7 @@ impl<S: Source> State<S> {
     fn may_step(&self) -> bool {
         let Some(next) = self.waiting.front() else { return false };
         let is_head = self.stepping.iter().all(|ordinal| *ordinal > next.ordinal);
-        self.ready.len() + self.stepping.len() < STREAM_READY || (is_head && !self.is_deliverable())
+        self.ready.len() + self.stepping.len() < self.most_ready || (is_head && !self.is_deliverable())
     }
 
     /// Whether one more job must be handed to the pool.
@@ -358,11 +363,11 @@ impl<S: Source> State<S> {
     /// head would be the first of the waiting parts, and one would be wanted.
     fn wants_job(&self, most: usize) -> bool {
         if self.jobs == 0 {
-            return self.may_step() && (self.ready.len() < STREAM_FEW_READY || !self.is_deliverable());
+            return self.may_step() && (self.ready.len() < self.most_ready / 2 || !self.is_deliverable());
         }
         self.jobs < most
             && self.waiting.len() > self.jobs - self.stepping.len()
-            && self.ready.len() + self.jobs < STREAM_READY
+            && self.ready.len() + self.jobs < self.most_ready
     }
 
     /// Takes the next batch; the inner `None` is the end.
@@ -623,6 +628,7 @@ impl<S: Source> Stream<S> {
     pub(crate) fn with_steps(engine: &Engine, lane: Lane, kind: Kind, most: usize, source: S) -> Self {
         let state = State {
             order: source.order(),
+            most_ready: source.most_ready(),
             source: Some(source),
             claimed: 0,
             waiting: VecDeque::new(),

@@ -18,7 +18,7 @@ use crate::engine::kind::Kind;
 use crate::engine::runtime;
 use crate::engine::stream::{Claim, Part, Slice, Source, Step, Stream};
 use crate::error::{Error, Subject};
-use crate::limits::{GLOB_BATCH, GLOB_BATCH_TIME, GLOB_CLAIMED, GLOB_FOUND, TREE_DIRECTORY};
+use crate::limits::{GLOB_BATCH, GLOB_BATCH_TIME, GLOB_CLAIMED, GLOB_FOUND, GLOB_READY, TREE_DIRECTORY};
 use crate::memory::joined;
 use crate::platform::{self, DirectoryReader, NativePath};
 use crate::verbs::descriptors::{BeingRead, Patience};
@@ -332,6 +332,10 @@ impl Source for Glob {
             place: Arc::clone(&self.0.prefix),
             room: Vec::new(),
         })
+    }
+
+    fn most_ready(&self) -> usize {
+        GLOB_READY
     }
 }
 
