@@ -119,17 +119,6 @@ impl Error {
         }
     }
 
-    /// Whether it says that a file was removed or replaced by somebody else, as network and FUSE file systems do.
-    pub(crate) fn is_stale(&self) -> bool {
-        let kind = |code| io::Error::from_raw_os_error(code).kind();
-        matches!(self, Self::Os { code, .. } if kind(*code) == io::ErrorKind::StaleNetworkFileHandle)
-    }
-
-    /// Whether it says that something does not exist.
-    pub(crate) fn is_missing(&self) -> bool {
-        matches!(self, Self::Os { code, .. } if crate::platform::is_not_found(*code))
-    }
-
     /// Whether it says that no descriptor is left.
     pub fn lacks_descriptors(&self) -> bool {
         self.code().is_some_and(crate::platform::lacks_descriptors)

@@ -14,6 +14,7 @@ use crate::handle::Handle;
 use crate::limits::{LOCK_FIRST_TRY, STALE_TRIED};
 use crate::outcome::Outcome;
 use crate::platform::NativePath;
+use crate::verbs::replaced::MayBeGone;
 
 /// The file that is to be locked.
 #[derive(Debug, Clone)]

@@ -11,7 +11,7 @@ use crate::platform::{self, Directory, NativePath};
 use crate::verbs::metadata::Metadata;
 
 /// Does something with a name, again if what had it was replaced meanwhile.
-pub(crate) fn again_if_stale<T, E: MayBeStale>(mut call: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+pub(crate) fn again_if_stale<T, E: MayBeGone>(mut call: impl FnMut() -> Result<T, E>) -> Result<T, E> {
     for _ in 0..STALE_TRIED {
         match call() {
             Err(error) if error.is_stale() => {}
@@ -30,9 +30,10 @@ pub(crate) fn found(directory: &Directory, name: &NativePath, follow: bool) -> i
     }
 }
 
-/// Whether an error says that something was removed, or replaced.
-pub(crate) fn is_gone(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound || error.is_stale()
+/// Whether a name is no longer that of `old`; where that is not known, whether nothing has it.
+pub(crate) fn no_longer_names(directory: &Directory, name: &NativePath, old: Option<&Metadata>) -> bool {
+    let is_another = |now: Metadata| old.is_some_and(|old| !now.is_same_file(old));
+    found(directory, name, false).is_ok_and(|now| now.is_none_or(is_another))
 }
 
 /// Whether a path leads to something else than it did.
@@ -45,23 +46,36 @@ pub(crate) fn is_replaced(directory: &Directory, path: &NativePath) -> bool {
     match directory.metadata() {
         Ok(found) => found.links == 0 || leads_elsewhere(path, &found),
         // What network and FUSE file systems say of a directory that was removed.
-        Err(error) => is_gone(&error),
+        Err(error) => error.is_gone(),
     }
 }
 
-/// An error that may be `ESTALE`.
-pub(crate) trait MayBeStale {
-    fn is_stale(&self) -> bool;
-}
+/// An error that may say that something was removed or replaced by somebody else.
+pub(crate) trait MayBeGone {
+    fn error_kind(&self) -> Option<io::ErrorKind>;
 
-impl MayBeStale for io::Error {
+    /// Whether it says so as network and FUSE file systems do of what is open, or being looked at.
     fn is_stale(&self) -> bool {
-        self.kind() == io::ErrorKind::StaleNetworkFileHandle
+        self.error_kind() == Some(io::ErrorKind::StaleNetworkFileHandle)
+    }
+
+    /// Whether it says that, or that something does not exist.
+    fn is_gone(&self) -> bool {
+        self.is_stale() || self.error_kind() == Some(io::ErrorKind::NotFound)
     }
 }
 
-impl MayBeStale for Error {
-    fn is_stale(&self) -> bool {
-        Error::is_stale(self)
+impl MayBeGone for io::Error {
+    fn error_kind(&self) -> Option<io::ErrorKind> {
+        Some(self.kind())
+    }
+}
+
+impl MayBeGone for Error {
+    fn error_kind(&self) -> Option<io::ErrorKind> {
+        match self {
+            Self::Os { code, .. } => Some(io::Error::from_raw_os_error(*code).kind()),
+            _ => None,
+        }
     }
 }

@@ -6,7 +6,7 @@ use crate::limits::{BEGUN_AGAIN, NAMES_TRIED};
 use crate::lock::{Extent, Mode};
 use crate::platform::{self, Directory, File, NativePath, codes};
 use crate::verbs::metadata::Metadata;
-use crate::verbs::replaced::{found, is_gone};
+use crate::verbs::replaced::{MayBeGone, found};
 
 /// What the names begin with.
 const PREFIX: &str = ".rapfiles-";
@@ -145,7 +145,7 @@ fn stays(error: &io::Error) -> bool {
             | io::ErrorKind::WouldBlock
     );
     // Its writer has failed, and has removed it.
-    refused || replaced || is_gone(error)
+    refused || replaced || error.is_gone()
 }
 
 /// Renames a file or a directory to a name that is not in use.

@@ -5,7 +5,7 @@ use std::io;
 
 use crate::platform::{self, Directory, File, NativePath};
 use crate::verbs::metadata::{Attributes, Metadata};
-use crate::verbs::replaced::{again_if_stale, found, is_gone};
+use crate::verbs::replaced::{MayBeGone, again_if_stale, no_longer_names};
 
 /// The set-user-ID and set-group-ID bits: kept only if the owner and the group are.
 const SET_ID: u32 = 0o6000;
@@ -55,17 +55,12 @@ fn copy_attributes(
     });
     match copied {
         // There is nothing left to take attributes from, or something else, such as a link, which is not opened.
-        Err(error) if is_gone(&error) || is_another(directory, name, old) => {
+        Err(error) if error.is_gone() || no_longer_names(directory, name, Some(old)) => {
             platform::remove_access_lists(file)?;
             Ok(Attributes { any: true, permitted: common(old.mode) })
         }
         copied => copied,
     }
-}
-
-/// Whether a name is not that of this file any more.
-fn is_another(directory: &Directory, name: &NativePath, old: &Metadata) -> bool {
-    found(directory, name, false).is_ok_and(|now| now.is_none_or(|now| !now.is_same_file(old)))
 }
 
 /// The permissions that give nobody more than before, whichever the group is now and was then: those that the group and the

@@ -20,7 +20,7 @@ use crate::platform::{self, Directory, File, NativePath, codes};
 use crate::verbs::atomic::inherit;
 use crate::verbs::metadata::{FileType, Metadata};
 use crate::verbs::post_order::{At, Entered, Left, Node, Visit, Visitor};
-use crate::verbs::replaced::{again_if_stale, found, is_gone};
+use crate::verbs::replaced::{MayBeGone, again_if_stale, found};
 use crate::verbs::report::Reporter;
 use crate::verbs::temporary::{give_name, with_temporary_name};
 
@@ -363,7 +363,7 @@ impl Copier {
             if !self.options.atomic {
                 let target = match self.open_in_place(directory, name, is_top) {
                     // Somebody has removed it.
-                    Err(error) if is_gone(&error) => Target::appearing(name.clone(), inside, mode, None),
+                    Err(error) if error.is_gone() => Target::appearing(name.clone(), inside, mode, None),
                     file => file.map(|file| Target::in_place(file, name.clone(), inside)),
                 };
                 return target.about(|| self.target_path(at));

@@ -9,7 +9,7 @@ use super::tree::{list, unless_missing};
 use crate::error::{About, Error, Subject};
 use crate::limits::{BEGUN_AGAIN, EMPTIED_TRIED};
 use crate::platform::{self, Directory, File, NativePath, codes};
-use crate::verbs::replaced::{again_if_stale, is_gone};
+use crate::verbs::replaced::{MayBeGone, again_if_stale};
 
 /// The file that is locked: of all logs, and of each.
 const LOCK: &str = "lock";
@@ -188,7 +188,7 @@ fn remove_emptied(above: &Directory, name: &NativePath, is_used: impl Fn(&[u8]) 
                 let listed = Directory::open(name, Some(above))
                     .and_then(|directory| list(&directory, |entry| used |= is_used(entry.name)));
                 match listed {
-                    Err(gone) if is_gone(&gone) => {}
+                    Err(gone) if gone.is_gone() => {}
                     listed => listed?,
                 }
                 if used {
@@ -240,7 +240,7 @@ pub(super) fn begin(root: &Directory, path: &NativePath) -> Result<(Logs, Log), 
         match logs.directory.make(&id, PRIVATE) {
             Ok(()) => {}
             // Another transaction has just ended, and removed the directory, which was empty.
-            Err(error) if is_gone(&error) => continue,
+            Err(error) if error.is_gone() => continue,
             Err(error) if error.raw_os_error() == Some(codes::EXISTS) => continue,
             Err(error) => {
                 discard(root, logs, quiet, None);
@@ -251,7 +251,7 @@ pub(super) fn begin(root: &Directory, path: &NativePath) -> Result<(Logs, Log), 
             // A recovery that has found it unlocked removes it, which it does before it releases the lock.
             Ok(Some(log)) => match logs.directory.metadata_of(&id, false) {
                 Ok(_) => return Ok((logs, log)),
-                Err(error) if is_gone(&error) => continue,
+                Err(error) if error.is_gone() => continue,
                 Err(error) => {
                     let _ = logs.remove(log);
                     discard(root, logs, quiet, None);
@@ -259,7 +259,7 @@ pub(super) fn begin(root: &Directory, path: &NativePath) -> Result<(Logs, Log), 
                 }
             },
             Ok(None) => continue,
-            Err(error) if is_gone(&error) => continue,
+            Err(error) if error.is_gone() => continue,
             Err(error) => {
                 discard(root, logs, quiet, Some(&id));
                 return Err(Error::new(&error, Subject::Path));

@@ -15,7 +15,7 @@ use super::tree::list;
 use crate::error::{About, Error, Subject};
 use crate::limits::STALE_TRIED;
 use crate::platform::{self, Directory, NativePath, entry_name};
-use crate::verbs::replaced::{again_if_stale, is_replaced};
+use crate::verbs::replaced::{MayBeGone, again_if_stale, is_replaced};
 use crate::verbs::temporary::{is_temporary, remove_abandoned};
 
 /// What was done with each log, by id.

@@ -9,7 +9,7 @@ use super::tree::{Tree, list, unless_missing};
 use crate::error::{About, Error, Subject, code_of};
 use crate::limits::NAMES_TRIED;
 use crate::platform::{self, Directory, NativePath};
-use crate::verbs::replaced::{found, is_gone};
+use crate::verbs::replaced::{MayBeGone, found, no_longer_names};
 
 /// Permissions until it is complete.
 const PRIVATE: u32 = 0o700;
@@ -155,7 +155,7 @@ pub(super) fn clear(root: &Directory, path: &NativePath, id: &NativePath) -> Res
     synchronise(&above).about_path()?;
     let old = match Directory::open(&beside, Some(&above)) {
         // Its transaction, which is alive and cannot be committed any more, has removed it.
-        Err(error) if is_gone(&error) => return Ok(()),
+        Err(error) if error.is_gone() => return Ok(()),
         old => old.about_path()?,
     };
     let tree = Tree { root: &old, path, mount: Mount::of(root).about_path()? };
@@ -166,21 +166,20 @@ pub(super) fn clear(root: &Directory, path: &NativePath, id: &NativePath) -> Res
 /// Removes a directory beside that of a transaction, with everything in it.
 fn remove_all(tree: &Tree<'_>, id: &NativePath, above: &Directory, name: &NativePath) -> Result<(), Error> {
     let id = platform::name_bytes(id);
-    let identity = tree.root.identity().ok();
-    let is_another = |found| identity.is_some_and(|own| own != found);
+    let own = tree.root.metadata().ok();
     let mut attempts = 0;
     loop {
         let removed =
             tree.clear(&id).and_then(|()| unless_missing(Directory::remove(name, Some(above))).about_path());
         match removed {
             // Another transaction, which has exchanged the directory, removes it as well.
-            Err(_) if identity_of(above, name).is_ok_and(|found| found.is_none_or(is_another)) => {
-                return Ok(());
-            }
-            Err(error) if attempts < NAMES_TRIED && (error.is_stale() || error.is_missing()) => attempts += 1,
-            // Somebody who has had it open since before the exchange is writing to it.
-            Err(Error::Os { code, .. }) if platform::is_not_empty(code) && attempts < NAMES_TRIED => {
-                attempts += 1
+            Err(_) if no_longer_names(above, name, own.as_ref()) => return Ok(()),
+            // Somebody who has had it open since before the exchange removes what is in it, or is writing to it.
+            Err(error)
+                if attempts < NAMES_TRIED
+                    && (error.is_gone() || error.code().is_some_and(platform::is_not_empty)) =>
+            {
+                attempts += 1;
             }
             removed => return removed,
         }

@@ -19,7 +19,7 @@ use crate::engine::{Engine, Process, runtime};
 use crate::error::{About, Error, Subject};
 use crate::limits::NAMES_TRIED;
 use crate::platform::{Directory, NativePath, codes};
-use crate::verbs::replaced::{again_if_stale, is_gone, is_replaced, leads_elsewhere};
+use crate::verbs::replaced::{MayBeGone, again_if_stale, is_replaced, leads_elsewhere};
 
 /// A transaction.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Opened {
             let root = again_if_stale(|| Directory::open_followed(path, None)).about_path()?;
             let found = match root.metadata() {
                 // Exchanged and removed meanwhile.
-                Err(error) if is_gone(&error) => continue,
+                Err(error) if error.is_gone() => continue,
                 found => found.about_path()?,
             };
             let mount = Mount::of(&root).about_path()?;
