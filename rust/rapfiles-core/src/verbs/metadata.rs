@@ -96,9 +96,9 @@ impl Metadata {
         self.file_type() == FileType::SYMLINK
     }
 
-    /// Whether both are about the same file.
+    /// Whether both are about the same file. A link, say, may have the number of a file that was removed before.
     pub(crate) fn is_same_file(&self, other: &Self) -> bool {
-        self.inode == other.inode && self.device == other.device
+        self.inode == other.inode && self.device == other.device && self.file_type() == other.file_type()
     }
 }
 

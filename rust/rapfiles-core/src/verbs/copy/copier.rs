@@ -559,10 +559,7 @@ fn is_absent(code: i32) -> bool {
 }
 
 fn is_changed(before: &Metadata, now: &Metadata) -> bool {
-    !before.is_same_file(now)
-        || before.size != now.size
-        || before.modified != now.modified
-        || before.file_type() != now.file_type()
+    !before.is_same_file(now) || before.size != now.size || before.modified != now.modified
 }
 
 impl Visitor for Copier {
