@@ -462,6 +462,7 @@ async def test_a_target_that_becomes_a_link(before: str, tmp_path: Path) -> None
     """The link itself is replaced, never what it leads to."""
     (tmp_path / "outside").mkdir()
     target = tmp_path / "file"
+    names = ["file", "outside"]
     with _unchanged(tmp_path / "outside"):
         if before != "nothing":
             target.write_bytes(_OLD)
@@ -469,16 +470,19 @@ async def test_a_target_that_becomes_a_link(before: str, tmp_path: Path) -> None
             await file.write(b"new")
             if before == "a file that is kept":
                 target.rename(tmp_path / "kept")
+                names.append("kept")
             elif before != "nothing":
                 number = target.stat().st_ino
                 target.unlink()
                 if before == "a file":
                     (tmp_path / "taker").touch()
+                    names.append("taker")
             target.symlink_to("outside/file")
             if before == "a file whose number the link has" and target.lstat().st_ino != number:
                 pytest.skip("this file system does not use the number of a removed file again at once")
     assert not target.is_symlink()
     assert target.read_bytes() == b"new"
+    assert _names(tmp_path) == sorted(names)
 
 
 @pytest.mark.one_loop

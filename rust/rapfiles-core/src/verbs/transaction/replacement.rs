@@ -177,7 +177,8 @@ fn remove_all(tree: &Tree<'_>, id: &NativePath, above: &Directory, name: &Native
             // Somebody who has had it open since before the exchange removes what is in it, or is writing to it.
             Err(error)
                 if attempts < NAMES_TRIED
-                    && (error.is_gone() || error.code().is_some_and(platform::is_not_empty)) =>
+                    && (error.is_gone()
+                        || matches!(error, Error::Os { code, .. } if platform::is_not_empty(code))) =>
             {
                 attempts += 1;
             }
