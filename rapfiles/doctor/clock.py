@@ -36,9 +36,9 @@ class ThreadClock:
         self._tick = 0.0
 
     def __enter__(self) -> Self:
-        self._schedule = _open("/proc/thread-self/schedstat")
-        self._processors = _open("/proc/stat")
         if sys.platform == "linux":
+            self._schedule = _open("/proc/thread-self/schedstat")
+            self._processors = _open("/proc/stat")
             self._tick = 1 / os.sysconf("SC_CLK_TCK")
         return self
 
@@ -52,25 +52,20 @@ class ThreadClock:
 
     def read(self) -> float:
         """Seconds since some moment. Must be called by the thread that entered the block."""
-        return perf_counter() - self._queued() - self._stolen()
-
-    def _queued(self) -> float:
-        if sys.platform != "linux" or self._schedule < 0:
-            return 0.0
-        return int(os.pread(self._schedule, 80, 0).split()[1]) / 1e9
-
-    def _stolen(self) -> float:
-        if sys.platform != "linux" or self._processors < 0:
-            return 0.0
-        # cpu  user nice system idle iowait irq softirq steal ...
-        return int(os.pread(self._processors, 200, 0).split(None, 9)[8]) * self._tick
+        # /proc/stat: cpu  user nice system idle iowait irq softirq steal ...
+        return perf_counter() - _number(self._schedule, 1) / 1e9 - _number(self._processors, 8) * self._tick
 
 
 def _open(path: str) -> int:
-    """A descriptor, or -1: not Linux, or a kernel without these statistics."""
-    if sys.platform != "linux":
-        return -1
+    """A descriptor, or -1 if the kernel has not these statistics."""
     try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
     except OSError:
         return -1
+
+
+def _number(handle: int, at: int) -> int:
+    """The word at this place of the first line, which is a number, or 0 if nothing is open."""
+    if sys.platform == "win32" or handle < 0:
+        return 0
+    return int(os.pread(handle, 200, 0).split(None, at + 1)[at])

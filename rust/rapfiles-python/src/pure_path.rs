@@ -278,11 +278,16 @@ fn info_slot(class: &Bound<'_, PyType>) -> Option<Offset> {
 
 /// Whether the paths of a class have no place for anything that could refer back to them, or to what refers to them.
 pub(crate) fn is_simple(class: &Bound<'_, PyType>) -> bool {
+    ends_with_slot(class, info_slot(class))
+}
+
+/// The same, for a class whose slot is known.
+fn ends_with_slot(class: &Bound<'_, PyType>, info: Option<Offset>) -> bool {
     // SAFETY: a type object has these fields.
     let (size, dictionary) =
         unsafe { ((*class.as_type_ptr()).tp_basicsize, (*class.as_type_ptr()).tp_dictoffset) };
     // `AsyncPath` has declared the last slot of its instances, and a subclass has others or a dictionary.
-    dictionary == 0 && info_slot(class).is_some_and(|info| size == info + size_of::<Offset>() as Offset)
+    dictionary == 0 && info.is_some_and(|info| size == info + size_of::<Offset>() as Offset)
 }
 
 /// Creates the children of a directory, as joining the names to it would.
@@ -319,7 +324,7 @@ impl<'py> Children<'py> {
             Source::Arguments(arguments) => (arguments, None, Vec::new()),
         };
         let info = info_slot(&class);
-        let simple = is_simple(&class);
+        let simple = ends_with_slot(&class, info);
         Some(Self { class, prefix: prefix.clone(), text: slots.text, list, info, simple, parts, anchor })
     }
 

@@ -85,8 +85,7 @@ impl<S: Source> Stream<S> {
         if taken.is_none() {
             let ticket = ticket();
             state.waiter = Some(Arc::clone(&ticket));
-            let submits = state.wants_job(shared.most);
-            state.jobs += usize::from(submits);
+            let submits = state.adds_job(shared.most);
             // Its batches are ready about when the consumer has made objects of the one before. Others take longer, and
             // polling for them made iterdir() slower.
             let may_look = shared.kind == Kind::ScanDirectory;
@@ -108,8 +107,7 @@ impl<S: Source> Stream<S> {
         let item = taken.flatten();
         state.refill();
         self.over = !matches!(item, Some(Ok(_))) || (state.is_over() && state.ready.is_empty());
-        let submits = state.wants_job(shared.most);
-        state.jobs += usize::from(submits);
+        let submits = state.adds_job(shared.most);
         shared.unlock_on_loop(state);
         if submits {
             shared.submit();
@@ -134,8 +132,7 @@ impl<S: Source> Stream<S> {
         }
         let mut state = self.shared.lock();
         state.refill();
-        let submits = state.wants_job(self.shared.most);
-        state.jobs += usize::from(submits);
+        let submits = state.adds_job(self.shared.most);
         self.shared.unlock_on_loop(state);
         if submits {
             self.shared.submit();

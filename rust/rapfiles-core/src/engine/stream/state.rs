@@ -133,13 +133,20 @@ impl<S: Source> State<S> {
     ///
     /// While the consumer waits nothing is deliverable. If there were no job then, nothing would be stepping, so the
     /// head would be the first of the waiting parts, and one would be wanted.
-    pub(super) fn wants_job(&self, most: usize) -> bool {
+    fn wants_job(&self, most: usize) -> bool {
         if self.jobs == 0 {
             return self.may_step() && (self.ready.len() < self.most_ready / 2 || !self.is_deliverable());
         }
         self.jobs < most
             && self.waiting.len() > self.jobs - self.stepping.len()
             && self.ready.len() + self.jobs < self.most_ready
+    }
+
+    /// Counts one more job if one is wanted; the caller hands it to the pool when the lock has been released.
+    pub(super) fn adds_job(&mut self, most: usize) -> bool {
+        let adds = self.wants_job(most);
+        self.jobs += usize::from(adds);
+        adds
     }
 
     /// Takes the next batch; the inner `None` is the end.

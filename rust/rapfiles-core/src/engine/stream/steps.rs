@@ -136,8 +136,7 @@ impl<S: Source> Shared<S> {
             let ordinal = claimed.ordinal;
             state.stepping.push(ordinal);
             state.refill();
-            let calls_for_help = state.wants_job(self.most);
-            state.jobs += usize::from(calls_for_help);
+            let calls_for_help = state.adds_job(self.most);
             let spent = std::mem::take(&mut state.spent);
             self.unlock(state);
             if calls_for_help {
@@ -167,8 +166,7 @@ impl<S: Source> Shared<S> {
     /// Ends a job; if there is more to do, another one is queued behind the jobs of others.
     fn leave(self: &Arc<Self>, mut state: MutexGuard<'_, State<S>>) -> Option<Job> {
         state.jobs -= 1;
-        let goes_on = state.wants_job(self.most);
-        state.jobs += usize::from(goes_on);
+        let goes_on = state.adds_job(self.most);
         // Counted before the consumer can see that it is done.
         self.engine.pool().totals.completed.increment();
         self.unlock(state);

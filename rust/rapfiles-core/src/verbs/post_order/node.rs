@@ -21,6 +21,24 @@ pub(crate) struct Node<V: Visitor> {
 }
 
 impl<V: Visitor> Node<V> {
+    /// A directory that has been entered; without one above it, where the tree is, which stays open.
+    pub(super) fn new(
+        name: NativePath,
+        mark: V::Mark,
+        above: Option<Arc<Self>>,
+        place: &Arc<V::Place>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            name,
+            mark,
+            depth: above.as_ref().map_or(0, |above| above.depth + 1),
+            open: Mutex::new(Some(Arc::clone(place))),
+            stays_open: above.is_none().into(),
+            above,
+            pending: AtomicUsize::new(1),
+        })
+    }
+
     /// The names from the top to this directory.
     pub(crate) fn names(&self) -> Vec<&NativePath> {
         let mut names = Vec::new();

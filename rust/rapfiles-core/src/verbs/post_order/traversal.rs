@@ -110,15 +110,7 @@ impl<V: Visitor> PostOrder<V> {
         top: NativePath,
         manner: &Manner,
     ) -> Self {
-        let outside = Arc::new(Node {
-            name: top.clone(),
-            mark,
-            above: None,
-            depth: 0,
-            open: Mutex::new(Some(Arc::new(place))),
-            stays_open: true.into(),
-            pending: AtomicUsize::new(1),
-        });
+        let outside = Node::new(top.clone(), mark, None, &Arc::new(place));
         let stack = Stack {
             tasks: vec![Task::Top(top)],
             paused: Vec::new(),

@@ -1,8 +1,8 @@
 //! A task of the traversal, which one worker at a time goes on with.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::node::Node;
 use super::traversal::{Shared, Task, slices};
@@ -131,15 +131,7 @@ impl<V: Visitor> Visiting<V> {
             above.stays_open.store(true, Ordering::Relaxed);
         }
         let place = Arc::new(place);
-        let node = Arc::new(Node {
-            name,
-            mark,
-            depth: above.depth + 1,
-            above: Some(above),
-            open: Mutex::new(Some(Arc::clone(&place))),
-            stays_open: false.into(),
-            pending: AtomicUsize::new(1),
-        });
+        let node = Node::new(name, mark, Some(above), &place);
         self.patience.rest();
         self.shared.note_open();
         // Only the nearest, if others need some too.
